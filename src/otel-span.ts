@@ -1,0 +1,73 @@
+/**
+ * The parts of the OpenTelemetry SDK that we take and give, as structural types of our own.
+ *
+ * Importing the SDK's types would tie every user's type check to one SDK line; these are assignable from
+ * and to the `ReadableSpan`, `SpanExporter` and `SpanProcessor` of 2.x and 3.x.
+ */
+import type { Context } from "@opentelemetry/api";
+import type { ExportResult } from "@opentelemetry/core";
+
+/** Seconds and nanoseconds. */
+export type HrTime = [number, number];
+
+/** A span as the SDK hands it to processors and exporters. */
+export interface ReadableSpan {
+  readonly name: string;
+  readonly kind: number;
+  readonly spanContext: () => {
+    readonly traceId: string;
+    readonly spanId: string;
+    readonly traceFlags: number;
+  };
+  readonly parentSpanContext?: { readonly traceId: string; readonly spanId: string } | undefined;
+  readonly startTime: HrTime;
+  /** `[0, 0]` while the span is open. */
+  readonly endTime: HrTime;
+  readonly status: { readonly code: number; readonly message?: string | undefined };
+  readonly attributes: Readonly<Record<string, unknown>>;
+  readonly links: ReadonlyArray<{
+    readonly context: { readonly traceId: string; readonly spanId: string };
+    readonly attributes?: Readonly<Record<string, unknown>> | undefined;
+  }>;
+  readonly events: ReadonlyArray<{
+    readonly name: string;
+    readonly time: HrTime;
+    readonly attributes?: Readonly<Record<string, unknown>> | undefined;
+  }>;
+  readonly duration: HrTime;
+  readonly ended: boolean;
+  readonly resource: { readonly attributes: Readonly<Record<string, unknown>> };
+  readonly instrumentationScope: { readonly name: string; readonly version?: string | undefined };
+  readonly droppedAttributesCount: number;
+  readonly droppedEventsCount: number;
+  readonly droppedLinksCount: number;
+}
+
+/** A span that has just started: readable, and still open to attributes. */
+export interface StartedSpan extends ReadableSpan {
+  setAttribute(key: string, value: string): unknown;
+}
+
+/** What a processor exports to. */
+export interface SpanExporter {
+  // Method syntax on purpose: parameters stay bivariant, so either SDK line's exporter fits.
+  export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void;
+  shutdown(): Promise<void>;
+  forceFlush?(): Promise<void>;
+}
+
+/**
+ * An exporter that wants to know at once, not in batches. The processor calls these synchronously from
+ * `onStart` and `onEnd`; a span that `recordEnd` has taken is not queued for `export`.
+ */
+export interface LiveSpanExporter extends SpanExporter {
+  recordStart(span: ReadableSpan, parentContext: Context): void;
+  recordEnd(span: ReadableSpan): void;
+  /** The crash fence: synchronous; everything ended before it is in the file when it returns. */
+  crash(reason?: string): void;
+}
+
+/** Something that can be fenced: an exporter or a processor of ours. */
+export interface CrashTarget {
+  crash(reason?: string): void;
+}

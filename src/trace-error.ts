@@ -1,0 +1,27 @@
+/** What went wrong, for programs. */
+export type CrashSafeErrorCode =
+  /** An option has a value that cannot work; thrown by constructors only. */
+  | "INVALID_OPTION"
+  /** The traces directory or a file in it cannot be written; nothing in memory is lost yet. */
+  | "WRITE_FAILED"
+  /** Spans were dropped: the queue was full, or the exporter had ended. */
+  | "SPANS_DROPPED"
+  /** An exporter did not answer in time. */
+  | "EXPORT_TIMEOUT"
+  /** An exporter answered with a failure, or threw. */
+  | "EXPORT_FAILED"
+  /** The file is not a trace document and nothing of one could be found in it. */
+  | "NOT_A_TRACE"
+  /** The file does not exist or cannot be read. */
+  | "READ_FAILED";
+
+/** The one error class of this package: `code` for programs, `message` for people, `cause` for the chain. */
+export class CrashSafeFileError extends Error {
+  override readonly name = "CrashSafeFileError";
+  readonly code: CrashSafeErrorCode;
+
+  constructor(code: CrashSafeErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
