@@ -1,0 +1,258 @@
+/**
+ * The span processor: what the SDK calls, and in which order its exporter is called.
+ */
+import { type Context, context, TraceFlags } from "@opentelemetry/api";
+import { type Clock, systemClock } from "./clock.js";
+import { joinExitFlush, leaveExitFlush } from "./exit-flush.js";
+import { ExportPump, UNTRACED } from "./export-pump.js";
+import type { CrashTarget, LiveSpanExporter, ReadableSpan, SpanExporter, StartedSpan } from "./otel-span.js";
+import { stampSessionId } from "./session-context.js";
+import { SpanLoss } from "./span-loss.js";
+import { type CrashSafeSpanProcessorOptions, resolveProcessorOptions } from "./span-processor-options.js";
+import { CrashSafeFileError } from "./trace-error.js";
+
+export type { CrashSafeSpanProcessorOptions } from "./span-processor-options.js";
+
+/**
+ * Where the sampled, ended spans are. Every one is in exactly one of `queued`, `exporting`, `exported`,
+ * `recorded`, `failed` and `dropped`.
+ */
+export interface SpanProcessorStats {
+  /** Waiting to be exported. */
+  readonly queued: number;
+  /** In the `export()` call that has not answered. */
+  readonly exporting: number;
+  /** In batches the exporter answered with success. */
+  readonly exported: number;
+  /** Taken at once by a {@link LiveSpanExporter}. */
+  readonly recorded: number;
+  /** In batches that failed or timed out, or refused by a live exporter. */
+  readonly failed: number;
+  /** Never shown to the exporter: the queue was full, or the processor had ended. */
+  readonly dropped: number;
+  /** Exceptions caught where they would have reached the application; not a number of spans. */
+  readonly faults: number;
+}
+
+/**
+ * - `open`: takes spans.
+ * - `crashed`: fenced; takes none, and still hands out what it has.
+ * - `ending`: `shutdown()` was called, and has not succeeded.
+ * - `ended`: the exporter has confirmed its shutdown.
+ */
+type Lifecycle = "open" | "crashed" | "ending" | "ended";
+
+/**
+ * A span processor for any `SpanExporter` (OpenTelemetry specification, Trace SDK, "Span processor").
+ *
+ * It calls `export()` serially, always follows one batch with the next, counts and reports each span that
+ * is lost, and flushes before the process ends by itself. A {@link LiveSpanExporter} is told of each span
+ * as it starts and ends, without a queue. Spans without a session get `session.id` from the context they
+ * start in (`setSessionId`), else from their parent span.
+ *
+ * `onStart`, `onEnd` and `crash` never throw.
+ *
+ * @throws CrashSafeFileError `INVALID_OPTION` from the constructor.
+ */
+export class CrashSafeSpanProcessor implements CrashTarget {
+  readonly #exporter: SpanExporter & Partial<LiveSpanExporter>;
+  readonly #live: LiveSpanExporter | undefined;
+  readonly #timeoutMillis: number;
+  readonly #clock: Clock;
+  readonly #loss: SpanLoss;
+  readonly #pump: ExportPump;
+  readonly #queueFull: string;
+  #lifecycle: Lifecycle = "open";
+  #recorded = 0;
+  #lastFlush: Promise<void> = Promise.resolve();
+  #end: Promise<void> | undefined;
+
+  constructor(
+    exporter: SpanExporter,
+    options: CrashSafeSpanProcessorOptions = {},
+    ports: { readonly clock?: Clock } = {},
+  ) {
+    if (typeof exporter?.export !== "function" || typeof exporter.shutdown !== "function") {
+      throw new CrashSafeFileError("INVALID_OPTION", "exporter must be a SpanExporter (export, shutdown)");
+    }
+    const limits = resolveProcessorOptions(options);
+    this.#exporter = exporter;
+    this.#live = isLive(exporter) ? exporter : undefined;
+    this.#timeoutMillis = limits.exportTimeoutMillis;
+    this.#clock = ports.clock ?? systemClock;
+    this.#loss = new SpanLoss(this.#clock, limits.scheduleDelayMillis);
+    this.#pump = new ExportPump(exporter, limits, this.#clock, this.#loss);
+    this.#queueFull = `the queue is full (maxQueueSize ${limits.maxQueueSize})`;
+  }
+
+  /** A snapshot of the counters. */
+  get stats(): SpanProcessorStats {
+    return {
+      queued: this.#pump.queued,
+      exporting: this.#pump.exporting,
+      exported: this.#pump.exported,
+      recorded: this.#recorded,
+      failed: this.#loss.failed,
+      dropped: this.#loss.dropped,
+      faults: this.#loss.faults,
+    };
+  }
+
+  /**
+   * Whether `shutdown()` has succeeded. The process hooks of `installCrashFence` leave a stopped processor
+   * alone; one whose exporter failed to shut down they still fence.
+   */
+  get stopped(): boolean {
+    return this.#lifecycle === "ended";
+  }
+
+  /** Stamps `session.id` where it is missing and tells a live exporter. Called by the SDK. */
+  onStart(span: StartedSpan, parentContext: Context): void {
+    try {
+      if (!isSampled(span) || this.#lifecycle !== "open") return;
+      this.#guard("session.id", () => stampSessionId(span, parentContext));
+      if (this.#live === undefined) return;
+      joinExitFlush(this);
+      context.with(UNTRACED, this.#live.recordStart, this.#live, span, parentContext);
+    } catch (error) {
+      this.#loss.fault("onStart", error);
+    }
+  }
+
+  /** Queues the span, or hands it to a live exporter. Called by the SDK. */
+  onEnd(span: ReadableSpan): void {
+    try {
+      if (!isSampled(span)) return;
+      joinExitFlush(this);
+      if (this.#lifecycle !== "open") {
+        this.#loss.drop(1, this.#lifecycle === "crashed" ? "after the crash fence" : "after shutdown");
+      } else if (this.#live === undefined) {
+        if (!this.#pump.add(span)) this.#loss.drop(1, this.#queueFull);
+      } else {
+        context.with(UNTRACED, this.#live.recordEnd, this.#live, span);
+        this.#recorded++;
+      }
+    } catch (error) {
+      this.#loss.fault("onEnd", error, 1);
+    }
+  }
+
+  /**
+   * Exports everything ended before the call, batches in flight included, then has the exporter flush.
+   * Concurrent calls settle in the order they were made. After `shutdown()`, the outcome of the shutdown.
+   *
+   * @throws CrashSafeFileError `EXPORT_FAILED` when a batch or the exporter's `forceFlush` failed;
+   * `EXPORT_TIMEOUT` when a batch timed out or all this took longer than `exportTimeoutMillis`.
+   */
+  forceFlush(): Promise<void> {
+    if (this.#end === undefined) return this.#flush();
+    leaveExitFlush(this);
+    this.#loss.tellDrops();
+    return this.#end;
+  }
+
+  /**
+   * Takes no more spans, flushes as {@link forceFlush} does, then shuts the exporter down, also when the
+   * flush failed. Repeated calls return the same promise. Takes at most twice `exportTimeoutMillis`.
+   *
+   * @throws CrashSafeFileError as {@link forceFlush}, for the flush or else for the exporter's shutdown.
+   */
+  shutdown(): Promise<void> {
+    this.#end ??= this.#shutDown();
+    return this.#end;
+  }
+
+  /**
+   * The crash fence, synchronous: a live exporter seals what it has; to any other, waiting batches are
+   * handed as far as it answers at once, and the rest follow if the process lives on. Later spans are
+   * dropped and counted. Never throws, in whatever state.
+   *
+   * @param reason - why, for people; an exporter may write it down.
+   */
+  crash(reason?: string): void {
+    if (this.#lifecycle === "open") this.#lifecycle = "crashed";
+    this.#guard("export", () => this.#pump.exportNow());
+    this.#guard("crash", () => context.with(UNTRACED, () => this.#exporter.crash?.(reason)));
+    this.#loss.tellDrops();
+  }
+
+  #flush(): Promise<void> {
+    leaveExitFlush(this);
+    this.#loss.tellDrops();
+    const previous = this.#lastFlush;
+    const exported = this.#pump.flush();
+    const flush = this.#within("flush", async (step) => {
+      await step(previous);
+      const failure = await step(exported);
+      await step(this.#call("forceFlush"));
+      if (failure !== undefined) throw failure;
+    });
+    this.#lastFlush = flush.catch(() => {});
+    return flush;
+  }
+
+  async #shutDown(): Promise<void> {
+    this.#lifecycle = "ending";
+    const flushed = await outcome(this.#flush());
+    this.#pump.stop();
+    const ended = await outcome(this.#within("shutdown", (step) => step(this.#call("shutdown"))));
+    if (ended === undefined) this.#lifecycle = "ended";
+    this.#loss.tellDrops();
+    leaveExitFlush(this);
+    const failure = flushed ?? ended;
+    if (failure !== undefined) throw failure;
+  }
+
+  /** Calls a method of the exporter, if it has it, whether it answers, rejects or throws. */
+  async #call(method: "forceFlush" | "shutdown"): Promise<void> {
+    try {
+      await context.with(UNTRACED, () => this.#exporter[method]?.());
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : "no reason given";
+      throw new CrashSafeFileError("EXPORT_FAILED", `the exporter's ${method} failed: ${why}`, { cause });
+    }
+  }
+
+  /** Runs `work`, whose every step is given up when the time for the whole is over. */
+  async #within(what: string, work: (step: Step) => Promise<void>): Promise<void> {
+    const message = `the ${what} took longer than ${this.#timeoutMillis} ms`;
+    let giveUp: (error: CrashSafeFileError) => void;
+    const tooLate = new Promise<never>((_, reject) => {
+      giveUp = reject;
+    });
+    const timer = this.#clock.after(this.#timeoutMillis, () =>
+      giveUp(new CrashSafeFileError("EXPORT_TIMEOUT", message)),
+    );
+    try {
+      await work((pending) => Promise.race([pending, tooLate]));
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #guard(where: string, run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#loss.fault(where, error);
+    }
+  }
+}
+
+type Step = <T>(pending: Promise<T>) => Promise<T>;
+
+function isLive(exporter: SpanExporter & Partial<LiveSpanExporter>): exporter is LiveSpanExporter {
+  const { recordStart, recordEnd, crash } = exporter;
+  return [recordStart, recordEnd, crash].every((method) => typeof method === "function");
+}
+
+function isSampled(span: ReadableSpan): boolean {
+  return (span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0;
+}
+
+function outcome(pending: Promise<void>): Promise<unknown> {
+  return pending.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
