@@ -1,0 +1,127 @@
+// Ends in the way named by its argument, with a crash fence installed; says on stdout what the fence did.
+import { writeSync } from "node:fs";
+import { createRequire } from "node:module";
+import { isMainThread, Worker } from "node:worker_threads";
+import { installCrashFence } from "../../build/esm/crash-fence.js";
+
+const [, , way, signal = "SIGTERM"] = process.argv;
+
+const say = (line) => writeSync(1, `${line}\n`);
+const target = (name, more) => ({ crash: (reason) => say(`${name}: ${reason}`), ...more });
+const waitForSignal = () => {
+  setInterval(() => {}, 1000);
+  say("ready");
+};
+
+const ways = {
+  signal() {
+    installCrashFence(target("a"));
+    waitForSignal();
+  },
+  "two targets, one throws"() {
+    installCrashFence({
+      crash() {
+        throw new Error("broken");
+      },
+    });
+    installCrashFence(target("b"));
+    waitForSignal();
+  },
+  "another listener"() {
+    installCrashFence(target("a"), { exit: false });
+    process.on(signal, () => {
+      say("other");
+      setImmediate(() => {
+        say(`alive, ${process.listenerCount(signal)} listeners`);
+        process.exit(7);
+      });
+    });
+    waitForSignal();
+  },
+  "another listener, once and earlier"() {
+    process.once(signal, () => {
+      say("other");
+      setTimeout(() => process.exit(7), 50);
+    });
+    installCrashFence(target("a"), { exit: false });
+    waitForSignal();
+  },
+  "a listener that raises again when alone"() {
+    installCrashFence(target("a"));
+    process.on(signal, function polite() {
+      if (process.listenerCount(signal) > 1) return;
+      process.off(signal, polite);
+      process.kill(process.pid, signal);
+    });
+    waitForSignal();
+  },
+  "signal after signal"() {
+    installCrashFence(target("a"), { exit: false });
+    let left = 2;
+    process.on(signal, () => {
+      if (--left === 0) process.exit(7);
+      setImmediate(() => process.kill(process.pid, signal));
+    });
+    waitForSignal();
+  },
+  "stopped target"() {
+    installCrashFence(target("a", { stopped: true }));
+    waitForSignal();
+  },
+  uninstalled() {
+    const fence = installCrashFence(target("a"));
+    fence.uninstall();
+    fence.uninstall();
+    waitForSignal();
+  },
+  "uncaught exception"() {
+    installCrashFence(target("a"));
+    setImmediate(() => {
+      throw new Error("boom");
+    });
+  },
+  "uncaught hostile value"() {
+    installCrashFence(target("a"), { exit: false });
+    throw Object.create(null);
+  },
+  "unhandled rejection"() {
+    installCrashFence(target("a"));
+    Promise.reject(new Error("boom"));
+  },
+  "process.exit"() {
+    installCrashFence(target("a"));
+    process.exit(3);
+  },
+  "natural exit"() {
+    installCrashFence(target("a"));
+  },
+  "natural exit, stopped"() {
+    installCrashFence(target("a", { stopped: true }));
+  },
+  "each target its events"() {
+    installCrashFence(target("a"), { signals: [signal], exit: false, uncaughtException: false });
+    installCrashFence(target("b"), { signals: false });
+    waitForSignal();
+  },
+  "two copies of the package"() {
+    const copy = createRequire(import.meta.url)("../../build/cjs/crash-fence.js");
+    if (copy.installCrashFence === installCrashFence) throw new Error("one copy");
+    const shared = target("shared");
+    installCrashFence(shared);
+    copy.installCrashFence(shared);
+    copy.installCrashFence(target("b"));
+    say(`${process.listenerCount(signal)} listener`);
+    waitForSignal();
+  },
+  worker() {
+    new Worker(new URL(import.meta.url), { argv: ["in a worker"] }).on("exit", (code) => say(`code ${code}`));
+  },
+  "in a worker"() {
+    installCrashFence(target("worker"));
+    process.emit("SIGTERM", "SIGTERM");
+    process.exit(5);
+  },
+};
+
+if (ways[way] === undefined) throw new Error(`no such way: ${way} (main thread: ${isMainThread})`);
+ways[way]();
