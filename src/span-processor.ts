@@ -182,7 +182,8 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     const previous = this.#lastFlush;
     const exported = this.#pump.flush();
     const flush = this.#within("flush", async (step) => {
-      await step(previous);
+      // Bounded by its own time, which began earlier; racing it with ours could overtake it.
+      await previous;
       const failure = await step(exported);
       await step(this.#call("forceFlush"));
       if (failure !== undefined) throw failure;
@@ -220,6 +221,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     const tooLate = new Promise<never>((_, reject) => {
       giveUp = reject;
     });
+    tooLate.catch(() => {}); // Time may run out between two steps.
     const timer = this.#clock.after(this.#timeoutMillis, () =>
       giveUp(new CrashSafeFileError("EXPORT_TIMEOUT", message)),
     );
