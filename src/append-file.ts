@@ -1,0 +1,170 @@
+/**
+ * A file that only grows, by whole records: the open document and the live log.
+ *
+ * What the file system does not take is kept in a queue of whole records and written first when it takes
+ * bytes again; the rest of a record that was cut short comes before any other byte.
+ */
+import { Descriptor } from "./descriptor.js";
+import { errorCode, type FileSystem } from "./file-system.js";
+
+/** Most that is kept in memory while the file system takes nothing. */
+export const maxQueuedBytes = 32_000_000;
+
+/** What became of a record. */
+export type Appended = "written" | "queued" | "dropped";
+
+/** What the file needs of those around it. */
+export interface AppendFileEvents {
+  /** A call failed; the records are kept. */
+  onFault(error: unknown, path: string): void;
+  /** No descriptors left: closes some other file, `false` if there is none to close. */
+  onExhausted(): boolean;
+}
+
+interface Queued {
+  readonly bytes: Buffer;
+  /** Lines begin with a comma that the first of a file leaves out. */
+  readonly isLine: boolean;
+}
+
+export class AppendFile {
+  readonly path: string;
+  /** Offset after the last whole record. Bytes beyond it are the beginning of one. */
+  good = 0;
+  /** Span lines in the file. */
+  lines = 0;
+  /** Bytes written since the last sync began. */
+  unsynced = 0;
+  /** The descriptor; absent before the first write and while parked. */
+  descriptor: Descriptor | undefined;
+  readonly #fileSystem: FileSystem;
+  readonly #events: AppendFileEvents;
+  #exists = false;
+  #queue: Queued[] = [];
+  #queuedBytes = 0;
+  /** Bytes of the first queued record that the file has. */
+  #begun = 0;
+
+  constructor(fileSystem: FileSystem, path: string, events: AppendFileEvents) {
+    this.#fileSystem = fileSystem;
+    this.path = path;
+    this.#events = events;
+  }
+
+  /** Whether every record is in the file. */
+  get isSettled(): boolean {
+    return this.#queue.length === 0;
+  }
+
+  /** A record as it is. */
+  append(bytes: Buffer): Appended {
+    return this.#add({ bytes, isLine: false });
+  }
+
+  /** A span's line; `line` begins with the comma that separates it from the line before. */
+  appendLine(line: Buffer): Appended {
+    return this.#add({ bytes: line, isLine: true });
+  }
+
+  /** Tries to write what is queued; `true` when nothing is left. Never throws. */
+  flush(): boolean {
+    try {
+      while (this.#queue.length > 0) this.#writeFirst(this.#queue[0] as Queued);
+      return true;
+    } catch (error) {
+      this.#events.onFault(error, this.path);
+      return false;
+    }
+  }
+
+  /** Closes the descriptor until the next write. Not while a record is half written. */
+  park(): boolean {
+    if (this.#begun > 0 || this.descriptor === undefined) return false;
+    this.descriptor.release();
+    this.descriptor = undefined;
+    return true;
+  }
+
+  /** Opens the file again after `park`. Throws ENOENT when somebody took it. */
+  ensureOpen(): Descriptor {
+    if (this.descriptor) return this.descriptor;
+    const open = () => new Descriptor(this.#fileSystem, this.#openOrCreate());
+    try {
+      this.descriptor = open();
+    } catch (error) {
+      const code = errorCode(error);
+      if ((code !== "EMFILE" && code !== "ENFILE") || !this.#events.onExhausted()) throw error;
+      this.descriptor = open();
+    }
+    this.#exists = true;
+    return this.descriptor;
+  }
+
+  /** Goes on in another file that was renamed to this path. */
+  swap(descriptor: Descriptor, good: number, lines: number, unsynced: number): void {
+    this.descriptor?.release();
+    this.descriptor = descriptor;
+    this.#exists = true;
+    this.good = good;
+    this.lines = lines;
+    this.unsynced = unsynced;
+    this.#begun = 0;
+  }
+
+  /** Starts again with an empty file, when the old one was taken and nothing of it is to be had. */
+  restart(): void {
+    this.descriptor?.release();
+    this.descriptor = undefined;
+    this.#exists = false;
+    this.good = 0;
+    this.lines = 0;
+    this.unsynced = 0;
+    this.#begun = 0;
+  }
+
+  /** Lets go of the file for good. */
+  close(): void {
+    this.descriptor?.release();
+    this.descriptor = undefined;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+  }
+
+  #add(record: Queued): Appended {
+    if (this.#queuedBytes + record.bytes.length > maxQueuedBytes && !this.isSettled) return "dropped";
+    this.#queue.push(record);
+    this.#queuedBytes += record.bytes.length;
+    return this.flush() ? "written" : "queued";
+  }
+
+  #writeFirst(record: Queued): void {
+    const { fd } = this.ensureOpen();
+    const { bytes, isLine } = record;
+    const from = isLine && this.lines === 0 ? 1 : 0;
+    // A short write is no error: the next call tells why (write(2): full disk, file size limit).
+    while (from + this.#begun < bytes.length) {
+      const offset = from + this.#begun;
+      const written = this.#fileSystem.sync.write(fd, bytes, offset, bytes.length - offset);
+      this.#begun += written;
+      this.unsynced += written;
+      if (written === 0) throw Object.assign(new Error("the file system took no bytes"), { code: "ENOSPC" });
+    }
+    this.good += bytes.length - from;
+    if (isLine) this.lines++;
+    this.#begun = 0;
+    this.#queue.shift();
+    this.#queuedBytes -= bytes.length;
+  }
+
+  #openOrCreate(): number {
+    const { sync } = this.#fileSystem;
+    if (this.#exists) return sync.open(this.path, "append");
+    try {
+      return sync.open(this.path, "create");
+    } catch (error) {
+      if (errorCode(error) !== "ENOENT") throw error;
+      sync.mkdirs(this.path.slice(0, this.path.lastIndexOf("/")));
+      return sync.open(this.path, "create");
+    }
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * The file system as the engine sees it. The only file that imports `node:fs`; tests put faulty, slow and
+ * counting ones in its place. Each call exists twice, synchronous and asynchronous, under one name, so that
+ * a plan (`plan.ts`) can run either way.
+ */
+import * as fs from "node:fs";
+import { promisify } from "node:util";
+
+/** What the engine asks about a file. Device and inode are exact: Windows file ids do not fit a number. */
+export interface FileStat {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly size: number;
+  readonly nlink: number;
+  readonly mtimeMs: number;
+  readonly ctimeNs: bigint;
+  readonly isFile: boolean;
+  readonly isDirectory: boolean;
+}
+
+/**
+ * How a file is opened. None of them follows a symlink in the last place (O_NOFOLLOW, where there is one).
+ * - `create`: read and append; the file must not exist (O_EXCL); mode 0600
+ * - `append`: read and append; the file must exist
+ * - `read`: read only
+ */
+export type OpenMode = "create" | "append" | "read";
+
+/** Every call the engine makes. All throw Node's `ErrnoException`s. */
+export interface FileCalls {
+  open(path: string, mode: OpenMode): number;
+  close(fd: number): void;
+  /** Appends or writes at the end; returns how many bytes were taken, which may be fewer than given. */
+  write(fd: number, bytes: Uint8Array, offset: number, length: number): number;
+  /** Reads at a position; returns how many bytes there were. */
+  read(fd: number, bytes: Uint8Array, offset: number, length: number, position: number): number;
+  fdatasync(fd: number): void;
+  fstat(fd: number): FileStat;
+  /** `undefined` when there is no such file. */
+  lstat(path: string): FileStat | undefined;
+  exists(path: string): boolean;
+  rename(from: string, to: string): void;
+  link(from: string, to: string): void;
+  unlink(path: string): void;
+  /** Creates the directory (0700), with parents. */
+  mkdirs(path: string): void;
+  mkdir(path: string): void;
+  rmdir(path: string): void;
+  /** Names, unsorted. */
+  readdir(path: string): string[];
+  /** Sets both times to now. */
+  touch(path: string): void;
+  /** Makes renames and new names in a directory durable. Does nothing where directories cannot be synced (Windows). */
+  syncDirectory(path: string): void;
+  readText(path: string): string;
+  readlink(path: string): string;
+}
+
+/** The same calls, each returning a promise. */
+export type AsyncFileCalls = {
+  [K in keyof FileCalls]: (...args: Parameters<FileCalls[K]>) => Promise<ReturnType<FileCalls[K]>>;
+};
+
+/** The port. */
+export interface FileSystem {
+  readonly sync: FileCalls;
+  readonly async: AsyncFileCalls;
+}
+
+const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants;
+// Absent on Windows, where creating a symlink is a privilege.
+const O_NOFOLLOW = fs.constants.O_NOFOLLOW ?? 0;
+
+const flags: Record<OpenMode, number> = {
+  create: O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW,
+  append: O_RDWR | O_APPEND | O_NOFOLLOW,
+  read: O_RDONLY | O_NOFOLLOW,
+};
+
+function toStat(stat: fs.BigIntStats): FileStat {
+  return {
+    dev: stat.dev,
+    ino: stat.ino,
+    size: Number(stat.size),
+    nlink: Number(stat.nlink),
+    mtimeMs: Number(stat.mtimeMs),
+    ctimeNs: stat.ctimeNs,
+    isFile: stat.isFile(),
+    isDirectory: stat.isDirectory(),
+  };
+}
+
+/** Directory fsync is not a thing on Windows: open gives EISDIR or EPERM. Some network file systems say EINVAL. */
+const noDirectorySync = new Set(["EISDIR", "EPERM", "EACCES", "EINVAL", "ENOTSUP", "EBADF"]);
+
+function syncDirectory(path: string): void {
+  let fd: number | undefined;
+  try {
+    fd = fs.openSync(path, O_RDONLY);
+    fs.fsyncSync(fd);
+  } catch (error) {
+    if (!noDirectorySync.has(errorCode(error) ?? "")) throw error;
+  } finally {
+    if (fd !== undefined) fs.closeSync(fd);
+  }
+}
+
+const sync: FileCalls = {
+  open: (path, mode) => fs.openSync(path, flags[mode], 0o600),
+  close: (fd) => fs.closeSync(fd),
+  write: (fd, bytes, offset, length) => fs.writeSync(fd, bytes, offset, length),
+  read: (fd, bytes, offset, length, position) => fs.readSync(fd, bytes, offset, length, position),
+  fdatasync: (fd) => fs.fdatasyncSync(fd),
+  fstat: (fd) => toStat(fs.fstatSync(fd, { bigint: true })),
+  lstat(path) {
+    const stat = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
+    return stat && toStat(stat);
+  },
+  exists: (path) => fs.existsSync(path),
+  rename: (from, to) => fs.renameSync(from, to),
+  link: (from, to) => fs.linkSync(from, to),
+  unlink: (path) => fs.unlinkSync(path),
+  mkdirs: (path) => void fs.mkdirSync(path, { recursive: true, mode: 0o700 }),
+  mkdir: (path) => void fs.mkdirSync(path, { mode: 0o700 }),
+  rmdir: (path) => fs.rmdirSync(path),
+  readdir: (path) => fs.readdirSync(path),
+  touch(path) {
+    const now = new Date();
+    fs.utimesSync(path, now, now);
+  },
+  syncDirectory,
+  readText: (path) => fs.readFileSync(path, "utf8"),
+  readlink: (path) => fs.readlinkSync(path),
+};
+
+const openLater = promisify(fs.open);
+const closeLater = promisify(fs.close);
+const fsyncLater = promisify(fs.fsync);
+const lstatLater = promisify<string, fs.BigIntOptions, fs.BigIntStats>(fs.lstat);
+const fstatLater = promisify<number, fs.BigIntOptions, fs.BigIntStats>(fs.fstat);
+
+const async: AsyncFileCalls = {
+  open: (path, mode) => openLater(path, flags[mode], 0o600),
+  close: (fd) => closeLater(fd),
+  write: (fd, bytes, offset, length) =>
+    new Promise((resolve, reject) =>
+      fs.write(fd, bytes, offset, length, null, (error, written) => (error ? reject(error) : resolve(written))),
+    ),
+  read: (fd, bytes, offset, length, position) =>
+    new Promise((resolve, reject) =>
+      fs.read(fd, bytes, offset, length, position, (error, got) => (error ? reject(error) : resolve(got))),
+    ),
+  fdatasync: promisify(fs.fdatasync),
+  fstat: async (fd) => toStat(await fstatLater(fd, { bigint: true })),
+  async lstat(path) {
+    try {
+      return toStat(await lstatLater(path, { bigint: true }));
+    } catch (error) {
+      if (errorCode(error) === "ENOENT" || errorCode(error) === "ENOTDIR") return undefined;
+      throw error;
+    }
+  },
+  exists: (path) => new Promise((resolve) => fs.access(path, (error) => resolve(!error))),
+  rename: promisify(fs.rename),
+  link: promisify(fs.link),
+  unlink: promisify(fs.unlink),
+  mkdirs: async (path) => void (await fs.promises.mkdir(path, { recursive: true, mode: 0o700 })),
+  mkdir: async (path) => void (await fs.promises.mkdir(path, { mode: 0o700 })),
+  rmdir: promisify(fs.rmdir),
+  readdir: (path) => fs.promises.readdir(path),
+  async touch(path) {
+    const now = new Date();
+    await fs.promises.utimes(path, now, now);
+  },
+  async syncDirectory(path) {
+    let fd: number | undefined;
+    try {
+      fd = await openLater(path, O_RDONLY);
+      await fsyncLater(fd);
+    } catch (error) {
+      if (!noDirectorySync.has(errorCode(error) ?? "")) throw error;
+    } finally {
+      if (fd !== undefined) await closeLater(fd);
+    }
+  },
+  readText: (path) => fs.promises.readFile(path, "utf8"),
+  readlink: (path) => fs.promises.readlink(path),
+};
+
+/** The machine's file system. */
+export const nodeFileSystem: FileSystem = { sync, async };
+
+/** The `code` of a system error, such as `ENOENT`. */
+export function errorCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === "string" ? code : undefined;
+}

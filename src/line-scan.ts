@@ -1,0 +1,71 @@
+/**
+ * Reading a file line by line in bounded memory.
+ */
+import { call, type Plan } from "./plan.js";
+
+const newline = 0x0a;
+/** Copying: small enough never to hold up a process exit, large enough for the disk's speed. */
+export const chunkBytes = 1 << 20;
+/** Scanning: what is looked at between two turns of the event loop; parsing 256 KB takes about 2 ms. */
+const scanBytes = 1 << 18;
+
+/** One line, without its newline, and where it begins. The bytes are valid until the callback returns. */
+export type OnLine = (line: Buffer, offset: number) => void;
+
+/**
+ * Calls `onLine` for each line that ends in a newline within `[from, to)`, and runs `afterChunk` between reads.
+ * Returns the offset after the last of them: what follows it is a torn line.
+ */
+export function* scanLines(
+  fd: number,
+  from: number,
+  to: number,
+  onLine: OnLine,
+  afterChunk?: () => Plan<void>,
+): Plan<number> {
+  let buffer = Buffer.allocUnsafe(scanBytes);
+  let filled = 0;
+  let position = from;
+  let lineStart = from;
+  for (;;) {
+    // A line longer than the buffer: make room for it.
+    if (filled === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
+    const wanted = Math.min(buffer.length - filled, to - position);
+    const got = wanted <= 0 ? 0 : yield* call("read", fd, buffer, filled, wanted, position);
+    if (got === 0) return lineStart;
+    const searchFrom = filled;
+    filled += got;
+    position += got;
+    let begin = 0;
+    for (let end = buffer.indexOf(newline, searchFrom); end >= 0 && end < filled; end = buffer.indexOf(newline, begin)) {
+      onLine(buffer.subarray(begin, end), lineStart);
+      lineStart += end + 1 - begin;
+      begin = end + 1;
+    }
+    buffer.copyWithin(0, begin, filled);
+    filled -= begin;
+    if (afterChunk) yield* afterChunk();
+  }
+}
+
+/** Reads exactly `[from, to)`, or up to the end of the file if that comes first. */
+export function* readRange(fd: number, from: number, to: number): Plan<Buffer> {
+  const bytes = Buffer.allocUnsafe(Math.max(0, to - from));
+  let filled = 0;
+  while (filled < bytes.length) {
+    const wanted = Math.min(chunkBytes, bytes.length - filled);
+    const got = yield* call("read", fd, bytes, filled, wanted, from + filled);
+    if (got === 0) break;
+    filled += got;
+  }
+  return bytes.subarray(0, filled);
+}
+
+/** Writes all bytes, whatever pieces the file system takes. */
+export function* writeAll(fd: number, bytes: Uint8Array): Plan<void> {
+  let done = 0;
+  while (done < bytes.length) {
+    const wanted = Math.min(chunkBytes, bytes.length - done);
+    done += yield* call("write", fd, bytes, done, wanted);
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * The side log: JSON lines telling what is open. Appended to beside the open document, replayed after a crash.
+ *
+ * - `{"owner":{…}}` who writes it, for people
+ * - `{"session":{…}}` the session as a whole; the last one counts
+ * - `{"span":{…}}` an open span when it started or changed; the last one of an id counts. One with an
+ *   `endTime` has ended, and its line in the document may yet come.
+ */
+import { isSpan } from "./open-document.js";
+import type { SessionMetadata, TraceSpan } from "./trace-file.js";
+
+/** What the log says of the session. */
+export interface SessionRecord {
+  readonly id: string;
+  readonly traceId: string;
+  readonly startedAt: string;
+  readonly root: TraceSpan;
+  readonly metadata: SessionMetadata;
+}
+
+/** A replayed log. */
+export interface LiveState {
+  session: SessionRecord | undefined;
+  /** Spans by id, in order of start. */
+  readonly spans: Map<string, TraceSpan>;
+  /** Lines that were neither records nor the torn end. */
+  corruptLines: number;
+}
+
+export const encodeOwner = (token: string): Buffer =>
+  Buffer.from(`${JSON.stringify({ owner: { token, pid: process.pid } })}\n`);
+
+export const encodeSession = (session: SessionRecord): Buffer =>
+  Buffer.from(`${JSON.stringify({ session })}\n`);
+
+/** A start or a change; takes the span's text, since callers keep it to tell whether it changed. */
+export const encodeLiveSpan = (spanText: string): Buffer => Buffer.from(`{"span":${spanText}}\n`);
+
+/** Replays a log. Takes any bytes; a torn last line, a NUL tail or rot costs only itself. */
+export function replayLiveLog(bytes: Buffer): LiveState {
+  const state: LiveState = { session: undefined, spans: new Map(), corruptLines: 0 };
+  let from = 0;
+  while (from < bytes.length) {
+    const end = bytes.indexOf(0x0a, from);
+    const line = bytes.subarray(from, end < 0 ? bytes.length : end);
+    from = end < 0 ? bytes.length : end + 1;
+    if (!replayLine(state, line) && end >= 0) state.corruptLines++;
+  }
+  return state;
+}
+
+function replayLine(state: LiveState, line: Buffer): boolean {
+  let record: { owner?: unknown; session?: unknown; span?: unknown } | null;
+  try {
+    record = JSON.parse(line.toString("utf8"));
+  } catch {
+    return false;
+  }
+  if (typeof record !== "object" || record === null) return false;
+  if (isSpan(record.span)) state.spans.set(record.span.spanId, record.span);
+  else if (isSessionRecord(record.session)) state.session = record.session;
+  else return "owner" in record;
+  return true;
+}
+
+function isSessionRecord(value: unknown): value is SessionRecord {
+  if (typeof value !== "object" || value === null) return false;
+  const { id, traceId, startedAt, root, metadata } = value as Partial<SessionRecord>;
+  return (
+    typeof id === "string" &&
+    typeof traceId === "string" &&
+    typeof startedAt === "string" &&
+    isSpan(root) &&
+    typeof metadata === "object" &&
+    metadata !== null
+  );
+}
+

@@ -1,0 +1,126 @@
+/**
+ * Who owns a side file, and whether that owner still lives.
+ *
+ * A token names one writer: process, thread, start of that thread, machine scope (boot and pid namespace) and
+ * random bits, so it is never reused, and whether its owner lives can be told from the name alone.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { errorCode, type FileCalls } from "./file-system.js";
+
+/** Whether the owner of a token lives. `unknown`: another boot, container or host; only a lease can tell. */
+export type Verdict = "alive" | "dead" | "unknown";
+
+/** Tells living owners from dead ones; a port, since a wrong verdict must be harmless and tests force it. */
+export interface Liveness {
+  /** A new token for this thread. */
+  newToken(): string;
+  verdict(token: string): Verdict;
+}
+
+/** How long an owner that cannot be asked is believed, from the last touch of its `.live`. */
+export const leaseMillis = 60_000;
+
+interface TokenParts {
+  readonly pid: number;
+  readonly thread: number;
+  /** Clock ticks since boot; `0` where there is no /proc. */
+  readonly started: string;
+  readonly scope: string;
+}
+
+/** Reads a thread's start time and state from its stat line (proc_pid_stat(5), fields 3 and 22). */
+function parseStat(stat: string): { state: string; started: string } | undefined {
+  // The command name may contain spaces and parentheses; the fields begin after the last one.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state, started] = [fields[0], fields[19]];
+  return state !== undefined && started !== undefined ? { state, started } : undefined;
+}
+
+function parseToken(token: string): TokenParts | undefined {
+  const [pid, thread, started, scope, random] = token.split("-");
+  if (!pid || !thread || !started || !scope || !random) return undefined;
+  return { pid: parseInt(pid, 36), thread: parseInt(thread, 36), started, scope };
+}
+
+/** `true` when a process of this number can exist: EPERM means that it does, and is not ours. */
+function processExists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errorCode(error) !== "ESRCH";
+  }
+}
+
+/** The machine's answer: /proc where there is one, else signal 0. */
+export class SystemLiveness implements Liveness {
+  readonly #calls: FileCalls;
+  readonly #self: TokenParts;
+
+  constructor(calls: FileCalls) {
+    this.#calls = calls;
+    this.#self = this.#identifySelf();
+  }
+
+  newToken(): string {
+    const { pid, thread, started, scope } = this.#self;
+    const random = randomBytes(5).readUIntBE(0, 5).toString(36).padStart(8, "0");
+    return [pid.toString(36), thread.toString(36), started, scope, random].join("-");
+  }
+
+  verdict(token: string): Verdict {
+    const owner = parseToken(token);
+    if (owner === undefined || owner.scope !== this.#self.scope) return "unknown";
+    if (owner.started === "0" || this.#self.started === "0") {
+      // Without start times a reused process number looks alive: believe the lease, not the number.
+      return processExists(owner.pid) ? "unknown" : "dead";
+    }
+    const thread = this.#threadStat(owner.pid, owner.thread);
+    if (thread === "unreadable") return "unknown";
+    if (thread === "absent") return "dead";
+    return thread.started === owner.started && thread.state !== "Z" && thread.state !== "X" ? "alive" : "dead";
+  }
+
+  #threadStat(pid: number, thread: number): { state: string; started: string } | "absent" | "unreadable" {
+    try {
+      const stat = parseStat(this.#calls.readText(`/proc/${pid}/task/${thread}/stat`));
+      return stat === undefined ? "unreadable" : { ...stat, started: Number(stat.started).toString(36) };
+    } catch (error) {
+      // ESRCH: the thread ended between open and read.
+      const code = errorCode(error);
+      return code === "ENOENT" || code === "ESRCH" ? "absent" : "unreadable";
+    }
+  }
+
+  #identifySelf(): TokenParts {
+    try {
+      // `thread-self` reads "<pid>/task/<tid>"; another number than ours means a /proc of another namespace.
+      const [pid, , thread] = this.#calls.readlink("/proc/thread-self").split("/").map(Number);
+      if (pid === process.pid && thread !== undefined) {
+        const stat = this.#threadStat(pid, thread);
+        if (typeof stat === "object") {
+          const boot = this.#calls.readText("/proc/sys/kernel/random/boot_id").trim();
+          const scope = shortHash(`${boot} ${this.#calls.readlink("/proc/self/ns/pid")}`);
+          return { pid, thread, started: stat.started, scope };
+        }
+      }
+    } catch {
+      // No /proc here: macOS, Windows, a hardened container.
+    }
+    return { pid: process.pid, thread: 0, started: "0", scope: shortHash(`${process.platform} ${hostname()}`) };
+  }
+}
+
+function shortHash(text: string): string {
+  return createHash("sha256").update(text).digest().readUIntBE(0, 5).toString(36).padStart(8, "0");
+}
+
+/**
+ * Whether work of this owner may be taken over: it is dead, or nobody can tell and its lease ran out.
+ * A clock that was set back or forward far counts as run out, so that no lease lasts for ever.
+ */
+export function isForsaken(liveness: Liveness, token: string, touchedMillis: number, nowMillis: number): boolean {
+  const verdict = liveness.verdict(token);
+  return verdict === "dead" || (verdict === "unknown" && Math.abs(nowMillis - touchedMillis) > leaseMillis);
+}

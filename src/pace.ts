@@ -1,0 +1,55 @@
+/**
+ * When to publish: a whole copy is as large as the session, so copies are paid from a budget.
+ *
+ * A session may publish when its document is at least twice as large as the last copy, or when its budget
+ * covers the copy. The budget begins empty and refills at `bytesPerSecond`. All copies on doubling together
+ * are at most twice the document; all others are paid for, so bytes written stay within 4x the data (one
+ * append, two for doublings, one to spare) plus the rate times the time.
+ */
+
+/** Refill and size of the budget. */
+export interface PaceLimits {
+  /** 1 MB/s by default. */
+  readonly bytesPerSecond: number;
+  /** Most that can be saved up: 32 MB by default, or one document if that is larger. */
+  readonly maxBytes: number;
+}
+
+export const defaultPace: PaceLimits = { bytesPerSecond: 1_000_000, maxBytes: 32_000_000 };
+
+/** The first event after quiet is published this much later, together with what follows it at once. */
+const settleMillis = 20;
+
+/** The budget of one session. */
+export class Pace {
+  readonly #limits: PaceLimits;
+  #tokens = 0;
+  #refilledAt: number;
+  #lastSize = 0;
+
+  constructor(limits: PaceLimits, nowMillis: number) {
+    this.#limits = limits;
+    this.#refilledAt = nowMillis;
+  }
+
+  /** Milliseconds to wait before a document of this size may be published. Monotonic time. */
+  wait(sizeBytes: number, nowMillis: number): number {
+    this.#refill(sizeBytes, nowMillis);
+    if (sizeBytes >= 2 * this.#lastSize) return settleMillis;
+    const missing = sizeBytes - this.#tokens;
+    return Math.max(settleMillis, Math.ceil((missing / this.#limits.bytesPerSecond) * 1000));
+  }
+
+  /** A document of this size was written, at whatever cause. */
+  spent(sizeBytes: number, nowMillis: number): void {
+    this.#refill(sizeBytes, nowMillis);
+    this.#tokens = Math.max(0, this.#tokens - sizeBytes);
+    this.#lastSize = sizeBytes;
+  }
+
+  #refill(sizeBytes: number, nowMillis: number): void {
+    const earned = ((nowMillis - this.#refilledAt) / 1000) * this.#limits.bytesPerSecond;
+    this.#tokens = Math.min(Math.max(this.#limits.maxBytes, sizeBytes), this.#tokens + Math.max(0, earned));
+    this.#refilledAt = nowMillis;
+  }
+}

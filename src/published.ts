@@ -1,0 +1,93 @@
+/**
+ * The document that bears the session's name, as a writer finds it.
+ */
+import type { Identity } from "./commit.js";
+import { Descriptor } from "./descriptor.js";
+import { errorCode, type FileSystem } from "./file-system.js";
+import { readRange } from "./line-scan.js";
+import {
+  decodeDocument,
+  decodeHead,
+  decodeTail,
+  type DocumentHead,
+  type DocumentTail,
+  tailStartIn,
+} from "./open-document.js";
+import { call, type Plan } from "./plan.js";
+import { documentPath, type SessionFiles } from "./session-name.js";
+import type { TraceFile, TraceSpan } from "./trace-file.js";
+
+/** Where the span lines of a document are. */
+export type Body =
+  | { readonly type: "lines"; readonly from: number; readonly to: number }
+  /** Laid out by somebody else: read whole. */
+  | { readonly type: "spans"; readonly spans: readonly TraceSpan[] }
+  /** Not a document at all: kept aside as it is before a new one takes its name. */
+  | { readonly type: "unreadable" };
+
+/** An open document file. The descriptor keeps its inode from being reused; whoever has it releases it. */
+export interface Published {
+  readonly descriptor: Descriptor;
+  readonly identity: Identity;
+  readonly size: number;
+  readonly head: DocumentHead | undefined;
+  readonly tail: DocumentTail | undefined;
+  readonly body: Body;
+}
+
+/** The head is one line; no id that fits a program's memory makes it longer than this. */
+const maxHeadBytes = 1 << 20;
+
+/** Opens and reads head and tail; `undefined` when there is no document (or a symlink in its place). */
+export function* openPublished(fileSystem: FileSystem, files: SessionFiles): Plan<Published | undefined> {
+  let fd: number;
+  try {
+    fd = yield* call("open", documentPath(files), "read");
+  } catch (error) {
+    // ELOOP: a symlink stands there; O_NOFOLLOW refuses it, and a commit replaces it.
+    if (errorCode(error) === "ENOENT" || errorCode(error) === "ELOOP") return undefined;
+    throw error;
+  }
+  const descriptor = new Descriptor(fileSystem, fd);
+  try {
+    const { dev, ino, size } = yield* call("fstat", fd);
+    return { descriptor, identity: { dev, ino }, size, ...(yield* readOutline(fd, size)) };
+  } catch (error) {
+    descriptor.release();
+    throw error;
+  }
+}
+
+type Outline = Pick<Published, "head" | "tail" | "body">;
+
+/** Reads a document's head and tail, without its spans where they are laid out in lines. */
+export function* readOutline(fd: number, size: number): Plan<Outline> {
+  const tailStart = tailStartIn(yield* readRange(fd, Math.max(0, size - 64), size));
+  if (tailStart !== undefined && tailStart < size) {
+    const first = yield* readRange(fd, 0, Math.min(4096, tailStart));
+    const head = first.includes(0x0a) ? first : yield* readRange(fd, 0, Math.min(maxHeadBytes, tailStart));
+    const headEnd = head.indexOf(0x0a) + 1;
+    const decodedHead = headEnd > 0 ? decodeHead(head.subarray(0, headEnd)) : undefined;
+    const beforeTail = yield* readRange(fd, tailStart - 1, size);
+    // An edited document may have moved: the tail must stand at the beginning of a line, where it says.
+    const tail = beforeTail[0] === 0x0a ? decodeTail(beforeTail.subarray(1)) : undefined;
+    if (decodedHead && tail) {
+      return { head: decodedHead, tail, body: { type: "lines", from: headEnd, to: tailStart } };
+    }
+  }
+  return outlineOf(decodeDocument((yield* readRange(fd, 0, size)).toString("utf8")));
+}
+
+function outlineOf(document: TraceFile | undefined): Outline {
+  if (document === undefined) return { head: undefined, tail: undefined, body: { type: "unreadable" } };
+  const { id, traceId, sessionId, startedAt, metadata, summary, endedAt, layout, spans } = document;
+  const isTail = (span: TraceSpan) => span.endTime === undefined || isRoot(span);
+  return {
+    head: { id: id ?? sessionId, traceId, sessionId, startedAt },
+    tail: { spans: spans.filter(isTail), metadata, summary, endedAt, layout: { ...layout, v: 1 } },
+    body: { type: "spans", spans: spans.filter((span) => !isTail(span)) },
+  };
+}
+
+/** Whether a span is the session's own. */
+export const isRoot = (span: TraceSpan): boolean => span.parentSpanId === null && span.kind === "session";

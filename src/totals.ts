@@ -1,0 +1,100 @@
+/**
+ * What a session has used so far: counters true to every span it ever had, also those a cap left out.
+ */
+import type { TokenCounts, ToolUse, TraceSpan } from "./trace-file.js";
+
+/** Tools counted one by one; a session that calls more kinds than that counts the rest in its totals only. */
+const maxTools = 1_000;
+
+const finite = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : 0);
+
+/** Running totals of one session. */
+export class Totals {
+  spans = 0;
+  cost = 0;
+  totalTokens = 0;
+  toolCalls = 0;
+  generations = 0;
+  readonly tokens: TokenCounts = { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0 };
+  readonly #tools = new Map<string, ToolUse>();
+
+  /** Counts a span that has ended. */
+  add(span: TraceSpan): void {
+    this.spans++;
+    this.cost += finite(span.cost);
+    if (span.tokens) this.#addTokens(span.tokens, finite(span.tokens.total));
+    if (span.kind === "generation") this.generations++;
+    if (span.kind === "tool") {
+      this.toolCalls++;
+      const elapsed = finite(span.endTime) - finite(span.startTime);
+      this.#addTool(span.name, 1, finite(span.tool?.durationMs ?? elapsed));
+    }
+  }
+
+  /** Adds what another count has seen. */
+  merge(other: TotalsRecord): void {
+    this.spans += finite(other.spans);
+    this.cost += finite(other.cost);
+    this.toolCalls += finite(other.toolCalls);
+    this.generations += finite(other.generations);
+    this.#addTokens(other.tokens ?? {}, finite(other.totalTokens));
+    for (const tool of Array.isArray(other.tools) ? other.tools : []) {
+      if (typeof tool?.name === "string") this.#addTool(tool.name, finite(tool.count), finite(tool.totalDuration));
+    }
+  }
+
+  /** The ten tools called most. */
+  topTools(): ToolUse[] {
+    return this.tools()
+      .sort((a, b) => b.count - a.count)
+      .slice(0, 10);
+  }
+
+  /** Every tool, in order of first use. */
+  tools(): ToolUse[] {
+    return [...this.#tools.values()].map((tool) => ({ ...tool }));
+  }
+
+  /** As plain data. */
+  record(): TotalsRecord {
+    return {
+      spans: this.spans,
+      cost: this.cost,
+      totalTokens: this.totalTokens,
+      toolCalls: this.toolCalls,
+      generations: this.generations,
+      tokens: { ...this.tokens },
+      tools: this.tools(),
+    };
+  }
+
+  #addTokens(tokens: Partial<TokenCounts>, total: number): void {
+    this.totalTokens += total;
+    this.tokens.input += finite(tokens.input);
+    this.tokens.output += finite(tokens.output);
+    this.tokens.reasoning += finite(tokens.reasoning);
+    this.tokens.cacheRead += finite(tokens.cacheRead);
+    this.tokens.cacheWrite += finite(tokens.cacheWrite);
+  }
+
+  #addTool(name: string, count: number, totalDuration: number): void {
+    const known = this.#tools.get(name);
+    if (known) {
+      known.count += count;
+      known.totalDuration += totalDuration;
+    } else if (this.#tools.size < maxTools) {
+      this.#tools.set(name, { name, count, totalDuration });
+    }
+  }
+}
+
+/** Totals as they stand in a file. */
+export interface TotalsRecord {
+  readonly spans?: number;
+  readonly cost?: number;
+  readonly totalTokens?: number;
+  readonly toolCalls?: number;
+  readonly generations?: number;
+  readonly tokens?: Partial<TokenCounts>;
+  readonly tools?: readonly ToolUse[];
+}
