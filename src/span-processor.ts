@@ -221,7 +221,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     const tooLate = new Promise<never>((_, reject) => {
       giveUp = reject;
     });
-    tooLate.catch(() => {}); // Time may run out between two steps.
+    tooLate.catch(() => {}); // Never an unhandled rejection, also when no step is waiting for it.
     const timer = this.#clock.after(this.#timeoutMillis, () =>
       giveUp(new CrashSafeFileError("EXPORT_TIMEOUT", message)),
     );
