@@ -14,24 +14,44 @@ export type Encoding =
 
 /** Deeper JSON stays a string: `JSON.stringify` is recursive and must not run out of stack. */
 const MAX_PARSED_DEPTH = 200;
+/** A longer result stays text: parsing it to look would cost more than the structure is worth. */
+const MAX_RESULT_CHARS = 1_000_000;
+/** A number that a double may round. */
+const LONG_NUMBER = /[[:,\s]-?\d{16}/;
 /** `llm.input_messages.0.message.tool_calls.0.tool_call.function.arguments` has 8 after the prefix. */
 const MAX_PATH_SEGMENTS = 16;
 
-/** The value under a content key. Never throws; JSON that does not parse stays the string it was. */
+/**
+ * The value under a content key. Never throws; JSON that does not parse, or that would lose something by
+ * it, stays the string it was.
+ */
 export function decode(value: unknown, encoding: Encoding): unknown {
   if (Array.isArray(value) && encoding === "json") {
     return (toJsonValue(value) as unknown[]).map((element) => decode(element, encoding));
   }
   if (typeof value !== "string") return toJsonValue(value);
-  if (encoding === "plain" || (encoding !== "json" && !looksStructured(value))) return value;
+  if (!mayBeJson(value, encoding)) return value;
   try {
     const parsed: unknown = JSON.parse(value);
     if (!isShallow(parsed, MAX_PARSED_DEPTH)) return value;
-    // A file's content, say: the exact text is the result, not what it means as JSON.
-    if (encoding === "result" && JSON.stringify(parsed) !== value) return value;
-    return parsed;
+    // A tool that printed a file: its result is the exact text, not what that means as JSON.
+    const mustBeExact = encoding === "result" || LONG_NUMBER.test(value);
+    return mustBeExact && JSON.stringify(parsed) !== value ? value : parsed;
   } catch {
     return value;
+  }
+}
+
+function mayBeJson(text: string, encoding: Encoding): boolean {
+  switch (encoding) {
+    case "plain":
+      return false;
+    case "json":
+      return true;
+    case "result":
+      return text.length <= MAX_RESULT_CHARS && looksStructured(text);
+    case "structure":
+      return looksStructured(text);
   }
 }
 

@@ -194,6 +194,24 @@ describe("gen_ai.* keys", () => {
     expect(projected(attributes).output).toEqual(output);
   });
 
+  test("numbers that JSON.parse would round leave the arguments as they were", () => {
+    const argumentsOf = (text: string) =>
+      projected({ "gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.arguments": text }).input;
+    expect(argumentsOf('{"id": 12345678901234567890}')).toBe('{"id": 12345678901234567890}');
+    expect(argumentsOf('{"id": 1234567890}')).toEqual({ id: 1234567890 });
+    expect(argumentsOf('{"id":1234567890123456}')).toEqual({ id: 1234567890123456 });
+    expect(argumentsOf('{"id": "12345678901234567890"}')).toEqual({ id: "12345678901234567890" });
+  });
+
+  test("a result of more than a million characters is not looked into", () => {
+    const attributes = (length: number) => ({
+      "gen_ai.operation.name": "execute_tool",
+      "gen_ai.tool.call.result": JSON.stringify(["x".repeat(length - 4)]),
+    });
+    expect(projected(attributes(1_000_000)).output).toEqual(["x".repeat(999_996)]);
+    expect(projected(attributes(1_000_001)).output).toBe(JSON.stringify(["x".repeat(999_997)]));
+  });
+
   test("messages may be structures, as 3.x keeps them, or broken JSON", () => {
     const messages = [{ role: "user", parts: [{ type: "text", content: "Hi" }] }];
     const chat = { "gen_ai.operation.name": "chat" };

@@ -364,13 +364,19 @@ describe("P6: hostile spans", () => {
       "llm.input_messages.4.message.__proto__.polluted": "yes",
       "llm.input_messages.4.message.content": "first",
       "llm.input_messages.4.message.content.text": "contradicts",
+      "llm.input_messages.4.message.name.first": "branch",
+      "llm.input_messages.4.message.name": "contradicts, too",
       [`llm.input_messages.4.${"a.".repeat(50_000)}b`]: "deep",
       "llm.input_messages.x.message.role": "no index",
     });
     expect(JSON.stringify(span.input)).toBe(
-      '[{"__proto__":{"polluted":"yes"},"content":"first"},{"role":"user"}]',
+      '[{"__proto__":{"polluted":"yes"},"content":"first","name":{"first":"branch"}},{"role":"user"}]',
     );
-    expect(Object.keys(span.attributes ?? {})).toHaveLength(4);
+    expect(Object.keys(span.attributes ?? {})).toHaveLength(5);
+    expect(span.attributes).toMatchObject({
+      "llm.input_messages.4.message.content.text": "contradicts",
+      "llm.input_messages.4.message.name": "contradicts, too",
+    });
     expect(({} as { polluted?: string }).polluted).toBeUndefined();
   });
 
