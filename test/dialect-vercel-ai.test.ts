@@ -16,7 +16,7 @@ import {
 } from "ai";
 import { MockEmbeddingModelV3, MockLanguageModelV3 } from "ai/test";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import { type ProjectedSpan, projectSpan } from "../src/projection.js";
 import { spanOf } from "./projection-span.js";
 
