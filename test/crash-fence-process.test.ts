@@ -18,7 +18,11 @@ interface End {
 /** Runs a program to its end; sends `signal` when it says it is ready. */
 function run(name: string, args: string[], signal: NodeJS.Signals = "SIGTERM"): Promise<End> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program(name), ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [program(name), ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: 20_000,
+      killSignal: "SIGKILL",
+    });
     let stdout = "";
     let stderr = "";
     child.stdout.on("data", (chunk) => {

@@ -31,10 +31,10 @@ const ways = {
     installCrashFence(target("a"), { exit: false });
     process.on(signal, () => {
       say("other");
-      setImmediate(() => {
+      setTimeout(() => {
         say(`alive, ${process.listenerCount(signal)} listeners`);
         process.exit(7);
-      });
+      }, 50);
     });
     waitForSignal();
   },
