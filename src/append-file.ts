@@ -28,13 +28,15 @@ interface Queued {
 }
 
 export class AppendFile {
-  readonly path: string;
+  path: string;
   /** Offset after the last whole record. Bytes beyond it are the beginning of one. */
   good = 0;
   /** Span lines in the file. */
   lines = 0;
   /** Bytes written since the last sync began. */
   unsynced = 0;
+  /** Whether the file has got its tail, or a beginning of one: nothing may follow. */
+  isEnded = false;
   /** The descriptor; absent before the first write and while parked. */
   descriptor: Descriptor | undefined;
   readonly #fileSystem: FileSystem;
@@ -64,6 +66,18 @@ export class AppendFile {
   /** A span's line; `line` begins with the comma that separates it from the line before. */
   appendLine(line: Buffer): Appended {
     return this.#add({ bytes: line, isLine: true });
+  }
+
+  /** The last bytes of the file. Throws when the file system does not take them all; then it must be written anew. */
+  end(bytes: Buffer): void {
+    const { fd } = this.ensureOpen();
+    this.isEnded = true;
+    for (let done = 0; done < bytes.length; ) {
+      const written = this.#fileSystem.sync.write(fd, bytes, done, bytes.length - done);
+      if (written === 0) throw noBytesTaken();
+      done += written;
+    }
+    this.#fileSystem.sync.fdatasync(fd);
   }
 
   /** Tries to write what is queued; `true` when nothing is left. Never throws. */
@@ -108,6 +122,7 @@ export class AppendFile {
     this.good = good;
     this.lines = lines;
     this.unsynced = unsynced;
+    this.isEnded = false;
     this.#begun = 0;
   }
 
@@ -147,7 +162,7 @@ export class AppendFile {
       const written = this.#fileSystem.sync.write(fd, bytes, offset, bytes.length - offset);
       this.#begun += written;
       this.unsynced += written;
-      if (written === 0) throw Object.assign(new Error("the file system took no bytes"), { code: "ENOSPC" });
+      if (written === 0) throw noBytesTaken();
     }
     this.good += bytes.length - from;
     if (isLine) this.lines++;
@@ -168,3 +183,5 @@ export class AppendFile {
     }
   }
 }
+
+const noBytesTaken = () => Object.assign(new Error("the file system took no bytes"), { code: "ENOSPC" });

@@ -8,10 +8,11 @@
  * always safe: if its owner was dead, it is gone, and if it was only stopped, its rename finds nothing and it
  * builds again. So claims of the dead are removed at once, and those of the living after `patienceMillis`.
  */
-import { errorCode, type FileCalls, type FileStat, type FileSystem } from "./file-system.js";
+
 import type { Clock } from "./clock.js";
+import { errorCode, type FileCalls, type FileStat, type FileSystem } from "./file-system.js";
 import type { Liveness } from "./owner.js";
-import { pause, type Plan } from "./plan.js";
+import { type Plan, pause } from "./plan.js";
 import { documentPath, lockPath, type SessionFiles } from "./session-name.js";
 
 /** How long a living (or stopped) holder keeps others waiting. It needs the lock for some 50 µs. */
@@ -30,7 +31,9 @@ export function isSame(current: FileStat | undefined, expected: Identity | undef
   // What is not a regular file (a planted symlink) counts as no document: the rename replaces it.
   if (current === undefined || !current.isFile) return expected === undefined;
   if (expected === undefined || current.dev !== expected.dev || current.ino !== expected.ino) return false;
-  return expected.ctimeNs === undefined || (current.ctimeNs === expected.ctimeNs && current.size === expected.size);
+  return (
+    expected.ctimeNs === undefined || (current.ctimeNs === expected.ctimeNs && current.size === expected.size)
+  );
 }
 
 /** What is to be committed. */
@@ -162,12 +165,12 @@ function renameClaim(calls: FileCalls, claim: string, path: string): CommitOutco
 }
 
 function withdraw(calls: FileCalls, request: CommitRequest, claim: string): void {
-  if (request.by === "link") return tryUnlink(calls, claim);
   try {
-    calls.rename(claim, request.source);
+    if (request.by === "move") calls.rename(claim, request.source);
   } catch {
-    tryUnlink(calls, claim);
+    // Taken away, or its directory is gone.
   }
+  tryUnlink(calls, claim);
 }
 
 /** Removes a file; that it is gone already, or cannot go now, does no harm. */

@@ -144,7 +144,9 @@ const async: AsyncFileCalls = {
   close: (fd) => closeLater(fd),
   write: (fd, bytes, offset, length) =>
     new Promise((resolve, reject) =>
-      fs.write(fd, bytes, offset, length, null, (error, written) => (error ? reject(error) : resolve(written))),
+      fs.write(fd, bytes, offset, length, null, (error, written) =>
+        error ? reject(error) : resolve(written),
+      ),
     ),
   read: (fd, bytes, offset, length, position) =>
     new Promise((resolve, reject) =>

@@ -37,7 +37,11 @@ export function* scanLines(
     filled += got;
     position += got;
     let begin = 0;
-    for (let end = buffer.indexOf(newline, searchFrom); end >= 0 && end < filled; end = buffer.indexOf(newline, begin)) {
+    for (
+      let end = buffer.indexOf(newline, searchFrom);
+      end >= 0 && end < filled;
+      end = buffer.indexOf(newline, begin)
+    ) {
       onLine(buffer.subarray(begin, end), lineStart);
       lineStart += end + 1 - begin;
       begin = end + 1;

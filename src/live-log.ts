@@ -75,4 +75,3 @@ function isSessionRecord(value: unknown): value is SessionRecord {
     metadata !== null
   );
 }
-

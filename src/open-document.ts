@@ -12,11 +12,12 @@
  * on bytes it is given.
  */
 import { toJsonValue } from "./json-value.js";
-import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan, TraceLayout } from "./trace-file.js";
+import type { SessionMetadata, SessionSummary, TraceFile, TraceLayout, TraceSpan } from "./trace-file.js";
 
 /** What the head line says. */
 export interface DocumentHead {
-  readonly id: string;
+  /** The raw session id; documents of other writers may lack it. */
+  readonly id: string | undefined;
   readonly traceId: string;
   readonly sessionId: string;
   readonly startedAt: string;
@@ -60,9 +61,14 @@ export function encodeSpan(span: TraceSpan): string {
   }
 }
 
-/** A span's line, with the comma that every line but the first begins with. */
-export function encodeLine(spanText: string, isFirst: boolean): Buffer {
-  return Buffer.from(isFirst ? `${spanText}\n` : `,${spanText}\n`);
+/** A span's line; the first of a document leaves out the comma. */
+export const encodeLine = (span: TraceSpan): Buffer => Buffer.from(`,${encodeSpan(span)}\n`);
+
+/** The span as it stands in a document of that trace: its own trace is named only where it differs. */
+export function inTrace(span: TraceSpan, traceId: string): TraceSpan {
+  if (span.traceId !== traceId) return span;
+  const { traceId: _, ...rest } = span;
+  return rest;
 }
 
 /** The last line. `tailStart` is the offset at which it will stand. */
@@ -103,8 +109,9 @@ export function decodeHead(line: Buffer): DocumentHead | undefined {
   const head = parse(`${text}]}`);
   if (!isRecord(head) || head.version !== 2) return undefined;
   const { id, traceId, sessionId, startedAt } = head;
-  if (typeof traceId !== "string" || typeof sessionId !== "string" || typeof startedAt !== "string") return undefined;
-  return { id: typeof id === "string" ? id : sessionId, traceId, sessionId, startedAt };
+  if (typeof traceId !== "string" || typeof sessionId !== "string" || typeof startedAt !== "string")
+    return undefined;
+  return { id: typeof id === "string" ? id : undefined, traceId, sessionId, startedAt };
 }
 
 const tailEnd = /"tailStart":(\d+)\}\}\n?$/;

@@ -79,7 +79,9 @@ export class SystemLiveness implements Liveness {
     const thread = this.#threadStat(owner.pid, owner.thread);
     if (thread === "unreadable") return "unknown";
     if (thread === "absent") return "dead";
-    return thread.started === owner.started && thread.state !== "Z" && thread.state !== "X" ? "alive" : "dead";
+    return thread.started === owner.started && thread.state !== "Z" && thread.state !== "X"
+      ? "alive"
+      : "dead";
   }
 
   #threadStat(pid: number, thread: number): { state: string; started: string } | "absent" | "unreadable" {
@@ -108,7 +110,12 @@ export class SystemLiveness implements Liveness {
     } catch {
       // No /proc here: macOS, Windows, a hardened container.
     }
-    return { pid: process.pid, thread: 0, started: "0", scope: shortHash(`${process.platform} ${hostname()}`) };
+    return {
+      pid: process.pid,
+      thread: 0,
+      started: "0",
+      scope: shortHash(`${process.platform} ${hostname()}`),
+    };
   }
 }
 
@@ -120,7 +127,12 @@ function shortHash(text: string): string {
  * Whether work of this owner may be taken over: it is dead, or nobody can tell and its lease ran out.
  * A clock that was set back or forward far counts as run out, so that no lease lasts for ever.
  */
-export function isForsaken(liveness: Liveness, token: string, touchedMillis: number, nowMillis: number): boolean {
+export function isForsaken(
+  liveness: Liveness,
+  token: string,
+  touchedMillis: number,
+  nowMillis: number,
+): boolean {
   const verdict = liveness.verdict(token);
   return verdict === "dead" || (verdict === "unknown" && Math.abs(nowMillis - touchedMillis) > leaseMillis);
 }

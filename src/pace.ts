@@ -32,10 +32,15 @@ export class Pace {
     this.#refilledAt = nowMillis;
   }
 
+  /** Whether the document is at least twice as large as its last copy. */
+  hasDoubled(sizeBytes: number): boolean {
+    return sizeBytes >= 2 * this.#lastSize;
+  }
+
   /** Milliseconds to wait before a document of this size may be published. Monotonic time. */
   wait(sizeBytes: number, nowMillis: number): number {
     this.#refill(sizeBytes, nowMillis);
-    if (sizeBytes >= 2 * this.#lastSize) return settleMillis;
+    if (this.hasDoubled(sizeBytes)) return settleMillis;
     const missing = sizeBytes - this.#tokens;
     return Math.max(settleMillis, Math.ceil((missing / this.#limits.bytesPerSecond) * 1000));
   }

@@ -6,15 +6,15 @@ import { Descriptor } from "./descriptor.js";
 import { errorCode, type FileSystem } from "./file-system.js";
 import { readRange } from "./line-scan.js";
 import {
+  type DocumentHead,
+  type DocumentTail,
   decodeDocument,
   decodeHead,
   decodeTail,
-  type DocumentHead,
-  type DocumentTail,
   tailStartIn,
 } from "./open-document.js";
 import { call, type Plan } from "./plan.js";
-import { documentPath, type SessionFiles } from "./session-name.js";
+import { documentPath, type SessionFiles, safeId } from "./session-name.js";
 import type { TraceFile, TraceSpan } from "./trace-file.js";
 
 /** Where the span lines of a document are. */
@@ -36,7 +36,7 @@ export interface Published {
 }
 
 /** The head is one line; no id that fits a program's memory makes it longer than this. */
-const maxHeadBytes = 1 << 20;
+export const maxHeadBytes = 1 << 20;
 
 /** Opens and reads head and tail; `undefined` when there is no document (or a symlink in its place). */
 export function* openPublished(fileSystem: FileSystem, files: SessionFiles): Plan<Published | undefined> {
@@ -83,10 +83,15 @@ function outlineOf(document: TraceFile | undefined): Outline {
   const { id, traceId, sessionId, startedAt, metadata, summary, endedAt, layout, spans } = document;
   const isTail = (span: TraceSpan) => span.endTime === undefined || isRoot(span);
   return {
-    head: { id: id ?? sessionId, traceId, sessionId, startedAt },
+    head: { id, traceId, sessionId, startedAt },
     tail: { spans: spans.filter(isTail), metadata, summary, endedAt, layout: { ...layout, v: 1 } },
     body: { type: "spans", spans: spans.filter((span) => !isTail(span)) },
   };
+}
+
+/** Whether a document is this session's: by its raw id, or by the sanitised one where no raw id is written. */
+export function isDocumentOf(id: string, head: DocumentHead | undefined): boolean {
+  return head === undefined || (head.id === undefined ? head.sessionId === safeId(id) : head.id === id);
 }
 
 /** Whether a span is the session's own. */

@@ -86,8 +86,10 @@ export interface SessionFiles {
 }
 
 export const documentPath = ({ dir, name }: SessionFiles): string => `${dir}/${name}.json`;
-export const openPath = (files: SessionFiles, token: string): string => `${documentPath(files)}.${token}.open`;
-export const livePath = (files: SessionFiles, token: string): string => `${documentPath(files)}.${token}.live`;
+export const openPath = (files: SessionFiles, token: string): string =>
+  `${documentPath(files)}.${token}.open`;
+export const livePath = (files: SessionFiles, token: string): string =>
+  `${documentPath(files)}.${token}.live`;
 export const lockPath = (files: SessionFiles): string => `${documentPath(files)}.lock`;
 
 let temps = 0;

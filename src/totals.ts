@@ -15,12 +15,16 @@ export class Totals {
   totalTokens = 0;
   toolCalls = 0;
   generations = 0;
+  /** Epoch milliseconds: the earliest start and the latest end. */
+  firstStart = 0;
+  lastEnd = 0;
   readonly tokens: TokenCounts = { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0 };
   readonly #tools = new Map<string, ToolUse>();
 
   /** Counts a span that has ended. */
   add(span: TraceSpan): void {
     this.spans++;
+    this.#spread(finite(span.startTime), finite(span.endTime));
     this.cost += finite(span.cost);
     if (span.tokens) this.#addTokens(span.tokens, finite(span.tokens.total));
     if (span.kind === "generation") this.generations++;
@@ -34,12 +38,14 @@ export class Totals {
   /** Adds what another count has seen. */
   merge(other: TotalsRecord): void {
     this.spans += finite(other.spans);
+    this.#spread(finite(other.firstStart), finite(other.lastEnd));
     this.cost += finite(other.cost);
     this.toolCalls += finite(other.toolCalls);
     this.generations += finite(other.generations);
     this.#addTokens(other.tokens ?? {}, finite(other.totalTokens));
     for (const tool of Array.isArray(other.tools) ? other.tools : []) {
-      if (typeof tool?.name === "string") this.#addTool(tool.name, finite(tool.count), finite(tool.totalDuration));
+      if (typeof tool?.name === "string")
+        this.#addTool(tool.name, finite(tool.count), finite(tool.totalDuration));
     }
   }
 
@@ -59,6 +65,8 @@ export class Totals {
   record(): TotalsRecord {
     return {
       spans: this.spans,
+      firstStart: this.firstStart,
+      lastEnd: this.lastEnd,
       cost: this.cost,
       totalTokens: this.totalTokens,
       toolCalls: this.toolCalls,
@@ -66,6 +74,11 @@ export class Totals {
       tokens: { ...this.tokens },
       tools: this.tools(),
     };
+  }
+
+  #spread(start: number, end: number): void {
+    if (start > 0) this.firstStart = this.firstStart > 0 ? Math.min(this.firstStart, start) : start;
+    this.lastEnd = Math.max(this.lastEnd, end);
   }
 
   #addTokens(tokens: Partial<TokenCounts>, total: number): void {
@@ -91,6 +104,8 @@ export class Totals {
 /** Totals as they stand in a file. */
 export interface TotalsRecord {
   readonly spans?: number;
+  readonly firstStart?: number;
+  readonly lastEnd?: number;
   readonly cost?: number;
   readonly totalTokens?: number;
   readonly toolCalls?: number;

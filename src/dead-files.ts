@@ -1,0 +1,138 @@
+/**
+ * The side files that dead owners left: found by name, taken by a rename, read as they are.
+ */
+
+import type { CommitPorts } from "./commit.js";
+import { Descriptor } from "./descriptor.js";
+import { errorCode, type FileCalls, type FileSystem } from "./file-system.js";
+import { readRange, scanLines } from "./line-scan.js";
+import { type LiveState, replayLiveLog } from "./live-log.js";
+import { type DocumentHead, type DocumentTail, decodeHead, decodeLine } from "./open-document.js";
+import { isForsaken } from "./owner.js";
+import { call, type Plan } from "./plan.js";
+import { livePath, openPath, parseEntry, type SessionFiles } from "./session-name.js";
+
+/** One owner's side files. */
+export interface SideFiles {
+  readonly files: SessionFiles;
+  readonly token: string;
+}
+
+/** What the open document and live log of a dead owner say. */
+export interface DeadFiles extends SideFiles {
+  /** The open document, if there is one; released by whoever reads it. */
+  readonly open: Descriptor | undefined;
+  readonly head: DocumentHead | undefined;
+  /** Where its span lines are. */
+  readonly from: number;
+  readonly to: number;
+  /** Its tail, if it was sealed and only the commit is missing. */
+  readonly tail: DocumentTail | undefined;
+  /** Bytes after the last whole line. */
+  readonly tornBytes: number;
+  readonly live: LiveState;
+  /** Read beside its living owner, by a reader; recovery reads only what the dead left. */
+  readonly isAlive: boolean;
+  /** When it was last written to, in epoch milliseconds. */
+  readonly lastWrite: number;
+}
+
+/** Groups a directory's side files by session and owner. */
+export function* listSideFiles(dir: string): Plan<Map<string, SideFiles[]>> {
+  const sessions = new Map<string, SideFiles[]>();
+  for (const fileName of yield* call("readdir", dir)) {
+    const entry = parseEntry(fileName);
+    if (entry.type !== "open" && entry.type !== "live") continue;
+    const { name, token } = entry;
+    const owners = sessions.get(name) ?? [];
+    if (!owners.some((owner) => owner.token === token)) owners.push({ files: { dir, name }, token });
+    sessions.set(name, owners);
+  }
+  return sessions;
+}
+
+/** Whether the owner is gone for good. */
+export function* isDead({ liveness, clock }: CommitPorts, { files, token }: SideFiles): Plan<boolean> {
+  // The live log carries the heartbeat; without one, the document's own time has to do.
+  const stat =
+    (yield* call("lstat", livePath(files, token))) ?? (yield* call("lstat", openPath(files, token)));
+  return stat !== undefined && isForsaken(liveness, token, stat.mtimeMs, clock.now());
+}
+
+/**
+ * Takes a dead owner's files by renaming them to a fresh token of ours. If the owner lives after all, it finds
+ * its file gone at its next record; whatever it wrote before that is read here, since reading follows the rename.
+ */
+export function takeOver(calls: FileCalls, { files, token }: SideFiles, ownToken: string): SideFiles {
+  for (const path of [openPath, livePath]) {
+    try {
+      calls.rename(path(files, token), path(files, ownToken));
+    } catch (error) {
+      if (errorCode(error) !== "ENOENT") throw error;
+    }
+  }
+  return { files, token: ownToken };
+}
+
+/** Reads side files without changing them. */
+export function* readSideFiles(
+  fileSystem: FileSystem,
+  { files, token }: SideFiles,
+  isAlive: boolean,
+): Plan<DeadFiles> {
+  const open = yield* tryOpen(fileSystem, openPath(files, token));
+  const log = yield* tryOpen(fileSystem, livePath(files, token));
+  try {
+    let lastWrite = 0;
+    let live = replayLiveLog(Buffer.alloc(0));
+    if (log) {
+      const stat = yield* call("fstat", log.fd);
+      live = replayLiveLog(yield* readRange(log.fd, 0, stat.size));
+      lastWrite = stat.mtimeMs;
+    }
+    if (!open) {
+      const nothing = { open, head: undefined, from: 0, to: 0, tail: undefined, tornBytes: 0 };
+      return { files, token, isAlive, ...nothing, live, lastWrite };
+    }
+    const stat = yield* call("fstat", open.fd);
+    const outline = yield* outlineOpenDocument(open.fd, stat.size);
+    return { files, token, isAlive, open, ...outline, live, lastWrite: Math.max(lastWrite, stat.mtimeMs) };
+  } catch (error) {
+    open?.release();
+    throw error;
+  } finally {
+    log?.release();
+  }
+}
+
+/** Finds head, lines, tail and torn end of an open document. */
+function* outlineOpenDocument(
+  fd: number,
+  size: number,
+): Plan<Pick<DeadFiles, "head" | "from" | "to" | "tail" | "tornBytes">> {
+  let head: DocumentHead | undefined;
+  let from = 0;
+  let to = 0;
+  let tail: DocumentTail | undefined;
+  const end = yield* scanLines(fd, 0, size, (line, offset) => {
+    const isFirst = offset === 0;
+    if (isFirst) head = decodeHead(line);
+    if (isFirst && head) from = line.length + 1;
+    // Only the last line can be the tail; others are not parsed here.
+    const isTail = line.at(-1) === 0x7d && line.at(-2) === 0x7d && line.includes('"tailStart":', -64);
+    const decoded = isTail ? decodeLine(line, offset) : undefined;
+    tail = decoded?.type === "tail" ? decoded.tail : undefined;
+    to = tail ? offset : offset + line.length + 1;
+  });
+  return { head, from, to: Math.max(from, to), tail: end === size ? tail : undefined, tornBytes: size - end };
+}
+
+function* tryOpen(fileSystem: FileSystem, path: string): Plan<Descriptor | undefined> {
+  try {
+    return new Descriptor(fileSystem, yield* call("open", path, "read"));
+  } catch (error) {
+    // ELOOP: a symlink in the place of a side file is nobody's.
+    if (errorCode(error) === "ENOENT" || errorCode(error) === "ELOOP") return undefined;
+    throw error;
+  }
+}

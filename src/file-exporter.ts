@@ -1,0 +1,274 @@
+/**
+ * The exporter: spans in, one trace document per session out.
+ */
+import { type Context, diag } from "@opentelemetry/api";
+import { type ExportResult, ExportResultCode, hrTimeToMilliseconds } from "@opentelemetry/core";
+import {
+  type CrashSafeFileSpanExporterOptions,
+  type ResolvedExporterOptions,
+  resolveExporterOptions,
+} from "./file-exporter-options.js";
+import { errorCode } from "./file-system.js";
+import type { LiveSpanExporter, ReadableSpan } from "./otel-span.js";
+import { type ProjectedSpan, projectSpan } from "./projection.js";
+import { redactMetadata, redactSpan } from "./redaction.js";
+import type { SessionStart } from "./session-ledger.js";
+import { SessionRouter } from "./session-router.js";
+import { CrashSafeFileError } from "./trace-error.js";
+import type { TraceSpan } from "./trace-file.js";
+import { type DirectoryLease, type EnginePorts, leaseDirectory } from "./trace-registry.js";
+
+/** `shutdown` and `forceFlush` give up waiting for the disk after this long; nothing recorded is lost by it. */
+const timeoutMillis = 30_000;
+
+/** What an exporter has done, in spans. */
+export interface FileExporterStats {
+  /** Spans that are in a file or wait in memory for the disk. */
+  readonly recorded: number;
+  /** Spans that came after the end, or for which there was no room. */
+  readonly dropped: number;
+  /** File-system calls that failed. */
+  readonly faults: number;
+}
+
+/** One word for the exporter's life; only `open` takes spans. */
+type State = "open" | "shutting-down" | "shut-down" | "crashed";
+
+/**
+ * An OpenTelemetry `SpanExporter` that writes one trace document per agent session, and keeps it whole whatever
+ * ends the process.
+ *
+ * Under a {@link CrashSafeSpanProcessor} a span is in a file when `onEnd` returns, and its start when `onStart`
+ * returns. Under the SDK's own processors the same holds for what reaches `export`.
+ */
+export class CrashSafeFileSpanExporter implements LiveSpanExporter {
+  readonly #options: ResolvedExporterOptions;
+  readonly #lease: DirectoryLease;
+  readonly #router: SessionRouter;
+  /** Sessions this exporter wrote to, for `shutdown` and `crash`. */
+  readonly #sessionIds = new Set<string>();
+  /** Open spans and their sessions. */
+  readonly #open = new Map<ReadableSpan, string>();
+  /** Spans that the end of their session closed: their own end comes too late. */
+  readonly #closed = new WeakSet<ReadableSpan>();
+  readonly #faultsTold = new Map<string, number>();
+  #state: State = "open";
+  #shutdown: Promise<void> | undefined;
+  #recorded = 0;
+  #dropped = 0;
+  #faults = 0;
+
+  /** Throws {@link CrashSafeFileError} `INVALID_OPTION`. Creates nothing on disk; recovers dead sessions in the background. */
+  constructor(options: CrashSafeFileSpanExporterOptions, ports?: EnginePorts) {
+    this.#options = resolveExporterOptions(options);
+    this.#router = new SessionRouter(this.#options.sessionId);
+    this.#lease = leaseDirectory(
+      this.#options.dir,
+      this.#options,
+      (error, path) => this.#tellFault(error, path),
+      ports,
+    );
+  }
+
+  /** `true` once a normal end is on disk: process hooks have nothing to fence then. */
+  get stopped(): boolean {
+    return this.#state === "shut-down";
+  }
+
+  get stats(): FileExporterStats {
+    return { recorded: this.#recorded, dropped: this.#dropped, faults: this.#faults };
+  }
+
+  /** `SpanExporter.export`: records ended spans. Calls back before it returns; never throws. */
+  export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
+    const before = this.#dropped;
+    for (const span of spans) this.#guard(() => this.#router.learn(span));
+    for (const span of spans) this.recordEnd(span);
+    const lost = this.#dropped - before;
+    const error = new CrashSafeFileError("SPANS_DROPPED", `${lost} of ${spans.length} spans were dropped`);
+    resultCallback(
+      lost === 0 ? { code: ExportResultCode.SUCCESS } : { code: ExportResultCode.FAILED, error },
+    );
+  }
+
+  /** Journals a span's start. When it returns, the start survives the process. Never throws. */
+  recordStart(span: ReadableSpan, _parentContext?: Context): void {
+    if (this.#state !== "open") return;
+    this.#guard(() => {
+      const start = this.#sessionOf(span);
+      const { directory, user } = this.#lease;
+      const rootSpanId = directory.rootSpanId(user, start);
+      if (rootSpanId === undefined) return;
+      const read = () => this.#project(span, rootSpanId).span;
+      if (directory.recordStart(user, start, span.spanContext().spanId, read)) this.#open.set(span, start.id);
+    });
+  }
+
+  /** Records an ended span. When it returns, the span survives the process. Never throws. */
+  recordEnd(span: ReadableSpan): void {
+    this.#open.delete(span);
+    this.#guard(() => {
+      const lost = this.#record(span);
+      if (lost === undefined) this.#recorded++;
+      else this.#drop(lost);
+    });
+  }
+
+  /**
+   * Resolves when every span recorded before the call is in its published document (and synced, where
+   * `durability` says so). Rejects with `WRITE_FAILED` when the disk refuses: then what was recorded is kept, and
+   * written when it recovers.
+   */
+  forceFlush(): Promise<void> {
+    return this.#bounded("forceFlush", this.#lease.directory.flush(this.#sessionIds));
+  }
+
+  /** Ends all sessions of this exporter (status `completed`) and resolves when their documents are written. Idempotent. */
+  shutdown(): Promise<void> {
+    this.#shutdown ??= this.#end();
+    return this.#shutdown;
+  }
+
+  /**
+   * The crash fence: synchronous. When it returns, the documents of this exporter's sessions hold every ended
+   * span, open spans marked interrupted, and status `crashed`; nothing begun before can change that. Never throws.
+   */
+  crash(reason?: string): void {
+    this.#guard(() => {
+      this.#state = "crashed";
+      this.#lease.directory.crash(this.#sessionIds, typeof reason === "string" ? reason : undefined);
+      this.#open.clear();
+    });
+  }
+
+  /**
+   * Ends one session: its open spans are closed, its status becomes `completed`, or `error` with a message. Spans
+   * that start later resume it. Rejects with `WRITE_FAILED` when the disk refuses; it is tried again then.
+   */
+  endSession(sessionId: string, options: { readonly error?: string | undefined } = {}): Promise<void> {
+    if (this.#state !== "open") return Promise.resolve();
+    for (const [span, id] of this.#open) {
+      if (id !== sessionId) continue;
+      this.#closed.add(span);
+      this.#open.delete(span);
+    }
+    const { error } = options;
+    const end = error
+      ? ({ status: "error", error, rootMessage: error } as const)
+      : ({ status: "completed" } as const);
+    return this.#bounded("endSession", this.#lease.directory.end(sessionId, end));
+  }
+
+  /** Where the session's document is, or will be. */
+  tracePath(sessionId: string): string {
+    return this.#lease.directory.path(sessionId);
+  }
+
+  /** Records a span, or says why it is lost. */
+  #record(span: ReadableSpan): string | undefined {
+    if (this.#state !== "open") return "the exporter has ended";
+    if (this.#closed.has(span)) return "its session had ended before it";
+    const start = this.#sessionOf(span);
+    const { directory, user } = this.#lease;
+    const rootSpanId = directory.rootSpanId(user, start);
+    if (rootSpanId === undefined) return "its session was fenced";
+    const { span: record, metadata } = this.#project(span, rootSpanId);
+    const isKept = directory.recordEnd(user, start, span, record, metadata);
+    return isKept ? undefined : "the disk takes nothing and the retry queue is full";
+  }
+
+  #sessionOf(span: ReadableSpan): SessionStart {
+    const id = this.#router.route(span);
+    this.#sessionIds.add(id);
+    return { id, traceId: span.spanContext().traceId, startTime: hrTimeToMilliseconds(span.startTime) };
+  }
+
+  /** The span as its document has it: roots of traces hang under the session, content is redacted. */
+  #project(span: ReadableSpan, rootSpanId: string): ProjectedSpan {
+    const { span: projected, metadata } = projectSpan(span);
+    const child: TraceSpan =
+      projected.parentSpanId === null ? { ...projected, parentSpanId: rootSpanId } : projected;
+    const { redact } = this.#options;
+    return redact
+      ? { span: redactSpan(redact, child), metadata: redactMetadata(redact, metadata) }
+      : { span: child, metadata };
+  }
+
+  async #end(): Promise<void> {
+    if (this.#state === "crashed") return this.#lease.release();
+    this.#state = "shutting-down";
+    const { directory, user } = this.#lease;
+    try {
+      await this.#bounded("shutdown", directory.leave(user, this.#sessionIds));
+      if (this.#state === "shutting-down") this.#state = "shut-down";
+    } finally {
+      this.#open.clear();
+      this.#lease.release();
+    }
+  }
+
+  async #bounded(what: string, work: Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const message = `${what} did not finish within ${timeoutMillis} ms; what was recorded is in the side files of ${this.#options.dir}`;
+      timer = setTimeout(() => reject(new CrashSafeFileError("WRITE_FAILED", message)), timeoutMillis);
+    });
+    try {
+      await Promise.race([work, late]);
+    } catch (error) {
+      if (error instanceof CrashSafeFileError) throw error;
+      const message = `${what}: ${describe(error)}; what was recorded is kept and written when the disk takes it`;
+      throw new CrashSafeFileError("WRITE_FAILED", message, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #drop(why: string): void {
+    this.#dropped++;
+    // Told at 1, 2, 4, 8 …: a burst is one line or a few, and the count is never far off.
+    if ((this.#dropped & (this.#dropped - 1)) === 0) {
+      this.#tell("warn", `dropped a span: ${why} (${this.#dropped} so far)`);
+    }
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#tellFault(error, this.#options.dir);
+    }
+  }
+
+  /** Once per kind of fault; counted always. */
+  #tellFault(error: unknown, path: string): void {
+    this.#faults++;
+    const kind = errorCode(error) ?? String(error);
+    const told = this.#faultsTold.get(kind) ?? 0;
+    this.#faultsTold.set(kind, told + 1);
+    if (told === 0) {
+      this.#tell(
+        "error",
+        `cannot write ${path}: ${describe(error)}. Spans are kept and written when it can be; ${advice(kind)}`,
+      );
+    }
+  }
+
+  #tell(level: "warn" | "error", message: string): void {
+    try {
+      diag[level](`CrashSafeFileSpanExporter: ${message}`);
+    } catch {
+      // A host's logger that throws is no reason to lose a span.
+    }
+  }
+}
+
+const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function advice(code: string): string {
+  if (code === "ENOSPC" || code === "EDQUOT") return "free some space on that disk";
+  if (code === "EACCES" || code === "EPERM" || code === "EROFS")
+    return "check who may write to that directory";
+  if (code === "EMFILE" || code === "ENFILE") return "raise the limit of open files";
+  return "check that directory";
+}

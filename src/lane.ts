@@ -1,0 +1,18 @@
+/**
+ * One job at a time, in order: publishing and sealing share the host's thread pool of four, and take one place.
+ */
+export class Lane {
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** Runs `job` when all before it have ended, however they ended. */
+  run<T>(job: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(job, job);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  /** Resolves when everything asked for so far has ended. */
+  async idle(): Promise<void> {
+    await this.#last;
+  }
+}

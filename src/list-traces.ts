@@ -1,0 +1,95 @@
+/**
+ * Listing a directory of traces without reading their spans.
+ */
+import { resolve } from "node:path";
+import { Descriptor } from "./descriptor.js";
+import { errorCode, type FileSystem, nodeFileSystem } from "./file-system.js";
+import { call, type Plan, runLater } from "./plan.js";
+import { readOutline } from "./published.js";
+import { parseEntry } from "./session-name.js";
+import type { SessionMetadata, SessionSummary } from "./trace-file.js";
+
+/** A trace in a listing: what its first and last line say. */
+export interface ListedTrace {
+  readonly path: string;
+  /** The raw session id, where the document has it. */
+  readonly id: string | undefined;
+  readonly sessionId: string;
+  readonly traceId: string;
+  readonly startedAt: string;
+  readonly endedAt: string;
+  readonly metadata: SessionMetadata;
+  readonly summary: SessionSummary;
+  /** Size of the document in bytes. */
+  readonly bytes: number;
+}
+
+/** A page of a listing. */
+export interface TraceListing {
+  readonly traces: readonly ListedTrace[];
+  /** Documents in the directory, readable or not. */
+  readonly total: number;
+  readonly offset: number;
+  readonly limit: number;
+}
+
+/**
+ * Lists trace documents, most recently written first. Reads the first and last line of those on the page only;
+ * what is no trace is left out. A missing directory has none, and is not created.
+ *
+ * @param dir directory of trace documents
+ * @param options `offset` (default 0) and `limit` (default 20, at least 1) of the page
+ */
+export async function listTraces(
+  dir: string,
+  options: { readonly offset?: number; readonly limit?: number } = {},
+): Promise<TraceListing> {
+  const offset = wholeNumber(options.offset, 0, 0);
+  const limit = wholeNumber(options.limit, 20, 1);
+  try {
+    return await runLater(nodeFileSystem, list(nodeFileSystem, resolve(dir), offset, limit));
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return { traces: [], total: 0, offset, limit };
+    throw error;
+  }
+}
+
+function wholeNumber(value: unknown, fallback: number, least: number): number {
+  if (typeof value !== "number" || !Number.isFinite(value)) return fallback;
+  return Math.max(least, Math.trunc(value));
+}
+
+function* list(fileSystem: FileSystem, dir: string, offset: number, limit: number): Plan<TraceListing> {
+  const dated: { path: string; mtimeMs: number }[] = [];
+  for (const fileName of yield* call("readdir", dir)) {
+    if (parseEntry(fileName).type !== "document") continue;
+    const path = `${dir}/${fileName}`;
+    const stat = yield* call("lstat", path);
+    if (stat?.isFile) dated.push({ path, mtimeMs: stat.mtimeMs });
+  }
+  dated.sort((a, b) => b.mtimeMs - a.mtimeMs || (a.path < b.path ? -1 : 1));
+  const traces: ListedTrace[] = [];
+  for (const { path } of dated.slice(offset, offset + limit)) {
+    const trace = yield* readListed(fileSystem, path);
+    if (trace) traces.push(trace);
+  }
+  return { traces, total: dated.length, offset, limit };
+}
+
+function* readListed(fileSystem: FileSystem, path: string): Plan<ListedTrace | undefined> {
+  let file: Descriptor | undefined;
+  try {
+    file = new Descriptor(fileSystem, yield* call("open", path, "read"));
+    const { size } = yield* call("fstat", file.fd);
+    const { head, tail } = yield* readOutline(file.fd, size);
+    if (!head || !tail) return undefined;
+    const { id, sessionId, traceId, startedAt } = head;
+    const { metadata, summary, endedAt } = tail;
+    return { path, id, sessionId, traceId, startedAt, endedAt, metadata, summary, bytes: size };
+  } catch {
+    // Removed or replaced by something unreadable since the directory was read.
+    return undefined;
+  } finally {
+    file?.release();
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * Making the own open document hold every line of the published one: after a resume, beside a twin, after a
+ * recovery that took the own file by mistake, and to write it anew when it was sealed or grew past its cap.
+ */
+import { Descriptor } from "./descriptor.js";
+import { readRange } from "./line-scan.js";
+import type { DocumentHead } from "./open-document.js";
+import { call, type Plan, runNow } from "./plan.js";
+import { maxHeadBytes, type Published } from "./published.js";
+import { documentPath } from "./session-name.js";
+import type { SessionWriter } from "./session-writer.js";
+import { type LineSelection, type Source, UnionFile } from "./union.js";
+
+/** Lines that were added while the merge was built: few enough to copy in one turn of the event loop. */
+const catchUpBytes = 256 * 1024;
+
+/** The spans of a published document, as a source; those that its tail holds although they have ended included. */
+export function publishedSources({ descriptor, head, body, tail }: Published): Source[] {
+  const traceId = head?.traceId ?? "";
+  const closed = (tail?.spans ?? []).filter(
+    (span) => span.endTime !== undefined && span.parentSpanId !== null,
+  );
+  const lines: Source[] =
+    body.type === "lines"
+      ? [{ type: "lines", fd: descriptor.fd, from: body.from, to: body.to, traceId }]
+      : body.type === "spans"
+        ? [{ type: "spans", spans: body.spans, traceId }]
+        : [];
+  return closed.length > 0 ? [...lines, { type: "spans", spans: closed, traceId }] : lines;
+}
+
+/** Takes the lines of the document under the session's name, if there is one, into the own open document. */
+export function* merge(writer: SessionWriter, current: Published | undefined): Plan<void> {
+  const { ledger } = writer;
+  const resumed = writer.merged ? undefined : writer.base?.published;
+  // Resumed from this very document: its totals are known, its lines cannot be ours.
+  const isResume = resumed !== undefined && isSameDocument(resumed, current);
+  const known: Published[] = [];
+  if (current) known.push(current);
+  // The document we resumed from is gone (retention, another writer): what it held is still ours to keep.
+  if (resumed && !isResume) known.push(resumed);
+  for (const published of known) {
+    if (published.body.type === "unreadable") yield* keepDamaged(writer);
+  }
+
+  const head = mergedHead(writer, current);
+  yield* rebuild(writer, { head, known, parse: current !== undefined && !isResume }, (union) => {
+    if (current && !isResume) ledger.adopt(current, union.totals);
+    ledger.head = { ...ledger.head, ...head, id: ledger.head.id };
+    ledger.dropEndedForeign(union);
+    writer.rebase(current);
+  });
+}
+
+/**
+ * Writes the own open document anew from itself: when it was taken or deleted under us, when it has a tail
+ * already, and with `select` when it grew past its cap.
+ */
+export function* rewrite(
+  writer: SessionWriter,
+  select?: (lines: number) => LineSelection | undefined,
+): Plan<void> {
+  yield* rebuild(writer, { head: writer.ledger.head, known: [], parse: false, select }, () => {});
+}
+
+interface Rebuild {
+  readonly head: DocumentHead;
+  /** Documents whose lines come first. */
+  readonly known: readonly Published[];
+  readonly parse: boolean;
+  readonly select?: ((lines: number) => LineSelection | undefined) | undefined;
+}
+
+/** Builds, swaps, and calls `settle` in the turn of the swap. Throws when the file system refuses; then nothing has changed. */
+function* rebuild(
+  writer: SessionWriter,
+  { head, known, parse, select }: Rebuild,
+  settle: (union: UnionFile) => void,
+): Plan<void> {
+  const { ledger, open, ports } = writer;
+  const ownTraceId = ledger.head.traceId;
+  const own = open.ensureOpen().hold();
+  const path = writer.newTemp();
+  let out: Descriptor | undefined;
+  try {
+    const ownLines = (from: number, to: number): Source => ({
+      type: "lines",
+      fd: own.fd,
+      from,
+      to,
+      traceId: ownTraceId,
+    });
+    const headEnd = (yield* readRange(own.fd, 0, Math.min(maxHeadBytes, open.good))).indexOf(0x0a) + 1;
+    let to = open.good;
+    out = new Descriptor(ports.fileSystem, yield* call("open", path, "create"));
+    const union = new UnionFile(out.fd, head, { parse });
+    yield* union.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);
+    while (open.good - to > catchUpBytes) {
+      const until = open.good;
+      yield* union.append(ownLines(to, until));
+      to = until;
+    }
+    // From here to the swap there is no step that waits: nothing can be recorded in between.
+    if (open.good > to) runNow(ports.fileSystem, union.append(ownLines(to, open.good)));
+    if (!open.isSettled) throw new Error("records are waiting to be written");
+    ports.fileSystem.sync.rename(path, open.path);
+    writer.temps.delete(path);
+    open.swap(out.hold(), union.size, union.lines, 0);
+    settle(union);
+  } finally {
+    own.release();
+    out?.release();
+    writer.dropTemp(path);
+  }
+}
+
+const isSameDocument = (a: Published, b: Published | undefined): boolean =>
+  b !== undefined && a.identity.dev === b.identity.dev && a.identity.ino === b.identity.ino;
+
+/** The published head stands, so that all writers of a session agree; the earliest start is the session's. */
+function mergedHead({ ledger, files }: SessionWriter, current: Published | undefined): DocumentHead {
+  const theirs = current?.head;
+  const startedAt =
+    theirs && theirs.startedAt < ledger.head.startedAt ? theirs.startedAt : ledger.head.startedAt;
+  return {
+    id: ledger.head.id,
+    traceId: theirs?.traceId || ledger.head.traceId,
+    sessionId: files.name,
+    startedAt,
+  };
+}
+
+/** Keeps what is no trace document beside the one that will take its name. */
+function* keepDamaged(writer: SessionWriter): Plan<void> {
+  const path = documentPath(writer.files);
+  yield* call("link", path, `${path}.damaged.${writer.token}`);
+}

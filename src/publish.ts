@@ -1,0 +1,173 @@
+/**
+ * Publishing: a copy of the open document, with a tail, takes the session's name while the session goes on.
+ */
+import { selectLines } from "./cap.js";
+import { commit, isSame } from "./commit.js";
+import { Descriptor } from "./descriptor.js";
+import { chunkBytes, writeAll } from "./line-scan.js";
+import { merge, rewrite } from "./merge.js";
+import { encodeHead, encodeTail } from "./open-document.js";
+import { isForsaken } from "./owner.js";
+import { call, type Plan } from "./plan.js";
+import { isDocumentOf, openPublished } from "./published.js";
+import { interrupt } from "./session-ledger.js";
+import { parseEntry } from "./session-name.js";
+import type { SessionWriter } from "./session-writer.js";
+import { type Source, UnionFile } from "./union.js";
+
+/** A copy is synced every so many bytes, so that the last sync, like the rename, has little left to do. */
+const syncEveryBytes = 8 * chunkBytes;
+
+/** Why an open span of a writer that is gone was closed. */
+const lostOwner = "The process that ran this span ended without closing it";
+
+/** Brings the document up to date with what is recorded now. `false`: the fence came first. */
+export function* publish(writer: SessionWriter): Plan<boolean> {
+  const { ledger, ports } = writer;
+  const { epoch } = writer;
+  const mayCommit = () => writer.epoch === epoch && writer.state === "open";
+  for (;;) {
+    writer.refreshOpen();
+    if (!writer.settle()) throw new Error("records are waiting to be written");
+    yield* catchUpWithOthers(writer);
+    if (ledger.foreign.size > 0 && (yield* siblings(writer)).length === 0) closeForeign(writer);
+    yield* compact(writer);
+
+    const version = writer.version;
+    const path = writer.newTemp();
+    let copy: Descriptor | undefined;
+    try {
+      copy = new Descriptor(ports.fileSystem, yield* call("open", path, "create"));
+      const size = yield* copyDocument(writer, copy.fd);
+      const { files, token } = writer;
+      const base = writer.base?.identity;
+      const outcome = yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
+      writer.pace.spent(size, ports.clock.monotonic());
+      if (outcome === "committed") {
+        writer.temps.delete(path);
+        const { dev, ino } = ports.fileSystem.sync.fstat(copy.fd);
+        const head = ledger.head;
+        const body = { type: "lines", from: 0, to: 0 } as const;
+        writer.rebase({ descriptor: copy.hold(), identity: { dev, ino }, size, head, tail: undefined, body });
+        writer.publishedVersion = version;
+        if (ports.durability !== "process") yield* call("syncDirectory", files.dir);
+        return true;
+      }
+      if (outcome === "fenced") return false;
+    } finally {
+      copy?.release();
+      writer.dropTemp(path);
+    }
+  }
+}
+
+/** Merges until the own open document holds every line of the document under the session's name. */
+export function* catchUpWithOthers(writer: SessionWriter): Plan<void> {
+  const { ports } = writer;
+  for (;;) {
+    const current = yield* call("lstat", writer.path);
+    if (writer.merged && isSame(current, writer.base?.identity)) return;
+    const published = yield* openPublished(ports.fileSystem, writer.files);
+    if (published && !isDocumentOf(writer.ledger.head.id, published.head)) {
+      published.descriptor.release();
+      writer.moveToNextName();
+      continue;
+    }
+    try {
+      yield* merge(writer, published);
+    } catch (error) {
+      published?.descriptor.release();
+      throw error;
+    }
+  }
+}
+
+/** Copies what is recorded at this moment, with the tail of this moment. Returns the size. */
+function* copyDocument(writer: SessionWriter, out: number): Plan<number> {
+  const { ledger, open, ports } = writer;
+  // One turn: the lines up to `end` and the open spans beside them are one state.
+  const end = open.good;
+  const tail = ledger.tail(ports.clock.now());
+  const isEmpty = open.lines === 0;
+  const source = open.ensureOpen().hold();
+  try {
+    const selection = capOf(writer)?.(open.lines);
+    if (selection) {
+      const union = new UnionFile(out, ledger.head, { parse: false });
+      const from = encodeHead(ledger.head).length;
+      const lines: Source = { type: "lines", fd: source.fd, from, to: end, traceId: ledger.head.traceId };
+      yield* union.write([lines], capOf(writer));
+      const bytes = encodeTail(tail, union.size, union.lines === 0);
+      yield* writeAll(out, bytes);
+      yield* call("fdatasync", out);
+      return union.size + bytes.length;
+    }
+    yield* copyRange(source.fd, out, end);
+    const bytes = encodeTail(tail, end, isEmpty);
+    yield* writeAll(out, bytes);
+    yield* call("fdatasync", out);
+    return end + bytes.length;
+  } finally {
+    source.release();
+  }
+}
+
+/** Copies `[0, end)`, in pieces, syncing as it grows. */
+export function* copyRange(from: number, to: number, end: number): Plan<void> {
+  const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, end));
+  let unsynced = 0;
+  for (let position = 0; position < end; ) {
+    const got = yield* call("read", from, chunk, 0, Math.min(chunk.length, end - position), position);
+    if (got === 0) throw new Error("the open document is shorter than what was written to it");
+    yield* writeAll(to, got === chunk.length ? chunk : chunk.subarray(0, got));
+    position += got;
+    unsynced += got;
+    if (unsynced >= syncEveryBytes) {
+      yield* call("fdatasync", to);
+      unsynced = 0;
+    }
+  }
+}
+
+function capOf({ ledger, ports: { maxSpans } }: SessionWriter) {
+  if (maxSpans <= 0) return undefined;
+  const others = ledger.open.size + ledger.foreign.size + 1;
+  return (lines: number) =>
+    selectLines(lines, others, maxSpans, { id: ledger.head.id, rootSpanId: ledger.root.spanId });
+}
+
+/** Keeps the open document of a capped session under twice its cap. */
+function* compact(writer: SessionWriter): Plan<void> {
+  const select = capOf(writer);
+  if (select && writer.open.lines > 2 * writer.ports.maxSpans) yield* rewrite(writer, select);
+}
+
+/** Side files of other writers of this session, as tokens; of the living, when asked for those. */
+export function* siblings(writer: SessionWriter, only?: "alive"): Plan<string[]> {
+  const { files, ports, token } = writer;
+  const tokens = new Set<string>();
+  for (const fileName of yield* call("readdir", files.dir)) {
+    const entry = parseEntry(fileName);
+    if (
+      (entry.type !== "open" && entry.type !== "live") ||
+      entry.name !== files.name ||
+      entry.token === token
+    )
+      continue;
+    if (only === "alive") {
+      const stat = yield* call("lstat", `${files.dir}/${fileName}`);
+      if (!stat || isForsaken(ports.liveness, entry.token, stat.mtimeMs, ports.clock.now())) continue;
+    }
+    tokens.add(entry.token);
+  }
+  return [...tokens];
+}
+
+/** Open spans that nobody runs any more get lines, as interrupted. */
+export function closeForeign(writer: SessionWriter): void {
+  const { ledger } = writer;
+  for (const span of ledger.foreign.values()) {
+    writer.appendSpan(interrupt(span, ledger.foreignSeen || span.startTime, lostOwner));
+  }
+  ledger.foreign.clear();
+}

@@ -1,0 +1,100 @@
+/**
+ * When documents are published: each session at its pace, one at a time, and again whenever there is news left.
+ */
+import type { Timer } from "./clock.js";
+import type { Lane } from "./lane.js";
+import { PlanCancelled, runLater } from "./plan.js";
+import { publish } from "./publish.js";
+import { backgroundSyncBytes, syncOpen } from "./seal.js";
+import type { SessionWriter } from "./session-writer.js";
+
+/** After a failure, the next try waits this long, doubling up to the second. */
+const firstRetryMillis = 500;
+const lastRetryMillis = 30_000;
+
+interface Schedule {
+  timer: Timer;
+  isUrgent: boolean;
+}
+
+export class Publisher {
+  readonly #lane: Lane;
+  readonly #syncLane: Lane;
+  readonly #onFault: (error: unknown, path: string) => void;
+  readonly #schedules = new Map<SessionWriter, Schedule>();
+  readonly #retries = new WeakMap<SessionWriter, number>();
+  readonly #syncing = new WeakSet<SessionWriter>();
+
+  constructor(lane: Lane, syncLane: Lane, onFault: (error: unknown, path: string) => void) {
+    this.#lane = lane;
+    this.#syncLane = syncLane;
+    this.#onFault = onFault;
+  }
+
+  /** Something was recorded. Cheap: most calls find the session scheduled. */
+  changed(writer: SessionWriter): void {
+    if (writer.open.unsynced > backgroundSyncBytes) this.sync(writer);
+    const known = this.#schedules.get(writer);
+    if (known && (known.isUrgent || !writer.pace.hasDoubled(writer.open.good))) return;
+    known?.timer.cancel();
+    this.#schedule(writer);
+  }
+
+  /** Publishes until the document holds everything recorded before the call. Rejects when it cannot. */
+  async flush(writer: SessionWriter): Promise<void> {
+    const { version } = writer;
+    while (writer.state === "open" && (writer.publishedVersion < version || !writer.open.isSettled)) {
+      await this.#lane.run(() => this.#publish(writer));
+    }
+  }
+
+  /** Syncs the open document and the live log off-thread, if not under way. */
+  sync(writer: SessionWriter): void {
+    if (this.#syncing.has(writer)) return;
+    this.#syncing.add(writer);
+    const { fileSystem } = writer.ports;
+    this.#syncLane
+      .run(() => (writer.state === "open" ? runLater(fileSystem, syncOpen(writer)) : Promise.resolve()))
+      .catch((error: unknown) => this.#onFault(error, writer.open.path))
+      .finally(() => this.#syncing.delete(writer));
+  }
+
+  /** Forgets a session that has ended. */
+  forget(writer: SessionWriter): void {
+    this.#schedules.get(writer)?.timer.cancel();
+    this.#schedules.delete(writer);
+  }
+
+  #schedule(writer: SessionWriter): void {
+    const { clock } = writer.ports;
+    const retry = this.#retries.get(writer) ?? 0;
+    const wait = Math.max(retry, writer.pace.wait(writer.open.good, clock.monotonic()));
+    const timer = clock.after(wait, () => void this.#lane.run(() => this.#publishScheduled(writer)));
+    this.#schedules.set(writer, { timer, isUrgent: retry > 0 || writer.pace.hasDoubled(writer.open.good) });
+  }
+
+  async #publishScheduled(writer: SessionWriter): Promise<void> {
+    try {
+      if (writer.state === "open" && !writer.isPublished) await this.#publish(writer);
+      this.#retries.delete(writer);
+    } catch (error) {
+      const last = this.#retries.get(writer) ?? firstRetryMillis / 2;
+      this.#retries.set(writer, Math.min(lastRetryMillis, last * 2));
+      this.#onFault(error, writer.path);
+    } finally {
+      // However it ended: what came meanwhile, or could not be written, has its next time.
+      this.#schedules.delete(writer);
+      if (writer.state === "open" && !writer.isPublished) this.#schedule(writer);
+    }
+  }
+
+  async #publish(writer: SessionWriter): Promise<void> {
+    if (writer.state !== "open") return;
+    const { epoch } = writer;
+    try {
+      await runLater(writer.ports.fileSystem, publish(writer), () => writer.epoch !== epoch);
+    } catch (error) {
+      if (!(error instanceof PlanCancelled)) throw error;
+    }
+  }
+}

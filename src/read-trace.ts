@@ -1,0 +1,118 @@
+/**
+ * Reading a session as it stands: its document, and what its writers have recorded since.
+ */
+import { basename, dirname, resolve } from "node:path";
+import { systemClock } from "./clock.js";
+import { type DeadFiles, isDead, listSideFiles, readSideFiles } from "./dead-files.js";
+import { type FileSystem, nodeFileSystem } from "./file-system.js";
+import { readRange } from "./line-scan.js";
+import { decodeDocument } from "./open-document.js";
+import { SystemLiveness } from "./owner.js";
+import { type Plan, runLater } from "./plan.js";
+import { openPublished, type Published } from "./published.js";
+import { rebuild } from "./rebuild.js";
+import { parseEntry, type SessionFiles } from "./session-name.js";
+import { CrashSafeFileError } from "./trace-error.js";
+import type { TraceFile, TraceSpan } from "./trace-file.js";
+
+/** What could not be read. All zero for a sound trace. */
+export interface TraceDamage {
+  /** Bytes of a record that was cut off. */
+  readonly tornBytes: number;
+  /** Lines that are no spans. */
+  readonly corruptLines: number;
+}
+
+/** A trace as it stands. */
+export interface ReadTrace {
+  readonly trace: TraceFile;
+  readonly damage: TraceDamage;
+}
+
+/**
+ * Reads a trace: `<session>.json` together with what running or dead writers recorded since, or one writer's
+ * `.open` file with its side log. Never writes, and takes no lock.
+ *
+ * @param path a `.json` or `.open` file; of a session that was never published, the `.json` need not exist
+ * @throws CrashSafeFileError `READ_FAILED` when there is nothing to read, `NOT_A_TRACE` when it is not a trace
+ */
+export async function readTrace(path: string): Promise<ReadTrace> {
+  try {
+    return await runLater(nodeFileSystem, read(nodeFileSystem, resolve(path)));
+  } catch (error) {
+    if (error instanceof CrashSafeFileError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CrashSafeFileError("READ_FAILED", `cannot read the trace ${path}: ${reason}`, { cause: error });
+  }
+}
+
+function* read(fileSystem: FileSystem, path: string): Plan<ReadTrace> {
+  const dir = dirname(path);
+  const entry = parseEntry(basename(path));
+  const isSide = entry.type === "open" || entry.type === "live";
+  const files = { dir, name: isSide || entry.type === "document" ? entry.name : basename(path, ".json") };
+  const side = yield* readOwners(fileSystem, files, isSide ? entry.token : undefined);
+  let published: Published | undefined;
+  try {
+    // After the side files: a writer that ends meanwhile publishes first, and removes them then.
+    published = isSide ? undefined : yield* openPublished(fileSystem, files);
+    if (side.length === 0) return yield* readDocument(path, published);
+    const spans: TraceSpan[] = [];
+    const { report, head, tail } = yield* rebuild({
+      id: side[0]?.head?.id ?? side[0]?.live.session?.id ?? published?.head?.id ?? files.name,
+      files,
+      published: published?.body.type === "unreadable" ? undefined : published,
+      dead: side,
+      out: (line) => spans.push(JSON.parse(line.toString("utf8"))),
+      othersLive: side.some((one) => one.isAlive),
+    });
+    const { tornBytes, corruptLines } = report;
+    const { id, traceId, sessionId, startedAt } = head;
+    const { metadata, summary, endedAt } = tail;
+    const trace: TraceFile = {
+      version: 2,
+      ...(id !== undefined && { id }),
+      traceId,
+      sessionId,
+      startedAt,
+      endedAt,
+      metadata,
+      spans: [...spans, ...tail.spans],
+      summary,
+    };
+    return { trace, damage: { tornBytes, corruptLines } };
+  } finally {
+    published?.descriptor.release();
+    for (const { open } of side) open?.release();
+  }
+}
+
+function* readOwners(
+  fileSystem: FileSystem,
+  files: SessionFiles,
+  token: string | undefined,
+): Plan<DeadFiles[]> {
+  const ports = { fileSystem, clock: systemClock, liveness: new SystemLiveness(fileSystem.sync) };
+  const found: DeadFiles[] = [];
+  for (const owner of (yield* listSideFiles(files.dir)).get(files.name) ?? []) {
+    if (token !== undefined && owner.token !== token) continue;
+    const isAlive = !(yield* isDead(ports, owner));
+    const side = yield* readSideFiles(fileSystem, owner, isAlive);
+    // Both gone: published and removed since the directory was read.
+    if (side.open || side.live.session) found.push(side);
+  }
+  return found;
+}
+
+/** A document that nobody is writing to, as it is. */
+function* readDocument(path: string, published: Published | undefined): Plan<ReadTrace> {
+  if (!published) throw new CrashSafeFileError("READ_FAILED", `there is no trace at ${path}`);
+  const { descriptor, size } = published;
+  const bytes = yield* readRange(descriptor.fd, 0, size);
+  const trace = decodeDocument(bytes.toString("utf8"));
+  if (trace) return { trace, damage: { tornBytes: 0, corruptLines: 0 } };
+  throw new CrashSafeFileError(
+    "NOT_A_TRACE",
+    `${path} is not a trace document (${size} bytes that are no JSON object with spans)`,
+  );
+}

@@ -1,0 +1,225 @@
+/**
+ * Building the document of a session whose owners died: what was published, what they had recorded since, and
+ * what they were running, as interrupted.
+ */
+import type { DeadFiles } from "./dead-files.js";
+import { writeAll } from "./line-scan.js";
+import { publishedSources } from "./merge.js";
+import { type DocumentHead, type DocumentTail, encodeTail, inTrace, isoTime } from "./open-document.js";
+import type { Plan } from "./plan.js";
+import { call } from "./plan.js";
+import { isRoot, type Published } from "./published.js";
+import { interrupt, statusRank, summarize } from "./session-ledger.js";
+import { documentPath, type SessionFiles, sessionSpanId } from "./session-name.js";
+import { Totals } from "./totals.js";
+import type { SessionMetadata, SessionStatus, TraceSpan } from "./trace-file.js";
+import { type LineSink, type Source, UnionFile } from "./union.js";
+
+/** What recovery found and did for one session. */
+export interface RecoveredSession {
+  /** The raw session id, as far as it is known. */
+  readonly id: string;
+  /** The document. */
+  readonly path: string;
+  /** `rebuilt`: a new document was written; `committed`: a finished one only got its name; `swept`: nothing was missing. */
+  readonly action: "rebuilt" | "committed" | "swept";
+  readonly status: SessionStatus;
+  /** Spans that the document lacked. */
+  readonly recoveredSpans: number;
+  /** Names of spans that were running. */
+  readonly interrupted: readonly string[];
+  /** Bytes of a record that was being written. */
+  readonly tornBytes: number;
+  /** Lines that were not spans; the file they stand in is kept as `keptAs`. */
+  readonly corruptLines: number;
+  readonly keptAs: readonly string[];
+}
+
+/** What to build from. */
+export interface RebuildRequest {
+  readonly id: string;
+  readonly files: SessionFiles;
+  readonly published: Published | undefined;
+  readonly dead: readonly DeadFiles[];
+  readonly out: LineSink;
+  /** Somebody else still writes to the session: it goes on. */
+  readonly othersLive: boolean;
+}
+
+/** Said of a session and of spans whose process ended under them. */
+const crashError = "The process ended without closing the session";
+const interruptedMessage = "Interrupted: the process ended while this was running";
+
+/** What was built. */
+export interface Rebuilt {
+  readonly report: RecoveredSession;
+  /** Whose open document has lines that nobody can read. */
+  readonly rotten: ReadonlySet<DeadFiles>;
+  readonly head: DocumentHead;
+  readonly tail: DocumentTail;
+}
+
+/** Writes the document; `action` of the report says `swept` when what is published lacks nothing. */
+export function* rebuild(request: RebuildRequest): Plan<Rebuilt> {
+  const { id, files, published, dead, out } = request;
+  const head = headOf(request);
+  const fromPublished = published ? publishedSources(published) : [];
+  const union = new UnionFile(out, head, { parse: true });
+  yield* union.write([...fromPublished, ...dead.flatMap((one) => deadSource(one, head))]);
+  const recovered = union.given.slice(fromPublished.length).reduce((sum, given) => sum + (given ?? 0), 0);
+
+  const closed = closedByCrash(request, union, head);
+  yield* union.append({ type: "spans", spans: closed.spans, traceId: head.traceId });
+  const end = endOf(request, recovered + closed.spans.length > 0);
+  const tail = tailOf(request, { head, end, union, open: closed.stillOpen });
+  if (typeof out === "number" && end.isNews) {
+    yield* writeAll(out, encodeTail(tail, union.size, union.lines === 0));
+    yield* call("fdatasync", out);
+  }
+
+  const rotten = new Set(
+    union.rot.flatMap(({ source }) => dead.filter((one) => one.open)[source - fromPublished.length] ?? []),
+  );
+  const report: RecoveredSession = {
+    id,
+    path: documentPath(files),
+    action: end.isNews ? "rebuilt" : "swept",
+    status: end.status,
+    recoveredSpans: recovered + closed.spans.length,
+    interrupted: closed.spans.filter((span) => span.interrupted).map((span) => span.name),
+    tornBytes: dead.reduce((sum, one) => sum + one.tornBytes, 0),
+    corruptLines: union.rot.length + dead.reduce((sum, one) => sum + one.live.corruptLines, 0),
+    keptAs: [],
+  };
+  return { report, rotten, head, tail };
+}
+
+function headOf({ id, files, published, dead }: RebuildRequest): DocumentHead {
+  const heads = [published?.head, ...dead.map((one) => one.head ?? one.live.session)].filter(
+    (one) => one !== undefined,
+  );
+  const startedAt = heads.map((head) => head.startedAt).sort()[0];
+  return {
+    id,
+    traceId: heads.find((head) => head.traceId)?.traceId ?? "",
+    sessionId: files.name,
+    startedAt: startedAt ?? isoTime(lastWrite(dead)),
+  };
+}
+
+const lastWrite = (dead: readonly DeadFiles[]): number => Math.max(0, ...dead.map((one) => one.lastWrite));
+
+function deadSource({ open, from, to, head, live }: DeadFiles, into: DocumentHead): Source[] {
+  const traceId = head?.traceId ?? live.session?.traceId ?? into.traceId;
+  return open ? [{ type: "lines", fd: open.fd, from, to, traceId }] : [];
+}
+
+/** Spans that were open when their owner died, and those of the published tail that nobody runs any more. */
+function closedByCrash(
+  { published, dead, othersLive }: RebuildRequest,
+  union: UnionFile,
+  head: DocumentHead,
+) {
+  const spans = new Map<string, TraceSpan>();
+  const stillOpen = new Map<string, TraceSpan>();
+  const close = (span: TraceSpan, at: number) => {
+    if (union.has(span.spanId) || isRoot(span)) return;
+    spans.set(span.spanId, span.endTime === undefined ? interrupt(span, at, interruptedMessage) : span);
+  };
+  for (const one of dead) {
+    for (const span of one.live.spans.values()) {
+      if (!one.isAlive) close(span, one.lastWrite);
+      else if (!union.has(span.spanId)) stillOpen.set(span.spanId, span);
+    }
+    for (const span of one.tail?.spans ?? []) if (!othersLive) close(span, one.lastWrite);
+  }
+  for (const span of published?.tail?.spans ?? []) {
+    if (span.endTime !== undefined || isRoot(span) || spans.has(span.spanId) || union.has(span.spanId))
+      continue;
+    if (othersLive) stillOpen.set(span.spanId, stillOpen.get(span.spanId) ?? span);
+    else
+      close(
+        { traceId: published?.head?.traceId ?? "", ...span },
+        Date.parse(published?.tail?.endedAt ?? "") || span.startTime,
+      );
+  }
+  return {
+    spans: [...spans.values()].map((span) => inTrace(span, head.traceId)),
+    stillOpen: [...stillOpen.values()],
+  };
+}
+
+interface End {
+  readonly status: SessionStatus;
+  readonly error: string | undefined;
+  readonly isRecovered: boolean;
+  readonly isNews: boolean;
+}
+
+/** A fence or an end that was written stands; an owner that wrote none has crashed. */
+function endOf({ published, dead, othersLive }: RebuildRequest, hasNews: boolean): End {
+  const before = published?.tail?.summary;
+  const isOver = before !== undefined && before.status !== "running";
+  if (!hasNews && isOver && !dead.some((one) => one.tail)) {
+    return { status: before.status, error: before.error, isRecovered: false, isNews: false };
+  }
+  const ends = [before, ...dead.map((one) => one.tail?.summary)].filter((one) => one !== undefined);
+  const written = ends
+    .filter((one) => one.status !== "running")
+    .sort((a, b) => statusRank[b.status] - statusRank[a.status])[0];
+  const crashed = dead.some((one) => one.tail === undefined && !one.isAlive);
+  const fenced = written?.status === "crashed" && published?.tail?.layout.recovered !== true;
+  if (othersLive && !fenced)
+    return { status: "running", error: written?.error, isRecovered: false, isNews: true };
+  if (crashed && written?.status !== "crashed")
+    return { status: "crashed", error: crashError, isRecovered: true, isNews: true };
+  const status = written?.status ?? "crashed";
+  return {
+    status,
+    error: written?.error ?? (status === "crashed" ? crashError : undefined),
+    isRecovered: !fenced,
+    isNews: true,
+  };
+}
+
+function tailOf(
+  { id, published, dead }: RebuildRequest,
+  { head, end, union, open }: { head: DocumentHead; end: End; union: UnionFile; open: readonly TraceSpan[] },
+): DocumentTail {
+  const tails = [published?.tail, ...dead.map((one) => one.tail)].filter((one) => one !== undefined);
+  const metadata: SessionMetadata = Object.assign(
+    {},
+    published?.tail?.metadata,
+    ...dead.map((one) => ({ ...one.live.session?.metadata, ...one.tail?.metadata })),
+  );
+  const endedMillis = Math.max(lastWrite(dead), ...tails.map((tail) => Date.parse(tail.endedAt) || 0));
+  const known = [
+    ...dead.map((one) => one.live.session?.root),
+    ...tails.map((tail) => tail.spans.find(isRoot)),
+  ];
+  const root: TraceSpan = known.find((span) => span !== undefined) ?? {
+    spanId: sessionSpanId(id),
+    parentSpanId: null,
+    name: id,
+    kind: "session",
+    startTime: Date.parse(head.startedAt),
+    status: "ok",
+  };
+  const totals = union.totals ?? new Totals();
+  const isOver = end.status !== "running";
+  const closedRoot: TraceSpan = isOver
+    ? { ...root, endTime: endedMillis, ...(end.status === "crashed" && { interrupted: true }) }
+    : root;
+  return {
+    spans: [...open.map((span) => inTrace(span, head.traceId)), closedRoot],
+    metadata,
+    summary: summarize(totals, {
+      status: end.status,
+      error: end.error,
+      duration: endedMillis - Date.parse(head.startedAt),
+      idle: !isOver && !open.some((span) => span.kind === "generation"),
+    }),
+    endedAt: isoTime(endedMillis),
+    layout: { v: 1, ...(end.isRecovered && { recovered: true as const }), tools: totals.tools() },
+  };
+}

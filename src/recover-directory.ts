@@ -1,0 +1,48 @@
+/**
+ * Recovery of a whole directory: every session that has side files of dead owners.
+ */
+import { isDead, listSideFiles, type SideFiles } from "./dead-files.js";
+import { errorCode } from "./file-system.js";
+import { runLater } from "./plan.js";
+import type { RecoveredSession } from "./rebuild.js";
+import { type RecoveryPorts, recoverSession } from "./recover.js";
+
+/** A session whose recovery failed; its files stay as they are. */
+export interface RecoveryFailure {
+  readonly path: string;
+  readonly error: unknown;
+}
+
+/** What recovery did in a directory. */
+export interface RecoveryReport {
+  readonly sessions: readonly RecoveredSession[];
+  readonly failures: readonly RecoveryFailure[];
+  /** Sessions that have a living writer, and were left alone. */
+  readonly running: number;
+}
+
+/** Recovers what dead owners left. A missing directory has nothing to recover. */
+export async function recoverDirectory(ports: RecoveryPorts, dir: string): Promise<RecoveryReport> {
+  const sessions: RecoveredSession[] = [];
+  const failures: RecoveryFailure[] = [];
+  let running = 0;
+  let found: Map<string, SideFiles[]>;
+  try {
+    found = await runLater(ports.fileSystem, listSideFiles(dir));
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return { sessions, failures, running };
+    throw error;
+  }
+  for (const [name, owners] of found) {
+    try {
+      const dead: SideFiles[] = [];
+      for (const owner of owners)
+        if (await runLater(ports.fileSystem, isDead(ports, owner))) dead.push(owner);
+      if (dead.length < owners.length) running++;
+      if (dead.length > 0) sessions.push(...(await runLater(ports.fileSystem, recoverSession(ports, dead))));
+    } catch (error) {
+      failures.push({ path: `${dir}/${name}.json`, error });
+    }
+  }
+  return { sessions, failures, running };
+}

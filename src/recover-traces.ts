@@ -1,0 +1,26 @@
+/**
+ * `recoverTraces`: what a new exporter does in the background, as a call.
+ */
+
+import { resolve } from "node:path";
+import { systemClock } from "./clock.js";
+import { nodeFileSystem } from "./file-system.js";
+import { SystemLiveness } from "./owner.js";
+import { type RecoveryReport, recoverDirectory } from "./recover-directory.js";
+
+/**
+ * Finishes the sessions of dead processes in a directory: their documents get every span that was recorded, and
+ * what was running, marked interrupted. Idempotent, and safe beside living writers, whose sessions it leaves alone.
+ *
+ * @param dir directory of trace documents; a missing one has nothing to recover
+ * @param options `dryRun`: only report what would be done
+ * @throws the file system's error when the directory cannot be read; a session that fails is in `failures`
+ */
+export function recoverTraces(
+  dir: string,
+  options: { readonly dryRun?: boolean } = {},
+): Promise<RecoveryReport> {
+  const liveness = new SystemLiveness(nodeFileSystem.sync);
+  const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness, dryRun: options.dryRun === true };
+  return recoverDirectory(ports, resolve(dir));
+}

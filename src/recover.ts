@@ -1,0 +1,175 @@
+/**
+ * Finishing what dead owners left of one session: their lines, and their open spans as interrupted, go into the
+ * document; then their side files go.
+ */
+import { type CommitPorts, commit, tryUnlink } from "./commit.js";
+import {
+  type DeadFiles,
+  isDead,
+  listSideFiles,
+  readSideFiles,
+  type SideFiles,
+  takeOver,
+} from "./dead-files.js";
+import { Descriptor } from "./descriptor.js";
+import type { FileCalls } from "./file-system.js";
+import { call, type Plan } from "./plan.js";
+import { isDocumentOf, openPublished, type Published } from "./published.js";
+import { type RecoveredSession, rebuild } from "./rebuild.js";
+import {
+  documentPath,
+  livePath,
+  nameCandidates,
+  openPath,
+  type SessionFiles,
+  tempPath,
+} from "./session-name.js";
+
+const always = () => true;
+
+/** What a recovery works with. */
+export interface RecoveryPorts extends CommitPorts {
+  /** Only looks: takes nothing, writes nothing. */
+  readonly dryRun?: boolean;
+}
+
+/** Recovers all dead owners of one session, which may be several after a crash of twins. */
+export function* recoverSession(
+  ports: RecoveryPorts,
+  owners: readonly SideFiles[],
+): Plan<RecoveredSession[]> {
+  const dead: DeadFiles[] = [];
+  const reports: RecoveredSession[] = [];
+  try {
+    for (const owner of owners) {
+      const own = ports.dryRun ? owner : takeOver(ports.fileSystem.sync, owner, ports.liveness.newToken());
+      dead.push(yield* readSideFiles(ports.fileSystem, own, false));
+    }
+    for (const [id, group] of groupById(dead)) {
+      const first = group[0];
+      if (first) reports.push(yield* recoverGroup(ports, id, first, group));
+    }
+  } finally {
+    for (const { open } of dead) open?.release();
+  }
+  return reports;
+}
+
+/** Ids that are no file names can share a name until their documents part them. */
+function groupById(taken: readonly DeadFiles[]): Map<string, DeadFiles[]> {
+  const groups = new Map<string, DeadFiles[]>();
+  for (const dead of taken) {
+    const id = dead.head?.id ?? dead.live.session?.id ?? dead.files.name;
+    groups.set(id, [...(groups.get(id) ?? []), dead]);
+  }
+  return groups;
+}
+
+function* recoverGroup(
+  ports: RecoveryPorts,
+  id: string,
+  first: DeadFiles,
+  dead: readonly DeadFiles[],
+): Plan<RecoveredSession> {
+  const calls = ports.fileSystem.sync;
+  let canLink = dead.length === 1 && first.tail !== undefined;
+  for (;;) {
+    const { files, published } = yield* findDocument(ports, id, first.files);
+    const temp = tempPath(files, first.token);
+    let out: Descriptor | undefined;
+    try {
+      const base = published?.identity;
+      const request = { files, token: first.token, base, mayCommit: always };
+      if (canLink && !published && first.tail && !ports.dryRun) {
+        // Sealed, and only the name is missing.
+        const source = openPath(first.files, first.token);
+        const outcome = yield* commit(ports, { ...request, source, by: "link" });
+        if (outcome === "unlinkable") canLink = false;
+        if (outcome !== "committed") continue;
+        return committedReport(id, files, first, removeSideFiles(calls, dead, new Set()));
+      }
+      if (!ports.dryRun) out = new Descriptor(ports.fileSystem, yield* call("open", temp, "create"));
+      const others = yield* livingOwners(ports, files, dead);
+      const rebuilt = yield* rebuild({ id, files, published, dead, out: out?.fd, othersLive: others });
+      if (ports.dryRun) return rebuilt.report;
+      if (rebuilt.report.action === "rebuilt") {
+        if (published?.body.type === "unreadable")
+          calls.link(documentPath(files), `${documentPath(files)}.damaged.${first.token}`);
+        const outcome = yield* commit(ports, { ...request, source: temp, by: "move" });
+        if (outcome !== "committed") continue;
+        yield* call("syncDirectory", files.dir);
+      }
+      return { ...rebuilt.report, keptAs: removeSideFiles(calls, dead, rebuilt.rotten) };
+    } finally {
+      published?.descriptor.release();
+      if (out) {
+        out.release();
+        tryUnlink(calls, temp);
+      }
+    }
+  }
+}
+
+/** The document of this id: under the name the files have, or the next that is not another session's. */
+function* findDocument(
+  ports: CommitPorts,
+  id: string,
+  { dir, name }: SessionFiles,
+): Plan<{ files: SessionFiles; published: Published | undefined }> {
+  const candidates = nameCandidates(id);
+  const names = [name, ...candidates.slice(candidates.indexOf(name) + 1)];
+  for (const candidate of names) {
+    const files = { dir, name: candidate };
+    const published = yield* openPublished(ports.fileSystem, files);
+    if (!published || isDocumentOf(id, published.head)) return { files, published };
+    published.descriptor.release();
+  }
+  throw new Error(`no file name is left for session ${JSON.stringify(id)}`);
+}
+
+/** Whether somebody else is still writing to this session. */
+function* livingOwners(ports: CommitPorts, files: SessionFiles, dead: readonly DeadFiles[]): Plan<boolean> {
+  const tokens = new Set(dead.map(({ token }) => token));
+  for (const owner of (yield* listSideFiles(files.dir)).get(files.name) ?? []) {
+    if (!tokens.has(owner.token) && !(yield* isDead(ports, owner))) return true;
+  }
+  return false;
+}
+
+/** Removes what is in the document now; a file with lines that nobody could read is kept under another name. */
+function removeSideFiles(
+  calls: FileCalls,
+  dead: readonly DeadFiles[],
+  rotten: ReadonlySet<DeadFiles>,
+): string[] {
+  const keptAs: string[] = [];
+  for (const one of dead) {
+    const path = openPath(one.files, one.token);
+    if (rotten.has(one)) {
+      const kept = `${documentPath(one.files)}.damaged.${one.token}`;
+      calls.rename(path, kept);
+      keptAs.push(kept);
+    } else {
+      tryUnlink(calls, path);
+    }
+    tryUnlink(calls, livePath(one.files, one.token));
+  }
+  return keptAs;
+}
+
+const committedReport = (
+  id: string,
+  files: SessionFiles,
+  sealed: DeadFiles,
+  keptAs: readonly string[],
+): RecoveredSession => ({
+  id,
+  path: documentPath(files),
+  action: "committed",
+  status: sealed.tail?.summary.status ?? "crashed",
+  recoveredSpans: 0,
+  interrupted: [],
+  tornBytes: 0,
+  corruptLines: 0,
+  keptAs,
+});

@@ -1,0 +1,64 @@
+/**
+ * Which files go: documents beyond `maxFiles`, and what dead writers left half built. Never a live session's.
+ */
+import { type CommitPorts, tryRemoveDirectory, tryUnlink } from "./commit.js";
+import type { FileCalls } from "./file-system.js";
+import { call, type Plan, pause } from "./plan.js";
+import { parseEntry } from "./session-name.js";
+
+/** A copy being built is never older than this; one that is was left by a killed process. */
+const staleTempMillis = 3_600_000;
+
+/** Removes the oldest documents beyond `maxFiles` (0: none), stale copies and claims of the dead. */
+export function* prune(ports: CommitPorts, dir: string, maxFiles: number): Plan<void> {
+  const documents: string[] = [];
+  for (const fileName of yield* call("readdir", dir)) {
+    const entry = parseEntry(fileName);
+    const path = `${dir}/${fileName}`;
+    if (entry.type === "document") documents.push(path);
+    if (entry.type === "lock") sweepClaims(ports, path);
+    if (entry.type === "temp") {
+      const stat = yield* call("lstat", path);
+      if (stat && ports.clock.now() - stat.mtimeMs > staleTempMillis) tryUnlink(ports.fileSystem.sync, path);
+    }
+  }
+  if (maxFiles <= 0 || documents.length <= maxFiles) return;
+  const dated: { path: string; mtimeMs: number }[] = [];
+  for (const path of documents) {
+    const stat = yield* call("lstat", path);
+    if (stat?.isFile) dated.push({ path, mtimeMs: stat.mtimeMs });
+  }
+  dated.sort((a, b) => a.mtimeMs - b.mtimeMs || (a.path < b.path ? -1 : 1));
+  yield* removeSettled(ports.fileSystem.sync, dir, dated.slice(0, Math.max(0, dated.length - maxFiles)));
+}
+
+/**
+ * Removes documents that nobody writes to. The directory is read in the turn of the removal: a writer creates
+ * its side files before it opens the document, and keeps what it opened, so that one who comes in between
+ * either is seen here or still has every line.
+ */
+function* removeSettled(calls: FileCalls, dir: string, documents: readonly { path: string }[]): Plan<void> {
+  const batch = 64;
+  for (let from = 0; from < documents.length; from += batch) {
+    yield* pause(0);
+    const owned = new Set<string>();
+    for (const fileName of calls.readdir(dir)) {
+      const entry = parseEntry(fileName);
+      if (entry.type === "open" || entry.type === "live") owned.add(`${dir}/${entry.name}.json`);
+    }
+    for (const { path } of documents.slice(from, from + batch)) {
+      if (!owned.has(path)) tryUnlink(calls, path);
+    }
+  }
+}
+
+function sweepClaims({ fileSystem: { sync: calls }, liveness }: CommitPorts, lock: string): void {
+  try {
+    for (const token of calls.readdir(lock)) {
+      if (liveness.verdict(token) === "dead") tryUnlink(calls, `${lock}/${token}`);
+    }
+  } catch {
+    // Committed and removed meanwhile.
+  }
+  tryRemoveDirectory(calls, lock);
+}

@@ -1,0 +1,110 @@
+/**
+ * Sealing: the open document gets its tail where it stands, and takes the session's name.
+ */
+import { type CommitOutcome, commit } from "./commit.js";
+import { Descriptor } from "./descriptor.js";
+import { rewrite } from "./merge.js";
+import { encodeTail } from "./open-document.js";
+import { call, type Plan } from "./plan.js";
+import { catchUpWithOthers, closeForeign, copyRange, siblings } from "./publish.js";
+import { interrupt, type SessionEnd } from "./session-ledger.js";
+import type { SessionWriter } from "./session-writer.js";
+
+/**
+ * Ends the session's document. The same plan ends a session in the background and fences it: there, without an
+ * event loop, the sync costs what the background sync has left over. Throws when the file system refuses: then
+ * the side files stay, and a retry or recovery finishes the work. `false`: a fence came first.
+ */
+export function* seal(writer: SessionWriter, end: SessionEnd): Plan<boolean> {
+  const { ledger, open, ports } = writer;
+  const { epoch } = writer;
+  const isCurrent = () => writer.epoch === epoch;
+  for (;;) {
+    if (open.isEnded) yield* rewrite(writer);
+    writer.refreshOpen();
+    if (!writer.settle()) throw new Error("records are waiting to be written");
+    yield* catchUpWithOthers(writer);
+    const effective = yield* endBeside(writer, end);
+    if (open.unsynced > backgroundSyncBytes) yield* syncOpen(writer);
+    // One turn from here to the first attempt at the commit: nothing comes between the last line and the tail.
+    if (writer.state === "open") writer.state = "sealing";
+    closeOpenSpans(writer, end);
+    if (!writer.settle()) throw new Error("records are waiting to be written");
+    open.end(encodeTail(ledger.tail(ports.clock.now(), effective), open.good, open.lines === 0));
+    const outcome = yield* commitSealed(writer, isCurrent);
+    if (outcome === "fenced") return false;
+    if (outcome === "committed") {
+      writer.publishedVersion = writer.version;
+      if (writer.state === "sealing") writer.state = "sealed";
+      writer.close("remove");
+      if (ports.durability !== "process") yield* call("syncDirectory", writer.files.dir);
+      return true;
+    }
+    // Another writer was faster: merge with what it published.
+  }
+}
+
+/**
+ * How the document is to end. Beside living writers the session goes on: a normal end leaves it running, and an
+ * error waits for the last of them; only a crash is final at once.
+ */
+function* endBeside(writer: SessionWriter, end: SessionEnd): Plan<SessionEnd | undefined> {
+  const { ledger } = writer;
+  if (end.status === "crashed" && ledger.foreign.size === 0) return end;
+  const others = yield* siblings(writer, "alive");
+  if (others.length === 0) {
+    closeForeign(writer);
+    return end;
+  }
+  if (end.status === "crashed") return end;
+  if (end.status === "error") ledger.inherited ??= end;
+  return undefined;
+}
+
+/** Spans that are still open end with their session: interrupted by a crash, in good order otherwise. */
+function closeOpenSpans(writer: SessionWriter, end: SessionEnd): void {
+  const { ledger, ports } = writer;
+  const now = ports.clock.now();
+  for (const [spanId, open] of ledger.open) {
+    const span = open.read();
+    const closed =
+      end.status === "crashed" ? interrupt(span, now, end.error ?? "") : { ...span, endTime: now };
+    ledger.open.delete(spanId);
+    writer.appendSpan(closed);
+  }
+}
+
+/** Links the sealed document to its name; copies it where there are no links. */
+function* commitSealed(writer: SessionWriter, mayCommit: () => boolean): Plan<CommitOutcome> {
+  const { open, ports } = writer;
+  const { files, token } = writer;
+  const base = writer.base?.identity;
+  const outcome = yield* commit(ports, { files, token, source: open.path, by: "link", base, mayCommit });
+  if (outcome !== "unlinkable") return outcome;
+  const path = writer.newTemp();
+  let copy: Descriptor | undefined;
+  try {
+    copy = new Descriptor(ports.fileSystem, yield* call("open", path, "create"));
+    const { fd } = open.ensureOpen();
+    yield* copyRange(fd, copy.fd, (yield* call("fstat", fd)).size);
+    yield* call("fdatasync", copy.fd);
+    return yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
+  } finally {
+    copy?.release();
+    writer.dropTemp(path);
+  }
+}
+
+/** Background syncs keep less than this unsynced, so that a fence has no more to wait for. */
+export const backgroundSyncBytes = 4 * 1024 * 1024;
+
+/** Syncs the open document off-thread. */
+export function* syncOpen({ open }: SessionWriter): Plan<void> {
+  open.unsynced = 0;
+  const held = open.ensureOpen().hold();
+  try {
+    yield* call("fdatasync", held.fd);
+  } finally {
+    held.release();
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * What a writer knows of its session beside the spans on disk: head, root, metadata, totals, open spans.
+ */
+import type { SessionRecord } from "./live-log.js";
+import { type DocumentHead, type DocumentTail, inTrace, isoTime } from "./open-document.js";
+import { isRoot, type Published } from "./published.js";
+import { sessionSpanId } from "./session-name.js";
+import { Totals } from "./totals.js";
+import type { SessionMetadata, SessionStatus, TraceSpan } from "./trace-file.js";
+
+/** An open span of this writer. */
+export interface OpenSpan {
+  /** Its present state: no hook tells of attributes set on a running span, so it is read when needed. */
+  read(): TraceSpan;
+  /** What the live log says of it. */
+  journaled: string;
+}
+
+/** How a session's document ends. */
+export interface SessionEnd {
+  readonly status: Exclude<SessionStatus, "running">;
+  /** For `summary.error`. */
+  readonly error?: string | undefined;
+  /** Said of the session span too; absent when nobody gave a reason. */
+  readonly rootMessage?: string | undefined;
+}
+
+/** What opens a session. */
+export interface SessionStart {
+  readonly id: string;
+  readonly traceId: string;
+  /** Epoch milliseconds. */
+  readonly startTime: number;
+}
+
+/** Of two ways to have ended, the higher one stands. */
+export const statusRank: Record<SessionStatus, number> = { running: 0, completed: 1, error: 2, crashed: 3 };
+
+export class SessionLedger {
+  head: DocumentHead & { readonly id: string };
+  root: TraceSpan;
+  metadata: SessionMetadata = {};
+  totals = new Totals();
+  /** Own spans that have started and not ended, by id, in order of start. */
+  readonly open = new Map<string, OpenSpan>();
+  /** Open spans of other writers, as the document had them. */
+  foreign = new Map<string, TraceSpan>();
+  /** When they were last known to be open, in epoch milliseconds. */
+  foreignSeen = 0;
+  /** An error or a crash that another writer's end left in the document: it outranks a normal end of ours. */
+  inherited: SessionEnd | undefined;
+
+  constructor(start: SessionStart, name: string) {
+    const startedAt = isoTime(start.startTime);
+    this.head = { id: start.id, traceId: start.traceId, sessionId: name, startedAt };
+    this.root = {
+      spanId: sessionSpanId(start.id),
+      parentSpanId: null,
+      name: start.id,
+      kind: "session",
+      startTime: start.startTime,
+      status: "ok",
+    };
+  }
+
+  /** Goes on where the document stands: a resume. What ended it before no longer counts. */
+  resume(published: Published): void {
+    const { tail } = published;
+    this.#takeHead(published);
+    if (!tail) return;
+    this.#takeTail(tail);
+    const { summary, layout } = tail;
+    this.totals = new Totals();
+    this.totals.merge({
+      cost: summary.totalCost,
+      totalTokens: summary.totalTokens,
+      toolCalls: summary.totalToolCalls,
+      generations: summary.totalGenerations,
+      tokens: summary.tokens,
+      tools: layout.tools ?? summary.topTools ?? [],
+    });
+  }
+
+  /** Takes in what another writer of this session published. `totals` were counted over the union. */
+  adopt(published: Published, totals: Totals | undefined): void {
+    this.#takeHead(published);
+    if (totals) this.totals = totals;
+    if (!published.tail) return;
+    this.#takeTail(published.tail);
+    const { summary, layout } = published.tail;
+    const { status, error } = summary;
+    if (
+      status === "error" ||
+      (status === "crashed" && layout.recovered !== true) ||
+      (status === "running" && error)
+    ) {
+      const inherited: SessionEnd = { status: status === "running" ? "error" : status, error };
+      if (statusRank[inherited.status] > statusRank[this.inherited?.status ?? "running"])
+        this.inherited = inherited;
+    }
+  }
+
+  /** Forgets open spans of others that have lines now. */
+  dropEndedForeign(ended: { has(spanId: string): boolean }): void {
+    for (const spanId of this.foreign.keys()) {
+      if (ended.has(spanId) || this.open.has(spanId)) this.foreign.delete(spanId);
+    }
+  }
+
+  /** What the live log needs to rebuild the session without its document. */
+  record(): SessionRecord {
+    const { id, traceId, startedAt } = this.head;
+    return { id, traceId, startedAt, root: this.root, metadata: this.metadata };
+  }
+
+  /** The tail of a document as of now. */
+  tail(nowMillis: number, end?: SessionEnd): DocumentTail {
+    const spans = [...this.open.values()].map((open) => inTrace(open.read(), this.head.traceId));
+    spans.push(...this.foreign.values());
+    const worst =
+      this.inherited && statusRank[this.inherited.status] > statusRank[end?.status ?? "running"]
+        ? this.inherited
+        : end;
+    // A crash that was fenced stays; another writer's error waits for the end of the last one.
+    const status = end
+      ? (worst?.status ?? end.status)
+      : this.inherited?.status === "crashed"
+        ? "crashed"
+        : "running";
+    return {
+      spans: [...spans, end ? { ...this.root, endTime: nowMillis, ...rootStatus(end) } : this.root],
+      metadata: this.metadata,
+      summary: summarize(this.totals, {
+        status,
+        error: worst?.error ?? end?.error,
+        duration: nowMillis - Date.parse(this.head.startedAt),
+        idle: status === "running" && !spans.some((span) => span.kind === "generation"),
+      }),
+      endedAt: isoTime(nowMillis),
+      layout: { v: 1, tools: this.totals.tools() },
+    };
+  }
+
+  #takeHead({ head, tail }: Published): void {
+    if (!head) return;
+    const startedAt = [head.startedAt, this.head.startedAt].sort()[0] as string;
+    const root = tail?.spans.find(isRoot);
+    this.head = { ...this.head, traceId: head.traceId || this.head.traceId, startedAt };
+    if (root) {
+      const {
+        endTime: _end,
+        output: _output,
+        statusMessage: _message,
+        interrupted: _interrupted,
+        ...open
+      } = root;
+      this.root = { ...open, status: "ok" };
+    }
+  }
+
+  #takeTail(tail: DocumentTail): void {
+    this.foreignSeen = Date.parse(tail.endedAt) || 0;
+    this.metadata = { ...tail.metadata, ...this.metadata };
+    this.foreign = new Map(
+      tail.spans
+        .filter((span) => span.endTime === undefined && !isRoot(span))
+        .map((span) => [span.spanId, span]),
+    );
+  }
+}
+
+const rootStatus = ({ status, rootMessage }: SessionEnd): Partial<TraceSpan> => ({
+  ...(status === "crashed" && { interrupted: true as const }),
+  ...(rootMessage && { status: "error", statusMessage: rootMessage }),
+});
+
+/** The summary of a document. */
+export function summarize(
+  totals: Totals,
+  state: { status: SessionStatus; error: string | undefined; duration: number; idle: boolean },
+): DocumentTail["summary"] {
+  const tools = totals.topTools();
+  return {
+    totalTokens: totals.totalTokens,
+    totalCost: totals.cost,
+    totalToolCalls: totals.toolCalls,
+    totalGenerations: totals.generations,
+    duration: Math.max(0, state.duration) || 0,
+    status: state.status,
+    ...(state.error !== undefined && { error: state.error }),
+    ...(state.idle && { idle: true as const }),
+    tokens: { ...totals.tokens },
+    ...(tools.length > 0 && { topTools: tools }),
+  };
+}
+
+/** An open span closed by something else than the program. */
+export function interrupt(span: TraceSpan, endTime: number, statusMessage: string): TraceSpan {
+  // Recovery knows the end from file times, which kernels keep in ticks of up to 10 ms.
+  return {
+    ...span,
+    endTime: Math.max(endTime, span.startTime),
+    status: "error",
+    statusMessage,
+    interrupted: true,
+  };
+}

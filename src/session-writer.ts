@@ -1,0 +1,337 @@
+/**
+ * One writer's side of one session: its open document, its live log, and what it knows.
+ *
+ * Recording is synchronous, in this file; what makes documents of it are plans beside it (`merge.ts`,
+ * `publish.ts`, `seal.ts`), of which at most one runs at a time.
+ */
+import { AppendFile, type AppendFileEvents } from "./append-file.js";
+import { type CommitPorts, type Identity, isSame, tryUnlink } from "./commit.js";
+import { errorCode } from "./file-system.js";
+import { encodeLiveSpan, encodeOwner, encodeSession } from "./live-log.js";
+import { encodeHead, encodeLine, encodeSpan, inTrace } from "./open-document.js";
+import { Pace, type PaceLimits } from "./pace.js";
+import { runNow } from "./plan.js";
+import { isDocumentOf, openPublished, type Published } from "./published.js";
+import { SessionLedger, type SessionStart } from "./session-ledger.js";
+import {
+  documentPath,
+  livePath,
+  nameCandidates,
+  openPath,
+  type SessionFiles,
+  tempPath,
+} from "./session-name.js";
+import type { SessionMetadata, TraceSpan } from "./trace-file.js";
+
+/** How much a power cut may cost: see the README's table. */
+export type Durability = "process" | "interval" | "each";
+
+/** What a writer works with. */
+export interface WriterPorts extends CommitPorts {
+  readonly durability: Durability;
+  /** 0: no cap. */
+  readonly maxSpans: number;
+  readonly pace: PaceLimits;
+  readonly events: AppendFileEvents;
+}
+
+/**
+ * `open` records; `sealing` has got its tail and waits for its commit; `sealed` and `crashed` take nothing more.
+ * Only a new writer, by a resume, goes on from there.
+ */
+export type WriterState = "open" | "sealing" | "sealed" | "crashed";
+
+/** The document that this writer last saw under the session's name. */
+export interface Base {
+  readonly identity: Identity;
+  /** Held open so that the inode is not reused; not while parked. */
+  readonly published: Published | undefined;
+}
+
+/** The live log is rewritten beyond this size, and this multiple of what is open. */
+const maxLiveBytes = 1_000_000;
+const liveSlack = 4;
+
+/** A change time this old can no longer be given to another file: kernels stamp in ticks of up to 10 ms. */
+const settledMillis = 50;
+
+export class SessionWriter {
+  readonly ports: WriterPorts;
+  readonly token: string;
+  readonly ledger: SessionLedger;
+  readonly open: AppendFile;
+  readonly live: AppendFile;
+  readonly pace: Pace;
+  files: SessionFiles;
+  state: WriterState = "open";
+  base: Base | undefined;
+  /** Whether the own open document holds every line of `base`. */
+  merged = true;
+  /** Counts changes; a document is up to date when it was built at the present count. */
+  version = 0;
+  publishedVersion = -1;
+  /** Raised by the fence: work begun before it must not commit. */
+  epoch = 0;
+  /** Files being built, for the fence to remove. */
+  readonly temps = new Set<string>();
+  /** Records that could not be kept. */
+  dropped = 0;
+  lastActive: number;
+  readonly #names: readonly string[];
+  #liveContent = 0;
+
+  /** Opens a session, or resumes it where a document stands. Faults are reported, not thrown. */
+  constructor(ports: WriterPorts, dir: string, start: SessionStart) {
+    this.ports = ports;
+    this.token = ports.liveness.newToken();
+    this.#names = nameCandidates(start.id);
+    this.files = { dir, name: this.#names[0] as string };
+    const published = this.#findName(start.id);
+    this.ledger = new SessionLedger(start, this.files.name);
+    if (published) {
+      this.ledger.resume(published);
+      this.base = { identity: published.identity, published };
+      this.merged = false;
+    }
+    this.open = new AppendFile(ports.fileSystem, openPath(this.files, this.token), ports.events);
+    this.live = new AppendFile(ports.fileSystem, livePath(this.files, this.token), ports.events);
+    this.pace = new Pace(ports.pace, ports.clock.monotonic());
+    this.lastActive = ports.clock.monotonic();
+    // The live log first: from here on retention sees an owner.
+    this.live.append(Buffer.concat([encodeOwner(this.token), encodeSession(this.ledger.record())]));
+    this.open.append(encodeHead(this.ledger.head));
+    this.syncRecords(true);
+  }
+
+  get path(): string {
+    return documentPath(this.files);
+  }
+
+  /** Whether the published document equals memory. */
+  get isPublished(): boolean {
+    return this.publishedVersion === this.version && this.open.isSettled;
+  }
+
+  /** A span has started; its start survives the process from here on. */
+  recordStart(spanId: string, read: () => TraceSpan): void {
+    this.#touch();
+    const text = encodeSpan(read());
+    this.ledger.open.set(spanId, { read, journaled: text });
+    this.#journal(encodeLiveSpan(text));
+    this.syncRecords(false);
+  }
+
+  /** A span has ended; it survives the process from here on. */
+  recordEnd(span: TraceSpan): void {
+    this.#touch();
+    this.ledger.open.delete(span.spanId);
+    this.appendSpan(span);
+    this.syncRecords(false);
+  }
+
+  /** A line of the document, counted. */
+  appendSpan(span: TraceSpan): void {
+    if (this.open.appendLine(encodeLine(inTrace(span, this.ledger.head.traceId))) === "dropped") {
+      this.dropped++;
+      return;
+    }
+    this.ledger.totals.add(span);
+  }
+
+  /** Adds to what is known of the session; journaled when it changes something. */
+  setMetadata(metadata: Partial<SessionMetadata>): void {
+    const known = this.ledger.metadata as Record<string, unknown>;
+    const changes = Object.entries(metadata).filter(
+      ([key, value]) => value !== undefined && known[key] !== value,
+    );
+    if (changes.length === 0) return;
+    this.#touch();
+    this.ledger.metadata = { ...this.ledger.metadata, ...Object.fromEntries(changes) };
+    this.#journal(encodeSession(this.ledger.record()));
+  }
+
+  /** Journals what changed in open spans since they were last looked at. */
+  refreshOpen(): void {
+    for (const span of this.ledger.open.values()) {
+      const text = encodeSpan(span.read());
+      if (text === span.journaled) continue;
+      span.journaled = text;
+      this.#journal(encodeLiveSpan(text));
+    }
+  }
+
+  /** Tries again what the file system did not take; `true` when memory holds nothing it lacks. */
+  settle(): boolean {
+    this.#unpark();
+    const live = this.live.flush();
+    const open = this.open.flush();
+    return live && open;
+  }
+
+  /** Gives up descriptors until the next record. */
+  park(): boolean {
+    if (this.state !== "open" || this.temps.size > 0 || !this.open.isSettled || !this.live.isSettled)
+      return false;
+    if (this.open.descriptor === undefined) return false;
+    this.open.park();
+    this.live.park();
+    const published = this.base?.published;
+    if (published) {
+      published.descriptor.release();
+      this.base = this.#parkedBase(published.identity);
+      if (this.base === undefined) this.merged = false;
+    }
+    return true;
+  }
+
+  /** `each`: every record is on the disk when its call returns. */
+  syncRecords(isNew: boolean): void {
+    const { durability, fileSystem, events } = this.ports;
+    if (durability === "process" || (durability === "interval" && !isNew)) return;
+    try {
+      for (const file of [this.live, this.open]) {
+        if (file.descriptor && file.unsynced > 0) fileSystem.sync.fdatasync(file.descriptor.fd);
+        file.unsynced = 0;
+      }
+      if (isNew) fileSystem.sync.syncDirectory(this.files.dir);
+    } catch (error) {
+      events.onFault(error, this.open.path);
+    }
+  }
+
+  /** A name for a file to build; the fence removes what is still there. */
+  newTemp(): string {
+    const path = tempPath(this.files, this.token);
+    this.temps.add(path);
+    return path;
+  }
+
+  /** Removes a built file that was not used. */
+  dropTemp(path: string): void {
+    if (this.temps.delete(path)) tryUnlink(this.ports.fileSystem.sync, path);
+  }
+
+  /** The document under our name turned out to be another session's: goes on under the next name. */
+  moveToNextName(): void {
+    const { sync } = this.ports.fileSystem;
+    const name = this.#names[this.#names.indexOf(this.files.name) + 1];
+    if (name === undefined)
+      throw new Error(`no file name is left for session ${JSON.stringify(this.ledger.head.id)}`);
+    this.files = { ...this.files, name };
+    this.ledger.head = { ...this.ledger.head, sessionId: name };
+    for (const [file, path] of [
+      [this.open, openPath(this.files, this.token)],
+      [this.live, livePath(this.files, this.token)],
+    ] as const) {
+      sync.rename(file.path, path);
+      file.path = path;
+    }
+    // The head in the open document has the old name: a merge writes it anew.
+    this.merged = false;
+  }
+
+  /** The document under the session's name is now this one, and the own open document holds all of it. */
+  rebase(published: Published | undefined): void {
+    if (this.base?.published !== published) this.base?.published?.descriptor.release();
+    this.base = published && { identity: published.identity, published };
+    this.merged = true;
+  }
+
+  /** Lets go of everything; the side files are removed unless recovery is to finish the work. */
+  close(sideFiles: "remove" | "keep"): void {
+    if (sideFiles === "remove") {
+      tryUnlink(this.ports.fileSystem.sync, this.open.path);
+      tryUnlink(this.ports.fileSystem.sync, this.live.path);
+    }
+    this.open.close();
+    this.live.close();
+    this.base?.published?.descriptor.release();
+    this.base = undefined;
+  }
+
+  /** Starts the live log anew with what is open now. */
+  rewriteLive(): void {
+    const { fileSystem, events } = this.ports;
+    const content = [encodeOwner(this.token), encodeSession(this.ledger.record())];
+    for (const span of this.ledger.open.values()) content.push(encodeLiveSpan(span.journaled));
+    const path = this.newTemp();
+    const fresh = new AppendFile(fileSystem, path, events);
+    if (fresh.append(Buffer.concat(content)) !== "written" || !fresh.descriptor) {
+      fresh.close();
+      this.dropTemp(path);
+      return;
+    }
+    try {
+      if (this.ports.durability !== "process") fileSystem.sync.fdatasync(fresh.descriptor.fd);
+      fileSystem.sync.rename(path, this.live.path);
+      this.temps.delete(path);
+      this.live.close();
+      this.live.swap(fresh.descriptor, fresh.good, 0, 0);
+      this.#liveContent = fresh.good;
+    } catch (error) {
+      fresh.close();
+      this.dropTemp(path);
+      events.onFault(error, this.live.path);
+    }
+  }
+
+  /** Whether a recovery that held us for dead took the open document, or somebody deleted it. */
+  isTaken(): boolean {
+    return this.open.descriptor !== undefined && !this.ports.fileSystem.sync.exists(this.open.path);
+  }
+
+  #journal(bytes: Buffer): void {
+    this.live.append(bytes);
+    if (this.live.good > maxLiveBytes && this.live.good > liveSlack * this.#liveContent) this.rewriteLive();
+    else if (this.live.descriptor && !this.ports.fileSystem.sync.exists(this.live.path)) this.rewriteLive();
+  }
+
+  #touch(): void {
+    this.version++;
+    this.lastActive = this.ports.clock.monotonic();
+    this.#unpark();
+  }
+
+  #unpark(): void {
+    for (const file of [this.live, this.open]) {
+      if (file.descriptor !== undefined) continue;
+      try {
+        file.ensureOpen();
+      } catch (error) {
+        if (errorCode(error) !== "ENOENT") continue;
+        // Recovery has what the file held: begin again, and merge with what it publishes.
+        file.restart();
+        if (file === this.open) file.append(encodeHead(this.ledger.head));
+        else this.rewriteLive();
+        this.merged = false;
+      }
+    }
+  }
+
+  /** The first name whose document is ours, or does not exist. */
+  #findName(id: string): Published | undefined {
+    const { fileSystem, events } = this.ports;
+    for (const name of this.#names) {
+      this.files = { ...this.files, name };
+      try {
+        const published = runNow(fileSystem, openPublished(fileSystem, this.files));
+        if (!published || isDocumentOf(id, published.head)) return published;
+        published.descriptor.release();
+      } catch (error) {
+        // Commits will look again, and not replace what cannot be read.
+        events.onFault(error, this.path);
+        return undefined;
+      }
+    }
+    return undefined;
+  }
+
+  #parkedBase(identity: Identity): Base | undefined {
+    const { fileSystem, clock } = this.ports;
+    const stat = fileSystem.sync.lstat(this.path);
+    if (!stat || !isSame(stat, identity)) return undefined;
+    if (clock.now() - Number(stat.ctimeNs / 1_000_000n) < settledMillis) return undefined;
+    const { dev, ino, size, ctimeNs } = stat;
+    return { identity: { dev, ino, size, ctimeNs }, published: undefined };
+  }
+}

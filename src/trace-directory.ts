@@ -1,0 +1,273 @@
+/**
+ * One directory of sessions in this process: who writes to it, and how each session ends.
+ */
+
+import type { Lane } from "./lane.js";
+import { rewrite } from "./merge.js";
+import { PlanCancelled, runLater, runNow } from "./plan.js";
+import { Publisher } from "./publisher.js";
+import { seal } from "./seal.js";
+import type { SessionEnd, SessionStart } from "./session-ledger.js";
+import { documentPath, nameCandidates } from "./session-name.js";
+import { SessionWriter, type WriterPorts } from "./session-writer.js";
+import type { SessionMetadata, TraceSpan } from "./trace-file.js";
+import { WriterPool } from "./writer-pool.js";
+
+/** Lanes that all directories of a process share. */
+export interface Lanes {
+  readonly publish: Lane;
+  readonly sync: Lane;
+}
+
+/** Said of a session that was fenced without a reason. */
+const defaultReason = "Process exited before trace completed";
+
+export class TraceDirectory {
+  readonly dir: string;
+  readonly ports: WriterPorts;
+  readonly #lanes: Lanes;
+  readonly #publisher: Publisher;
+  readonly #pool = new WriterPool();
+  readonly #sessions = new Map<string, SessionWriter>();
+  /** Ended, but the file system would not have it yet. */
+  readonly #unfinished = new Map<SessionWriter, { id: string; end: SessionEnd }>();
+  /** Who writes to a session, of the exporters that share this directory. */
+  readonly #usersOf = new Map<string, Set<number>>();
+  /** Ended spans that were recorded: a span may come here through two processors. */
+  readonly #recordedSpans = new WeakSet<object>();
+  /** Fenced sessions, by id: users that had joined by then cannot reopen them. */
+  readonly #fencedAt = new Map<string, number>();
+  #joined = 0;
+
+  constructor(
+    dir: string,
+    ports: Omit<WriterPorts, "events">,
+    lanes: Lanes,
+    onFault: (error: unknown, path: string) => void,
+  ) {
+    this.dir = dir;
+    this.#lanes = lanes;
+    this.ports = { ...ports, events: { onFault, onExhausted: () => this.#pool.parkOldest() } };
+    this.#publisher = new Publisher(lanes.publish, lanes.sync, onFault);
+  }
+
+  /** A number for a new user of this directory: it may resume what was fenced before it came. */
+  join(): number {
+    return ++this.#joined;
+  }
+
+  /** Writers of sessions that are open now. */
+  writers(): Iterable<SessionWriter> {
+    return this.#sessions.values();
+  }
+
+  /** Where the session's document is, or would be. */
+  path(id: string): string {
+    return (
+      this.#sessions.get(id)?.path ?? documentPath({ dir: this.dir, name: nameCandidates(id)[0] as string })
+    );
+  }
+
+  /** The session's root, for spans that have no parent in it. */
+  rootSpanId(user: number, start: SessionStart): string | undefined {
+    return this.#writerFor(user, start)?.ledger.root.spanId;
+  }
+
+  /** `false`: the session was fenced. */
+  recordStart(user: number, start: SessionStart, spanId: string, read: () => TraceSpan): boolean {
+    const writer = this.#writerFor(user, start);
+    if (!writer) return false;
+    if (writer.ledger.open.has(spanId)) return true;
+    writer.recordStart(spanId, read);
+    this.#recorded(writer);
+    return true;
+  }
+
+  /**
+   * `false`: the session was fenced, or there is no room to keep the span. `source` is the span as its processor
+   * knows it: one that was recorded already is not recorded again.
+   */
+  recordEnd(
+    user: number,
+    start: SessionStart,
+    source: object,
+    span: TraceSpan,
+    metadata: Partial<SessionMetadata>,
+  ): boolean {
+    if (this.#recordedSpans.has(source)) return true;
+    const writer = this.#writerFor(user, start);
+    if (!writer) return false;
+    this.#recordedSpans.add(source);
+    const { dropped } = writer;
+    writer.setMetadata(metadata);
+    writer.recordEnd(span);
+    this.#recorded(writer);
+    return writer.dropped === dropped;
+  }
+
+  /** Adds to what is known of the session. */
+  setMetadata(user: number, start: SessionStart, metadata: Partial<SessionMetadata>): void {
+    this.#writerFor(user, start)?.setMetadata(metadata);
+  }
+
+  /** Publishes these sessions, and finishes what could not be finished before. Rejects with the first failure. */
+  async flush(ids: Iterable<string>): Promise<void> {
+    const work = [...this.#unfinished.keys()].map((writer) => this.#finish(writer));
+    for (const id of ids) {
+      const writer = this.#sessions.get(id);
+      if (writer) work.push(this.#publisher.flush(writer));
+    }
+    const failed = (await Promise.allSettled(work)).find((result) => result.status === "rejected");
+    if (failed) throw failed.reason;
+  }
+
+  /** A user ends: its sessions end, but those that another user writes to are only published. */
+  async leave(user: number, ids: Iterable<string>): Promise<void> {
+    const work: Promise<void>[] = [];
+    for (const id of ids) {
+      const users = this.#usersOf.get(id);
+      users?.delete(user);
+      work.push(users && users.size > 0 ? this.flush([id]) : this.end(id, { status: "completed" }));
+    }
+    work.push(this.flush([]));
+    const failed = (await Promise.allSettled(work)).find((result) => result.status === "rejected");
+    if (failed) throw failed.reason;
+  }
+
+  /** Ends a session in good order. Rejects when the document could not be written; then it is tried again. */
+  async end(id: string, end: SessionEnd): Promise<void> {
+    const writer = this.#sessions.get(id);
+    if (writer?.state !== "open") return;
+    this.#unfinished.set(writer, { id, end });
+    await this.#finish(writer);
+  }
+
+  /**
+   * The crash fence of these sessions: synchronous. Copies under way are removed, and cannot commit any more.
+   * A session that has ended already is opened again to be marked.
+   */
+  crash(ids: Iterable<string>, reason?: string): void {
+    const error = reason || defaultReason;
+    const end: SessionEnd = { status: "crashed", error, rootMessage: reason || undefined };
+    const fenced = new Set(ids);
+    const writers = new Map<SessionWriter, string>();
+    for (const [writer, { id }] of this.#unfinished) if (fenced.has(id)) writers.set(writer, id);
+    for (const id of fenced) {
+      const writer = this.#sessions.get(id);
+      if (writer) writers.set(writer, id);
+    }
+    const found = new Set(writers.values());
+    for (const id of fenced) {
+      const ended = found.has(id) || this.#fencedAt.has(id) ? undefined : this.#reopenEnded(id);
+      if (ended) writers.set(ended, id);
+      this.#fencedAt.set(id, this.#joined);
+    }
+    // First all are closed to work under way, then each is written: a slow disk delays only the writing.
+    for (const writer of writers.keys()) this.#stop(writer);
+    for (const [writer, id] of writers) this.#fence(writer, id, end);
+  }
+
+  /** Looks after what time brings: idle sessions, faults that may have passed, heartbeats. */
+  tend(sessionIdleMillis: number, touchLive: boolean): void {
+    const { clock, fileSystem } = this.ports;
+    for (const [id, writer] of this.#sessions) {
+      if (!writer.open.isSettled || !writer.live.isSettled) writer.settle();
+      if (!writer.isPublished) this.#publisher.changed(writer);
+      if (touchLive) void fileSystem.async.touch(writer.live.path).catch(() => {});
+      const idle = clock.monotonic() - writer.lastActive;
+      if (writer.ledger.open.size === 0 && idle > sessionIdleMillis)
+        this.end(id, { status: "completed" }).catch(() => {});
+    }
+    for (const writer of this.#unfinished.keys()) this.#finish(writer).catch(() => {});
+  }
+
+  /** Syncs what was recorded since the last time: `durability: "interval"`. */
+  syncRecent(): void {
+    for (const writer of this.#sessions.values()) {
+      if (writer.open.unsynced > 0 || writer.live.unsynced > 0) this.#publisher.sync(writer);
+    }
+  }
+
+  #writerFor(user: number, start: SessionStart): SessionWriter | undefined {
+    const known = this.#sessions.get(start.id);
+    if (known?.state === "open") {
+      this.#usersOf.get(start.id)?.add(user);
+      return known;
+    }
+    const fencedAt = this.#fencedAt.get(start.id);
+    if (fencedAt !== undefined && user <= fencedAt) return undefined;
+    this.#fencedAt.delete(start.id);
+    const writer = new SessionWriter(this.ports, this.dir, start);
+    this.#sessions.set(start.id, writer);
+    this.#usersOf.set(start.id, new Set([user]));
+    return writer;
+  }
+
+  #recorded(writer: SessionWriter): void {
+    if (writer.isTaken()) this.#rehome(writer);
+    this.#pool.use(writer);
+    this.#publisher.changed(writer);
+  }
+
+  /** The open document was taken by a recovery, or deleted: what it held goes into a new one. */
+  #rehome(writer: SessionWriter): void {
+    const { fileSystem, events } = this.ports;
+    try {
+      fileSystem.sync.mkdirs(this.dir);
+      writer.rewriteLive();
+      runNow(fileSystem, rewrite(writer));
+    } catch (error) {
+      events.onFault(error, writer.open.path);
+    }
+  }
+
+  #finish(writer: SessionWriter): Promise<void> {
+    return this.#lanes.publish.run(async () => {
+      const pending = this.#unfinished.get(writer);
+      if (!pending) return;
+      const { epoch } = writer;
+      try {
+        await runLater(this.ports.fileSystem, seal(writer, pending.end), () => writer.epoch !== epoch);
+        if (writer.epoch === epoch) this.#forget(writer, pending.id);
+      } catch (error) {
+        if (error instanceof PlanCancelled) return;
+        this.ports.events.onFault(error, writer.path);
+        throw error;
+      }
+    });
+  }
+
+  #stop(writer: SessionWriter): void {
+    writer.epoch++;
+    writer.state = "crashed";
+    this.#publisher.forget(writer);
+    for (const path of writer.temps) writer.dropTemp(path);
+  }
+
+  #fence(writer: SessionWriter, id: string, end: SessionEnd): void {
+    try {
+      if (writer.isTaken()) this.#rehome(writer);
+      runNow(this.ports.fileSystem, seal(writer, end));
+      this.#forget(writer, id);
+    } catch (error) {
+      // The side files stay: tried again while the process lives, and by recovery after it.
+      this.#unfinished.set(writer, { id, end });
+      this.ports.events.onFault(error, writer.path);
+    }
+  }
+
+  #reopenEnded(id: string): SessionWriter | undefined {
+    const path = this.path(id);
+    if (!this.ports.fileSystem.sync.exists(path)) return undefined;
+    return new SessionWriter(this.ports, this.dir, { id, traceId: "", startTime: this.ports.clock.now() });
+  }
+
+  #forget(writer: SessionWriter, id: string): void {
+    this.#unfinished.delete(writer);
+    this.#publisher.forget(writer);
+    this.#pool.forget(writer);
+    if (this.#sessions.get(id) !== writer) return;
+    this.#sessions.delete(id);
+    this.#usersOf.delete(id);
+  }
+}

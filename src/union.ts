@@ -1,0 +1,243 @@
+/**
+ * Several writers' lines in one file: each span once, in the order the sources come.
+ *
+ * Of two lines for one span, ended beats interrupted, and the later beats the earlier. Memory: one map entry
+ * per span while it runs; it runs when a session is resumed, shared, recovered or compacted, never per span.
+ */
+
+import { chunkBytes, scanLines, writeAll } from "./line-scan.js";
+import {
+  type DocumentHead,
+  decodeLine,
+  encodeHead,
+  encodeSpan,
+  inTrace,
+  lineKey,
+  withoutComma,
+} from "./open-document.js";
+import { call, type Plan } from "./plan.js";
+import { Totals, type TotalsRecord } from "./totals.js";
+import type { TraceSpan } from "./trace-file.js";
+
+/** Lines to merge. Spans of a source that name no trace belong to its `traceId`. */
+export type Source = { readonly traceId: string } & (
+  | { readonly type: "lines"; readonly fd: number; readonly from: number; readonly to: number }
+  | { readonly type: "spans"; readonly spans: readonly TraceSpan[] }
+);
+
+/** Bytes of a source that are not a span's line. */
+export interface Rot {
+  readonly source: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Which lines of a merge stay: `[0, head)` and `[tail, …)`, with one line between them. */
+export interface LineSelection {
+  readonly head: number;
+  readonly tail: number;
+  /** Given the totals of what was left out. */
+  marker(elided: Totals): TraceSpan;
+}
+
+interface Winner {
+  /** The first source that has the span, and the one whose line stands. */
+  first: number;
+  source: number;
+  offset: number;
+  interrupted: boolean;
+}
+
+/** Attribute of a marker span that holds the totals of the spans it stands for. */
+export const elidedTotalsKey = "elidedTotals";
+
+/** Where merged lines go: a new, empty file, a function that gets each, or nowhere. */
+export type LineSink = number | ((span: Buffer) => void) | undefined;
+
+/** A file that takes the merged lines of several sources. */
+export class UnionFile {
+  /** Only when lines are parsed: totals of every line, also of those a selection left out. */
+  readonly totals: Totals | undefined;
+  readonly rot: Rot[] = [];
+  /** How many spans each source was the first to have. */
+  readonly given: number[] = [];
+  readonly #head: DocumentHead;
+  readonly #parse: boolean;
+  readonly #out: LineWriter;
+  readonly #winners = new Map<string, Winner>();
+
+  /** `parse` each line where bytes may have rotted, or to count totals anew. */
+  constructor(out: LineSink, head: DocumentHead, { parse }: { readonly parse: boolean }) {
+    this.#head = head;
+    this.#parse = parse;
+    this.#out = new LineWriter(out, encodeHead(head));
+    this.totals = parse ? new Totals() : undefined;
+  }
+
+  get size(): number {
+    return this.#out.size;
+  }
+
+  get lines(): number {
+    return this.#out.lines;
+  }
+
+  /** Whether the span has a line. */
+  has(spanId: string): boolean {
+    return this.#winners.has(spanId);
+  }
+
+  /** Merges the sources: once to see which line of each span stands, once to write them. Syncs as it goes. */
+  *write(sources: readonly Source[], select?: (lines: number) => LineSelection | undefined): Plan<void> {
+    for (const [index, source] of sources.entries()) {
+      yield* eachLine(source, (line, offset) => {
+        const key = readKey(line, offset, this.#parse);
+        if (key === "tail") return;
+        if (key === undefined) this.rot.push({ source: index, offset, bytes: line.length });
+        else
+          this.#keepBetter(key.spanId, { first: index, source: index, offset, interrupted: key.interrupted });
+      });
+    }
+    const selection = select?.(this.#winners.size);
+    const elided = new Totals();
+    let ordinal = 0;
+    const emit = (index: number, source: Source) => (line: Buffer, offset: number) => {
+      const key = readKey(line, offset, false);
+      if (key === undefined || key === "tail") return;
+      const winner = this.#winners.get(key.spanId);
+      if (winner?.source !== index || winner.offset !== offset) return;
+      this.given[winner.first] = (this.given[winner.first] ?? 0) + 1;
+      if (this.totals) count(line, this.totals);
+      const position = ordinal++;
+      if (!selection || position < selection.head || position >= selection.tail)
+        return this.#put(line, source);
+      count(line, elided);
+      if (position === selection.tail - 1) this.#out.add(Buffer.from(encodeSpan(selection.marker(elided))));
+    };
+    for (const [index, source] of sources.entries()) {
+      yield* eachLine(source, emit(index, source), () => this.#out.drain());
+    }
+    yield* this.#out.finish();
+  }
+
+  /** Lines that came while the merge was written. Throws when one of their spans has a line already. */
+  *append(source: Source): Plan<void> {
+    yield* eachLine(
+      source,
+      (line, offset) => {
+        const key = readKey(line, offset, false);
+        if (key === undefined || key === "tail") return;
+        if (this.#winners.has(key.spanId))
+          throw new Error(`span ${key.spanId} ended while its line was merged`);
+        this.#winners.set(key.spanId, { first: -1, source: -1, offset, interrupted: key.interrupted });
+        if (this.totals) count(line, this.totals);
+        this.#put(line, source);
+      },
+      () => this.#out.drain(),
+    );
+    yield* this.#out.finish();
+  }
+
+  #keepBetter(spanId: string, candidate: Winner): void {
+    const known = this.#winners.get(spanId);
+    if (known && candidate.interrupted && !known.interrupted) return;
+    this.#winners.set(spanId, known ? { ...candidate, first: known.first } : candidate);
+  }
+
+  #put(line: Buffer, source: Source): void {
+    this.#out.add(withTraceId(withoutComma(line), source.traceId, this.#head.traceId));
+  }
+}
+
+function* eachLine(
+  source: Source,
+  onLine: (line: Buffer, offset: number) => void,
+  afterChunk?: () => Plan<void>,
+): Plan<void> {
+  if (source.type === "lines") {
+    yield* scanLines(source.fd, source.from, source.to, onLine, afterChunk);
+  } else {
+    for (const [index, span] of source.spans.entries()) onLine(Buffer.from(encodeSpan(span)), index);
+    if (afterChunk) yield* afterChunk();
+  }
+}
+
+function readKey(
+  line: Buffer,
+  offset: number,
+  parse: boolean,
+): { spanId: string; interrupted: boolean } | "tail" | undefined {
+  const key = parse ? undefined : lineKey(line);
+  if (key) return key;
+  const decoded = decodeLine(line, offset);
+  if (decoded.type === "tail") return "tail";
+  if (decoded.type === "corrupt") return undefined;
+  return { spanId: decoded.span.spanId, interrupted: decoded.span.interrupted === true };
+}
+
+/** Spans that name no trace belong to the document's: those of another document are told so. */
+function withTraceId(text: Buffer, from: string, to: string): Buffer {
+  if (from === to) return text;
+  const decoded = decodeLine(text, -1);
+  if (decoded.type !== "span") return text;
+  return Buffer.from(encodeSpan(inTrace({ traceId: from, ...decoded.span }, to)));
+}
+
+/** Counts a line; the marker of an earlier cap counts what it stands for. */
+function count(line: Buffer, totals: Totals): void {
+  const decoded = decodeLine(line, -1);
+  if (decoded.type !== "span") return;
+  const standsFor = decoded.span.attributes?.[elidedTotalsKey];
+  if (typeof standsFor === "object" && standsFor !== null) totals.merge(standsFor as TotalsRecord);
+  else totals.add(decoded.span);
+}
+
+/** Gathers lines into pieces worth a system call. */
+class LineWriter {
+  size: number;
+  lines = 0;
+  readonly #out: LineSink;
+  #pending: Buffer[];
+  #unsynced = 0;
+
+  constructor(out: LineSink, head: Buffer) {
+    this.#out = out;
+    this.#pending = [head];
+    this.size = head.length;
+  }
+
+  add(text: Buffer): void {
+    if (typeof this.#out !== "number") {
+      this.#out?.(text);
+      this.lines++;
+      return;
+    }
+    // A copy: the bytes given are a view of the scanner's buffer.
+    const line = Buffer.allocUnsafe(text.length + (this.lines === 0 ? 1 : 2));
+    if (this.lines > 0) line[0] = 0x2c;
+    text.copy(line, this.lines === 0 ? 0 : 1);
+    line[line.length - 1] = 0x0a;
+    this.#pending.push(line);
+    this.lines++;
+    this.size += line.length;
+  }
+
+  *drain(): Plan<void> {
+    const bytes = Buffer.concat(this.#pending);
+    this.#pending = [];
+    if (bytes.length === 0 || typeof this.#out !== "number") return;
+    yield* writeAll(this.#out, bytes);
+    this.#unsynced += bytes.length;
+    if (this.#unsynced >= 8 * chunkBytes) yield* this.#sync();
+  }
+
+  *finish(): Plan<void> {
+    yield* this.drain();
+    yield* this.#sync();
+  }
+
+  *#sync(): Plan<void> {
+    this.#unsynced = 0;
+    if (typeof this.#out === "number") yield* call("fdatasync", this.#out);
+  }
+}
