@@ -1,0 +1,23 @@
+/**
+ * How often a randomised test tries, and with which seeds.
+ */
+
+/** `npm run test:torture` sets it. */
+export const isTorture = process.env.TORTURE === "1";
+
+/** Trials of a test: few enough for every push, or as many as patience allows. */
+export const trials = (ci: number, torture: number): number => (isTorture ? torture : ci);
+
+/** The seed of a whole run: `SEED=123` repeats one; failures print it. */
+export const runSeed: number = Number(process.env.SEED) || Math.floor(Math.random() * 0x7fff_ffff) + 1;
+
+/** A small generator of random numbers (mulberry32), so that a trial can be run again from its seed. */
+export function randomOf(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
