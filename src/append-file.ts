@@ -8,7 +8,7 @@ import { Descriptor } from "./descriptor.js";
 import { errorCode, type FileSystem } from "./file-system.js";
 
 /** Most that is kept in memory while the file system takes nothing. */
-export const maxQueuedBytes = 32_000_000;
+const maxQueuedBytes = 32_000_000;
 
 /** What became of a record. */
 export type Appended = "written" | "queued" | "dropped";

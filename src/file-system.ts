@@ -24,7 +24,7 @@ export interface FileStat {
  * - `append`: read and append; the file must exist
  * - `read`: read only
  */
-export type OpenMode = "create" | "append" | "read";
+type OpenMode = "create" | "append" | "read";
 
 /** Every call the engine makes. All throw Node's `ErrnoException`s. */
 export interface FileCalls {

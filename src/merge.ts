@@ -32,7 +32,7 @@ export function publishedSources({ descriptor, head, body, tail }: Published): S
 /** Takes the lines of the document under the session's name, if there is one, into the own open document. */
 export function* merge(writer: SessionWriter, current: Published | undefined): Plan<void> {
   const { ledger } = writer;
-  const resumed = writer.merged ? undefined : writer.base?.published;
+  const resumed = writer.base.isMerged ? undefined : writer.base.published;
   // Resumed from this very document: its totals are known, its lines cannot be ours.
   const isResume = resumed !== undefined && isSameDocument(resumed, current);
   const known: Published[] = [];
@@ -48,7 +48,7 @@ export function* merge(writer: SessionWriter, current: Published | undefined): P
     if (current && !isResume) ledger.adopt(current, union.totals);
     ledger.head = { ...ledger.head, ...head, id: ledger.head.id };
     ledger.dropEndedForeign(union);
-    writer.rebase(current);
+    writer.base.set(current, true);
   });
 }
 

@@ -19,7 +19,7 @@ export interface Liveness {
 }
 
 /** How long an owner that cannot be asked is believed, from the last touch of its `.live`. */
-export const leaseMillis = 60_000;
+const leaseMillis = 60_000;
 
 interface TokenParts {
   readonly pid: number;

@@ -10,7 +10,7 @@ import type { AsyncFileCalls, FileCalls, FileSystem } from "./file-system.js";
 type AnyCall = { readonly name: keyof FileCalls; readonly args: readonly unknown[] };
 
 /** What a plan can ask its executor for. */
-export type Step = AnyCall | { readonly pauseMillis: number };
+type Step = AnyCall | { readonly pauseMillis: number };
 
 /** A file operation that runs in either way. */
 export type Plan<T> = Generator<Step, T, unknown>;

@@ -40,7 +40,7 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
       copy = new Descriptor(ports.fileSystem, yield* call("open", path, "create"));
       const size = yield* copyDocument(writer, copy.fd);
       const { files, token } = writer;
-      const base = writer.base?.identity;
+      const base = writer.base.identity;
       const outcome = yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
       writer.pace.spent(size, ports.clock.monotonic());
       if (outcome === "committed") {
@@ -48,7 +48,10 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
         const { dev, ino } = ports.fileSystem.sync.fstat(copy.fd);
         const head = ledger.head;
         const body = { type: "lines", from: 0, to: 0 } as const;
-        writer.rebase({ descriptor: copy.hold(), identity: { dev, ino }, size, head, tail: undefined, body });
+        writer.base.set(
+          { descriptor: copy.hold(), identity: { dev, ino }, size, head, tail: undefined, body },
+          true,
+        );
         writer.publishedVersion = version;
         if (ports.durability !== "process") yield* call("syncDirectory", files.dir);
         return true;
@@ -66,7 +69,7 @@ export function* catchUpWithOthers(writer: SessionWriter): Plan<void> {
   const { ports } = writer;
   for (;;) {
     const current = yield* call("lstat", writer.path);
-    if (writer.merged && isSame(current, writer.base?.identity)) return;
+    if (writer.base.isMerged && isSame(current, writer.base.identity)) return;
     const published = yield* openPublished(ports.fileSystem, writer.files);
     if (published && !isDocumentOf(writer.ledger.head.id, published.head)) {
       published.descriptor.release();

@@ -18,7 +18,7 @@ import { documentPath, type SessionFiles, safeId } from "./session-name.js";
 import type { TraceFile, TraceSpan } from "./trace-file.js";
 
 /** Where the span lines of a document are. */
-export type Body =
+type Body =
   | { readonly type: "lines"; readonly from: number; readonly to: number }
   /** Laid out by somebody else: read whole. */
   | { readonly type: "spans"; readonly spans: readonly TraceSpan[] }

@@ -6,6 +6,7 @@ import { errorCode } from "./file-system.js";
 import { runLater } from "./plan.js";
 import type { RecoveredSession } from "./rebuild.js";
 import { type RecoveryPorts, recoverSession } from "./recover.js";
+import { sweepDead } from "./sweep.js";
 
 /** A session whose recovery failed; its files stay as they are. */
 export interface RecoveryFailure {
@@ -44,5 +45,9 @@ export async function recoverDirectory(ports: RecoveryPorts, dir: string): Promi
       failures.push({ path: `${dir}/${name}.json`, error });
     }
   }
+  if (!ports.dryRun)
+    await runLater(ports.fileSystem, sweepDead(ports, dir)).catch((error) =>
+      failures.push({ path: dir, error }),
+    );
   return { sessions, failures, running };
 }

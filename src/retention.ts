@@ -1,22 +1,21 @@
 /**
- * Which files go: documents beyond `maxFiles`, and what dead writers left half built. Never a live session's.
+ * Which files go: documents beyond `maxFiles`, and copies that nobody finished. Never a live session's.
  */
-import { type CommitPorts, tryRemoveDirectory, tryUnlink } from "./commit.js";
+import { type CommitPorts, tryUnlink } from "./commit.js";
 import type { FileCalls } from "./file-system.js";
 import { call, type Plan, pause } from "./plan.js";
 import { parseEntry } from "./session-name.js";
 
-/** A copy being built is never older than this; one that is was left by a killed process. */
+/** A copy being built is never older than this: one that is was left by a process nobody can ask about. */
 const staleTempMillis = 3_600_000;
 
-/** Removes the oldest documents beyond `maxFiles` (0: none), stale copies and claims of the dead. */
+/** Removes the oldest documents beyond `maxFiles` (0: none), and stale copies. */
 export function* prune(ports: CommitPorts, dir: string, maxFiles: number): Plan<void> {
   const documents: string[] = [];
   for (const fileName of yield* call("readdir", dir)) {
     const entry = parseEntry(fileName);
     const path = `${dir}/${fileName}`;
     if (entry.type === "document") documents.push(path);
-    if (entry.type === "lock") sweepClaims(ports, path);
     if (entry.type === "temp") {
       const stat = yield* call("lstat", path);
       if (stat && ports.clock.now() - stat.mtimeMs > staleTempMillis) tryUnlink(ports.fileSystem.sync, path);
@@ -50,15 +49,4 @@ function* removeSettled(calls: FileCalls, dir: string, documents: readonly { pat
       if (!owned.has(path)) tryUnlink(calls, path);
     }
   }
-}
-
-function sweepClaims({ fileSystem: { sync: calls }, liveness }: CommitPorts, lock: string): void {
-  try {
-    for (const token of calls.readdir(lock)) {
-      if (liveness.verdict(token) === "dead") tryUnlink(calls, `${lock}/${token}`);
-    }
-  } catch {
-    // Committed and removed meanwhile.
-  }
-  tryRemoveDirectory(calls, lock);
 }

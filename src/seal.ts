@@ -78,7 +78,7 @@ function closeOpenSpans(writer: SessionWriter, end: SessionEnd): void {
 function* commitSealed(writer: SessionWriter, mayCommit: () => boolean): Plan<CommitOutcome> {
   const { open, ports } = writer;
   const { files, token } = writer;
-  const base = writer.base?.identity;
+  const base = writer.base.identity;
   const outcome = yield* commit(ports, { files, token, source: open.path, by: "link", base, mayCommit });
   if (outcome !== "unlinkable") return outcome;
   const path = writer.newTemp();

@@ -7,7 +7,6 @@
  */
 
 export const ATTR_SESSION_ID = "session.id";
-export const ATTR_SESSION_PREVIOUS_ID = "session.previous_id";
 export const ATTR_USER_ID = "user.id";
 export const ATTR_ERROR_TYPE = "error.type";
 export const ATTR_EXCEPTION_MESSAGE = "exception.message";
@@ -20,11 +19,9 @@ export const ATTR_GEN_AI_OPERATION_NAME = "gen_ai.operation.name";
 export const ATTR_GEN_AI_PROVIDER_NAME = "gen_ai.provider.name";
 export const ATTR_GEN_AI_REQUEST_MODEL = "gen_ai.request.model";
 export const ATTR_GEN_AI_RESPONSE_MODEL = "gen_ai.response.model";
-export const ATTR_GEN_AI_RESPONSE_ID = "gen_ai.response.id";
 export const ATTR_GEN_AI_RESPONSE_FINISH_REASONS = "gen_ai.response.finish_reasons";
 export const ATTR_GEN_AI_AGENT_NAME = "gen_ai.agent.name";
 export const ATTR_GEN_AI_TOOL_NAME = "gen_ai.tool.name";
-export const ATTR_GEN_AI_TOOL_TYPE = "gen_ai.tool.type";
 export const ATTR_GEN_AI_TOOL_CALL_ID = "gen_ai.tool.call.id";
 export const ATTR_GEN_AI_TOOL_CALL_ARGUMENTS = "gen_ai.tool.call.arguments";
 export const ATTR_GEN_AI_TOOL_CALL_RESULT = "gen_ai.tool.call.result";
@@ -37,7 +34,6 @@ export const ATTR_GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS = "gen_ai.usage.cache
 export const ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS = "gen_ai.usage.reasoning.output_tokens";
 export const ATTR_GEN_AI_INPUT_MESSAGES = "gen_ai.input.messages";
 export const ATTR_GEN_AI_OUTPUT_MESSAGES = "gen_ai.output.messages";
-export const ATTR_GEN_AI_SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions";
 
 /** What the span stands for in the document: `generation`, `tool`, `user-message`, `text` or `span`. */
 export const ATTR_CRASH_SAFE_FILE_KIND = "crash_safe_file.kind";
@@ -50,8 +46,6 @@ export const ATTR_CRASH_SAFE_FILE_VARIANT = "crash_safe_file.variant";
 export const ATTR_CRASH_SAFE_FILE_TOOL_DURATION = "crash_safe_file.tool.duration_ms";
 /** `true`: closed by a crash, recovery or resume, not by the program. */
 export const ATTR_CRASH_SAFE_FILE_INTERRUPTED = "crash_safe_file.interrupted";
-/** Number of the turn in its session, from 0. */
-export const ATTR_CRASH_SAFE_FILE_TURN_INDEX = "crash_safe_file.turn.index";
 /** Title of the session. */
 export const ATTR_CRASH_SAFE_FILE_TITLE = "crash_safe_file.title";
 /** Tags of the session, a string array. */

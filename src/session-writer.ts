@@ -5,8 +5,10 @@
  * `publish.ts`, `seal.ts`), of which at most one runs at a time.
  */
 import { AppendFile, type AppendFileEvents } from "./append-file.js";
-import { type CommitPorts, type Identity, isSame, tryUnlink } from "./commit.js";
+import { type CommitPorts, tryUnlink } from "./commit.js";
+import { DocumentBase } from "./document-base.js";
 import { errorCode } from "./file-system.js";
+import { LiveJournal } from "./live-journal.js";
 import { encodeLiveSpan, encodeOwner, encodeSession } from "./live-log.js";
 import { encodeHead, encodeLine, encodeSpan, inTrace } from "./open-document.js";
 import { Pace, type PaceLimits } from "./pace.js";
@@ -41,32 +43,17 @@ export interface WriterPorts extends CommitPorts {
  */
 export type WriterState = "open" | "sealing" | "sealed" | "crashed";
 
-/** The document that this writer last saw under the session's name. */
-export interface Base {
-  readonly identity: Identity;
-  /** Held open so that the inode is not reused; not while parked. */
-  readonly published: Published | undefined;
-}
-
-/** The live log is rewritten beyond this size, and this multiple of what is open. */
-const maxLiveBytes = 1_000_000;
-const liveSlack = 4;
-
-/** A change time this old can no longer be given to another file: kernels stamp in ticks of up to 10 ms. */
-const settledMillis = 50;
-
 export class SessionWriter {
   readonly ports: WriterPorts;
   readonly token: string;
   readonly ledger: SessionLedger;
   readonly open: AppendFile;
   readonly live: AppendFile;
+  readonly #journal: LiveJournal;
   readonly pace: Pace;
   files: SessionFiles;
   state: WriterState = "open";
-  base: Base | undefined;
-  /** Whether the own open document holds every line of `base`. */
-  merged = true;
+  readonly base = new DocumentBase();
   /** Counts changes; a document is up to date when it was built at the present count. */
   version = 0;
   publishedVersion = -1;
@@ -78,7 +65,6 @@ export class SessionWriter {
   dropped = 0;
   lastActive: number;
   readonly #names: readonly string[];
-  #liveContent = 0;
 
   /** Opens a session, or resumes it where a document stands. Faults are reported, not thrown. */
   constructor(ports: WriterPorts, dir: string, start: SessionStart) {
@@ -90,15 +76,20 @@ export class SessionWriter {
     this.ledger = new SessionLedger(start, this.files.name);
     if (published) {
       this.ledger.resume(published);
-      this.base = { identity: published.identity, published };
-      this.merged = false;
+      this.base.set(published, false);
     }
     this.open = new AppendFile(ports.fileSystem, openPath(this.files, this.token), ports.events);
-    this.live = new AppendFile(ports.fileSystem, livePath(this.files, this.token), ports.events);
+    this.#journal = new LiveJournal(ports.fileSystem, ports.events, {
+      path: livePath(this.files, this.token),
+      isSynced: ports.durability !== "process",
+      content: () => this.#liveContent(),
+      newTemp: () => tempPath(this.files, this.token),
+    });
+    this.live = this.#journal.file;
     this.pace = new Pace(ports.pace, ports.clock.monotonic());
     this.lastActive = ports.clock.monotonic();
     // The live log first: from here on retention sees an owner.
-    this.live.append(Buffer.concat([encodeOwner(this.token), encodeSession(this.ledger.record())]));
+    this.#journal.begin();
     this.open.append(encodeHead(this.ledger.head));
     this.syncRecords(true);
   }
@@ -117,7 +108,7 @@ export class SessionWriter {
     this.#touch();
     const text = encodeSpan(read());
     this.ledger.open.set(spanId, { read, journaled: text });
-    this.#journal(encodeLiveSpan(text));
+    this.#journal.append(encodeLiveSpan(text));
     this.syncRecords(false);
   }
 
@@ -147,7 +138,7 @@ export class SessionWriter {
     if (changes.length === 0) return;
     this.#touch();
     this.ledger.metadata = { ...this.ledger.metadata, ...Object.fromEntries(changes) };
-    this.#journal(encodeSession(this.ledger.record()));
+    this.#journal.append(encodeSession(this.ledger.record()));
   }
 
   /** Journals what changed in open spans since they were last looked at. */
@@ -156,7 +147,7 @@ export class SessionWriter {
       const text = encodeSpan(span.read());
       if (text === span.journaled) continue;
       span.journaled = text;
-      this.#journal(encodeLiveSpan(text));
+      this.#journal.append(encodeLiveSpan(text));
     }
   }
 
@@ -175,12 +166,7 @@ export class SessionWriter {
     if (this.open.descriptor === undefined) return false;
     this.open.park();
     this.live.park();
-    const published = this.base?.published;
-    if (published) {
-      published.descriptor.release();
-      this.base = this.#parkedBase(published.identity);
-      if (this.base === undefined) this.merged = false;
-    }
+    this.base.park(this.ports.fileSystem.sync, this.ports.clock, this.path);
     return true;
   }
 
@@ -227,14 +213,7 @@ export class SessionWriter {
       file.path = path;
     }
     // The head in the open document has the old name: a merge writes it anew.
-    this.merged = false;
-  }
-
-  /** The document under the session's name is now this one, and the own open document holds all of it. */
-  rebase(published: Published | undefined): void {
-    if (this.base?.published !== published) this.base?.published?.descriptor.release();
-    this.base = published && { identity: published.identity, published };
-    this.merged = true;
+    this.base.isMerged = false;
   }
 
   /** Lets go of everything; the side files are removed unless recovery is to finish the work. */
@@ -245,34 +224,12 @@ export class SessionWriter {
     }
     this.open.close();
     this.live.close();
-    this.base?.published?.descriptor.release();
-    this.base = undefined;
+    this.base.set(undefined, true);
   }
 
   /** Starts the live log anew with what is open now. */
   rewriteLive(): void {
-    const { fileSystem, events } = this.ports;
-    const content = [encodeOwner(this.token), encodeSession(this.ledger.record())];
-    for (const span of this.ledger.open.values()) content.push(encodeLiveSpan(span.journaled));
-    const path = this.newTemp();
-    const fresh = new AppendFile(fileSystem, path, events);
-    if (fresh.append(Buffer.concat(content)) !== "written" || !fresh.descriptor) {
-      fresh.close();
-      this.dropTemp(path);
-      return;
-    }
-    try {
-      if (this.ports.durability !== "process") fileSystem.sync.fdatasync(fresh.descriptor.fd);
-      fileSystem.sync.rename(path, this.live.path);
-      this.temps.delete(path);
-      this.live.close();
-      this.live.swap(fresh.descriptor, fresh.good, 0, 0);
-      this.#liveContent = fresh.good;
-    } catch (error) {
-      fresh.close();
-      this.dropTemp(path);
-      events.onFault(error, this.live.path);
-    }
+    this.#journal.rewrite();
   }
 
   /** Whether a recovery that held us for dead took the open document, or somebody deleted it. */
@@ -280,10 +237,9 @@ export class SessionWriter {
     return this.open.descriptor !== undefined && !this.ports.fileSystem.sync.exists(this.open.path);
   }
 
-  #journal(bytes: Buffer): void {
-    this.live.append(bytes);
-    if (this.live.good > maxLiveBytes && this.live.good > liveSlack * this.#liveContent) this.rewriteLive();
-    else if (this.live.descriptor && !this.ports.fileSystem.sync.exists(this.live.path)) this.rewriteLive();
+  #liveContent(): Buffer[] {
+    const spans = [...this.ledger.open.values()].map((span) => encodeLiveSpan(span.journaled));
+    return [encodeOwner(this.token), encodeSession(this.ledger.record()), ...spans];
   }
 
   #touch(): void {
@@ -303,7 +259,7 @@ export class SessionWriter {
         file.restart();
         if (file === this.open) file.append(encodeHead(this.ledger.head));
         else this.rewriteLive();
-        this.merged = false;
+        this.base.isMerged = false;
       }
     }
   }
@@ -324,14 +280,5 @@ export class SessionWriter {
       }
     }
     return undefined;
-  }
-
-  #parkedBase(identity: Identity): Base | undefined {
-    const { fileSystem, clock } = this.ports;
-    const stat = fileSystem.sync.lstat(this.path);
-    if (!stat || !isSame(stat, identity)) return undefined;
-    if (clock.now() - Number(stat.ctimeNs / 1_000_000n) < settledMillis) return undefined;
-    const { dev, ino, size, ctimeNs } = stat;
-    return { identity: { dev, ino, size, ctimeNs }, published: undefined };
   }
 }

@@ -1,0 +1,71 @@
+/**
+ * The live log as a file: appended to, and written anew when most of it is history.
+ */
+import { AppendFile, type AppendFileEvents } from "./append-file.js";
+import { tryUnlink } from "./commit.js";
+import type { FileSystem } from "./file-system.js";
+
+/** Rewritten beyond this size, and this multiple of what is open. */
+const maxBytes = 1_000_000;
+const slack = 4;
+
+export class LiveJournal {
+  readonly file: AppendFile;
+  readonly #fileSystem: FileSystem;
+  readonly #events: AppendFileEvents;
+  readonly #isSynced: boolean;
+  /** The log as it would be if it were written now. */
+  readonly #content: () => Buffer[];
+  readonly #newTemp: () => string;
+  #lastContent = 0;
+
+  constructor(
+    fileSystem: FileSystem,
+    events: AppendFileEvents,
+    options: { path: string; isSynced: boolean; content: () => Buffer[]; newTemp: () => string },
+  ) {
+    this.file = new AppendFile(fileSystem, options.path, events);
+    this.#fileSystem = fileSystem;
+    this.#events = events;
+    this.#isSynced = options.isSynced;
+    this.#content = options.content;
+    this.#newTemp = options.newTemp;
+  }
+
+  /** Begins the log. */
+  begin(): void {
+    this.file.append(Buffer.concat(this.#content()));
+  }
+
+  /** A start or a change. */
+  append(bytes: Buffer): void {
+    this.file.append(bytes);
+    const isLarge = this.file.good > maxBytes && this.file.good > slack * this.#lastContent;
+    if (isLarge || this.#isTaken()) this.rewrite();
+  }
+
+  /** Writes what is open now into a new file and goes on in that. A fault is reported, and the old one stays. */
+  rewrite(): void {
+    const { sync: calls } = this.#fileSystem;
+    const path = this.#newTemp();
+    const fresh = new AppendFile(this.#fileSystem, path, this.#events);
+    try {
+      if (fresh.append(Buffer.concat(this.#content())) !== "written" || !fresh.descriptor) return;
+      if (this.#isSynced) calls.fdatasync(fresh.descriptor.fd);
+      calls.rename(path, this.file.path);
+      this.file.close();
+      this.file.swap(fresh.descriptor.hold(), fresh.good, 0, 0);
+      this.#lastContent = fresh.good;
+    } catch (error) {
+      this.#events.onFault(error, this.file.path);
+    } finally {
+      fresh.close();
+      tryUnlink(calls, path);
+    }
+  }
+
+  /** Recovery held its owner for dead, or somebody deleted it. */
+  #isTaken(): boolean {
+    return this.file.descriptor !== undefined && !this.#fileSystem.sync.exists(this.file.path);
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * Removing what dead owners left half built: copies that never got a name, claims on a lock. Nothing in them is
+ * needed: all lines stand in open documents.
+ */
+import { type CommitPorts, tryRemoveDirectory, tryUnlink } from "./commit.js";
+import { call, type Plan } from "./plan.js";
+import { parseEntry } from "./session-name.js";
+
+/** Sweeps a directory. Only owners that are provably dead lose anything. */
+export function* sweepDead({ fileSystem: { sync: calls }, liveness }: CommitPorts, dir: string): Plan<void> {
+  for (const fileName of yield* call("readdir", dir)) {
+    const entry = parseEntry(fileName);
+    const path = `${dir}/${fileName}`;
+    if (entry.type === "temp" && liveness.verdict(entry.token) === "dead") tryUnlink(calls, path);
+    if (entry.type !== "lock") continue;
+    for (const token of yield* call("readdir", path)) {
+      if (liveness.verdict(token) === "dead") tryUnlink(calls, `${path}/${token}`);
+    }
+    tryRemoveDirectory(calls, path);
+  }
+}

@@ -1,0 +1,61 @@
+/** The rules of the house: who may import whom. */
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+
+const files = readdirSync("src").filter((name) => name.endsWith(".ts"));
+
+/** Imports of each file; those of types only are marked. */
+const imports = new Map(
+  files.map((name) => {
+    const text = readFileSync(`src/${name}`, "utf8");
+    const found = [...text.matchAll(/^(?:import|export)\s+(type\s+)?(?:[^"';]*?from\s+)?"([^"]+)";/gms)];
+    return [name, found.map(([, type, from]) => ({ from: from as string, isType: type !== undefined }))] as const;
+  }),
+);
+
+/** Everything a file reaches at run time. */
+function reaches(name: string, seen = new Set<string>()): Set<string> {
+  for (const { from, isType } of imports.get(name) ?? []) {
+    if (isType || seen.has(from)) continue;
+    seen.add(from);
+    if (from.startsWith("./")) reaches(`${from.slice(2, -3)}.ts`, seen);
+  }
+  return seen;
+}
+
+describe("layers", () => {
+  test("only the port imports node:fs", () => {
+    const importers = files.filter((name) => imports.get(name)?.some(({ from }) => /^(node:)?fs\b/.test(from)));
+    expect(importers).toEqual(["file-system.ts"]);
+  });
+
+  test("P10 reading and recovery need no OpenTelemetry package", () => {
+    const reached = reaches("reader.ts");
+    expect([...reached].filter((from) => from.startsWith("@opentelemetry"))).toEqual([]);
+    expect(reached.size).toBeGreaterThan(15);
+  });
+
+  test("the engine needs no OpenTelemetry package", () => {
+    expect([...reaches("trace-registry.ts")].filter((from) => from.startsWith("@opentelemetry"))).toEqual([]);
+  });
+
+  test("nothing but api and core of OpenTelemetry is imported, and nothing else from outside Node", () => {
+    const outside = new Set([...imports.values()].flat().map(({ from }) => from));
+    const allowed = /^(\.\/|node:|@opentelemetry\/(api|core)$)/;
+    expect([...outside].filter((from) => !allowed.test(from))).toEqual([]);
+  });
+
+  test("imports point one way: no file reaches itself", () => {
+    const circular = files.filter((name) => reaches(name).has(`./${name.slice(0, -3)}.js`));
+    expect(circular).toEqual([]);
+  });
+
+  test("rooms are small", () => {
+    const large = files.filter((name) => readFileSync(`src/${name}`, "utf8").split("\n").length > 280);
+    expect(large).toEqual([]);
+  });
+
+  test("no file reads the environment", () => {
+    expect(files.filter((name) => readFileSync(`src/${name}`, "utf8").includes("process.env"))).toEqual([]);
+  });
+});
