@@ -14,7 +14,7 @@ import {
   tailStartIn,
 } from "./open-document.js";
 import { call, type Plan } from "./plan.js";
-import { documentPath, type SessionFiles, safeId } from "./session-name.js";
+import { documentPath, nameCandidates, type SessionFiles, safeId } from "./session-name.js";
 import type { TraceFile, TraceSpan } from "./trace-file.js";
 
 /** Where the span lines of a document are. */
@@ -87,6 +87,22 @@ function outlineOf(document: TraceFile | undefined): Outline {
     tail: { spans: spans.filter(isTail), metadata, summary, endedAt, layout: { ...layout, v: 1 } },
     body: { type: "spans", spans: spans.filter((span) => !isTail(span)) },
   };
+}
+
+/** The session's document: under the name given, or a later one where that is another session's. */
+export function* findDocument(
+  fileSystem: FileSystem,
+  id: string,
+  { dir, name }: SessionFiles,
+): Plan<{ files: SessionFiles; published: Published | undefined }> {
+  const candidates = nameCandidates(id);
+  for (const candidate of [name, ...candidates.slice(candidates.indexOf(name) + 1)]) {
+    const files = { dir, name: candidate };
+    const published = yield* openPublished(fileSystem, files);
+    if (!published || isDocumentOf(id, published.head)) return { files, published };
+    published.descriptor.release();
+  }
+  throw new Error(`no file name is left for session ${JSON.stringify(id)}`);
 }
 
 /** Whether a document is this session's: by its raw id, or by the sanitised one where no raw id is written. */

@@ -14,7 +14,7 @@ import {
 import { Descriptor } from "./descriptor.js";
 import type { FileCalls } from "./file-system.js";
 import { call, type Plan } from "./plan.js";
-import { isDocumentOf, openPublished, type Published } from "./published.js";
+import { findDocument } from "./published.js";
 import { type RecoveredSession, rebuild } from "./rebuild.js";
 import {
   documentPath,
@@ -74,7 +74,7 @@ function* recoverGroup(
   const calls = ports.fileSystem.sync;
   let canLink = dead.length === 1 && first.tail !== undefined;
   for (;;) {
-    const { files, published } = yield* findDocument(ports, id, first.files);
+    const { files, published } = yield* findDocument(ports.fileSystem, id, first.files);
     const temp = tempPath(files, first.token);
     let out: Descriptor | undefined;
     try {
@@ -108,23 +108,6 @@ function* recoverGroup(
       }
     }
   }
-}
-
-/** The document of this id: under the name the files have, or the next that is not another session's. */
-function* findDocument(
-  ports: CommitPorts,
-  id: string,
-  { dir, name }: SessionFiles,
-): Plan<{ files: SessionFiles; published: Published | undefined }> {
-  const candidates = nameCandidates(id);
-  const names = [name, ...candidates.slice(candidates.indexOf(name) + 1)];
-  for (const candidate of names) {
-    const files = { dir, name: candidate };
-    const published = yield* openPublished(ports.fileSystem, files);
-    if (!published || isDocumentOf(id, published.head)) return { files, published };
-    published.descriptor.release();
-  }
-  throw new Error(`no file name is left for session ${JSON.stringify(id)}`);
 }
 
 /** Whether somebody else is still writing to this session. */

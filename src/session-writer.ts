@@ -13,7 +13,7 @@ import { encodeLiveSpan, encodeOwner, encodeSession } from "./live-log.js";
 import { encodeHead, encodeLine, encodeSpan, inTrace } from "./open-document.js";
 import { Pace, type PaceLimits } from "./pace.js";
 import { runNow } from "./plan.js";
-import { isDocumentOf, openPublished, type Published } from "./published.js";
+import { findDocument, type Published } from "./published.js";
 import { SessionLedger, type SessionStart } from "./session-ledger.js";
 import {
   documentPath,
@@ -72,7 +72,7 @@ export class SessionWriter {
     this.token = ports.liveness.newToken();
     this.#names = nameCandidates(start.id);
     this.files = { dir, name: this.#names[0] as string };
-    const published = this.#findName(start.id);
+    const published = this.#findDocument(start.id);
     this.ledger = new SessionLedger(start, this.files.name);
     if (published) {
       this.ledger.resume(published);
@@ -265,20 +265,16 @@ export class SessionWriter {
   }
 
   /** The first name whose document is ours, or does not exist. */
-  #findName(id: string): Published | undefined {
+  #findDocument(id: string): Published | undefined {
     const { fileSystem, events } = this.ports;
-    for (const name of this.#names) {
-      this.files = { ...this.files, name };
-      try {
-        const published = runNow(fileSystem, openPublished(fileSystem, this.files));
-        if (!published || isDocumentOf(id, published.head)) return published;
-        published.descriptor.release();
-      } catch (error) {
-        // Commits will look again, and not replace what cannot be read.
-        events.onFault(error, this.path);
-        return undefined;
-      }
+    try {
+      const { files, published } = runNow(fileSystem, findDocument(fileSystem, id, this.files));
+      this.files = files;
+      return published;
+    } catch (error) {
+      // Commits will look again, and not replace what cannot be read.
+      events.onFault(error, this.path);
+      return undefined;
     }
-    return undefined;
   }
 }
