@@ -35,7 +35,7 @@ export class Publisher {
   changed(writer: SessionWriter): void {
     if (writer.open.unsynced > backgroundSyncBytes) this.sync(writer);
     const known = this.#schedules.get(writer);
-    if (known && (known.isUrgent || !writer.pace.hasDoubled(writer.open.good))) return;
+    if (known && (known.isUrgent || !writer.pace.hasGrown(writer.open.good))) return;
     known?.timer.cancel();
     this.#schedule(writer);
   }
@@ -70,7 +70,7 @@ export class Publisher {
     const retry = this.#retries.get(writer) ?? 0;
     const wait = Math.max(retry, writer.pace.wait(writer.open.good, clock.monotonic()));
     const timer = clock.after(wait, () => void this.#lane.run(() => this.#publishScheduled(writer)));
-    this.#schedules.set(writer, { timer, isUrgent: retry > 0 || writer.pace.hasDoubled(writer.open.good) });
+    this.#schedules.set(writer, { timer, isUrgent: retry > 0 || writer.pace.hasGrown(writer.open.good) });
   }
 
   async #publishScheduled(writer: SessionWriter): Promise<void> {
