@@ -35,8 +35,8 @@ export class AppendFile {
   lines = 0;
   /** Bytes written since the last sync began. */
   unsynced = 0;
-  /** Whether the file has got its tail, or a beginning of one: nothing may follow. */
-  isEnded = false;
+  /** Whether the file has got its tail, or the beginning of one: nothing may follow either. */
+  tail: "none" | "torn" | "whole" = "none";
   /** The descriptor; absent before the first write and while parked. */
   descriptor: Descriptor | undefined;
   readonly #fileSystem: FileSystem;
@@ -71,13 +71,14 @@ export class AppendFile {
   /** The last bytes of the file. Throws when the file system does not take them all; then it must be written anew. */
   end(bytes: Buffer): void {
     const { fd } = this.ensureOpen();
-    this.isEnded = true;
+    this.tail = "torn";
     for (let done = 0; done < bytes.length; ) {
       const written = this.#fileSystem.sync.write(fd, bytes, done, bytes.length - done);
       if (written === 0) throw noBytesTaken();
       done += written;
     }
     this.#fileSystem.sync.fdatasync(fd);
+    this.tail = "whole";
   }
 
   /** Tries to write what is queued; `true` when nothing is left. Never throws. */
@@ -122,7 +123,7 @@ export class AppendFile {
     this.good = good;
     this.lines = lines;
     this.unsynced = unsynced;
-    this.isEnded = false;
+    this.tail = "none";
     this.#begun = 0;
   }
 

@@ -7,8 +7,15 @@ import { Descriptor } from "./descriptor.js";
 import { errorCode, type FileCalls, type FileSystem } from "./file-system.js";
 import { readRange, scanLines } from "./line-scan.js";
 import { type LiveState, replayLiveLog } from "./live-log.js";
-import { type DocumentHead, type DocumentTail, decodeHead, decodeLine } from "./open-document.js";
-import { isForsaken } from "./owner.js";
+import {
+  type DocumentHead,
+  type DocumentTail,
+  decodeHead,
+  decodeLine,
+  decodeTail,
+  tailStartIn,
+} from "./open-document.js";
+import { isForsaken, isRecoveryToken } from "./owner.js";
 import { call, type Plan } from "./plan.js";
 import { livePath, openPath, parseEntry, type SessionFiles } from "./session-name.js";
 
@@ -60,18 +67,57 @@ export function* isDead({ liveness, clock }: CommitPorts, { files, token }: Side
 }
 
 /**
+ * Whether somebody beside these owners writes to the session, and will publish it again. A recovery does not, nor
+ * an owner whose document has its tail: that one ends, and if it is not the last, the last one has to know.
+ */
+export function* othersWrite(
+  ports: CommitPorts,
+  files: SessionFiles,
+  owners: ReadonlySet<string>,
+): Plan<boolean> {
+  for (const owner of (yield* listSideFiles(files.dir)).get(files.name) ?? []) {
+    if (owners.has(owner.token) || isRecoveryToken(owner.token) || (yield* isDead(ports, owner))) continue;
+    if (!(yield* isSealed(ports.fileSystem, owner))) return true;
+  }
+  return false;
+}
+
+function* isSealed(fileSystem: FileSystem, { files, token }: SideFiles): Plan<boolean> {
+  const open = yield* tryOpen(fileSystem, openPath(files, token));
+  // Not yet there, taken by a wrong verdict, or gone with its owner, who removes it first.
+  if (!open) return !(yield* call("exists", livePath(files, token)));
+  try {
+    const { size } = yield* call("fstat", open.fd);
+    const tailStart = tailStartIn(yield* readRange(open.fd, Math.max(0, size - 64), size));
+    if (tailStart === undefined || tailStart < 1 || tailStart >= size) return false;
+    // A span may hold the words of a tail; it does not parse as one.
+    const tail = yield* readRange(open.fd, tailStart - 1, size);
+    return tail[0] === 0x0a && decodeTail(tail.subarray(1)) !== undefined;
+  } finally {
+    open.release();
+  }
+}
+
+/**
  * Takes a dead owner's files by renaming them to a fresh token of ours. If the owner lives after all, it finds
  * its file gone at its next record; whatever it wrote before that is read here, since reading follows the rename.
+ * `undefined`: another recovery was faster.
  */
-export function takeOver(calls: FileCalls, { files, token }: SideFiles, ownToken: string): SideFiles {
+export function takeOver(
+  calls: FileCalls,
+  { files, token }: SideFiles,
+  ownToken: string,
+): SideFiles | undefined {
+  let taken = 0;
   for (const path of [openPath, livePath]) {
     try {
       calls.rename(path(files, token), path(files, ownToken));
+      taken++;
     } catch (error) {
       if (errorCode(error) !== "ENOENT") throw error;
     }
   }
-  return { files, token: ownToken };
+  return taken > 0 ? { files, token: ownToken } : undefined;
 }
 
 /** Reads side files without changing them. */

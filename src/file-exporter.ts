@@ -3,6 +3,7 @@
  */
 import { type Context, diag } from "@opentelemetry/api";
 import { type ExportResult, ExportResultCode, hrTimeToMilliseconds } from "@opentelemetry/core";
+import { joinExitFlush, leaveExitFlush } from "./exit-flush.js";
 import {
   type CrashSafeFileSpanExporterOptions,
   type ResolvedExporterOptions,
@@ -45,8 +46,8 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
   readonly #options: ResolvedExporterOptions;
   readonly #lease: DirectoryLease;
   readonly #router: SessionRouter;
-  /** Sessions this exporter wrote to, for `shutdown` and `crash`. */
-  readonly #sessionIds = new Set<string>();
+  /** Sessions that `shutdown` ended: an explicit `crash` after it marks them. */
+  #ended: readonly string[] = [];
   /** Open spans and their sessions. */
   readonly #open = new Map<ReadableSpan, string>();
   /** Spans that the end of their session closed: their own end comes too late. */
@@ -99,8 +100,11 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
       const { directory, user } = this.#lease;
       const rootSpanId = directory.rootSpanId(user, start);
       if (rootSpanId === undefined) return;
+      const first = this.#project(span, rootSpanId);
       const read = () => this.#project(span, rootSpanId).span;
-      if (directory.recordStart(user, start, span.spanContext().spanId, read)) this.#open.set(span, start.id);
+      if (directory.recordStart(user, start, first.span, read, first.metadata))
+        this.#open.set(span, start.id);
+      joinExitFlush(this);
     });
   }
 
@@ -120,7 +124,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
    * written when it recovers.
    */
   forceFlush(): Promise<void> {
-    return this.#bounded("forceFlush", this.#lease.directory.flush(this.#sessionIds));
+    return this.#bounded("forceFlush", this.#lease.directory.flush(this.#lease.user));
   }
 
   /** Ends all sessions of this exporter (status `completed`) and resolves when their documents are written. Idempotent. */
@@ -136,7 +140,9 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
   crash(reason?: string): void {
     this.#guard(() => {
       this.#state = "crashed";
-      this.#lease.directory.crash(this.#sessionIds, typeof reason === "string" ? reason : undefined);
+      leaveExitFlush(this);
+      const { directory, user } = this.#lease;
+      directory.crash(user, this.#ended, typeof reason === "string" ? reason : undefined);
       this.#open.clear();
     });
   }
@@ -174,13 +180,16 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
     if (rootSpanId === undefined) return "its session was fenced";
     const { span: record, metadata } = this.#project(span, rootSpanId);
     const isKept = directory.recordEnd(user, start, span, record, metadata);
+    joinExitFlush(this);
     return isKept ? undefined : "the disk takes nothing and the retry queue is full";
   }
 
   #sessionOf(span: ReadableSpan): SessionStart {
-    const id = this.#router.route(span);
-    this.#sessionIds.add(id);
-    return { id, traceId: span.spanContext().traceId, startTime: hrTimeToMilliseconds(span.startTime) };
+    return {
+      id: this.#router.route(span),
+      traceId: span.spanContext().traceId,
+      startTime: hrTimeToMilliseconds(span.startTime),
+    };
   }
 
   /** The span as its document has it: roots of traces hang under the session, content is redacted. */
@@ -199,22 +208,23 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
     this.#state = "shutting-down";
     const { directory, user } = this.#lease;
     try {
-      await this.#bounded("shutdown", directory.leave(user, this.#sessionIds));
+      this.#ended = await this.#bounded("shutdown", directory.leave(user));
       if (this.#state === "shutting-down") this.#state = "shut-down";
     } finally {
       this.#open.clear();
+      leaveExitFlush(this);
       this.#lease.release();
     }
   }
 
-  async #bounded(what: string, work: Promise<void>): Promise<void> {
+  async #bounded<T>(what: string, work: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       const message = `${what} did not finish within ${timeoutMillis} ms; what was recorded is in the side files of ${this.#options.dir}`;
       timer = setTimeout(() => reject(new CrashSafeFileError("WRITE_FAILED", message)), timeoutMillis);
     });
     try {
-      await Promise.race([work, late]);
+      return await Promise.race([work, late]);
     } catch (error) {
       if (error instanceof CrashSafeFileError) throw error;
       const message = `${what}: ${describe(error)}; what was recorded is kept and written when the disk takes it`;

@@ -3,6 +3,7 @@
  * recovery that took the own file by mistake, and to write it anew when it was sealed or grew past its cap.
  */
 import { Descriptor } from "./descriptor.js";
+import { errorCode } from "./file-system.js";
 import { readRange } from "./line-scan.js";
 import type { DocumentHead } from "./open-document.js";
 import { call, type Plan, runNow } from "./plan.js";
@@ -72,11 +73,16 @@ interface Rebuild {
 }
 
 /** Builds, swaps, and calls `settle` in the turn of the swap. Throws when the file system refuses; then nothing has changed. */
-function* rebuild(
+function* rebuild(writer: SessionWriter, request: Rebuild, settle: (union: UnionFile) => void): Plan<void> {
+  while (!(yield* buildAndSwap(writer, request, settle)));
+}
+
+/** `false`: the own open document was taken and written anew meanwhile, and its lines are in another file. */
+function* buildAndSwap(
   writer: SessionWriter,
   { head, known, parse, select }: Rebuild,
   settle: (union: UnionFile) => void,
-): Plan<void> {
+): Plan<boolean> {
   const { ledger, open, ports } = writer;
   const ownTraceId = ledger.head.traceId;
   const own = open.ensureOpen().hold();
@@ -92,14 +98,17 @@ function* rebuild(
     });
     const headEnd = (yield* readRange(own.fd, 0, Math.min(maxHeadBytes, open.good))).indexOf(0x0a) + 1;
     let to = open.good;
+    // A recovery that held us for dead gave these lines; they go on, and end in lines of their own.
+    const running = new Set(ledger.open.keys());
     out = new Descriptor(ports.fileSystem, yield* call("open", path, "create"));
-    const union = new UnionFile(out.fd, head, { parse });
+    const union = new UnionFile(out.fd, head, { parse, running });
     yield* union.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);
-    while (open.good - to > catchUpBytes) {
+    while (open.descriptor === own && open.good - to > catchUpBytes) {
       const until = open.good;
       yield* union.append(ownLines(to, until));
       to = until;
     }
+    if (open.descriptor !== own) return false;
     // From here to the swap there is no step that waits: nothing can be recorded in between.
     if (open.good > to) runNow(ports.fileSystem, union.append(ownLines(to, open.good)));
     if (!open.isSettled) throw new Error("records are waiting to be written");
@@ -107,6 +116,7 @@ function* rebuild(
     writer.temps.delete(path);
     open.swap(out.hold(), union.size, union.lines, 0);
     settle(union);
+    return true;
   } finally {
     own.release();
     out?.release();
@@ -133,5 +143,10 @@ function mergedHead({ ledger, files }: SessionWriter, current: Published | undef
 /** Keeps what is no trace document beside the one that will take its name. */
 function* keepDamaged(writer: SessionWriter): Plan<void> {
   const path = documentPath(writer.files);
-  yield* call("link", path, `${path}.damaged.${writer.token}`);
+  try {
+    yield* call("link", path, `${path}.damaged.${writer.token}`);
+  } catch (error) {
+    // Kept already, by a merge that the fence or a fault cut short.
+    if (errorCode(error) !== "EEXIST") throw error;
+  }
 }

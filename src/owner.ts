@@ -18,6 +18,14 @@ export interface Liveness {
   verdict(token: string): Verdict;
 }
 
+const recoveryMark = "-recovery";
+
+/** A token for side files that a recovery has taken: nobody writes spans to those. */
+export const newRecoveryToken = (liveness: Liveness): string => `${liveness.newToken()}${recoveryMark}`;
+
+/** Whether the side files of this token are held by a recovery. */
+export const isRecoveryToken = (token: string): boolean => token.endsWith(recoveryMark);
+
 /** How long an owner that cannot be asked is believed, from the last touch of its `.live`. */
 const leaseMillis = 60_000;
 

@@ -3,15 +3,14 @@
  */
 import { selectLines } from "./cap.js";
 import { commit, isSame } from "./commit.js";
+import { listSideFiles } from "./dead-files.js";
 import { Descriptor } from "./descriptor.js";
 import { chunkBytes, writeAll } from "./line-scan.js";
 import { merge, rewrite } from "./merge.js";
 import { encodeHead, encodeTail } from "./open-document.js";
-import { isForsaken } from "./owner.js";
 import { call, type Plan } from "./plan.js";
 import { isDocumentOf, openPublished } from "./published.js";
 import { interrupt } from "./session-ledger.js";
-import { parseEntry } from "./session-name.js";
 import type { SessionWriter } from "./session-writer.js";
 import { type Source, UnionFile } from "./union.js";
 
@@ -30,7 +29,7 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
     writer.refreshOpen();
     if (!writer.settle()) throw new Error("records are waiting to be written");
     yield* catchUpWithOthers(writer);
-    if (ledger.foreign.size > 0 && (yield* siblings(writer)).length === 0) closeForeign(writer);
+    if (ledger.foreign.size > 0 && !(yield* hasSiblings(writer))) closeForeign(writer);
     yield* compact(writer);
 
     const version = writer.version;
@@ -145,25 +144,10 @@ function* compact(writer: SessionWriter): Plan<void> {
   if (select && writer.open.lines > 2 * writer.ports.maxSpans) yield* rewrite(writer, select);
 }
 
-/** Side files of other writers of this session, as tokens; of the living, when asked for those. */
-export function* siblings(writer: SessionWriter, only?: "alive"): Plan<string[]> {
-  const { files, ports, token } = writer;
-  const tokens = new Set<string>();
-  for (const fileName of yield* call("readdir", files.dir)) {
-    const entry = parseEntry(fileName);
-    if (
-      (entry.type !== "open" && entry.type !== "live") ||
-      entry.name !== files.name ||
-      entry.token === token
-    )
-      continue;
-    if (only === "alive") {
-      const stat = yield* call("lstat", `${files.dir}/${fileName}`);
-      if (!stat || isForsaken(ports.liveness, entry.token, stat.mtimeMs, ports.clock.now())) continue;
-    }
-    tokens.add(entry.token);
-  }
-  return [...tokens];
+/** Whether the session has side files of others: of writers, or of the dead whose spans recovery will bring. */
+function* hasSiblings({ files, token }: SessionWriter): Plan<boolean> {
+  const owners = (yield* listSideFiles(files.dir)).get(files.name) ?? [];
+  return owners.some((owner) => owner.token !== token);
 }
 
 /** Open spans that nobody runs any more get lines, as interrupted. */

@@ -149,6 +149,9 @@ function closedByCrash(
   };
 }
 
+/** File times lag behind the clock by a kernel tick. */
+const fileTimeMillis = 10;
+
 interface End {
   readonly status: SessionStatus;
   readonly error: string | undefined;
@@ -167,7 +170,11 @@ function endOf({ published, dead, othersLive }: RebuildRequest, hasNews: boolean
   const written = ends
     .filter((one) => one.status !== "running")
     .sort((a, b) => statusRank[b.status] - statusRank[a.status])[0];
-  const crashed = dead.some((one) => one.tail === undefined && !one.isAlive);
+  // Who ended the session after an owner had died knew that it goes on without it.
+  const endedMillis = isOver ? Date.parse(published?.tail?.endedAt ?? "") || 0 : 0;
+  const crashed = dead.some(
+    (one) => one.tail === undefined && !one.isAlive && one.lastWrite + fileTimeMillis > endedMillis,
+  );
   const fenced = written?.status === "crashed" && published?.tail?.layout.recovered !== true;
   if (othersLive && !fenced)
     return { status: "running", error: written?.error, isRecovered: false, isNews: true };

@@ -3,16 +3,10 @@
  * document; then their side files go.
  */
 import { type CommitPorts, commit, tryUnlink } from "./commit.js";
-import {
-  type DeadFiles,
-  isDead,
-  listSideFiles,
-  readSideFiles,
-  type SideFiles,
-  takeOver,
-} from "./dead-files.js";
+import { type DeadFiles, othersWrite, readSideFiles, type SideFiles, takeOver } from "./dead-files.js";
 import { Descriptor } from "./descriptor.js";
 import type { FileCalls } from "./file-system.js";
+import { newRecoveryToken } from "./owner.js";
 import { call, type Plan } from "./plan.js";
 import { findDocument } from "./published.js";
 import { type RecoveredSession, rebuild } from "./rebuild.js";
@@ -42,8 +36,10 @@ export function* recoverSession(
   const reports: RecoveredSession[] = [];
   try {
     for (const owner of owners) {
-      const own = ports.dryRun ? owner : takeOver(ports.fileSystem.sync, owner, ports.liveness.newToken());
-      dead.push(yield* readSideFiles(ports.fileSystem, own, false));
+      const own = ports.dryRun
+        ? owner
+        : takeOver(ports.fileSystem.sync, owner, newRecoveryToken(ports.liveness));
+      if (own) dead.push(yield* readSideFiles(ports.fileSystem, own, false));
     }
     for (const [id, group] of groupById(dead)) {
       const first = group[0];
@@ -89,7 +85,7 @@ function* recoverGroup(
         return committedReport(id, files, first, removeSideFiles(calls, dead, new Set()));
       }
       if (!ports.dryRun) out = new Descriptor(ports.fileSystem, yield* call("open", temp, "create"));
-      const others = yield* livingOwners(ports, files, dead);
+      const others = yield* othersWrite(ports, files, new Set(dead.map(({ token }) => token)));
       const rebuilt = yield* rebuild({ id, files, published, dead, out: out?.fd, othersLive: others });
       if (ports.dryRun) return rebuilt.report;
       if (rebuilt.report.action === "rebuilt") {
@@ -108,15 +104,6 @@ function* recoverGroup(
       }
     }
   }
-}
-
-/** Whether somebody else is still writing to this session. */
-function* livingOwners(ports: CommitPorts, files: SessionFiles, dead: readonly DeadFiles[]): Plan<boolean> {
-  const tokens = new Set(dead.map(({ token }) => token));
-  for (const owner of (yield* listSideFiles(files.dir)).get(files.name) ?? []) {
-    if (!tokens.has(owner.token) && !(yield* isDead(ports, owner))) return true;
-  }
-  return false;
 }
 
 /** Removes what is in the document now; a file with lines that nobody could read is kept under another name. */

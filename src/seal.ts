@@ -1,12 +1,13 @@
 /**
  * Sealing: the open document gets its tail where it stands, and takes the session's name.
  */
-import { type CommitOutcome, commit } from "./commit.js";
+import { type CommitOutcome, commit, isSame } from "./commit.js";
+import { othersWrite } from "./dead-files.js";
 import { Descriptor } from "./descriptor.js";
 import { rewrite } from "./merge.js";
 import { encodeTail } from "./open-document.js";
 import { call, type Plan } from "./plan.js";
-import { catchUpWithOthers, closeForeign, copyRange, siblings } from "./publish.js";
+import { catchUpWithOthers, closeForeign, copyRange } from "./publish.js";
 import { interrupt, type SessionEnd } from "./session-ledger.js";
 import type { SessionWriter } from "./session-writer.js";
 
@@ -16,21 +17,11 @@ import type { SessionWriter } from "./session-writer.js";
  * the side files stay, and a retry or recovery finishes the work. `false`: a fence came first.
  */
 export function* seal(writer: SessionWriter, end: SessionEnd): Plan<boolean> {
-  const { ledger, open, ports } = writer;
+  const { ports } = writer;
   const { epoch } = writer;
   const isCurrent = () => writer.epoch === epoch;
   for (;;) {
-    if (open.isEnded) yield* rewrite(writer);
-    writer.refreshOpen();
-    if (!writer.settle()) throw new Error("records are waiting to be written");
-    yield* catchUpWithOthers(writer);
-    const effective = yield* endBeside(writer, end);
-    if (open.unsynced > backgroundSyncBytes) yield* syncOpen(writer);
-    // One turn from here to the first attempt at the commit: nothing comes between the last line and the tail.
-    if (writer.state === "open") writer.state = "sealing";
-    closeOpenSpans(writer, end);
-    if (!writer.settle()) throw new Error("records are waiting to be written");
-    open.end(encodeTail(ledger.tail(ports.clock.now(), effective), open.good, open.lines === 0));
+    if (!(yield* isSealedAs(writer, end))) yield* appendTail(writer, end);
     const outcome = yield* commitSealed(writer, isCurrent);
     if (outcome === "fenced") return false;
     if (outcome === "committed") {
@@ -44,6 +35,29 @@ export function* seal(writer: SessionWriter, end: SessionEnd): Plan<boolean> {
   }
 }
 
+/** Whether the tail is there and only the commit has failed: a retry need not build it again. */
+function* isSealedAs({ open, path, base, sealedAs }: SessionWriter, end: SessionEnd): Plan<boolean> {
+  if (open.tail !== "whole" || sealedAs !== end || !base.isMerged) return false;
+  return isSame(yield* call("lstat", path), base.identity);
+}
+
+/** Makes the open document a whole one. */
+function* appendTail(writer: SessionWriter, end: SessionEnd): Plan<void> {
+  const { ledger, open, ports } = writer;
+  if (open.tail !== "none") yield* rewrite(writer);
+  writer.refreshOpen();
+  if (!writer.settle()) throw new Error("records are waiting to be written");
+  yield* catchUpWithOthers(writer);
+  const effective = yield* endBeside(writer, end);
+  if (open.unsynced > backgroundSyncBytes) yield* syncOpen(writer);
+  // One turn from here to the first attempt at the commit: nothing comes between the last line and the tail.
+  if (writer.state === "open") writer.state = "sealing";
+  closeOpenSpans(writer, end);
+  if (!writer.settle()) throw new Error("records are waiting to be written");
+  open.end(encodeTail(ledger.tail(ports.clock.now(), effective), open.good, open.lines === 0));
+  writer.sealedAs = end;
+}
+
 /**
  * How the document is to end. Beside living writers the session goes on: a normal end leaves it running, and an
  * error waits for the last of them; only a crash is final at once.
@@ -51,8 +65,7 @@ export function* seal(writer: SessionWriter, end: SessionEnd): Plan<boolean> {
 function* endBeside(writer: SessionWriter, end: SessionEnd): Plan<SessionEnd | undefined> {
   const { ledger } = writer;
   if (end.status === "crashed" && ledger.foreign.size === 0) return end;
-  const others = yield* siblings(writer, "alive");
-  if (others.length === 0) {
+  if (!(yield* othersWrite(writer.ports, writer.files, new Set([writer.token])))) {
     closeForeign(writer);
     return end;
   }

@@ -63,7 +63,7 @@ export type Entry =
   | { readonly type: "temp"; readonly name: string; readonly token: string }
   | { readonly type: "other" };
 
-const sideFile = /^([^.]+)\.json\.([0-9a-z]+(?:-[0-9a-z]+){4})\.(open|live)$/;
+const sideFile = /^([^.]+)\.json\.([0-9a-z]+(?:-[0-9a-z]+){4}(?:-recovery)?)\.(open|live)$/;
 const tempFile = /^([^.]+)\.json\.tmp\.([0-9a-z-]+)(?:\.[0-9]+)?$/;
 
 /** Reads a directory entry. Session names hold no dot, so nothing is ambiguous. */

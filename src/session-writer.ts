@@ -14,7 +14,7 @@ import { encodeHead, encodeLine, encodeSpan, inTrace } from "./open-document.js"
 import { Pace, type PaceLimits } from "./pace.js";
 import { runNow } from "./plan.js";
 import { findDocument, type Published } from "./published.js";
-import { SessionLedger, type SessionStart } from "./session-ledger.js";
+import { type SessionEnd, SessionLedger, type SessionStart } from "./session-ledger.js";
 import {
   documentPath,
   livePath,
@@ -57,6 +57,8 @@ export class SessionWriter {
   /** Counts changes; a document is up to date when it was built at the present count. */
   version = 0;
   publishedVersion = -1;
+  /** The end that the open document's tail tells. */
+  sealedAs: SessionEnd | undefined;
   /** Raised by the fence: work begun before it must not commit. */
   epoch = 0;
   /** Files being built, for the fence to remove. */
@@ -104,10 +106,10 @@ export class SessionWriter {
   }
 
   /** A span has started; its start survives the process from here on. */
-  recordStart(spanId: string, read: () => TraceSpan): void {
+  recordStart(span: TraceSpan, read: () => TraceSpan): void {
     this.#touch();
-    const text = encodeSpan(read());
-    this.ledger.open.set(spanId, { read, journaled: text });
+    const text = encodeSpan(span);
+    this.ledger.open.set(span.spanId, { read, journaled: text });
     this.#journal.append(encodeLiveSpan(text));
     this.syncRecords(false);
   }

@@ -2,6 +2,7 @@
  * One directory of sessions in this process: who writes to it, and how each session ends.
  */
 
+import { tryUnlink } from "./commit.js";
 import type { Lane } from "./lane.js";
 import { rewrite } from "./merge.js";
 import { PlanCancelled, runLater, runNow } from "./plan.js";
@@ -73,12 +74,19 @@ export class TraceDirectory {
     return this.#writerFor(user, start)?.ledger.root.spanId;
   }
 
-  /** `false`: the session was fenced. */
-  recordStart(user: number, start: SessionStart, spanId: string, read: () => TraceSpan): boolean {
+  /** `span` is the open span as it is now, `read` as it will be. `false`: the session was fenced. */
+  recordStart(
+    user: number,
+    start: SessionStart,
+    span: TraceSpan,
+    read: () => TraceSpan,
+    metadata: Partial<SessionMetadata>,
+  ): boolean {
     const writer = this.#writerFor(user, start);
     if (!writer) return false;
-    if (writer.ledger.open.has(spanId)) return true;
-    writer.recordStart(spanId, read);
+    if (writer.ledger.open.has(span.spanId)) return true;
+    writer.setMetadata(metadata);
+    writer.recordStart(span, read);
     this.#recorded(writer);
     return true;
   }
@@ -105,33 +113,32 @@ export class TraceDirectory {
     return writer.dropped === dropped;
   }
 
-  /** Adds to what is known of the session. */
-  setMetadata(user: number, start: SessionStart, metadata: Partial<SessionMetadata>): void {
-    this.#writerFor(user, start)?.setMetadata(metadata);
-  }
-
-  /** Publishes these sessions, and finishes what could not be finished before. Rejects with the first failure. */
-  async flush(ids: Iterable<string>): Promise<void> {
+  /** Publishes a user's sessions, and finishes what could not be finished before. Rejects with the first failure. */
+  async flush(user: number): Promise<void> {
     const work = [...this.#unfinished.keys()].map((writer) => this.#finish(writer));
-    for (const id of ids) {
-      const writer = this.#sessions.get(id);
-      if (writer) work.push(this.#publisher.flush(writer));
-    }
-    const failed = (await Promise.allSettled(work)).find((result) => result.status === "rejected");
-    if (failed) throw failed.reason;
+    for (const [, writer] of this.#sessionsOf(user)) work.push(this.#publisher.flush(writer));
+    await allDone(work);
   }
 
-  /** A user ends: its sessions end, but those that another user writes to are only published. */
-  async leave(user: number, ids: Iterable<string>): Promise<void> {
-    const work: Promise<void>[] = [];
-    for (const id of ids) {
+  /**
+   * A user ends: its sessions end, but those that another user writes to are only published. Returns the ids of
+   * those that ended.
+   */
+  async leave(user: number): Promise<string[]> {
+    const ended: string[] = [];
+    const work = [...this.#unfinished.keys()].map((writer) => this.#finish(writer));
+    for (const [id, writer] of this.#sessionsOf(user)) {
       const users = this.#usersOf.get(id);
       users?.delete(user);
-      work.push(users && users.size > 0 ? this.flush([id]) : this.end(id, { status: "completed" }));
+      if (users && users.size > 0) {
+        work.push(this.#publisher.flush(writer));
+      } else {
+        ended.push(id);
+        work.push(this.end(id, { status: "completed" }));
+      }
     }
-    work.push(this.flush([]));
-    const failed = (await Promise.allSettled(work)).find((result) => result.status === "rejected");
-    if (failed) throw failed.reason;
+    await allDone(work);
+    return ended;
   }
 
   /** Ends a session in good order. Rejects when the document could not be written; then it is tried again. */
@@ -143,15 +150,20 @@ export class TraceDirectory {
   }
 
   /**
-   * The crash fence of these sessions: synchronous. Copies under way are removed, and cannot commit any more.
-   * A session that has ended already is opened again to be marked.
+   * The crash fence of a user's sessions: synchronous. Copies under way are removed, and cannot commit any more.
+   * Sessions that `ended` with the user are opened again to be marked.
    */
-  crash(ids: Iterable<string>, reason?: string): void {
+  crash(user: number, ended: Iterable<string>, reason?: string): void {
     const error = reason || defaultReason;
     const end: SessionEnd = { status: "crashed", error, rootMessage: reason || undefined };
-    const fenced = new Set(ids);
+    const fenced = new Set([...ended, ...[...this.#sessionsOf(user)].map(([id]) => id)]);
     const writers = new Map<SessionWriter, string>();
-    for (const [writer, { id }] of this.#unfinished) if (fenced.has(id)) writers.set(writer, id);
+    for (const [writer, { id }] of this.#unfinished) {
+      if (!fenced.has(id)) continue;
+      // Sealed, and only the news of it is under way: opened again below, as every ended session.
+      if (writer.state === "sealed") this.#forget(writer, id);
+      else writers.set(writer, id);
+    }
     for (const id of fenced) {
       const writer = this.#sessions.get(id);
       if (writer) writers.set(writer, id);
@@ -186,6 +198,10 @@ export class TraceDirectory {
     for (const writer of this.#sessions.values()) {
       if (writer.open.unsynced > 0 || writer.live.unsynced > 0) this.#publisher.sync(writer);
     }
+  }
+
+  *#sessionsOf(user: number): Iterable<[string, SessionWriter]> {
+    for (const session of this.#sessions) if (this.#usersOf.get(session[0])?.has(user)) yield session;
   }
 
   #writerFor(user: number, start: SessionStart): SessionWriter | undefined {
@@ -241,7 +257,8 @@ export class TraceDirectory {
     writer.epoch++;
     writer.state = "crashed";
     this.#publisher.forget(writer);
-    for (const path of writer.temps) writer.dropTemp(path);
+    // Not forgotten: a copy that is only now being created is removed by the work that asked for it.
+    for (const path of writer.temps) tryUnlink(this.ports.fileSystem.sync, path);
   }
 
   #fence(writer: SessionWriter, id: string, end: SessionEnd): void {
@@ -270,4 +287,10 @@ export class TraceDirectory {
     this.#sessions.delete(id);
     this.#usersOf.delete(id);
   }
+}
+
+/** Waits for all, then throws the first failure. */
+async function allDone(work: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find((result) => result.status === "rejected");
+  if (failed) throw failed.reason;
 }

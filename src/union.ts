@@ -63,13 +63,22 @@ export class UnionFile {
   readonly given: number[] = [];
   readonly #head: DocumentHead;
   readonly #parse: boolean;
+  readonly #running: ReadonlySet<string>;
   readonly #out: LineWriter;
   readonly #winners = new Map<string, Winner>();
 
-  /** `parse` each line where bytes may have rotted, or to count totals anew. */
-  constructor(out: LineSink, head: DocumentHead, { parse }: { readonly parse: boolean }) {
+  /**
+   * `parse` each line where bytes may have rotted, or to count totals anew. Of `running` spans no interrupted line
+   * is kept.
+   */
+  constructor(
+    out: LineSink,
+    head: DocumentHead,
+    { parse, running = new Set() }: { readonly parse: boolean; readonly running?: ReadonlySet<string> },
+  ) {
     this.#head = head;
     this.#parse = parse;
+    this.#running = running;
     this.#out = new LineWriter(out, encodeHead(head));
     this.totals = parse ? new Totals() : undefined;
   }
@@ -139,6 +148,7 @@ export class UnionFile {
   }
 
   #keepBetter(spanId: string, candidate: Winner): void {
+    if (candidate.interrupted && this.#running.has(spanId)) return;
     const known = this.#winners.get(spanId);
     if (known && candidate.interrupted && !known.interrupted) return;
     this.#winners.set(spanId, known ? { ...candidate, first: known.first } : candidate);
