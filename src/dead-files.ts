@@ -84,7 +84,7 @@ export function* othersWrite(
 
 function* isSealed(fileSystem: FileSystem, { files, token }: SideFiles): Plan<boolean> {
   const open = yield* tryOpen(fileSystem, openPath(files, token));
-  // Not yet there, taken by a wrong verdict, or gone with its owner, who removes it first.
+  // Not yet there, or taken by a wrong verdict; when its owner ends, it goes last.
   if (!open) return !(yield* call("exists", livePath(files, token)));
   try {
     const { size } = yield* call("fstat", open.fd);

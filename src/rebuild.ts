@@ -9,7 +9,7 @@ import { type DocumentHead, type DocumentTail, encodeTail, inTrace, isoTime } fr
 import type { Plan } from "./plan.js";
 import { call } from "./plan.js";
 import { isRoot, type Published } from "./published.js";
-import { interrupt, statusRank, summarize } from "./session-ledger.js";
+import { endStatus, interrupt, statusRank, summarize } from "./session-ledger.js";
 import { documentPath, type SessionFiles, sessionSpanId } from "./session-name.js";
 import { Totals } from "./totals.js";
 import type { SessionMetadata, SessionStatus, TraceSpan } from "./trace-file.js";
@@ -161,23 +161,29 @@ interface End {
 
 /** A fence or an end that was written stands; an owner that wrote none has crashed. */
 function endOf({ published, dead, othersLive }: RebuildRequest, hasNews: boolean): End {
-  const before = published?.tail?.summary;
-  const isOver = before !== undefined && before.status !== "running";
-  if (!hasNews && isOver && !dead.some((one) => one.tail)) {
-    return { status: before.status, error: before.error, isRecovered: false, isNews: false };
+  const before = published?.tail;
+  const isOver = before !== undefined && before.summary.status !== "running";
+  const left = dead.map((one) => one.tail).filter((tail) => tail !== undefined);
+  if (!hasNews && isOver && left.length === 0) {
+    const { status, error } = before.summary;
+    return { status, error, isRecovered: false, isNews: false };
   }
-  const ends = [before, ...dead.map((one) => one.tail?.summary)].filter((one) => one !== undefined);
+  const ends = [...(before ? [before] : []), ...left];
+  const fenced = ends.some(({ summary, layout }) => summary.status === "crashed" && !layout.recovered);
+  if (othersLive && !fenced) {
+    // An error that one of several left waits for the last; what was over before these began does not count.
+    const error = [...(isOver ? [] : ends), ...left].find(({ summary }) => summary.error)?.summary.error;
+    return { status: "running", error, isRecovered: false, isNews: true };
+  }
   const written = ends
-    .filter((one) => one.status !== "running")
+    .map(({ summary }) => ({ status: endStatus(summary), error: summary.error }))
+    .filter(({ status }) => status !== "running")
     .sort((a, b) => statusRank[b.status] - statusRank[a.status])[0];
   // Who ended the session after an owner had died knew that it goes on without it.
-  const endedMillis = isOver ? Date.parse(published?.tail?.endedAt ?? "") || 0 : 0;
+  const endedMillis = isOver ? Date.parse(before.endedAt) || 0 : 0;
   const crashed = dead.some(
     (one) => one.tail === undefined && !one.isAlive && one.lastWrite + fileTimeMillis > endedMillis,
   );
-  const fenced = written?.status === "crashed" && published?.tail?.layout.recovered !== true;
-  if (othersLive && !fenced)
-    return { status: "running", error: written?.error, isRecovered: false, isNews: true };
   if (crashed && written?.status !== "crashed")
     return { status: "crashed", error: crashError, isRecovered: true, isNews: true };
   const status = written?.status ?? "crashed";

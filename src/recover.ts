@@ -10,14 +10,7 @@ import { newRecoveryToken } from "./owner.js";
 import { call, type Plan } from "./plan.js";
 import { findDocument } from "./published.js";
 import { type RecoveredSession, rebuild } from "./rebuild.js";
-import {
-  documentPath,
-  livePath,
-  nameCandidates,
-  openPath,
-  type SessionFiles,
-  tempPath,
-} from "./session-name.js";
+import { documentPath, livePath, openPath, type SessionFiles, tempPath } from "./session-name.js";
 
 const always = () => true;
 

@@ -38,6 +38,8 @@ export function* seal(writer: SessionWriter, end: SessionEnd): Plan<boolean> {
 /** Whether the tail is there and only the commit has failed: a retry need not build it again. */
 function* isSealedAs({ open, path, base, sealedAs }: SessionWriter, end: SessionEnd): Plan<boolean> {
   if (open.tail !== "whole" || sealedAs !== end || !base.isMerged) return false;
+  // Taken by a recovery that held us for dead: written anew, and merged with what that publishes.
+  if (!(yield* call("exists", open.path))) return false;
   return isSame(yield* call("lstat", path), base.identity);
 }
 

@@ -6,7 +6,7 @@ import { type DocumentHead, type DocumentTail, inTrace, isoTime } from "./open-d
 import { isRoot, type Published } from "./published.js";
 import { sessionSpanId } from "./session-name.js";
 import { Totals } from "./totals.js";
-import type { SessionMetadata, SessionStatus, TraceSpan } from "./trace-file.js";
+import type { SessionMetadata, SessionStatus, SessionSummary, TraceSpan } from "./trace-file.js";
 
 /** An open span of this writer. */
 export interface OpenSpan {
@@ -35,6 +35,10 @@ export interface SessionStart {
 
 /** Of two ways to have ended, the higher one stands. */
 export const statusRank: Record<SessionStatus, number> = { running: 0, completed: 1, error: 2, crashed: 3 };
+
+/** How a session stands: an error in a running document waits for the end of its last writer. */
+export const endStatus = ({ status, error }: SessionSummary): SessionStatus =>
+  status === "running" && error ? "error" : status;
 
 export class SessionLedger {
   head: DocumentHead & { readonly id: string };
@@ -88,15 +92,10 @@ export class SessionLedger {
     if (!published.tail) return;
     this.#takeTail(published.tail);
     const { summary, layout } = published.tail;
-    const { status, error } = summary;
-    if (
-      status === "error" ||
-      (status === "crashed" && layout.recovered !== true) ||
-      (status === "running" && error)
-    ) {
-      const inherited: SessionEnd = { status: status === "running" ? "error" : status, error };
-      if (statusRank[inherited.status] > statusRank[this.inherited?.status ?? "running"])
-        this.inherited = inherited;
+    const status = endStatus(summary);
+    if (status === "error" || (status === "crashed" && layout.recovered !== true)) {
+      if (statusRank[status] > statusRank[this.inherited?.status ?? "running"])
+        this.inherited = { status, error: summary.error };
     }
   }
 

@@ -221,8 +221,9 @@ export class SessionWriter {
   /** Lets go of everything; the side files are removed unless recovery is to finish the work. */
   close(sideFiles: "remove" | "keep"): void {
     if (sideFiles === "remove") {
-      tryUnlink(this.ports.fileSystem.sync, this.open.path);
+      // In this order: an open document with a tail says that its owner has ended.
       tryUnlink(this.ports.fileSystem.sync, this.live.path);
+      tryUnlink(this.ports.fileSystem.sync, this.open.path);
     }
     this.open.close();
     this.live.close();

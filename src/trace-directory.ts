@@ -184,7 +184,10 @@ export class TraceDirectory {
     const { clock, fileSystem } = this.ports;
     for (const [id, writer] of this.#sessions) {
       if (!writer.open.isSettled || !writer.live.isSettled) writer.settle();
-      if (!writer.isPublished) this.#publisher.changed(writer);
+      if (!writer.isPublished) {
+        if (writer.isTaken()) this.#rehome(writer);
+        this.#publisher.changed(writer);
+      }
       if (touchLive) void fileSystem.async.touch(writer.live.path).catch(() => {});
       const idle = clock.monotonic() - writer.lastActive;
       if (writer.ledger.open.size === 0 && idle > sessionIdleMillis)
@@ -242,6 +245,7 @@ export class TraceDirectory {
       const pending = this.#unfinished.get(writer);
       if (!pending) return;
       const { epoch } = writer;
+      if (writer.isTaken()) this.#rehome(writer);
       try {
         await runLater(this.ports.fileSystem, seal(writer, pending.end), () => writer.epoch !== epoch);
         if (writer.epoch === epoch) this.#forget(writer, pending.id);

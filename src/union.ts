@@ -103,7 +103,7 @@ export class UnionFile {
         const key = readKey(line, offset, this.#parse);
         if (key === "tail") return;
         if (key === undefined) this.rot.push({ source: index, offset, bytes: line.length });
-        else
+        else if (!this.#running.has(key.spanId))
           this.#keepBetter(key.spanId, { first: index, source: index, offset, interrupted: key.interrupted });
       });
     }
