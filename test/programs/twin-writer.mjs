@@ -1,0 +1,85 @@
+// One of several processes that write to one session. Says on stdout, in the same turn, what survives from then
+// on: `s <span id>` when onStart returned, `e <span id>` when onEnd returned, `bye` when shutdown resolved.
+import { writeSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
+
+const { build, dir, sessionId, seed, lies } = JSON.parse(process.argv[2]);
+const engine = (file) => import(new URL(`${file}.js`, build));
+const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } = await engine("index");
+const { nodeFileSystem } = await engine("file-system");
+const { systemClock } = await engine("clock");
+const { SystemLiveness } = await engine("owner");
+const { recoverDirectory } = await engine("recover-directory");
+
+let state = seed;
+const random = () => {
+  state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
+  return state / 0x7fff_ffff;
+};
+const say = (line) => writeSync(1, `${line}\n`);
+
+const system = new SystemLiveness(nodeFileSystem.sync);
+const own = new Set();
+let isLying = false;
+/** Holds living writers for dead, now and then. */
+const liveness = {
+  newToken() {
+    const token = system.newToken();
+    own.add(token);
+    return token;
+  },
+  verdict(token) {
+    const truth = system.verdict(token);
+    return truth === "alive" && isLying && !own.has(token) && random() < lies ? "dead" : truth;
+  },
+};
+
+const pace = { bytesPerSecond: 1e9, maxBytes: 1e9 };
+const exporter = new CrashSafeFileSpanExporter({ dir }, { pace, liveness });
+const processor = new CrashSafeSpanProcessor(exporter);
+const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("twins");
+
+const open = [];
+function start() {
+  const span = tracer.startSpan(`work of ${process.pid}`, { attributes: { "session.id": sessionId } });
+  open.push(span);
+  say(`s ${span.spanContext().spanId}`);
+}
+function end() {
+  const [span] = open.splice(Math.floor(random() * open.length), 1);
+  span.setAttribute("gen_ai.tool.name", "grep").setAttribute("output.value", "x".repeat(random() * 200));
+  span.end();
+  say(`e ${span.spanContext().spanId}`);
+}
+
+let isEnding = false;
+createInterface({ input: process.stdin }).on("line", () => {
+  isEnding = true;
+});
+// Beside a writer of our own from here on: a recovery by mistake then knows that the session goes on.
+start();
+isLying = lies > 0;
+const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
+let recovery = Promise.resolve();
+let isRecovering = false;
+while (!isEnding) {
+  const burst = 1 + random() * 6;
+  for (let i = 0; i < burst; i++) {
+    if (open.length < 4 && random() < 0.5) start();
+    else if (open.length > 0) end();
+  }
+  if (random() < 0.02 && !isRecovering) {
+    isRecovering = true;
+    recovery = recoverDirectory(ports, dir).finally(() => {
+      isRecovering = false;
+    });
+  }
+  await new Promise((resolve) => setTimeout(resolve, random() * 8));
+}
+isLying = false;
+while (open.length > 0) end();
+await recovery;
+await processor.shutdown();
+say("bye");
+process.exit(0);
