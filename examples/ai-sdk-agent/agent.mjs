@@ -52,5 +52,5 @@ await provider.shutdown();
 async function interruptedWork() {
   const last = await readTrace(exporter.tracePath(sessionId)).catch(() => undefined);
   const tool = last?.trace.spans.find((span) => span.kind === "tool" && span.interrupted);
-  return tool && `Go on. Your ${tool.name} was interrupted; measure for a second only.`;
+  return tool && `Go on. Your ${tool.name} was interrupted; a second will do.`;
 }
