@@ -208,7 +208,9 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
     this.#state = "shutting-down";
     const { directory, user } = this.#lease;
     try {
-      this.#ended = await this.#bounded("shutdown", directory.leave(user));
+      const { ended, done } = directory.leave(user);
+      this.#ended = ended;
+      await this.#bounded("shutdown", done);
       if (this.#state === "shutting-down") this.#state = "shut-down";
     } finally {
       this.#open.clear();
@@ -217,14 +219,14 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
     }
   }
 
-  async #bounded<T>(what: string, work: Promise<T>): Promise<T> {
+  async #bounded(what: string, work: Promise<void>): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       const message = `${what} did not finish within ${timeoutMillis} ms; what was recorded is in the side files of ${this.#options.dir}`;
       timer = setTimeout(() => reject(new CrashSafeFileError("WRITE_FAILED", message)), timeoutMillis);
     });
     try {
-      return await Promise.race([work, late]);
+      await Promise.race([work, late]);
     } catch (error) {
       if (error instanceof CrashSafeFileError) throw error;
       const message = `${what}: ${describe(error)}; what was recorded is kept and written when the disk takes it`;

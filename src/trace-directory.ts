@@ -121,10 +121,10 @@ export class TraceDirectory {
   }
 
   /**
-   * A user ends: its sessions end, but those that another user writes to are only published. Returns the ids of
-   * those that ended.
+   * A user ends: its sessions end, but those that another user writes to are only published. Tells at once which
+   * end, so that a fence that comes before they have finds them.
    */
-  async leave(user: number): Promise<string[]> {
+  leave(user: number): { readonly ended: readonly string[]; readonly done: Promise<void> } {
     const ended: string[] = [];
     const work = [...this.#unfinished.keys()].map((writer) => this.#finish(writer));
     for (const [id, writer] of this.#sessionsOf(user)) {
@@ -137,8 +137,7 @@ export class TraceDirectory {
         work.push(this.end(id, { status: "completed" }));
       }
     }
-    await allDone(work);
-    return ended;
+    return { ended, done: allDone(work) };
   }
 
   /** Ends a session in good order. Rejects when the document could not be written; then it is tried again. */
