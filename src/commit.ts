@@ -88,7 +88,11 @@ function tryCommit(
   if (claimed !== "entered") return claimed;
   let outcome: CommitOutcome | "busy" | undefined;
   try {
-    if (othersRemain(calls, liveness, lock, request.token, outOfPatience)) outcome = "busy";
+    const claims = listClaims(calls, lock);
+    const others = claims.filter((token) => token !== request.token);
+    // Taken away while we stood still.
+    if (others.length === claims.length) outcome = "superseded";
+    else if (remain(calls, liveness, lock, others, outOfPatience)) outcome = "busy";
     else if (!isSame(calls.lstat(documentPath(request.files)), request.base)) outcome = "superseded";
     else outcome = renameClaim(calls, claim, documentPath(request.files));
   } finally {
@@ -136,20 +140,29 @@ function enter(
 /** link(2): EPERM and ENOTSUP where the file system has none, EMLINK and EXDEV for odd mounts. */
 const noHardLinks = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV", "EINVAL"]);
 
-function othersRemain(
+function listClaims(calls: FileCalls, lock: string): string[] {
+  try {
+    return calls.readdir(lock);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** Whether any of the claims stays; those of the dead go, and when patience has ended, all. */
+function remain(
   calls: FileCalls,
   liveness: Liveness,
   lock: string,
-  token: string,
+  others: readonly string[],
   outOfPatience: boolean,
 ): boolean {
-  let remain = false;
-  for (const other of calls.readdir(lock)) {
-    if (other === token) continue;
+  let remaining = 0;
+  for (const other of others) {
     if (outOfPatience || liveness.verdict(other) === "dead") tryUnlink(calls, `${lock}/${other}`);
-    else remain = true;
+    else remaining++;
   }
-  return remain;
+  return remaining > 0;
 }
 
 function renameClaim(calls: FileCalls, claim: string, path: string): CommitOutcome {
