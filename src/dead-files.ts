@@ -17,6 +17,7 @@ import {
 } from "./open-document.js";
 import { isForsaken, isRecoveryToken } from "./owner.js";
 import { call, type Plan } from "./plan.js";
+import { isRoot } from "./published.js";
 import { livePath, openPath, parseEntry, type SessionFiles } from "./session-name.js";
 
 /** One owner's side files. */
@@ -171,6 +172,22 @@ function* outlineOpenDocument(
     to = tail ? offset : offset + line.length + 1;
   });
   return { head, from, to: Math.max(from, to), tail: end === size ? tail : undefined, tornBytes: size - end };
+}
+
+/** Whether a sealed open document can take its name as it is: rot may have met any of its lines. */
+export function* isSound({ open, head, from, to, tail, live }: DeadFiles): Plan<boolean> {
+  if (!open || !head || !tail?.spans.some(isRoot)) return false;
+  let isSound = true;
+  const missing = new Set(live.spans.keys());
+  for (const { spanId } of tail.spans) missing.delete(spanId);
+  yield* scanLines(open.fd, from, to, (line, offset) => {
+    const hasComma = line[0] === 0x2c;
+    const decoded = decodeLine(line, offset);
+    isSound &&= hasComma === offset > from && decoded.type === "span";
+    if (decoded.type === "span") missing.delete(decoded.span.spanId);
+  });
+  const separator = (yield* readRange(open.fd, to, to + 1))[0];
+  return isSound && missing.size === 0 && (separator === 0x2c) === to > from;
 }
 
 function* tryOpen(fileSystem: FileSystem, path: string): Plan<Descriptor | undefined> {

@@ -25,6 +25,8 @@ export interface LiveState {
   readonly spans: Map<string, TraceSpan>;
   /** Lines that were neither records nor the torn end. */
   corruptLines: number;
+  /** Bytes of a last record that was cut off. */
+  tornBytes: number;
 }
 
 export const encodeOwner = (token: string): Buffer =>
@@ -38,13 +40,15 @@ export const encodeLiveSpan = (spanText: string): Buffer => Buffer.from(`{"span"
 
 /** Replays a log. Takes any bytes; a torn last line, a NUL tail or rot costs only itself. */
 export function replayLiveLog(bytes: Buffer): LiveState {
-  const state: LiveState = { session: undefined, spans: new Map(), corruptLines: 0 };
+  const state: LiveState = { session: undefined, spans: new Map(), corruptLines: 0, tornBytes: 0 };
   let from = 0;
   while (from < bytes.length) {
     const end = bytes.indexOf(0x0a, from);
     const line = bytes.subarray(from, end < 0 ? bytes.length : end);
     from = end < 0 ? bytes.length : end + 1;
-    if (!replayLine(state, line) && end >= 0) state.corruptLines++;
+    if (replayLine(state, line)) continue;
+    if (end >= 0) state.corruptLines++;
+    else state.tornBytes = line.length;
   }
   return state;
 }

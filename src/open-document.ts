@@ -11,6 +11,7 @@
  * Without its tail it is an open document, and still grows. Pure: bytes in, a union out; nothing here throws
  * on bytes it is given.
  */
+import { isUtf8 } from "node:buffer";
 import { toJsonValue } from "./json-value.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceLayout, TraceSpan } from "./trace-file.js";
 
@@ -105,7 +106,7 @@ export function isSpan(value: unknown): value is TraceSpan {
 /** Reads the head line, with or without its newline. */
 export function decodeHead(line: Buffer): DocumentHead | undefined {
   const text = line.toString("utf8").trimEnd();
-  if (!text.endsWith(',"spans":[')) return undefined;
+  if (!isUtf8(line) || !text.endsWith(',"spans":[')) return undefined;
   const head = parse(`${text}]}`);
   if (!isRecord(head) || head.version !== 2) return undefined;
   const { id, traceId, sessionId, startedAt } = head;
@@ -131,12 +132,14 @@ export function decodeLine(line: Buffer, offset: number): DecodedLine {
     const tail = decodeTail(line);
     if (tail) return { type: "tail", tail };
   }
-  const span = parse(withoutComma(line).toString("utf8"));
+  // A document must be UTF-8 throughout: for one bad byte in it, strict readers refuse all of it.
+  const span = isUtf8(line) ? parse(withoutComma(line).toString("utf8")) : undefined;
   return isSpan(span) ? { type: "span", span } : { type: "corrupt" };
 }
 
 /** Reads a tail line. */
 export function decodeTail(line: Buffer): DocumentTail | undefined {
+  if (!isUtf8(line)) return undefined;
   const value = parse(`{"spans":[${withoutComma(line).toString("utf8")}`);
   if (!isRecord(value) || !Array.isArray(value.spans) || !isRecord(value.summary)) return undefined;
   const { metadata, summary, endedAt, layout } = value as unknown as TraceFile;
@@ -163,7 +166,8 @@ export interface LineKey {
   readonly interrupted: boolean;
 }
 
-const linePrefix = /^,?\{"spanId":"([^"\\]{1,256})"(,"interrupted":true)?[,}]/;
+// ASCII only, since the bytes are not decoded: an id in other letters is read with its whole line.
+const linePrefix = /^,?\{"spanId":"([ !#-[\]-~]{1,256})"(,"interrupted":true)?[,}]/;
 
 /** Reads a line's key off its first bytes, as `encodeSpan` wrote them; `undefined` for lines of other writers. */
 export function lineKey(line: Buffer): LineKey | undefined {

@@ -99,7 +99,7 @@ function* readOwners(
     const isAlive = !(yield* isDead(ports, owner));
     const side = yield* readSideFiles(fileSystem, owner, isAlive);
     // Both gone: published and removed since the directory was read.
-    if (side.open || side.live.session) found.push(side);
+    if (side.open || side.live.session || side.live.spans.size > 0) found.push(side);
   }
   return found;
 }

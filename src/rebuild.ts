@@ -68,10 +68,11 @@ export function* rebuild(request: RebuildRequest): Plan<Rebuilt> {
   yield* union.write([...fromPublished, ...dead.flatMap((one) => deadSource(one, head))]);
   const recovered = union.given.slice(fromPublished.length).reduce((sum, given) => sum + (given ?? 0), 0);
 
-  const closed = closedByCrash(request, union, head);
+  const root = rootOf(request, head);
+  const closed = closedByCrash(request, union, head, root);
   yield* union.append({ type: "spans", spans: closed.spans, traceId: head.traceId });
   const end = endOf(request, recovered + closed.spans.length > 0);
-  const tail = tailOf(request, { head, end, union, open: closed.stillOpen });
+  const tail = tailOf(request, { head, root, end, union, open: closed.stillOpen });
   if (typeof out === "number" && end.isNews) {
     yield* writeAll(out, encodeTail(tail, union.size, union.lines === 0));
     yield* call("fdatasync", out);
@@ -87,7 +88,7 @@ export function* rebuild(request: RebuildRequest): Plan<Rebuilt> {
     status: end.status,
     recoveredSpans: recovered + closed.spans.length,
     interrupted: closed.spans.filter((span) => span.interrupted).map((span) => span.name),
-    tornBytes: dead.reduce((sum, one) => sum + one.tornBytes, 0),
+    tornBytes: dead.reduce((sum, one) => sum + one.tornBytes + one.live.tornBytes, 0),
     corruptLines: union.rot.length + dead.reduce((sum, one) => sum + one.live.corruptLines, 0),
     keptAs: [],
   };
@@ -119,11 +120,12 @@ function closedByCrash(
   { published, dead, othersLive }: RebuildRequest,
   union: UnionFile,
   head: DocumentHead,
+  root: TraceSpan,
 ) {
   const spans = new Map<string, TraceSpan>();
   const stillOpen = new Map<string, TraceSpan>();
   const close = (span: TraceSpan, at: number) => {
-    if (union.has(span.spanId) || isRoot(span)) return;
+    if (union.has(span.spanId) || isRoot(span) || span.spanId === root.spanId) return;
     spans.set(span.spanId, span.endTime === undefined ? interrupt(span, at, interruptedMessage) : span);
   };
   for (const one of dead) {
@@ -152,6 +154,24 @@ function closedByCrash(
 /** File times lag behind the clock by a kernel tick. */
 const fileTimeMillis = 10;
 
+/** The session's own span, as one of its writers had it. */
+function rootOf({ id, published, dead }: RebuildRequest, head: DocumentHead): TraceSpan {
+  const known = [
+    ...dead.map((one) => one.live.session?.root),
+    ...[published?.tail, ...dead.map((one) => one.tail)].flatMap((tail) => tail?.spans),
+  ];
+  return (
+    known.find((span) => span !== undefined && isRoot(span)) ?? {
+      spanId: sessionSpanId(id),
+      parentSpanId: null,
+      name: id,
+      kind: "session",
+      startTime: Date.parse(head.startedAt),
+      status: "ok",
+    }
+  );
+}
+
 interface End {
   readonly status: SessionStatus;
   readonly error: string | undefined;
@@ -164,7 +184,12 @@ function endOf({ published, dead, othersLive }: RebuildRequest, hasNews: boolean
   const before = published?.tail;
   const isOver = before !== undefined && before.summary.status !== "running";
   const left = dead.map((one) => one.tail).filter((tail) => tail !== undefined);
-  if (!hasNews && isOver && left.length === 0) {
+  // A tail that the document has already, or that it outranks: only the side files outlived their commit.
+  const isKnown = ({ endedAt, summary }: DocumentTail) =>
+    isOver &&
+    endedAt <= before.endedAt &&
+    statusRank[endStatus(summary)] <= statusRank[before.summary.status];
+  if (!hasNews && isOver && left.every(isKnown)) {
     const { status, error } = before.summary;
     return { status, error, isRecovered: false, isNews: false };
   }
@@ -190,14 +215,20 @@ function endOf({ published, dead, othersLive }: RebuildRequest, hasNews: boolean
   return {
     status,
     error: written?.error ?? (status === "crashed" ? crashError : undefined),
-    isRecovered: !fenced,
+    isRecovered: status === "crashed" && !fenced,
     isNews: true,
   };
 }
 
 function tailOf(
-  { id, published, dead }: RebuildRequest,
-  { head, end, union, open }: { head: DocumentHead; end: End; union: UnionFile; open: readonly TraceSpan[] },
+  { published, dead }: RebuildRequest,
+  {
+    head,
+    root,
+    end,
+    union,
+    open,
+  }: { head: DocumentHead; root: TraceSpan; end: End; union: UnionFile; open: readonly TraceSpan[] },
 ): DocumentTail {
   const tails = [published?.tail, ...dead.map((one) => one.tail)].filter((one) => one !== undefined);
   const metadata: SessionMetadata = Object.assign(
@@ -206,18 +237,6 @@ function tailOf(
     ...dead.map((one) => ({ ...one.live.session?.metadata, ...one.tail?.metadata })),
   );
   const endedMillis = Math.max(lastWrite(dead), ...tails.map((tail) => Date.parse(tail.endedAt) || 0));
-  const known = [
-    ...dead.map((one) => one.live.session?.root),
-    ...tails.map((tail) => tail.spans.find(isRoot)),
-  ];
-  const root: TraceSpan = known.find((span) => span !== undefined) ?? {
-    spanId: sessionSpanId(id),
-    parentSpanId: null,
-    name: id,
-    kind: "session",
-    startTime: Date.parse(head.startedAt),
-    status: "ok",
-  };
   const totals = union.totals ?? new Totals();
   const isOver = end.status !== "running";
   const closedRoot: TraceSpan = isOver

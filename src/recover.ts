@@ -3,7 +3,14 @@
  * document; then their side files go.
  */
 import { type CommitPorts, commit, tryUnlink } from "./commit.js";
-import { type DeadFiles, othersWrite, readSideFiles, type SideFiles, takeOver } from "./dead-files.js";
+import {
+  type DeadFiles,
+  isSound,
+  othersWrite,
+  readSideFiles,
+  type SideFiles,
+  takeOver,
+} from "./dead-files.js";
 import { Descriptor } from "./descriptor.js";
 import type { FileCalls } from "./file-system.js";
 import { newRecoveryToken } from "./owner.js";
@@ -61,7 +68,7 @@ function* recoverGroup(
   dead: readonly DeadFiles[],
 ): Plan<RecoveredSession> {
   const calls = ports.fileSystem.sync;
-  let canLink = dead.length === 1 && first.tail !== undefined;
+  let canLink = dead.length === 1 && (yield* isSound(first));
   for (;;) {
     const { files, published } = yield* findDocument(ports.fileSystem, id, first.files);
     const temp = tempPath(files, first.token);
@@ -107,15 +114,16 @@ function removeSideFiles(
 ): string[] {
   const keptAs: string[] = [];
   for (const one of dead) {
-    const path = openPath(one.files, one.token);
-    if (rotten.has(one)) {
-      const kept = `${documentPath(one.files)}.damaged.${one.token}`;
+    const keep = (path: string, suffix: string) => {
+      const kept = `${documentPath(one.files)}.damaged.${one.token}${suffix}`;
       calls.rename(path, kept);
       keptAs.push(kept);
-    } else {
-      tryUnlink(calls, path);
-    }
-    tryUnlink(calls, livePath(one.files, one.token));
+    };
+    const [open, live] = [openPath(one.files, one.token), livePath(one.files, one.token)];
+    if (rotten.has(one)) keep(open, "");
+    else tryUnlink(calls, open);
+    if (one.live.corruptLines > 0) keep(live, ".live");
+    else tryUnlink(calls, live);
   }
   return keptAs;
 }
@@ -132,7 +140,7 @@ const committedReport = (
   status: sealed.tail?.summary.status ?? "crashed",
   recoveredSpans: 0,
   interrupted: [],
-  tornBytes: 0,
-  corruptLines: 0,
+  tornBytes: sealed.live.tornBytes,
+  corruptLines: sealed.live.corruptLines,
   keptAs,
 });
