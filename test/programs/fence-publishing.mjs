@@ -1,0 +1,47 @@
+// Ends in the way named by its argument while a publish is in the middle of its copy, with a crash fence installed.
+import { writeSync } from "node:fs";
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
+import { installCrashFence } from "../../build/esm/crash-fence.js";
+import { CrashSafeFileSpanExporter } from "../../build/esm/file-exporter.js";
+import { nodeFileSystem } from "../../build/esm/file-system.js";
+import { CrashSafeSpanProcessor } from "../../build/esm/span-processor.js";
+
+const [, , dir, way] = process.argv;
+
+const ends = {
+  // The parent sends one when it reads this.
+  signal: () => writeSync(1, "publishing\n"),
+  exit: () => process.exit(3),
+  exception: () => {
+    throw new Error("boom");
+  },
+};
+
+let isWatched = false;
+// The copy's first chunk is on its way when the end comes; all else in the thread pool goes on as it likes.
+const fileSystem = {
+  sync: nodeFileSystem.sync,
+  async: {
+    ...nodeFileSystem.async,
+    write(...args) {
+      if (isWatched) setImmediate(ends[way]);
+      isWatched = false;
+      return nodeFileSystem.async.write(...args);
+    },
+  },
+};
+
+const exporter = new CrashSafeFileSpanExporter({ dir }, { fileSystem });
+const processor = new CrashSafeSpanProcessor(exporter);
+installCrashFence(processor);
+const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("test");
+const start = () =>
+  tracer.startSpan("work", { attributes: { "session.id": "s", "input.value": "x".repeat(5000) } });
+
+for (let i = 0; i < 2000; i++) start().end();
+await processor.forceFlush();
+for (let i = 0; i < 10; i++) start().end();
+start().setAttribute("output.value", "running");
+setInterval(() => {}, 1000);
+isWatched = true;
+await processor.forceFlush();
