@@ -17,7 +17,7 @@ import {
 } from "./open-document.js";
 import { isForsaken, isRecoveryToken } from "./owner.js";
 import { call, type Plan } from "./plan.js";
-import { isRoot } from "./published.js";
+import { isRoot, readHeadLine } from "./published.js";
 import { livePath, openPath, parseEntry, type SessionFiles } from "./session-name.js";
 
 /** One owner's side files. */
@@ -74,26 +74,30 @@ export function* isDead({ liveness, clock }: CommitPorts, { files, token }: Side
 export function* othersWrite(
   ports: CommitPorts,
   files: SessionFiles,
+  id: string,
   owners: ReadonlySet<string>,
 ): Plan<boolean> {
   for (const owner of (yield* listSideFiles(files.dir)).get(files.name) ?? []) {
     if (owners.has(owner.token) || isRecoveryToken(owner.token) || (yield* isDead(ports, owner))) continue;
-    if (!(yield* isSealed(ports.fileSystem, owner))) return true;
+    if (yield* writesTo(ports.fileSystem, owner, id)) return true;
   }
   return false;
 }
 
-function* isSealed(fileSystem: FileSystem, { files, token }: SideFiles): Plan<boolean> {
+/** Whether an open document is this session's and still grows. Ids can share a name until one is published. */
+function* writesTo(fileSystem: FileSystem, { files, token }: SideFiles, id: string): Plan<boolean> {
   const open = yield* tryOpen(fileSystem, openPath(files, token));
   // Not yet there, or taken by a wrong verdict; when its owner ends, it goes last.
-  if (!open) return !(yield* call("exists", livePath(files, token)));
+  if (!open) return yield* call("exists", livePath(files, token));
   try {
     const { size } = yield* call("fstat", open.fd);
     const tailStart = tailStartIn(yield* readRange(open.fd, Math.max(0, size - 64), size));
-    if (tailStart === undefined || tailStart < 1 || tailStart >= size) return false;
+    const head = decodeHead(yield* readHeadLine(open.fd, size));
+    if (head && head.id !== id) return false;
+    if (tailStart === undefined || tailStart < 1 || tailStart >= size) return true;
     // A span may hold the words of a tail; it does not parse as one.
     const tail = yield* readRange(open.fd, tailStart - 1, size);
-    return tail[0] === 0x0a && decodeTail(tail.subarray(1)) !== undefined;
+    return tail[0] !== 0x0a || decodeTail(tail.subarray(1)) === undefined;
   } finally {
     open.release();
   }

@@ -64,10 +64,9 @@ type Outline = Pick<Published, "head" | "tail" | "body">;
 export function* readOutline(fd: number, size: number): Plan<Outline> {
   const tailStart = tailStartIn(yield* readRange(fd, Math.max(0, size - 64), size));
   if (tailStart !== undefined && tailStart < size) {
-    const first = yield* readRange(fd, 0, Math.min(4096, tailStart));
-    const head = first.includes(0x0a) ? first : yield* readRange(fd, 0, Math.min(maxHeadBytes, tailStart));
-    const headEnd = head.indexOf(0x0a) + 1;
-    const decodedHead = headEnd > 0 ? decodeHead(head.subarray(0, headEnd)) : undefined;
+    const head = yield* readHeadLine(fd, tailStart);
+    const headEnd = head.length;
+    const decodedHead = decodeHead(head);
     const beforeTail = yield* readRange(fd, tailStart - 1, size);
     // An edited document may have moved: the tail must stand at the beginning of a line, where it says.
     const tail = beforeTail[0] === 0x0a ? decodeTail(beforeTail.subarray(1)) : undefined;
@@ -76,6 +75,13 @@ export function* readOutline(fd: number, size: number): Plan<Outline> {
     }
   }
   return outlineOf(decodeDocument((yield* readRange(fd, 0, size)).toString("utf8")));
+}
+
+/** The first line, with its newline; empty when there is none before `end`. */
+export function* readHeadLine(fd: number, end: number): Plan<Buffer> {
+  const first = yield* readRange(fd, 0, Math.min(4096, end));
+  const bytes = first.includes(0x0a) ? first : yield* readRange(fd, 0, Math.min(maxHeadBytes, end));
+  return bytes.subarray(0, bytes.indexOf(0x0a) + 1);
 }
 
 function outlineOf(document: TraceFile | undefined): Outline {

@@ -51,17 +51,21 @@ function* read(fileSystem: FileSystem, path: string): Plan<ReadTrace> {
   const entry = parseEntry(basename(path));
   const isSide = entry.type === "open" || entry.type === "live";
   const files = { dir, name: isSide || entry.type === "document" ? entry.name : basename(path, ".json") };
-  const side = yield* readOwners(fileSystem, files, isSide ? entry.token : undefined);
+  const owners = yield* readOwners(fileSystem, files, isSide ? entry.token : undefined);
   let published: Published | undefined;
   try {
     // After the side files: a writer that ends meanwhile publishes first, and removes them then.
     published = isSide ? undefined : yield* openPublished(fileSystem, files);
+    const known = published?.body.type === "unreadable" ? undefined : published;
+    // Ids can share a name until one is published: the document says whose it is, else the first owner does.
+    const ids = [known?.head?.id, ...owners.map(idOf), files.name].filter((one) => one !== undefined);
+    const side = owners.filter((one) => (idOf(one) ?? ids[0]) === ids[0]);
     if (side.length === 0) return yield* readDocument(path, published);
     const spans: TraceSpan[] = [];
     const { report, head, tail } = yield* rebuild({
-      id: side[0]?.head?.id ?? side[0]?.live.session?.id ?? published?.head?.id ?? files.name,
+      id: ids[0] as string,
       files,
-      published: published?.body.type === "unreadable" ? undefined : published,
+      published: known,
       dead: side,
       out: (line) => spans.push(JSON.parse(line.toString("utf8"))),
       othersLive: side.some((one) => one.isAlive),
@@ -83,9 +87,11 @@ function* read(fileSystem: FileSystem, path: string): Plan<ReadTrace> {
     return { trace, damage: { tornBytes, corruptLines } };
   } finally {
     published?.descriptor.release();
-    for (const { open } of side) open?.release();
+    for (const { open } of owners) open?.release();
   }
 }
+
+const idOf = ({ head, live }: DeadFiles): string | undefined => head?.id ?? live.session?.id;
 
 function* readOwners(
   fileSystem: FileSystem,

@@ -85,7 +85,7 @@ function* recoverGroup(
         return committedReport(id, files, first, removeSideFiles(calls, dead, new Set()));
       }
       if (!ports.dryRun) out = new Descriptor(ports.fileSystem, yield* call("open", temp, "create"));
-      const others = yield* othersWrite(ports, files, new Set(dead.map(({ token }) => token)));
+      const others = yield* othersWrite(ports, files, id, new Set(dead.map(({ token }) => token)));
       const rebuilt = yield* rebuild({ id, files, published, dead, out: out?.fd, othersLive: others });
       if (ports.dryRun) return rebuilt.report;
       if (rebuilt.report.action === "rebuilt") {

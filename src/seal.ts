@@ -67,7 +67,8 @@ function* appendTail(writer: SessionWriter, end: SessionEnd): Plan<void> {
 function* endBeside(writer: SessionWriter, end: SessionEnd): Plan<SessionEnd | undefined> {
   const { ledger } = writer;
   if (end.status === "crashed" && ledger.foreign.size === 0) return end;
-  if (!(yield* othersWrite(writer.ports, writer.files, new Set([writer.token])))) {
+  const { id } = ledger.head;
+  if (!(yield* othersWrite(writer.ports, writer.files, id, new Set([writer.token])))) {
     closeForeign(writer);
     return end;
   }
