@@ -28,17 +28,23 @@ export function* prune(ports: CommitPorts, dir: string, maxFiles: number): Plan<
     if (stat?.isFile) dated.push({ path, mtimeMs: stat.mtimeMs });
   }
   dated.sort((a, b) => a.mtimeMs - b.mtimeMs || (a.path < b.path ? -1 : 1));
-  yield* removeSettled(ports.fileSystem.sync, dir, dated.slice(0, Math.max(0, dated.length - maxFiles)));
+  yield* removeSettled(ports.fileSystem.sync, dir, dated, dated.length - maxFiles);
 }
 
 /**
- * Removes documents that nobody writes to. The directory is read in the turn of the removal: a writer creates
+ * Removes the first so many documents that nobody writes to. The directory is read in the turn of the removal: a writer creates
  * its side files before it opens the document, and keeps what it opened, so that one who comes in between
  * either is seen here or still has every line.
  */
-function* removeSettled(calls: FileCalls, dir: string, documents: readonly { path: string }[]): Plan<void> {
+function* removeSettled(
+  calls: FileCalls,
+  dir: string,
+  documents: readonly { path: string }[],
+  count: number,
+): Plan<void> {
   const batch = 64;
-  for (let from = 0; from < documents.length; from += batch) {
+  let left = count;
+  for (let from = 0; from < documents.length && left > 0; from += batch) {
     yield* pause(0);
     const owned = new Set<string>();
     for (const fileName of calls.readdir(dir)) {
@@ -46,7 +52,9 @@ function* removeSettled(calls: FileCalls, dir: string, documents: readonly { pat
       if (entry.type === "open" || entry.type === "live") owned.add(`${dir}/${entry.name}.json`);
     }
     for (const { path } of documents.slice(from, from + batch)) {
-      if (!owned.has(path)) tryUnlink(calls, path);
+      if (owned.has(path) || left <= 0) continue;
+      tryUnlink(calls, path);
+      left--;
     }
   }
 }

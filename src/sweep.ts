@@ -3,6 +3,7 @@
  * needed: all lines stand in open documents.
  */
 import { type CommitPorts, tryRemoveDirectory, tryUnlink } from "./commit.js";
+import { errorCode } from "./file-system.js";
 import { call, type Plan } from "./plan.js";
 import { parseEntry } from "./session-name.js";
 
@@ -13,9 +14,19 @@ export function* sweepDead({ fileSystem: { sync: calls }, liveness }: CommitPort
     const path = `${dir}/${fileName}`;
     if (entry.type === "temp" && liveness.verdict(entry.token) === "dead") tryUnlink(calls, path);
     if (entry.type !== "lock") continue;
-    for (const token of yield* call("readdir", path)) {
+    for (const token of yield* claimsIn(path)) {
       if (liveness.verdict(token) === "dead") tryUnlink(calls, `${path}/${token}`);
     }
     tryRemoveDirectory(calls, path);
+  }
+}
+
+function* claimsIn(lock: string): Plan<string[]> {
+  try {
+    return yield* call("readdir", lock);
+  } catch (error) {
+    // Committed and removed since the directory was read, or something else planted there.
+    if (errorCode(error) === "ENOENT" || errorCode(error) === "ENOTDIR") return [];
+    throw error;
   }
 }
