@@ -1,11 +1,12 @@
 /**
  * When documents are published: each session at its pace, one at a time, and again whenever there is news left.
  */
+import type { AppendFile } from "./append-file.js";
 import type { Timer } from "./clock.js";
 import type { Lane } from "./lane.js";
 import { PlanCancelled, runLater } from "./plan.js";
 import { publish } from "./publish.js";
-import { backgroundSyncBytes, syncOpen } from "./seal.js";
+import { backgroundSyncBytes, syncFile } from "./seal.js";
 import type { SessionWriter } from "./session-writer.js";
 
 /** After a failure, the next try waits this long, doubling up to the second. */
@@ -21,19 +22,27 @@ export class Publisher {
   readonly #lane: Lane;
   readonly #syncLane: Lane;
   readonly #onFault: (error: unknown, path: string) => void;
+  readonly #onUse: (writer: SessionWriter) => void;
   readonly #schedules = new Map<SessionWriter, Schedule>();
   readonly #retries = new WeakMap<SessionWriter, number>();
   readonly #syncing = new WeakSet<SessionWriter>();
 
-  constructor(lane: Lane, syncLane: Lane, onFault: (error: unknown, path: string) => void) {
+  /** `onUse` is told of each session that was worked on: its files are open now, if they were not before. */
+  constructor(
+    lane: Lane,
+    syncLane: Lane,
+    onFault: (error: unknown, path: string) => void,
+    onUse: (writer: SessionWriter) => void,
+  ) {
     this.#lane = lane;
     this.#syncLane = syncLane;
     this.#onFault = onFault;
+    this.#onUse = onUse;
   }
 
   /** Something was recorded. Cheap: most calls find the session scheduled. */
   changed(writer: SessionWriter): void {
-    if (writer.open.unsynced > backgroundSyncBytes) this.sync(writer);
+    if (writer.open.unsynced > backgroundSyncBytes) this.sync(writer, [writer.open]);
     const known = this.#schedules.get(writer);
     if (known && (known.isUrgent || !writer.pace.hasGrown(writer.open.good))) return;
     known?.timer.cancel();
@@ -48,15 +57,20 @@ export class Publisher {
     }
   }
 
-  /** Syncs the open document and the live log off-thread, if not under way. */
-  sync(writer: SessionWriter): void {
+  /** Syncs files of a session off-thread, unless that is under way: who asks every second asks again. */
+  sync(writer: SessionWriter, files: readonly AppendFile[]): void {
     if (this.#syncing.has(writer)) return;
     this.#syncing.add(writer);
     const { fileSystem } = writer.ports;
     this.#syncLane
-      .run(() => (writer.state === "open" ? runLater(fileSystem, syncOpen(writer)) : Promise.resolve()))
+      .run(async () => {
+        for (const file of files) if (writer.state === "open") await runLater(fileSystem, syncFile(file));
+      })
       .catch((error: unknown) => this.#onFault(error, writer.open.path))
-      .finally(() => this.#syncing.delete(writer));
+      .finally(() => {
+        this.#syncing.delete(writer);
+        this.#used(writer);
+      });
   }
 
   /** Forgets a session that has ended. */
@@ -95,6 +109,12 @@ export class Publisher {
       await runLater(writer.ports.fileSystem, publish(writer), () => writer.epoch !== epoch);
     } catch (error) {
       if (!(error instanceof PlanCancelled)) throw error;
+    } finally {
+      this.#used(writer);
     }
+  }
+
+  #used(writer: SessionWriter): void {
+    if (writer.state === "open") this.#onUse(writer);
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Sealing: the open document gets its tail where it stands, and takes the session's name.
  */
+import type { AppendFile } from "./append-file.js";
 import { type CommitOutcome, commit, isSame } from "./commit.js";
 import { othersWrite } from "./dead-files.js";
 import { Descriptor } from "./descriptor.js";
@@ -51,7 +52,7 @@ function* appendTail(writer: SessionWriter, end: SessionEnd): Plan<void> {
   if (!writer.settle()) throw new Error("records are waiting to be written");
   yield* catchUpWithOthers(writer);
   const effective = yield* endBeside(writer, end);
-  if (open.unsynced > backgroundSyncBytes) yield* syncOpen(writer);
+  if (open.unsynced > backgroundSyncBytes) yield* syncFile(open);
   // One turn from here to the first attempt at the commit: nothing comes between the last line and the tail.
   if (writer.state === "open") writer.state = "sealing";
   closeOpenSpans(writer, end);
@@ -114,10 +115,11 @@ function* commitSealed(writer: SessionWriter, mayCommit: () => boolean): Plan<Co
 /** Background syncs keep less than this unsynced, so that a fence has no more to wait for. */
 export const backgroundSyncBytes = 4 * 1024 * 1024;
 
-/** Syncs the open document off-thread. */
-export function* syncOpen({ open }: SessionWriter): Plan<void> {
-  open.unsynced = 0;
-  const held = open.ensureOpen().hold();
+/** Syncs what a file has got since the last time, off-thread. */
+export function* syncFile(file: AppendFile): Plan<void> {
+  if (file.unsynced === 0) return;
+  const held = file.ensureOpen().hold();
+  file.unsynced = 0;
   try {
     yield* call("fdatasync", held.fd);
   } finally {

@@ -165,7 +165,7 @@ export class SessionWriter {
   park(): boolean {
     if (this.state !== "open" || this.temps.size > 0 || !this.open.isSettled || !this.live.isSettled)
       return false;
-    if (this.open.descriptor === undefined) return false;
+    if (this.open.descriptor === undefined && this.live.descriptor === undefined) return false;
     this.open.park();
     this.live.park();
     this.base.park(this.ports.fileSystem.sync, this.ports.clock, this.path);

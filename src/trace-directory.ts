@@ -49,7 +49,7 @@ export class TraceDirectory {
     this.dir = dir;
     this.#lanes = lanes;
     this.ports = { ...ports, events: { onFault, onExhausted: () => this.#pool.parkOldest() } };
-    this.#publisher = new Publisher(lanes.publish, lanes.sync, onFault);
+    this.#publisher = new Publisher(lanes.publish, lanes.sync, onFault, (writer) => this.#pool.use(writer));
   }
 
   /** A number for a new user of this directory: it may resume what was fenced before it came. */
@@ -198,7 +198,8 @@ export class TraceDirectory {
   /** Syncs what was recorded since the last time: `durability: "interval"`. */
   syncRecent(): void {
     for (const writer of this.#sessions.values()) {
-      if (writer.open.unsynced > 0 || writer.live.unsynced > 0) this.#publisher.sync(writer);
+      const files = [writer.live, writer.open].filter(({ unsynced }) => unsynced > 0);
+      if (files.length > 0) this.#publisher.sync(writer, files);
     }
   }
 
