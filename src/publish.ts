@@ -51,8 +51,9 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
           { descriptor: copy.hold(), identity: { dev, ino }, size, head, tail: undefined, body },
           true,
         );
-        writer.publishedVersion = version;
+        // Not published before it is as durable as was asked for: a flush that failed here is tried again.
         if (ports.durability !== "process") yield* call("syncDirectory", files.dir);
+        writer.publishedVersion = version;
         return true;
       }
       if (outcome === "fenced") return false;

@@ -26,10 +26,11 @@ export function* seal(writer: SessionWriter, end: SessionEnd): Plan<boolean> {
     const outcome = yield* commitSealed(writer, isCurrent);
     if (outcome === "fenced") return false;
     if (outcome === "committed") {
+      // Before anything is let go of: if it fails, or the fence comes meanwhile, there is still all to seal again.
+      if (ports.durability !== "process") yield* call("syncDirectory", writer.files.dir);
       writer.publishedVersion = writer.version;
       if (writer.state === "sealing") writer.state = "sealed";
       writer.close("remove");
-      if (ports.durability !== "process") yield* call("syncDirectory", writer.files.dir);
       return true;
     }
     // Another writer was faster: merge with what it published.

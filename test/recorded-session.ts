@@ -9,8 +9,8 @@ import { CrashSafeFileSpanExporter } from "../src/file-exporter.js";
 import { type FileSystem, nodeFileSystem } from "../src/file-system.js";
 import type { ReadableSpan } from "../src/otel-span.js";
 import type { TraceFile, TraceSpan } from "../src/trace-file.js";
+import { IdleClock } from "./idle-clock.js";
 import { spanOf } from "./projection-span.js";
-import { StillClock } from "./still-clock.js";
 
 /** One line of a recorded file: `[from, to)` with its newline. */
 export interface RecordedLine {
@@ -97,7 +97,7 @@ export async function recordSession({
   try {
     const exporter = new CrashSafeFileSpanExporter(
       { dir },
-      { clock: new StillClock(), fileSystem: unlinkable },
+      { clock: new IdleClock(), fileSystem: unlinkable },
     );
     for (let n = 0; n < open; n++) exporter.recordStart(traced(1000 + n, id, false));
     let published = Buffer.alloc(0);
