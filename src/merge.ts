@@ -3,12 +3,10 @@
  * recovery that took the own file by mistake, and to write it anew when it was sealed or grew past its cap.
  */
 import { Descriptor } from "./descriptor.js";
-import { errorCode } from "./file-system.js";
 import { readRange } from "./line-scan.js";
 import type { DocumentHead } from "./open-document.js";
 import { call, type Plan, runNow } from "./plan.js";
-import { maxHeadBytes, type Published } from "./published.js";
-import { documentPath } from "./session-name.js";
+import { keepDamaged, maxHeadBytes, type Published } from "./published.js";
 import type { SessionWriter } from "./session-writer.js";
 import { type LineSelection, type Source, UnionFile } from "./union.js";
 
@@ -41,7 +39,7 @@ export function* merge(writer: SessionWriter, current: Published | undefined): P
   // The document we resumed from is gone (retention, another writer): what it held is still ours to keep.
   if (resumed && !isResume) known.push(resumed);
   for (const published of known) {
-    if (published.body.type === "unreadable") yield* keepDamaged(writer);
+    if (published.body.type === "unreadable") yield* keepDamaged(writer.files, writer.token);
   }
 
   const head = mergedHead(writer, current);
@@ -138,15 +136,4 @@ function mergedHead({ ledger, files }: SessionWriter, current: Published | undef
     sessionId: files.name,
     startedAt,
   };
-}
-
-/** Keeps what is no trace document beside the one that will take its name. */
-function* keepDamaged(writer: SessionWriter): Plan<void> {
-  const path = documentPath(writer.files);
-  try {
-    yield* call("link", path, `${path}.damaged.${writer.token}`);
-  } catch (error) {
-    // Kept already, by a merge that the fence or a fault cut short.
-    if (errorCode(error) !== "EEXIST") throw error;
-  }
 }

@@ -1,7 +1,7 @@
 /**
  * The document that bears the session's name, as a writer finds it.
  */
-import type { Identity } from "./commit.js";
+import { type Identity, isSame } from "./commit.js";
 import { Descriptor } from "./descriptor.js";
 import { errorCode, type FileSystem } from "./file-system.js";
 import { readRange } from "./line-scan.js";
@@ -109,6 +109,19 @@ export function* findDocument(
     published.descriptor.release();
   }
   throw new Error(`no file name is left for session ${JSON.stringify(id)}`);
+}
+
+/** Gives what is no trace document a name of its own, before a document takes the one it has. */
+export function* keepDamaged(files: SessionFiles, token: string): Plan<void> {
+  const path = documentPath(files);
+  const kept = `${path}.damaged.${token}`;
+  try {
+    yield* call("link", path, kept);
+  } catch (error) {
+    // Kept already, by work that a fence or a fault cut short; anything else that stands there keeps nothing.
+    const isKept = isSame(yield* call("lstat", path), yield* call("lstat", kept));
+    if (errorCode(error) !== "EEXIST" || !isKept) throw error;
+  }
 }
 
 /** Whether a document is this session's: by its raw id, or by the sanitised one where no raw id is written. */

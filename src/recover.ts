@@ -15,7 +15,7 @@ import { Descriptor } from "./descriptor.js";
 import type { FileCalls } from "./file-system.js";
 import { newRecoveryToken } from "./owner.js";
 import { call, type Plan } from "./plan.js";
-import { findDocument } from "./published.js";
+import { findDocument, keepDamaged } from "./published.js";
 import { type RecoveredSession, rebuild } from "./rebuild.js";
 import { documentPath, livePath, openPath, type SessionFiles, tempPath } from "./session-name.js";
 
@@ -89,8 +89,7 @@ function* recoverGroup(
       const rebuilt = yield* rebuild({ id, files, published, dead, out: out?.fd, othersLive: others });
       if (ports.dryRun) return rebuilt.report;
       if (rebuilt.report.action === "rebuilt") {
-        if (published?.body.type === "unreadable")
-          calls.link(documentPath(files), `${documentPath(files)}.damaged.${first.token}`);
+        if (published?.body.type === "unreadable") yield* keepDamaged(files, first.token);
         const outcome = yield* commit(ports, { ...request, source: temp, by: "move" });
         if (outcome !== "committed") continue;
         yield* call("syncDirectory", files.dir);

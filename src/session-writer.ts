@@ -153,12 +153,14 @@ export class SessionWriter {
     }
   }
 
-  /** Tries again what the file system did not take; `true` when memory holds nothing it lacks. */
+  /**
+   * Tries again what the file system did not take; `true` when the open document has every line. A live log that
+   * lacks some of its own keeps no document from being written: that says all the log would have said.
+   */
   settle(): boolean {
     this.#unpark();
-    const live = this.live.flush();
-    const open = this.open.flush();
-    return live && open;
+    this.live.flush();
+    return this.open.flush();
   }
 
   /** Gives up descriptors until the next record. */
