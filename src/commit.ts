@@ -11,7 +11,7 @@
 
 import type { Clock } from "./clock.js";
 import { errorCode, type FileCalls, type FileStat, type FileSystem } from "./file-system.js";
-import type { Liveness } from "./owner.js";
+import { isGone, type Liveness } from "./owner.js";
 import { type Plan, pause } from "./plan.js";
 import { documentPath, lockPath, type SessionFiles } from "./session-name.js";
 
@@ -159,7 +159,7 @@ function remain(
 ): boolean {
   let remaining = 0;
   for (const other of others) {
-    if (outOfPatience || liveness.verdict(other) === "dead") tryUnlink(calls, `${lock}/${other}`);
+    if (outOfPatience || isGone(liveness, other)) tryUnlink(calls, `${lock}/${other}`);
     else remaining++;
   }
   return remaining > 0;

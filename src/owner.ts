@@ -26,6 +26,12 @@ export const newRecoveryToken = (liveness: Liveness): string => `${liveness.newT
 /** Whether the side files of this token are held by a recovery. */
 export const isRecoveryToken = (token: string): boolean => token.endsWith(recoveryMark);
 
+/** Recoveries of this process that are over: what a fault let them leave is for the next. */
+const overRecoveries = new Set<string>();
+
+/** A recovery is over, however it ended. */
+export const endRecovery = (token: string): void => void overRecoveries.add(token);
+
 /** How long an owner that cannot be asked is believed, from the last touch of its `.live`. */
 const leaseMillis = 60_000;
 
@@ -131,8 +137,12 @@ function shortHash(text: string): string {
   return createHash("sha256").update(text).digest().readUIntBE(0, 5).toString(36).padStart(8, "0");
 }
 
+/** Whether this owner is provably gone. */
+export const isGone = (liveness: Liveness, token: string): boolean =>
+  overRecoveries.has(token) || liveness.verdict(token) === "dead";
+
 /**
- * Whether work of this owner may be taken over: it is dead, or nobody can tell and its lease ran out.
+ * Whether work of this owner may be taken over: it is gone, or nobody can tell and its lease ran out.
  * A clock that was set back or forward far counts as run out, so that no lease lasts for ever.
  */
 export function isForsaken(
@@ -141,6 +151,7 @@ export function isForsaken(
   touchedMillis: number,
   nowMillis: number,
 ): boolean {
+  if (overRecoveries.has(token)) return true;
   const verdict = liveness.verdict(token);
   return verdict === "dead" || (verdict === "unknown" && Math.abs(nowMillis - touchedMillis) > leaseMillis);
 }

@@ -13,7 +13,7 @@ import {
 } from "./dead-files.js";
 import { Descriptor } from "./descriptor.js";
 import type { FileCalls } from "./file-system.js";
-import { newRecoveryToken } from "./owner.js";
+import { endRecovery, newRecoveryToken } from "./owner.js";
 import { call, type Plan } from "./plan.js";
 import { findDocument, keepDamaged } from "./published.js";
 import { type RecoveredSession, rebuild } from "./rebuild.js";
@@ -33,12 +33,13 @@ export function* recoverSession(
   owners: readonly SideFiles[],
 ): Plan<RecoveredSession[]> {
   const dead: DeadFiles[] = [];
+  const tokens: string[] = [];
   const reports: RecoveredSession[] = [];
   try {
     for (const owner of owners) {
-      const own = ports.dryRun
-        ? owner
-        : takeOver(ports.fileSystem.sync, owner, newRecoveryToken(ports.liveness));
+      const token = newRecoveryToken(ports.liveness);
+      tokens.push(token);
+      const own = ports.dryRun ? owner : takeOver(ports.fileSystem.sync, owner, token);
       if (own) dead.push(yield* readSideFiles(ports.fileSystem, own, false));
     }
     for (const [id, group] of groupById(dead)) {
@@ -47,6 +48,7 @@ export function* recoverSession(
     }
   } finally {
     for (const { open } of dead) open?.release();
+    for (const token of tokens) endRecovery(token);
   }
   return reports;
 }

@@ -4,6 +4,7 @@
  */
 import { type CommitPorts, tryRemoveDirectory, tryUnlink } from "./commit.js";
 import { errorCode } from "./file-system.js";
+import { isGone } from "./owner.js";
 import { call, type Plan } from "./plan.js";
 import { parseEntry } from "./session-name.js";
 
@@ -12,10 +13,10 @@ export function* sweepDead({ fileSystem: { sync: calls }, liveness }: CommitPort
   for (const fileName of yield* call("readdir", dir)) {
     const entry = parseEntry(fileName);
     const path = `${dir}/${fileName}`;
-    if (entry.type === "temp" && liveness.verdict(entry.token) === "dead") tryUnlink(calls, path);
+    if (entry.type === "temp" && isGone(liveness, entry.token)) tryUnlink(calls, path);
     if (entry.type !== "lock") continue;
     for (const token of yield* claimsIn(path)) {
-      if (liveness.verdict(token) === "dead") tryUnlink(calls, `${path}/${token}`);
+      if (isGone(liveness, token)) tryUnlink(calls, `${path}/${token}`);
     }
     tryRemoveDirectory(calls, path);
   }
