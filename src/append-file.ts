@@ -17,8 +17,6 @@ export type Appended = "written" | "queued" | "dropped";
 export interface AppendFileEvents {
   /** A call failed; the records are kept. */
   onFault(error: unknown, path: string): void;
-  /** No descriptors left: closes some other file, `false` if there is none to close. */
-  onExhausted(): boolean;
 }
 
 interface Queued {
@@ -95,7 +93,7 @@ export class AppendFile {
   /** Closes the descriptor until the next write. Not while a record is half written. */
   park(): boolean {
     if (this.#begun > 0 || this.descriptor === undefined) return false;
-    this.descriptor.release();
+    this.descriptor.releaseNow();
     this.descriptor = undefined;
     return true;
   }
@@ -103,14 +101,7 @@ export class AppendFile {
   /** Opens the file again after `park`. Throws ENOENT when somebody took it. */
   ensureOpen(): Descriptor {
     if (this.descriptor) return this.descriptor;
-    const open = () => new Descriptor(this.#fileSystem, this.#openOrCreate());
-    try {
-      this.descriptor = open();
-    } catch (error) {
-      const code = errorCode(error);
-      if ((code !== "EMFILE" && code !== "ENFILE") || !this.#events.onExhausted()) throw error;
-      this.descriptor = open();
-    }
+    this.descriptor = new Descriptor(this.#fileSystem, this.#openOrCreate());
     this.#exists = true;
     return this.descriptor;
   }

@@ -24,4 +24,14 @@ export class Descriptor {
   release(): void {
     if (--this.#holders === 0) this.#fileSystem.async.close(this.fd).catch(() => {});
   }
+
+  /** Lets go of a file that keeps its name, where somebody waits for the descriptor: nothing is freed by that. */
+  releaseNow(): void {
+    if (--this.#holders > 0) return;
+    try {
+      this.#fileSystem.sync.close(this.fd);
+    } catch {
+      // It is gone all the same (close(2)).
+    }
+  }
 }

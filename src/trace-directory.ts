@@ -3,6 +3,7 @@
  */
 
 import { tryUnlink } from "./commit.js";
+import { thrifty } from "./descriptor-thrift.js";
 import type { Lane } from "./lane.js";
 import { rewrite } from "./merge.js";
 import { PlanCancelled, runLater, runNow } from "./plan.js";
@@ -48,7 +49,8 @@ export class TraceDirectory {
   ) {
     this.dir = dir;
     this.#lanes = lanes;
-    this.ports = { ...ports, events: { onFault, onExhausted: () => this.#pool.parkOldest() } };
+    const fileSystem = thrifty(ports.fileSystem, () => this.#pool.parkOldest());
+    this.ports = { ...ports, fileSystem, events: { onFault } };
     this.#publisher = new Publisher(lanes.publish, lanes.sync, onFault, (writer) => this.#pool.use(writer));
   }
 

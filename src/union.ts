@@ -68,8 +68,8 @@ export class UnionFile {
   readonly #winners = new Map<string, Winner>();
 
   /**
-   * `parse` each line where bytes may have rotted, or to count totals anew. Of `running` spans no interrupted line
-   * is kept.
+   * `parse` each line where bytes may have rotted, or to count totals anew. Of `running` spans no line is
+   * kept.
    */
   constructor(
     out: LineSink,
@@ -148,7 +148,6 @@ export class UnionFile {
   }
 
   #keepBetter(spanId: string, candidate: Winner): void {
-    if (candidate.interrupted && this.#running.has(spanId)) return;
     const known = this.#winners.get(spanId);
     if (known && candidate.interrupted && !known.interrupted) return;
     this.#winners.set(spanId, known ? { ...candidate, first: known.first } : candidate);

@@ -102,6 +102,28 @@ describe("P7 writers of one session", () => {
     expect(stage.files).toEqual([`${id}.json`]);
   });
 
+  test("P7 a span that ended stays ended where another writer had taken it for interrupted", async () => {
+    const a = actor();
+    const work = a.start(id);
+    await a.processor.forceFlush();
+    const b = actor();
+    b.record(id, 1);
+    await recover(wrongVerdicts());
+    b.record(id, 1);
+    await b.processor.forceFlush();
+    expect(interrupted()).toHaveLength(1);
+    a.end(work);
+    await a.processor.forceFlush();
+    expect(interrupted()).toEqual([]);
+    b.record(id, 1);
+    await b.processor.shutdown();
+    expect(interrupted()).toEqual([]);
+    expect(ended()).toHaveLength(4);
+    expect(repeated()).toEqual([]);
+    await a.processor.shutdown();
+    expect(status()).toBe("completed");
+  });
+
   test("P7 a span that ends while a merge brings its interruption stands once", async () => {
     const a = actor();
     const work = a.start(id);
@@ -138,28 +160,33 @@ describe("P7 writers of one session", () => {
     expect(repeated()).toEqual([]);
   });
 
-  test("P7 an owner that stands still between its last commit and its last unlink does not keep the session running", async () => {
-    const calls = { ...nodeFileSystem.sync };
-    calls.unlink = (path) => {
-      if (path.endsWith(".open")) throw Object.assign(new Error("not yet"), { code: "EBUSY" });
-      nodeFileSystem.sync.unlink(path);
-    };
-    const a = actor({ fileSystem: { ...nodeFileSystem, sync: calls } });
-    const b = actor();
-    a.record(id, 1);
-    b.record(id, 1);
-    await a.processor.shutdown();
-    expect(status()).toBe("running");
-    expect(stage.files.filter((name) => name.endsWith(".open"))).toHaveLength(2);
-    await b.processor.shutdown();
-    expect(status()).toBe("completed");
-    // What it leaves behind is swept once it is dead, and changes nothing.
-    stage.liveness.bury();
-    await recover();
-    expect(status()).toBe("completed");
-    expect(ended()).toHaveLength(2);
-    expect(stage.files).toEqual([`${id}.json`]);
-  });
+  test.each([0, 1])(
+    "P7 an owner that stands still before it has removed its side files (%i of 2) does not keep the session running",
+    async (removed) => {
+      const calls = { ...nodeFileSystem.sync };
+      let asked = 0;
+      calls.unlink = (path) => {
+        if (/\.(open|live)$/.test(path) && ++asked > removed)
+          throw Object.assign(new Error("not yet"), { code: "EBUSY" });
+        nodeFileSystem.sync.unlink(path);
+      };
+      const a = actor({ fileSystem: { ...nodeFileSystem, sync: calls } });
+      const b = actor();
+      a.record(id, 1);
+      b.record(id, 1);
+      await a.processor.shutdown();
+      expect(status()).toBe("running");
+      expect(stage.files).toHaveLength(5 - removed);
+      await b.processor.shutdown();
+      expect(status()).toBe("completed");
+      // What it leaves behind is swept once it is dead, and changes nothing.
+      stage.liveness.bury();
+      await recover();
+      expect(status()).toBe("completed");
+      expect(ended()).toHaveLength(2);
+      expect(stage.files).toEqual([`${id}.json`]);
+    },
+  );
 
   test("P7 an error of one waits for the end of the last, and outranks its completion", async () => {
     const [a, b] = [actor(), actor()];
@@ -272,14 +299,20 @@ describe("P7 recoveries beside each other", () => {
       one.start(id);
     }
     stage.liveness.bury();
-    const first = new PausedFileSystem();
-    let reads = 0;
-    // It has taken the first owner's files, and now reads them.
-    const hold = first.hold((name) => name === "open" && ++reads === 1, "issued");
+    const [first, second] = [new PausedFileSystem(), new PausedFileSystem()];
+    // Each has taken one owner's files and is about to read them.
+    const holds = [first, second].map((one) => one.hold((name) => name === "open", "issued"));
     const slow = recover(stage.liveness, first);
-    await hold.reached;
-    await recover();
-    hold.release();
+    await holds[0]?.reached;
+    const other = recover(stage.liveness, second);
+    await holds[1]?.reached;
+    // One has committed and not yet removed what it took while the other commits.
+    const committed = first.hold((name) => name === "syncDirectory", "issued");
+    holds[0]?.release();
+    await committed.reached;
+    holds[1]?.release();
+    expect((await other).failures).toEqual([]);
+    committed.release();
     expect((await slow).failures).toEqual([]);
     expect(status()).toBe("crashed");
     expect(ended()).toHaveLength(4);

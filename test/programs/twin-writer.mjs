@@ -35,8 +35,17 @@ const liveness = {
   },
 };
 
+// A disk that is slow at the worst moment: between the last look at the document and its replacement.
+const cell = new Int32Array(new SharedArrayBuffer(4));
+const sync = { ...nodeFileSystem.sync };
+sync.rename = (from, to) => {
+  if (to.endsWith(".json") && random() < 0.3) Atomics.wait(cell, 0, 0, random() * 10);
+  nodeFileSystem.sync.rename(from, to);
+};
+const fileSystem = { ...nodeFileSystem, sync };
+
 const pace = { bytesPerSecond: 1e9, maxBytes: 1e9 };
-const exporter = new CrashSafeFileSpanExporter({ dir }, { pace, liveness });
+const exporter = new CrashSafeFileSpanExporter({ dir }, { pace, liveness, fileSystem });
 const processor = new CrashSafeSpanProcessor(exporter);
 const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("twins");
 
@@ -60,7 +69,7 @@ createInterface({ input: process.stdin }).on("line", () => {
 // Beside a writer of our own from here on: a recovery by mistake then knows that the session goes on.
 start();
 isLying = lies > 0;
-const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
+const ports = { fileSystem, clock: systemClock, liveness };
 let recovery = Promise.resolve();
 let isRecovering = false;
 while (!isEnding) {

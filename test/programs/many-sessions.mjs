@@ -1,0 +1,44 @@
+// Many sessions at once, in turn. Says on stdout how many descriptors were open at most, and what went wrong.
+import { readdirSync, writeSync } from "node:fs";
+import { DiagLogLevel, diag } from "@opentelemetry/api";
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
+import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/esm/index.js";
+
+const [, , dir, sessions, spans] = process.argv;
+const told = [];
+const tell = (message) => void told.push(message);
+diag.setLogger(
+  { error: tell, warn: tell, info() {}, debug() {}, verbose() {} },
+  { logLevel: DiagLogLevel.WARN },
+);
+
+const exporter = new CrashSafeFileSpanExporter({ dir });
+const processor = new CrashSafeSpanProcessor(exporter);
+const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("server");
+
+let mostDescriptors = 0;
+function count() {
+  try {
+    mostDescriptors = Math.max(mostDescriptors, readdirSync("/proc/self/fd").length);
+  } catch {
+    // None is left to look with.
+  }
+}
+
+for (let round = 0; round < Number(spans); round++) {
+  for (let i = 0; i < Number(sessions); i++) {
+    tracer.startSpan(`work ${round}`, { attributes: { "session.id": `ses_${i}` } }).end();
+    if (i % 50 === 0) {
+      count();
+      // A server's requests come one by one.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+  count();
+}
+const watch = setInterval(count, 5);
+// One by one: a flush of all of them at once has a time limit, and machines are slow or busy.
+for (let i = 0; i < Number(sessions); i++) await exporter.endSession(`ses_${i}`);
+await processor.shutdown();
+clearInterval(watch);
+writeSync(1, JSON.stringify({ mostDescriptors, told, ...exporter.stats }));
