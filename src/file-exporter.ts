@@ -48,10 +48,6 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
   readonly #router: SessionRouter;
   /** Sessions that `shutdown` ended: an explicit `crash` after it marks them. */
   #ended: readonly string[] = [];
-  /** Open spans and their sessions. */
-  readonly #open = new Map<ReadableSpan, string>();
-  /** Spans that the end of their session closed: their own end comes too late. */
-  readonly #closed = new WeakSet<ReadableSpan>();
   readonly #faultsTold = new Map<string, number>();
   #state: State = "open";
   #shutdown: Promise<void> | undefined;
@@ -102,15 +98,13 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
       if (rootSpanId === undefined) return;
       const first = this.#project(span, rootSpanId);
       const read = () => this.#project(span, rootSpanId).span;
-      if (directory.recordStart(user, start, first.span, read, first.metadata))
-        this.#open.set(span, start.id);
+      directory.recordStart(user, start, span, first.span, read, first.metadata);
       joinExitFlush(this);
     });
   }
 
   /** Records an ended span. When it returns, the span survives the process. Never throws. */
   recordEnd(span: ReadableSpan): void {
-    this.#open.delete(span);
     this.#guard(() => {
       const lost = this.#record(span);
       if (lost === undefined) this.#recorded++;
@@ -143,7 +137,6 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
       leaveExitFlush(this);
       const { directory, user } = this.#lease;
       directory.crash(user, this.#ended, typeof reason === "string" ? reason : undefined);
-      this.#open.clear();
     });
   }
 
@@ -153,11 +146,6 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
    */
   endSession(sessionId: string, options: { readonly error?: string | undefined } = {}): Promise<void> {
     if (this.#state !== "open") return Promise.resolve();
-    for (const [span, id] of this.#open) {
-      if (id !== sessionId) continue;
-      this.#closed.add(span);
-      this.#open.delete(span);
-    }
     const { error } = options;
     const end = error
       ? ({ status: "error", error, rootMessage: error } as const)
@@ -173,15 +161,15 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
   /** Records a span, or says why it is lost. */
   #record(span: ReadableSpan): string | undefined {
     if (this.#state !== "open") return "the exporter has ended";
-    if (this.#closed.has(span)) return "its session had ended before it";
-    const start = this.#sessionOf(span);
     const { directory, user } = this.#lease;
+    const fate = directory.fateOf(span);
+    if (fate) return whyLost[fate];
+    const start = this.#sessionOf(span);
     const rootSpanId = directory.rootSpanId(user, start);
-    if (rootSpanId === undefined) return "its session was fenced";
+    if (rootSpanId === undefined) return whyLost.fenced;
     const { span: record, metadata } = this.#project(span, rootSpanId);
-    const isKept = directory.recordEnd(user, start, span, record, metadata);
     joinExitFlush(this);
-    return isKept ? undefined : "the disk takes nothing and the retry queue is full";
+    return whyLost[directory.recordEnd(user, start, span, record, metadata)];
   }
 
   #sessionOf(span: ReadableSpan): SessionStart {
@@ -213,7 +201,6 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
       await this.#bounded("shutdown", done);
       if (this.#state === "shutting-down") this.#state = "shut-down";
     } finally {
-      this.#open.clear();
       leaveExitFlush(this);
       this.#lease.release();
     }
@@ -274,6 +261,14 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
     }
   }
 }
+
+/** What became of an ended span, in words where it is lost. */
+const whyLost = {
+  recorded: undefined,
+  closed: "its session had ended before it",
+  fenced: "its session was fenced",
+  full: "the disk takes nothing and the retry queue is full",
+};
 
 const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

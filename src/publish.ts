@@ -24,7 +24,7 @@ const lostOwner = "The process that ran this span ended without closing it";
 export function* publish(writer: SessionWriter): Plan<boolean> {
   const { ledger, ports } = writer;
   const { epoch } = writer;
-  const mayCommit = () => writer.epoch === epoch && writer.state === "open";
+  const mayCommit = () => writer.epoch === epoch;
   for (;;) {
     writer.refreshOpen();
     if (!writer.settle()) throw new Error("records are waiting to be written");

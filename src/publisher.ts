@@ -52,9 +52,11 @@ export class Publisher {
   /** Publishes until the document holds everything recorded before the call. Rejects when it cannot. */
   async flush(writer: SessionWriter): Promise<void> {
     const { version } = writer;
-    while (writer.state === "open" && (writer.publishedVersion < version || !writer.open.isSettled)) {
+    while (isUnderWay(writer) && (writer.publishedVersion < version || !writer.open.isSettled)) {
       await this.#lane.run(() => this.#publish(writer));
     }
+    // Overtaken by a fence that the file system refused.
+    if (writer.publishedVersion < version) throw new Error("the crashed session waits to be written");
   }
 
   /** Syncs files of a session off-thread, unless that is under way: who asks every second asks again. */
@@ -103,7 +105,7 @@ export class Publisher {
   }
 
   async #publish(writer: SessionWriter): Promise<void> {
-    if (writer.state !== "open") return;
+    if (!isUnderWay(writer)) return;
     const { epoch } = writer;
     try {
       await runLater(writer.ports.fileSystem, publish(writer), () => writer.epoch !== epoch);
@@ -118,3 +120,6 @@ export class Publisher {
     if (writer.state === "open") this.#onUse(writer);
   }
 }
+
+/** Whether there is something to publish: also between the end of a session and its seal, to whom asked before. */
+const isUnderWay = ({ state }: SessionWriter): boolean => state === "open" || state === "sealing";

@@ -55,7 +55,6 @@ function* appendTail(writer: SessionWriter, end: SessionEnd): Plan<void> {
   const effective = yield* endBeside(writer, end);
   if (open.unsynced > backgroundSyncBytes) yield* syncFile(open);
   // One turn from here to the first attempt at the commit: nothing comes between the last line and the tail.
-  if (writer.state === "open") writer.state = "sealing";
   closeOpenSpans(writer, end);
   if (!writer.settle()) throw new Error("records are waiting to be written");
   open.end(encodeTail(ledger.tail(ports.clock.now(), effective), open.good, open.lines === 0));

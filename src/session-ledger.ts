@@ -14,6 +14,8 @@ export interface OpenSpan {
   read(): TraceSpan;
   /** What the live log says of it. */
   journaled: string;
+  /** The span as its processor knows it. */
+  readonly source: object;
 }
 
 /** How a session's document ends. */

@@ -38,8 +38,8 @@ export interface WriterPorts extends CommitPorts {
 }
 
 /**
- * `open` records; `sealing` has got its tail and waits for its commit; `sealed` and `crashed` take nothing more.
- * Only a new writer, by a resume, goes on from there.
+ * `open` records; `sealing` is to end, as soon as its turn comes and the disk takes it; `sealed` and `crashed` have
+ * ended. Only a new writer, by a resume, goes on from there.
  */
 export type WriterState = "open" | "sealing" | "sealed" | "crashed";
 
@@ -106,10 +106,10 @@ export class SessionWriter {
   }
 
   /** A span has started; its start survives the process from here on. */
-  recordStart(span: TraceSpan, read: () => TraceSpan): void {
+  recordStart(span: TraceSpan, read: () => TraceSpan, source: object): void {
     this.#touch();
     const text = encodeSpan(span);
-    this.ledger.open.set(span.spanId, { read, journaled: text });
+    this.ledger.open.set(span.spanId, { read, journaled: text, source });
     this.#journal.append(encodeLiveSpan(text));
     this.syncRecords(false);
   }

@@ -37,6 +37,8 @@ export class TraceDirectory {
   readonly #usersOf = new Map<string, Set<number>>();
   /** Ended spans that were recorded: a span may come here through two processors. */
   readonly #recordedSpans = new WeakSet<object>();
+  /** Spans that the end of their session closes: their own end comes too late. */
+  readonly #closedSpans = new WeakSet<object>();
   /** Fenced sessions, by id: users that had joined by then cannot reopen them. */
   readonly #fencedAt = new Map<string, number>();
   #joined = 0;
@@ -76,43 +78,44 @@ export class TraceDirectory {
     return this.#writerFor(user, start)?.ledger.root.spanId;
   }
 
-  /** `span` is the open span as it is now, `read` as it will be. `false`: the session was fenced. */
+  /** `source` is the span as its processor knows it, `span` as it is now, `read` as it will be. */
   recordStart(
     user: number,
     start: SessionStart,
+    source: object,
     span: TraceSpan,
     read: () => TraceSpan,
     metadata: Partial<SessionMetadata>,
-  ): boolean {
+  ): void {
     const writer = this.#writerFor(user, start);
-    if (!writer) return false;
-    if (writer.ledger.open.has(span.spanId)) return true;
+    if (!writer || writer.ledger.open.has(span.spanId)) return;
     writer.setMetadata(metadata);
-    writer.recordStart(span, read);
+    writer.recordStart(span, read, source);
     this.#recorded(writer);
-    return true;
   }
 
-  /**
-   * `false`: the session was fenced, or there is no room to keep the span. `source` is the span as its processor
-   * knows it: one that was recorded already is not recorded again.
-   */
+  /** What has become of a span already: asked before its end opens a session. */
+  fateOf(source: object): "recorded" | "closed" | undefined {
+    if (this.#recordedSpans.has(source)) return "recorded";
+    return this.#closedSpans.has(source) ? "closed" : undefined;
+  }
+
+  /** `source` is the span as its processor knows it. */
   recordEnd(
     user: number,
     start: SessionStart,
     source: object,
     span: TraceSpan,
     metadata: Partial<SessionMetadata>,
-  ): boolean {
-    if (this.#recordedSpans.has(source)) return true;
+  ): "recorded" | "fenced" | "full" {
     const writer = this.#writerFor(user, start);
-    if (!writer) return false;
+    if (!writer) return "fenced";
     this.#recordedSpans.add(source);
     const { dropped } = writer;
     writer.setMetadata(metadata);
     writer.recordEnd(span);
     this.#recorded(writer);
-    return writer.dropped === dropped;
+    return writer.dropped === dropped ? "recorded" : "full";
   }
 
   /** Publishes a user's sessions, and finishes what could not be finished before. Rejects with the first failure. */
@@ -146,6 +149,9 @@ export class TraceDirectory {
   async end(id: string, end: SessionEnd): Promise<void> {
     const writer = this.#sessions.get(id);
     if (writer?.state !== "open") return;
+    // At once: a span that starts while the seal waits for its turn belongs to what follows, and is not closed by it.
+    writer.state = "sealing";
+    for (const { source } of writer.ledger.open.values()) this.#closedSpans.add(source);
     this.#unfinished.set(writer, { id, end });
     await this.#finish(writer);
   }

@@ -95,6 +95,7 @@ describe("P3 work that nobody cancels", () => {
     await fileSystem.idle();
     const [writer] = directory.writers();
     if (!writer) throw new Error("nobody writes to the session");
+    if (work === works[1]?.[1]) writer.state = "sealing";
     fileSystem.mark();
     const hold = fileSystem.holdNumber(number, moment);
     const outcome = runLater(fileSystem, work(writer)).catch(() => false);

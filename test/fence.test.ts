@@ -115,7 +115,8 @@ function expectSettled({ stage, scenario: { beside } }: Expected, at: string): v
 }
 
 describe("P3 the fence against work in flight", () => {
-  it.each(fenceScenarios)("P3 $name, fenced at each of its calls", async (scenario) => {
+  const scenarios = fenceScenarios.map((scenario) => [scenario.name, scenario] as const);
+  it.each(scenarios)("P3 %s, fenced at each of its calls", async (_, scenario) => {
     let points = 0;
     for (const moment of ["issued", "done"] as const) {
       let number = 1;

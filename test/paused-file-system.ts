@@ -22,6 +22,16 @@ interface PlannedHold {
   readonly released: Promise<void>;
 }
 
+/** Syncs are asked for and not made: nothing here is about power cuts, and a busy disk takes its time. */
+const unsynced: FileSystem = {
+  sync: { ...nodeFileSystem.sync, fdatasync() {}, syncDirectory() {} },
+  async: {
+    ...nodeFileSystem.async,
+    fdatasync: async (fd) => void (await nodeFileSystem.async.fstat(fd)),
+    syncDirectory: async (path) => void (await nodeFileSystem.async.lstat(path)),
+  },
+};
+
 export class PausedFileSystem implements FileSystem {
   readonly sync: FileCalls;
   readonly async: AsyncFileCalls;
@@ -32,7 +42,7 @@ export class PausedFileSystem implements FileSystem {
   readonly underway: (keyof FileCalls)[] = [];
   #onIdle: Array<() => void> = [];
 
-  constructor(below: FileSystem = nodeFileSystem) {
+  constructor(below: FileSystem = unsynced) {
     this.sync = below.sync;
     const names = Object.keys(below.async) as (keyof FileCalls)[];
     this.async = Object.fromEntries(
