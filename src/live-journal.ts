@@ -44,20 +44,22 @@ export class LiveJournal {
     if (isLarge || this.#isTaken()) this.rewrite();
   }
 
-  /** Writes what is open now into a new file and goes on in that. A fault is reported, and the old one stays. */
-  rewrite(): void {
+  /** Writes what is open now into a new file and goes on in that. A fault is reported: `false`, and the old one stays. */
+  rewrite(): boolean {
     const { sync: calls } = this.#fileSystem;
     const path = this.#newTemp();
     const fresh = new AppendFile(this.#fileSystem, path, this.#events);
     try {
-      if (fresh.append(Buffer.concat(this.#content())) !== "written" || !fresh.descriptor) return;
+      if (fresh.append(Buffer.concat(this.#content())) !== "written" || !fresh.descriptor) return false;
       if (this.#isSynced) calls.fdatasync(fresh.descriptor.fd);
       calls.rename(path, this.file.path);
       this.file.close();
       this.file.swap(fresh.descriptor.hold(), fresh.good, 0, 0);
       this.#lastContent = fresh.good;
+      return true;
     } catch (error) {
       this.#events.onFault(error, this.file.path);
+      return false;
     } finally {
       fresh.close();
       tryUnlink(calls, path);

@@ -110,6 +110,8 @@ function* buildAndSwap(
     // From here to the swap there is no step that waits: nothing can be recorded in between.
     if (open.good > to) runNow(ports.fileSystem, union.append(ownLines(to, open.good)));
     if (!open.isSettled) throw new Error("records are waiting to be written");
+    // The log must not tell of starts whose ends are about to leave the document: they would look interrupted.
+    if (select && !writer.rewriteLive()) return true;
     ports.fileSystem.sync.rename(path, open.path);
     writer.temps.delete(path);
     open.swap(out.hold(), union.size, union.lines, 0);

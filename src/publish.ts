@@ -12,7 +12,7 @@ import { call, type Plan } from "./plan.js";
 import { isDocumentOf, openPublished } from "./published.js";
 import { interrupt } from "./session-ledger.js";
 import type { SessionWriter } from "./session-writer.js";
-import { type Source, UnionFile } from "./union.js";
+import { type LineSelection, type Source, UnionFile } from "./union.js";
 
 /** A copy is synced every so many bytes, so that the last sync, like the rename, has little left to do. */
 const syncEveryBytes = 8 * chunkBytes;
@@ -30,14 +30,13 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
     if (!writer.settle()) throw new Error("records are waiting to be written");
     yield* catchUpWithOthers(writer);
     if (ledger.foreign.size > 0 && !(yield* hasSiblings(writer))) closeForeign(writer);
-    yield* compact(writer);
 
     const version = writer.version;
     const path = writer.newTemp();
     let copy: Descriptor | undefined;
     try {
       copy = new Descriptor(ports.fileSystem, yield* call("open", path, "create"));
-      const size = yield* copyDocument(writer, copy.fd);
+      const { size, selection } = yield* copyDocument(writer, copy.fd);
       const { files, token } = writer;
       const base = writer.base.identity;
       const outcome = yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
@@ -54,6 +53,7 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
         // Not published before it is as durable as was asked for: a flush that failed here is tried again.
         if (ports.durability !== "process") yield* call("syncDirectory", files.dir);
         writer.publishedVersion = version;
+        yield* compact(writer, selection);
         return true;
       }
       if (outcome === "fenced") return false;
@@ -85,8 +85,14 @@ export function* catchUpWithOthers(writer: SessionWriter): Plan<void> {
   }
 }
 
-/** Copies what is recorded at this moment, with the tail of this moment. Returns the size. */
-function* copyDocument(writer: SessionWriter, out: number): Plan<number> {
+interface Copied {
+  readonly size: number;
+  /** Which lines it has, if not all. */
+  readonly selection: LineSelection | undefined;
+}
+
+/** Copies what is recorded at this moment, with the tail of this moment. */
+function* copyDocument(writer: SessionWriter, out: number): Plan<Copied> {
   const { ledger, open, ports } = writer;
   // One turn: the lines up to `end` and the open spans beside them are one state.
   const end = open.good;
@@ -99,17 +105,17 @@ function* copyDocument(writer: SessionWriter, out: number): Plan<number> {
       const union = new UnionFile(out, ledger.head, { parse: false });
       const from = encodeHead(ledger.head).length;
       const lines: Source = { type: "lines", fd: source.fd, from, to: end, traceId: ledger.head.traceId };
-      yield* union.write([lines], capOf(writer));
+      yield* union.write([lines], () => selection);
       const bytes = encodeTail(tail, union.size, union.lines === 0);
       yield* writeAll(out, bytes);
       yield* call("fdatasync", out);
-      return union.size + bytes.length;
+      return { size: union.size + bytes.length, selection };
     }
     yield* copyRange(source.fd, out, end);
     const bytes = encodeTail(tail, end, isEmpty);
     yield* writeAll(out, bytes);
     yield* call("fdatasync", out);
-    return end + bytes.length;
+    return { size: end + bytes.length, selection };
   } finally {
     source.release();
   }
@@ -139,10 +145,12 @@ function capOf({ ledger, ports: { maxSpans } }: SessionWriter) {
     selectLines(lines, others, maxSpans, { id: ledger.head.id, rootSpanId: ledger.root.spanId });
 }
 
-/** Keeps the open document of a capped session under twice its cap. */
-function* compact(writer: SessionWriter): Plan<void> {
-  const select = capOf(writer);
-  if (select && writer.open.lines > 2 * writer.ports.maxSpans) yield* rewrite(writer, select);
+/**
+ * Keeps the open document of a capped session at about twice its cap. Only what the published document left out
+ * goes, so that the open one always has every line of it, and a union of the two counts each span once.
+ */
+function* compact(writer: SessionWriter, published: LineSelection | undefined): Plan<void> {
+  if (published && writer.open.lines > 2 * writer.ports.maxSpans) yield* rewrite(writer, () => published);
 }
 
 /** Whether the session has side files of others: of writers, or of the dead whose spans recovery will bring. */

@@ -232,9 +232,9 @@ export class SessionWriter {
     this.base.set(undefined, true);
   }
 
-  /** Starts the live log anew with what is open now. */
-  rewriteLive(): void {
-    this.#journal.rewrite();
+  /** Starts the live log anew with what is open now; `false` when the file system refuses. */
+  rewriteLive(): boolean {
+    return this.#journal.rewrite();
   }
 
   /** Whether a recovery that held us for dead took the open document, or somebody deleted it. */

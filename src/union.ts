@@ -16,6 +16,7 @@ import {
   withoutComma,
 } from "./open-document.js";
 import { call, type Plan } from "./plan.js";
+import { markerSpanId } from "./session-name.js";
 import { Totals, type TotalsRecord } from "./totals.js";
 import type { TraceSpan } from "./trace-file.js";
 
@@ -36,8 +37,8 @@ export interface Rot {
 export interface LineSelection {
   readonly head: number;
   readonly tail: number;
-  /** Given the totals of what was left out. */
-  marker(elided: Totals): TraceSpan;
+  /** Given the totals of what was left out, and the id of the last span of it. */
+  marker(elided: Totals, last: string): TraceSpan;
 }
 
 interface Winner {
@@ -50,6 +51,12 @@ interface Winner {
 
 /** Attribute of a marker span that holds the totals of the spans it stands for. */
 export const elidedTotalsKey = "elidedTotals";
+
+/**
+ * Attribute of a marker span: the last span that it stands for. A source that has this span's line has them all,
+ * since a writer drops lines only once a document with their marker is published.
+ */
+export const lastElidedKey = "lastElided";
 
 /** Where merged lines go: a new, empty file, a function that gets each, or nowhere. */
 export type LineSink = number | ((span: Buffer) => void) | undefined;
@@ -98,15 +105,19 @@ export class UnionFile {
 
   /** Merges the sources: once to see which line of each span stands, once to write them. Syncs as it goes. */
   *write(sources: readonly Source[], select?: (lines: number) => LineSelection | undefined): Plan<void> {
+    const markerId = markerSpanId(this.#head.id ?? "");
+    let lastElided: unknown;
     for (const [index, source] of sources.entries()) {
       yield* eachLine(source, (line, offset) => {
         const key = readKey(line, offset, this.#parse);
         if (key === "tail") return;
+        if (key?.spanId === markerId) lastElided = lastElidedIn(line);
         if (key === undefined) this.rot.push({ source: index, offset, bytes: line.length });
         else if (!this.#running.has(key.spanId))
           this.#keepBetter(key.spanId, { first: index, source: index, offset, interrupted: key.interrupted });
       });
     }
+    if (typeof lastElided === "string" && this.#winners.has(lastElided)) this.#winners.delete(markerId);
     const selection = select?.(this.#winners.size);
     const elided = new Totals();
     let ordinal = 0;
@@ -121,7 +132,8 @@ export class UnionFile {
       if (!selection || position < selection.head || position >= selection.tail)
         return this.#put(line, source);
       count(line, elided);
-      if (position === selection.tail - 1) this.#out.add(Buffer.from(encodeSpan(selection.marker(elided))));
+      if (position === selection.tail - 1)
+        this.#out.add(Buffer.from(encodeSpan(selection.marker(elided, key.spanId))));
     };
     for (const [index, source] of sources.entries()) {
       yield* eachLine(source, emit(index, source), () => this.#out.drain());
@@ -190,6 +202,11 @@ function withTraceId(text: Buffer, from: string, to: string): Buffer {
   const decoded = decodeLine(text, -1);
   if (decoded.type !== "span") return text;
   return Buffer.from(encodeSpan(inTrace({ traceId: from, ...decoded.span }, to)));
+}
+
+function lastElidedIn(line: Buffer): unknown {
+  const decoded = decodeLine(line, -1);
+  return decoded.type === "span" ? decoded.span.attributes?.[lastElidedKey] : undefined;
 }
 
 /** Counts a line; the marker of an earlier cap counts what it stands for. */

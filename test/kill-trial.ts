@@ -21,6 +21,8 @@ export interface KillPlan {
   readonly freezeAt: number;
   /** Otherwise it is killed this long after it came to the step. */
   readonly delayMillis: number;
+  /** Is killed when so many documents were looked at, and not by time. */
+  readonly afterLooks?: number;
   readonly maxSpans?: number;
   readonly broken?: "records later" | "writes in place";
 }
@@ -49,6 +51,7 @@ export async function writeAndKill(
   });
   while (!isOver) {
     looks.look();
+    if (plan.afterLooks !== undefined && looks.count >= plan.afterLooks) child.kill("SIGKILL");
     // The pipe is read between the looks, and the child needs the processor too.
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
@@ -69,6 +72,7 @@ function listen(
     let rest = "";
     let stderr = "";
     const kill = () => child.kill("SIGKILL");
+    const isTimed = plan.freezeAt === 0 && plan.afterLooks === undefined;
     const hung = setTimeout(kill, hungMillis);
     child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
       const lines = (rest + chunk).split("\n");
@@ -78,7 +82,7 @@ function listen(
         hear(word);
         if (word[0] === "frozen") kill();
         if (word[0] === "done" && plan.freezeAt > 0) kill();
-        if (word[0] === "at" && plan.freezeAt === 0) setTimeout(kill, plan.delayMillis);
+        if (word[0] === "at" && isTimed) setTimeout(kill, plan.delayMillis);
       }
     });
     child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {

@@ -143,6 +143,14 @@ const lives = {
     await workOn(all, 20);
     await flushed;
   },
+  "while publishing again and again": async (here) => {
+    here();
+    for (;;) {
+      await workOn(all, 4);
+      await processor.forceFlush();
+      if (random() < 0.1) await endSession("be:ta");
+    }
+  },
   "while ending a session": async (here) => {
     await workOn(all, 10);
     here();
