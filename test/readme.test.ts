@@ -160,9 +160,11 @@ describe("P2 the table of promises", () => {
     const { spans, summary } = read();
     const ended = spans.filter((span) => span.name.startsWith("ended") && span.endTime && !span.interrupted);
     expect(ended).toHaveLength(100);
-    const running = spans.find(({ name }) => name === "running");
-    expect(running?.endTime).toBeDefined();
-    expect(running?.interrupted).toBe(way === "shutdown" ? undefined : true);
+    for (const name of ["running", "just started"]) {
+      const running = spans.find((span) => span.name === name);
+      expect(running?.endTime).toBeDefined();
+      expect(running?.interrupted).toBe(way === "shutdown" ? undefined : true);
+    }
     expect(summary.status).toBe(way === "shutdown" ? "completed" : "crashed");
     expect(readdirSync(dir)).toEqual(["s.json"]);
   });

@@ -1,4 +1,4 @@
-// Records 100 spans and leaves one running, then ends in the way named by its argument.
+// Records 100 spans and leaves two running, of which one is in the published document, then ends in the way named by its argument.
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import {
   CrashSafeFileSpanExporter,
@@ -44,4 +44,5 @@ spans(0, 50);
 start("running");
 await exporter.forceFlush();
 spans(50, 100);
+start("just started");
 ways[way]();
