@@ -37,6 +37,8 @@ export class AppendFile {
   tail: "none" | "torn" | "whole" = "none";
   /** The descriptor; absent before the first write and while parked. */
   descriptor: Descriptor | undefined;
+  /** Why records wait, while any do. */
+  fault: unknown;
   readonly #fileSystem: FileSystem;
   readonly #events: AppendFileEvents;
   #exists = false;
@@ -83,8 +85,10 @@ export class AppendFile {
   flush(): boolean {
     try {
       while (this.#queue.length > 0) this.#writeFirst(this.#queue[0] as Queued);
+      this.fault = undefined;
       return true;
     } catch (error) {
+      this.fault = error;
       this.#events.onFault(error, this.path);
       return false;
     }

@@ -12,6 +12,7 @@ import {
 import { errorCode } from "./file-system.js";
 import type { LiveSpanExporter, ReadableSpan } from "./otel-span.js";
 import { type ProjectedSpan, projectSpan } from "./projection.js";
+import { attempt } from "./projection-otel.js";
 import { redactMetadata, redactSpan } from "./redaction.js";
 import type { SessionStart } from "./session-ledger.js";
 import { SessionRouter } from "./session-router.js";
@@ -105,11 +106,12 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
 
   /** Records an ended span. When it returns, the span survives the process. Never throws. */
   recordEnd(span: ReadableSpan): void {
+    let lost: string | undefined = whyLost.unreadable;
     this.#guard(() => {
-      const lost = this.#record(span);
-      if (lost === undefined) this.#recorded++;
-      else this.#drop(lost);
+      lost = this.#record(span);
     });
+    if (lost === undefined) this.#recorded++;
+    else this.#drop(lost);
   }
 
   /**
@@ -176,7 +178,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
     return {
       id: this.#router.route(span),
       traceId: span.spanContext().traceId,
-      startTime: hrTimeToMilliseconds(span.startTime),
+      startTime: attempt(() => hrTimeToMilliseconds(span.startTime), Date.now()),
     };
   }
 
@@ -267,6 +269,7 @@ const whyLost = {
   recorded: undefined,
   closed: "its session had ended before it",
   fenced: "its session was fenced",
+  unreadable: "it cannot be read",
   full: "the disk takes nothing and the retry queue is full",
 };
 

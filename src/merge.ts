@@ -109,7 +109,7 @@ function* buildAndSwap(
     if (open.descriptor !== own) return false;
     // From here to the swap there is no step that waits: nothing can be recorded in between.
     if (open.good > to) runNow(ports.fileSystem, union.append(ownLines(to, open.good)));
-    if (!open.isSettled) throw new Error("records are waiting to be written");
+    if (!open.isSettled) throw open.fault;
     // The log must not tell of starts whose ends are about to leave the document: they would look interrupted.
     if (select && !writer.rewriteLive()) return true;
     ports.fileSystem.sync.rename(path, open.path);

@@ -27,7 +27,7 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
   const mayCommit = () => writer.epoch === epoch;
   for (;;) {
     writer.refreshOpen();
-    if (!writer.settle()) throw new Error("records are waiting to be written");
+    writer.mustSettle();
     yield* catchUpWithOthers(writer);
     if (ledger.foreign.size > 0 && !(yield* hasSiblings(writer))) closeForeign(writer);
 

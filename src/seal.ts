@@ -50,13 +50,13 @@ function* appendTail(writer: SessionWriter, end: SessionEnd): Plan<void> {
   const { ledger, open, ports } = writer;
   if (open.tail !== "none") yield* rewrite(writer);
   writer.refreshOpen();
-  if (!writer.settle()) throw new Error("records are waiting to be written");
+  writer.mustSettle();
   yield* catchUpWithOthers(writer);
   const effective = yield* endBeside(writer, end);
   if (open.unsynced > backgroundSyncBytes) yield* syncFile(open);
   // One turn from here to the first attempt at the commit: nothing comes between the last line and the tail.
   closeOpenSpans(writer, end);
-  if (!writer.settle()) throw new Error("records are waiting to be written");
+  writer.mustSettle();
   open.end(encodeTail(ledger.tail(ports.clock.now(), effective), open.good, open.lines === 0));
   writer.sealedAs = end;
 }

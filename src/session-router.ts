@@ -40,8 +40,8 @@ export class SessionRouter {
   #named(span: ReadableSpan): string | undefined {
     return (
       asId(this.#fromOption(span)) ??
-      asId(span.attributes[ATTR_SESSION_ID]) ??
-      asId(span.attributes[ATTR_GEN_AI_CONVERSATION_ID])
+      asId(attributeOf(span, ATTR_SESSION_ID)) ??
+      asId(attributeOf(span, ATTR_GEN_AI_CONVERSATION_ID))
     );
   }
 
@@ -62,6 +62,15 @@ export class SessionRouter {
       this.#sessionOfTrace.delete(oldest);
       return;
     }
+  }
+}
+
+function attributeOf(span: ReadableSpan, key: string): unknown {
+  try {
+    return span.attributes[key];
+  } catch {
+    // Attributes that cannot be read name no session; the span still has a trace.
+    return undefined;
   }
 }
 

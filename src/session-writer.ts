@@ -163,6 +163,11 @@ export class SessionWriter {
     return this.open.flush();
   }
 
+  /** The same for work that needs every line. Throws what the file system says. */
+  mustSettle(): void {
+    if (!this.settle()) throw this.open.fault;
+  }
+
   /** Gives up descriptors until the next record. */
   park(): boolean {
     if (this.state !== "open" || this.temps.size > 0 || !this.open.isSettled || !this.live.isSettled)

@@ -121,7 +121,9 @@ export class TraceDirectory {
   /** Publishes a user's sessions, and finishes what could not be finished before. Rejects with the first failure. */
   async flush(user: number): Promise<void> {
     const work = [...this.#unfinished.keys()].map((writer) => this.#finish(writer));
-    for (const [, writer] of this.#sessionsOf(user)) work.push(this.#publisher.flush(writer));
+    for (const [, writer] of this.#sessionsOf(user)) {
+      if (!this.#unfinished.has(writer)) work.push(this.#publisher.flush(writer));
+    }
     await allDone(work);
   }
 
@@ -148,11 +150,14 @@ export class TraceDirectory {
   /** Ends a session in good order. Rejects when the document could not be written; then it is tried again. */
   async end(id: string, end: SessionEnd): Promise<void> {
     const writer = this.#sessions.get(id);
-    if (writer?.state !== "open") return;
-    // At once: a span that starts while the seal waits for its turn belongs to what follows, and is not closed by it.
-    writer.state = "sealing";
-    for (const { source } of writer.ledger.open.values()) this.#closedSpans.add(source);
-    this.#unfinished.set(writer, { id, end });
+    if (!writer) return;
+    if (writer.state === "open") {
+      // At once: a span that starts while the seal waits for its turn belongs to what follows, and is not closed by it.
+      writer.state = "sealing";
+      for (const { source } of writer.ledger.open.values()) this.#closedSpans.add(source);
+      this.#unfinished.set(writer, { id, end });
+    }
+    // Whoever asks again waits for what is under way, or tries again what has failed.
     await this.#finish(writer);
   }
 

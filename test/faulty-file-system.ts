@@ -30,6 +30,7 @@ export class FaultyFileSystem implements FileSystem {
   readonly sync: FileCalls;
   readonly async: AsyncFileCalls;
   #fault: Fault | undefined;
+  #broken: { readonly name: keyof FileCalls; readonly code: Fault["code"] } | undefined;
   #isShortened = false;
 
   constructor(fault?: Fault) {
@@ -41,9 +42,15 @@ export class FaultyFileSystem implements FileSystem {
     ) as unknown as AsyncFileCalls;
   }
 
+  /** From now on every call of this name fails. */
+  fail(name: keyof FileCalls, code: Fault["code"]): void {
+    this.#broken = { name, code };
+  }
+
   /** Nothing fails any more. */
   clear(): void {
     this.#fault = undefined;
+    this.#broken = undefined;
   }
 
   /** Closes what a writer that is held for dead had open, as its death would. */
@@ -88,6 +95,7 @@ export class FaultyFileSystem implements FileSystem {
 
   #decide(name: keyof FileCalls, args: unknown[]) {
     const fault = this.#fault;
+    if (this.#broken?.name === name) throw errnoOf(this.#broken.code, name);
     if (fault === undefined) return { type: "call", args } as const;
     if (fault.isShort && name !== "write") return { type: "call", args } as const;
     this.calls++;

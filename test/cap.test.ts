@@ -1,0 +1,121 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { selectLines } from "../src/cap.js";
+import { systemClock } from "../src/clock.js";
+import { CrashSafeFileSpanExporter } from "../src/file-exporter.js";
+import { nodeFileSystem } from "../src/file-system.js";
+import { recoverDirectory } from "../src/recover-directory.js";
+import { Totals } from "../src/totals.js";
+import type { TraceFile } from "../src/trace-file.js";
+import { elidedTotalsKey } from "../src/union.js";
+import { FaultyFileSystem } from "./faulty-file-system.js";
+import { IdleClock } from "./idle-clock.js";
+import { MortalLiveness } from "./mortal-liveness.js";
+import { spanOf } from "./projection-span.js";
+import { spansOf } from "./recorded-session.js";
+
+const session = { id: "ses_cap", rootSpanId: "root" };
+let dir: string;
+beforeEach(() => {
+  dir = fs.mkdtempSync(join(os.tmpdir(), "cap-"));
+});
+afterEach(() => {
+  fs.rmSync(dir, { recursive: true, force: true });
+});
+
+describe("cap", () => {
+  it("P8 keeps the first 30 % and the last, and never more than the cap allows", () => {
+    const caps = fc.integer({ min: 10, max: 10_000 });
+    fc.assert(
+      fc.property(
+        fc.nat({ max: 50_000 }),
+        fc.integer({ min: 1, max: 60 }),
+        caps,
+        (lines, others, maxSpans) => {
+          const selection = selectLines(lines, others, maxSpans, session);
+          if (!selection) {
+            // All fit, or a marker would stand for less than two.
+            expect(lines + others).toBeLessThanOrEqual(
+              Math.max(maxSpans, others + 2, Math.floor(0.3 * maxSpans) + others + 3),
+            );
+            return;
+          }
+          const { head, tail } = selection;
+          expect(head).toBe(Math.floor(0.3 * maxSpans));
+          expect(tail - head).toBeGreaterThanOrEqual(2);
+          expect(tail).toBeLessThan(lines);
+          const kept = head + 1 + (lines - tail) + others;
+          expect(kept).toBeLessThanOrEqual(Math.max(maxSpans, head + 2 + others));
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("P8 the marker tells how many spans it stands for, and how many there ever were", () => {
+    const selection = selectLines(100, 1, 20, session);
+    const elided = new Totals();
+    elided.merge({ spans: 81 });
+    expect(selection?.marker(elided, "last")).toMatchObject({
+      parentSpanId: "root",
+      name: "81 spans elided",
+      attributes: { elided: 81, totalSpans: 81 + 6 + 12 + 1, [elidedTotalsKey]: { spans: 81 } },
+    });
+  });
+});
+
+function traced(n: number, ended: boolean) {
+  return spanOf({
+    name: `step ${n}`,
+    spanContext: () => ({
+      traceId: "0af7651916cd43dd8448eb211c80319c",
+      spanId: (0x1000 + n).toString(16).padStart(16, "0"),
+      traceFlags: 1,
+    }),
+    endTime: ended ? [1_750_000_001, 0] : [0, 0],
+    ended,
+    attributes: {
+      "session.id": "ses_cap",
+      "gen_ai.operation.name": "execute_tool",
+      "gen_ai.tool.name": "bash",
+    },
+  });
+}
+
+const document = (): TraceFile => JSON.parse(fs.readFileSync(join(dir, "ses_cap.json"), "utf8"));
+
+describe("a capped session", () => {
+  it("P8 counts on through caps, a death and a resume, and calls no elided span interrupted", async () => {
+    let n = 0;
+    for (let life = 0; life < 3; life++) {
+      const liveness = new MortalLiveness();
+      const fileSystem = new FaultyFileSystem();
+      const exporter = new CrashSafeFileSpanExporter(
+        { dir, maxSpans: 20 },
+        { fileSystem, clock: new IdleClock(), liveness },
+      );
+      for (const last = n + 70; n < last; n++) {
+        exporter.recordStart(traced(n, false));
+        exporter.recordEnd(traced(n, true));
+        if (n % 10 === 9) await exporter.forceFlush();
+        if (n % 10 === 9) expect(document().spans.length).toBeLessThanOrEqual(20);
+      }
+      expect(document().summary).toMatchObject({ totalToolCalls: n, status: "running" });
+      // Dies without a word.
+      liveness.killAll();
+      const { failures, sessions } = await recoverDirectory(
+        { fileSystem: nodeFileSystem, liveness, clock: systemClock },
+        dir,
+      );
+      expect(failures).toEqual([]);
+      expect(sessions.map(({ interrupted }) => interrupted)).toEqual([[]]);
+      const recovered = document();
+      expect(recovered.summary).toMatchObject({ totalToolCalls: n, status: "crashed" });
+      expect([...spansOf(recovered).values()].filter(({ interrupted }) => interrupted)).toEqual([]);
+      fileSystem.closeAll();
+    }
+  });
+});
