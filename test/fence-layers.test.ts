@@ -5,6 +5,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type CommitRequest, commit } from "../src/commit.js";
+import { nodeFileSystem } from "../src/file-system.js";
 import { Lane } from "../src/lane.js";
 import { defaultPace } from "../src/pace.js";
 import { type Plan, runLater } from "../src/plan.js";
@@ -72,9 +73,17 @@ describe("P3 work that nobody cancels", () => {
     ["seal", (writer) => seal(writer, { status: "completed" })],
   ];
 
+  /** Whether the disk takes the fence. */
+  let takesFence = true;
+  const link = (from: string, to: string) => {
+    if (takesFence) return nodeFileSystem.sync.link(from, to);
+    throw Object.assign(new Error("no"), { code: "EIO" });
+  };
+  const below = { sync: { ...nodeFileSystem.sync, link }, async: nodeFileSystem.async };
+
   /** Runs the work as a plain caller would, fences it at a call, and lets it go on. `false`: no such call. */
   async function fenceAt(work: (writer: SessionWriter) => Plan<boolean>, number: number, moment: Moment) {
-    const fileSystem = new PausedFileSystem();
+    const fileSystem = new PausedFileSystem(below);
     const ports = {
       fileSystem,
       clock: new StillClock(),
@@ -101,10 +110,15 @@ describe("P3 work that nobody cancels", () => {
     const outcome = runLater(fileSystem, work(writer)).catch(() => false);
     if ((await Promise.race([hold.reached, outcome])) === true) return false;
     const wasOver = stage.document("s").summary.status !== "running";
+    const before = stage.bytes("s");
     directory.crash(user, [], "boom");
     hold.release();
     await outcome;
     await fileSystem.idle();
+    if (!takesFence) {
+      expect(stage.bytes("s"), `call ${number} ${moment}`).toBe(before);
+      return true;
+    }
     if (!wasOver) {
       expect(stage.document("s").summary).toMatchObject({ status: "crashed", error: "boom" });
     }
@@ -112,14 +126,23 @@ describe("P3 work that nobody cancels", () => {
     return true;
   }
 
-  it.each(works)("P3 a %s does not commit", async (_, work) => {
+  it.each(works)("P3 a %s does not commit", (_, work) => fenceEverywhere(work));
+
+  it("P3 a publish does not commit when the disk refused the fence", async () => {
+    takesFence = false;
+    await fenceEverywhere(publish).finally(() => {
+      takesFence = true;
+    });
+  });
+
+  async function fenceEverywhere(work: (writer: SessionWriter) => Plan<boolean>): Promise<void> {
     for (const moment of ["issued", "done"] as const) {
       for (let number = 1; await fenceAt(work, number, moment); number++) {
         stage.remove();
         stage = new Stage();
       }
     }
-  });
+  }
 });
 
 it("P3 on every link of the promise chain after each call of a publish, a seal and a shutdown", async () => {

@@ -73,9 +73,8 @@ const housekeeping = (actor: Actor) => {
   return actor.fileSystem.idle();
 };
 
-/** More than one chunk of a copy, and more than a fence is to sync by itself. */
-const fiveMegabytes = async (actor: Actor) => {
-  actor.record("s", 5, "x".repeat(1 << 20));
+const megabytes = (count: number) => async (actor: Actor) => {
+  actor.record("s", count, "x".repeat(1 << 20));
   return work(actor);
 };
 
@@ -99,7 +98,7 @@ async function twinPublishes(actor: Actor, stage: Stage, ends: boolean): Promise
 export const fenceScenarios: readonly FenceScenario[] = [
   { name: "a first publish", prepare: work, operation: flush },
   { name: "a publish over an older document", prepare: publishedWork, operation: flush },
-  { name: "a publish in several chunks", prepare: fiveMegabytes, operation: flush },
+  { name: "a publish in several chunks", prepare: megabytes(2), operation: flush },
   {
     name: "a publish whose directory is synced",
     options: { durability: "interval" },
@@ -124,7 +123,7 @@ export const fenceScenarios: readonly FenceScenario[] = [
     operation: (actor) => actor.exporter.endSession("s", { error: "no" }),
     closes: "session",
   },
-  { name: "a seal that syncs much", prepare: fiveMegabytes, operation: end, closes: "session" },
+  { name: "a seal that syncs much", prepare: megabytes(5), operation: end, closes: "session" },
   {
     name: "a seal whose directory is synced",
     options: { durability: "each" },
