@@ -177,7 +177,8 @@ export function lineKey(line: Buffer): LineKey | undefined {
 
 /** Reads a document however it is laid out: pretty-printed, edited, or written by the tracer before ours. */
 export function decodeDocument(text: string): TraceFile | undefined {
-  const value = parse(text);
+  // Some editors begin a file with a byte-order mark, which JSON.parse refuses.
+  const value = parse(text.startsWith("\ufeff") ? text.slice(1) : text);
   if (!isRecord(value) || !Array.isArray(value.spans)) return undefined;
   const document = value as unknown as TraceFile;
   const spans = value.spans.filter(isSpan);
