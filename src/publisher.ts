@@ -55,8 +55,7 @@ export class Publisher {
     while (isUnderWay(writer) && (writer.publishedVersion < version || !writer.open.isSettled)) {
       await this.#lane.run(() => this.#publish(writer));
     }
-    // Overtaken by a fence that the file system refused.
-    if (writer.publishedVersion < version) throw new Error("the crashed session waits to be written");
+    if (writer.publishedVersion < version) throw fenceRefused();
   }
 
   /** Syncs files of a session off-thread, unless that is under way: who asks every second asks again. */
@@ -120,6 +119,9 @@ export class Publisher {
     if (writer.state === "open") this.#onUse(writer);
   }
 }
+
+/** Said to those whose work was overtaken by a fence that the file system did not take. */
+export const fenceRefused = (): Error => new Error("the crashed session waits to be written");
 
 /** Whether there is something to publish: also between the end of a session and its seal, to whom asked before. */
 const isUnderWay = ({ state }: SessionWriter): boolean => state === "open" || state === "sealing";

@@ -7,7 +7,7 @@ import { thrifty } from "./descriptor-thrift.js";
 import type { Lane } from "./lane.js";
 import { rewrite } from "./merge.js";
 import { PlanCancelled, runLater, runNow } from "./plan.js";
-import { Publisher } from "./publisher.js";
+import { fenceRefused, Publisher } from "./publisher.js";
 import { seal } from "./seal.js";
 import type { SessionEnd, SessionStart } from "./session-ledger.js";
 import { documentPath, nameCandidates } from "./session-name.js";
@@ -263,10 +263,12 @@ export class TraceDirectory {
         await runLater(this.ports.fileSystem, seal(writer, pending.end), () => writer.epoch !== epoch);
         if (writer.epoch === epoch) this.#forget(writer, pending.id);
       } catch (error) {
-        if (error instanceof PlanCancelled) return;
-        this.ports.events.onFault(error, writer.path);
-        throw error;
+        if (!(error instanceof PlanCancelled)) {
+          this.ports.events.onFault(error, writer.path);
+          throw error;
+        }
       }
+      if (this.#unfinished.has(writer)) throw fenceRefused();
     });
   }
 
