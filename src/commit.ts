@@ -186,12 +186,14 @@ function withdraw(calls: FileCalls, request: CommitRequest, claim: string): void
   tryUnlink(calls, claim);
 }
 
-/** Removes a file; that it is gone already, or cannot go now, does no harm. */
-export function tryUnlink(calls: FileCalls, path: string): void {
+/** Removes a file; that it cannot go now does no harm. Returns whether it is gone. */
+export function tryUnlink(calls: FileCalls, path: string): boolean {
   try {
     calls.unlink(path);
-  } catch {
+    return true;
+  } catch (error) {
     // Swept by the next recovery or retention.
+    return errorCode(error) === "ENOENT";
   }
 }
 

@@ -26,11 +26,11 @@ export const newRecoveryToken = (liveness: Liveness): string => `${liveness.newT
 /** Whether the side files of this token are held by a recovery. */
 export const isRecoveryToken = (token: string): boolean => token.endsWith(recoveryMark);
 
-/** Recoveries of this process that are over: what a fault let them leave is for the next. */
-const overRecoveries = new Set<string>();
+/** Tokens of this process that nobody goes on with. */
+const retired = new Set<string>();
 
-/** A recovery is over, however it ended. */
-export const endRecovery = (token: string): void => void overRecoveries.add(token);
+/** What a fault let the owner of this token leave is for the next recovery, though its process lives. */
+export const retire = (token: string): void => void retired.add(token);
 
 /** How long an owner that cannot be asked is believed, from the last touch of its `.live`. */
 const leaseMillis = 60_000;
@@ -139,7 +139,7 @@ function shortHash(text: string): string {
 
 /** Whether this owner is provably gone. */
 export const isGone = (liveness: Liveness, token: string): boolean =>
-  overRecoveries.has(token) || liveness.verdict(token) === "dead";
+  retired.has(token) || liveness.verdict(token) === "dead";
 
 /**
  * Whether work of this owner may be taken over: it is gone, or nobody can tell and its lease ran out.
@@ -151,7 +151,7 @@ export function isForsaken(
   touchedMillis: number,
   nowMillis: number,
 ): boolean {
-  if (overRecoveries.has(token)) return true;
+  if (retired.has(token)) return true;
   const verdict = liveness.verdict(token);
   return verdict === "dead" || (verdict === "unknown" && Math.abs(nowMillis - touchedMillis) > leaseMillis);
 }

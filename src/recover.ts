@@ -13,7 +13,7 @@ import {
 } from "./dead-files.js";
 import { Descriptor } from "./descriptor.js";
 import type { FileCalls } from "./file-system.js";
-import { endRecovery, newRecoveryToken } from "./owner.js";
+import { newRecoveryToken, retire } from "./owner.js";
 import { call, type Plan } from "./plan.js";
 import { findDocument, keepDamaged } from "./published.js";
 import { type RecoveredSession, rebuild } from "./rebuild.js";
@@ -48,7 +48,7 @@ export function* recoverSession(
     }
   } finally {
     for (const { open } of dead) open?.release();
-    for (const token of tokens) endRecovery(token);
+    for (const token of tokens) retire(token);
   }
   return reports;
 }

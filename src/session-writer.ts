@@ -11,6 +11,7 @@ import { errorCode } from "./file-system.js";
 import { LiveJournal } from "./live-journal.js";
 import { encodeLiveSpan, encodeOwner, encodeSession } from "./live-log.js";
 import { encodeHead, encodeLine, encodeSpan, inTrace } from "./open-document.js";
+import { retire } from "./owner.js";
 import { Pace, type PaceLimits } from "./pace.js";
 import { runNow } from "./plan.js";
 import { findDocument, type Published } from "./published.js";
@@ -229,8 +230,10 @@ export class SessionWriter {
   close(sideFiles: "remove" | "keep"): void {
     if (sideFiles === "remove") {
       // In this order: an open document with a tail says that its owner has ended.
-      tryUnlink(this.ports.fileSystem.sync, this.live.path);
-      tryUnlink(this.ports.fileSystem.sync, this.open.path);
+      const isRemoved = [this.live.path, this.open.path].map((path) =>
+        tryUnlink(this.ports.fileSystem.sync, path),
+      );
+      if (isRemoved.includes(false)) retire(this.token);
     }
     this.open.close();
     this.live.close();

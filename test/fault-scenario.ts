@@ -63,8 +63,8 @@ export class FaultScenario {
     );
   }
 
-  /** The whole life, up to and with the fence. Throws when the exporter breaks a promise. */
-  async live(): Promise<void> {
+  /** The whole life, up to and with the fence, if there is one. Throws when the exporter breaks a promise. */
+  async live(isFenced: boolean): Promise<void> {
     this.#start(0);
     this.#start(90);
     this.#end(0);
@@ -79,7 +79,7 @@ export class FaultScenario {
     this.#end(5);
     await this.#settle(() => this.exporter.forceFlush());
     this.#end(6);
-    this.exporter.crash("fenced");
+    if (isFenced) this.exporter.crash("fenced");
     if (this.#violation) throw this.#violation;
   }
 
