@@ -164,7 +164,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
   #record(span: ReadableSpan): string | undefined {
     if (this.#state !== "open") return "the exporter has ended";
     const { directory, user } = this.#lease;
-    const fate = directory.fateOf(span);
+    const fate = directory.fates.of(span);
     if (fate) return whyLost[fate];
     const start = this.#sessionOf(span);
     const rootSpanId = directory.rootSpanId(user, start);

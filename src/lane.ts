@@ -16,3 +16,9 @@ export class Lane {
     await this.#last;
   }
 }
+
+/** Waits for all, then throws the first failure. */
+export async function allDone(work: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find((result) => result.status === "rejected");
+  if (failed) throw failed.reason;
+}

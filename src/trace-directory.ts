@@ -1,18 +1,19 @@
 /**
  * One directory of sessions in this process: who writes to it, and how each session ends.
  */
-
 import { tryUnlink } from "./commit.js";
 import { thrifty } from "./descriptor-thrift.js";
-import type { Lane } from "./lane.js";
+import { allDone, type Lane } from "./lane.js";
 import { rewrite } from "./merge.js";
-import { PlanCancelled, runLater, runNow } from "./plan.js";
-import { fenceRefused, Publisher } from "./publisher.js";
+import { runNow } from "./plan.js";
+import { Publisher } from "./publisher.js";
 import { seal } from "./seal.js";
 import type { SessionEnd, SessionStart } from "./session-ledger.js";
 import { documentPath, nameCandidates } from "./session-name.js";
 import { SessionWriter, type WriterPorts } from "./session-writer.js";
+import { SpanFates } from "./span-fates.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
+import { UnfinishedSessions } from "./unfinished-sessions.js";
 import { WriterPool } from "./writer-pool.js";
 
 /** Lanes that all directories of a process share. */
@@ -27,18 +28,14 @@ const defaultReason = "Process exited before trace completed";
 export class TraceDirectory {
   readonly dir: string;
   readonly ports: WriterPorts;
-  readonly #lanes: Lanes;
+  /** To be asked before the end of a span opens a session. */
+  readonly fates = new SpanFates();
   readonly #publisher: Publisher;
   readonly #pool = new WriterPool();
   readonly #sessions = new Map<string, SessionWriter>();
-  /** Ended, but the file system would not have it yet. */
-  readonly #unfinished = new Map<SessionWriter, { id: string; end: SessionEnd }>();
+  readonly #unfinished: UnfinishedSessions;
   /** Who writes to a session, of the exporters that share this directory. */
   readonly #usersOf = new Map<string, Set<number>>();
-  /** Ended spans that were recorded: a span may come here through two processors. */
-  readonly #recordedSpans = new WeakSet<object>();
-  /** Spans that the end of their session closes: their own end comes too late. */
-  readonly #closedSpans = new WeakSet<object>();
   /** Fenced sessions, by id: users that had joined by then cannot reopen them. */
   readonly #fencedAt = new Map<string, number>();
   #joined = 0;
@@ -50,10 +47,13 @@ export class TraceDirectory {
     onFault: (error: unknown, path: string) => void,
   ) {
     this.dir = dir;
-    this.#lanes = lanes;
     const fileSystem = thrifty(ports.fileSystem, () => this.#pool.parkOldest());
     this.ports = { ...ports, fileSystem, events: { onFault } };
     this.#publisher = new Publisher(lanes.publish, lanes.sync, onFault, (writer) => this.#pool.use(writer));
+    this.#unfinished = new UnfinishedSessions(lanes.publish, {
+      onTry: (writer) => this.#rehomeIfTaken(writer),
+      onSealed: (writer, id) => this.#forget(writer, id),
+    });
   }
 
   /** A number for a new user of this directory: it may resume what was fenced before it came. */
@@ -94,12 +94,6 @@ export class TraceDirectory {
     this.#recorded(writer);
   }
 
-  /** What has become of a span already: asked before its end opens a session. */
-  fateOf(source: object): "recorded" | "closed" | undefined {
-    if (this.#recordedSpans.has(source)) return "recorded";
-    return this.#closedSpans.has(source) ? "closed" : undefined;
-  }
-
   /** `source` is the span as its processor knows it. */
   recordEnd(
     user: number,
@@ -110,7 +104,7 @@ export class TraceDirectory {
   ): "recorded" | "fenced" | "full" {
     const writer = this.#writerFor(user, start);
     if (!writer) return "fenced";
-    this.#recordedSpans.add(source);
+    this.fates.set(source, "recorded");
     const { dropped } = writer;
     writer.setMetadata(metadata);
     writer.recordEnd(span);
@@ -120,7 +114,7 @@ export class TraceDirectory {
 
   /** Publishes a user's sessions, and finishes what could not be finished before. Rejects with the first failure. */
   async flush(user: number): Promise<void> {
-    const work = [...this.#unfinished.keys()].map((writer) => this.#finish(writer));
+    const work = this.#unfinished.finishAll();
     for (const [, writer] of this.#sessionsOf(user)) {
       if (!this.#unfinished.has(writer)) work.push(this.#publisher.flush(writer));
     }
@@ -133,7 +127,7 @@ export class TraceDirectory {
    */
   leave(user: number): { readonly ended: readonly string[]; readonly done: Promise<void> } {
     const ended: string[] = [];
-    const work = [...this.#unfinished.keys()].map((writer) => this.#finish(writer));
+    const work = this.#unfinished.finishAll();
     for (const [id, writer] of this.#sessionsOf(user)) {
       const users = this.#usersOf.get(id);
       users?.delete(user);
@@ -154,11 +148,11 @@ export class TraceDirectory {
     if (writer.state === "open") {
       // At once: a span that starts while the seal waits for its turn belongs to what follows, and is not closed by it.
       writer.state = "sealing";
-      for (const { source } of writer.ledger.open.values()) this.#closedSpans.add(source);
-      this.#unfinished.set(writer, { id, end });
+      for (const { source } of writer.ledger.open.values()) this.fates.set(source, "closed");
+      this.#unfinished.add(writer, id, end);
     }
     // Whoever asks again waits for what is under way, or tries again what has failed.
-    await this.#finish(writer);
+    await this.#unfinished.finish(writer);
   }
 
   /**
@@ -170,7 +164,7 @@ export class TraceDirectory {
     const end: SessionEnd = { status: "crashed", error, rootMessage: reason || undefined };
     const fenced = new Set([...ended, ...[...this.#sessionsOf(user)].map(([id]) => id)]);
     const writers = new Map<SessionWriter, string>();
-    for (const [writer, { id }] of this.#unfinished) {
+    for (const [writer, id] of this.#unfinished) {
       if (!fenced.has(id)) continue;
       // Sealed, and only the news of it is under way: opened again below, as every ended session.
       if (writer.state === "sealed") this.#forget(writer, id);
@@ -197,7 +191,7 @@ export class TraceDirectory {
     for (const [id, writer] of this.#sessions) {
       if (!writer.open.isSettled || !writer.live.isSettled) writer.settle();
       if (!writer.isPublished) {
-        if (writer.isTaken()) this.#rehome(writer);
+        this.#rehomeIfTaken(writer);
         this.#publisher.changed(writer);
       }
       if (touchLive) void fileSystem.async.touch(writer.live.path).catch(() => {});
@@ -205,7 +199,7 @@ export class TraceDirectory {
       if (writer.ledger.open.size === 0 && idle > sessionIdleMillis)
         this.end(id, { status: "completed" }).catch(() => {});
     }
-    for (const writer of this.#unfinished.keys()) this.#finish(writer).catch(() => {});
+    for (const finished of this.#unfinished.finishAll()) finished.catch(() => {});
   }
 
   /** Syncs what was recorded since the last time: `durability: "interval"`. */
@@ -236,13 +230,14 @@ export class TraceDirectory {
   }
 
   #recorded(writer: SessionWriter): void {
-    if (writer.isTaken()) this.#rehome(writer);
+    this.#rehomeIfTaken(writer);
     this.#pool.use(writer);
     this.#publisher.changed(writer);
   }
 
-  /** The open document was taken by a recovery, or deleted: what it held goes into a new one. */
-  #rehome(writer: SessionWriter): void {
+  /** Where the open document was taken by a recovery, or deleted, what it held goes into a new one. */
+  #rehomeIfTaken(writer: SessionWriter): void {
+    if (!writer.isTaken()) return;
     const { fileSystem, events } = this.ports;
     try {
       fileSystem.sync.mkdirs(this.dir);
@@ -251,25 +246,6 @@ export class TraceDirectory {
     } catch (error) {
       events.onFault(error, writer.open.path);
     }
-  }
-
-  #finish(writer: SessionWriter): Promise<void> {
-    return this.#lanes.publish.run(async () => {
-      const pending = this.#unfinished.get(writer);
-      if (!pending) return;
-      const { epoch } = writer;
-      if (writer.isTaken()) this.#rehome(writer);
-      try {
-        await runLater(this.ports.fileSystem, seal(writer, pending.end), () => writer.epoch !== epoch);
-        if (writer.epoch === epoch) this.#forget(writer, pending.id);
-      } catch (error) {
-        if (!(error instanceof PlanCancelled)) {
-          this.ports.events.onFault(error, writer.path);
-          throw error;
-        }
-      }
-      if (this.#unfinished.has(writer)) throw fenceRefused();
-    });
   }
 
   #stop(writer: SessionWriter): void {
@@ -282,12 +258,12 @@ export class TraceDirectory {
 
   #fence(writer: SessionWriter, id: string, end: SessionEnd): void {
     try {
-      if (writer.isTaken()) this.#rehome(writer);
+      this.#rehomeIfTaken(writer);
       runNow(this.ports.fileSystem, seal(writer, end));
       this.#forget(writer, id);
     } catch (error) {
       // The side files stay: tried again while the process lives, and by recovery after it.
-      this.#unfinished.set(writer, { id, end });
+      this.#unfinished.add(writer, id, end);
       this.ports.events.onFault(error, writer.path);
     }
   }
@@ -306,10 +282,4 @@ export class TraceDirectory {
     this.#sessions.delete(id);
     this.#usersOf.delete(id);
   }
-}
-
-/** Waits for all, then throws the first failure. */
-async function allDone(work: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(work)).find((result) => result.status === "rejected");
-  if (failed) throw failed.reason;
 }
