@@ -182,7 +182,7 @@ describe("P6 a real full disk", () => {
       await exporter.shutdown();
       expect(fs.readdirSync(traces)).toEqual([`${sessionId}.json`]);
     } finally {
-      execFileSync("umount", [dir]);
+      execFileSync("umount", ["-l", dir]);
     }
   });
 
@@ -207,7 +207,7 @@ describe("P6 a real full disk", () => {
       expect(namesIn(exporter).sort()).toEqual([...namesOf(10), "step 99"].sort());
       await exporter.shutdown();
     } finally {
-      execFileSync("umount", [dir]);
+      execFileSync("umount", ["-l", dir]);
     }
   });
 });
