@@ -7,6 +7,7 @@ import { readRange } from "./line-scan.js";
 import type { DocumentHead } from "./open-document.js";
 import { call, type Plan, runNow } from "./plan.js";
 import { keepDamaged, maxHeadBytes, type Published } from "./published.js";
+import { livePath, nameCandidates, openPath } from "./session-name.js";
 import type { SessionWriter } from "./session-writer.js";
 import { type LineSelection, type Source, UnionFile } from "./union.js";
 
@@ -138,4 +139,24 @@ function mergedHead({ ledger, files }: SessionWriter, current: Published | undef
     sessionId: files.name,
     startedAt,
   };
+}
+
+/** The document under our name turned out to be another session's: goes on under the next name. */
+export function moveToNextName(writer: SessionWriter): void {
+  const { files, ledger, live, open, ports, token } = writer;
+  const names = nameCandidates(ledger.head.id);
+  const name = names[names.indexOf(files.name) + 1];
+  if (name === undefined)
+    throw new Error(`no file name is left for session ${JSON.stringify(ledger.head.id)}`);
+  writer.files = { ...files, name };
+  ledger.head = { ...ledger.head, sessionId: name };
+  for (const [file, path] of [
+    [open, openPath(writer.files, token)],
+    [live, livePath(writer.files, token)],
+  ] as const) {
+    ports.fileSystem.sync.rename(file.path, path);
+    file.path = path;
+  }
+  // The head in the open document has the old name: a merge writes it anew.
+  writer.base.isMerged = false;
 }

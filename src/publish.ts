@@ -6,7 +6,7 @@ import { commit, isSame } from "./commit.js";
 import { listSideFiles } from "./dead-files.js";
 import { Descriptor } from "./descriptor.js";
 import { chunkBytes, writeAll } from "./line-scan.js";
-import { merge, rewrite } from "./merge.js";
+import { merge, moveToNextName, rewrite } from "./merge.js";
 import { encodeHead, encodeTail } from "./open-document.js";
 import { call, type Plan } from "./plan.js";
 import { isDocumentOf, openPublished } from "./published.js";
@@ -73,7 +73,7 @@ export function* catchUpWithOthers(writer: SessionWriter): Plan<void> {
     const published = yield* openPublished(ports.fileSystem, writer.files);
     if (published && !isDocumentOf(writer.ledger.head.id, published.head)) {
       published.descriptor.release();
-      writer.moveToNextName();
+      moveToNextName(writer);
       continue;
     }
     try {
@@ -100,12 +100,16 @@ function* copyDocument(writer: SessionWriter, out: number): Plan<Copied> {
   const isEmpty = open.lines === 0;
   const source = open.ensureOpen().hold();
   try {
-    const selection = capOf(writer)?.(open.lines);
-    if (selection) {
+    const select = capOf(writer);
+    if (select?.(open.lines)) {
+      let selection: LineSelection | undefined;
       const union = new UnionFile(out, ledger.head, { parse: false });
       const from = encodeHead(ledger.head).length;
       const lines: Source = { type: "lines", fd: source.fd, from, to: end, traceId: ledger.head.traceId };
-      yield* union.write([lines], () => selection);
+      yield* union.write([lines], (count) => {
+        selection = select(count);
+        return selection;
+      });
       const bytes = encodeTail(tail, union.size, union.lines === 0);
       yield* writeAll(out, bytes);
       yield* call("fdatasync", out);
@@ -115,7 +119,7 @@ function* copyDocument(writer: SessionWriter, out: number): Plan<Copied> {
     const bytes = encodeTail(tail, end, isEmpty);
     yield* writeAll(out, bytes);
     yield* call("fdatasync", out);
-    return { size: end + bytes.length, selection };
+    return { size: end + bytes.length, selection: undefined };
   } finally {
     source.release();
   }

@@ -32,9 +32,9 @@ export function* prune(ports: CommitPorts, dir: string, maxFiles: number): Plan<
 }
 
 /**
- * Removes the first so many documents that nobody writes to. The directory is read in the turn of the removal: a writer creates
- * its side files before it opens the document, and keeps what it opened, so that one who comes in between
- * either is seen here or still has every line.
+ * Removes the first so many documents that nobody writes to. The directory is read in the turn of the removal. A
+ * writer that opened the document just before, and has no side files yet, keeps what it opened until it has merged
+ * every line of it.
  */
 function* removeSettled(
   calls: FileCalls,

@@ -30,7 +30,7 @@ export function* seal(writer: SessionWriter, end: SessionEnd): Plan<boolean> {
       if (ports.durability !== "process") yield* call("syncDirectory", writer.files.dir);
       writer.publishedVersion = writer.version;
       if (writer.state === "sealing") writer.state = "sealed";
-      writer.close("remove");
+      writer.close();
       return true;
     }
     // Another writer was faster: merge with what it published.

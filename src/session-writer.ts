@@ -67,14 +67,12 @@ export class SessionWriter {
   /** Records that could not be kept. */
   dropped = 0;
   lastActive: number;
-  readonly #names: readonly string[];
 
   /** Opens a session, or resumes it where a document stands. Faults are reported, not thrown. */
   constructor(ports: WriterPorts, dir: string, start: SessionStart) {
     this.ports = ports;
     this.token = ports.liveness.newToken();
-    this.#names = nameCandidates(start.id);
-    this.files = { dir, name: this.#names[0] as string };
+    this.files = { dir, name: nameCandidates(start.id)[0] as string };
     const published = this.#findDocument(start.id);
     this.ledger = new SessionLedger(start, this.files.name);
     if (published) {
@@ -207,34 +205,13 @@ export class SessionWriter {
     if (this.temps.delete(path)) tryUnlink(this.ports.fileSystem.sync, path);
   }
 
-  /** The document under our name turned out to be another session's: goes on under the next name. */
-  moveToNextName(): void {
-    const { sync } = this.ports.fileSystem;
-    const name = this.#names[this.#names.indexOf(this.files.name) + 1];
-    if (name === undefined)
-      throw new Error(`no file name is left for session ${JSON.stringify(this.ledger.head.id)}`);
-    this.files = { ...this.files, name };
-    this.ledger.head = { ...this.ledger.head, sessionId: name };
-    for (const [file, path] of [
-      [this.open, openPath(this.files, this.token)],
-      [this.live, livePath(this.files, this.token)],
-    ] as const) {
-      sync.rename(file.path, path);
-      file.path = path;
-    }
-    // The head in the open document has the old name: a merge writes it anew.
-    this.base.isMerged = false;
-  }
-
-  /** Lets go of everything; the side files are removed unless recovery is to finish the work. */
-  close(sideFiles: "remove" | "keep"): void {
-    if (sideFiles === "remove") {
-      // In this order: an open document with a tail says that its owner has ended.
-      const isRemoved = [this.live.path, this.open.path].map((path) =>
-        tryUnlink(this.ports.fileSystem.sync, path),
-      );
-      if (isRemoved.includes(false)) retire(this.token);
-    }
+  /** The session is in its document: the side files go. */
+  close(): void {
+    // In this order: an open document with a tail says that its owner has ended.
+    const isRemoved = [this.live.path, this.open.path].map((path) =>
+      tryUnlink(this.ports.fileSystem.sync, path),
+    );
+    if (isRemoved.includes(false)) retire(this.token);
     this.open.close();
     this.live.close();
     this.base.set(undefined, true);

@@ -9,7 +9,10 @@ const imports = new Map(
   files.map((name) => {
     const text = readFileSync(`src/${name}`, "utf8");
     const found = [...text.matchAll(/^(?:import|export)\s+(type\s+)?(?:[^"';]*?from\s+)?"([^"]+)";/gms)];
-    return [name, found.map(([, type, from]) => ({ from: from as string, isType: type !== undefined }))] as const;
+    return [
+      name,
+      found.map(([, type, from]) => ({ from: from as string, isType: type !== undefined })),
+    ] as const;
   }),
 );
 
@@ -25,7 +28,9 @@ function reaches(name: string, seen = new Set<string>()): Set<string> {
 
 describe("layers", () => {
   test("only the port imports node:fs", () => {
-    const importers = files.filter((name) => imports.get(name)?.some(({ from }) => /^(node:)?fs\b/.test(from)));
+    const importers = files.filter((name) =>
+      imports.get(name)?.some(({ from }) => /^(node:)?fs\b/.test(from)),
+    );
     expect(importers).toEqual(["file-system.ts"]);
   });
 
