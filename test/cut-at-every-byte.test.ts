@@ -269,6 +269,20 @@ describe("P2 cut at every byte", () => {
     }
   });
 
+  it("P6 bytes after a whole tail make it none: a document ends with its tail", () => {
+    for (const rest of ["\0", "\0".repeat(4096), "x", ',{"spanId":"dead']) {
+      layOut(dir, session, {
+        open: Buffer.concat([session.sealed, Buffer.from(rest)]),
+        live: session.sealedLive,
+      });
+      const report = recoverNow(
+        "sealed, and more",
+        expected(session.sealed.length, session.sealedLive.length, true),
+      );
+      expect(report).toMatchObject({ action: "rebuilt", tornBytes: rest.length, status: "crashed" });
+    }
+  });
+
   it("P2 readTrace and recoverTraces say the same at every end of a line", async () => {
     onDisk();
     for (const at of someOffsets(session.open)) {
