@@ -40,7 +40,7 @@ export function* merge(writer: SessionWriter, current: Published | undefined): P
   // The document we resumed from is gone (retention, another writer): what it held is still ours to keep.
   if (resumed && !isResume) known.push(resumed);
   for (const published of known) {
-    if (published.body.type === "unreadable") yield* keepDamaged(writer.files, writer.token);
+    if (published.body.type === "unreadable") yield* keepDamaged(writer.files, writer.token, published);
   }
 
   const head = mergedHead(writer, current);

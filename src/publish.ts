@@ -22,21 +22,24 @@ const lostOwner = "The process that ran this span ended without closing it";
 
 /** Brings the document up to date with what is recorded now. `false`: the fence came first. */
 export function* publish(writer: SessionWriter): Plan<boolean> {
-  const { ledger, ports } = writer;
+  const { ledger, open, ports } = writer;
   const { epoch } = writer;
   const mayCommit = () => writer.epoch === epoch;
   for (;;) {
     writer.refreshOpen();
     writer.mustSettle();
     yield* catchUpWithOthers(writer);
-    if (ledger.foreign.size > 0 && !(yield* hasSiblings(writer))) closeForeign(writer);
+    // A marker cannot tell whose lines it stands for: where several write, or wait for recovery, all lines stay.
+    const isCapped = capOf(writer)?.(open.lines) !== undefined;
+    const isAlone = (isCapped || ledger.foreign.size > 0) && !(yield* hasSiblings(writer));
+    if (isAlone) closeForeign(writer);
 
     const version = writer.version;
     const path = writer.newTemp();
     let copy: Descriptor | undefined;
     try {
       copy = new Descriptor(ports.fileSystem, yield* call("open", path, "create"));
-      const { size, selection } = yield* copyDocument(writer, copy.fd);
+      const { size, selection } = yield* copyDocument(writer, copy.fd, isAlone ? capOf(writer) : undefined);
       const { files, token } = writer;
       const base = writer.base.identity;
       const outcome = yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
@@ -85,6 +88,8 @@ export function* catchUpWithOthers(writer: SessionWriter): Plan<void> {
   }
 }
 
+type Select = (lines: number) => LineSelection | undefined;
+
 interface Copied {
   readonly size: number;
   /** Which lines it has, if not all. */
@@ -92,7 +97,7 @@ interface Copied {
 }
 
 /** Copies what is recorded at this moment, with the tail of this moment. */
-function* copyDocument(writer: SessionWriter, out: number): Plan<Copied> {
+function* copyDocument(writer: SessionWriter, out: number, select: Select | undefined): Plan<Copied> {
   const { ledger, open, ports } = writer;
   // One turn: the lines up to `end` and the open spans beside them are one state.
   const end = open.good;
@@ -100,7 +105,6 @@ function* copyDocument(writer: SessionWriter, out: number): Plan<Copied> {
   const isEmpty = open.lines === 0;
   const source = open.ensureOpen().hold();
   try {
-    const select = capOf(writer);
     if (select?.(open.lines)) {
       let selection: LineSelection | undefined;
       const union = new UnionFile(out, ledger.head, { parse: false });
@@ -142,7 +146,7 @@ export function* copyRange(from: number, to: number, end: number): Plan<void> {
   }
 }
 
-function capOf({ ledger, ports: { maxSpans } }: SessionWriter) {
+function capOf({ ledger, ports: { maxSpans } }: SessionWriter): Select | undefined {
   if (maxSpans <= 0) return undefined;
   const others = ledger.open.size + ledger.foreign.size + 1;
   return (lines: number) =>

@@ -112,8 +112,10 @@ export function* findDocument(
 }
 
 /** Gives what is no trace document a name of its own, before a document takes the one it has. */
-export function* keepDamaged(files: SessionFiles, token: string): Plan<void> {
+export function* keepDamaged(files: SessionFiles, token: string, { identity }: Published): Plan<void> {
   const path = documentPath(files);
+  // Gone from there: whoever replaced it has kept it.
+  if (!isSame(yield* call("lstat", path), identity)) return;
   const kept = `${path}.damaged.${token}`;
   try {
     yield* call("link", path, kept);

@@ -91,7 +91,7 @@ function* recoverGroup(
       const rebuilt = yield* rebuild({ id, files, published, dead, out: out?.fd, othersLive: others });
       if (ports.dryRun) return rebuilt.report;
       if (rebuilt.report.action === "rebuilt") {
-        if (published?.body.type === "unreadable") yield* keepDamaged(files, first.token);
+        if (published?.body.type === "unreadable") yield* keepDamaged(files, first.token, published);
         const outcome = yield* commit(ports, { ...request, source: temp, by: "move" });
         if (outcome !== "committed") continue;
         yield* call("syncDirectory", files.dir);

@@ -55,9 +55,6 @@ export function sessionSpanId(rawId: string): string {
   return createHash("sha256").update("session span\0").update(rawId).digest("hex").slice(0, 16);
 }
 
-/** The span id of the marker that stands for spans which a cap left out. */
-export const markerSpanId = (rawId: string): string => sessionSpanId(`elided ${rawId}`);
-
 /** A directory entry, by its name. */
 export type Entry =
   | { readonly type: "document"; readonly name: string }

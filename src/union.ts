@@ -6,6 +6,7 @@
  */
 
 import { chunkBytes, scanLines, writeAll } from "./line-scan.js";
+import { decodeMarker, elidedTotals, type Marker, markerSpanId } from "./marker.js";
 import {
   type DocumentHead,
   decodeLine,
@@ -16,8 +17,7 @@ import {
   withoutComma,
 } from "./open-document.js";
 import { call, type Plan } from "./plan.js";
-import { markerSpanId } from "./session-name.js";
-import { Totals, type TotalsRecord } from "./totals.js";
+import { Totals } from "./totals.js";
 import type { TraceSpan } from "./trace-file.js";
 
 /** Lines to merge. Spans of a source that name no trace belong to its `traceId`. */
@@ -48,15 +48,6 @@ interface Winner {
   offset: number;
   interrupted: boolean;
 }
-
-/** Attribute of a marker span that holds the totals of the spans it stands for. */
-export const elidedTotalsKey = "elidedTotals";
-
-/**
- * Attribute of a marker span: the last span that it stands for. A source that has this span's line has them all,
- * since a writer drops lines only once a document with their marker is published.
- */
-export const lastElidedKey = "lastElided";
 
 /** Where merged lines go: a new, empty file, a function that gets each, or nowhere. */
 export type LineSink = number | ((span: Buffer) => void) | undefined;
@@ -106,20 +97,30 @@ export class UnionFile {
   /** Merges the sources: once to see which line of each span stands, once to write them. Syncs as it goes. */
   *write(sources: readonly Source[], select?: (lines: number) => LineSelection | undefined): Plan<void> {
     const markerId = markerSpanId(this.#head.id ?? "");
-    let lastElided: unknown;
+    const markers: (Marker & { readonly winner: Winner })[] = [];
     for (const [index, source] of sources.entries()) {
       yield* eachLine(source, (line, offset) => {
         const key = readKey(line, offset, this.#parse);
         if (key === "tail") return;
-        if (key?.spanId === markerId) lastElided = lastElidedIn(line);
         if (key === undefined) this.rot.push({ source: index, offset, bytes: line.length });
-        else if (!this.#running.has(key.spanId))
-          this.#keepBetter(key.spanId, { first: index, source: index, offset, interrupted: key.interrupted });
+        else if (!this.#running.has(key.spanId)) {
+          const winner = { first: index, source: index, offset, interrupted: key.interrupted };
+          if (key.spanId === markerId) markers.push({ ...decodeMarker(line), winner });
+          else this.#keepBetter(key.spanId, winner);
+        }
       });
     }
-    if (typeof lastElided === "string" && this.#winners.has(lastElided)) this.#winners.delete(markerId);
     const selection = select?.(this.#winners.size);
     const elided = new Totals();
+    // Of markers that stand for spans without lines, the one of most stands for those of the others as well.
+    const marker = markers
+      .filter(({ last }) => !this.#winners.has(last))
+      .sort((a, b) => b.elided - a.elided)[0];
+    if (marker) {
+      this.#winners.set(markerId, marker.winner);
+      // A cap may have had its marker in another place: it goes up in the new one from wherever it is.
+      elided.merge(marker.totals);
+    }
     let ordinal = 0;
     const emit = (index: number, source: Source) => (line: Buffer, offset: number) => {
       const key = readKey(line, offset, false);
@@ -128,6 +129,7 @@ export class UnionFile {
       if (winner?.source !== index || winner.offset !== offset) return;
       this.given[winner.first] = (this.given[winner.first] ?? 0) + 1;
       if (this.totals) count(line, this.totals);
+      if (selection && key.spanId === markerId) return;
       const position = ordinal++;
       if (!selection || position < selection.head || position >= selection.tail)
         return this.#put(line, source);
@@ -204,17 +206,12 @@ function withTraceId(text: Buffer, from: string, to: string): Buffer {
   return Buffer.from(encodeSpan(inTrace({ traceId: from, ...decoded.span }, to)));
 }
 
-function lastElidedIn(line: Buffer): unknown {
-  const decoded = decodeLine(line, -1);
-  return decoded.type === "span" ? decoded.span.attributes?.[lastElidedKey] : undefined;
-}
-
 /** Counts a line; the marker of an earlier cap counts what it stands for. */
 function count(line: Buffer, totals: Totals): void {
   const decoded = decodeLine(line, -1);
   if (decoded.type !== "span") return;
-  const standsFor = decoded.span.attributes?.[elidedTotalsKey];
-  if (typeof standsFor === "object" && standsFor !== null) totals.merge(standsFor as TotalsRecord);
+  const standsFor = elidedTotals(decoded.span.attributes);
+  if (standsFor) totals.merge(standsFor);
   else totals.add(decoded.span);
 }
 
