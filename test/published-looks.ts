@@ -9,7 +9,7 @@ import type { TraceFile } from "../src/trace-file.js";
 const statuses = new Set(["running", "completed", "error", "crashed"]);
 
 /** What is wrong with a document's text, read at any moment; nothing, if it is whole. */
-export function problemOf(text: string): string | undefined {
+function problemOf(text: string): string | undefined {
   let document: TraceFile;
   try {
     document = JSON.parse(text);

@@ -13,7 +13,7 @@ import { IdleClock } from "./idle-clock.js";
 import { spanOf } from "./projection-span.js";
 
 /** One line of a recorded file: `[from, to)` with its newline. */
-export interface RecordedLine {
+interface RecordedLine {
   readonly from: number;
   readonly to: number;
   readonly span: TraceSpan;
@@ -70,7 +70,7 @@ function traced(n: number, sessionId: string, ended: boolean): ReadableSpan {
 }
 
 /** A process number of this machine scope that started at another time is dead; the rest stays true. */
-export const deadToken = (token: string): string => token.replace(/^([^-]+)-([^-]+)-[^-]+-/, "$1-$2-1-");
+const deadToken = (token: string): string => token.replace(/^([^-]+)-([^-]+)-[^-]+-/, "$1-$2-1-");
 
 /** Links fail: the session is sealed, and its commit does not come. */
 const unlinkable: FileSystem = {

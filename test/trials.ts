@@ -3,7 +3,7 @@
  */
 
 /** `npm run test:torture` sets it. */
-export const isTorture = process.env.TORTURE === "1";
+const isTorture = process.env.TORTURE === "1";
 
 /** Trials of a test: few enough for every push, or as many as patience allows. */
 export const trials = (ci: number, torture: number): number => (isTorture ? torture : ci);
