@@ -1,9 +1,9 @@
 /**
  * Options of the file exporter: one place where they are checked and get their defaults.
  */
+import type { Durability } from "./durability.js";
 import type { Redact } from "./redaction.js";
 import type { SessionIdOption } from "./session-router.js";
-import type { Durability } from "./session-writer.js";
 import { CrashSafeFileError } from "./trace-error.js";
 
 /** Options of {@link CrashSafeFileSpanExporter}. */

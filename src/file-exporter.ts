@@ -57,6 +57,9 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
   #faults = 0;
 
   /** Throws {@link CrashSafeFileError} `INVALID_OPTION`. Creates nothing on disk; recovers dead sessions in the background. */
+  constructor(options: CrashSafeFileSpanExporterOptions);
+  /** @internal Tests put parts of their own in the place of the machine's. */
+  constructor(options: CrashSafeFileSpanExporterOptions, ports?: EnginePorts);
   constructor(options: CrashSafeFileSpanExporterOptions, ports?: EnginePorts) {
     this.#options = resolveExporterOptions(options);
     this.#router = new SessionRouter(this.#options.sessionId);

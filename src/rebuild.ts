@@ -9,31 +9,12 @@ import { type DocumentHead, type DocumentTail, encodeTail, inTrace, isoTime } fr
 import type { Plan } from "./plan.js";
 import { call } from "./plan.js";
 import { isRoot, type Published } from "./published.js";
+import type { RecoveredSession } from "./recovery-report.js";
 import { endStatus, interrupt, statusRank, summarize } from "./session-ledger.js";
 import { documentPath, type SessionFiles, sessionSpanId } from "./session-name.js";
 import { Totals } from "./totals.js";
 import type { SessionMetadata, SessionStatus, TraceSpan } from "./trace-file.js";
 import { type LineSink, type Source, UnionFile } from "./union.js";
-
-/** What recovery found and did for one session. */
-export interface RecoveredSession {
-  /** The raw session id, as far as it is known. */
-  readonly id: string;
-  /** The document. */
-  readonly path: string;
-  /** `rebuilt`: a new document was written; `committed`: a finished one only got its name; `swept`: nothing was missing. */
-  readonly action: "rebuilt" | "committed" | "swept";
-  readonly status: SessionStatus;
-  /** Spans that the document lacked. */
-  readonly recoveredSpans: number;
-  /** Names of spans that were running. */
-  readonly interrupted: readonly string[];
-  /** Bytes of a record that was being written. */
-  readonly tornBytes: number;
-  /** Lines that were not spans; the file they stand in is kept as `keptAs`. */
-  readonly corruptLines: number;
-  readonly keptAs: readonly string[];
-}
 
 /** What to build from. */
 export interface RebuildRequest {

@@ -4,23 +4,9 @@
 import { isDead, listSideFiles, type SideFiles } from "./dead-files.js";
 import { errorCode } from "./file-system.js";
 import { runLater } from "./plan.js";
-import type { RecoveredSession } from "./rebuild.js";
 import { type RecoveryPorts, recoverSession } from "./recover.js";
+import type { RecoveredSession, RecoveryFailure, RecoveryReport } from "./recovery-report.js";
 import { sweepDead } from "./sweep.js";
-
-/** A session whose recovery failed; its files stay as they are. */
-export interface RecoveryFailure {
-  readonly path: string;
-  readonly error: unknown;
-}
-
-/** What recovery did in a directory. */
-export interface RecoveryReport {
-  readonly sessions: readonly RecoveredSession[];
-  readonly failures: readonly RecoveryFailure[];
-  /** Sessions that have a living writer, and were left alone. */
-  readonly running: number;
-}
 
 /** Recovers what dead owners left. A missing directory has nothing to recover. */
 export async function recoverDirectory(ports: RecoveryPorts, dir: string): Promise<RecoveryReport> {

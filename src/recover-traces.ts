@@ -6,7 +6,8 @@ import { resolve } from "node:path";
 import { systemClock } from "./clock.js";
 import { nodeFileSystem } from "./file-system.js";
 import { SystemLiveness } from "./owner.js";
-import { type RecoveryReport, recoverDirectory } from "./recover-directory.js";
+import { recoverDirectory } from "./recover-directory.js";
+import type { RecoveryReport } from "./recovery-report.js";
 
 /**
  * Finishes the sessions of dead processes in a directory: their documents get every span that was recorded, and

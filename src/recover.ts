@@ -16,7 +16,8 @@ import type { FileCalls } from "./file-system.js";
 import { newRecoveryToken, retire } from "./owner.js";
 import { call, type Plan } from "./plan.js";
 import { findDocument, keepDamaged } from "./published.js";
-import { type RecoveredSession, rebuild } from "./rebuild.js";
+import { rebuild } from "./rebuild.js";
+import type { RecoveredSession } from "./recovery-report.js";
 import { documentPath, livePath, openPath, type SessionFiles, tempPath } from "./session-name.js";
 
 const always = () => true;

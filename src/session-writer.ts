@@ -7,6 +7,7 @@
 import { AppendFile, type AppendFileEvents } from "./append-file.js";
 import { type CommitPorts, tryUnlink } from "./commit.js";
 import { DocumentBase } from "./document-base.js";
+import type { Durability } from "./durability.js";
 import { errorCode } from "./file-system.js";
 import { LiveJournal } from "./live-journal.js";
 import { encodeLiveSpan, encodeOwner, encodeSession } from "./live-log.js";
@@ -25,9 +26,6 @@ import {
   tempPath,
 } from "./session-name.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
-
-/** How much a power cut may cost: see the README's table. */
-export type Durability = "process" | "interval" | "each";
 
 /** What a writer works with. */
 export interface WriterPorts extends CommitPorts {

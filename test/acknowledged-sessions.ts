@@ -18,8 +18,8 @@ interface AcknowledgedSession {
   statuses: Set<SessionStatus>;
   isStarting: boolean;
   closing: SessionStatus | undefined;
-  /** Files of a writer that was killed before are still to be recovered. */
-  isWreck: boolean;
+  /** What the session may be by the files of a writer that was killed before, which are still to be recovered. */
+  wreck: ReadonlySet<SessionStatus>;
 }
 
 /** A line of the writer. */
@@ -75,13 +75,13 @@ export class AcknowledgedSessions {
       }
       session.isStarting = false;
       session.closing = undefined;
-      session.isWreck = true;
+      session.wreck = new Set(session.statuses);
     }
   }
 
   /** What the dead left is in the documents. */
   recovered(): void {
-    for (const session of this.#sessions.values()) session.isWreck = false;
+    for (const session of this.#sessions.values()) session.wreck = new Set();
   }
 
   /** What is wrong with these documents; nothing, if the list is empty. */
@@ -116,8 +116,8 @@ export class AcknowledgedSessions {
   #closed(sessionId: string, status: SessionStatus): void {
     const session = this.#session(sessionId);
     session.closing = undefined;
-    // The crash of the writer before may be found after this end, and outranks it.
-    session.statuses = new Set(session.isWreck ? [status, "crashed"] : [status]);
+    // The crash or the error of the writer before may be found after this end, and outranks it.
+    session.statuses = new Set([status, ...session.wreck]);
     for (const span of session.spans.values()) {
       if (span.ended === "no" && span.closed === "no") span.closed = status;
     }
@@ -127,7 +127,13 @@ export class AcknowledgedSessions {
     let session = this.#sessions.get(id);
     if (!session) {
       const statuses = new Set<SessionStatus>(["crashed"]);
-      session = { spans: new Map(), statuses, isStarting: false, closing: undefined, isWreck: false };
+      session = {
+        spans: new Map(),
+        statuses,
+        isStarting: false,
+        closing: undefined,
+        wreck: new Set<SessionStatus>(),
+      };
       this.#sessions.set(id, session);
     }
     return session;

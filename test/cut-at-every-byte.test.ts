@@ -12,9 +12,9 @@ import { type FileSystem, nodeFileSystem } from "../src/file-system.js";
 import { SystemLiveness } from "../src/owner.js";
 import { runNow } from "../src/plan.js";
 import { readTrace } from "../src/read-trace.js";
-import type { RecoveredSession } from "../src/rebuild.js";
 import { recoverSession } from "../src/recover.js";
 import { recoverTraces } from "../src/recover-traces.js";
+import type { RecoveredSession } from "../src/recovery-report.js";
 import type { TraceFile } from "../src/trace-file.js";
 import { layOut, type RecordedSession, recordSession, spansOf } from "./recorded-session.js";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { CrashSafeFileSpanExporter } from "../src/file-exporter.js";
 import { type FileSystem, nodeFileSystem } from "../src/file-system.js";
-import type { Durability } from "../src/session-writer.js";
+import type { Durability } from "../src/durability.js";
 import { CrashSafeSpanProcessor } from "../src/span-processor.js";
 import { tracerInto } from "./span-processor-stage.js";
 import { StillClock } from "./still-clock.js";

@@ -3,7 +3,8 @@ import { afterEach, beforeEach } from "vitest";
 import { systemClock } from "../src/clock.js";
 import { type FileSystem, nodeFileSystem } from "../src/file-system.js";
 import type { Liveness } from "../src/owner.js";
-import { type RecoveryReport, recoverDirectory } from "../src/recover-directory.js";
+import { recoverDirectory } from "../src/recover-directory.js";
+import type { RecoveryReport } from "../src/recovery-report.js";
 import type { TraceFile } from "../src/trace-file.js";
 import { type Actor, Stage } from "./session-stage.js";
 
