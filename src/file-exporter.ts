@@ -1,15 +1,15 @@
 /**
  * The exporter: spans in, one trace document per session out.
  */
-import { type Context, diag } from "@opentelemetry/api";
+import type { Context } from "@opentelemetry/api";
 import { type ExportResult, ExportResultCode, hrTimeToMilliseconds } from "@opentelemetry/core";
 import { joinExitFlush, leaveExitFlush } from "./exit-flush.js";
+import { describe, FaultLog } from "./fault-log.js";
 import {
   type CrashSafeFileSpanExporterOptions,
   type ResolvedExporterOptions,
   resolveExporterOptions,
 } from "./file-exporter-options.js";
-import { errorCode } from "./file-system.js";
 import type { LiveSpanExporter, ReadableSpan } from "./otel-span.js";
 import { type ProjectedSpan, projectSpan } from "./projection.js";
 import { attempt } from "./projection-otel.js";
@@ -49,12 +49,10 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
   readonly #router: SessionRouter;
   /** Sessions that `shutdown` ended: an explicit `crash` after it marks them. */
   #ended: readonly string[] = [];
-  readonly #faultsTold = new Map<string, number>();
+  readonly #log = new FaultLog();
   #state: State = "open";
   #shutdown: Promise<void> | undefined;
   #recorded = 0;
-  #dropped = 0;
-  #faults = 0;
 
   /** Throws {@link CrashSafeFileError} `INVALID_OPTION`. Creates nothing on disk; recovers dead sessions in the background. */
   constructor(options: CrashSafeFileSpanExporterOptions);
@@ -66,7 +64,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
     this.#lease = leaseDirectory(
       this.#options.dir,
       this.#options,
-      (error, path) => this.#tellFault(error, path),
+      (error, path) => this.#log.fault(error, path),
       ports,
     );
   }
@@ -77,15 +75,15 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
   }
 
   get stats(): FileExporterStats {
-    return { recorded: this.#recorded, dropped: this.#dropped, faults: this.#faults };
+    return { recorded: this.#recorded, dropped: this.#log.dropped, faults: this.#log.faults };
   }
 
   /** `SpanExporter.export`: records ended spans. Calls back before it returns; never throws. */
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
-    const before = this.#dropped;
+    const before = this.#log.dropped;
     for (const span of spans) this.#guard(() => this.#router.learn(span));
     for (const span of spans) this.recordEnd(span);
-    const lost = this.#dropped - before;
+    const lost = this.#log.dropped - before;
     const error = new CrashSafeFileError("SPANS_DROPPED", `${lost} of ${spans.length} spans were dropped`);
     resultCallback(
       lost === 0 ? { code: ExportResultCode.SUCCESS } : { code: ExportResultCode.FAILED, error },
@@ -114,7 +112,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
       lost = this.#record(span);
     });
     if (lost === undefined) this.#recorded++;
-    else this.#drop(lost);
+    else this.#log.drop(lost);
   }
 
   /**
@@ -207,6 +205,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
       if (this.#state === "shutting-down") this.#state = "shut-down";
     } finally {
       leaveExitFlush(this);
+      this.#log.tellTotal();
       this.#lease.release();
     }
   }
@@ -228,41 +227,11 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
     }
   }
 
-  #drop(why: string): void {
-    this.#dropped++;
-    // Told at 1, 2, 4, 8 …: a burst is one line or a few, and the count is never far off.
-    if ((this.#dropped & (this.#dropped - 1)) === 0) {
-      this.#tell("warn", `dropped a span: ${why} (${this.#dropped} so far)`);
-    }
-  }
-
   #guard(work: () => void): void {
     try {
       work();
     } catch (error) {
-      this.#tellFault(error, this.#options.dir);
-    }
-  }
-
-  /** Once per kind of fault; counted always. */
-  #tellFault(error: unknown, path: string): void {
-    this.#faults++;
-    const kind = errorCode(error) ?? String(error);
-    const told = this.#faultsTold.get(kind) ?? 0;
-    this.#faultsTold.set(kind, told + 1);
-    if (told === 0) {
-      this.#tell(
-        "error",
-        `cannot write ${path}: ${describe(error)}. Spans are kept and written when it can be; ${advice(kind)}`,
-      );
-    }
-  }
-
-  #tell(level: "warn" | "error", message: string): void {
-    try {
-      diag[level](`CrashSafeFileSpanExporter: ${message}`);
-    } catch {
-      // A host's logger that throws is no reason to lose a span.
+      this.#log.fault(error, this.#options.dir);
     }
   }
 }
@@ -275,13 +244,3 @@ const whyLost = {
   unreadable: "it cannot be read",
   full: "the disk takes nothing and the retry queue is full",
 };
-
-const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-function advice(code: string): string {
-  if (code === "ENOSPC" || code === "EDQUOT") return "free some space on that disk";
-  if (code === "EACCES" || code === "EPERM" || code === "EROFS")
-    return "check who may write to that directory";
-  if (code === "EMFILE" || code === "ENFILE") return "raise the limit of open files";
-  return "check that directory";
-}
