@@ -2,6 +2,7 @@
  * What a killed writer had said, and what its documents must hold for it. Words come in the order in which the
  * writer wrote them: it says what it is about to do, does it, and says that it is done.
  */
+import { statusRank } from "../src/session-ledger.js";
 import type { SessionStatus, TraceFile, TraceSpan } from "../src/trace-file.js";
 
 interface AcknowledgedSpan {
@@ -117,7 +118,8 @@ export class AcknowledgedSessions {
     const session = this.#session(sessionId);
     session.closing = undefined;
     // The crash or the error of the writer before may be found after this end, and outranks it.
-    session.statuses = new Set([status, ...session.wreck]);
+    const outranking = [...session.wreck].filter((before) => statusRank[before] > statusRank[status]);
+    session.statuses = new Set([status, ...outranking]);
     for (const span of session.spans.values()) {
       if (span.ended === "no" && span.closed === "no") span.closed = status;
     }
