@@ -97,7 +97,11 @@ function tryCommit(
     else outcome = renameClaim(calls, claim, documentPath(request.files));
   } finally {
     if (outcome !== "committed") withdraw(calls, request, claim);
-    tryRemoveDirectory(calls, lock);
+    // rename(2) of two links to one file does nothing and leaves both: then the claim is still there.
+    if (!tryRemoveDirectory(calls, lock) && outcome === "committed") {
+      tryUnlink(calls, claim);
+      tryRemoveDirectory(calls, lock);
+    }
   }
   return outcome;
 }
@@ -172,8 +176,6 @@ function renameClaim(calls: FileCalls, claim: string, path: string): CommitOutco
     if (errorCode(error) === "ENOENT") return "superseded";
     throw error;
   }
-  // rename(2) of two links to one file does nothing and leaves both.
-  tryUnlink(calls, claim);
   return "committed";
 }
 
@@ -197,11 +199,12 @@ export function tryUnlink(calls: FileCalls, path: string): boolean {
   }
 }
 
-/** Removes a directory if it is empty. */
-export function tryRemoveDirectory(calls: FileCalls, path: string): void {
+/** Removes a directory if it is empty; `false` when another claim is in it, or another committer removed it. */
+export function tryRemoveDirectory(calls: FileCalls, path: string): boolean {
   try {
     calls.rmdir(path);
+    return true;
   } catch {
-    // Another claim is in it, or another committer removed it.
+    return false;
   }
 }

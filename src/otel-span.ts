@@ -58,7 +58,8 @@ export interface SpanExporter {
 
 /**
  * An exporter that wants to know at once, not in batches. The processor calls these synchronously from
- * `onStart` and `onEnd`; a span that `recordEnd` has taken is not queued for `export`.
+ * `onStart` and `onEnd`; a span that `recordEnd` has taken is not queued for `export`. Its `shutdown` writes all
+ * that `forceFlush` would have written: the processor does not call both.
  */
 export interface LiveSpanExporter extends SpanExporter {
   recordStart(span: ReadableSpan, parentContext: Context): void;

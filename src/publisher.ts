@@ -65,7 +65,10 @@ export class Publisher {
     const { fileSystem } = writer.ports;
     this.#syncLane
       .run(async () => {
-        for (const file of files) if (writer.state === "open") await runLater(fileSystem, syncFile(file));
+        // Again for what came during a sync: no later record may ask for it.
+        do {
+          for (const file of files) if (writer.state === "open") await runLater(fileSystem, syncFile(file));
+        } while (writer.state === "open" && writer.open.unsynced > backgroundSyncBytes);
       })
       .catch((error: unknown) => this.#onFault(error, writer.open.path))
       .finally(() => {

@@ -113,7 +113,7 @@ function* commitSealed(writer: SessionWriter, mayCommit: () => boolean): Plan<Co
 }
 
 /** Background syncs keep less than this unsynced, so that a fence has no more to wait for. */
-export const backgroundSyncBytes = 4 * 1024 * 1024;
+export const backgroundSyncBytes = 1024 * 1024;
 
 /** Syncs what a file has got since the last time, off-thread. */
 export function* syncFile(file: AppendFile): Plan<void> {

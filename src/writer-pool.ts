@@ -14,7 +14,8 @@ export class WriterPool {
   use(writer: SessionWriter): void {
     this.#hot.delete(writer);
     this.#hot.add(writer);
-    if (this.#hot.size > maxHot) this.parkOldest();
+    // More than one when none could be parked before: a copy was being made, a record was half written.
+    while (this.#hot.size > maxHot && this.parkOldest());
   }
 
   /** Closes the descriptors of the writer that was silent longest; `false` when none can. */

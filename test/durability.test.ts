@@ -23,6 +23,10 @@ class SyncWatch implements FileSystem {
       nodeFileSystem.sync.fdatasync(fd);
       this.#note(fd);
     },
+    close: (fd: number) => {
+      this.held.delete(fd);
+      nodeFileSystem.sync.close(fd);
+    },
   };
   readonly async = {
     ...nodeFileSystem.async,

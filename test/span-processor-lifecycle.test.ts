@@ -327,7 +327,7 @@ describe("P2 a live exporter", () => {
     endSpans(processor, 1, "chat ");
     await processor.forceFlush();
     await processor.shutdown();
-    expect(exporter.log).toEqual(["start chat 1", "end chat 1", "forceFlush", "forceFlush", "shutdown"]);
+    expect(exporter.log).toEqual(["start chat 1", "end chat 1", "forceFlush", "shutdown"]);
   });
 
   it("P3 gets every crash, also a second one and one after shutdown", async () => {
@@ -337,7 +337,7 @@ describe("P2 a live exporter", () => {
     processor.crash("two");
     await processor.shutdown();
     processor.crash("three");
-    expect(exporter.log).toEqual(["crash one", "crash two", "forceFlush", "shutdown", "crash three"]);
+    expect(exporter.log).toEqual(["crash one", "crash two", "shutdown", "crash three"]);
   });
 
   it("P3 hears of no span after the fence", () => {
