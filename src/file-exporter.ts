@@ -195,10 +195,11 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
   }
 
   async #end(): Promise<void> {
-    if (this.#state === "crashed") return this.#lease.release();
-    this.#state = "shutting-down";
     const { directory, user } = this.#lease;
     try {
+      // What the disk refused a fence is tried again, and told.
+      if (this.#state === "crashed") return await this.#bounded("shutdown", directory.flush(user));
+      this.#state = "shutting-down";
       const { ended, done } = directory.leave(user);
       this.#ended = ended;
       await this.#bounded("shutdown", done);
