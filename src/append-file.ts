@@ -145,7 +145,10 @@ export class AppendFile {
     if (this.#queuedBytes + record.bytes.length > maxQueuedBytes && !this.isSettled) return "dropped";
     this.#queue.push(record);
     this.#queuedBytes += record.bytes.length;
-    return this.flush() ? "written" : "queued";
+    if (this.flush()) return "written";
+    // The caller uses its buffer again.
+    this.#queue[this.#queue.length - 1] = { ...record, bytes: Buffer.from(record.bytes) };
+    return "queued";
   }
 
   #writeFirst(record: Queued): void {

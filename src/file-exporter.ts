@@ -17,7 +17,6 @@ import { redactMetadata, redactSpan } from "./redaction.js";
 import type { SessionStart } from "./session-ledger.js";
 import { SessionRouter } from "./session-router.js";
 import { CrashSafeFileError } from "./trace-error.js";
-import type { TraceSpan } from "./trace-file.js";
 import { type DirectoryLease, type EnginePorts, leaseDirectory } from "./trace-registry.js";
 
 /** `shutdown` and `forceFlush` give up waiting for the disk after this long; nothing recorded is lost by it. */
@@ -186,12 +185,12 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
   /** The span as its document has it: roots of traces hang under the session, content is redacted. */
   #project(span: ReadableSpan, rootSpanId: string): ProjectedSpan {
     const { span: projected, metadata } = projectSpan(span);
-    const child: TraceSpan =
-      projected.parentSpanId === null ? { ...projected, parentSpanId: rootSpanId } : projected;
+    // A span of our own making: nobody else has it yet.
+    projected.parentSpanId ??= rootSpanId;
     const { redact } = this.#options;
     return redact
-      ? { span: redactSpan(redact, child), metadata: redactMetadata(redact, metadata) }
-      : { span: child, metadata };
+      ? { span: redactSpan(redact, projected), metadata: redactMetadata(redact, metadata) }
+      : { span: projected, metadata };
   }
 
   async #end(): Promise<void> {

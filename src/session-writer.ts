@@ -11,7 +11,7 @@ import type { Durability } from "./durability.js";
 import { errorCode } from "./file-system.js";
 import { LiveJournal } from "./live-journal.js";
 import { encodeLiveSpan, encodeOwner, encodeSession } from "./live-log.js";
-import { encodeHead, encodeLine, encodeSpan, inTrace } from "./open-document.js";
+import { encodeHead, encodePassingLine, encodeSpan, inTrace } from "./open-document.js";
 import { retire } from "./owner.js";
 import { Pace, type PaceLimits } from "./pace.js";
 import { runNow } from "./plan.js";
@@ -121,7 +121,7 @@ export class SessionWriter {
 
   /** A line of the document, counted. */
   appendSpan(span: TraceSpan): void {
-    if (this.open.appendLine(encodeLine(inTrace(span, this.ledger.head.traceId))) === "dropped") {
+    if (this.open.appendLine(encodePassingLine(inTrace(span, this.ledger.head.traceId))) === "dropped") {
       this.dropped++;
       return;
     }
