@@ -180,7 +180,10 @@ function* outlineOpenDocument(
 
 /** Whether a sealed open document can take its name as it is: rot may have met any of its lines. */
 export function* isSound({ open, head, from, to, tail, live }: DeadFiles): Plan<boolean> {
-  if (!open || !head || !tail?.spans.some(isRoot)) return false;
+  const root = tail?.spans.find(isRoot);
+  if (!open || !head || !tail || !root) return false;
+  // All spans hang under it: one changed digit would part them from it, and still parse.
+  if (live.session && live.session.root.spanId !== root.spanId) return false;
   let isSound = true;
   const missing = new Set(live.spans.keys());
   for (const { spanId } of tail.spans) missing.delete(spanId);
