@@ -10,11 +10,6 @@ export class Lane {
     this.#last = result.catch(() => {});
     return result;
   }
-
-  /** Resolves when everything asked for so far has ended. */
-  async idle(): Promise<void> {
-    await this.#last;
-  }
 }
 
 /** Waits for all, then throws the first failure. */

@@ -6,7 +6,6 @@ import {
   decodeLine,
   decodeTail,
   encodeHead,
-  encodeLine,
   encodeSpan,
   encodeTail,
   inTrace,
@@ -16,7 +15,7 @@ import {
   withoutComma,
 } from "../src/open-document.js";
 import type { TraceSpan } from "../src/trace-file.js";
-import { anySpan, anyTail } from "./trace-arbitraries.js";
+import { anySpan, anyTail, encodeLine } from "./trace-arbitraries.js";
 
 const withoutNewline = (line: Buffer): Buffer => line.subarray(0, -1);
 /** What JSON makes of a value: -0 becomes 0, undefined members go. */

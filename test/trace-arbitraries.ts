@@ -1,6 +1,6 @@
 /** Arbitrary spans and tails for property tests. */
 import fc from "fast-check";
-import type { DocumentTail } from "../src/open-document.js";
+import { type DocumentTail, encodePassingLine } from "../src/open-document.js";
 import type { SpanKind, TraceSpan } from "../src/trace-file.js";
 
 const text = fc.oneof(
@@ -58,3 +58,6 @@ export const anyTail: fc.Arbitrary<DocumentTail> = fc.record({
   endedAt: text,
   layout: fc.constant({ v: 1 as const }),
 });
+
+/** A span's line, to keep. */
+export const encodeLine = (span: TraceSpan): Buffer => Buffer.from(encodePassingLine(span));

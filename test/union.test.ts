@@ -4,10 +4,11 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { nodeFileSystem } from "../src/file-system.js";
-import { encodeHead, encodeLine } from "../src/open-document.js";
+import { encodeHead } from "../src/open-document.js";
 import { runNow } from "../src/plan.js";
 import type { TraceSpan } from "../src/trace-file.js";
 import { type Source, UnionFile } from "../src/union.js";
+import { encodeLine } from "./trace-arbitraries.js";
 
 const dir = fs.mkdtempSync(join(os.tmpdir(), "union-"));
 afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
