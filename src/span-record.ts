@@ -1,0 +1,42 @@
+/**
+ * Exact records: what a session tracer knows of a span, attached to it on its way to the file.
+ *
+ * OpenTelemetry attributes lose things: 128 per span, nothing nested and no null in 2.x, times clamped. An exporter
+ * of ours writes the record where a span has one, and reads the attributes of all others.
+ */
+import type { Context } from "@opentelemetry/api";
+import type { TraceSpan } from "./trace-file.js";
+
+/** A span of the document but for its identity, which the span itself has. */
+export type SpanRecord = Omit<TraceSpan, "spanId" | "parentSpanId" | "traceId">;
+
+/**
+ * Attached to a span. `span`: its record as of now; read whenever it is written. `turn`: the root of one turn, which
+ * stands for no span of the document: what hangs under it hangs under the session.
+ */
+export type Attachment =
+  | { readonly type: "span"; readonly read: () => SpanRecord }
+  | { readonly type: "turn" };
+
+// `Symbol.for`, so that the ES module and the CommonJS copy of this package read each other's.
+const KEY = Symbol.for("opentelemetry-exporter-crash-safe-file/span-record/1");
+const slots = globalThis as unknown as Record<symbol, WeakMap<object, Attachment> | undefined>;
+
+/** A context to start exactly one span in: its attachment is there when processors are told of it. */
+export const withAttachment = (context: Context, attachment: Attachment): Context =>
+  context.setValue(KEY, attachment);
+
+/** Attaches to a span that has started. */
+export function attach(span: object, attachment: Attachment): void {
+  slots[KEY] ??= new WeakMap();
+  slots[KEY].set(span, attachment);
+}
+
+/** What is attached to a span, or to the context that it is starting in. */
+export function attachmentOf(span: object, startedIn?: Context): Attachment | undefined {
+  const known = slots[KEY]?.get(span);
+  if (known || !startedIn) return known;
+  const starting = startedIn.getValue(KEY) as Attachment | undefined;
+  if (starting) attach(span, starting);
+  return starting;
+}
