@@ -60,7 +60,8 @@ describe("layers", () => {
     expect(large).toEqual([]);
   });
 
-  test("no file reads the environment", () => {
-    expect(files.filter((name) => readFileSync(`src/${name}`, "utf8").includes("process.env"))).toEqual([]);
+  test("one file reads the environment", () => {
+    const readers = files.filter((name) => readFileSync(`src/${name}`, "utf8").includes("process.env"));
+    expect(readers).toEqual(["environment.ts"]);
   });
 });
