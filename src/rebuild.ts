@@ -5,13 +5,15 @@
 import type { DeadFiles } from "./dead-files.js";
 import { writeAll } from "./line-scan.js";
 import { publishedSources } from "./merge.js";
+import { rootOutput } from "./narrative.js";
 import { type DocumentHead, type DocumentTail, encodeTail, inTrace, isoTime } from "./open-document.js";
 import type { Plan } from "./plan.js";
 import { call } from "./plan.js";
 import { isRoot, type Published } from "./published.js";
 import type { RecoveredSession } from "./recovery-report.js";
-import { endStatus, interrupt, statusRank, summarize } from "./session-ledger.js";
+import { interrupt } from "./session-ledger.js";
 import { documentPath, type SessionFiles, sessionSpanId } from "./session-name.js";
+import { endStatus, layoutOf, statusRank, summarize } from "./summary.js";
 import { Totals } from "./totals.js";
 import type { SessionMetadata, SessionStatus, TraceSpan } from "./trace-file.js";
 import { type LineSink, type Source, UnionFile } from "./union.js";
@@ -220,19 +222,26 @@ function tailOf(
   const endedMillis = Math.max(lastWrite(dead), ...tails.map((tail) => Date.parse(tail.endedAt) || 0));
   const totals = union.totals ?? new Totals();
   const isOver = end.status !== "running";
-  const closedRoot: TraceSpan = isOver
-    ? { ...root, endTime: endedMillis, ...(end.status === "crashed" && { interrupted: true }) }
-    : root;
+  const summary = summarize(totals, {
+    status: end.status,
+    error: end.error,
+    duration: endedMillis - Date.parse(head.startedAt),
+    idle: !isOver && !open.some((span) => span.kind === "generation"),
+  });
+  // An output that it may have is that of an end which no longer counts.
+  const { output: _output, ...bare } = root;
+  const output = rootOutput(summary);
+  const closedRoot: TraceSpan = {
+    ...bare,
+    ...(isOver && { endTime: endedMillis }),
+    ...(end.status === "crashed" && { interrupted: true as const }),
+    ...(output && { output }),
+  };
   return {
     spans: [...open.map((span) => inTrace(span, head.traceId)), closedRoot],
     metadata,
-    summary: summarize(totals, {
-      status: end.status,
-      error: end.error,
-      duration: endedMillis - Date.parse(head.startedAt),
-      idle: !isOver && !open.some((span) => span.kind === "generation"),
-    }),
+    summary,
     endedAt: isoTime(endedMillis),
-    layout: { v: 1, ...(end.isRecovered && { recovered: true as const }), tools: totals.tools() },
+    layout: { ...layoutOf(totals), ...(end.isRecovered && { recovered: true as const }) },
   };
 }

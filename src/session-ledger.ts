@@ -2,11 +2,13 @@
  * What a writer knows of its session beside the spans on disk: head, root, metadata, totals, open spans.
  */
 import type { SessionRecord } from "./live-log.js";
+import { rootOutput } from "./narrative.js";
 import { type DocumentHead, type DocumentTail, inTrace, isoTime } from "./open-document.js";
 import { isRoot, type Published } from "./published.js";
 import { sessionSpanId } from "./session-name.js";
+import { endStatus, layoutOf, statusRank, summarize, totalsOf } from "./summary.js";
 import { Totals } from "./totals.js";
-import type { SessionMetadata, SessionStatus, SessionSummary, TraceSpan } from "./trace-file.js";
+import type { SessionMetadata, SessionStatus, TraceSpan } from "./trace-file.js";
 
 /** An open span of this writer. */
 export interface OpenSpan {
@@ -34,13 +36,6 @@ export interface SessionStart {
   /** Epoch milliseconds. */
   readonly startTime: number;
 }
-
-/** Of two ways to have ended, the higher one stands. */
-export const statusRank: Record<SessionStatus, number> = { running: 0, completed: 1, error: 2, crashed: 3 };
-
-/** How a session stands: an error in a running document waits for the end of its last writer. */
-export const endStatus = ({ status, error }: SessionSummary): SessionStatus =>
-  status === "running" && error ? "error" : status;
 
 export class SessionLedger {
   head: DocumentHead & { readonly id: string };
@@ -71,20 +66,10 @@ export class SessionLedger {
 
   /** Goes on where the document stands: a resume. What ended it before no longer counts. */
   resume(published: Published): void {
-    const { tail } = published;
     this.#takeHead(published);
-    if (!tail) return;
-    this.#takeTail(tail);
-    const { summary, layout } = tail;
-    this.totals = new Totals();
-    this.totals.merge({
-      cost: summary.totalCost,
-      totalTokens: summary.totalTokens,
-      toolCalls: summary.totalToolCalls,
-      generations: summary.totalGenerations,
-      tokens: summary.tokens,
-      tools: layout.tools ?? summary.topTools ?? [],
-    });
+    if (!published.tail) return;
+    this.#takeTail(published.tail);
+    this.totals = totalsOf(published);
   }
 
   /** Takes in what another writer of this session published. `totals` were counted over the union. */
@@ -128,17 +113,20 @@ export class SessionLedger {
       : this.inherited?.status === "crashed"
         ? "crashed"
         : "running";
+    const summary = summarize(this.totals, {
+      status,
+      error: worst?.error ?? end?.error,
+      duration: nowMillis - Date.parse(this.head.startedAt),
+      idle: status === "running" && !spans.some((span) => span.kind === "generation"),
+    });
+    const output = rootOutput(summary);
+    const root = end ? { ...this.root, endTime: nowMillis, ...rootStatus(end) } : this.root;
     return {
-      spans: [...spans, end ? { ...this.root, endTime: nowMillis, ...rootStatus(end) } : this.root],
+      spans: [...spans, end && output ? { ...root, output } : root],
       metadata: this.metadata,
-      summary: summarize(this.totals, {
-        status,
-        error: worst?.error ?? end?.error,
-        duration: nowMillis - Date.parse(this.head.startedAt),
-        idle: status === "running" && !spans.some((span) => span.kind === "generation"),
-      }),
+      summary,
       endedAt: isoTime(nowMillis),
-      layout: { v: 1, tools: this.totals.tools() },
+      layout: layoutOf(this.totals),
     };
   }
 
@@ -174,26 +162,6 @@ const rootStatus = ({ status, rootMessage }: SessionEnd): Partial<TraceSpan> => 
   ...(status === "crashed" && { interrupted: true as const }),
   ...(rootMessage && { status: "error", statusMessage: rootMessage }),
 });
-
-/** The summary of a document. */
-export function summarize(
-  totals: Totals,
-  state: { status: SessionStatus; error: string | undefined; duration: number; idle: boolean },
-): DocumentTail["summary"] {
-  const tools = totals.topTools();
-  return {
-    totalTokens: totals.totalTokens,
-    totalCost: totals.cost,
-    totalToolCalls: totals.toolCalls,
-    totalGenerations: totals.generations,
-    duration: Math.max(0, state.duration) || 0,
-    status: state.status,
-    ...(state.error !== undefined && { error: state.error }),
-    ...(state.idle && { idle: true as const }),
-    tokens: { ...totals.tokens },
-    ...(tools.length > 0 && { topTools: tools }),
-  };
-}
 
 /** An open span closed by something else than the program. */
 export function interrupt(span: TraceSpan, endTime: number, statusMessage: string): TraceSpan {

@@ -1,7 +1,8 @@
 /**
  * What a session has used so far: counters true to every span it ever had, also those a cap left out.
  */
-import type { TokenCounts, ToolUse, TraceSpan } from "./trace-file.js";
+import { ToolLoops, type ToolLoopsRecord } from "./tool-loops.js";
+import type { TokenCounts, ToolCall, ToolLoop, ToolUse, TraceSpan } from "./trace-file.js";
 
 /** Tools counted one by one; a session that calls more kinds than that counts the rest in its totals only. */
 const maxTools = 1_000;
@@ -20,8 +21,9 @@ export class Totals {
   lastEnd = 0;
   readonly tokens: TokenCounts = { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0 };
   readonly #tools = new Map<string, ToolUse>();
+  readonly #loops = new ToolLoops();
 
-  /** Counts a span that has ended. */
+  /** Counts a span that has ended; spans come in order of completion. */
   add(span: TraceSpan): void {
     this.spans++;
     this.#spread(finite(span.startTime), finite(span.endTime));
@@ -32,10 +34,11 @@ export class Totals {
       this.toolCalls++;
       const elapsed = finite(span.endTime) - finite(span.startTime);
       this.#addTool(span.name, 1, finite(span.tool?.durationMs ?? elapsed));
+      this.#loops.add(span.name, span.input);
     }
   }
 
-  /** Adds what another count has seen. */
+  /** Adds what another count has seen after this one. */
   merge(other: TotalsRecord): void {
     this.spans += finite(other.spans);
     this.#spread(finite(other.firstStart), finite(other.lastEnd));
@@ -47,6 +50,7 @@ export class Totals {
       if (typeof tool?.name === "string")
         this.#addTool(tool.name, finite(tool.count), finite(tool.totalDuration));
     }
+    this.#loops.merge(other);
   }
 
   /** The ten tools called most. */
@@ -61,6 +65,21 @@ export class Totals {
     return [...this.#tools.values()].map((tool) => ({ ...tool }));
   }
 
+  /** How many kinds of tools were called, as far as they are counted one by one. */
+  get distinctTools(): number {
+    return this.#tools.size;
+  }
+
+  /** Tools called again and again with the same input. */
+  loops(): ToolLoop[] {
+    return this.#loops.loops();
+  }
+
+  /** The last tool calls: what a loop that goes on is told by. */
+  calls(): ToolCall[] {
+    return this.#loops.calls();
+  }
+
   /** As plain data. */
   record(): TotalsRecord {
     return {
@@ -73,6 +92,7 @@ export class Totals {
       generations: this.generations,
       tokens: { ...this.tokens },
       tools: this.tools(),
+      ...this.#loops.record(),
     };
   }
 
@@ -102,7 +122,7 @@ export class Totals {
 }
 
 /** Totals as they stand in a file. */
-export interface TotalsRecord {
+export interface TotalsRecord extends ToolLoopsRecord {
   readonly spans?: number;
   readonly firstStart?: number;
   readonly lastEnd?: number;

@@ -83,6 +83,13 @@ export interface ToolLoop {
   description: string;
 }
 
+/** A tool call, as far as loops are told by it. */
+export interface ToolCall {
+  tool: string;
+  /** Of the input's JSON, in hex digits. */
+  inputHash: string;
+}
+
 /** How often a tool was called, and its summed duration in milliseconds. */
 export interface ToolUse {
   name: string;
@@ -115,6 +122,8 @@ export interface TraceLayout {
   recovered?: true;
   /** Uses of every tool (bounded), so that a resumed session counts on exactly. */
   tools?: ToolUse[];
+  /** The last ten tool calls, so that a resumed session goes on finding loops. */
+  calls?: ToolCall[];
   /** Byte offset at which the last line, with open spans and totals, begins. */
   tailStart: number;
 }

@@ -1,0 +1,63 @@
+/**
+ * A document's summary: what its session has used, how it stands, and in words how it ended.
+ */
+import { narrate } from "./narrative.js";
+import type { DocumentTail } from "./open-document.js";
+import type { Published } from "./published.js";
+import { Totals } from "./totals.js";
+import type { SessionStatus, SessionSummary } from "./trace-file.js";
+
+/** Of two ways to have ended, the higher one stands. */
+export const statusRank: Record<SessionStatus, number> = { running: 0, completed: 1, error: 2, crashed: 3 };
+
+/** How a session stands: an error in a running document waits for the end of its last writer. */
+export const endStatus = ({ status, error }: SessionSummary): SessionStatus =>
+  status === "running" && error ? "error" : status;
+
+/** The summary of a document. */
+export function summarize(
+  totals: Totals,
+  state: { status: SessionStatus; error: string | undefined; duration: number; idle: boolean },
+): SessionSummary {
+  const topTools = totals.topTools();
+  const loops = totals.loops();
+  const summary: SessionSummary = {
+    totalTokens: totals.totalTokens,
+    totalCost: totals.cost,
+    totalToolCalls: totals.toolCalls,
+    totalGenerations: totals.generations,
+    duration: Math.max(0, state.duration) || 0,
+    status: state.status,
+    ...(state.error !== undefined && { error: state.error }),
+    ...(state.idle && { idle: true as const }),
+    tokens: { ...totals.tokens },
+    ...(loops.length > 0 && { loops }),
+    ...(topTools.length > 0 && { topTools }),
+  };
+  if (state.status !== "running") summary.narrative = narrate(summary, totals.distinctTools);
+  return summary;
+}
+
+/** What a document's layout keeps, so that a resumed session counts on exactly. */
+export function layoutOf(totals: Totals): DocumentTail["layout"] {
+  const calls = totals.calls();
+  return { v: 1, tools: totals.tools(), ...(calls.length > 0 && { calls }) };
+}
+
+/** The totals of a document, as its tail tells them. */
+export function totalsOf({ tail }: Pick<Published, "tail">): Totals {
+  const totals = new Totals();
+  if (!tail) return totals;
+  const { summary, layout } = tail;
+  totals.merge({
+    cost: summary.totalCost,
+    totalTokens: summary.totalTokens,
+    toolCalls: summary.totalToolCalls,
+    generations: summary.totalGenerations,
+    tokens: summary.tokens,
+    tools: layout.tools ?? summary.topTools ?? [],
+    loops: summary.loops ?? [],
+    calls: layout.calls ?? [],
+  });
+  return totals;
+}

@@ -1,0 +1,106 @@
+/**
+ * Tools called again and again with the same input: found among the last ten calls, and kept once found.
+ *
+ * A function of the tool calls in order of completion, whether counted as they come, read again from a document's
+ * lines, or put together of parts.
+ */
+import { createHash } from "node:crypto";
+import { toJsonValue } from "./json-value.js";
+import type { ToolCall, ToolLoop } from "./trace-file.js";
+
+/** Calls that are looked at together. */
+const windowCalls = 10;
+
+/** Same calls within the window that make a loop. */
+const loopCalls = 3;
+
+/** Loops kept; a session with more of them keeps those that it had first. */
+const maxLoops = 100;
+
+/** What is kept of loops, as it stands in a file. */
+export interface ToolLoopsRecord {
+  /** Without descriptions. */
+  readonly loops?: readonly Pick<ToolLoop, "tool" | "inputHash" | "count">[];
+  /** The last ten calls. */
+  readonly calls?: readonly ToolCall[];
+  /** The first nine: windows that begin in a part before this one end among them. */
+  readonly firstCalls?: readonly ToolCall[];
+}
+
+export class ToolLoops {
+  #window: ToolCall[] = [];
+  readonly #first: ToolCall[] = [];
+  readonly #loops = new Map<string, { tool: string; inputHash: string; count: number }>();
+
+  /** A call has ended. */
+  add(tool: string, input: unknown): void {
+    this.#push({ tool, inputHash: inputHash(input) });
+  }
+
+  /** Adds what another count has seen after this one. */
+  merge(other: ToolLoopsRecord): void {
+    const calls = list(other.calls).filter(isCall);
+    for (const call of other.firstCalls ? list(other.firstCalls).filter(isCall) : calls) this.#push(call);
+    if (calls.length >= windowCalls) this.#window = calls.slice(-windowCalls);
+    for (const loop of list(other.loops)) {
+      if (typeof loop?.tool !== "string" || !Number.isFinite(loop.count)) continue;
+      const hash = typeof loop.inputHash === "string" ? loop.inputHash : "";
+      this.#found({ tool: loop.tool, inputHash: hash }, loop.count);
+    }
+  }
+
+  /** The last calls, for a session that is resumed. */
+  calls(): ToolCall[] {
+    return [...this.#window];
+  }
+
+  /** Loops in the order they were found, for a summary. */
+  loops(): ToolLoop[] {
+    return [...this.#loops.values()].map((loop) => ({
+      ...loop,
+      description: `${loop.tool} called ${loop.count} times with same input (hash: ${loop.inputHash})`,
+    }));
+  }
+
+  /** As plain data. */
+  record(): Required<ToolLoopsRecord> {
+    const loops = [...this.#loops.values()].map((loop) => ({ ...loop }));
+    return { loops, calls: this.calls(), firstCalls: [...this.#first] };
+  }
+
+  #push(call: ToolCall): void {
+    if (this.#first.length < windowCalls - 1) this.#first.push(call);
+    if (this.#window.push(call) > windowCalls) this.#window.shift();
+    let count = 0;
+    for (const { tool, inputHash } of this.#window) {
+      if (inputHash === call.inputHash && tool === call.tool) count++;
+    }
+    if (count >= loopCalls) this.#found(call, count);
+  }
+
+  #found({ tool, inputHash }: ToolCall, count: number): void {
+    const key = `${inputHash} ${tool}`;
+    const known = this.#loops.get(key);
+    if (known) known.count = Math.max(known.count, count);
+    else if (this.#loops.size < maxLoops) this.#loops.set(key, { tool, inputHash, count });
+  }
+}
+
+/** Eight hex digits of the input's JSON: as it was given, and as it is read from a file, the same. */
+function inputHash(input: unknown): string {
+  return createHash("sha256").update(jsonOf(input)).digest("hex").slice(0, 8);
+}
+
+function jsonOf(input: unknown): string {
+  try {
+    return JSON.stringify(input) ?? "";
+  } catch {
+    return JSON.stringify(toJsonValue(input)) ?? "";
+  }
+}
+
+/** Files of others may hold anything. */
+const list = <T>(value: readonly T[] | undefined): readonly T[] => (Array.isArray(value) ? value : []);
+
+const isCall = (call: ToolCall): boolean =>
+  typeof call?.tool === "string" && typeof call.inputHash === "string";
