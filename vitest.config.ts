@@ -1,6 +1,8 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
+  // The default leaves out `.cts`.
+  oxc: { include: /\.([cm]?ts|[jt]sx)$/ },
   test: {
     include: ["test/**/*.test.ts"],
     testTimeout: 60_000,

@@ -56,6 +56,15 @@ export interface SpanExporter {
   forceFlush?(): Promise<void>;
 }
 
+/** What a provider tells of its spans. */
+export interface SpanProcessor {
+  // Method syntax for the same reason.
+  onStart(span: StartedSpan, parentContext: Context): void;
+  onEnd(span: ReadableSpan): void;
+  forceFlush(): Promise<void>;
+  shutdown(): Promise<void>;
+}
+
 /**
  * An exporter that wants to know at once, not in batches. The processor calls these synchronously from
  * `onStart` and `onEnd`; a span that `recordEnd` has taken is not queued for `export`. Its `shutdown` writes all

@@ -85,6 +85,11 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     this.#queueFull = `the queue is full (maxQueueSize ${limits.maxQueueSize})`;
   }
 
+  /** What this processor exports to. */
+  get exporter(): SpanExporter {
+    return this.#exporter;
+  }
+
   /** A snapshot of the counters. */
   get stats(): SpanProcessorStats {
     return {

@@ -2,6 +2,8 @@
 export type CrashSafeErrorCode =
   /** An option has a value that cannot work; thrown by constructors only. */
   | "INVALID_OPTION"
+  /** An optional package that an option or a variable asks for is not installed; thrown as `INVALID_OPTION` is. */
+  | "MISSING_PACKAGE"
   /** The traces directory or a file in it cannot be written; nothing in memory is lost yet. */
   | "WRITE_FAILED"
   /** Spans were dropped: the queue was full, or the exporter had ended. */
