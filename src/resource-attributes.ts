@@ -4,7 +4,7 @@
  */
 import type { Environment } from "./environment.js";
 
-/** The part of an SDK's resource that exporters read. */
+/** A resource of the SDK, or what it is to be made of. */
 export interface ResourceLike {
   readonly attributes: Readonly<Record<string, unknown>>;
 }

@@ -32,7 +32,10 @@ export interface SessionTracingOptions {
    * `processors`, which is how sessions find their documents. It stays the host's: `shutdown()` leaves it running.
    */
   readonly tracerProvider?: TracerProvider | undefined;
-  /** A resource of the SDK, or just its attributes. Default: the SDK's, `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`. */
+  /**
+   * A resource of the SDK, or just `{ attributes }` to be put over the SDK's default one. Default: what
+   * `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say, over the default one.
+   */
   readonly resource?: ResourceLike | undefined;
 }
 
@@ -57,9 +60,7 @@ export type TracingPlan =
       readonly type: "own";
       readonly exporters: readonly PlannedExporter[];
       readonly processors: readonly SpanProcessor[];
-      readonly resource: ResourceLike | undefined;
-      /** What the environment adds to the resource of the SDK. */
-      readonly attributes: Readonly<Record<string, string>>;
+      readonly resource: ResourceLike;
     };
 
 /**
@@ -90,8 +91,8 @@ export function resolveOptions(user: SessionTracingOptions, env: Environment): T
     rejectBesideProvider(user);
     return { type: "host's", provider: tracerProvider, processors };
   }
-  const attributes = resource === undefined ? resourceAttributesOf(env) : {};
-  const own = { type: "own", processors, resource, attributes } as const;
+  const service = resource ?? { attributes: resourceAttributesOf(env) };
+  const own = { type: "own", processors, resource: service } as const;
   if (given.length === 0 && processors.length === 0) {
     return { ...own, exporters: exportersOf(env, dir) };
   }

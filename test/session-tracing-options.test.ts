@@ -80,13 +80,13 @@ describe("P10 the service by its variables", () => {
     ],
     [{ OTEL_RESOURCE_ATTRIBUTES: "bad,=x,y=,z=%,u=1=2,ok=1" }, { ok: "1" }],
   ])("%o", ([env, attributes]) => {
-    expect(resolveOptions({ dir: "d" }, env)).toMatchObject({ attributes });
+    expect(resolveOptions({ dir: "d" }, env)).toMatchObject({ resource: { attributes } });
   });
 
   test("a resource that is given counts alone", () => {
     const resource = { attributes: { "service.name": "mine" } };
     const plan = resolveOptions({ dir: "d", resource }, { OTEL_SERVICE_NAME: "agent" });
-    expect(plan).toMatchObject({ resource, attributes: {} });
+    expect(plan).toMatchObject({ resource });
   });
 });
 
