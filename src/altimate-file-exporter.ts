@@ -1,0 +1,148 @@
+/**
+ * Documents in a directory, as altimate-code's traces write them: running sessions span by span, whole documents at
+ * once.
+ */
+import { resolve } from "node:path";
+import { MAX_SERIALIZED_SPANS } from "./altimate-cap.js";
+import { getTracesDir } from "./altimate-listing.js";
+import { systemClock } from "./clock.js";
+import { CrashSafeFileSpanExporter } from "./file-exporter.js";
+import { nodeFileSystem } from "./file-system.js";
+import { SystemLiveness } from "./owner.js";
+import { runLater, runNow } from "./plan.js";
+import { prune } from "./retention.js";
+import { safeId } from "./session-name.js";
+import { CrashSafeSpanProcessor } from "./span-processor.js";
+import type { TraceExporter } from "./trace-exporter.js";
+import type { TraceFile } from "./trace-file.js";
+import { encodeDocument, writeDocument } from "./write-document.js";
+
+// `Symbol.for`, so that the ES module and the CommonJS copy of this package know each other's.
+const recording: unique symbol = Symbol.for(
+  "opentelemetry-exporter-crash-safe-file/altimate-file-exporter/1",
+) as never;
+
+/** What a trace needs of its file exporter to record into its directory. */
+export interface FileRecording {
+  /** Records spans into the directory. Throws when there can be none. */
+  processor(): CrashSafeSpanProcessor;
+  /** The session goes on: what fenced it no longer counts. */
+  reopened(sessionId: string): void;
+  /** Removes what is beyond the limit. Never rejects. */
+  prune(): Promise<void>;
+}
+
+/** One for each directory and limit: hosts make an exporter for every session. */
+const processors = new Map<string, CrashSafeSpanProcessor>();
+
+/** The machine, as this directory's documents are written with it; made when the first one is. */
+let ports: ReturnType<typeof machine> | undefined;
+const machine = () => ({
+  fileSystem: nodeFileSystem,
+  clock: systemClock,
+  liveness: new SystemLiveness(nodeFileSystem.sync),
+});
+
+export class FileExporter implements TraceExporter {
+  readonly name = "file";
+  readonly #dir: string;
+  readonly #maxFiles: number;
+  readonly #crashed = new Set<string>();
+  /** @internal */
+  readonly [recording]: FileRecording;
+
+  /**
+   * Creates nothing on disk.
+   *
+   * @param dir default: `traces` in altimate-code's data directory
+   * @param maxFiles documents that are kept; 0: all
+   */
+  constructor(dir?: string, maxFiles = 100) {
+    this.#dir = getTracesDir(dir);
+    const isLimit = typeof maxFiles === "number" && !Number.isNaN(maxFiles);
+    const limit = isLimit ? Math.trunc(maxFiles) : 100;
+    this.#maxFiles = limit > 0 && Number.isSafeInteger(limit) ? limit : 0;
+    this[recording] = {
+      processor: () => processorOf(resolve(this.#dir), this.#maxFiles),
+      reopened: (sessionId) => void this.#crashed.delete(sessionId),
+      prune: () => this.#prune(),
+    };
+  }
+
+  /**
+   * Replaces the session's document by this one, atomically. Resolves with its path; with `undefined`, and nothing is
+   * written, when that fails, and for a session that was marked as crashed. Never rejects.
+   */
+  async export(trace: TraceFile): Promise<string | undefined> {
+    try {
+      const document = encodeDocument(trace);
+      const { id, sessionId } = trace;
+      const mayCommit = () => !this.#isCrashed(id, sessionId);
+      if (!document || !mayCommit()) return undefined;
+      ports ??= machine();
+      const path = await runLater(
+        nodeFileSystem,
+        writeDocument(ports, resolve(this.#dir), document, mayCommit),
+      );
+      if (path !== undefined) await this.#prune();
+      return path;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The directory, as it was given. */
+  getDir(): string {
+    return this.#dir;
+  }
+
+  /** Nothing is exported of this session, also of what is under way, until it is started or resumed. */
+  markCrashed(sessionId: string): void {
+    this.#crashed.add(sessionId);
+  }
+
+  /** Removes the oldest documents beyond the limit, never one that is being written to. Never throws. */
+  pruneSync(): void {
+    try {
+      ports ??= machine();
+      runNow(nodeFileSystem, prune(ports, resolve(this.#dir), this.#maxFiles));
+    } catch {
+      // No directory, or not ours to change.
+    }
+  }
+
+  async #prune(): Promise<void> {
+    try {
+      ports ??= machine();
+      await runLater(nodeFileSystem, prune(ports, resolve(this.#dir), this.#maxFiles));
+    } catch {
+      // As above; tried again at the next end.
+    }
+  }
+
+  /** A document of another writer lacks the raw id. */
+  #isCrashed(id: string | undefined, sessionId: string): boolean {
+    if (id !== undefined) return this.#crashed.has(id);
+    return [...this.#crashed].some((crashed) => crashed === sessionId || safeId(crashed) === sessionId);
+  }
+}
+
+/** What a value has for recording, if it is a file exporter, of whichever copy of this package. */
+export function recordingOf(exporter: unknown): FileRecording | undefined {
+  return (exporter as { [recording]?: FileRecording } | null | undefined)?.[recording];
+}
+
+/** A file exporter for the same directory with another limit. */
+export const withMaxFiles = (exporter: { getDir(): string }, maxFiles: number): FileExporter =>
+  new FileExporter(exporter.getDir(), maxFiles);
+
+function processorOf(dir: string, maxFiles: number): CrashSafeSpanProcessor {
+  const key = `${maxFiles} ${dir}`;
+  const known = processors.get(key);
+  if (known) return known;
+  // Fewer than the exporter can keep: a head, a marker, a tail and the session.
+  const maxSpans = Math.max(10, MAX_SERIALIZED_SPANS);
+  const processor = new CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir, maxFiles, maxSpans }));
+  processors.set(key, processor);
+  return processor;
+}
