@@ -1,0 +1,23 @@
+/** A span of the SDK in the shape in which a collector tells of it. */
+import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
+import type { PlainSpan } from "./otlp-server.js";
+
+const nanoseconds = ([seconds, nanos]: [number, number]) => BigInt(seconds) * 1_000_000_000n + BigInt(nanos);
+
+export function plainSpan(span: ReadableSpan): PlainSpan {
+  const { traceId, spanId } = span.spanContext();
+  return {
+    traceId,
+    spanId,
+    parentSpanId: span.parentSpanContext?.spanId,
+    name: span.name,
+    kind: span.kind,
+    start: nanoseconds(span.startTime),
+    end: nanoseconds(span.endTime),
+    status: { code: span.status.code, message: span.status.message ?? "" },
+    attributes: { ...span.attributes },
+    links: span.links.map(({ context }) => ({ traceId: context.traceId, spanId: context.spanId })),
+    resource: { ...span.resource.attributes },
+    scope: span.instrumentationScope.name,
+  };
+}
