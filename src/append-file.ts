@@ -94,6 +94,12 @@ export class AppendFile {
     }
   }
 
+  /** Syncs what it has got since the last time, on this thread. */
+  syncNow(): void {
+    if (this.descriptor && this.unsynced > 0) this.#fileSystem.sync.fdatasync(this.descriptor.fd);
+    this.unsynced = 0;
+  }
+
   /** Closes the descriptor until the next write. Not while a record is half written. */
   park(): boolean {
     if (this.#begun > 0 || this.descriptor === undefined) return false;

@@ -22,6 +22,11 @@ export interface Dialect {
 export interface SpanFields {
   /** Never `session`: only the tracer that owns the session makes that span. */
   kind?: Exclude<SpanKind, "session">;
+  /** Of the span in the document, where its OpenTelemetry name is another. */
+  name?: string;
+  /** Epoch milliseconds, where the span's own times could not be those. */
+  startTime?: number;
+  endTime?: number;
   toolName?: string;
   toolCallId?: string;
   toolDurationMs?: number;
@@ -46,11 +51,20 @@ export interface SpanFields {
   userId?: string;
   title?: string;
   tags?: string[];
+  prompt?: string;
+  owuiModel?: string;
+  /** The root of a turn: what hangs under it hangs under the session, and it is no span of the document. */
+  isTurn?: true;
+  /** Stands directly under a turn. */
+  isTopLevel?: true;
   /** `conversation`: the span's input may hold the user's words, and its model is the session's. */
   role?: "conversation";
 }
 
 type TextField =
+  | "name"
+  | "prompt"
+  | "owuiModel"
   | "toolName"
   | "toolCallId"
   | "modelId"
@@ -62,6 +76,8 @@ type TextField =
   | "userId"
   | "title";
 type NumberField =
+  | "startTime"
+  | "endTime"
   | "toolDurationMs"
   | "cost"
   | "inputTokens"

@@ -3,6 +3,7 @@
  */
 import type { Context } from "@opentelemetry/api";
 import { type ExportResult, ExportResultCode, hrTimeToMilliseconds } from "@opentelemetry/core";
+import { DocumentSpans } from "./document-spans.js";
 import { joinExitFlush, leaveExitFlush } from "./exit-flush.js";
 import { describe, FaultLog } from "./fault-log.js";
 import {
@@ -11,10 +12,11 @@ import {
   resolveExporterOptions,
 } from "./file-exporter-options.js";
 import type { LiveSpanExporter, ReadableSpan } from "./otel-span.js";
-import { type ProjectedSpan, projectSpan } from "./projection.js";
 import { attempt } from "./projection-otel.js";
-import { redactMetadata, redactSpan } from "./redaction.js";
+import { openRecordedSession, resumeRecordedSession, type SessionHost } from "./recorded-session.js";
+import { redactFacts } from "./redaction.js";
 import type { SessionStart } from "./session-ledger.js";
+import type { RecordedSession, SessionOpening, SessionRecorder } from "./session-recorder.js";
 import { SessionRouter } from "./session-router.js";
 import { CrashSafeFileError } from "./trace-error.js";
 import { type DirectoryLease, type EnginePorts, leaseDirectory } from "./trace-registry.js";
@@ -42,10 +44,12 @@ type State = "open" | "shutting-down" | "shut-down" | "crashed";
  * Under a {@link CrashSafeSpanProcessor} a span is in a file when `onEnd` returns, and its start when `onStart`
  * returns. Under the SDK's own processors the same holds for what reaches `export`.
  */
-export class CrashSafeFileSpanExporter implements LiveSpanExporter {
+export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecorder {
   readonly #options: ResolvedExporterOptions;
   readonly #lease: DirectoryLease;
   readonly #router: SessionRouter;
+  readonly #spans: DocumentSpans;
+  readonly #host: SessionHost;
   /** Sessions that `shutdown` ended: an explicit `crash` after it marks them. */
   #ended: readonly string[] = [];
   readonly #log = new FaultLog();
@@ -66,6 +70,16 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
       (error, path) => this.#log.fault(error, path),
       ports,
     );
+    const { redact } = this.#options;
+    this.#spans = new DocumentSpans(redact);
+    this.#host = {
+      directory: this.#lease.directory,
+      user: this.#lease.user,
+      redact: (facts) => (redact ? redactFacts(redact, facts) : facts),
+      guard: (work) => this.#guard(work),
+      bounded: (what, work) => this.#bounded(what, work),
+      onUse: () => joinExitFlush(this),
+    };
   }
 
   /** `true` once a normal end is on disk: process hooks have nothing to fence then. */
@@ -90,16 +104,17 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
   }
 
   /** Journals a span's start. When it returns, the start survives the process. Never throws. */
-  recordStart(span: ReadableSpan, _parentContext?: Context): void {
+  recordStart(span: ReadableSpan, parentContext?: Context): void {
     if (this.#state !== "open") return;
     this.#guard(() => {
-      const start = this.#sessionOf(span);
       const { directory, user } = this.#lease;
-      const rootSpanId = directory.rootSpanId(user, start);
-      if (rootSpanId === undefined) return;
-      const first = this.#project(span, rootSpanId);
-      const read = () => this.#project(span, rootSpanId).span;
-      directory.recordStart(user, start, span, first.span, read, first.metadata);
+      const start = this.#sessionOf(span);
+      const writer = directory.admit(user, start);
+      if (typeof writer === "string") return;
+      const project = () => this.#spans.of(span, writer.ledger.root.spanId, parentContext);
+      const { span: first, metadata } = project();
+      if (first) directory.recordStart(writer, span, first, () => project().span ?? first, metadata);
+      else writer.setMetadata(metadata);
       joinExitFlush(this);
     });
   }
@@ -160,18 +175,38 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
     return this.#lease.directory.path(sessionId);
   }
 
+  /**
+   * Opens a session explicitly, or goes on where its document stands; spans alone do not reopen it after its end.
+   * Synchronous: there is a document when it returns. Throws `WRITE_FAILED` after `shutdown` or `crash`.
+   */
+  openSession(opening: SessionOpening): RecordedSession {
+    if (this.#state !== "open") throw ended();
+    return openRecordedSession(this.#host, opening);
+  }
+
+  /**
+   * Goes on where a session's document stands, without changing it yet; `undefined` when there is none that is
+   * usable. What a dead process left of the session is recovered first. Rejects with `WRITE_FAILED` after `shutdown`
+   * or `crash`, or when the disk refuses.
+   */
+  async resumeSession(id: string): Promise<RecordedSession | undefined> {
+    if (this.#state !== "open") throw ended();
+    return resumeRecordedSession(this.#host, id);
+  }
+
   /** Records a span, or says why it is lost. */
   #record(span: ReadableSpan): string | undefined {
     if (this.#state !== "open") return "the exporter has ended";
     const { directory, user } = this.#lease;
     const fate = directory.fates.of(span);
     if (fate) return whyLost[fate];
-    const start = this.#sessionOf(span);
-    const rootSpanId = directory.rootSpanId(user, start);
-    if (rootSpanId === undefined) return whyLost.fenced;
-    const { span: record, metadata } = this.#project(span, rootSpanId);
+    const writer = directory.admit(user, this.#sessionOf(span));
+    if (typeof writer === "string") return whyLost[writer];
+    const { span: record, metadata } = this.#spans.of(span, writer.ledger.root.spanId);
     joinExitFlush(this);
-    return whyLost[directory.recordEnd(user, start, span, record, metadata)];
+    if (record) return whyLost[directory.recordEnd(writer, span, record, metadata)];
+    writer.setMetadata(metadata);
+    return undefined;
   }
 
   #sessionOf(span: ReadableSpan): SessionStart {
@@ -180,17 +215,6 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
       traceId: span.spanContext().traceId,
       startTime: attempt(() => hrTimeToMilliseconds(span.startTime), Date.now()),
     };
-  }
-
-  /** The span as its document has it: roots of traces hang under the session, content is redacted. */
-  #project(span: ReadableSpan, rootSpanId: string): ProjectedSpan {
-    const { span: projected, metadata } = projectSpan(span);
-    // A span of our own making: nobody else has it yet.
-    projected.parentSpanId ??= rootSpanId;
-    const { redact } = this.#options;
-    return redact
-      ? { span: redactSpan(redact, projected), metadata: redactMetadata(redact, metadata) }
-      : { span: projected, metadata };
   }
 
   async #end(): Promise<void> {
@@ -236,10 +260,14 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter {
   }
 }
 
+const ended = () =>
+  new CrashSafeFileError("WRITE_FAILED", "the exporter has ended: a session needs one that takes spans");
+
 /** What became of an ended span, in words where it is lost. */
 const whyLost = {
   recorded: undefined,
   closed: "its session had ended before it",
+  ended: "its session had ended before it",
   fenced: "its session was fenced",
   unreadable: "it cannot be read",
   full: "the disk takes nothing and the retry queue is full",

@@ -63,6 +63,26 @@ export function* rewrite(
   yield* rebuild(writer, { head: writer.ledger.head, known: [], parse: false, select }, () => {});
 }
 
+/** Where the open document was taken by a recovery, or deleted, what it held goes into a new one. A fault is told. */
+export function rehomeIfTaken(writer: SessionWriter): void {
+  if (!writer.isTaken()) return;
+  const { fileSystem, events } = writer.ports;
+  try {
+    fileSystem.sync.mkdirs(writer.files.dir);
+    writer.rewriteLive();
+    runNow(fileSystem, rewrite(writer));
+  } catch (error) {
+    events.onFault(error, writer.open.path);
+  }
+}
+
+/** Another head for the own open document, which must have no lines yet. Throws; then nothing has changed. */
+export function* rewriteHead(writer: SessionWriter, head: SessionWriter["ledger"]["head"]): Plan<void> {
+  yield* rebuild(writer, { head, known: [], parse: false }, () => {
+    writer.ledger.head = head;
+  });
+}
+
 interface Rebuild {
   readonly head: DocumentHead;
   /** Documents whose lines come first. */
@@ -98,7 +118,7 @@ function* buildAndSwap(
     const headEnd = (yield* readRange(own.fd, 0, Math.min(maxHeadBytes, open.good))).indexOf(0x0a) + 1;
     let to = open.good;
     // A recovery that held us for dead gave these lines; they go on, and end in lines of their own.
-    const running = new Set(ledger.open.keys());
+    const running = new Set(ledger.open.ids());
     out = new Descriptor(ports.fileSystem, yield* call("open", path, "create"));
     const union = new UnionFile(out.fd, head, { parse, running });
     yield* union.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);

@@ -66,11 +66,11 @@ export function encodeSpan(span: TraceSpan): string {
 const scratch = Buffer.allocUnsafeSlow(256 * 1024);
 
 /**
- * A span's line; the first of a document leaves out the comma. It stands in a buffer that the next call uses again:
- * whoever keeps it copies it.
+ * The line of a span's text; the first of a document leaves out the comma. It stands in a buffer that the next call
+ * uses again: whoever keeps it copies it.
  */
-export function encodePassingLine(span: TraceSpan): Buffer {
-  const text = `,${encodeSpan(span)}\n`;
+export function encodePassingLine(spanText: string): Buffer {
+  const text = `,${spanText}\n`;
   // UTF-8 takes up to three bytes for a UTF-16 unit.
   return text.length * 3 > scratch.length ? Buffer.from(text) : scratch.subarray(0, scratch.write(text));
 }

@@ -55,19 +55,27 @@ const OTEL_KINDS: readonly (string | undefined)[] = [undefined, "SERVER", "CLIEN
 
 /** What a span carries besides attributes, under the `otel.` names that the specification reserves. */
 export function describeOtel(span: ReadableSpan, attributes: Record<string, unknown>): void {
-  const add = (key: string, read: () => unknown) => {
-    const value = attempt(read, undefined);
-    if (value !== undefined && value !== "") attributes[key] = value;
-  };
+  const add = adder(attributes);
   add("otel.kind", () => OTEL_KINDS[span.kind]);
   add("otel.scope.name", () => textOf(span.instrumentationScope.name));
   add("otel.scope.version", () => textOf(span.instrumentationScope.version));
+  describeHistory(span, attributes);
+}
+
+/** What happened to a span: events, links, and what was lost of both. */
+export function describeHistory(span: ReadableSpan, attributes: Record<string, unknown>): void {
+  const add = adder(attributes);
   add("otel.events", () => (span.events.length > 0 ? span.events.map(describeEvent) : undefined));
   add("otel.links", () => (span.links.length > 0 ? span.links.map(describeLink) : undefined));
   add("otel.dropped_attributes_count", () => positive(span.droppedAttributesCount));
   add("otel.dropped_events_count", () => positive(span.droppedEventsCount));
   add("otel.dropped_links_count", () => positive(span.droppedLinksCount));
 }
+
+const adder = (attributes: Record<string, unknown>) => (key: string, read: () => unknown) => {
+  const value = attempt(read, undefined);
+  if (value !== undefined && value !== "") attributes[key] = value;
+};
 
 function positive(count: unknown): number | undefined {
   return typeof count === "number" && count > 0 ? count : undefined;

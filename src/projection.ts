@@ -7,11 +7,20 @@ import { genAi } from "./dialect-gen-ai.js";
 import { http } from "./dialect-http.js";
 import { openInference } from "./dialect-openinference.js";
 import { own } from "./dialect-own.js";
+import { session } from "./dialect-session.js";
 import { traceloop } from "./dialect-traceloop.js";
 import { vercelAi } from "./dialect-vercel-ai.js";
 import { type Dialect, type SpanFields, SpanView } from "./dialect-view.js";
 import type { ReadableSpan } from "./otel-span.js";
-import { attempt, describeOtel, millis, plainAttributes, readAttributes, textOf } from "./projection-otel.js";
+import {
+  attempt,
+  describeHistory,
+  describeOtel,
+  millis,
+  plainAttributes,
+  readAttributes,
+  textOf,
+} from "./projection-otel.js";
 import {
   ATTR_DEPLOYMENT_ENVIRONMENT_NAME,
   ATTR_ERROR_TYPE,
@@ -27,6 +36,8 @@ export interface ProjectedSpan {
   span: TraceSpan;
   /** Only members that are known. */
   metadata: Partial<SessionMetadata>;
+  /** The root of a turn of a session tracer: no span of the document. */
+  isTurn?: true;
 }
 
 /** In order of precedence: a dialect fills only what those before it left open. */
@@ -46,7 +57,8 @@ export function projectSpan(span: ReadableSpan): ProjectedSpan {
     readAttributes(attempt(() => span.attributes, undefined)),
     textOf(attempt(() => scope?.name, undefined)) ?? "",
   );
-  for (const dialect of DIALECTS) {
+  const isSession = attempt(() => session.matches(view), false);
+  for (const dialect of isSession ? [session] : DIALECTS) {
     attempt(() => {
       if (dialect.matches(view)) dialect.read(view);
     }, undefined);
@@ -56,6 +68,7 @@ export function projectSpan(span: ReadableSpan): ProjectedSpan {
   const name = projected.name;
   projected.kind = fields.kind ?? "span";
   if (projected.kind === "tool" && fields.toolName !== undefined) projected.name = fields.toolName;
+  if (isSession) readExact(fields, projected);
   readStatus(span, view, projected);
   moveFields(fields, projected);
   const tokens = tokensOf(fields);
@@ -66,10 +79,23 @@ export function projectSpan(span: ReadableSpan): ProjectedSpan {
     }
   }
   const attributes = plainAttributes(view.attributes);
-  if (projected.name !== name) attributes["otel.span_name"] = name;
-  describeOtel(span, attributes);
+  if (isSession) {
+    describeHistory(span, attributes);
+  } else {
+    if (projected.name !== name) attributes["otel.span_name"] = name;
+    describeOtel(span, attributes);
+  }
   if (Object.keys(attributes).length > 0) projected.attributes = attributes;
-  return { span: projected, metadata: metadataOf(span, view, projected) };
+  const metadata = metadataOf(span, view, projected);
+  return { span: projected, metadata, ...(fields.isTurn && { isTurn: true }) };
+}
+
+/** What a session tracer gave and OpenTelemetry could not carry in the fields it has for it. */
+function readExact(fields: SpanFields, projected: TraceSpan): void {
+  if (fields.name !== undefined) projected.name = fields.name;
+  if (fields.startTime !== undefined) projected.startTime = fields.startTime;
+  if (fields.endTime !== undefined && projected.endTime !== undefined) projected.endTime = fields.endTime;
+  if (fields.isTopLevel) projected.parentSpanId = null;
 }
 
 function identify(span: ReadableSpan): TraceSpan {
@@ -164,8 +190,12 @@ function metadataOf(span: ReadableSpan, view: SpanView, projected: TraceSpan): P
     const isQualified = providerId === undefined || model?.startsWith(`${providerId}/`);
     set("model", model === undefined || isQualified ? model : `${providerId}/${model}`);
     set("providerId", providerId);
-    if (isLocalRoot(span)) set("prompt", userText(projected.input)?.slice(0, MAX_PROMPT_CHARS));
+    if (isLocalRoot(span) && !fields.isTurn) {
+      set("prompt", userText(projected.input)?.slice(0, MAX_PROMPT_CHARS));
+    }
   }
+  set("prompt", fields.prompt);
+  set("owuiModel", fields.owuiModel);
   set("title", fields.title);
   set("agent", fields.agent);
   set("variant", fields.variant);
@@ -173,8 +203,14 @@ function metadataOf(span: ReadableSpan, view: SpanView, projected: TraceSpan): P
   if (fields.tags !== undefined && fields.tags.length > 0) metadata.tags = fields.tags;
   const resource = attempt(() => span.resource.attributes, undefined);
   const of = (key: string) => attempt(() => textOf(resource?.[key]), undefined);
-  set("environment", of(ATTR_DEPLOYMENT_ENVIRONMENT_NAME) ?? of("deployment.environment"));
-  set("version", of(ATTR_SERVICE_VERSION));
+  const ofTurn = (key: string) => (fields.isTurn ? view.text(key) : undefined);
+  set(
+    "environment",
+    ofTurn(ATTR_DEPLOYMENT_ENVIRONMENT_NAME) ??
+      of(ATTR_DEPLOYMENT_ENVIRONMENT_NAME) ??
+      of("deployment.environment"),
+  );
+  set("version", ofTurn(ATTR_SERVICE_VERSION) ?? of(ATTR_SERVICE_VERSION));
   return metadata;
 }
 

@@ -17,8 +17,8 @@ import { type LineSelection, type Source, UnionFile } from "./union.js";
 /** A copy is synced every so many bytes, so that the last sync, like the rename, has little left to do. */
 const syncEveryBytes = 8 * chunkBytes;
 
-/** Why an open span of a writer that is gone was closed. */
-const lostOwner = "The process that ran this span ended without closing it";
+/** Said of open spans of a writer that is gone. */
+export const lostOwner = "Interrupted by a restart of the agent: not a failure of what was running";
 
 /** Brings the document up to date with what is recorded now. `false`: the fence came first. */
 export function* publish(writer: SessionWriter): Plan<boolean> {

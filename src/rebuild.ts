@@ -112,8 +112,10 @@ function closedByCrash(
     spans.set(span.spanId, span.endTime === undefined ? interrupt(span, at, interruptedMessage) : span);
   };
   for (const one of dead) {
-    for (const span of one.live.spans.values()) {
-      if (!one.isAlive) close(span, one.lastWrite);
+    const traceId = one.live.session?.traceId ?? one.head?.traceId;
+    for (const told of one.live.spans.values()) {
+      const span = traceId === undefined ? told : { traceId, ...told };
+      if (!one.isAlive || span.endTime !== undefined) close(span, one.lastWrite);
       else if (!union.has(span.spanId)) stillOpen.set(span.spanId, span);
     }
     for (const span of one.tail?.spans ?? []) if (!othersLive) close(span, one.lastWrite);

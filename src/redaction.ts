@@ -1,6 +1,7 @@
 /**
  * The user's redactor, applied to every field of a record before it is serialised for any file.
  */
+import type { SessionFacts } from "./session-recorder.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 
 /**
@@ -34,13 +35,28 @@ export function redactSpan(redact: Redact, span: TraceSpan): TraceSpan {
   return copy;
 }
 
+/** A copy of what is known of a session as a whole, redacted as its session span and metadata are. */
+export function redactFacts(redact: Redact, facts: SessionFacts): SessionFacts {
+  const { name, input, attributes, metadata } = facts;
+  return {
+    ...(name !== undefined && { name: asText(apply(redact, name, "name")) }),
+    ...(input !== undefined && { input: apply(redact, input, "input") }),
+    ...(attributes && { attributes: redactEntries(redact, attributes, "attributes") }),
+    ...(metadata && { metadata: redactMetadata(redact, metadata) }),
+  };
+}
+
 /** A copy of the metadata, redacted. */
 export const redactMetadata = (
   redact: Redact,
   metadata: Partial<SessionMetadata>,
 ): Partial<SessionMetadata> => redactEntries(redact, metadata as Record<string, unknown>, "metadata");
 
-function redactEntries(redact: Redact, from: Record<string, unknown>, at: string): Record<string, unknown> {
+function redactEntries(
+  redact: Redact,
+  from: Readonly<Record<string, unknown>>,
+  at: string,
+): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(from).map(([key, value]) => [key, apply(redact, value, `${at}.${key}`)]),
   );

@@ -80,15 +80,10 @@ function* endBeside(writer: SessionWriter, end: SessionEnd): Plan<SessionEnd | u
 
 /** Spans that are still open end with their session: interrupted by a crash, in good order otherwise. */
 function closeOpenSpans(writer: SessionWriter, end: SessionEnd): void {
-  const { ledger, ports } = writer;
-  const now = ports.clock.now();
-  for (const [spanId, open] of ledger.open) {
-    const span = open.read();
-    const closed =
-      end.status === "crashed" ? interrupt(span, now, end.error ?? "") : { ...span, endTime: now };
-    ledger.open.delete(spanId);
-    writer.appendSpan(closed);
-  }
+  const now = writer.ports.clock.now();
+  writer.closeOpen((span) =>
+    end.status === "crashed" ? interrupt(span, now, end.error ?? "") : { ...span, endTime: now },
+  );
 }
 
 /** Links the sealed document to its name; copies it where there are no links. */

@@ -22,6 +22,7 @@ export const ATTR_GEN_AI_RESPONSE_MODEL = "gen_ai.response.model";
 export const ATTR_GEN_AI_RESPONSE_FINISH_REASONS = "gen_ai.response.finish_reasons";
 export const ATTR_GEN_AI_AGENT_NAME = "gen_ai.agent.name";
 export const ATTR_GEN_AI_TOOL_NAME = "gen_ai.tool.name";
+export const ATTR_GEN_AI_TOOL_TYPE = "gen_ai.tool.type";
 export const ATTR_GEN_AI_TOOL_CALL_ID = "gen_ai.tool.call.id";
 export const ATTR_GEN_AI_TOOL_CALL_ARGUMENTS = "gen_ai.tool.call.arguments";
 export const ATTR_GEN_AI_TOOL_CALL_RESULT = "gen_ai.tool.call.result";
@@ -35,7 +36,10 @@ export const ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS = "gen_ai.usage.reasoning
 export const ATTR_GEN_AI_INPUT_MESSAGES = "gen_ai.input.messages";
 export const ATTR_GEN_AI_OUTPUT_MESSAGES = "gen_ai.output.messages";
 
-/** What the span stands for in the document: `generation`, `tool`, `user-message`, `text` or `span`. */
+/**
+ * What the span stands for in the document: `generation`, `tool`, `user-message`, `text` or `span`; `turn` for the
+ * root of one turn, which stands for none.
+ */
 export const ATTR_CRASH_SAFE_FILE_KIND = "crash_safe_file.kind";
 /** Cost of a generation, in the currency the caller counts in. */
 export const ATTR_CRASH_SAFE_FILE_COST = "crash_safe_file.cost";
@@ -50,3 +54,23 @@ export const ATTR_CRASH_SAFE_FILE_INTERRUPTED = "crash_safe_file.interrupted";
 export const ATTR_CRASH_SAFE_FILE_TITLE = "crash_safe_file.title";
 /** Tags of the session, a string array. */
 export const ATTR_CRASH_SAFE_FILE_TAGS = "crash_safe_file.tags";
+/** Number of the turn, from 1; on the turn itself and on the spans that stand directly under it. */
+export const ATTR_CRASH_SAFE_FILE_TURN_INDEX = "crash_safe_file.turn.index";
+/** Name of the span in the document, where its OpenTelemetry name is another. */
+export const ATTR_CRASH_SAFE_FILE_NAME = "crash_safe_file.name";
+/** Input and output of a span for which no convention has a key. */
+export const ATTR_CRASH_SAFE_FILE_INPUT = "crash_safe_file.input";
+export const ATTR_CRASH_SAFE_FILE_OUTPUT = "crash_safe_file.output";
+/** Keys of attributes whose value is JSON text, because OpenTelemetry 2.x carries nothing nested and no null. */
+export const ATTR_CRASH_SAFE_FILE_JSON_KEYS = "crash_safe_file.json_keys";
+/** Epoch milliseconds as the caller gave them, where the span's own time could not be that. */
+export const ATTR_CRASH_SAFE_FILE_START_TIME = "crash_safe_file.start_time_ms";
+export const ATTR_CRASH_SAFE_FILE_END_TIME = "crash_safe_file.end_time_ms";
+/** The session that started this one, on the turns of a subagent. */
+export const ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID = "crash_safe_file.parent_session.id";
+/** Before the key of a caller's own attribute that would be mistaken for one of these. */
+export const ATTR_CRASH_SAFE_FILE_ATTRIBUTE = "crash_safe_file.attribute.";
+/** What the session was asked at its beginning. */
+export const ATTR_CRASH_SAFE_FILE_PROMPT = "crash_safe_file.prompt";
+/** The model as the chat front end names it. */
+export const ATTR_CRASH_SAFE_FILE_OWUI_MODEL = "crash_safe_file.owui_model";

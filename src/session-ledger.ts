@@ -3,22 +3,13 @@
  */
 import type { SessionRecord } from "./live-log.js";
 import { rootOutput } from "./narrative.js";
-import { type DocumentHead, type DocumentTail, inTrace, isoTime } from "./open-document.js";
+import { type DocumentHead, type DocumentTail, isoTime } from "./open-document.js";
+import { OpenSpans } from "./open-spans.js";
 import { isRoot, type Published } from "./published.js";
 import { sessionSpanId } from "./session-name.js";
 import { endStatus, layoutOf, statusRank, summarize, totalsOf } from "./summary.js";
 import { Totals } from "./totals.js";
 import type { SessionMetadata, SessionStatus, TraceSpan } from "./trace-file.js";
-
-/** An open span of this writer. */
-export interface OpenSpan {
-  /** Its present state: no hook tells of attributes set on a running span, so it is read when needed. */
-  read(): TraceSpan;
-  /** What the live log says of it. */
-  journaled: string;
-  /** The span as its processor knows it. */
-  readonly source: object;
-}
 
 /** How a session's document ends. */
 export interface SessionEnd {
@@ -35,6 +26,9 @@ export interface SessionStart {
   readonly traceId: string;
   /** Epoch milliseconds. */
   readonly startTime: number;
+  /** Of the session span; the raw id by default. */
+  readonly name?: string;
+  readonly input?: unknown;
 }
 
 export class SessionLedger {
@@ -42,8 +36,8 @@ export class SessionLedger {
   root: TraceSpan;
   metadata: SessionMetadata = {};
   totals = new Totals();
-  /** Own spans that have started and not ended, by id, in order of start. */
-  readonly open = new Map<string, OpenSpan>();
+  /** Own spans that have no line yet. */
+  readonly open = new OpenSpans(() => this.head.traceId);
   /** Open spans of other writers, as the document had them. */
   foreign = new Map<string, TraceSpan>();
   /** When they were last known to be open, in epoch milliseconds. */
@@ -57,10 +51,11 @@ export class SessionLedger {
     this.root = {
       spanId: sessionSpanId(start.id),
       parentSpanId: null,
-      name: start.id,
+      name: start.name ?? start.id,
       kind: "session",
       startTime: start.startTime,
       status: "ok",
+      ...(start.input !== undefined && { input: start.input }),
     };
   }
 
@@ -101,32 +96,34 @@ export class SessionLedger {
 
   /** The tail of a document as of now. */
   tail(nowMillis: number, end?: SessionEnd): DocumentTail {
-    const spans = [...this.open.values()].map((open) => inTrace(open.read(), this.head.traceId));
-    spans.push(...this.foreign.values());
+    const own = this.open.read();
+    const ended = own.filter((span) => span.endTime !== undefined);
+    const running = [...own.filter((span) => span.endTime === undefined), ...this.foreign.values()];
     const worst =
       this.inherited && statusRank[this.inherited.status] > statusRank[end?.status ?? "running"]
         ? this.inherited
         : end;
     // A crash that was fenced stays; another writer's error waits for the end of the last one.
+    const totals = ended.length > 0 ? this.totals.with(ended) : this.totals;
     const status = end
       ? (worst?.status ?? end.status)
       : this.inherited?.status === "crashed"
         ? "crashed"
         : "running";
-    const summary = summarize(this.totals, {
+    const summary = summarize(totals, {
       status,
       error: worst?.error ?? end?.error,
       duration: nowMillis - Date.parse(this.head.startedAt),
-      idle: status === "running" && !spans.some((span) => span.kind === "generation"),
+      idle: status === "running" && !running.some((span) => span.kind === "generation"),
     });
     const output = rootOutput(summary);
     const root = end ? { ...this.root, endTime: nowMillis, ...rootStatus(end) } : this.root;
     return {
-      spans: [...spans, end && output ? { ...root, output } : root],
+      spans: [...ended, ...running, end && output ? { ...root, output } : root],
       metadata: this.metadata,
       summary,
       endedAt: isoTime(nowMillis),
-      layout: layoutOf(this.totals),
+      layout: layoutOf(totals),
     };
   }
 

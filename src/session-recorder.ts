@@ -2,7 +2,7 @@
  * What a session tracer says to those who keep documents, beside the spans that reach them as spans: when a session
  * begins and ends, what is known of it as a whole, and when a running span has changed.
  */
-import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "./trace-file.js";
+import type { SessionMetadata, SessionSummary, TraceFile } from "./trace-file.js";
 
 /** A session as it begins. */
 export interface SessionOpening {
@@ -20,9 +20,20 @@ export interface SessionOpening {
 
 /** Changes of a session as a whole; members that are absent stay as they are. */
 export interface SessionFacts {
+  /** Of the session span. */
+  readonly name?: string;
+  readonly input?: unknown;
   readonly metadata?: Partial<SessionMetadata>;
   /** Merged into the attributes of the session span. */
   readonly attributes?: Readonly<Record<string, unknown>>;
+}
+
+/** What a session that goes on has done before: enough to know a call that is told again, and to count turns on. */
+export interface SessionHistory {
+  /** Tool calls with a call id, newest last; the newest some thousands. */
+  readonly calls: readonly { readonly callId: string; readonly startTime: number }[];
+  /** Traces of ended spans, in order: one for each turn. */
+  readonly traceIds: readonly string[];
 }
 
 /** A keeper of session documents: an exporter that session tracers can talk to. */
@@ -45,13 +56,13 @@ export interface RecordedSession {
   readonly metadata: SessionMetadata;
   /** Counters as of now, all ended spans included. */
   readonly summary: SessionSummary;
-  /** The last tool calls of the document, newest last: at most so many. */
-  lastToolCalls(count: number): TraceSpan[];
+  /** Of the document that it goes on from. */
+  readonly history: SessionHistory;
   /** The first turn has begun: until then nobody knew its trace. Without effect once a document names its trace. */
   setTraceId(traceId: string): void;
   update(facts: SessionFacts): void;
   /** A running span has changed: keeps its present state, synchronously. */
-  changed(span: object): void;
+  changed(spanId: string): void;
   /** Resolves when the document equals memory. */
   flush(): Promise<void>;
   /** Ends the session; an `error` that is not empty ends it with status `error`. Idempotent. */

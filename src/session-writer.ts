@@ -4,16 +4,15 @@
  * Recording is synchronous, in this file; what makes documents of it are plans beside it (`merge.ts`,
  * `publish.ts`, `seal.ts`), of which at most one runs at a time.
  */
-import { AppendFile, type AppendFileEvents } from "./append-file.js";
-import { type CommitPorts, tryUnlink } from "./commit.js";
+import { AppendFile } from "./append-file.js";
+import { tryUnlink } from "./commit.js";
 import { DocumentBase } from "./document-base.js";
-import type { Durability } from "./durability.js";
 import { errorCode } from "./file-system.js";
 import { LiveJournal } from "./live-journal.js";
 import { encodeLiveSpan, encodeOwner, encodeSession } from "./live-log.js";
-import { encodeHead, encodePassingLine, encodeSpan, inTrace } from "./open-document.js";
+import { encodeHead, encodePassingLine } from "./open-document.js";
 import { retire } from "./owner.js";
-import { Pace, type PaceLimits } from "./pace.js";
+import { Pace } from "./pace.js";
 import { runNow } from "./plan.js";
 import { findDocument, type Published } from "./published.js";
 import { type SessionEnd, SessionLedger, type SessionStart } from "./session-ledger.js";
@@ -26,15 +25,7 @@ import {
   tempPath,
 } from "./session-name.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
-
-/** What a writer works with. */
-export interface WriterPorts extends CommitPorts {
-  readonly durability: Durability;
-  /** 0: no cap. */
-  readonly maxSpans: number;
-  readonly pace: PaceLimits;
-  readonly events: AppendFileEvents;
-}
+import type { WriterPorts } from "./writer-ports.js";
 
 /**
  * `open` records; `sealing` is to end, as soon as its turn comes and the disk takes it; `sealed` and `crashed` have
@@ -102,11 +93,23 @@ export class SessionWriter {
     return this.publishedVersion === this.version && this.open.isSettled;
   }
 
+  /** Resumed, and nothing is to be published before something is recorded. */
+  takeAsPublished(): void {
+    this.publishedVersion = this.version;
+  }
+
   /** A span has started; its start survives the process from here on. */
   recordStart(span: TraceSpan, read: () => TraceSpan, source: object): void {
     this.#touch();
-    const text = encodeSpan(span);
-    this.ledger.open.set(span.spanId, { read, journaled: text, source });
+    this.#journal.append(encodeLiveSpan(this.ledger.open.start(span, read, source)));
+    this.syncRecords(false);
+  }
+
+  /** A span without a line has changed; its present state survives the process from here on. */
+  recordChange(spanId: string): void {
+    const text = this.ledger.open.change(spanId);
+    if (text === undefined) return;
+    this.#touch();
     this.#journal.append(encodeLiveSpan(text));
     this.syncRecords(false);
   }
@@ -114,14 +117,13 @@ export class SessionWriter {
   /** A span has ended; it survives the process from here on. */
   recordEnd(span: TraceSpan): void {
     this.#touch();
-    this.ledger.open.delete(span.spanId);
     this.appendSpan(span);
     this.syncRecords(false);
   }
 
   /** A line of the document, counted. */
   appendSpan(span: TraceSpan): void {
-    if (this.open.appendLine(encodePassingLine(inTrace(span, this.ledger.head.traceId))) === "dropped") {
+    if (this.open.appendLine(encodePassingLine(this.ledger.open.end(span))) === "dropped") {
       this.dropped++;
       return;
     }
@@ -135,19 +137,26 @@ export class SessionWriter {
       ([key, value]) => value !== undefined && known[key] !== value,
     );
     if (changes.length === 0) return;
-    this.#touch();
     this.ledger.metadata = { ...this.ledger.metadata, ...Object.fromEntries(changes) };
+    this.recordSession();
+  }
+
+  /** The session as a whole has changed; what is known of it survives the process from here on. */
+  recordSession(): void {
+    this.#touch();
     this.#journal.append(encodeSession(this.ledger.record()));
+    this.syncRecords(false);
+  }
+
+  /** Gives all spans without a line theirs: as `close` says, or as they are where they have ended. */
+  closeOpen(close: (span: TraceSpan) => TraceSpan): void {
+    for (const span of this.ledger.open.read())
+      this.appendSpan(span.endTime === undefined ? close(span) : span);
   }
 
   /** Journals what changed in open spans since they were last looked at. */
   refreshOpen(): void {
-    for (const span of this.ledger.open.values()) {
-      const text = encodeSpan(span.read());
-      if (text === span.journaled) continue;
-      span.journaled = text;
-      this.#journal.append(encodeLiveSpan(text));
-    }
+    for (const text of this.ledger.open.changes()) this.#journal.append(encodeLiveSpan(text));
   }
 
   /**
@@ -176,15 +185,12 @@ export class SessionWriter {
     return true;
   }
 
-  /** `each`: every record is on the disk when its call returns. */
+  /** `each`: every record is on the disk when its call returns. `isNew`: so is the name of the file. */
   syncRecords(isNew: boolean): void {
     const { durability, fileSystem, events } = this.ports;
     if (durability === "process" || (durability === "interval" && !isNew)) return;
     try {
-      for (const file of [this.live, this.open]) {
-        if (file.descriptor && file.unsynced > 0) fileSystem.sync.fdatasync(file.descriptor.fd);
-        file.unsynced = 0;
-      }
+      for (const file of [this.live, this.open]) file.syncNow();
       if (isNew) fileSystem.sync.syncDirectory(this.files.dir);
     } catch (error) {
       events.onFault(error, this.open.path);
@@ -226,7 +232,7 @@ export class SessionWriter {
   }
 
   #liveContent(): Buffer[] {
-    const spans = [...this.ledger.open.values()].map((span) => encodeLiveSpan(span.journaled));
+    const spans = this.ledger.open.journaled().map(encodeLiveSpan);
     return [encodeOwner(this.token), encodeSession(this.ledger.record()), ...spans];
   }
 

@@ -11,11 +11,12 @@ import type { TraceSpan } from "./trace-file.js";
 export type SpanRecord = Omit<TraceSpan, "spanId" | "parentSpanId" | "traceId">;
 
 /**
- * Attached to a span. `span`: its record as of now; read whenever it is written. `turn`: the root of one turn, which
- * stands for no span of the document: what hangs under it hangs under the session.
+ * Attached to a span. `span`: its record as of now, read whenever it is written, and the attributes that the tracer
+ * set itself: others are somebody else's, and are kept beside the record. `turn`: the root of one turn, which stands
+ * for no span of the document: what hangs under it hangs under the session.
  */
 export type Attachment =
-  | { readonly type: "span"; readonly read: () => SpanRecord }
+  | { readonly type: "span"; readonly read: () => SpanRecord; readonly ownKeys: ReadonlySet<string> }
   | { readonly type: "turn" };
 
 // `Symbol.for`, so that the ES module and the CommonJS copy of this package read each other's.

@@ -23,6 +23,14 @@ export class Totals {
   readonly #tools = new Map<string, ToolUse>();
   readonly #loops = new ToolLoops();
 
+  /** These totals and further spans, as others: for spans that have ended and have no line yet. */
+  with(spans: readonly TraceSpan[]): Totals {
+    const totals = new Totals();
+    totals.merge(this.record());
+    for (const span of spans) totals.add(span);
+    return totals;
+  }
+
   /** Counts a span that has ended; spans come in order of completion. */
   add(span: TraceSpan): void {
     this.spans++;

@@ -1,20 +1,22 @@
 /**
- * One directory of sessions in this process: who writes to it, and how each session ends.
+ * One directory of sessions in this process: who writes to it, and what is written.
  */
-import { tryUnlink } from "./commit.js";
 import { thrifty } from "./descriptor-thrift.js";
 import { allDone, type Lane } from "./lane.js";
-import { rewrite } from "./merge.js";
+import { rehomeIfTaken } from "./merge.js";
 import { runNow } from "./plan.js";
+import { lostOwner, publish } from "./publish.js";
 import { Publisher } from "./publisher.js";
-import { seal } from "./seal.js";
-import type { SessionEnd, SessionStart } from "./session-ledger.js";
+import { SessionEnds } from "./session-ends.js";
+import { type Closed, SessionGate } from "./session-gate.js";
+import { interrupt, type SessionEnd, type SessionStart } from "./session-ledger.js";
 import { documentPath, nameCandidates } from "./session-name.js";
-import { SessionWriter, type WriterPorts } from "./session-writer.js";
+import { SessionWriter } from "./session-writer.js";
 import { SpanFates } from "./span-fates.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 import { UnfinishedSessions } from "./unfinished-sessions.js";
 import { WriterPool } from "./writer-pool.js";
+import type { WriterPorts } from "./writer-ports.js";
 
 /** Lanes that all directories of a process share. */
 export interface Lanes {
@@ -34,11 +36,10 @@ export class TraceDirectory {
   readonly #pool = new WriterPool();
   readonly #sessions = new Map<string, SessionWriter>();
   readonly #unfinished: UnfinishedSessions;
+  readonly #ends: SessionEnds;
   /** Who writes to a session, of the exporters that share this directory. */
   readonly #usersOf = new Map<string, Set<number>>();
-  /** Fenced sessions, by id: users that had joined by then cannot reopen them. */
-  readonly #fencedAt = new Map<string, number>();
-  #joined = 0;
+  readonly #gate = new SessionGate();
 
   constructor(
     dir: string,
@@ -50,20 +51,28 @@ export class TraceDirectory {
     const fileSystem = thrifty(ports.fileSystem, () => this.#pool.parkOldest());
     this.ports = { ...ports, fileSystem, events: { onFault } };
     this.#publisher = new Publisher(lanes.publish, lanes.sync, onFault, (writer) => this.#pool.use(writer));
-    this.#unfinished = new UnfinishedSessions(lanes.publish, {
-      onTry: (writer) => this.#rehomeIfTaken(writer),
-      onSealed: (writer, id) => this.#forget(writer, id),
+    const forget = (writer: SessionWriter, id: string) => this.#forget(writer, id);
+    this.#unfinished = new UnfinishedSessions(lanes.publish, { onTry: rehomeIfTaken, onSealed: forget });
+    this.#ends = new SessionEnds({
+      ports: this.ports,
+      fates: this.fates,
+      unfinished: this.#unfinished,
+      writerOf: (id) => this.#sessions.get(id),
+      reopen: (id) => this.#reopenEnded(id),
+      unschedule: (writer) => this.#publisher.forget(writer),
+      forget,
     });
   }
 
   /** A number for a new user of this directory: it may resume what was fenced before it came. */
   join(): number {
-    return ++this.#joined;
+    return this.#gate.join();
   }
 
-  /** Writers of sessions that are open now. */
-  writers(): Iterable<SessionWriter> {
-    return this.#sessions.values();
+  /** The writer of a session that is open now. */
+  openWriter(id: string): SessionWriter | undefined {
+    const writer = this.#sessions.get(id);
+    return writer?.state === "open" ? writer : undefined;
   }
 
   /** Where the session's document is, or would be. */
@@ -73,43 +82,79 @@ export class TraceDirectory {
     );
   }
 
-  /** The session's root, for spans that have no parent in it. */
-  rootSpanId(user: number, start: SessionStart): string | undefined {
-    return this.#writerFor(user, start)?.ledger.root.spanId;
+  /**
+   * Opens a session, or joins those who have it open; whatever ended it no longer counts. From here on only this
+   * opens it again after an end.
+   */
+  openSession(user: number, start: SessionStart): SessionWriter {
+    this.#gate.open(start.id);
+    return this.#join(user, start) ?? this.#open(user, start);
+  }
+
+  /** The writer for a span of the session; opens the session where that is a span's to do. */
+  admit(user: number, start: SessionStart): SessionWriter | Closed {
+    return this.#join(user, start) ?? this.#gate.closed(user, start.id) ?? this.#open(user, start);
   }
 
   /** `source` is the span as its processor knows it, `span` as it is now, `read` as it will be. */
   recordStart(
-    user: number,
-    start: SessionStart,
+    writer: SessionWriter,
     source: object,
     span: TraceSpan,
     read: () => TraceSpan,
     metadata: Partial<SessionMetadata>,
   ): void {
-    const writer = this.#writerFor(user, start);
-    if (!writer || writer.ledger.open.has(span.spanId)) return;
+    if (writer.ledger.open.has(span.spanId)) return;
     writer.setMetadata(metadata);
     writer.recordStart(span, read, source);
-    this.#recorded(writer);
+    this.changed(writer);
   }
 
   /** `source` is the span as its processor knows it. */
   recordEnd(
-    user: number,
-    start: SessionStart,
+    writer: SessionWriter,
     source: object,
     span: TraceSpan,
     metadata: Partial<SessionMetadata>,
-  ): "recorded" | "fenced" | "full" {
-    const writer = this.#writerFor(user, start);
-    if (!writer) return "fenced";
+  ): "recorded" | "full" {
     this.fates.set(source, "recorded");
     const { dropped } = writer;
     writer.setMetadata(metadata);
     writer.recordEnd(span);
-    this.#recorded(writer);
+    this.changed(writer);
     return writer.dropped === dropped ? "recorded" : "full";
+  }
+
+  /** Something of the session was recorded: its document is to follow. */
+  changed(writer: SessionWriter): void {
+    rehomeIfTaken(writer);
+    this.#pool.use(writer);
+    this.#publisher.changed(writer);
+  }
+
+  /** Ends what is open in a session whose tracer is gone while its process lives: somebody else goes on with it. */
+  interruptOpen(writer: SessionWriter): void {
+    for (const source of writer.ledger.open.sources()) this.fates.set(source, "closed");
+    writer.version++;
+    writer.closeOpen((span) => interrupt(span, this.ports.clock.now(), lostOwner));
+    this.changed(writer);
+  }
+
+  /** Publishes a session that has no document yet, synchronously. A fault is told; it is tried again. */
+  publishFirst(writer: SessionWriter): void {
+    const { events, fileSystem } = this.ports;
+    try {
+      if (!fileSystem.sync.exists(writer.path)) runNow(fileSystem, publish(writer));
+    } catch (error) {
+      events.onFault(error, writer.path);
+      this.#publisher.changed(writer);
+    }
+  }
+
+  /** Publishes one session, or finishes what could not be finished before. Rejects when the disk refuses. */
+  async flushSession(id: string): Promise<void> {
+    const writer = this.openWriter(id);
+    await allDone([...this.#unfinished.finishOf(id), ...(writer ? [this.#publisher.flush(writer)] : [])]);
   }
 
   /** Publishes a user's sessions, and finishes what could not be finished before. Rejects with the first failure. */
@@ -142,17 +187,15 @@ export class TraceDirectory {
   }
 
   /** Ends a session in good order. Rejects when the document could not be written; then it is tried again. */
-  async end(id: string, end: SessionEnd): Promise<void> {
-    const writer = this.#sessions.get(id);
-    if (!writer) return;
-    if (writer.state === "open") {
-      // At once: a span that starts while the seal waits for its turn belongs to what follows, and is not closed by it.
-      writer.state = "sealing";
-      for (const { source } of writer.ledger.open.values()) this.fates.set(source, "closed");
-      this.#unfinished.add(writer, id, end);
-    }
-    // Whoever asks again waits for what is under way, or tries again what has failed.
-    await this.#unfinished.finish(writer);
+  end(id: string, end: SessionEnd): Promise<void> {
+    this.#gate.end(id);
+    return this.#ends.end(id, end);
+  }
+
+  /** The same before it returns. A fault is told, and it is tried again. */
+  endNow(id: string, end: SessionEnd): void {
+    this.#gate.end(id);
+    this.#ends.endNow(id, end);
   }
 
   /**
@@ -160,29 +203,14 @@ export class TraceDirectory {
    * Sessions that `ended` with the user are opened again to be marked.
    */
   crash(user: number, ended: Iterable<string>, reason?: string): void {
-    const error = reason || defaultReason;
-    const end: SessionEnd = { status: "crashed", error, rootMessage: reason || undefined };
-    const fenced = new Set([...ended, ...[...this.#sessionsOf(user)].map(([id]) => id)]);
-    const writers = new Map<SessionWriter, string>();
-    for (const [writer, id] of this.#unfinished) {
-      if (!fenced.has(id)) continue;
-      // Sealed, and only the news of it is under way: opened again below, as every ended session.
-      if (writer.state === "sealed") this.#forget(writer, id);
-      else writers.set(writer, id);
-    }
-    for (const id of fenced) {
-      const writer = this.#sessions.get(id);
-      if (writer) writers.set(writer, id);
-    }
-    const found = new Set(writers.values());
-    for (const id of fenced) {
-      const ended = found.has(id) || this.#fencedAt.has(id) ? undefined : this.#reopenEnded(id);
-      if (ended) writers.set(ended, id);
-      this.#fencedAt.set(id, this.#joined);
-    }
-    // First all are closed to work under way, then each is written: a slow disk delays only the writing.
-    for (const writer of writers.keys()) this.#stop(writer);
-    for (const [writer, id] of writers) this.#fence(writer, id, end);
+    const ids = new Set([...ended, ...[...this.#sessionsOf(user)].map(([id]) => id)]);
+    const reopened = [...ids].filter((id) => !this.#gate.isFenced(id));
+    this.#fence(ids, reopened, reason);
+  }
+
+  /** The crash fence of one session, also of one that has ended or was fenced before: the last reason stays. */
+  crashSession(id: string, reason?: string): void {
+    this.#fence(new Set([id]), [id], reason);
   }
 
   /** Looks after what time brings: idle sessions, faults that may have passed, heartbeats. */
@@ -191,12 +219,12 @@ export class TraceDirectory {
     for (const [id, writer] of this.#sessions) {
       if (!writer.open.isSettled || !writer.live.isSettled) writer.settle();
       if (!writer.isPublished) {
-        this.#rehomeIfTaken(writer);
+        rehomeIfTaken(writer);
         this.#publisher.changed(writer);
       }
       if (touchLive) void fileSystem.async.touch(writer.live.path).catch(() => {});
       const idle = clock.monotonic() - writer.lastActive;
-      if (writer.ledger.open.size === 0 && idle > sessionIdleMillis)
+      if (!this.#gate.isExplicit(id) && writer.ledger.open.size === 0 && idle > sessionIdleMillis)
         this.end(id, { status: "completed" }).catch(() => {});
     }
     for (const finished of this.#unfinished.finishAll()) finished.catch(() => {});
@@ -214,58 +242,23 @@ export class TraceDirectory {
     for (const session of this.#sessions) if (this.#usersOf.get(session[0])?.has(user)) yield session;
   }
 
-  #writerFor(user: number, start: SessionStart): SessionWriter | undefined {
-    const known = this.#sessions.get(start.id);
-    if (known?.state === "open") {
-      this.#usersOf.get(start.id)?.add(user);
-      return known;
-    }
-    const fencedAt = this.#fencedAt.get(start.id);
-    if (fencedAt !== undefined && user <= fencedAt) return undefined;
-    this.#fencedAt.delete(start.id);
+  #join(user: number, { id }: SessionStart): SessionWriter | undefined {
+    const known = this.openWriter(id);
+    if (known) this.#usersOf.get(id)?.add(user);
+    return known;
+  }
+
+  #open(user: number, start: SessionStart): SessionWriter {
     const writer = new SessionWriter(this.ports, this.dir, start);
     this.#sessions.set(start.id, writer);
     this.#usersOf.set(start.id, new Set([user]));
     return writer;
   }
 
-  #recorded(writer: SessionWriter): void {
-    this.#rehomeIfTaken(writer);
-    this.#pool.use(writer);
-    this.#publisher.changed(writer);
-  }
-
-  /** Where the open document was taken by a recovery, or deleted, what it held goes into a new one. */
-  #rehomeIfTaken(writer: SessionWriter): void {
-    if (!writer.isTaken()) return;
-    const { fileSystem, events } = this.ports;
-    try {
-      fileSystem.sync.mkdirs(this.dir);
-      writer.rewriteLive();
-      runNow(fileSystem, rewrite(writer));
-    } catch (error) {
-      events.onFault(error, writer.open.path);
-    }
-  }
-
-  #stop(writer: SessionWriter): void {
-    writer.epoch++;
-    writer.state = "crashed";
-    this.#publisher.forget(writer);
-    // Not forgotten: a copy that is only now being created is removed by the work that asked for it.
-    for (const path of writer.temps) tryUnlink(this.ports.fileSystem.sync, path);
-  }
-
-  #fence(writer: SessionWriter, id: string, end: SessionEnd): void {
-    try {
-      this.#rehomeIfTaken(writer);
-      runNow(this.ports.fileSystem, seal(writer, end));
-      this.#forget(writer, id);
-    } catch (error) {
-      // The side files stay: tried again while the process lives, and by recovery after it.
-      this.#unfinished.add(writer, id, end);
-      this.ports.events.onFault(error, writer.path);
-    }
+  #fence(ids: ReadonlySet<string>, reopened: readonly string[], reason: string | undefined): void {
+    const error = reason || defaultReason;
+    this.#ends.fence(ids, new Set(reopened), { status: "crashed", error, rootMessage: reason || undefined });
+    for (const id of ids) this.#gate.fence(id);
   }
 
   #reopenEnded(id: string): SessionWriter | undefined {

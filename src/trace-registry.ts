@@ -9,8 +9,8 @@ import { Housekeeping, type HousekeepingOptions } from "./housekeeping.js";
 import { Lane } from "./lane.js";
 import { SystemLiveness } from "./owner.js";
 import { defaultPace } from "./pace.js";
-import type { WriterPorts } from "./session-writer.js";
 import { type Lanes, TraceDirectory } from "./trace-directory.js";
+import type { WriterPorts } from "./writer-ports.js";
 
 /** Parts of the machine, replaced by tests. */
 export type EnginePorts = Partial<Pick<WriterPorts, "fileSystem" | "clock" | "liveness" | "pace">>;

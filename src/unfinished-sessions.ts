@@ -39,12 +39,22 @@ export class UnfinishedSessions {
     return this.#sessions.has(writer);
   }
 
+  /** How the session is to end. */
+  endOf(writer: SessionWriter): SessionEnd | undefined {
+    return this.#sessions.get(writer)?.end;
+  }
+
   delete(writer: SessionWriter): void {
     this.#sessions.delete(writer);
   }
 
   *[Symbol.iterator](): Iterator<[SessionWriter, string]> {
     for (const [writer, { id }] of this.#sessions) yield [writer, id];
+  }
+
+  /** Tries those of one session. */
+  finishOf(id: string): Promise<void>[] {
+    return [...this].filter(([, of]) => of === id).map(([writer]) => this.finish(writer));
   }
 
   /** Tries each of them. */

@@ -96,13 +96,15 @@ describe("P3 work that nobody cancels", () => {
     const directory = new TraceDirectory(stage.dir, ports, lanes, () => {});
     const user = directory.join();
     const start = { id: "s", traceId: "0".repeat(32), startTime: 1 };
-    const record = (spanId: string) =>
-      directory.recordEnd(user, start, {}, { ...spanOf(spanId), endTime: 2 }, {});
+    const record = (spanId: string) => {
+      const writer = directory.admit(user, start) as SessionWriter;
+      directory.recordEnd(writer, {}, { ...spanOf(spanId), endTime: 2 }, {});
+    };
     record("a");
     await directory.flush(user);
     record("b");
     await fileSystem.idle();
-    const [writer] = directory.writers();
+    const writer = directory.openWriter("s");
     if (!writer) throw new Error("nobody writes to the session");
     if (work === works[1]?.[1]) writer.state = "sealing";
     fileSystem.mark();

@@ -1,6 +1,6 @@
 /** Arbitrary spans and tails for property tests. */
 import fc from "fast-check";
-import { type DocumentTail, encodePassingLine } from "../src/open-document.js";
+import { type DocumentTail, encodePassingLine, encodeSpan } from "../src/open-document.js";
 import type { SpanKind, TraceSpan } from "../src/trace-file.js";
 
 const text = fc.oneof(
@@ -60,4 +60,4 @@ export const anyTail: fc.Arbitrary<DocumentTail> = fc.record({
 });
 
 /** A span's line, to keep. */
-export const encodeLine = (span: TraceSpan): Buffer => Buffer.from(encodePassingLine(span));
+export const encodeLine = (span: TraceSpan): Buffer => Buffer.from(encodePassingLine(encodeSpan(span)));

@@ -1,0 +1,59 @@
+/**
+ * Spans as their document has them: the record that a session tracer attached, or what the attributes say; roots of
+ * traces and what hangs under a turn hang under the session; content is redacted.
+ */
+import type { Context } from "@opentelemetry/api";
+import { ExactSpans } from "./exact-span.js";
+import type { ReadableSpan } from "./otel-span.js";
+import { projectSpan } from "./projection.js";
+import { attempt } from "./projection-otel.js";
+import { type Redact, redactMetadata, redactSpan } from "./redaction.js";
+import { attachmentOf } from "./span-record.js";
+import type { SessionMetadata, TraceSpan } from "./trace-file.js";
+
+/** Turns that are remembered: of older ones, children that are no records hang under a span that is not there. */
+const maxTurns = 10_000;
+
+/** A span of the document, and what it tells about its session. */
+export interface DocumentSpan {
+  /** Absent for a turn, which is no span of the document. */
+  readonly span: TraceSpan | undefined;
+  readonly metadata: Partial<SessionMetadata>;
+}
+
+export class DocumentSpans {
+  readonly #redact: Redact | undefined;
+  readonly #exact = new ExactSpans();
+  readonly #turns = new Set<string>();
+
+  constructor(redact: Redact | undefined) {
+    this.#redact = redact;
+  }
+
+  /** `startedIn`: the context it is starting in, while it does. */
+  of(span: ReadableSpan, rootSpanId: string, startedIn?: Context): DocumentSpan {
+    const attachment = attachmentOf(span, startedIn);
+    if (attachment?.type === "turn") return this.#turn(span, {});
+    if (attachment) {
+      const parentId = attempt(() => span.parentSpanContext?.spanId, undefined);
+      const exact = this.#exact.of(span, attachment, this.#parentOf(parentId, rootSpanId));
+      return { span: this.#redact ? redactSpan(this.#redact, exact) : exact, metadata: {} };
+    }
+    const { span: projected, metadata, isTurn } = projectSpan(span);
+    const shown = this.#redact ? redactMetadata(this.#redact, metadata) : metadata;
+    if (isTurn) return this.#turn(span, shown);
+    // A span of our own making: nobody else has it yet.
+    projected.parentSpanId = this.#parentOf(projected.parentSpanId, rootSpanId);
+    return { span: this.#redact ? redactSpan(this.#redact, projected) : projected, metadata: shown };
+  }
+
+  #turn(span: ReadableSpan, metadata: Partial<SessionMetadata>): DocumentSpan {
+    this.#turns.add(span.spanContext().spanId);
+    if (this.#turns.size > maxTurns) this.#turns.delete(this.#turns.values().next().value as string);
+    return { span: undefined, metadata };
+  }
+
+  #parentOf(spanId: string | null | undefined, rootSpanId: string): string {
+    return spanId && !this.#turns.has(spanId) ? spanId : rootSpanId;
+  }
+}

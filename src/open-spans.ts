@@ -1,0 +1,100 @@
+/**
+ * Spans of a writer that have no line yet: those that run, and those that have ended and may still get attributes.
+ */
+import { encodeSpan, inTrace } from "./open-document.js";
+import type { TraceSpan } from "./trace-file.js";
+
+interface OpenSpan {
+  /** No hook tells of attributes set on a running span, so it is read when needed. */
+  readonly read: () => TraceSpan;
+  /** The span as its processor knows it. */
+  readonly source: object;
+  /** What the live log says of it, and the state that was. */
+  journaled: string;
+  journaledSpan: TraceSpan;
+}
+
+/** Texts that methods return are to be journaled, in that order. */
+export class OpenSpans {
+  /** In order of start; those that have ended in order of their ends. */
+  readonly #spans = new Map<string, OpenSpan>();
+  readonly #traceId: () => string;
+
+  /** `traceId`: the document's, which its spans do not repeat. */
+  constructor(traceId: () => string) {
+    this.#traceId = traceId;
+  }
+
+  get size(): number {
+    return this.#spans.size;
+  }
+
+  has(spanId: string): boolean {
+    return this.#spans.has(spanId);
+  }
+
+  ids(): Iterable<string> {
+    return this.#spans.keys();
+  }
+
+  /** The spans as their processor knows them. */
+  sources(): object[] {
+    return [...this.#spans.values()].map(({ source }) => source);
+  }
+
+  /** Their present states. One with an `endTime` has ended. */
+  read(): TraceSpan[] {
+    return [...this.#spans.values()].map(({ read }) => inTrace(read(), this.#traceId()));
+  }
+
+  /** What the live log says of them. */
+  journaled(): string[] {
+    return [...this.#spans.values()].map((open) => open.journaled);
+  }
+
+  /** `read` tells its state from now on; the same object again says that nothing has changed. */
+  start(span: TraceSpan, read: () => TraceSpan, source: object): string {
+    const journaled = this.encode(span);
+    this.#spans.set(span.spanId, { read, source, journaled, journaledSpan: span });
+    return journaled;
+  }
+
+  /** What has changed in one of them since it was last looked at, if anything has. */
+  change(spanId: string): string | undefined {
+    const open = this.#spans.get(spanId);
+    if (!open) return undefined;
+    const wasRunning = open.journaledSpan.endTime === undefined;
+    const text = this.#changeOf(open);
+    if (wasRunning && open.journaledSpan.endTime !== undefined) {
+      this.#spans.delete(spanId);
+      this.#spans.set(spanId, open);
+    }
+    return text;
+  }
+
+  /** The same of all of them. */
+  changes(): string[] {
+    return [...this.#spans.values()].map((open) => this.#changeOf(open)).filter((text) => text !== undefined);
+  }
+
+  /** A span gets its line: its text, which need not be made again where it is journaled like this. */
+  end(span: TraceSpan): string {
+    const open = this.#spans.get(span.spanId);
+    this.#spans.delete(span.spanId);
+    return open?.journaledSpan === span ? open.journaled : this.encode(span);
+  }
+
+  encode(span: TraceSpan): string {
+    return encodeSpan(inTrace(span, this.#traceId()));
+  }
+
+  #changeOf(open: OpenSpan): string | undefined {
+    const span = open.read();
+    if (span === open.journaledSpan) return undefined;
+    const text = this.encode(span);
+    open.journaledSpan = span;
+    if (text === open.journaled) return undefined;
+    open.journaled = text;
+    return text;
+  }
+}

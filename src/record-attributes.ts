@@ -1,0 +1,189 @@
+/**
+ * A record as OpenTelemetry attributes: the GenAI conventions where they have a key, `crash_safe_file.*` where they
+ * have none. `dialect-session.ts` reads them back.
+ */
+import type { Attributes, AttributeValue } from "@opentelemetry/api";
+import { toJsonValue } from "./json-value.js";
+import {
+  ATTR_CRASH_SAFE_FILE_ATTRIBUTE,
+  ATTR_CRASH_SAFE_FILE_COST,
+  ATTR_CRASH_SAFE_FILE_INPUT,
+  ATTR_CRASH_SAFE_FILE_INTERRUPTED,
+  ATTR_CRASH_SAFE_FILE_JSON_KEYS,
+  ATTR_CRASH_SAFE_FILE_KIND,
+  ATTR_CRASH_SAFE_FILE_MODEL_ID,
+  ATTR_CRASH_SAFE_FILE_NAME,
+  ATTR_CRASH_SAFE_FILE_OUTPUT,
+  ATTR_CRASH_SAFE_FILE_TOOL_DURATION,
+  ATTR_CRASH_SAFE_FILE_VARIANT,
+  ATTR_GEN_AI_INPUT_MESSAGES,
+  ATTR_GEN_AI_OPERATION_NAME,
+  ATTR_GEN_AI_OUTPUT_MESSAGES,
+  ATTR_GEN_AI_PROVIDER_NAME,
+  ATTR_GEN_AI_REQUEST_MODEL,
+  ATTR_GEN_AI_RESPONSE_FINISH_REASONS,
+  ATTR_GEN_AI_TOOL_CALL_ARGUMENTS,
+  ATTR_GEN_AI_TOOL_CALL_ID,
+  ATTR_GEN_AI_TOOL_CALL_RESULT,
+  ATTR_GEN_AI_TOOL_NAME,
+  ATTR_GEN_AI_TOOL_TYPE,
+  ATTR_GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS,
+  ATTR_GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS,
+  ATTR_GEN_AI_USAGE_INPUT_TOKENS,
+  ATTR_GEN_AI_USAGE_OUTPUT_TOKENS,
+  ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
+} from "./semantic-conventions.js";
+import type { SpanRecord } from "./span-record.js";
+import type { SpanModel, TokenUsage } from "./trace-file.js";
+
+/** Keys with these beginnings are ours to write: a caller's attribute of such a name is carried under another. */
+const ownKey = /^(crash_safe_file\.|gen_ai\.|session\.id$|otel\.|error\.type$|$)/;
+
+/** Gathers attributes, and which of them are JSON text. */
+class AttributeWriter {
+  readonly attributes: Attributes = {};
+  readonly #jsonKeys: string[] = [];
+
+  set(key: string, value: AttributeValue | undefined): void {
+    if (value !== undefined) this.attributes[key] = value;
+  }
+
+  /** Any value: as it is where an attribute can be that, else as JSON text. */
+  setAny(key: string, value: unknown): void {
+    if (value === undefined) return;
+    if (isAttribute(value)) {
+      this.attributes[key] = value;
+    } else {
+      this.attributes[key] = jsonText(value);
+      this.#jsonKeys.push(key);
+    }
+  }
+
+  /** Content whose convention asks for JSON text: a text that could be taken for it is marked. */
+  setContent(key: string, value: unknown): void {
+    if (value === undefined) return;
+    if (typeof value !== "string") {
+      this.attributes[key] = jsonText(value);
+      // What reads conventions takes objects and lists for JSON; a bare number it would take for text.
+      if (typeof value !== "object" || value === null) this.#jsonKeys.push(key);
+    } else if (looksLikeJson(value)) {
+      this.attributes[key] = JSON.stringify(value);
+      this.#jsonKeys.push(key);
+    } else {
+      this.attributes[key] = value;
+    }
+  }
+
+  finish(): Attributes {
+    if (this.#jsonKeys.length > 0) this.attributes[ATTR_CRASH_SAFE_FILE_JSON_KEYS] = this.#jsonKeys;
+    return this.attributes;
+  }
+}
+
+/** The attributes of a record: all that its span has, but for what the session adds. */
+export function recordAttributes(record: SpanRecord): Attributes {
+  const out = new AttributeWriter();
+  for (const [key, value] of Object.entries(record.attributes ?? {})) {
+    out.setAny(ownKey.test(key) ? `${ATTR_CRASH_SAFE_FILE_ATTRIBUTE}${key}` : key, value);
+  }
+  out.set(ATTR_CRASH_SAFE_FILE_KIND, record.kind);
+  if (record.interrupted) out.set(ATTR_CRASH_SAFE_FILE_INTERRUPTED, true);
+  switch (record.kind) {
+    case "generation":
+      writeGeneration(out, record);
+      break;
+    case "tool":
+      writeTool(out, record);
+      break;
+    case "user-message":
+      if (record.input !== undefined) out.set(ATTR_GEN_AI_INPUT_MESSAGES, messageOf("user", record.input));
+      break;
+    default:
+      out.setAny(ATTR_CRASH_SAFE_FILE_INPUT, record.input);
+      out.setAny(ATTR_CRASH_SAFE_FILE_OUTPUT, record.output);
+      out.set(ATTR_CRASH_SAFE_FILE_COST, record.cost);
+  }
+  return out.finish();
+}
+
+function writeGeneration(out: AttributeWriter, record: SpanRecord): void {
+  const { finishReason, input, output, tokens } = record;
+  out.set(ATTR_GEN_AI_OPERATION_NAME, "chat");
+  out.set(ATTR_CRASH_SAFE_FILE_NAME, record.name);
+  writeModel(out, record.model ?? {});
+  if (input !== undefined) out.set(ATTR_GEN_AI_INPUT_MESSAGES, messageOf("user", input));
+  if (output !== undefined) {
+    out.set(ATTR_GEN_AI_OUTPUT_MESSAGES, messageOf("assistant", output, finishReason));
+  }
+  if (finishReason !== undefined) out.set(ATTR_GEN_AI_RESPONSE_FINISH_REASONS, [finishReason]);
+  out.set(ATTR_CRASH_SAFE_FILE_COST, record.cost);
+  if (tokens) writeTokens(out, tokens);
+}
+
+/** `modelId` of a document is `<provider>/<model>` as a rule; the convention's is the model alone. */
+function writeModel(out: AttributeWriter, { modelId, providerId, variant }: SpanModel): void {
+  const model = modelId !== undefined ? bareModel(modelId, providerId) : undefined;
+  out.set(ATTR_GEN_AI_PROVIDER_NAME, providerId);
+  out.set(ATTR_GEN_AI_REQUEST_MODEL, model);
+  if (modelId !== model) out.set(ATTR_CRASH_SAFE_FILE_MODEL_ID, modelId);
+  out.set(ATTR_CRASH_SAFE_FILE_VARIANT, variant);
+}
+
+/** The model without its provider. */
+export const bareModel = (modelId: string, providerId: string | undefined): string =>
+  providerId !== undefined && modelId.startsWith(`${providerId}/`)
+    ? modelId.slice(providerId.length + 1)
+    : modelId;
+
+/** The conventions count cached tokens as input, and reasoning as output. */
+function writeTokens(out: AttributeWriter, tokens: TokenUsage): void {
+  const { input, output, reasoning, cacheRead, cacheWrite } = tokens;
+  out.set(ATTR_GEN_AI_USAGE_INPUT_TOKENS, input + cacheRead + cacheWrite);
+  out.set(ATTR_GEN_AI_USAGE_OUTPUT_TOKENS, output + reasoning);
+  out.set(ATTR_GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, cacheRead);
+  out.set(ATTR_GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS, cacheWrite);
+  out.set(ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, reasoning);
+}
+
+function writeTool(out: AttributeWriter, { name, tool, input, output }: SpanRecord): void {
+  out.set(ATTR_GEN_AI_OPERATION_NAME, "execute_tool");
+  out.set(ATTR_GEN_AI_TOOL_NAME, name);
+  out.set(ATTR_GEN_AI_TOOL_TYPE, "function");
+  out.set(ATTR_GEN_AI_TOOL_CALL_ID, tool?.callId);
+  out.setContent(ATTR_GEN_AI_TOOL_CALL_ARGUMENTS, input);
+  // The text itself: as JSON, 5 KB of it doubled the cost of a call.
+  out.setAny(ATTR_GEN_AI_TOOL_CALL_RESULT, output);
+  out.set(ATTR_CRASH_SAFE_FILE_TOOL_DURATION, tool?.durationMs);
+}
+
+/** One message of one text part, as the conventions' JSON schema of messages has it. */
+export function messageOf(role: "user" | "assistant", content: unknown, finishReason?: string): string {
+  return jsonText([
+    {
+      role,
+      parts: [{ type: "text", content }],
+      ...(finishReason !== undefined && { finish_reason: finishReason }),
+    },
+  ]);
+}
+
+const looksLikeJson = (text: string): boolean => /^\s*[[{]/.test(text);
+
+function jsonText(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? "null";
+  } catch {
+    return JSON.stringify(toJsonValue(value)) ?? "null";
+  }
+}
+
+function isAttribute(value: unknown): value is AttributeValue {
+  if (Array.isArray(value)) {
+    const type = typeof value[0];
+    return value.length > 0 && isPrimitive(value[0]) && value.every((one) => typeof one === type);
+  }
+  return isPrimitive(value);
+}
+
+const isPrimitive = (value: unknown): boolean =>
+  typeof value === "string" || typeof value === "boolean" || typeof value === "number";

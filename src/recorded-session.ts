@@ -1,0 +1,175 @@
+/**
+ * One open session of a file exporter, as its session tracer sees it.
+ */
+import { rewriteHead } from "./merge.js";
+import { runLater, runNow } from "./plan.js";
+import { readTrace } from "./read-trace.js";
+import { findResumable } from "./resumable.js";
+import { noHistory, readHistory } from "./session-history.js";
+import type { SessionEnd } from "./session-ledger.js";
+import type { RecordedSession, SessionFacts, SessionHistory, SessionOpening } from "./session-recorder.js";
+import type { SessionWriter } from "./session-writer.js";
+import type { TraceDirectory } from "./trace-directory.js";
+import type { SessionMetadata, SessionSummary, TraceFile } from "./trace-file.js";
+
+/** What the exporter does for its sessions. */
+export interface SessionHost {
+  readonly directory: TraceDirectory;
+  /** The exporter's number among the directory's users. */
+  readonly user: number;
+  /** Applies the host's redactor. */
+  redact(facts: SessionFacts): SessionFacts;
+  /** Runs what must not throw, and tells what did. */
+  guard(work: () => void): void;
+  /** Waits for the disk, but not for ever. */
+  bounded(what: string, work: Promise<void>): Promise<void>;
+  /** There is something to flush before the process ends by itself. */
+  onUse(): void;
+}
+
+/** A document of this size is read for what its session did before it goes on, when nobody can wait for more. */
+const historyBytes = 1_000_000;
+
+/** Opens a session, or goes on where its document stands. There is a document when it returns. */
+export function openRecordedSession(host: SessionHost, opening: SessionOpening): RecordedSession {
+  const { directory, user } = host;
+  const { id, traceId, startTime } = opening;
+  const { name = opening.name, input, metadata = {} } = host.redact(opening);
+  const known = directory.openWriter(id);
+  const writer = directory.openSession(user, { id, traceId, startTime, name, input });
+  host.onUse();
+  const { published } = writer.base;
+  const history =
+    known || !published
+      ? noHistory
+      : runNow(directory.ports.fileSystem, readHistory(published, historyBytes));
+  const isNew = !known && !published;
+  writer.setMetadata(metadata);
+  directory.publishFirst(writer);
+  return new FileSession(host, writer, history, isNew ? traceId : undefined);
+}
+
+/** Goes on where a session's document stands; `undefined` when there is none that is usable. */
+export async function resumeRecordedSession(
+  host: SessionHost,
+  id: string,
+): Promise<RecordedSession | undefined> {
+  const { directory, user } = host;
+  const { fileSystem, clock } = directory.ports;
+  // An end under way, or a session that somebody here has open: its document is behind.
+  await directory.flushSession(id).catch(() => {});
+  const history = await runLater(fileSystem, findResumable(directory.ports, directory.dir, id));
+  if (!history) return undefined;
+  const known = directory.openWriter(id);
+  const writer = directory.openSession(user, { id, traceId: "", startTime: clock.now() });
+  host.onUse();
+  if (known) directory.interruptOpen(writer);
+  else writer.takeAsPublished();
+  return new FileSession(host, writer, history, undefined);
+}
+
+export class FileSession implements RecordedSession {
+  readonly history: SessionHistory;
+  readonly #host: SessionHost;
+  readonly #id: string;
+  /** What was known at its end stays to be asked for. */
+  readonly #writer: SessionWriter;
+  /** The trace that the head names although no span has told it. */
+  readonly #assumedTraceId: string | undefined;
+
+  constructor(
+    host: SessionHost,
+    writer: SessionWriter,
+    history: SessionHistory,
+    assumedTraceId: string | undefined,
+  ) {
+    this.#host = host;
+    this.#writer = writer;
+    this.#id = writer.ledger.head.id;
+    this.history = history;
+    this.#assumedTraceId = assumedTraceId;
+  }
+
+  get path(): string {
+    return this.#host.directory.path(this.#id);
+  }
+
+  get traceId(): string {
+    return this.#writer.ledger.head.traceId;
+  }
+
+  get metadata(): SessionMetadata {
+    return this.#writer.ledger.metadata;
+  }
+
+  get summary(): SessionSummary {
+    return this.#writer.ledger.tail(this.#writer.ports.clock.now()).summary;
+  }
+
+  setTraceId(traceId: string): void {
+    this.#host.guard(() => {
+      const writer = this.#writer;
+      const { head } = writer.ledger;
+      if (head.traceId === traceId || head.traceId !== this.#assumedTraceId || writer.open.lines > 0) return;
+      if (writer.state !== "open") return;
+      runNow(writer.ports.fileSystem, rewriteHead(writer, { ...head, traceId }));
+      writer.recordSession();
+    });
+  }
+
+  update(facts: SessionFacts): void {
+    this.#host.guard(() => {
+      const writer = this.#writer;
+      if (writer.state !== "open") return;
+      const { metadata, attributes, ...root } = this.#host.redact(facts);
+      const { ledger } = writer;
+      ledger.metadata = { ...ledger.metadata, ...metadata };
+      ledger.root = { ...ledger.root, ...root };
+      if (attributes) ledger.root.attributes = { ...ledger.root.attributes, ...attributes };
+      writer.recordSession();
+      this.#host.directory.changed(writer);
+    });
+  }
+
+  changed(spanId: string): void {
+    this.#host.guard(() => {
+      if (this.#writer.state !== "open") return;
+      this.#writer.recordChange(spanId);
+      this.#host.directory.changed(this.#writer);
+    });
+  }
+
+  flush(): Promise<void> {
+    return this.#host.bounded("flush", this.#host.directory.flushSession(this.#id));
+  }
+
+  end(error?: string): Promise<void> {
+    if (!this.#isMine()) return this.flush();
+    return this.#host.bounded("end", this.#host.directory.end(this.#id, endOf(error)));
+  }
+
+  endNow(error?: string): void {
+    if (this.#isMine()) this.#host.guard(() => this.#host.directory.endNow(this.#id, endOf(error)));
+  }
+
+  crash(reason?: string): void {
+    this.#host.guard(() => this.#host.directory.crashSession(this.#id, reason));
+  }
+
+  async document(): Promise<TraceFile | undefined> {
+    try {
+      return (await readTrace(this.path)).trace;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Not where the session was opened again since: that is for who opened it to end. */
+  #isMine(): boolean {
+    const open = this.#host.directory.openWriter(this.#id);
+    return open === undefined || open === this.#writer;
+  }
+}
+
+const endOf = (error: string | undefined): SessionEnd =>
+  error ? { status: "error", error, rootMessage: error } : { status: "completed" };

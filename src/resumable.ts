@@ -1,0 +1,45 @@
+/**
+ * Whether a session can be gone on with: its document, after what dead owners left of it was recovered.
+ */
+import type { CommitPorts } from "./commit.js";
+import { isDead, listSideFiles, type SideFiles } from "./dead-files.js";
+import { errorCode } from "./file-system.js";
+import { call, type Plan } from "./plan.js";
+import { findDocument, isRoot } from "./published.js";
+import { recoverSession } from "./recover.js";
+import { readHistory } from "./session-history.js";
+import { nameCandidates } from "./session-name.js";
+import type { SessionHistory } from "./session-recorder.js";
+
+/** The history of a session that has a usable document: a trace document of its own, with a session span. */
+export function* findResumable(
+  ports: CommitPorts,
+  dir: string,
+  id: string,
+): Plan<SessionHistory | undefined> {
+  const names = nameCandidates(id);
+  if (!(yield* call("exists", dir))) return undefined;
+  const owners = yield* listSideFiles(dir);
+  for (const name of names) {
+    const dead: SideFiles[] = [];
+    for (const owner of owners.get(name) ?? []) if (yield* isDead(ports, owner)) dead.push(owner);
+    if (dead.length > 0) yield* recoverSession(ports, dead);
+  }
+  try {
+    const { published } = yield* findDocument(ports.fileSystem, id, { dir, name: names[0] as string });
+    if (!published) return undefined;
+    try {
+      const spans = [
+        ...(published.tail?.spans ?? []),
+        ...(published.body.type === "spans" ? published.body.spans : []),
+      ];
+      return spans.some(isRoot) ? yield* readHistory(published) : undefined;
+    } finally {
+      published.descriptor.release();
+    }
+  } catch (error) {
+    // A directory in its place, say: nothing to go on from.
+    if (errorCode(error) === "EISDIR") return undefined;
+    throw error;
+  }
+}

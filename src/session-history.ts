@@ -1,0 +1,42 @@
+/**
+ * What a published document tells a session that goes on from it, beside its tail: the calls it has, and its turns.
+ */
+import { scanLines } from "./line-scan.js";
+import { decodeLine } from "./open-document.js";
+import type { Plan } from "./plan.js";
+import type { Published } from "./published.js";
+import type { SessionHistory } from "./session-recorder.js";
+import type { TraceSpan } from "./trace-file.js";
+
+/** Calls that are remembered: a host that compacts its history tells again what it still has in it. */
+export const maxKnownCalls = 20_000;
+/** Traces that are remembered. */
+const maxTraces = 10_000;
+
+export const noHistory: SessionHistory = Object.freeze({ calls: [], traceIds: [] });
+
+/** Reads it off the last so many bytes of the spans; all of them by default. */
+export function* readHistory(
+  { body, descriptor, head, tail }: Published,
+  maxBytes = Number.POSITIVE_INFINITY,
+): Plan<SessionHistory> {
+  const calls: { callId: string; startTime: number }[] = [];
+  const traceIds = new Set<string>();
+  const add = (span: TraceSpan) => {
+    traceIds.add(span.traceId ?? head?.traceId ?? "");
+    if (span.kind !== "tool" || span.tool?.callId === undefined) return;
+    calls.push({ callId: span.tool.callId, startTime: span.startTime });
+    if (calls.length > 2 * maxKnownCalls) calls.splice(0, maxKnownCalls);
+  };
+  if (body.type === "spans") for (const span of body.spans) add(span);
+  if (body.type === "lines") {
+    const from = Math.max(body.from, body.to - maxBytes);
+    yield* scanLines(descriptor.fd, from, body.to, (line, offset) => {
+      // The first may have been met in its middle: no line, and no matter.
+      const decoded = decodeLine(line, offset);
+      if (decoded.type === "span") add(decoded.span);
+    });
+  }
+  for (const span of tail?.spans ?? []) if (span.kind !== "session") add(span);
+  return { calls: calls.slice(-maxKnownCalls), traceIds: [...traceIds].slice(-maxTraces) };
+}
