@@ -3,6 +3,7 @@
  */
 import { context } from "@opentelemetry/api";
 import { UNTRACED } from "./export-pump.js";
+import type { SpanProcessor } from "./otel-span.js";
 import type { TraceFile } from "./trace-file.js";
 
 /** Takes documents somewhere. Written by users: nothing of it is trusted to answer, or to answer sensibly. */
@@ -33,14 +34,29 @@ export async function callExporter(exporter: TraceExporter, trace: TraceFile): P
 }
 
 /** The same, for five seconds at most. */
-export async function awaitExporter(exporter: TraceExporter, trace: TraceFile): Promise<string | undefined> {
+export const awaitExporter = (exporter: TraceExporter, trace: TraceFile): Promise<string | undefined> =>
+  atMost(callExporter(exporter, trace));
+
+/** Has a processor hand out what it has, for five seconds at most. Never rejects. */
+export const awaitFlush = (processor: SpanProcessor): Promise<void> =>
+  atMost(
+    (async () => {
+      try {
+        await context.with(UNTRACED, () => processor.forceFlush());
+      } catch {
+        // It tells of its failures itself; the session has ended all the same.
+      }
+    })(),
+  );
+
+async function atMost<T>(answer: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(resolve, patienceMillis, undefined);
   });
-  const answer = await Promise.race([callExporter(exporter, trace), late]);
+  const first = await Promise.race([answer, late]);
   clearTimeout(timer);
-  return answer;
+  return first;
 }
 
 /** Tells every exporter that wants to know that a session was fenced. */
