@@ -47,8 +47,8 @@ export async function listTracesPaginated(
   dir?: string,
   options?: { readonly offset?: number; readonly limit?: number },
 ): Promise<TracePage> {
-  const offset = wholeNumber(options?.offset, 0, 0);
-  const limit = wholeNumber(options?.limit, 20, 1);
+  const offset = wholeNumber(() => options?.offset, 0, 0);
+  const limit = wholeNumber(() => options?.limit, 20, 1);
   const found = await outlines(getTracesDir(dir));
   const traces = await readEntries(found.slice(offset, offset + limit));
   return { traces, total: found.length, offset, limit };
@@ -126,7 +126,12 @@ const timeOf = ({ startedAt }: Outlined): number => Date.parse(startedAt) || 0;
 const newestFirst = (found: Outlined[]): Outlined[] =>
   found.sort((a, b) => timeOf(b) - timeOf(a) || (a.path < b.path ? -1 : 1));
 
-function wholeNumber(value: unknown, fallback: number, least: number): number {
-  if (typeof value !== "number" || !Number.isFinite(value)) return fallback;
-  return Math.max(least, Math.trunc(value));
+function wholeNumber(read: () => unknown, fallback: number, least: number): number {
+  try {
+    const value = read();
+    if (typeof value === "number" && Number.isFinite(value)) return Math.max(least, Math.trunc(value));
+  } catch {
+    // As if it were absent.
+  }
+  return fallback;
 }

@@ -1,5 +1,5 @@
 /** The one file that reads the environment. Everything else takes it as an argument. */
-import { homedir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { isAbsolute, join } from "node:path";
 
 /** Variables of the process, as of now. */
@@ -23,5 +23,14 @@ export function resolveMaxSpans({ ALTIMATE_TRACE_MAX_SPANS }: Environment): numb
  */
 export function resolveTracesDir({ XDG_DATA_HOME }: Environment, home: () => string = homedir): string {
   const isGiven = XDG_DATA_HOME !== undefined && isAbsolute(XDG_DATA_HOME);
-  return join(isGiven ? XDG_DATA_HOME : join(home(), ".local", "share"), "altimate-code", "traces");
+  return join(isGiven ? XDG_DATA_HOME : join(homeOr(home), ".local", "share"), "altimate-code", "traces");
+}
+
+/** A user without an entry in the system's list has no home. */
+function homeOr(home: () => string): string {
+  try {
+    return home();
+  } catch {
+    return tmpdir();
+  }
 }

@@ -37,4 +37,11 @@ describe("the directory of traces", () => {
       );
     },
   );
+
+  test("is somewhere for a user without a home", () => {
+    const homeless = () => {
+      throw new Error("no such user");
+    };
+    expect(resolveTracesDir({}, homeless)).toMatch(/altimate-code.traces$/);
+  });
 });
