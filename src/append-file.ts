@@ -31,6 +31,8 @@ export class AppendFile {
   good = 0;
   /** Span lines in the file. */
   lines = 0;
+  /** Whether one of them is the marker of spans that a cap left out. */
+  hasMarker = false;
   /** Bytes written since the last sync began. */
   unsynced = 0;
   /** Whether the file has got its tail, or the beginning of one: nothing may follow either. */
@@ -135,6 +137,7 @@ export class AppendFile {
     this.#exists = false;
     this.good = 0;
     this.lines = 0;
+    this.hasMarker = false;
     this.unsynced = 0;
     this.#begun = 0;
   }

@@ -3,13 +3,14 @@
  * recovery that took the own file by mistake, and to write it anew when it was sealed or grew past its cap.
  */
 import { Descriptor } from "./descriptor.js";
+import type { SelectLines } from "./elision.js";
 import { readRange } from "./line-scan.js";
 import type { DocumentHead } from "./open-document.js";
 import { call, type Plan, runNow } from "./plan.js";
 import { keepDamaged, maxHeadBytes, type Published } from "./published.js";
 import { livePath, nameCandidates, openPath } from "./session-name.js";
 import type { SessionWriter } from "./session-writer.js";
-import { type LineSelection, type Source, UnionFile } from "./union.js";
+import { type Source, UnionFile } from "./union.js";
 
 /** Lines that were added while the merge was built: few enough to copy in one turn of the event loop. */
 const catchUpBytes = 256 * 1024;
@@ -56,10 +57,7 @@ export function* merge(writer: SessionWriter, current: Published | undefined): P
  * Writes the own open document anew from itself: when it was taken or deleted under us, when it has a tail
  * already, and with `select` when it grew past its cap.
  */
-export function* rewrite(
-  writer: SessionWriter,
-  select?: (lines: number) => LineSelection | undefined,
-): Plan<void> {
+export function* rewrite(writer: SessionWriter, select?: SelectLines): Plan<void> {
   yield* rebuild(writer, { head: writer.ledger.head, known: [], parse: false, select }, () => {});
 }
 
@@ -88,7 +86,7 @@ interface Rebuild {
   /** Documents whose lines come first. */
   readonly known: readonly Published[];
   readonly parse: boolean;
-  readonly select?: ((lines: number) => LineSelection | undefined) | undefined;
+  readonly select?: SelectLines | undefined;
 }
 
 /** Builds, swaps, and calls `settle` in the turn of the swap. Throws when the file system refuses; then nothing has changed. */
@@ -136,6 +134,7 @@ function* buildAndSwap(
     ports.fileSystem.sync.rename(path, open.path);
     writer.temps.delete(path);
     open.swap(out.hold(), union.size, union.lines, 0);
+    open.hasMarker = union.hasMarker;
     settle(union);
     return true;
   } finally {

@@ -5,14 +5,15 @@ import { selectLines } from "./cap.js";
 import { commit, isSame } from "./commit.js";
 import { listSideFiles } from "./dead-files.js";
 import { Descriptor } from "./descriptor.js";
+import type { LineSelection, SelectLines } from "./elision.js";
 import { chunkBytes, writeAll } from "./line-scan.js";
 import { merge, moveToNextName, rewrite } from "./merge.js";
 import { encodeHead, encodeTail } from "./open-document.js";
-import { call, type Plan } from "./plan.js";
+import { call, type Plan, runNow } from "./plan.js";
 import { isDocumentOf, openPublished } from "./published.js";
-import { interrupt } from "./session-ledger.js";
+import { interrupt, type SessionEnd } from "./session-ledger.js";
 import type { SessionWriter } from "./session-writer.js";
-import { type LineSelection, type Source, UnionFile } from "./union.js";
+import { type Source, UnionFile } from "./union.js";
 
 /** A copy is synced every so many bytes, so that the last sync, like the rename, has little left to do. */
 const syncEveryBytes = 8 * chunkBytes;
@@ -22,16 +23,15 @@ export const lostOwner = "Interrupted by a restart of the agent: not a failure o
 
 /** Brings the document up to date with what is recorded now. `false`: the fence came first. */
 export function* publish(writer: SessionWriter): Plan<boolean> {
-  const { ledger, open, ports } = writer;
+  const { ledger, ports } = writer;
   const { epoch } = writer;
-  const mayCommit = () => writer.epoch === epoch;
+  const isCurrent = () => writer.epoch === epoch;
   for (;;) {
     writer.refreshOpen();
     writer.mustSettle();
     yield* catchUpWithOthers(writer);
     // A marker cannot tell whose lines it stands for: where several write, or wait for recovery, all lines stay.
-    const isCapped = capOf(writer)?.(open.lines) !== undefined;
-    const isAlone = (isCapped || ledger.foreign.size > 0) && !(yield* hasSiblings(writer));
+    const isAlone = (exceedsCap(writer) || ledger.foreign.size > 0) && !(yield* hasSiblings(writer));
     if (isAlone) closeForeign(writer);
 
     const version = writer.version;
@@ -42,6 +42,7 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
       const { size, selection } = yield* copyDocument(writer, copy.fd, isAlone ? capOf(writer) : undefined);
       const { files, token } = writer;
       const base = writer.base.identity;
+      const mayCommit = () => isCurrent() && (selection === undefined || isStillAlone(writer));
       const outcome = yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
       writer.pace.spent(size, ports.clock.monotonic());
       if (outcome === "committed") {
@@ -59,7 +60,7 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
         yield* compact(writer, selection);
         return true;
       }
-      if (outcome === "fenced") return false;
+      if (outcome === "fenced" && !isCurrent()) return false;
     } finally {
       copy?.release();
       writer.dropTemp(path);
@@ -88,30 +89,33 @@ export function* catchUpWithOthers(writer: SessionWriter): Plan<void> {
   }
 }
 
-type Select = (lines: number) => LineSelection | undefined;
-
 interface Copied {
   readonly size: number;
   /** Which lines it has, if not all. */
   readonly selection: LineSelection | undefined;
 }
 
-/** Copies what is recorded at this moment, with the tail of this moment. */
-function* copyDocument(writer: SessionWriter, out: number, select: Select | undefined): Plan<Copied> {
+/** Copies what is recorded at this moment, with the tail of this moment: that of an ended document with an `end`. */
+export function* copyDocument(
+  writer: SessionWriter,
+  out: number,
+  select: SelectLines | undefined,
+  sessionEnd?: SessionEnd,
+): Plan<Copied> {
   const { ledger, open, ports } = writer;
   // One turn: the lines up to `end` and the open spans beside them are one state.
   const end = open.good;
-  const tail = ledger.tail(ports.clock.now());
+  const tail = ledger.tail(ports.clock.now(), sessionEnd);
   const isEmpty = open.lines === 0;
   const source = open.ensureOpen().hold();
   try {
-    if (select?.(open.lines)) {
+    if (select && exceedsCap(writer)) {
       let selection: LineSelection | undefined;
       const union = new UnionFile(out, ledger.head, { parse: false });
       const from = encodeHead(ledger.head).length;
       const lines: Source = { type: "lines", fd: source.fd, from, to: end, traceId: ledger.head.traceId };
-      yield* union.write([lines], (count) => {
-        selection = select(count);
+      yield* union.write([lines], (...counted) => {
+        selection = select(...counted);
         return selection;
       });
       const bytes = encodeTail(tail, union.size, union.lines === 0);
@@ -146,11 +150,18 @@ export function* copyRange(from: number, to: number, end: number): Plan<void> {
   }
 }
 
-function capOf({ ledger, ports: { maxSpans } }: SessionWriter): Select | undefined {
+/** How a session's cap chooses lines. */
+export function capOf({ ledger, ports: { maxSpans } }: SessionWriter): SelectLines | undefined {
   if (maxSpans <= 0) return undefined;
   const others = ledger.open.size + ledger.foreign.size + 1;
-  return (lines: number) =>
-    selectLines(lines, others, maxSpans, { id: ledger.head.id, rootSpanId: ledger.root.spanId });
+  const session = { id: ledger.head.id, rootSpanId: ledger.root.spanId };
+  return (lines, hasMarker) => selectLines({ lines, hasMarker, others }, maxSpans, session);
+}
+
+/** Whether a document of this moment would not be the open one as it is. */
+export function exceedsCap(writer: SessionWriter): boolean {
+  const { hasMarker, lines } = writer.open;
+  return capOf(writer)?.(lines - (hasMarker ? 1 : 0), hasMarker) !== undefined;
 }
 
 /**
@@ -162,10 +173,14 @@ function* compact(writer: SessionWriter, published: LineSelection | undefined): 
 }
 
 /** Whether the session has side files of others: of writers, or of the dead whose spans recovery will bring. */
-function* hasSiblings({ files, token }: SessionWriter): Plan<boolean> {
+export function* hasSiblings({ files, token }: SessionWriter): Plan<boolean> {
   const owners = (yield* listSideFiles(files.dir)).get(files.name) ?? [];
   return owners.some((owner) => owner.token !== token);
 }
+
+/** The same in the turn of a commit: who came while a document without all lines was built needs them all. */
+export const isStillAlone = (writer: SessionWriter): boolean =>
+  !runNow(writer.ports.fileSystem, hasSiblings(writer));
 
 /** Open spans that nobody runs any more get lines, as interrupted. */
 export function closeForeign(writer: SessionWriter): void {

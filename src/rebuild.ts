@@ -2,6 +2,7 @@
  * Building the document of a session whose owners died: what was published, what they had recorded since, and
  * what they were running, as interrupted.
  */
+import { keepLines } from "./cap.js";
 import type { DeadFiles } from "./dead-files.js";
 import { writeAll } from "./line-scan.js";
 import { publishedSources } from "./merge.js";
@@ -48,10 +49,15 @@ export function* rebuild(request: RebuildRequest): Plan<Rebuilt> {
   const head = headOf(request);
   const fromPublished = published ? publishedSources(published) : [];
   const union = new UnionFile(out, head, { parse: true });
-  yield* union.write([...fromPublished, ...dead.flatMap((one) => deadSource(one, head))]);
+  const root = rootOf(request, head);
+  const sources = [...fromPublished, ...dead.flatMap((one) => deadSource(one, head))];
+  yield* union.write(sources, (lines, hasMarker) => {
+    const { spans, stillOpen } = closedByCrash(request, union, head, root);
+    const others = spans.length + stillOpen.length + 1;
+    return keepLines({ lines, hasMarker, others }, { id, rootSpanId: root.spanId });
+  });
   const recovered = union.given.slice(fromPublished.length).reduce((sum, given) => sum + (given ?? 0), 0);
 
-  const root = rootOf(request, head);
   const closed = closedByCrash(request, union, head, root);
   yield* union.append({ type: "spans", spans: closed.spans, traceId: head.traceId });
   const end = endOf(request, recovered + closed.spans.length > 0);

@@ -8,7 +8,16 @@ import { Descriptor } from "./descriptor.js";
 import { rewrite } from "./merge.js";
 import { encodeTail } from "./open-document.js";
 import { call, type Plan } from "./plan.js";
-import { catchUpWithOthers, closeForeign, copyRange } from "./publish.js";
+import {
+  capOf,
+  catchUpWithOthers,
+  closeForeign,
+  copyDocument,
+  copyRange,
+  exceedsCap,
+  hasSiblings,
+  isStillAlone,
+} from "./publish.js";
 import { interrupt, type SessionEnd } from "./session-ledger.js";
 import type { SessionWriter } from "./session-writer.js";
 
@@ -22,9 +31,8 @@ export function* seal(writer: SessionWriter, end: SessionEnd): Plan<boolean> {
   const { epoch } = writer;
   const isCurrent = () => writer.epoch === epoch;
   for (;;) {
-    if (!(yield* isSealedAs(writer, end))) yield* appendTail(writer, end);
-    const outcome = yield* commitSealed(writer, isCurrent);
-    if (outcome === "fenced") return false;
+    const outcome = yield* sealOnce(writer, end, isCurrent);
+    if (outcome === "fenced" && !isCurrent()) return false;
     if (outcome === "committed") {
       // Before anything is let go of: if it fails, or the fence comes meanwhile, there is still all to seal again.
       if (ports.durability !== "process") yield* call("syncDirectory", writer.files.dir);
@@ -33,8 +41,19 @@ export function* seal(writer: SessionWriter, end: SessionEnd): Plan<boolean> {
       writer.close();
       return true;
     }
-    // Another writer was faster: merge with what it published.
+    // Another writer was faster, or came: merge with what it publishes.
   }
+}
+
+function* sealOnce(writer: SessionWriter, end: SessionEnd, isCurrent: () => boolean): Plan<CommitOutcome> {
+  if (!(yield* isSealedAs(writer, end))) {
+    const effective = yield* prepare(writer, end);
+    // A fence has no time to leave lines out: its document may have twice the cap.
+    const isCapped = effective !== undefined && end.status !== "crashed" && exceedsCap(writer);
+    if (isCapped && !(yield* hasSiblings(writer))) return yield* commitCapped(writer, effective, isCurrent);
+    yield* appendTail(writer, end, effective);
+  }
+  return yield* commitSealed(writer, isCurrent);
 }
 
 /** Whether the tail is there and only the commit has failed: a retry need not build it again. */
@@ -45,14 +64,18 @@ function* isSealedAs({ open, path, base, sealedAs }: SessionWriter, end: Session
   return isSame(yield* call("lstat", path), base.identity);
 }
 
-/** Makes the open document a whole one. */
-function* appendTail(writer: SessionWriter, end: SessionEnd): Plan<void> {
-  const { ledger, open, ports } = writer;
-  if (open.tail !== "none") yield* rewrite(writer);
+/** Takes in what others did. Returns how the document is to end. */
+function* prepare(writer: SessionWriter, end: SessionEnd): Plan<SessionEnd | undefined> {
+  if (writer.open.tail !== "none") yield* rewrite(writer);
   writer.refreshOpen();
   writer.mustSettle();
   yield* catchUpWithOthers(writer);
-  const effective = yield* endBeside(writer, end);
+  return yield* endBeside(writer, end);
+}
+
+/** Makes the open document a whole one. */
+function* appendTail(writer: SessionWriter, end: SessionEnd, effective: SessionEnd | undefined): Plan<void> {
+  const { ledger, open, ports } = writer;
   if (open.unsynced > backgroundSyncBytes) yield* syncFile(open);
   // One turn from here to the first attempt at the commit: nothing comes between the last line and the tail.
   closeOpenSpans(writer, end);
@@ -84,6 +107,32 @@ function closeOpenSpans(writer: SessionWriter, end: SessionEnd): void {
   writer.closeOpen((span) =>
     end.status === "crashed" ? interrupt(span, now, end.error ?? "") : { ...span, endTime: now },
   );
+}
+
+/**
+ * Commits a copy without the lines that are too many. The open document keeps them until then: if it dropped them
+ * first, and this process died in between, nobody could tell whether its marker stands for published lines too.
+ */
+function* commitCapped(
+  writer: SessionWriter,
+  end: SessionEnd,
+  isCurrent: () => boolean,
+): Plan<CommitOutcome> {
+  const { files, ports, token } = writer;
+  const path = writer.newTemp();
+  let copy: Descriptor | undefined;
+  try {
+    copy = new Descriptor(ports.fileSystem, yield* call("open", path, "create"));
+    closeOpenSpans(writer, end);
+    writer.mustSettle();
+    yield* copyDocument(writer, copy.fd, capOf(writer), end);
+    const base = writer.base.identity;
+    const mayCommit = () => isCurrent() && isStillAlone(writer);
+    return yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
+  } finally {
+    copy?.release();
+    writer.dropTemp(path);
+  }
 }
 
 /** Links the sealed document to its name; copies it where there are no links. */

@@ -5,8 +5,9 @@
  * per span while it runs; it runs when a session is resumed, shared, recovered or compacted, never per span.
  */
 
+import { count, Elision, type SelectLines } from "./elision.js";
 import { chunkBytes, scanLines, writeAll } from "./line-scan.js";
-import { decodeMarker, elidedTotals, type Marker, markerSpanId } from "./marker.js";
+import { decodeMarker, type Marker, markerSpanId } from "./marker.js";
 import {
   type DocumentHead,
   decodeLine,
@@ -33,14 +34,6 @@ export interface Rot {
   readonly bytes: number;
 }
 
-/** Which lines of a merge stay: `[0, head)` and `[tail, …)`, with one line between them. */
-export interface LineSelection {
-  readonly head: number;
-  readonly tail: number;
-  /** Given the totals of what was left out, and the id of the last span of it. */
-  marker(elided: Totals, last: string): TraceSpan;
-}
-
 interface Winner {
   /** The first source that has the span, and the one whose line stands. */
   first: number;
@@ -59,6 +52,8 @@ export class UnionFile {
   readonly rot: Rot[] = [];
   /** How many spans each source was the first to have. */
   readonly given: number[] = [];
+  /** Whether one of the lines is a marker. */
+  hasMarker = false;
   readonly #head: DocumentHead;
   readonly #parse: boolean;
   readonly #running: ReadonlySet<string>;
@@ -95,7 +90,7 @@ export class UnionFile {
   }
 
   /** Merges the sources: once to see which line of each span stands, once to write them. Syncs as it goes. */
-  *write(sources: readonly Source[], select?: (lines: number) => LineSelection | undefined): Plan<void> {
+  *write(sources: readonly Source[], select?: SelectLines): Plan<void> {
     const markerId = markerSpanId(this.#head.id ?? "");
     const markers: (Marker & { readonly winner: Winner })[] = [];
     for (const [index, source] of sources.entries()) {
@@ -110,18 +105,18 @@ export class UnionFile {
         }
       });
     }
-    const selection = select?.(this.#winners.size);
-    const elided = new Totals();
     // Of markers that stand for spans without lines, the one of most stands for those of the others as well.
     const marker = markers
       .filter(({ last }) => !this.#winners.has(last))
       .sort((a, b) => b.elided - a.elided)[0];
-    if (marker) {
-      this.#winners.set(markerId, marker.winner);
-      // A cap may have had its marker in another place: it goes up in the new one from wherever it is.
-      elided.merge(marker.totals);
-    }
-    let ordinal = 0;
+    const selection = select?.(this.#winners.size, marker !== undefined);
+    const elision = selection && new Elision(selection, marker);
+    if (marker) this.#winners.set(markerId, marker.winner);
+    this.hasMarker = marker !== undefined || elision !== undefined;
+    const mark = (next: "line" | "marker" | "end") => {
+      const span = elision?.marker(next);
+      if (span) this.#out.add(Buffer.from(encodeSpan(span)));
+    };
     const emit = (index: number, source: Source) => (line: Buffer, offset: number) => {
       const key = readKey(line, offset, false);
       if (key === undefined || key === "tail") return;
@@ -129,17 +124,14 @@ export class UnionFile {
       if (winner?.source !== index || winner.offset !== offset) return;
       this.given[winner.first] = (this.given[winner.first] ?? 0) + 1;
       if (this.totals) count(line, this.totals);
-      if (selection && key.spanId === markerId) return;
-      const position = ordinal++;
-      if (!selection || position < selection.head || position >= selection.tail)
-        return this.#put(line, source);
-      count(line, elided);
-      if (position === selection.tail - 1)
-        this.#out.add(Buffer.from(encodeSpan(selection.marker(elided, key.spanId))));
+      mark(key.spanId === markerId ? "marker" : "line");
+      if (elision && (key.spanId === markerId || !elision.keeps(line, key.spanId))) return;
+      this.#put(line, source);
     };
     for (const [index, source] of sources.entries()) {
       yield* eachLine(source, emit(index, source), () => this.#out.drain());
     }
+    mark("end");
     yield* this.#out.finish();
   }
 
@@ -204,15 +196,6 @@ function withTraceId(text: Buffer, from: string, to: string): Buffer {
   const decoded = decodeLine(text, -1);
   if (decoded.type !== "span") return text;
   return Buffer.from(encodeSpan(inTrace({ traceId: from, ...decoded.span }, to)));
-}
-
-/** Counts a line; the marker of an earlier cap counts what it stands for. */
-function count(line: Buffer, totals: Totals): void {
-  const decoded = decodeLine(line, -1);
-  if (decoded.type !== "span") return;
-  const standsFor = elidedTotals(decoded.span.attributes);
-  if (standsFor) totals.merge(standsFor);
-  else totals.add(decoded.span);
 }
 
 /** Gathers lines into pieces worth a system call. */

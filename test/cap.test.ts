@@ -3,8 +3,9 @@ import * as os from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { selectLines } from "../src/cap.js";
+import { keepLines, selectLines } from "../src/cap.js";
 import { systemClock } from "../src/clock.js";
+import type { LineSelection } from "../src/elision.js";
 import { CrashSafeFileSpanExporter } from "../src/file-exporter.js";
 import { nodeFileSystem } from "../src/file-system.js";
 import { elidedTotalsKey } from "../src/marker.js";
@@ -35,7 +36,7 @@ describe("cap", () => {
         fc.integer({ min: 1, max: 60 }),
         caps,
         (lines, others, maxSpans) => {
-          const selection = selectLines(lines, others, maxSpans, session);
+          const selection = selectLines({ lines, hasMarker: false, others }, maxSpans, session);
           if (!selection) {
             // All fit, or a marker would stand for less than two.
             expect(lines + others).toBeLessThanOrEqual(
@@ -55,8 +56,34 @@ describe("cap", () => {
     );
   });
 
+  it("P8 D7 makes a marker that is there anew, for all spans there ever were", () => {
+    fc.assert(
+      fc.property(
+        fc.nat({ max: 50_000 }),
+        fc.integer({ min: 1, max: 60 }),
+        fc.integer({ min: 10, max: 10_000 }),
+        fc.integer({ min: 2, max: 50_000 }),
+        (lines, others, maxSpans, before) => {
+          const load = { lines, hasMarker: true, others };
+          for (const selection of [selectLines(load, maxSpans, session), keepLines(load, session)]) {
+            const { head, tail, marker } = selection as LineSelection;
+            expect(tail).toBeGreaterThanOrEqual(head);
+            expect(tail).toBeLessThanOrEqual(Math.max(lines, head));
+            const elided = new Totals();
+            elided.merge({ spans: before + tail - head });
+            expect(marker(elided, "last").attributes).toMatchObject({ totalSpans: before + lines + others });
+          }
+          const { head, tail } = selectLines(load, maxSpans, session) as LineSelection;
+          const kept = lines - (tail - head) + 1 + others;
+          expect(kept).toBeLessThanOrEqual(Math.max(maxSpans, head + 2 + others));
+        },
+      ),
+    );
+    expect(keepLines({ lines: 9, hasMarker: false, others: 1 }, session)).toBeUndefined();
+  });
+
   it("P8 the marker tells how many spans it stands for, and how many there ever were", () => {
-    const selection = selectLines(100, 1, 20, session);
+    const selection = selectLines({ lines: 100, hasMarker: false, others: 1 }, 20, session);
     const elided = new Totals();
     elided.merge({ spans: 81 });
     expect(selection?.marker(elided, "last")).toMatchObject({
