@@ -59,6 +59,13 @@ class AttributeWriter {
     }
   }
 
+  /** A caller's own; those that would be mistaken for ours get another name. */
+  setCallers(attributes: Readonly<Record<string, unknown>>): void {
+    for (const [key, value] of Object.entries(attributes)) {
+      this.setAny(ownKey.test(key) ? `${ATTR_CRASH_SAFE_FILE_ATTRIBUTE}${key}` : key, value);
+    }
+  }
+
   /** Content whose convention asks for JSON text: a text that could be taken for it is marked. */
   setContent(key: string, value: unknown): void {
     if (value === undefined) return;
@@ -80,12 +87,17 @@ class AttributeWriter {
   }
 }
 
+/** Attributes that a caller set, as OpenTelemetry can carry them. */
+export function callerAttributes(attributes: Readonly<Record<string, unknown>>): Attributes {
+  const out = new AttributeWriter();
+  out.setCallers(attributes);
+  return out.finish();
+}
+
 /** The attributes of a record: all that its span has, but for what the session adds. */
 export function recordAttributes(record: SpanRecord): Attributes {
   const out = new AttributeWriter();
-  for (const [key, value] of Object.entries(record.attributes ?? {})) {
-    out.setAny(ownKey.test(key) ? `${ATTR_CRASH_SAFE_FILE_ATTRIBUTE}${key}` : key, value);
-  }
+  out.setCallers(record.attributes ?? {});
   out.set(ATTR_CRASH_SAFE_FILE_KIND, record.kind);
   if (record.interrupted) out.set(ATTR_CRASH_SAFE_FILE_INTERRUPTED, true);
   switch (record.kind) {

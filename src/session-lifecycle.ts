@@ -1,0 +1,189 @@
+/**
+ * The life of a session tracer: idle, then one session after the other, of which each is open, ended or crashed.
+ */
+import { type Tracer, trace } from "@opentelemetry/api";
+import { startMetadata } from "./session-facts.js";
+import { textMember } from "./session-input.js";
+import { type Closing, SessionLog } from "./session-log.js";
+import { clientContext } from "./session-propagation.js";
+import type { RecordedSession, SessionRecorder } from "./session-recorder.js";
+import { report } from "./span-loss.js";
+import type { SessionMetadata } from "./trace-file.js";
+import { newTraceId, type TurnIds } from "./turn-ids.js";
+
+/** What a session tracer works with. */
+export interface SessionTracerPorts {
+  readonly tracer: Tracer;
+  /** Those who keep documents; none where spans only go to a backend. */
+  readonly recorders: readonly SessionRecorder[];
+  /** A turn has ended: what hands spans to a backend may do it now. */
+  readonly onTurnEnd?: () => void;
+  /** Chooses the ids of turns, where the provider is ours. */
+  readonly turnIds?: TurnIds | undefined;
+  /** A session has started, or goes on. */
+  readonly onSessionStart?: (sessionId: string) => void;
+  /** A session has ended, however. */
+  readonly onSessionEnd?: (sessionId: string) => void;
+}
+
+/**
+ * - `idle`: no session yet. Log methods do nothing.
+ * - `open`: logs.
+ * - `ended`, `crashed`: the session is over; what is logged is dropped and counted.
+ */
+type Life =
+  | { readonly state: "idle"; readonly log?: undefined }
+  | { readonly state: "open" | "ended"; readonly log: SessionLog }
+  | { readonly state: "crashed"; readonly log: SessionLog; readonly reason: string | undefined };
+
+/** Said of a session that was fenced without a reason. */
+const defaultReason = "Process exited before trace completed";
+
+export class SessionLifecycle {
+  readonly #ports: SessionTracerPorts;
+  #life: Life = { state: "idle" };
+  #ending: Promise<void> = Promise.resolve();
+  dropped = 0;
+
+  constructor(ports: SessionTracerPorts) {
+    this.#ports = ports;
+  }
+
+  /** The present session, or the last one. */
+  get log(): SessionLog | undefined {
+    return this.#life.log;
+  }
+
+  get isOpen(): boolean {
+    return this.#life.state === "open";
+  }
+
+  /** Ends an open session, and begins one. */
+  start(id: string, options: unknown, parent: SessionLog | undefined): void {
+    this.end(undefined);
+    const metadata = startMetadata(options);
+    const traceId = newTraceId();
+    const { prompt } = metadata;
+    const now = Date.now();
+    const opening = {
+      id,
+      traceId,
+      startTime: now,
+      name: textMember(options, "instance_id") ?? id,
+      metadata,
+      ...(prompt !== undefined && { input: prompt }),
+    };
+    const recorded: RecordedSession[] = [];
+    for (const recorder of this.#ports.recorders)
+      this.guard("startTrace", () => recorded.push(recorder.openSession(opening)));
+    this.#begin(id, traceId, metadata, recorded, parent);
+    const client = clientContext(options);
+    if (client) this.#life.log?.openTurn(now, client);
+  }
+
+  /** Goes on with a session that has a document. */
+  async resume(id: string): Promise<boolean> {
+    if (this.isOpen && this.log?.id === id) return true;
+    await this.#ending;
+    const recorded: RecordedSession[] = [];
+    for (const recorder of this.#ports.recorders) {
+      const session = await recorder.resumeSession(id);
+      if (session) recorded.push(session);
+    }
+    const first = recorded[0];
+    if (!first) return false;
+    this.end(undefined);
+    this.#begin(id, first.traceId, {}, recorded, undefined);
+    return true;
+  }
+
+  /** Ends the session in good order; {@link ended} tells when its documents are written. */
+  end(error: string | undefined): void {
+    const { log } = this.#life;
+    if (!this.#close({ type: "end", error })) return;
+    this.#ending = this.settle(log?.recorded.map((session) => session.end(error)) ?? []);
+  }
+
+  /** The same at once. */
+  endNow(error: string | undefined): void {
+    this.#close({ type: "end", error });
+    if (this.#life.state !== "ended") return;
+    for (const session of this.#life.log.recorded) this.guard("finalizeSync", () => session.endNow(error));
+  }
+
+  ended(): Promise<void> {
+    return this.#ending;
+  }
+
+  /** The crash fence: also after an end, and again for another reason. */
+  crash(reason: string | undefined): void {
+    const life = this.#life;
+    if (life.state === "idle") return;
+    if (life.state === "crashed" && (reason === undefined || reason === life.reason)) return;
+    this.#close({ type: "crash", reason: reason ?? defaultReason });
+    this.#life = { state: "crashed", log: life.log, reason };
+    for (const session of life.log.recorded) this.guard("flushSync", () => session.crash(reason));
+  }
+
+  /** Logs to the open session; what comes after its end is dropped, and counted. */
+  with(what: string, run: (log: SessionLog) => void): void {
+    const { state, log } = this.#life;
+    if (state === "open") this.guard(what, () => run(log));
+    else if (state !== "idle") this.#drop(what, log.id);
+  }
+
+  /** Nothing throws into the host. */
+  guard(what: string, run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      report("error", `${what} failed`, error);
+    }
+  }
+
+  /** Waits for the disk; what it refuses is told, and tried again by those who keep it. */
+  async settle(work: readonly Promise<void>[]): Promise<void> {
+    for (const result of await Promise.allSettled(work))
+      if (result.status === "rejected") report("error", "a trace could not be written yet", result.reason);
+  }
+
+  #begin(
+    id: string,
+    traceId: string,
+    metadata: SessionMetadata,
+    recorded: readonly RecordedSession[],
+    parent: SessionLog | undefined,
+  ): void {
+    const { tracer, turnIds, onTurnEnd = () => {} } = this.#ports;
+    const context = parent && trace.getSpanContext(parent.context(undefined, undefined, Date.now()));
+    const log = new SessionLog(
+      { tracer, turnIds, onTurnEnd },
+      {
+        id,
+        traceId,
+        metadata: { ...recorded[0]?.metadata, ...metadata },
+        recorded,
+        parent: parent && { sessionId: parent.id, link: context && { context } },
+      },
+    );
+    this.#life = { state: "open", log };
+    this.guard("start", () => this.#ports.onSessionStart?.(id));
+  }
+
+  /** `false` when no session was open. */
+  #close(closing: Closing): boolean {
+    const { state, log } = this.#life;
+    if (state !== "open") return false;
+    this.#life = { state: "ended", log };
+    this.guard("end", () => log.close(closing, Date.now()));
+    this.guard("end", () => this.#ports.onSessionEnd?.(log.id));
+    return true;
+  }
+
+  /** Told at 1, 2, 4, 8 …: never a flood, and the count is never far off. */
+  #drop(what: string, id: string): void {
+    this.dropped++;
+    if ((this.dropped & (this.dropped - 1)) === 0)
+      report("warn", `dropped ${what}: session ${id} is over (${this.dropped} calls so far)`);
+  }
+}

@@ -1,0 +1,281 @@
+/**
+ * One open session of a tracer: what is logged becomes spans of its turns, and facts for the keepers of documents.
+ */
+import { type Attributes, type Context, type Link, SpanKind, type Tracer } from "@opentelemetry/api";
+import { CommitQueue } from "./commit-queue.js";
+import { callerAttributes } from "./record-attributes.js";
+import {
+  ATTR_CRASH_SAFE_FILE_KIND,
+  ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID,
+  ATTR_CRASH_SAFE_FILE_TURN_INDEX,
+  ATTR_GEN_AI_AGENT_NAME,
+  ATTR_GEN_AI_CONVERSATION_ID,
+  ATTR_SESSION_ID,
+} from "./semantic-conventions.js";
+import { metadataAttributes } from "./session-facts.js";
+import { finishOf, generationDraft, OpenGeneration, OpenGenerations } from "./session-generations.js";
+import { noHistory } from "./session-history.js";
+import { copyAttributes, copyValue, finiteOr, member, textMember, textOf } from "./session-input.js";
+import type { RecordedSession } from "./session-recorder.js";
+import { SessionSpan, type SpanDraft } from "./session-span.js";
+import { SessionTools } from "./session-tools.js";
+import type { SessionTurn } from "./session-turn.js";
+import { SessionTurns, type TurnFacts, type TurnPorts } from "./session-turns.js";
+import type { SpanRecord } from "./span-record.js";
+import { readToolCall, summaryOf, toolDraft, toolRecord } from "./tool-call.js";
+import type { SessionMetadata } from "./trace-file.js";
+
+/** What a session is logged with. */
+export type SessionLogPorts = Omit<TurnPorts, "onTurnStart">;
+
+/** A session that starts, or goes on. */
+export interface LoggedSession {
+  readonly id: string;
+  /** Of the first turn, where that can be chosen. */
+  readonly traceId: string;
+  readonly metadata: SessionMetadata;
+  readonly recorded: readonly RecordedSession[];
+  /** The session that started this one, and what ran in it then. */
+  readonly parent: { readonly sessionId: string; readonly link: Link | undefined } | undefined;
+}
+
+/** How all that is open ends. */
+export type Closing =
+  | { readonly type: "end"; readonly error: string | undefined }
+  | { readonly type: "crash"; readonly reason: string };
+
+export type SpanTarget = "tool" | "generation" | "session";
+
+const maxUserMessageChars = 4_000;
+
+export class SessionLog {
+  readonly id: string;
+  readonly recorded: readonly RecordedSession[];
+  metadata: SessionMetadata;
+  readonly #tracer: Tracer;
+  readonly #parentSessionId: string | undefined;
+  readonly #turns: SessionTurns;
+  readonly #generations = new OpenGenerations();
+  readonly #tools: SessionTools;
+  readonly #queue = new CommitQueue((span) => this.#changed(span));
+  /** Set on the session: every turn has them. */
+  #attributes: Record<string, unknown> = {};
+  /** The last answer of the turn. */
+  #lastOutput: string | undefined;
+
+  constructor(ports: SessionLogPorts, { id, traceId, metadata, recorded, parent }: LoggedSession) {
+    this.id = id;
+    this.metadata = metadata;
+    this.recorded = recorded;
+    this.#tracer = ports.tracer;
+    this.#parentSessionId = parent?.sessionId;
+    const history = recorded[0]?.history ?? noHistory;
+    this.#tools = new SessionTools(history);
+    const onTurnStart = (turnTraceId: string) => {
+      for (const session of recorded) session.setTraceId(turnTraceId);
+    };
+    this.#turns = new SessionTurns(
+      { ...ports, onTurnStart },
+      { id, traceId, history, parentLink: parent?.link },
+    );
+  }
+
+  setMetadata(changes: SessionMetadata): void {
+    if (Object.keys(changes).length === 0) return;
+    this.metadata = { ...this.metadata, ...changes };
+    for (const session of this.recorded) session.update({ metadata: changes });
+    this.#turns.current?.set(metadataAttributes(this.metadata));
+  }
+
+  /** Begins a turn. */
+  userMessage(text: string, now: number, client: Context | undefined): void {
+    this.endTurn(now);
+    const input = text.slice(0, maxUserMessageChars);
+    this.#turns.open(now, input, this.#facts(), client);
+    const cut = text.length - input.length;
+    this.#instant({
+      name: "user-message",
+      kind: "user-message",
+      startTime: now,
+      endTime: now,
+      status: "ok",
+      input,
+      ...(cut > 0 && { attributes: { cut } }),
+    });
+  }
+
+  /** Begins a turn before anything is logged in it. */
+  openTurn(now: number, client: Context): void {
+    this.#turns.open(now, this.metadata.prompt, this.#facts(), client);
+  }
+
+  stepStart(part: unknown, now: number): void {
+    const id = textOf(member(part, "id") ?? "unknown");
+    const draft = generationDraft(id, this.metadata, this.#tools.takeResults(), now);
+    const span = this.#start(undefined, draft);
+    this.#generations.add(new OpenGeneration(span, id, textMember(part, "messageID")));
+  }
+
+  text(part: unknown): void {
+    const text = member(part, "text");
+    if (text === undefined || text === null) return;
+    const generation = this.#generations.find(part);
+    if (generation?.addText(textOf(text))) this.#changed(generation.span);
+  }
+
+  stepFinish(part: unknown, now: number): void {
+    const generation = this.#generations.find(part);
+    if (generation) this.#finish(generation, now, finishOf(part));
+  }
+
+  toolCall(part: unknown, now: number): void {
+    const call = readToolCall(part, now);
+    if (!call || this.#tools.isKnown(call)) return;
+    const generation = this.#generations.find({ messageID: call.messageId });
+    const running = this.#tools.running(call.callId);
+    if (!running) generation?.addTool(call.name);
+    const span = running ?? this.#start(generation?.span, toolDraft(call));
+    if (running) {
+      const { attributes, startTime } = running.record;
+      const kept = { ...(attributes && { attributes }), ...(call.isRunning && { startTime }) };
+      running.change({ ...toolRecord(call), ...kept });
+      this.#changed(running);
+    }
+    if (call.isRunning) {
+      this.#tools.start(call, span);
+    } else {
+      this.#queue.hold(span);
+      this.#tools.end(call, span, summaryOf(call));
+    }
+  }
+
+  span(given: unknown, now: number): void {
+    const startTime = finiteOr(member(given, "startTime"), now);
+    const input = copyValue(member(given, "input"));
+    const output = copyValue(member(given, "output"));
+    const attributes = copyAttributes(member(given, "attributes"));
+    this.#instant({
+      name: textOf(member(given, "name") ?? "unknown"),
+      kind: "span",
+      startTime,
+      endTime: finiteOr(member(given, "endTime"), now),
+      status: member(given, "status") === "error" ? "error" : "ok",
+      ...(input !== undefined && { input }),
+      ...(output !== undefined && { output }),
+      ...(Object.keys(attributes).length > 0 && { attributes }),
+    });
+  }
+
+  setAttributes(given: unknown, target: SpanTarget | undefined): void {
+    const attributes = copyAttributes(given);
+    if (Object.keys(attributes).length === 0) return;
+    const tool = this.#tools.last;
+    const generation = this.#generations.newest?.span;
+    const chosen = target ?? (tool ? "tool" : generation ? "generation" : "session");
+    if (chosen === "session") {
+      this.#attributes = { ...this.#attributes, ...attributes };
+      for (const session of this.recorded) session.update({ attributes });
+      this.#turns.current?.set(callerAttributes(this.#attributes));
+      return;
+    }
+    const span = chosen === "tool" ? tool : generation;
+    const isCommitted = chosen === "tool" && tool?.record.endTime !== undefined && !this.#queue.has(tool);
+    if (!span || isCommitted) return;
+    span.change({ attributes: { ...span.record.attributes, ...attributes } });
+    this.#changed(span);
+  }
+
+  /** The context of what runs: a tool, else a generation, else the turn. */
+  context(
+    target: "tool" | "generation" | "turn" | undefined,
+    callId: string | undefined,
+    now: number,
+  ): Context {
+    const tool = callId === undefined ? this.#tools.newestRunning : this.#tools.running(callId);
+    const wanted = {
+      tool: target === undefined || target === "tool" ? tool : undefined,
+      generation: target === "turn" ? undefined : this.#generations.newest?.span,
+    };
+    return (wanted.tool ?? wanted.generation ?? this.#ensureTurn(now)).context;
+  }
+
+  /** Hands out what waits, and ends the turn. */
+  endTurn(now: number, error?: string): void {
+    this.#queue.flush();
+    const output = this.#lastOutput;
+    this.#lastOutput = undefined;
+    this.#turns.end(now, output, error);
+  }
+
+  /** Ends all that is open. */
+  close(closing: Closing, now: number): void {
+    const how: Partial<SpanRecord> =
+      closing.type === "crash" ? { status: "error", statusMessage: closing.reason, interrupted: true } : {};
+    for (const tool of this.#tools.allRunning()) {
+      const { startTime, tool: known } = tool.record;
+      tool.change({ endTime: now, ...how, tool: { ...known, durationMs: finiteOr(now - startTime, 0) } });
+      this.#queue.flush();
+      tool.commit();
+    }
+    for (const generation of this.#generations.all()) this.#finish(generation, now, how);
+    this.endTurn(now, closing.type === "crash" ? closing.reason : closing.error || undefined);
+  }
+
+  #finish(generation: OpenGeneration, now: number, finish: Partial<SpanRecord>): void {
+    this.#generations.remove(generation);
+    generation.span.change(generation.ended(now, finish));
+    this.#lastOutput = generation.output ?? this.#lastOutput;
+    this.#queue.end(generation.span);
+  }
+
+  #instant(record: SpanRecord): void {
+    const draft = { name: record.name, kind: SpanKind.INTERNAL, attributes: {}, record };
+    this.#queue.end(this.#start(undefined, draft));
+  }
+
+  /** `parent`: absent for what stands directly under the turn. */
+  #start(parent: SessionSpan | undefined, draft: SpanDraft): SessionSpan {
+    const turn = this.#ensureTurn(draft.record.startTime);
+    return new SessionSpan({
+      ...draft,
+      tracer: this.#tracer,
+      parent: (parent ?? turn).context,
+      attributes: {
+        ...draft.attributes,
+        ...this.#identity(),
+        [ATTR_CRASH_SAFE_FILE_KIND]: draft.record.kind,
+        ...(!parent && { [ATTR_CRASH_SAFE_FILE_TURN_INDEX]: turn.index }),
+      },
+    });
+  }
+
+  #ensureTurn(startTime: number): SessionTurn {
+    return this.#turns.current ?? this.#turns.open(startTime, this.metadata.prompt, this.#facts());
+  }
+
+  #facts(): TurnFacts {
+    const { agent } = this.metadata;
+    const attributes = {
+      ...callerAttributes(this.#attributes),
+      ...metadataAttributes(this.metadata),
+      ...this.#identity(),
+    };
+    return { agent, attributes };
+  }
+
+  #identity(): Attributes {
+    const { agent } = this.metadata;
+    return {
+      [ATTR_SESSION_ID]: this.id,
+      [ATTR_GEN_AI_CONVERSATION_ID]: this.id,
+      ...(agent !== undefined && { [ATTR_GEN_AI_AGENT_NAME]: agent }),
+      ...(this.#parentSessionId !== undefined && {
+        [ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID]: this.#parentSessionId,
+      }),
+    };
+  }
+
+  #changed(span: SessionSpan): void {
+    for (const session of this.recorded) session.changed(span.spanId);
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The tool calls of a session: those that run, the last one, and those that are known when they are told again.
+ */
+import { maxKnownCalls } from "./session-history.js";
+import type { SessionHistory } from "./session-recorder.js";
+import type { SessionSpan } from "./session-span.js";
+import type { ToolCall } from "./tool-call.js";
+
+/** What the next step is told of results: more than this many are counted, not quoted. */
+const maxResults = 1_000;
+
+export class SessionTools {
+  /** The call that was told of last, running or ended. */
+  last: SessionSpan | undefined;
+  readonly #running = new Map<string, SessionSpan>();
+  readonly #ended = new Set<string>();
+  #results: string[] = [];
+  #unquoted = 0;
+
+  constructor(history: SessionHistory) {
+    for (const { callId, startTime } of history.calls) this.#know(keyOf(callId, startTime));
+  }
+
+  /** Whether this very call has ended before: hosts that compact their history tell it again. */
+  isKnown({ callId, startTime, hasStartTime }: ToolCall): boolean {
+    return callId !== undefined && hasStartTime && this.#ended.has(keyOf(callId, startTime));
+  }
+
+  running(callId: string | undefined): SessionSpan | undefined {
+    return callId === undefined ? undefined : this.#running.get(callId);
+  }
+
+  get newestRunning(): SessionSpan | undefined {
+    return [...this.#running.values()].at(-1);
+  }
+
+  /** In order of start. */
+  allRunning(): SessionSpan[] {
+    return [...this.#running.values()];
+  }
+
+  /** A call without an id is never told of again, and does not stay open. */
+  start({ callId }: ToolCall, span: SessionSpan): void {
+    if (callId !== undefined) this.#running.set(callId, span);
+    this.last = span;
+  }
+
+  end({ callId, startTime, hasStartTime }: ToolCall, span: SessionSpan, summary: string): void {
+    if (callId !== undefined) {
+      this.#running.delete(callId);
+      if (hasStartTime) this.#know(keyOf(callId, startTime));
+    }
+    this.last = span;
+    if (this.#results.length < maxResults) this.#results.push(summary);
+    else this.#unquoted++;
+  }
+
+  /** Results since the last time, a line each. */
+  takeResults(): string | undefined {
+    if (this.#results.length === 0) return undefined;
+    const more = this.#unquoted > 0 ? [`… and ${this.#unquoted} more`] : [];
+    const text = [...this.#results, ...more].join("\n");
+    this.#results = [];
+    this.#unquoted = 0;
+    return text;
+  }
+
+  #know(key: string): void {
+    this.#ended.add(key);
+    if (this.#ended.size > maxKnownCalls) this.#ended.delete(this.#ended.values().next().value as string);
+  }
+}
+
+const keyOf = (callId: string, startTime: number): string => `${startTime} ${callId}`;

@@ -1,0 +1,110 @@
+/**
+ * What hosts give a session tracer: the parts of their messages, as they are. Anything else is taken too; what cannot
+ * be read counts as absent.
+ */
+import type { SessionTracer } from "./session-tracer.js";
+
+/** How a session starts. */
+export interface StartTraceOptions {
+  /** Name of the session span; the session id by default. */
+  readonly instance_id?: string;
+  readonly title?: string;
+  readonly model?: string;
+  readonly providerId?: string;
+  readonly agent?: string;
+  readonly variant?: string;
+  /** Also the input of the session span. */
+  readonly prompt?: string;
+  readonly userId?: string;
+  readonly environment?: string;
+  readonly version?: string;
+  readonly tags?: readonly string[];
+  /** W3C trace context of a client: the parent of the first turn. */
+  readonly traceparent?: string;
+  readonly tracestate?: string;
+  /** The session that starts this one for a subagent: its turns link to what runs there now. */
+  readonly parent?: SessionTracer;
+}
+
+/** What an assistant's message says of its session. */
+export interface AssistantInfo {
+  readonly modelID?: string;
+  readonly providerID?: string;
+  readonly agent?: string;
+  readonly variant?: string;
+}
+
+/** What a chat front end says of its session. */
+export interface OwuiContext {
+  readonly userId?: string;
+  readonly modelId?: string;
+  readonly agent?: string;
+}
+
+/** Where a user's message comes from. */
+export interface UserMessageOptions {
+  /** W3C trace context of the client that sent it: the parent of the turn. */
+  readonly traceparent?: string;
+  readonly tracestate?: string;
+}
+
+/** A model is called. */
+export interface StepStartPart {
+  readonly id?: string;
+  readonly messageID?: string;
+}
+
+/** A model says something. */
+export interface TextPart {
+  readonly text?: string;
+  readonly id?: string;
+  readonly messageID?: string;
+}
+
+/** A model has answered. */
+export interface StepFinishPart {
+  readonly id?: string;
+  readonly messageID?: string;
+  readonly reason?: string;
+  readonly cost?: number;
+  readonly tokens?: {
+    readonly input?: number;
+    readonly output?: number;
+    readonly reasoning?: number;
+    readonly cache?: { readonly read?: number; readonly write?: number };
+  };
+}
+
+/** A tool call, as it stands. */
+export interface ToolCallPart {
+  readonly tool?: string;
+  readonly callID?: string;
+  readonly messageID?: string;
+  readonly state: {
+    /** `pending`, `running`, `error`; anything else has ended well. */
+    readonly status?: string;
+    readonly input?: unknown;
+    readonly output?: unknown;
+    readonly error?: unknown;
+    /** Epoch milliseconds. */
+    readonly time?: { readonly start?: number; readonly end?: number };
+  };
+}
+
+/** A span of the host's own. */
+export interface CustomSpan {
+  readonly name: string;
+  /** Epoch milliseconds. */
+  readonly startTime: number;
+  readonly endTime: number;
+  readonly status?: "ok" | "error";
+  readonly input?: unknown;
+  readonly output?: unknown;
+  readonly attributes?: Readonly<Record<string, unknown>>;
+}
+
+/** W3C trace context, as headers. */
+export interface TraceHeaders {
+  readonly traceparent: string;
+  readonly tracestate?: string;
+}
