@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
-const files = readdirSync("src").filter((name) => name.endsWith(".ts"));
+const files = readdirSync("src").filter((name) => /\.c?ts$/.test(name));
 
 /** Imports of each file; those of types only are marked. */
 const imports = new Map(
@@ -21,7 +21,7 @@ function reaches(name: string, seen = new Set<string>()): Set<string> {
   for (const { from, isType } of imports.get(name) ?? []) {
     if (isType || seen.has(from)) continue;
     seen.add(from);
-    if (from.startsWith("./")) reaches(`${from.slice(2, -3)}.ts`, seen);
+    if (from.startsWith("./")) reaches(from.slice(2).replace(/js$/, "ts"), seen);
   }
   return seen;
 }
@@ -38,6 +38,18 @@ describe("layers", () => {
     const reached = reaches("reader.ts");
     expect([...reached].filter((from) => from.startsWith("@opentelemetry"))).toEqual([]);
     expect(reached.size).toBeGreaterThan(15);
+  });
+
+  test("P10 one file requires an SDK, by literal names in try and catch; exporter and processor do not reach it", () => {
+    const requiring = files.filter((name) => /\brequire\(/.test(readFileSync(`src/${name}`, "utf8")));
+    expect(requiring).toEqual(["sdk-packages.cts"]);
+    const text = readFileSync("src/sdk-packages.cts", "utf8");
+    expect(text.match(/require\(/g)).toHaveLength(
+      text.match(/require\("@opentelemetry\/[a-z-]+"\)/g)?.length ?? 0,
+    );
+    expect(reaches("session.ts")).toContain("./sdk-packages.cjs");
+    expect(reaches("index.ts")).not.toContain("./sdk-packages.cjs");
+    expect(imports.get("sdk-packages.cts")).toEqual([]);
   });
 
   test("the engine needs no OpenTelemetry package", () => {

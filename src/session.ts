@@ -1,0 +1,10 @@
+/** Sessions of agents, traced: the entry `opentelemetry-exporter-crash-safe-file/session`. */
+export type { ReadableSpan, SpanExporter, SpanProcessor } from "./otel-span.js";
+export type { ResourceLike } from "./resource-attributes.js";
+export { getSessionId, setSessionId } from "./session-context.js";
+export { SessionTracer } from "./session-tracer.js";
+export type * from "./session-tracer-input.js";
+export { createSessionTracing, type SessionTracing } from "./session-tracing.js";
+export type { SessionTracingOptions } from "./session-tracing-options.js";
+export { type CrashSafeErrorCode, CrashSafeFileError } from "./trace-error.js";
+export type * from "./trace-file.js";
