@@ -40,7 +40,7 @@ export interface SessionTracingOptions {
 }
 
 /** How spans are sent by OTLP. */
-export type OtlpProtocol = "http/protobuf" | "http/json";
+type OtlpProtocol = "http/protobuf" | "http/json";
 
 /** One exporter of a plan. */
 export type PlannedExporter =
