@@ -132,10 +132,6 @@ export function recordingOf(exporter: unknown): FileRecording | undefined {
   return (exporter as { [recording]?: FileRecording } | null | undefined)?.[recording];
 }
 
-/** A file exporter for the same directory with another limit. */
-export const withMaxFiles = (exporter: { getDir(): string }, maxFiles: number): FileExporter =>
-  new FileExporter(exporter.getDir(), maxFiles);
-
 function processorOf(dir: string, maxFiles: number): CrashSafeSpanProcessor {
   const key = `${maxFiles} ${dir}`;
   const known = processors.get(key);
