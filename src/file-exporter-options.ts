@@ -19,9 +19,9 @@ export interface CrashSafeFileSpanExporterOptions {
   /** Documents kept in `dir`; the oldest beyond it go, never one that is being written. Default 0: all. */
   readonly maxFiles?: number;
   /**
-   * Spans kept per document: the first 30 % and the last, with a marker between. A session that crashed, or that
-   * several processes write to at once, may keep up to twice as many, since neither a fence nor a recovery leaves
-   * any out; its totals are exact all the same. Default 0: all.
+   * Spans kept per document: the first 30 % and the last, with a marker between. After a crash
+   * up to twice as many, since neither a fence nor a recovery leaves any out; while several processes write to one
+   * session, all of what they write. Totals are exact all the same. Default 0: all.
    */
   readonly maxSpans?: number;
   /** A session without open spans is ended after this long; it resumes when it speaks again. Default 30 minutes. */

@@ -115,6 +115,22 @@ export const fenceScenarios: readonly FenceScenario[] = [
     },
     operation: flush,
   },
+  ...["a seal that leaves spans out", "a shutdown that leaves spans out"].map(
+    (name, index): FenceScenario => ({
+      name,
+      options: { maxSpans: 10 },
+      isCapped: true,
+      prepare: async (actor) => {
+        actor.record("s", 15);
+        await publishedWork(actor);
+        actor.record("s", 9);
+        return work(actor);
+      },
+      operation: index === 0 ? end : (actor) => actor.exporter.shutdown(),
+      closes: index === 0 ? "session" : "shutdown",
+      closesEarly: true,
+    }),
+  ),
   { name: "a first seal", prepare: work, operation: end, closes: "session" },
   { name: "a seal over an older document", prepare: publishedWork, operation: end, closes: "session" },
   {
