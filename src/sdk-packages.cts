@@ -18,9 +18,17 @@ export function requireSdk(): Sdk {
     const { TracerProvider, ConsoleSpanExporter } = require("@opentelemetry/sdk-trace");
     return { Provider: TracerProvider, ConsoleSpanExporter };
   } catch {
+    // Then the other one.
+  }
+  let missing: unknown;
+  try {
     const { BasicTracerProvider, ConsoleSpanExporter } = require("@opentelemetry/sdk-trace-base");
     return { Provider: BasicTracerProvider, ConsoleSpanExporter };
+  } catch (error) {
+    missing = error;
   }
+  // Not from within the catch: to esbuild that is no package it may do without.
+  throw missing;
 }
 
 /** The class of an OTLP exporter, by protocol. Throws what `require` throws. */

@@ -47,6 +47,12 @@ describe("layers", () => {
     expect(text.match(/require\(/g)).toHaveLength(
       text.match(/require\("@opentelemetry\/[a-z-]+"\)/g)?.length ?? 0,
     );
+    // Each one directly within a try block: bundlers take no other for optional.
+    const tried = [...text.matchAll(/^ *try \{\n(.*?)^ *\} catch/gms)]
+      .map(([, block]) => block ?? "")
+      .join("");
+    expect(tried.match(/require\(/g)).toHaveLength(4);
+    expect(text.match(/require\(/g)).toHaveLength(4);
     expect(reaches("session.ts")).toContain("./sdk-packages.cjs");
     expect(reaches("index.ts")).not.toContain("./sdk-packages.cjs");
     expect(imports.get("sdk-packages.cts")).toEqual([]);

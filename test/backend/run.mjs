@@ -34,7 +34,15 @@ async function install() {
   if (process.platform !== "linux" || process.arch !== "x64") {
     return `it is tried on linux x64, and this is ${process.platform} ${process.arch}`;
   }
-  const options = ["--prefix", scratch, "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
+  const options = [
+    "--prefix",
+    scratch,
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--prefer-offline",
+    "--fetch-retries=1",
+  ];
   try {
     await runFile("npm", ["install", ...options, ...packages], { cwd: scratch, timeout: installMillis });
     return undefined;
