@@ -15,6 +15,7 @@ import type { TraceFile } from "../src/trace-file.js";
 import { FaultyFileSystem } from "./faulty-file-system.js";
 import { IdleClock } from "./idle-clock.js";
 import { MortalLiveness } from "./mortal-liveness.js";
+import { PausedFileSystem } from "./paused-file-system.js";
 import { spanOf } from "./projection-span.js";
 import { spansOf } from "./recorded-session.js";
 
@@ -145,4 +146,45 @@ describe("a capped session", () => {
       fileSystem.closeAll();
     }
   });
+
+  it.each(["forceFlush", "endSession"] as const)(
+    "P7 D7 counts each span once when another writer joins at any call of %s",
+    async (operation) => {
+      const liveness = new MortalLiveness();
+      const start = () => {
+        const fileSystem = new PausedFileSystem();
+        const ports = { fileSystem, clock: new IdleClock(), liveness };
+        return { fileSystem, exporter: new CrashSafeFileSpanExporter({ dir, maxSpans: 20 }, ports) };
+      };
+      let isHeld = true;
+      let joined = 0;
+      for (let call = 1; isHeld; call++) {
+        fs.rmSync(dir, { recursive: true, force: true });
+        const [one, two] = [start(), start()];
+        for (let n = 0; n < 15; n++) one.exporter.recordEnd(traced(n, true));
+        await one.exporter.forceFlush();
+        for (let n = 15; n < 50; n++) one.exporter.recordEnd(traced(n, true));
+        one.fileSystem.mark();
+        const hold = one.fileSystem.holdNumber(call, "issued");
+        const done =
+          operation === "forceFlush" ? one.exporter.forceFlush() : one.exporter.endSession("ses_cap");
+        isHeld = await Promise.race([hold.reached.then(() => true), done.then(() => false)]);
+        for (let n = 50; n < 53; n++) two.exporter.recordEnd(traced(n, true));
+        if (isHeld) joined++;
+        hold.release();
+        await done;
+        await two.exporter.forceFlush();
+        await one.exporter.shutdown();
+        await two.exporter.shutdown();
+        const { spans, summary } = document();
+        expect(summary).toMatchObject({ totalToolCalls: 53, status: "completed" });
+        const elided = spans.find(({ attributes }) => attributes?.elided !== undefined);
+        if (elided)
+          expect(elided.attributes).toMatchObject({ elided: 54 - (spans.length - 1), totalSpans: 54 });
+        else expect(spans).toHaveLength(54);
+        expect(fs.readdirSync(dir)).toEqual(["ses_cap.json"]);
+      }
+      expect(joined).toBeGreaterThan(5);
+    },
+  );
 });
