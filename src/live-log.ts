@@ -7,6 +7,7 @@
  *   `endTime` has ended, and its line in the document may yet come.
  */
 import { isSpan } from "./open-document.js";
+import { passingBytes } from "./passing-bytes.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 
 /** What the log says of the session. */
@@ -36,7 +37,10 @@ export const encodeSession = (session: SessionRecord): Buffer =>
   Buffer.from(`${JSON.stringify({ session })}\n`);
 
 /** A start or a change; takes the span's text, since callers keep it to tell whether it changed. */
-export const encodeLiveSpan = (spanText: string): Buffer => Buffer.from(`{"span":${spanText}}\n`);
+export const encodeLiveSpan = (spanText: string): Buffer => Buffer.from(encodePassingLiveSpan(spanText));
+
+/** The same in a buffer that the next call uses again: whoever keeps it copies it. */
+export const encodePassingLiveSpan = (spanText: string): Buffer => passingBytes('{"span":', spanText, "}\n");
 
 /** Replays a log. Takes any bytes; a torn last line, a NUL tail or rot costs only itself. */
 export function replayLiveLog(bytes: Buffer): LiveState {

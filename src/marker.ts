@@ -3,8 +3,8 @@
  */
 import { decodeLine } from "./open-document.js";
 import { sessionSpanId } from "./session-name.js";
-import type { Totals, TotalsRecord } from "./totals.js";
-import type { TraceSpan } from "./trace-file.js";
+import { Totals, type TotalsRecord } from "./totals.js";
+import type { TraceFile, TraceSpan } from "./trace-file.js";
 
 /** Attribute of a marker that holds the totals of the spans it stands for. */
 export const elidedTotalsKey = "elidedTotals";
@@ -63,4 +63,47 @@ export function decodeMarker(line: Buffer): Marker {
 export function elidedTotals(attributes: TraceSpan["attributes"]): TotalsRecord | undefined {
   const totals = attributes?.[elidedTotalsKey];
   return typeof totals === "object" && totals !== null ? (totals as TotalsRecord) : undefined;
+}
+
+/**
+ * The spans of a document that the tracer before ours capped, its marker as one of ours: it stands for what the
+ * summary counts and the spans do not.
+ */
+export function adoptMarker({ id, sessionId, spans, summary }: TraceFile): readonly TraceSpan[] {
+  const marker = spans.find(
+    ({ kind, name, attributes }) =>
+      kind === "span" &&
+      String(name).includes("elided") &&
+      Number.isSafeInteger(attributes?.elided) &&
+      elidedTotals(attributes) === undefined,
+  );
+  if (!marker) return spans;
+  const there = new Totals();
+  for (const span of spans) if (span !== marker && span.endTime !== undefined) there.add(span);
+  const left = (all: unknown, some: number): number => Math.max(0, (Number(all) || 0) - some);
+  const { input, output, reasoning, cacheRead, cacheWrite } = there.tokens;
+  const used = new Map(there.tools().map((tool) => [tool.name, tool]));
+  const elided: TotalsRecord = {
+    spans: Number(marker.attributes?.elided),
+    cost: left(summary.totalCost, there.cost),
+    totalTokens: left(summary.totalTokens, there.totalTokens),
+    toolCalls: left(summary.totalToolCalls, there.toolCalls),
+    generations: left(summary.totalGenerations, there.generations),
+    tokens: {
+      input: left(summary.tokens?.input, input),
+      output: left(summary.tokens?.output, output),
+      reasoning: left(summary.tokens?.reasoning, reasoning),
+      cacheRead: left(summary.tokens?.cacheRead, cacheRead),
+      cacheWrite: left(summary.tokens?.cacheWrite, cacheWrite),
+    },
+    tools: (Array.isArray(summary.topTools) ? summary.topTools : []).map((tool) => ({
+      name: tool?.name,
+      count: left(tool?.count, used.get(tool?.name)?.count ?? 0),
+      totalDuration: left(tool?.totalDuration, used.get(tool?.name)?.totalDuration ?? 0),
+    })),
+    ...(Array.isArray(summary.loops) && { loops: summary.loops }),
+  };
+  const attributes = { ...marker.attributes, [lastKey]: "", [elidedTotalsKey]: elided };
+  const ours = { ...marker, spanId: markerSpanId(id ?? sessionId), attributes };
+  return spans.map((span) => (span === marker ? ours : span));
 }

@@ -84,6 +84,11 @@ export class OpenSpans {
     return open?.journaledSpan === span ? open.journaled : this.encode(span);
   }
 
+  /** Whether the live log has the span, as it is and as ended. */
+  isJournaled(span: TraceSpan): boolean {
+    return span.endTime !== undefined && this.#spans.get(span.spanId)?.journaledSpan === span;
+  }
+
   encode(span: TraceSpan): string {
     return encodeSpan(inTrace(span, this.#traceId()));
   }

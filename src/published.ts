@@ -5,6 +5,7 @@ import { type Identity, isSame } from "./commit.js";
 import { Descriptor } from "./descriptor.js";
 import { errorCode, type FileSystem } from "./file-system.js";
 import { readRange } from "./line-scan.js";
+import { adoptMarker } from "./marker.js";
 import {
   type DocumentHead,
   type DocumentTail,
@@ -86,7 +87,8 @@ export function* readHeadLine(fd: number, end: number): Plan<Buffer> {
 
 function outlineOf(document: TraceFile | undefined): Outline {
   if (document === undefined) return { head: undefined, tail: undefined, body: { type: "unreadable" } };
-  const { id, traceId, sessionId, startedAt, metadata, summary, endedAt, layout, spans } = document;
+  const { id, traceId, sessionId, startedAt, metadata, summary, endedAt, layout } = document;
+  const spans = adoptMarker(document);
   const isTail = (span: TraceSpan) => span.endTime === undefined || isRoot(span);
   return {
     head: { id, traceId, sessionId, startedAt },

@@ -235,18 +235,14 @@ export class SessionLog {
 
   /** `parent`: absent for what stands directly under the turn. */
   #start(parent: SessionSpan | undefined, draft: SpanDraft): SessionSpan {
-    const turn = this.#ensureTurn(draft.record.startTime);
-    return new SessionSpan({
-      ...draft,
-      tracer: this.#tracer,
-      parent: (parent ?? turn).context,
-      attributes: {
-        ...draft.attributes,
-        ...this.#identity(),
-        [ATTR_CRASH_SAFE_FILE_KIND]: draft.record.kind,
-        ...(!parent && { [ATTR_CRASH_SAFE_FILE_TURN_INDEX]: turn.index }),
-      },
-    });
+    const { name, kind, record } = draft;
+    const turn = this.#ensureTurn(record.startTime);
+    // The draft is ours: what its session says goes on the same object.
+    const attributes: Attributes = Object.assign(draft.attributes, this.#identity());
+    attributes[ATTR_CRASH_SAFE_FILE_KIND] = record.kind;
+    if (!parent) attributes[ATTR_CRASH_SAFE_FILE_TURN_INDEX] = turn.index;
+    const { context } = parent ?? turn;
+    return new SessionSpan({ tracer: this.#tracer, parent: context, name, kind, record, attributes });
   }
 
   #ensureTurn(startTime: number): SessionTurn {
@@ -264,15 +260,12 @@ export class SessionLog {
   }
 
   #identity(): Attributes {
+    const identity: Attributes = { [ATTR_SESSION_ID]: this.id, [ATTR_GEN_AI_CONVERSATION_ID]: this.id };
     const { agent } = this.metadata;
-    return {
-      [ATTR_SESSION_ID]: this.id,
-      [ATTR_GEN_AI_CONVERSATION_ID]: this.id,
-      ...(agent !== undefined && { [ATTR_GEN_AI_AGENT_NAME]: agent }),
-      ...(this.#parentSessionId !== undefined && {
-        [ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID]: this.#parentSessionId,
-      }),
-    };
+    if (agent !== undefined) identity[ATTR_GEN_AI_AGENT_NAME] = agent;
+    if (this.#parentSessionId !== undefined)
+      identity[ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID] = this.#parentSessionId;
+    return identity;
   }
 
   #changed(span: SessionSpan): void {

@@ -9,7 +9,7 @@ import { tryUnlink } from "./commit.js";
 import { DocumentBase } from "./document-base.js";
 import { errorCode } from "./file-system.js";
 import { LiveJournal } from "./live-journal.js";
-import { encodeLiveSpan, encodeOwner, encodeSession } from "./live-log.js";
+import { encodeLiveSpan, encodeOwner, encodePassingLiveSpan, encodeSession } from "./live-log.js";
 import { encodeHead, encodePassingLine } from "./open-document.js";
 import { retire } from "./owner.js";
 import { Pace } from "./pace.js";
@@ -101,7 +101,7 @@ export class SessionWriter {
   /** A span has started; its start survives the process from here on. */
   recordStart(span: TraceSpan, read: () => TraceSpan, source: object): void {
     this.#touch();
-    this.#journal.append(encodeLiveSpan(this.ledger.open.start(span, read, source)));
+    this.#journal.append(encodePassingLiveSpan(this.ledger.open.start(span, read, source)));
     this.syncRecords(false);
   }
 
@@ -110,15 +110,17 @@ export class SessionWriter {
     const text = this.ledger.open.change(spanId);
     if (text === undefined) return;
     this.#touch();
-    this.#journal.append(encodeLiveSpan(text));
+    this.#journal.append(encodePassingLiveSpan(text));
     this.syncRecords(false);
   }
 
-  /** A span has ended; it survives the process from here on. */
-  recordEnd(span: TraceSpan): void {
+  /** A span has ended; it survives the process from here on. `false`: the live log had it, as it is, before. */
+  recordEnd(span: TraceSpan): boolean {
     this.#touch();
+    const isNews = !this.ledger.open.isJournaled(span);
     this.appendSpan(span);
     this.syncRecords(false);
+    return isNews;
   }
 
   /** A line of the document, counted. */
@@ -156,7 +158,8 @@ export class SessionWriter {
 
   /** Journals what changed in open spans since they were last looked at. */
   refreshOpen(): void {
-    for (const text of this.ledger.open.changes()) this.#journal.append(encodeLiveSpan(text));
+    this.#journal.rewriteIfGone();
+    for (const text of this.ledger.open.changes()) this.#journal.append(encodePassingLiveSpan(text));
   }
 
   /**

@@ -1,7 +1,7 @@
 /**
  * A tool call as a host tells it: while it waits, while it runs, and when it has ended.
  */
-import { SpanKind } from "@opentelemetry/api";
+import { type Attributes, SpanKind } from "@opentelemetry/api";
 import {
   ATTR_GEN_AI_OPERATION_NAME,
   ATTR_GEN_AI_TOOL_CALL_ID,
@@ -55,50 +55,37 @@ export function readToolCall(part: unknown, now: number): ToolCall | undefined {
   };
 }
 
-/** The record of a call that runs. */
-function runningRecord({ name, callId, startTime, input }: ToolCall): SpanRecord {
-  return {
-    name,
-    kind: "tool",
-    startTime,
-    status: "ok",
-    tool: callId === undefined ? {} : { callId },
-    ...(input !== undefined && { input }),
-  };
-}
-
-/** The record of a call that has ended. */
-function endedRecord(call: ToolCall): SpanRecord {
-  const { startTime, endTime, error } = call;
-  const running = runningRecord(call);
-  return {
-    ...running,
-    endTime,
-    tool: { ...running.tool, durationMs: finiteOr(endTime - startTime, 0) },
-    ...(error === undefined
-      ? { output: cutText(call.output, maxOutputChars) }
-      : { status: "error", statusMessage: error, output: { error } }),
-  };
-}
-
 /** The span of a call, as it stands. */
 export function toolDraft(call: ToolCall): SpanDraft {
   const { name, callId } = call;
-  return {
-    name: `execute_tool ${name}`,
-    kind: SpanKind.INTERNAL,
-    attributes: {
-      [ATTR_GEN_AI_OPERATION_NAME]: "execute_tool",
-      [ATTR_GEN_AI_TOOL_NAME]: name,
-      ...(callId !== undefined && { [ATTR_GEN_AI_TOOL_CALL_ID]: callId }),
-    },
-    record: toolRecord(call),
+  const attributes: Attributes = {
+    [ATTR_GEN_AI_OPERATION_NAME]: "execute_tool",
+    [ATTR_GEN_AI_TOOL_NAME]: name,
   };
+  if (callId !== undefined) attributes[ATTR_GEN_AI_TOOL_CALL_ID] = callId;
+  const record = toolRecord(call);
+  return { name: `execute_tool ${name}`, kind: SpanKind.INTERNAL, attributes, record };
 }
 
 /** The record of a call, as it stands. */
-export const toolRecord = (call: ToolCall): SpanRecord =>
-  call.isRunning ? runningRecord(call) : endedRecord(call);
+export function toolRecord(call: ToolCall): SpanRecord {
+  const { name, callId, startTime, endTime, input, error } = call;
+  const record: SpanRecord = { name, kind: "tool", startTime, status: "ok", tool: {} };
+  const { tool = {} } = record;
+  if (callId !== undefined) tool.callId = callId;
+  if (input !== undefined) record.input = input;
+  if (call.isRunning) return record;
+  record.endTime = endTime;
+  tool.durationMs = finiteOr(endTime - startTime, 0);
+  if (error === undefined) {
+    record.output = cutText(call.output, maxOutputChars);
+  } else {
+    record.status = "error";
+    record.statusMessage = error;
+    record.output = { error };
+  }
+  return record;
+}
 
 /** What the model is told of the result, in short. */
 export function summaryOf({ name, output, error }: ToolCall): string {

@@ -120,16 +120,16 @@ export class TraceDirectory {
     this.fates.set(source, "recorded");
     const { dropped } = writer;
     writer.setMetadata(metadata);
-    writer.recordEnd(span);
-    this.changed(writer);
+    // A record that the live log had has been looked after then: recovery takes both files.
+    if (writer.recordEnd(span)) this.changed(writer);
+    else this.#schedule(writer);
     return writer.dropped === dropped ? "recorded" : "full";
   }
 
   /** Something of the session was recorded: its document is to follow. */
   changed(writer: SessionWriter): void {
     rehomeIfTaken(writer);
-    this.#pool.use(writer);
-    this.#publisher.changed(writer);
+    this.#schedule(writer);
   }
 
   /** Ends what is open in a session whose tracer is gone while its process lives: somebody else goes on with it. */
@@ -236,6 +236,11 @@ export class TraceDirectory {
       const files = [writer.live, writer.open].filter(({ unsynced }) => unsynced > 0);
       if (files.length > 0) this.#publisher.sync(writer, files);
     }
+  }
+
+  #schedule(writer: SessionWriter): void {
+    this.#pool.use(writer);
+    this.#publisher.changed(writer);
   }
 
   *#sessionsOf(user: number): Iterable<[string, SessionWriter]> {
