@@ -1,6 +1,7 @@
 /**
  * A document's summary: what its session has used, how it stands, and in words how it ended.
  */
+import { elidedTotals } from "./marker.js";
 import { narrate } from "./narrative.js";
 import type { DocumentTail } from "./open-document.js";
 import type { Published } from "./published.js";
@@ -44,11 +45,17 @@ export function layoutOf(totals: Totals): DocumentTail["layout"] {
   return { v: 1, tools: totals.tools(), ...(calls.length > 0 && { calls }) };
 }
 
-/** The totals of a document, as its tail tells them. */
-export function totalsOf({ tail }: Pick<Published, "tail">): Totals {
-  const totals = new Totals();
-  if (!tail) return totals;
+/** The totals of a document, as its tail tells them, or its spans where other writers left that out. */
+export function totalsOf({ tail, body }: Pick<Published, "tail" | "body">): Totals {
+  const counted = new Totals();
+  for (const span of body.type === "spans" ? body.spans : []) {
+    const standsFor = elidedTotals(span.attributes);
+    if (standsFor) counted.merge(standsFor);
+    else counted.add(span);
+  }
+  if (!tail || typeof tail.summary.totalToolCalls !== "number") return counted;
   const { summary, layout } = tail;
+  const totals = new Totals();
   totals.merge({
     cost: summary.totalCost,
     totalTokens: summary.totalTokens,
@@ -57,7 +64,7 @@ export function totalsOf({ tail }: Pick<Published, "tail">): Totals {
     tokens: summary.tokens,
     tools: layout.tools ?? summary.topTools ?? [],
     loops: summary.loops ?? [],
-    calls: layout.calls ?? [],
+    calls: layout.calls ?? counted.calls(),
   });
   return totals;
 }
