@@ -50,7 +50,7 @@ function encodeTrace(trace: TraceFile): string {
   } catch {
     const { spans, ...rest } = trace;
     const around = JSON.stringify(toJsonValue({ ...rest, spans: [] })).slice(0, -2);
-    return `${around}${spans.map(encodeSpan).join(",")}]}`;
+    return `${around}${spans.map((span) => encodeSpan(span)).join(",")}]}`;
   }
 }
 

@@ -3,7 +3,7 @@
  * traces and what hangs under a turn hang under the session; content is redacted.
  */
 import type { Context } from "@opentelemetry/api";
-import { ExactSpans } from "./exact-span.js";
+import { exactSpan } from "./exact-span.js";
 import type { ReadableSpan } from "./otel-span.js";
 import { projectSpan } from "./projection.js";
 import { attempt } from "./projection-otel.js";
@@ -23,7 +23,6 @@ export interface DocumentSpan {
 
 export class DocumentSpans {
   readonly #redact: Redact | undefined;
-  readonly #exact = new ExactSpans();
   readonly #turns = new Set<string>();
 
   constructor(redact: Redact | undefined) {
@@ -36,7 +35,7 @@ export class DocumentSpans {
     if (attachment?.type === "turn") return this.#turn(span, {});
     if (attachment) {
       const parentId = attempt(() => span.parentSpanContext?.spanId, undefined);
-      const exact = this.#exact.of(span, attachment, this.#parentOf(parentId, rootSpanId));
+      const exact = exactSpan(span, attachment, this.#parentOf(parentId, rootSpanId));
       return { span: this.#redact ? redactSpan(this.#redact, exact) : exact, metadata: {} };
     }
     const { span: projected, metadata, isTurn } = projectSpan(span);

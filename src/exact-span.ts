@@ -3,30 +3,20 @@
  */
 import type { ReadableSpan } from "./otel-span.js";
 import { attempt, describeHistory, plainAttributes, readAttributes } from "./projection-otel.js";
-import type { Attachment, SpanRecord } from "./span-record.js";
+import type { RecordAttachment } from "./span-record.js";
 import type { TraceSpan } from "./trace-file.js";
 
-interface Known {
-  readonly record: SpanRecord;
-  readonly span: TraceSpan;
-  readonly isPlain: boolean;
-}
-
-export class ExactSpans {
-  readonly #known = new WeakMap<object, Known>();
-
-  /** `parentSpanId` is that in the document. The same object again as long as nothing has changed. */
-  of(span: ReadableSpan, attachment: Extract<Attachment, { type: "span" }>, parentSpanId: string): TraceSpan {
-    const record = attachment.read();
-    const others = attempt(() => othersAttributes(span, attachment.ownKeys), undefined);
-    const known = this.#known.get(span);
-    if (known?.record === record && known.isPlain && !others) return known.span;
-    const { traceId, spanId } = span.spanContext();
-    const exact: TraceSpan = { spanId, parentSpanId, ...record, traceId };
-    if (others) exact.attributes = { ...others, ...record.attributes };
-    this.#known.set(span, { record, span: exact, isPlain: !others });
-    return exact;
-  }
+/** `parentSpanId` is that in the document. The same object again as long as nothing has changed. */
+export function exactSpan(span: ReadableSpan, attachment: RecordAttachment, parentSpanId: string): TraceSpan {
+  const record = attachment.read();
+  const { made } = attachment;
+  const others = attempt(() => othersAttributes(span, attachment.ownKeys), undefined);
+  if (made?.record === record && made.span.parentSpanId === parentSpanId && !others) return made.span;
+  const { traceId, spanId } = span.spanContext();
+  const exact: TraceSpan = { spanId, parentSpanId, ...record, traceId };
+  if (others) return { ...exact, attributes: { ...others, ...record.attributes } };
+  attachment.made = { record, span: exact };
+  return exact;
 }
 
 /** Attributes, events and links that the tracer did not put there. */

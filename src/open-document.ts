@@ -50,12 +50,13 @@ export function encodeHead({ id, traceId, sessionId, startedAt }: DocumentHead):
 }
 
 /**
- * One span as text. `spanId` and `interrupted` come first, so that a merge can tell a line by its first bytes.
- * Never throws: a value that JSON cannot carry costs that value.
+ * One span as text, for a document of that trace. `spanId` and `interrupted` come first, so that a merge can tell a
+ * line by its first bytes. Never throws: a value that JSON cannot carry costs that value.
  */
-export function encodeSpan(span: TraceSpan): string {
-  const { spanId, interrupted, ...rest } = span;
-  const ordered = interrupted ? { spanId, interrupted, ...rest } : { spanId, ...rest };
+export function encodeSpan(span: TraceSpan, documentTraceId?: string): string {
+  const { spanId, interrupted, traceId, ...rest } = span;
+  const ordered: TraceSpan = interrupted ? { spanId, interrupted, ...rest } : { spanId, ...rest };
+  if (traceId !== undefined && traceId !== documentTraceId) ordered.traceId = traceId;
   try {
     return JSON.stringify(ordered);
   } catch {
@@ -78,7 +79,7 @@ export function inTrace(span: TraceSpan, traceId: string): TraceSpan {
 
 /** The last line. `tailStart` is the offset at which it will stand. */
 export function encodeTail(tail: DocumentTail, tailStart: number, isFirst: boolean): Buffer {
-  const spans = tail.spans.map(encodeSpan).join(",");
+  const spans = tail.spans.map((span) => encodeSpan(span)).join(",");
   const separator = isFirst || spans === "" ? "" : ",";
   const { metadata, summary, endedAt } = tail;
   const layout = { ...tail.layout, tailStart };

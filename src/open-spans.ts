@@ -90,7 +90,7 @@ export class OpenSpans {
   }
 
   encode(span: TraceSpan): string {
-    return encodeSpan(inTrace(span, this.#traceId()));
+    return encodeSpan(span, this.#traceId());
   }
 
   #changeOf(open: OpenSpan): string | undefined {

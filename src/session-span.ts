@@ -18,7 +18,7 @@ import {
   ATTR_CRASH_SAFE_FILE_START_TIME,
   ATTR_ERROR_TYPE,
 } from "./semantic-conventions.js";
-import { attach, type SpanRecord, withAttachment } from "./span-record.js";
+import { type Attachment, attach, type SpanRecord, withAttachment } from "./span-record.js";
 
 /** A span to be started, without its place. */
 export interface SpanDraft {
@@ -49,7 +49,7 @@ export class SessionSpan {
     this.#parent = parent;
     this.#startTime = hrTimeOf(record.startTime);
     this.#ownKeys = new Set(Object.keys(attributes));
-    const attachment = { type: "span", read: () => this.#record, ownKeys: this.#ownKeys } as const;
+    const attachment: Attachment = { type: "span", read: () => this.#record, ownKeys: this.#ownKeys };
     const options = { kind, attributes, startTime: this.#startTime };
     this.#otel = tracer.startSpan(name, options, withAttachment(parent, attachment));
     // For processors that are told of its end only.
