@@ -373,6 +373,16 @@ describe("exportRemotes", () => {
     expect(pushed.got.map((document) => tools(document).length)).toEqual([1, 2, 2]);
   });
 
+  test("ends the turn, at once: what is logged next has a trace of its own", async () => {
+    const trace = started([live(never), file]);
+    turn(trace, 1);
+    void trace.exportRemotes();
+    trace.logStepStart({ id: "step 2" });
+    trace.finalizeSync();
+    const generations = stage.document("ses_1").spans.filter(({ kind }) => kind === "generation");
+    expect(new Set(generations.map(({ traceId }) => traceId)).size).toBe(2);
+  });
+
   test("works without a file", async () => {
     const pushed = live();
     const trace = started([pushed]);
@@ -488,6 +498,22 @@ describe("flushSync", () => {
     trace.flushSync("third");
     expect(stage.document("ses_2").summary).toMatchObject({ status: "crashed", error: "third" });
     expect(stage.files).toEqual(["ses_1.json", "ses_2.json"]);
+  });
+
+  test("P3 exporters get nothing once it has returned, however far an end had come", async () => {
+    for (let rounds = 0; rounds < 20; rounds++) {
+      const id = `ses_${rounds}`;
+      const other = new Kept();
+      const trace = started([file, other], id);
+      const ended = trace.endTrace();
+      await vi.waitUntil(() => stage.document(id).summary.status === "completed", { interval: 0 });
+      for (let turns = 0; turns < rounds; turns++) await new Promise((resolve) => setImmediate(resolve));
+      trace.flushSync();
+      const { length } = other.got;
+      await ended;
+      expect(other.got).toHaveLength(length);
+      expect(stage.document(id).summary.status).toBe("crashed");
+    }
   });
 
   test("P3 an export of the session that is under way does not undo it", async () => {
