@@ -4,28 +4,28 @@
 import { type CommitPorts, tryUnlink } from "./commit.js";
 import type { FileCalls } from "./file-system.js";
 import { call, type Plan, pause } from "./plan.js";
-import { parseEntry } from "./session-name.js";
+import { parseEntry, replayedPath } from "./session-name.js";
 
 /** A copy being built is never older than this: one that is was left by a process nobody can ask about. */
 const staleTempMillis = 3_600_000;
 
 /** Removes the oldest documents beyond `maxFiles` (0: none), and stale copies. */
 export function* prune(ports: CommitPorts, dir: string, maxFiles: number): Plan<void> {
-  const documents: string[] = [];
+  const documents: { path: string; marker: string }[] = [];
   for (const fileName of yield* call("readdir", dir)) {
     const entry = parseEntry(fileName);
     const path = `${dir}/${fileName}`;
-    if (entry.type === "document") documents.push(path);
+    if (entry.type === "document") documents.push({ path, marker: replayedPath({ dir, name: entry.name }) });
     if (entry.type === "temp") {
       const stat = yield* call("lstat", path);
       if (stat && ports.clock.now() - stat.mtimeMs > staleTempMillis) tryUnlink(ports.fileSystem.sync, path);
     }
   }
   if (maxFiles <= 0 || documents.length <= maxFiles) return;
-  const dated: { path: string; mtimeMs: number }[] = [];
-  for (const path of documents) {
-    const stat = yield* call("lstat", path);
-    if (stat?.isFile) dated.push({ path, mtimeMs: stat.mtimeMs });
+  const dated: { path: string; marker: string; mtimeMs: number }[] = [];
+  for (const document of documents) {
+    const stat = yield* call("lstat", document.path);
+    if (stat?.isFile) dated.push({ ...document, mtimeMs: stat.mtimeMs });
   }
   dated.sort((a, b) => a.mtimeMs - b.mtimeMs || (a.path < b.path ? -1 : 1));
   yield* removeSettled(ports.fileSystem.sync, dir, dated, dated.length - maxFiles);
@@ -39,7 +39,7 @@ export function* prune(ports: CommitPorts, dir: string, maxFiles: number): Plan<
 function* removeSettled(
   calls: FileCalls,
   dir: string,
-  documents: readonly { path: string }[],
+  documents: readonly { path: string; marker: string }[],
   count: number,
 ): Plan<void> {
   const batch = 64;
@@ -51,9 +51,9 @@ function* removeSettled(
       const entry = parseEntry(fileName);
       if (entry.type === "open" || entry.type === "live") owned.add(`${dir}/${entry.name}.json`);
     }
-    for (const { path } of documents.slice(from, from + batch)) {
+    for (const { path, marker } of documents.slice(from, from + batch)) {
       if (owned.has(path) || left <= 0) continue;
-      tryUnlink(calls, path);
+      if (tryUnlink(calls, path)) tryUnlink(calls, marker);
       left--;
     }
   }

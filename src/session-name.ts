@@ -59,7 +59,7 @@ export function sessionSpanId(rawId: string): string {
 export type Entry =
   | { readonly type: "document"; readonly name: string }
   | { readonly type: "open" | "live"; readonly name: string; readonly token: string }
-  | { readonly type: "lock"; readonly name: string }
+  | { readonly type: "lock" | "replayed"; readonly name: string }
   | { readonly type: "temp"; readonly name: string; readonly token: string }
   | { readonly type: "other" };
 
@@ -70,6 +70,7 @@ const tempFile = /^([^.]+)\.json\.tmp\.([0-9a-z-]+)(?:\.[0-9]+)?$/;
 export function parseEntry(fileName: string): Entry {
   if (/^[^.]+\.json$/.test(fileName)) return { type: "document", name: fileName.slice(0, -5) };
   if (/^[^.]+\.json\.lock$/.test(fileName)) return { type: "lock", name: fileName.slice(0, -10) };
+  if (/^[^.]+\.json\.replayed$/.test(fileName)) return { type: "replayed", name: fileName.slice(0, -14) };
   const side = sideFile.exec(fileName);
   if (side) {
     return { type: side[3] as "open" | "live", name: side[1] as string, token: side[2] as string };
@@ -91,6 +92,8 @@ export const openPath = (files: SessionFiles, token: string): string =>
 export const livePath = (files: SessionFiles, token: string): string =>
   `${documentPath(files)}.${token}.live`;
 export const lockPath = (files: SessionFiles): string => `${documentPath(files)}.lock`;
+/** What of the document was sent to a backend; goes with the document. */
+export const replayedPath = (files: SessionFiles): string => `${documentPath(files)}.replayed`;
 
 let temps = 0;
 /** A name that no other file has: the token is unique to the writer, the number to the copy of this module. */
