@@ -17,7 +17,7 @@ import {
   ATTR_SERVICE_VERSION,
   ATTR_USER_ID,
 } from "./semantic-conventions.js";
-import { member, textMember, textOf } from "./session-input.js";
+import { textMember, textsMember } from "./session-input.js";
 import type { SessionMetadata, SpanModel } from "./trace-file.js";
 
 const startFields = [
@@ -39,8 +39,8 @@ export function startMetadata(options: unknown): SessionMetadata {
     const text = textMember(options, field);
     if (text !== undefined) metadata[field] = text;
   }
-  const tags = member(options, "tags");
-  if (Array.isArray(tags)) metadata.tags = tags.map(textOf);
+  const tags = textsMember(options, "tags");
+  if (tags) metadata.tags = tags;
   return metadata;
 }
 

@@ -30,6 +30,17 @@ export function textMember(source: unknown, key: string): string | undefined {
   return value ? textOf(value) : undefined;
 }
 
+/** A member that is a list, as texts; `undefined` when it is none. */
+export function textsMember(source: unknown, key: string): string[] | undefined {
+  const list = member(source, key);
+  try {
+    if (!Array.isArray(list)) return undefined;
+    return Array.from({ length: list.length }, (_, index) => textOf(member(list, String(index))));
+  } catch {
+    return undefined;
+  }
+}
+
 /** A finite number, or the fallback. */
 export const finiteOr = (value: unknown, fallback: number): number =>
   typeof value === "number" && Number.isFinite(value) ? value : fallback;
@@ -46,7 +57,7 @@ export function copyInput(value: unknown): unknown {
     const text = JSON.stringify(value);
     return text === undefined ? undefined : JSON.parse(text);
   } catch (error) {
-    return { _serialization_error: error instanceof Error ? error.message : textOf(error) };
+    return { _serialization_error: textOf(member(error, "message") ?? error) };
   }
 }
 

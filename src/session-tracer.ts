@@ -60,7 +60,9 @@ export class SessionTracer {
   startTrace(sessionId: string, options: StartTraceOptions = {}): void {
     this.#life.guard("startTrace", () => {
       const parent = member(options, "parent");
-      const log = parent instanceof SessionTracer && parent.isOpen ? parent.#life.log : undefined;
+      // Not `instanceof`: what is given may be a Proxy that refuses to be asked.
+      const isTracer = typeof parent === "object" && parent !== null && #life in parent;
+      const log = isTracer && parent.isOpen ? parent.#life.log : undefined;
       this.#life.start(idOf(sessionId), options, log);
     });
   }
