@@ -1,5 +1,7 @@
 /** Sessions of agents, traced: the entry `opentelemetry-exporter-crash-safe-file/session`. */
 export type { ReadableSpan, SpanExporter, SpanProcessor } from "./otel-span.js";
+export type { ReplayedTrace, ReplayFailure, ReplayReport } from "./replay-report.js";
+export { type ReplayOptions, replayTraces } from "./replay-traces.js";
 export type { ResourceLike } from "./resource-attributes.js";
 export { getSessionId, setSessionId } from "./session-context.js";
 export { SessionTracer } from "./session-tracer.js";
