@@ -7,6 +7,7 @@ import { exactSpan } from "./exact-span.js";
 import type { ReadableSpan } from "./otel-span.js";
 import { projectSpan } from "./projection.js";
 import { attempt } from "./projection-otel.js";
+import { RecentMap } from "./recent-map.js";
 import { type Redact, redactMetadata, redactSpan } from "./redaction.js";
 import { attachmentOf } from "./span-record.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
@@ -23,7 +24,7 @@ export interface DocumentSpan {
 
 export class DocumentSpans {
   readonly #redact: Redact | undefined;
-  readonly #turns = new Set<string>();
+  readonly #turns = new RecentMap<string, true>(maxTurns);
 
   constructor(redact: Redact | undefined) {
     this.#redact = redact;
@@ -47,8 +48,7 @@ export class DocumentSpans {
   }
 
   #turn(span: ReadableSpan, metadata: Partial<SessionMetadata>): DocumentSpan {
-    this.#turns.add(span.spanContext().spanId);
-    if (this.#turns.size > maxTurns) this.#turns.delete(this.#turns.values().next().value as string);
+    this.#turns.set(span.spanContext().spanId, true);
     return { span: undefined, metadata };
   }
 

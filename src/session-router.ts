@@ -3,6 +3,7 @@
  */
 
 import type { ReadableSpan } from "./otel-span.js";
+import { RecentMap } from "./recent-map.js";
 import { ATTR_GEN_AI_CONVERSATION_ID, ATTR_SESSION_ID } from "./semantic-conventions.js";
 
 /** Traces whose session is remembered: children that end after this many newer traces began find the trace id. */
@@ -17,7 +18,7 @@ export type SessionIdOption = (span: ReadableSpan) => string | undefined;
  */
 export class SessionRouter {
   readonly #option: SessionIdOption | undefined;
-  readonly #sessionOfTrace = new Map<string, string>();
+  readonly #sessionOfTrace = new RecentMap<string, string>(maxTraces);
 
   constructor(option: SessionIdOption | undefined) {
     this.#option = option;
@@ -26,14 +27,14 @@ export class SessionRouter {
   /** Learns which session the span's trace belongs to, before any span of a batch is routed. */
   learn(span: ReadableSpan): void {
     const named = this.#named(span);
-    if (named !== undefined) this.#remember(span.spanContext().traceId, named);
+    if (named !== undefined) this.#sessionOfTrace.set(span.spanContext().traceId, named);
   }
 
   route(span: ReadableSpan): string {
     const { traceId } = span.spanContext();
     const named = this.#named(span);
     if (named === undefined) return this.#sessionOfTrace.get(traceId) ?? traceId;
-    this.#remember(traceId, named);
+    this.#sessionOfTrace.set(traceId, named);
     return named;
   }
 
@@ -51,16 +52,6 @@ export class SessionRouter {
     } catch {
       // The host's function failed on this span: it has attributes and a trace.
       return undefined;
-    }
-  }
-
-  #remember(traceId: string, sessionId: string): void {
-    this.#sessionOfTrace.delete(traceId);
-    this.#sessionOfTrace.set(traceId, sessionId);
-    if (this.#sessionOfTrace.size <= maxTraces) return;
-    for (const oldest of this.#sessionOfTrace.keys()) {
-      this.#sessionOfTrace.delete(oldest);
-      return;
     }
   }
 }

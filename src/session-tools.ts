@@ -1,6 +1,7 @@
 /**
  * The tool calls of a session: those that run, the last one, and those that are known when they are told again.
  */
+import { RecentMap } from "./recent-map.js";
 import { maxKnownCalls } from "./session-history.js";
 import type { SessionHistory } from "./session-recorder.js";
 import type { SessionSpan } from "./session-span.js";
@@ -13,7 +14,7 @@ export class SessionTools {
   /** The call that was told of last, running or ended. */
   last: SessionSpan | undefined;
   readonly #running = new Map<string, SessionSpan>();
-  readonly #ended = new Set<string>();
+  readonly #ended = new RecentMap<string, true>(maxKnownCalls);
   #results: string[] = [];
   #unquoted = 0;
 
@@ -66,8 +67,7 @@ export class SessionTools {
   }
 
   #know(key: string): void {
-    this.#ended.add(key);
-    if (this.#ended.size > maxKnownCalls) this.#ended.delete(this.#ended.values().next().value as string);
+    this.#ended.set(key, true);
   }
 }
 

@@ -7,7 +7,7 @@ import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs, styleText } from "node:util";
 
-const all = ["record", "fence", "bytes", "hour", "memory", "loop", "host"];
+const all = ["record", "tool-call", "fence", "bytes", "hour", "memory", "loop", "host"];
 const { positionals } = parseArgs({ allowPositionals: true });
 const chosen = positionals.length > 0 ? positionals : all;
 
