@@ -35,6 +35,7 @@ export class OpenGeneration {
 
   /** Adds to its output; `true` when that is worth a line in the journal now. */
   addText(text: string): boolean {
+    if (text === "") return false;
     this.#text += text;
     this.span.change({ output: this.#text });
     // A text that comes in thousands of pieces is not journaled whole for each of them.
