@@ -71,6 +71,7 @@ export class ToolLoops {
   #push(call: ToolCall): void {
     if (this.#first.length < windowCalls - 1) this.#first.push(call);
     if (this.#window.push(call) > windowCalls) this.#window.shift();
+    if (call.inputHash === "") return;
     let count = 0;
     for (const { tool, inputHash } of this.#window) {
       if (inputHash === call.inputHash && tool === call.tool) count++;
@@ -86,9 +87,13 @@ export class ToolLoops {
   }
 }
 
-/** Eight hex digits of the input's JSON: as it was given, and as it is read from a file, the same. */
+/**
+ * Eight hex digits of the input's JSON: as it was given, and as it is read from a file, the same. Empty without an
+ * input: many instrumentations record none, and what is not known is not the same.
+ */
 function inputHash(input: unknown): string {
-  return createHash("sha256").update(jsonOf(input)).digest("hex").slice(0, 8);
+  const json = jsonOf(input);
+  return json === "" ? "" : createHash("sha256").update(json).digest("hex").slice(0, 8);
 }
 
 function jsonOf(input: unknown): string {

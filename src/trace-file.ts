@@ -86,7 +86,7 @@ export interface ToolLoop {
 /** A tool call, as far as loops are told by it. */
 export interface ToolCall {
   tool: string;
-  /** Of the input's JSON, in hex digits. */
+  /** Of the input's JSON, in hex digits; empty where no input was recorded. */
   inputHash: string;
 }
 

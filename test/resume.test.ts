@@ -17,7 +17,8 @@ const status = () => document().summary.status;
 
 /** What must be the same however often a session was resumed. */
 function lasting({ id: raw, traceId, sessionId, startedAt, metadata, summary, spans }: TraceFile) {
-  const { duration: _, ...totals } = summary;
+  const { duration: _, narrative, ...counted } = summary;
+  const totals = { ...counted, narrative: narrative?.replace(/ (in|after) [\dms.]+/, "") };
   const root = spans.find((span) => span.kind === "session");
   return {
     raw,

@@ -65,7 +65,16 @@ describe("tool loops", () => {
     expect(found([call(1, "a"), call(1, "b"), call(1, "c")])).toEqual([]);
     const near = "x".repeat(1_000_000);
     expect(found([call(`${near}1`), call(`${near}2`), call(`${near}3`)])).toEqual([]);
-    expect(found([call(undefined), call(undefined), call(undefined)])).toHaveLength(1);
+    expect(found([call(null), call(null), call(null)])).toHaveLength(1);
+    expect(found([call({}), call({}), call({})])).toHaveLength(1);
+  });
+
+  it("take no calls for the same whose input nobody recorded", () => {
+    const unknown = call(undefined);
+    expect(found(Array(10).fill(unknown))).toEqual([]);
+    // They are calls all the same.
+    expect(found([call(1), call(1), ...Array(7).fill(unknown), call(1)])).toHaveLength(1);
+    expect(found([call(1), call(1), ...Array(8).fill(unknown), call(1)])).toEqual([]);
   });
 
   it("are those of every window, as the contract has it", () => {
