@@ -125,7 +125,6 @@ export class SessionTracing implements CrashTarget {
    * Rejects with the first failure, when all have settled.
    */
   async forceFlush(): Promise<void> {
-    await Promise.all(this.#sessions.all.map((tracer) => tracer.flush()));
     await allDone(this.#flushed.map(async (target) => target.forceFlush()));
   }
 

@@ -109,13 +109,20 @@ describe("P10 a host's provider", () => {
     },
   };
 
-  test.for(Object.entries(providers))(
-    "%s takes the spans, and goes on after the sessions",
-    async ([, provide]) => {
+  const cases = Object.entries(providers).flatMap(([name, provide]) =>
+    [true, false].map((named) => [name, named ? "named" : "not named", provide, named] as const),
+  );
+
+  test.for(cases)(
+    "%s, its processor %s, takes the spans and goes on after the sessions",
+    async ([, , provide, named]) => {
       const exporter = memoryExporter();
       const processor = new CrashSafeSpanProcessor(exporter, { scheduleDelayMillis: 2 ** 31 - 1 });
       const provider = provide(processor);
-      const tracing = createSessionTracing({ tracerProvider: provider });
+      const tracing = createSessionTracing({
+        tracerProvider: provider,
+        processors: named ? [processor] : [],
+      });
       expect(tracing.tracerProvider).toBe(provider);
       logTurn(tracing.tracer("ses_1"), 1);
       await tracing.shutdown();

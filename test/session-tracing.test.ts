@@ -3,6 +3,7 @@ import { EventEmitter, once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { SpanStatusCode } from "@opentelemetry/api";
 import { InMemorySpanExporter } from "@opentelemetry/sdk-trace-base";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { SpanProcessor } from "../src/otel-span.js";
@@ -84,6 +85,17 @@ describe("the fence of all sessions", () => {
       expect(spans.filter(({ interrupted }) => interrupted).map(({ kind }) => kind)).toContain("generation");
     }
     expect(readdirSync(dir).sort()).toEqual(["a.json", "b.json"]);
+  });
+
+  test("P3 other exporters are handed what was running, interrupted", () => {
+    const exporter = new InMemorySpanExporter();
+    const tracing = createSessionTracing({ exporter });
+    beginTurn(tracing.tracer("a"), 1);
+    tracing.crash("why");
+    const spans = exporter.getFinishedSpans();
+    const failed = spans.filter(({ status }) => status.code === SpanStatusCode.ERROR).map(({ name }) => name);
+    expect(failed.map((name) => name.split(" ")[0]).sort()).toEqual(["chat", "invoke_agent"]);
+    expect(spans).toHaveLength(4);
   });
 
   test("P6 a processor that throws keeps no other from its fence", () => {
