@@ -31,11 +31,11 @@ afterEach(() => {
 
 const document = (): TraceFile => JSON.parse(fs.readFileSync(join(dir, "ses_long.json"), "utf8"));
 
-/** Tool calls in a known order: 13 tools of different durations, and three loops far from each other. */
+/** Tool calls in a known order: 13 tools of different durations, and loops far from each other. */
 const toolOf = (n: number): string => `tool ${n % 13}`;
 const millisOf = (n: number): number => (n % 13) + 1;
-/** One at the beginning, one among those that the cap leaves out, one across two flushes; the rest differ. */
-const loopAt = [10, 7_000, 9_998, 21_000];
+/** At the beginning, among those that the cap leaves out, across two flushes, and across resumes; the rest differ. */
+const loopAt = [10, 7_000, 9_998, 19_499, 19_999];
 const loopsBy = (calls: number) => loopAt.filter((at) => at + 2 < calls).length;
 
 function inputOf(n: number): string {
@@ -165,7 +165,7 @@ describe("20,000 tool calls under a cap of 5,000", () => {
     expectExact(ended, 20_000, 1);
     expect(ended.summary).toMatchObject({
       status: "completed",
-      narrative: expect.stringMatching(/ using 13 tools \(tool \d+, .*\)\. Warning: 3 loop\(s\) detected\./),
+      narrative: expect.stringMatching(/ using 13 tools \(tool \d+, .*\)\. Warning: 4 loop\(s\) detected\./),
     });
     expect(ended.spans.find(({ kind }) => kind === "session")?.output).toBe(
       "0 generations, 20000 tool calls, 0 tokens, $0.0000",
@@ -180,7 +180,7 @@ describe("20,000 tool calls under a cap of 5,000", () => {
     await second.shutdown();
     expect(document().spans).toHaveLength(maxSpans);
     expectExact(document(), 23_000, 2);
-    expect(document().summary.loops).toHaveLength(4);
+    expect(document().summary.loops).toHaveLength(5);
     expect(fs.readdirSync(dir)).toEqual(["ses_long.json"]);
     expect((await readTrace(join(dir, "ses_long.json"))).trace).toEqual(document());
   });
