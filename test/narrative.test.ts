@@ -86,7 +86,7 @@ describe("narrative", () => {
       endTime: 2,
       status: "ok",
     } as const;
-    for (const name of "aaabcdefghijk") totals.add({ ...tool, name });
+    for (const name of "aaabcdefghijk") totals.add({ ...tool, name, input: {} });
     const state = { error: undefined, duration: 1_200, idle: false };
     expect(summarize(totals, { ...state, status: "running" }).narrative).toBeUndefined();
     expect(summarize(totals, { ...state, status: "completed" }).narrative).toBe(
