@@ -50,13 +50,13 @@ export function encodeHead({ id, traceId, sessionId, startedAt }: DocumentHead):
 }
 
 /**
- * One span as text, for a document of that trace. `spanId` and `interrupted` come first, so that a merge can tell a
- * line by its first bytes. Never throws: a value that JSON cannot carry costs that value.
+ * One span as text. `spanId` and `interrupted` come first, so that a merge can tell a line by its first bytes;
+ * `traceId` comes last, so that a line can go without it. Never throws: a value that JSON cannot carry costs that value.
  */
-export function encodeSpan(span: TraceSpan, documentTraceId?: string): string {
+export function encodeSpan(span: TraceSpan): string {
   const { spanId, interrupted, traceId, ...rest } = span;
   const ordered: TraceSpan = interrupted ? { spanId, interrupted, ...rest } : { spanId, ...rest };
-  if (traceId !== undefined && traceId !== documentTraceId) ordered.traceId = traceId;
+  if (traceId !== undefined) ordered.traceId = traceId;
   try {
     return JSON.stringify(ordered);
   } catch {
@@ -65,10 +65,15 @@ export function encodeSpan(span: TraceSpan, documentTraceId?: string): string {
 }
 
 /**
- * The line of a span's text; the first of a document leaves out the comma. It stands in a buffer that the next call
- * uses again: whoever keeps it copies it.
+ * The line of a span's text in a document of that trace; the first line of a document leaves out the comma. It stands
+ * in a buffer that the next call uses again: whoever keeps it copies it.
  */
-export const encodePassingLine = (spanText: string): Buffer => passingBytes(",", spanText, "\n");
+export function encodePassingLine(spanText: string, traceId: string): Buffer {
+  const trace = `,"traceId":"${traceId}"}`;
+  return spanText.endsWith(trace)
+    ? passingBytes(",", spanText.slice(0, -trace.length), "}\n")
+    : passingBytes(",", spanText, "\n");
+}
 
 /** The span as it stands in a document of that trace: its own trace is named only where it differs. */
 export function inTrace(span: TraceSpan, traceId: string): TraceSpan {
@@ -79,7 +84,7 @@ export function inTrace(span: TraceSpan, traceId: string): TraceSpan {
 
 /** The last line. `tailStart` is the offset at which it will stand. */
 export function encodeTail(tail: DocumentTail, tailStart: number, isFirst: boolean): Buffer {
-  const spans = tail.spans.map((span) => encodeSpan(span)).join(",");
+  const spans = tail.spans.map(encodeSpan).join(",");
   const separator = isFirst || spans === "" ? "" : ",";
   const { metadata, summary, endedAt } = tail;
   const layout = { ...tail.layout, tailStart };

@@ -54,7 +54,7 @@ export class OpenSpans {
 
   /** `read` tells its state from now on; the same object again says that nothing has changed. */
   start(span: TraceSpan, read: () => TraceSpan, source: object): string {
-    const journaled = this.encode(span);
+    const journaled = encodeSpan(span);
     this.#spans.set(span.spanId, { read, source, journaled, journaledSpan: span });
     return journaled;
   }
@@ -81,7 +81,7 @@ export class OpenSpans {
   end(span: TraceSpan): string {
     const open = this.#spans.get(span.spanId);
     this.#spans.delete(span.spanId);
-    return open?.journaledSpan === span ? open.journaled : this.encode(span);
+    return open?.journaledSpan === span ? open.journaled : encodeSpan(span);
   }
 
   /** Whether the live log has the span, as it is and as ended. */
@@ -89,14 +89,10 @@ export class OpenSpans {
     return span.endTime !== undefined && this.#spans.get(span.spanId)?.journaledSpan === span;
   }
 
-  encode(span: TraceSpan): string {
-    return encodeSpan(span, this.#traceId());
-  }
-
   #changeOf(open: OpenSpan): string | undefined {
     const span = open.read();
     if (span === open.journaledSpan) return undefined;
-    const text = this.encode(span);
+    const text = encodeSpan(span);
     open.journaledSpan = span;
     if (text === open.journaled) return undefined;
     open.journaled = text;

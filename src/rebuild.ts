@@ -118,9 +118,7 @@ function closedByCrash(
     spans.set(span.spanId, span.endTime === undefined ? interrupt(span, at, interruptedMessage) : span);
   };
   for (const one of dead) {
-    const traceId = one.live.session?.traceId ?? one.head?.traceId;
-    for (const told of one.live.spans.values()) {
-      const span = traceId === undefined ? told : { traceId, ...told };
+    for (const span of one.live.spans.values()) {
       if (!one.isAlive || span.endTime !== undefined) close(span, one.lastWrite);
       else if (!union.has(span.spanId)) stillOpen.set(span.spanId, span);
     }

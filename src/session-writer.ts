@@ -125,7 +125,8 @@ export class SessionWriter {
 
   /** A line of the document, counted. */
   appendSpan(span: TraceSpan): void {
-    if (this.open.appendLine(encodePassingLine(this.ledger.open.end(span))) === "dropped") {
+    const line = encodePassingLine(this.ledger.open.end(span), this.ledger.head.traceId);
+    if (this.open.appendLine(line) === "dropped") {
       this.dropped++;
       return;
     }

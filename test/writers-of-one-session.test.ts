@@ -1,11 +1,16 @@
 /** Several processes that write to one session, step by step: what each leaves to the others. */
+
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { describe, expect, test } from "vitest";
 import { nodeFileSystem } from "../src/file-system.js";
+import type { ReadableSpan } from "../src/otel-span.js";
+import { attach } from "../src/span-record.js";
 import * as lines from "./span-lines.js";
 import { TwinStage } from "./twin-stage.js";
 
 const id = "ses_1";
 const twins = new TwinStage();
+const tracer = new BasicTracerProvider().getTracer("test");
 const status = () => twins.document(id).summary.status;
 const repeated = () => lines.repeated(twins.document(id));
 const ended = () => lines.ended(twins.document(id));
@@ -42,6 +47,23 @@ describe("P7 writers of one session", () => {
     await a.processor.shutdown();
     expect(ended()).toHaveLength(3);
     expect(repeated()).toEqual([]);
+  });
+
+  test("P7 a span that waits for its line keeps its trace where another writer's document names another", async () => {
+    const [a, b] = [twins.actor(), twins.actor()];
+    const span = tracer.startSpan("bash", { attributes: { "session.id": id } });
+    const { traceId, spanId } = span.spanContext();
+    const record = { name: "bash", kind: "tool", startTime: 1, endTime: 2, status: "ok" } as const;
+    attach(span, { type: "span", read: () => record, ownKeys: new Set(["session.id"]) });
+    a.exporter.recordStart(span as unknown as ReadableSpan);
+    b.record(id, 1);
+    await b.processor.forceFlush();
+    await a.processor.forceFlush();
+    expect(twins.document(id).traceId).not.toBe(traceId);
+    span.end();
+    a.exporter.recordEnd(span as unknown as ReadableSpan);
+    await a.processor.shutdown();
+    expect(twins.document(id).spans.find((one) => one.spanId === spanId)?.traceId).toBe(traceId);
   });
 
   test("P7 a span held for interrupted while it runs goes on, stands once, and ends as it ends", async () => {
