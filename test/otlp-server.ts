@@ -68,8 +68,9 @@ export class OtlpServer {
     while (!condition(this)) await once(this.#events, "request");
   }
 
-  /** Also ends the requests that hang. */
+  /** Also ends the requests that hang. Idempotent. */
   async close(): Promise<void> {
+    if (!this.#server.listening) return;
     this.#server.closeAllConnections();
     this.#server.close();
     await once(this.#server, "close");
