@@ -37,8 +37,10 @@ interface Turn extends TurnPlace {
 
 /** What the spans of a turn say of it. */
 interface TurnFacts {
-  start: number;
-  end: number;
+  /** When the user spoke. Times in epoch milliseconds. */
+  asked: number | undefined;
+  first: number;
+  last: number;
   input: unknown;
   output: string | undefined;
   interrupted: ReadableSpan | undefined;
@@ -91,8 +93,12 @@ export class ReplayedTurns {
     return this.#root(turn, facts);
   }
 
-  #root(turn: Turn, { start, end, input, output, interrupted }: TurnFacts): ReadableSpan {
-    const { id, metadata, root, resource } = this.#session;
+  #root(turn: Turn, { asked, first, last, input, output, interrupted }: TurnFacts): ReadableSpan {
+    const { id, metadata, root, resource, endedAt } = this.#session;
+    // Hosts give tools the times that they like; the turn began with the question, and ended with its session at last.
+    const latest = endedAt + endSlackMillis;
+    const start = asked ?? Math.min(first, latest);
+    const end = Math.max(start, Math.min(last, latest));
     const { agent, prompt } = metadata;
     const said = input ?? (turn.index === 1 ? prompt : undefined);
     const attributes: Attributes = {
@@ -129,20 +135,28 @@ export class ReplayedTurns {
   }
 }
 
+/** The end of a dead session is known from file times, which are some milliseconds behind. */
+const endSlackMillis = 1_000;
+
 const emptyFacts = (): TurnFacts => ({
-  start: Number.POSITIVE_INFINITY,
-  end: Number.NEGATIVE_INFINITY,
+  asked: undefined,
+  first: Number.POSITIVE_INFINITY,
+  last: Number.NEGATIVE_INFINITY,
   input: undefined,
   output: undefined,
   interrupted: undefined,
 });
 
 function learn(facts: TurnFacts, span: TraceSpan, sent: ReadableSpan): void {
-  facts.start = Math.min(facts.start, millis(sent.startTime));
-  facts.end = Math.max(facts.end, millis(sent.endTime));
+  const start = millis(sent.startTime);
+  facts.first = Math.min(facts.first, start);
+  facts.last = Math.max(facts.last, millis(sent.endTime));
   if (sent.attributes[ATTR_CRASH_SAFE_FILE_INTERRUPTED] === true) facts.interrupted = sent;
   if (isForeign(span)) return;
-  if (span.kind === "user-message") facts.input ??= span.input;
+  if (span.kind === "user-message") {
+    facts.asked ??= start;
+    facts.input ??= span.input;
+  }
   if (span.kind === "generation" && typeof span.output === "string") facts.output = span.output;
 }
 

@@ -7,6 +7,7 @@ import {
   nameCandidates,
   openPath,
   parseEntry,
+  replayedPath,
   safeId,
   sessionSpanId,
   tempPath,
@@ -91,6 +92,7 @@ describe("P7 names of sessions", () => {
           expect(entry(livePath(files, token))).toEqual({ type: "live", name, token });
           expect(entry(openPath(files, recovery))).toEqual({ type: "open", name, token: recovery });
           expect(entry(lockPath(files))).toEqual({ type: "lock", name });
+          expect(entry(replayedPath(files))).toEqual({ type: "replayed", name });
           expect(entry(tempPath(files, token))).toEqual({ type: "temp", name, token });
         }
       }),

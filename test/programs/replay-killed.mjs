@@ -1,0 +1,20 @@
+// A replay that is to be killed: takes so many batches, notes the ids of all that it takes, and dies in the next one,
+// before or after it answers.
+//
+// Arguments: directory, file for the ids, batches, "before" or "after".
+import { appendFileSync } from "node:fs";
+import { replayTraces } from "../../build/esm/session.js";
+
+const [, , dir, notes, batches, when] = process.argv;
+let taken = 0;
+const exporter = {
+  export(spans, done) {
+    const isLast = ++taken > Number(batches);
+    if (isLast && when === "before") process.kill(process.pid, "SIGKILL");
+    appendFileSync(notes, spans.map((span) => `${span.spanContext().spanId}\n`).join(""));
+    if (isLast) process.kill(process.pid, "SIGKILL");
+    done({ code: 0 });
+  },
+  shutdown: async () => {},
+};
+await replayTraces(dir, exporter, { sessions: "ended" });
