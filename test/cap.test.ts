@@ -187,4 +187,28 @@ describe("a capped session", () => {
       expect(joined).toBeGreaterThan(5);
     },
   );
+
+  it("P7 D7 leaves out no spans while those of a dead writer wait for recovery", async () => {
+    const liveness = new MortalLiveness();
+    const start = () => {
+      const fileSystem = new FaultyFileSystem();
+      const ports = { fileSystem, clock: new IdleClock(), liveness };
+      return { fileSystem, exporter: new CrashSafeFileSpanExporter({ dir, maxSpans: 20 }, ports) };
+    };
+    const dead = start();
+    for (let n = 0; n < 3; n++) dead.exporter.recordEnd(traced(n, true));
+    liveness.killAll();
+    dead.fileSystem.closeAll();
+    const { exporter } = start();
+    for (let n = 3; n < 53; n++) exporter.recordEnd(traced(n, true));
+    await exporter.shutdown();
+    expect(document().spans).toHaveLength(51);
+    const recovered = await recoverDirectory(
+      { fileSystem: nodeFileSystem, liveness, clock: systemClock },
+      dir,
+    );
+    expect(recovered.failures).toEqual([]);
+    expect(document().summary).toMatchObject({ totalToolCalls: 53 });
+    expect(document().spans).toHaveLength(54);
+  });
 });
