@@ -11,6 +11,7 @@ import type { SpanProcessor } from "./otel-span.js";
 import type { SessionTracer } from "./session-tracer.js";
 import type { StartTraceOptions } from "./session-tracer-input.js";
 import { createSessionTracing } from "./session-tracing.js";
+import { report } from "./span-loss.js";
 import { CrashSafeSpanProcessor } from "./span-processor.js";
 import {
   awaitExporter,
@@ -54,9 +55,9 @@ const nowhere: SpanProcessor = {
 type State = "open" | "ended" | "fenced";
 
 export class TraceSession {
-  readonly tracer: SessionTracer;
   readonly #to: Destination;
-  readonly #memory: MemorySessionExporter | undefined;
+  #tracer: SessionTracer;
+  #memory: MemorySessionExporter | undefined;
   #state: State = "open";
   #end: Promise<string | undefined> | undefined;
   /** Exporters that got, or are about to get, the final document. */
@@ -66,17 +67,14 @@ export class TraceSession {
   #waiting: Promise<void> | undefined;
   #isPushing = false;
 
-  /** A session that has not started. Throws when there is no SDK, or the directory cannot be one. */
+  /** A session that has not started. Throws when there is no SDK. */
   constructor(to: Destination) {
     this.#to = to;
-    const processors = [...to.spanProcessors];
-    if (to.recording) processors.unshift(to.recording.processor());
-    else if (to.others.length > 0) {
-      this.#memory = new MemorySessionExporter(MAX_SERIALIZED_SPANS);
-      processors.unshift(new CrashSafeSpanProcessor(this.#memory));
-    }
-    if (processors.length === 0) processors.push(nowhere);
-    this.tracer = createSessionTracing({ processors }).newTracer();
+    this.#tracer = this.#newTracer(to.recording === undefined);
+  }
+
+  get tracer(): SessionTracer {
+    return this.#tracer;
   }
 
   get isOpen(): boolean {
@@ -86,6 +84,10 @@ export class TraceSession {
   start(sessionId: string, options: StartTraceOptions): void {
     this.tracer.startTrace(sessionId, options);
     if (this.tracer.sessionId !== undefined) this.#to.recording?.reopened(this.tracer.sessionId);
+    if (this.#memory || this.#to.others.length === 0 || this.#file() !== undefined) return;
+    // A directory that cannot be written to is no reason for the other exporters to get nothing.
+    this.#tracer = this.#newTracer(true);
+    this.tracer.startTrace(sessionId, options);
   }
 
   /** `false`: there is nothing to go on with, and nothing has changed. */
@@ -121,7 +123,8 @@ export class TraceSession {
   endNow(): string | undefined {
     if (this.#state === "fenced") return this.tracer.getTracePath();
     this.#state = "ended";
-    const path = this.tracer.finalizeSync();
+    this.tracer.finalizeSync();
+    const path = this.#file();
     this.#end ??= Promise.resolve(path);
     const document = this.#isHandedOut || this.#to.others.length === 0 ? undefined : this.#documentNow();
     this.#isHandedOut = true;
@@ -148,12 +151,13 @@ export class TraceSession {
 
   async #endLater(error: string | undefined): Promise<string | undefined> {
     this.#state = "ended";
-    const path = await this.tracer.endTrace(error);
+    await this.tracer.endTrace(error);
+    const path = this.#file();
     await this.#pushing;
     if (this.#state !== "ended") return path;
     const others = this.#isHandedOut ? [] : this.#to.others;
     this.#isHandedOut = true;
-    const document = others.length > 0 ? await this.tracer.document() : undefined;
+    const document = others.length > 0 ? await this.#document() : undefined;
     // The fence may have come while the document was read.
     if (this.#state !== "ended") return path;
     const flushes = this.#to.spanProcessors.map(awaitFlush);
@@ -172,7 +176,7 @@ export class TraceSession {
     this.#isPushing = true;
     try {
       await this.tracer.flush();
-      const document = await this.tracer.document();
+      const document = await this.#document();
       // The end has come first: what it hands out is newer.
       if (!document || !this.isOpen) return;
       const { summary } = document;
@@ -185,9 +189,42 @@ export class TraceSession {
     }
   }
 
-  #documentNow(): TraceFile | undefined {
-    if (this.#memory) return this.#memory.session?.snapshot();
+  #newTracer(needsMemory: boolean): SessionTracer {
+    const { others, spanProcessors } = this.#to;
+    const processors = [...spanProcessors];
+    const file = this.#fileProcessor();
+    if ((needsMemory || !file) && others.length > 0) {
+      this.#memory = new MemorySessionExporter(MAX_SERIALIZED_SPANS);
+      processors.unshift(new CrashSafeSpanProcessor(this.#memory));
+    }
+    if (file) processors.unshift(file);
+    if (processors.length === 0) processors.push(nowhere);
+    return createSessionTracing({ processors }).newTracer();
+  }
+
+  #fileProcessor(): SpanProcessor | undefined {
+    try {
+      return this.#to.recording?.processor();
+    } catch (error) {
+      report("error", "there is no file for this session", error);
+      return undefined;
+    }
+  }
+
+  /** Where its document is, if it could be written. */
+  #file(): string | undefined {
     const path = this.tracer.getTracePath();
-    return path === undefined ? undefined : decodeDocument(nodeFileSystem.sync.readText(path));
+    return path !== undefined && nodeFileSystem.sync.exists(path) ? path : undefined;
+  }
+
+  async #document(): Promise<TraceFile | undefined> {
+    return (await this.tracer.document()) ?? this.#memory?.session?.snapshot();
+  }
+
+  /** The same, of a session that has ended, before it returns. */
+  #documentNow(): TraceFile | undefined {
+    const path = this.#file();
+    if (path === undefined) return this.#memory?.session?.snapshot();
+    return decodeDocument(nodeFileSystem.sync.readText(path));
   }
 }

@@ -21,6 +21,7 @@ import type {
   TraceHeaders,
   UserMessageOptions,
 } from "./session-tracer-input.js";
+import { report } from "./span-loss.js";
 import type { TraceExporter } from "./trace-exporter.js";
 import type { TraceFile } from "./trace-file.js";
 
@@ -103,14 +104,14 @@ export class Trace {
    * ends first, in its own file.
    */
   startTrace(sessionId: string, options?: TraceStartOptions): void {
-    attempt(() => {
+    guarded("startTrace", () => {
       if (this.#session?.isOpen) this.#session.endNow();
       this.#session = new TraceSession(this.#to);
       const parent = attempt(() => options?.parent, undefined);
       const tracer = parent instanceof Trace ? parent.#session?.tracer : parent;
       const given = (tracer === parent ? options : { ...options, parent: tracer }) as StartTraceOptions;
       this.#session.start(sessionId, given);
-    }, undefined);
+    });
   }
 
   /** What an assistant's message says of the session. */
@@ -188,12 +189,12 @@ export class Trace {
 
   /** Resolves when the file equals memory. */
   async flush(): Promise<void> {
-    await settled(() => this.#session?.tracer.flush());
+    await settled("flush", () => this.#session?.tracer.flush());
   }
 
   /** Ends the turn, and pushes the running document to exporters with `live: true`. Does nothing after the end. */
   async exportRemotes(): Promise<void> {
-    await settled(() => this.#session?.push());
+    await settled("exportRemotes", () => this.#session?.push());
   }
 
   /**
@@ -201,26 +202,26 @@ export class Trace {
    * file exporter's is the path. An exporter is waited for for five seconds.
    */
   async endTrace(error?: string): Promise<string | undefined> {
-    return settled(() => this.#session?.end(error));
+    return settled("endTrace", () => this.#session?.end(error));
   }
 
   /** The same before it returns, for the local file; other exporters are called and not waited for. */
   finalizeSync(): string | undefined {
-    return attempt(() => {
+    return guarded("finalizeSync", () => {
       const path = this.#session?.endNow();
       if (this.#session) (this.#to.file as FileExporter | undefined)?.pruneSync();
       return path;
-    }, undefined);
+    });
   }
 
   /** The crash fence: synchronous. The document says `crashed` when it returns, whatever was or is under way. */
   flushSync(error?: string): void {
-    attempt(() => this.#session?.fence(error), undefined);
+    guarded("flushSync", () => this.#session?.fence(error));
   }
 
   /** Goes on with a session from its document; `false`, and nothing changes, when there is none that is usable. */
   async rehydrateFromFile(sessionId: string): Promise<boolean> {
-    const resumed = await settled(async () => {
+    const resumed = await settled("rehydrateFromFile", async () => {
       if (!this.#to.recording) return false;
       const open = this.#session;
       if (open?.isOpen && open.tracer.sessionId === sessionId) return open.resume(sessionId);
@@ -249,10 +250,20 @@ const isExporter = (one: TraceExporter): boolean => typeof one.export === "funct
 const isProcessor = (one: SpanProcessor): boolean =>
   [one.onStart, one.onEnd, one.forceFlush, one.shutdown].every((method) => typeof method === "function");
 
-async function settled<T>(work: () => T | PromiseLike<T>): Promise<T | undefined> {
+function guarded<T>(what: string, work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    report("error", `${what} failed`, error);
+    return undefined;
+  }
+}
+
+async function settled<T>(what: string, work: () => T | PromiseLike<T>): Promise<T | undefined> {
   try {
     return await work();
-  } catch {
+  } catch (error) {
+    report("error", `${what} failed`, error);
     return undefined;
   }
 }

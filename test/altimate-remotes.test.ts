@@ -1,5 +1,5 @@
 /** What exporters get of a session, when, and what they may answer. */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FileExporter, Trace, type TraceExporter } from "../src/altimate.js";
 import type { SpanProcessor } from "../src/otel-span.js";
@@ -135,6 +135,30 @@ describe("what exporters get", () => {
     expect(await trace.rehydrateFromFile("ses_1")).toBe(false);
     expect(await trace.endTrace()).toBe("there");
     expect(sessions(other)).toEqual(["ses_1"]);
+  });
+
+  test.each(["endTrace", "finalizeSync"] as const)(
+    "P6 is all there where the directory cannot be written to (%s)",
+    async (end) => {
+      writeFileSync(`${stage.dir}/file`, "");
+      const other = live(async () => "there");
+      const trace = started([new FileExporter(`${stage.dir}/file/traces`), other]);
+      turn(trace, 1);
+      await trace.exportRemotes();
+      turn(trace, 2);
+      expect(await trace[end]()).toBe(end === "endTrace" ? "there" : undefined);
+      expect(statuses(other)).toEqual(["running", "completed"]);
+      expect(other.got.map(tools)).toEqual([["tool1"], ["tool1", "tool2"]]);
+      expect(stage.files).toEqual(["file"]);
+    },
+  );
+
+  test.each(["nul\0byte", "\0"])("P6 is all there where the directory is none: %j", async (dir) => {
+    const other = answering("there");
+    const trace = started([new FileExporter(dir), other]);
+    turn(trace, 1);
+    expect(await trace.endTrace()).toBe("there");
+    expect(other.got.map(tools)).toEqual([["tool1"]]);
   });
 
   test("is of the file exporter's, too, where there are two: the second gets the whole document", async () => {
