@@ -21,8 +21,9 @@ import { SessionSpan, type SpanDraft } from "./session-span.js";
 import { SessionTools } from "./session-tools.js";
 import type { SessionTurn } from "./session-turn.js";
 import { SessionTurns, type TurnFacts, type TurnPorts } from "./session-turns.js";
+import { report } from "./span-loss.js";
 import type { SpanRecord } from "./span-record.js";
-import { readToolCall, summaryOf, toolDraft, toolRecord } from "./tool-call.js";
+import { readToolCall, sinceStart, summaryOf, toolDraft, toolRecord } from "./tool-call.js";
 import type { SessionMetadata } from "./trace-file.js";
 
 /** What a session is logged with. */
@@ -129,16 +130,16 @@ export class SessionLog {
   }
 
   toolCall(part: unknown, now: number): void {
-    const call = readToolCall(part, now);
-    if (!call || this.#tools.isKnown(call)) return;
+    const told = readToolCall(part, now);
+    if (!told || this.#tools.isKnown(told)) return;
+    const running = this.#tools.running(told.callId);
+    const call = running ? sinceStart(told, running.record.startTime) : told;
     const generation = this.#generations.find({ messageID: call.messageId });
-    const running = this.#tools.running(call.callId);
     if (!running) generation?.addTool(call.name);
     const span = running ?? this.#start(generation?.span, toolDraft(call));
     if (running) {
-      const { attributes, startTime } = running.record;
-      const kept = { ...(attributes && { attributes }), ...(call.isRunning && { startTime }) };
-      running.change({ ...toolRecord(call), ...kept });
+      const { attributes } = running.record;
+      running.change({ ...toolRecord(call), ...(attributes && { attributes }) });
       this.#changed(running);
     }
     if (call.isRunning) {
@@ -169,20 +170,23 @@ export class SessionLog {
   setAttributes(given: unknown, target: SpanTarget | undefined): void {
     const attributes = copyAttributes(given);
     if (Object.keys(attributes).length === 0) return;
-    const tool = this.#tools.last;
+    const { last } = this.#tools;
+    // Once it is handed out, nothing reaches it any more.
+    const tool = last && (last.record.endTime === undefined || this.#queue.has(last)) ? last : undefined;
     const generation = this.#generations.newest?.span;
-    const chosen = target ?? (tool ? "tool" : generation ? "generation" : "session");
-    if (chosen === "session") {
+    // Anything else is no target.
+    const isOne = target === "tool" || target === "generation" || target === "session";
+    const span = isOne ? { tool, generation, session: undefined }[target] : (tool ?? generation);
+    if (span) {
+      span.change({ attributes: { ...span.record.attributes, ...attributes } });
+      this.#changed(span);
+    } else if (target !== "tool" && target !== "generation") {
       this.#attributes = { ...this.#attributes, ...attributes };
       for (const session of this.recorded) session.update({ attributes });
       this.#turns.current?.set(callerAttributes(this.#attributes));
-      return;
+    } else if (target === "tool" && last) {
+      report("warn", "dropped attributes: the last tool call was handed out before they came");
     }
-    const span = chosen === "tool" ? tool : generation;
-    const isCommitted = chosen === "tool" && tool?.record.endTime !== undefined && !this.#queue.has(tool);
-    if (!span || isCommitted) return;
-    span.change({ attributes: { ...span.record.attributes, ...attributes } });
-    this.#changed(span);
   }
 
   /** The context of what runs: a tool, else a generation, else the turn. */

@@ -55,6 +55,10 @@ export function readToolCall(part: unknown, now: number): ToolCall | undefined {
   };
 }
 
+/** What is told of a call that runs since then: it began once, and its end need not say when. */
+export const sinceStart = (call: ToolCall, startTime: number): ToolCall =>
+  call.isRunning || !call.hasStartTime ? { ...call, startTime, hasStartTime: true } : call;
+
 /** The span of a call, as it stands. */
 export function toolDraft(call: ToolCall): SpanDraft {
   const { name, callId } = call;
