@@ -4,7 +4,7 @@
 import { MAX_SERIALIZED_SPANS } from "./altimate-cap.js";
 import { type FileRecording, recordingOf } from "./altimate-file-exporter.js";
 import { nodeFileSystem } from "./file-system.js";
-import { MemorySessionExporter } from "./memory-recorder.js";
+import { MemorySessionExporter, MemorySpanProcessor } from "./memory-recorder.js";
 import { narrateDocument } from "./narrative.js";
 import { decodeDocument } from "./open-document.js";
 import type { SpanProcessor } from "./otel-span.js";
@@ -12,7 +12,6 @@ import type { SessionTracer } from "./session-tracer.js";
 import type { StartTraceOptions } from "./session-tracer-input.js";
 import { createSessionTracing } from "./session-tracing.js";
 import { report } from "./span-loss.js";
-import { CrashSafeSpanProcessor } from "./span-processor.js";
 import {
   awaitExporter,
   awaitFlush,
@@ -195,7 +194,7 @@ export class TraceSession {
     const file = this.#fileProcessor();
     if ((needsMemory || !file) && others.length > 0) {
       this.#memory = new MemorySessionExporter(MAX_SERIALIZED_SPANS);
-      processors.unshift(new CrashSafeSpanProcessor(this.#memory));
+      processors.unshift(new MemorySpanProcessor(this.#memory));
     }
     if (file) processors.unshift(file);
     if (processors.length === 0) processors.push(nowhere);

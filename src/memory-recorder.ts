@@ -6,11 +6,12 @@ import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { capSpansForSerialization } from "./altimate-cap.js";
 import { DocumentSpans } from "./document-spans.js";
 import { inTrace } from "./open-document.js";
-import type { LiveSpanExporter, ReadableSpan } from "./otel-span.js";
+import type { LiveSpanExporter, ReadableSpan, SpanProcessor } from "./otel-span.js";
 import { ATTR_SESSION_ID } from "./semantic-conventions.js";
 import { interrupt, type SessionEnd, SessionLedger } from "./session-ledger.js";
 import { safeId } from "./session-name.js";
 import type { RecordedSession, SessionFacts, SessionOpening, SessionRecorder } from "./session-recorder.js";
+import { report } from "./span-loss.js";
 import { statusRank } from "./summary.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "./trace-file.js";
 
@@ -82,6 +83,37 @@ export class MemorySessionExporter implements LiveSpanExporter, SessionRecorder 
     const id = span.attributes[ATTR_SESSION_ID];
     const session = this.#session;
     return id === undefined || id === session?.id ? session : undefined;
+  }
+}
+
+/**
+ * Hands spans to a recorder at once. A span processor for any exporter would have the process keep it until its next
+ * flush, and with it the spans of sessions that nobody ended.
+ */
+export class MemorySpanProcessor implements SpanProcessor {
+  constructor(readonly exporter: MemorySessionExporter) {}
+
+  onStart(span: ReadableSpan, startedIn: Context): void {
+    guarded(() => this.exporter.recordStart(span, startedIn));
+  }
+
+  onEnd(span: ReadableSpan): void {
+    guarded(() => this.exporter.recordEnd(span));
+  }
+
+  async forceFlush(): Promise<void> {}
+
+  async shutdown(): Promise<void> {
+    await this.exporter.shutdown();
+  }
+}
+
+/** What is thrown here would reach whoever starts and ends spans. */
+function guarded(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    report("error", "a span could not be kept in memory", error);
   }
 }
 

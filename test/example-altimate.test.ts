@@ -1,4 +1,4 @@
-/** The example of the drop-in, run as a reader runs it. */
+/** The drop-in as it is built: its example, both of its copies, and what is left of what is dropped. */
 import { execFile } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -65,4 +65,31 @@ test("the drop-in can be required", async () => {
   const program = `const { Trace, Tracer } = require("opentelemetry-exporter-crash-safe-file/altimate");
     const trace = Trace.withExporters([]); trace.startTrace("x"); console.log(Tracer === Trace)`;
   expect(await run("-e", [program])).toBe("true\nexit 0");
+});
+
+test("a file exporter of the CommonJS copy records for a trace of the ES module", async () => {
+  const entry = "opentelemetry-exporter-crash-safe-file/altimate";
+  const program = `import { createRequire } from "node:module"; import { FileExporter, Trace } from "${entry}";
+    const other = createRequire(process.cwd() + "/")("${entry}");
+    const trace = Trace.withExporters([new other.FileExporter(process.argv[1])]); trace.startTrace("both");
+    console.log(other.FileExporter === FileExporter, trace.getTracePath()); await trace.endTrace();`;
+  const path = join(dir, "both.json");
+  expect(await run("--input-type=module", ["-e", program, dir])).toBe(`false ${path}\nexit 0`);
+  expect(JSON.parse(readFileSync(path, "utf8")).summary.status).toBe("completed");
+});
+
+test("P8 nothing is left of a trace without a file that was dropped before its end", async () => {
+  const program = `import { Trace } from "opentelemetry-exporter-crash-safe-file/altimate";
+    const begin = (n) => {
+      const exporter = { name: "mine", export: async () => undefined };
+      const trace = Trace.withExporters([exporter]);
+      trace.startTrace("ses_" + n);
+      trace.logStepStart({ id: "step" });
+      trace.logToolCall({ tool: "bash", callID: "call", state: { status: "running" } });
+      return new WeakRef(exporter);
+    };
+    const exporters = Array.from({ length: 100 }, (_, n) => begin(n));
+    for (let n = 0; n < 5; n++) { await new Promise((later) => setTimeout(later, 10)); gc(); }
+    console.log(exporters.filter((exporter) => exporter.deref()).length < 5);`;
+  expect(await run("--expose-gc", ["--input-type=module", "-e", program])).toBe("true\nexit 0");
 });

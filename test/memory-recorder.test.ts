@@ -1,10 +1,9 @@
-/** Sessions in memory, fed by real spans through the real processor. */
+/** Sessions in memory, fed by real spans through its processor. */
 import { SpanStatusCode, type Tracer } from "@opentelemetry/api";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { beforeEach, describe, expect, test } from "vitest";
-import { MemorySessionExporter } from "../src/memory-recorder.js";
+import { MemorySessionExporter, MemorySpanProcessor } from "../src/memory-recorder.js";
 import type { RecordedSession } from "../src/session-recorder.js";
-import { CrashSafeSpanProcessor } from "../src/span-processor.js";
 import type { TraceFile, TraceSpan } from "../src/trace-file.js";
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
@@ -17,7 +16,7 @@ beforeEach(() => begin(0));
 
 function begin(maxSpans: number): void {
   recorder = new MemorySessionExporter(maxSpans);
-  const provider = new BasicTracerProvider({ spanProcessors: [new CrashSafeSpanProcessor(recorder)] });
+  const provider = new BasicTracerProvider({ spanProcessors: [new MemorySpanProcessor(recorder)] });
   tracer = provider.getTracer("test");
   session = recorder.openSession(opening("ses_1"));
 }
