@@ -8,9 +8,16 @@ import { DocumentSpans } from "./document-spans.js";
 import { inTrace } from "./open-document.js";
 import type { LiveSpanExporter, ReadableSpan, SpanProcessor } from "./otel-span.js";
 import { ATTR_SESSION_ID } from "./semantic-conventions.js";
+import { noHistory } from "./session-history.js";
 import { interrupt, type SessionEnd, SessionLedger } from "./session-ledger.js";
 import { safeId } from "./session-name.js";
-import type { RecordedSession, SessionFacts, SessionOpening, SessionRecorder } from "./session-recorder.js";
+import type {
+  RecordedSession,
+  SessionFacts,
+  SessionHistory,
+  SessionOpening,
+  SessionRecorder,
+} from "./session-recorder.js";
 import { report } from "./span-loss.js";
 import { statusRank } from "./summary.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "./trace-file.js";
@@ -120,7 +127,6 @@ function guarded(work: () => void): void {
 /** A session in memory. */
 export class MemorySession implements RecordedSession {
   readonly path = undefined;
-  readonly history = { calls: [], traceIds: [] };
   readonly #ledger: SessionLedger;
   readonly #maxSpans: number;
   /** Ended spans: all of them, or up to twice the cap. */
@@ -151,6 +157,10 @@ export class MemorySession implements RecordedSession {
 
   get summary(): SessionSummary {
     return this.#tail().summary;
+  }
+
+  takeHistory(): SessionHistory {
+    return noHistory;
   }
 
   setTraceId(traceId: string): void {

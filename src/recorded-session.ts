@@ -68,8 +68,8 @@ export async function resumeRecordedSession(
   return new FileSession(host, writer, history, undefined);
 }
 
-export class FileSession implements RecordedSession {
-  readonly history: SessionHistory;
+class FileSession implements RecordedSession {
+  #history: SessionHistory;
   readonly #host: SessionHost;
   readonly #id: string;
   /** What was known at its end stays to be asked for. */
@@ -86,7 +86,7 @@ export class FileSession implements RecordedSession {
     this.#host = host;
     this.#writer = writer;
     this.#id = writer.ledger.head.id;
-    this.history = history;
+    this.#history = history;
     this.#assumedTraceId = assumedTraceId;
   }
 
@@ -104,6 +104,12 @@ export class FileSession implements RecordedSession {
 
   get summary(): SessionSummary {
     return this.#writer.ledger.tail(this.#writer.ports.clock.now()).summary;
+  }
+
+  takeHistory(): SessionHistory {
+    const history = this.#history;
+    this.#history = noHistory;
+    return history;
   }
 
   setTraceId(traceId: string): void {

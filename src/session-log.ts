@@ -70,7 +70,7 @@ export class SessionLog {
     this.recorded = recorded;
     this.#tracer = ports.tracer;
     this.#parentSessionId = parent?.sessionId;
-    const history = recorded[0]?.history ?? noHistory;
+    const history = recorded[0]?.takeHistory() ?? noHistory;
     this.#tools = new SessionTools(history);
     const onTurnStart = (turnTraceId: string) => {
       for (const session of recorded) session.setTraceId(turnTraceId);

@@ -56,8 +56,8 @@ export interface RecordedSession {
   readonly metadata: SessionMetadata;
   /** Counters as of now, all ended spans included. */
   readonly summary: SessionSummary;
-  /** Of the document that it goes on from. */
-  readonly history: SessionHistory;
+  /** What the document that it goes on from tells; once, and nothing after that. */
+  takeHistory(): SessionHistory;
   /** The first turn has begun: until then nobody knew its trace. Without effect once a document names its trace. */
   setTraceId(traceId: string): void;
   update(facts: SessionFacts): void;
