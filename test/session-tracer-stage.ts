@@ -20,8 +20,8 @@ import { SessionTracer, type SessionTracerPorts } from "../src/session-tracer.js
 import { CrashSafeSpanProcessor } from "../src/span-processor.js";
 import type { TraceFile, TraceSpan } from "../src/trace-file.js";
 import { TurnIds } from "../src/turn-ids.js";
+import { MortalLiveness } from "./mortal-liveness.js";
 import { PausedFileSystem } from "./paused-file-system.js";
-import { SaidLiveness } from "./session-stage.js";
 import { StillClock } from "./still-clock.js";
 
 /** When every stage begins. */
@@ -29,7 +29,7 @@ export const begin = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 export class SessionTracerStage {
   readonly dir = mkdtempSync(join(tmpdir(), "session-tracer-stage-"));
-  readonly #liveness = new SaidLiveness();
+  readonly #liveness = new MortalLiveness();
 
   constructor() {
     vi.useFakeTimers({ toFake: ["Date"], now: begin });
@@ -49,7 +49,7 @@ export class SessionTracerStage {
 
   /** Every process so far is killed. */
   kill(): void {
-    this.#liveness.bury();
+    this.#liveness.killAll();
   }
 
   /** It is so many milliseconds after the beginning. */
@@ -87,7 +87,7 @@ export class TracerProcess {
   turnEnds = 0;
   readonly #ports: SessionTracerPorts;
 
-  constructor(options: CrashSafeFileSpanExporterOptions, liveness: SaidLiveness) {
+  constructor(options: CrashSafeFileSpanExporterOptions, liveness: MortalLiveness) {
     const machine = { clock: new StillClock(), liveness, fileSystem: new PausedFileSystem() };
     this.exporter = new CrashSafeFileSpanExporter(options, machine);
     const turnIds = new TurnIds();
