@@ -20,9 +20,26 @@ export interface PlainSpan {
   readonly end: bigint;
   readonly status: { readonly code: number; readonly message: string };
   readonly attributes: Readonly<Record<string, unknown>>;
-  readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
+  readonly events: readonly PlainEvent[];
+  readonly links: readonly PlainLink[];
+  /** How many were left out on the way. */
+  readonly dropped: { readonly attributes: number; readonly events: number; readonly links: number };
   readonly resource: Readonly<Record<string, unknown>>;
   readonly scope: string;
+}
+
+export interface PlainEvent {
+  readonly name: string;
+  /** Nanoseconds since the epoch. */
+  readonly time: bigint;
+  readonly attributes: Readonly<Record<string, unknown>>;
+}
+
+export interface PlainLink {
+  readonly traceId: string;
+  readonly spanId: string;
+  /** Absent where there are none. */
+  readonly attributes?: Readonly<Record<string, unknown>>;
 }
 
 /** What the server does with a request: takes it, never answers, cuts the connection, or answers with a status. */
@@ -120,7 +137,19 @@ interface OtlpSpan {
   readonly endTimeUnixNano: string | number;
   readonly attributes?: OtlpAttributes;
   readonly status?: { readonly code?: number; readonly message?: string };
-  readonly links?: readonly { readonly traceId: string | Uint8Array; readonly spanId: string | Uint8Array }[];
+  readonly events?: readonly {
+    readonly name: string;
+    readonly timeUnixNano: string | number;
+    readonly attributes?: OtlpAttributes;
+  }[];
+  readonly links?: readonly {
+    readonly traceId: string | Uint8Array;
+    readonly spanId: string | Uint8Array;
+    readonly attributes?: OtlpAttributes;
+  }[];
+  readonly droppedAttributesCount?: number;
+  readonly droppedEventsCount?: number;
+  readonly droppedLinksCount?: number;
 }
 
 function decode(type: string, body: Buffer): PlainSpan[] {
@@ -139,10 +168,21 @@ function decode(type: string, body: Buffer): PlainSpan[] {
         end: BigInt(span.endTimeUnixNano),
         status: { code: span.status?.code ?? 0, message: span.status?.message ?? "" },
         attributes: record(span.attributes),
+        events: (span.events ?? []).map((event) => ({
+          name: event.name,
+          time: BigInt(event.timeUnixNano),
+          attributes: record(event.attributes),
+        })),
         links: (span.links ?? []).map((link) => ({
           traceId: hex(link.traceId) ?? "",
           spanId: hex(link.spanId) ?? "",
+          ...(link.attributes && link.attributes.length > 0 && { attributes: record(link.attributes) }),
         })),
+        dropped: {
+          attributes: span.droppedAttributesCount ?? 0,
+          events: span.droppedEventsCount ?? 0,
+          links: span.droppedLinksCount ?? 0,
+        },
         resource: record(resource?.attributes),
         scope: scope?.name ?? "",
       })),

@@ -16,7 +16,20 @@ export function plainSpan(span: ReadableSpan): PlainSpan {
     end: nanoseconds(span.endTime),
     status: { code: span.status.code, message: span.status.message ?? "" },
     attributes: { ...span.attributes },
-    links: span.links.map(({ context }) => ({ traceId: context.traceId, spanId: context.spanId })),
+    events: span.events.map(({ name, time, attributes }) => ({
+      name,
+      time: nanoseconds(time),
+      attributes: { ...attributes },
+    })),
+    links: span.links.map(({ context: { traceId, spanId }, attributes = {} }) => ({
+      ...{ traceId, spanId },
+      ...(Object.keys(attributes).length > 0 && { attributes }),
+    })),
+    dropped: {
+      attributes: span.droppedAttributesCount,
+      events: span.droppedEventsCount,
+      links: span.droppedLinksCount,
+    },
     resource: { ...span.resource.attributes },
     scope: span.instrumentationScope.name,
   };
