@@ -13,12 +13,14 @@ import {
   decodeHead,
   decodeLine,
   decodeTail,
+  lineKey,
   tailStartIn,
 } from "./open-document.js";
 import { isForsaken, isRecoveryToken } from "./owner.js";
 import { call, type Plan } from "./plan.js";
 import { isRoot, readHeadLine } from "./published.js";
 import { livePath, openPath, parseEntry, type SessionFiles } from "./session-name.js";
+import type { TraceSpan } from "./trace-file.js";
 
 /** One owner's side files. */
 export interface SideFiles {
@@ -39,6 +41,8 @@ export interface DeadFiles extends SideFiles {
   /** Bytes after the last whole line. */
   readonly tornBytes: number;
   readonly live: LiveState;
+  /** What the live log tells as ended, and no line does yet. */
+  readonly pending: readonly TraceSpan[];
   /** Read beside its living owner, by a reader; recovery reads only what the dead left. */
   readonly isAlive: boolean;
   /** When it was last written to, in epoch milliseconds. */
@@ -141,13 +145,15 @@ export function* readSideFiles(
       live = replayLiveLog(yield* readRange(log.fd, 0, stat.size));
       lastWrite = stat.mtimeMs;
     }
+    const pending = new Map([...live.spans].filter(([, span]) => span.endTime !== undefined));
     if (!open) {
       const nothing = { open, head: undefined, from: 0, to: 0, tail: undefined, tornBytes: 0 };
-      return { files, token, isAlive, ...nothing, live, lastWrite };
+      return { files, token, isAlive, ...nothing, live, pending: [...pending.values()], lastWrite };
     }
     const stat = yield* call("fstat", open.fd);
-    const outline = yield* outlineOpenDocument(open.fd, stat.size);
-    return { files, token, isAlive, open, ...outline, live, lastWrite: Math.max(lastWrite, stat.mtimeMs) };
+    const outline = yield* outlineOpenDocument(open.fd, stat.size, pending);
+    lastWrite = Math.max(lastWrite, stat.mtimeMs);
+    return { files, token, isAlive, open, ...outline, live, pending: [...pending.values()], lastWrite };
   } catch (error) {
     open?.release();
     throw error;
@@ -156,10 +162,11 @@ export function* readSideFiles(
   }
 }
 
-/** Finds head, lines, tail and torn end of an open document. */
+/** Finds head, lines, tail and torn end of an open document. Of `pending` those go that have lines. */
 function* outlineOpenDocument(
   fd: number,
   size: number,
+  pending: Map<string, TraceSpan>,
 ): Plan<Pick<DeadFiles, "head" | "from" | "to" | "tail" | "tornBytes">> {
   let head: DocumentHead | undefined;
   let from = 0;
@@ -169,6 +176,8 @@ function* outlineOpenDocument(
     const isFirst = offset === 0;
     if (isFirst) head = decodeHead(line);
     if (isFirst && head) from = line.length + 1;
+    const key = pending.size > 0 ? lineKey(line) : undefined;
+    if (key) pending.delete(key.spanId);
     // Only the last line can be the tail; others are not parsed here.
     const isTail = line.at(-1) === 0x7d && line.at(-2) === 0x7d && line.includes('"tailStart":', -64);
     const decoded = isTail ? decodeLine(line, offset) : undefined;

@@ -7,7 +7,7 @@ import type { SelectLines } from "./elision.js";
 import { readRange } from "./line-scan.js";
 import type { DocumentHead } from "./open-document.js";
 import { call, type Plan, runNow } from "./plan.js";
-import { keepDamaged, maxHeadBytes, type Published } from "./published.js";
+import { keepDamaged, maxHeadBytes, type Published, pendingSpans } from "./published.js";
 import { livePath, nameCandidates, openPath } from "./session-name.js";
 import type { SessionWriter } from "./session-writer.js";
 import { type Source, UnionFile } from "./union.js";
@@ -15,19 +15,12 @@ import { type Source, UnionFile } from "./union.js";
 /** Lines that were added while the merge was built: few enough to copy in one turn of the event loop. */
 const catchUpBytes = 256 * 1024;
 
-/** The spans of a published document, as a source; those that its tail holds although they have ended included. */
-export function publishedSources({ descriptor, head, body, tail }: Published): Source[] {
+/** The spans of a published document that have lines, as a source. */
+export function publishedSources({ descriptor, head, body }: Published): Source[] {
   const traceId = head?.traceId ?? "";
-  const closed = (tail?.spans ?? []).filter(
-    (span) => span.endTime !== undefined && span.parentSpanId !== null,
-  );
-  const lines: Source[] =
-    body.type === "lines"
-      ? [{ type: "lines", fd: descriptor.fd, from: body.from, to: body.to, traceId }]
-      : body.type === "spans"
-        ? [{ type: "spans", spans: body.spans, traceId }]
-        : [];
-  return closed.length > 0 ? [...lines, { type: "spans", spans: closed, traceId }] : lines;
+  if (body.type === "lines")
+    return [{ type: "lines", fd: descriptor.fd, from: body.from, to: body.to, traceId }];
+  return body.type === "spans" ? [{ type: "spans", spans: body.spans, traceId }] : [];
 }
 
 /** Takes the lines of the document under the session's name, if there is one, into the own open document. */
@@ -37,18 +30,22 @@ export function* merge(writer: SessionWriter, current: Published | undefined): P
   // Resumed from this very document: its totals are known, its lines cannot be ours.
   const isResume = resumed !== undefined && isSameDocument(resumed, current);
   const known: Published[] = [];
-  if (current) known.push(current);
   // The document we resumed from is gone (retention, another writer): what it held is still ours to keep.
   if (resumed && !isResume) known.push(resumed);
+  if (current) known.push(current);
   for (const published of known) {
     if (published.body.type === "unreadable") yield* keepDamaged(writer.files, writer.token, published);
   }
 
   const head = mergedHead(writer, current);
-  yield* rebuild(writer, { head, known, parse: current !== undefined && !isResume }, (union) => {
+  // Known totals count what the tail holds as ended; its owner gives that a line, and it counts then.
+  const isCounted = isResume && pendingSpans(resumed.tail).length === 0;
+  yield* rebuild(writer, { head, known, parse: current !== undefined && !isCounted }, (union) => {
     if (current && !isResume) ledger.adopt(current, union.totals);
+    else if (union.totals) ledger.totals = union.totals;
     ledger.head = { ...ledger.head, ...head, id: ledger.head.id };
-    ledger.dropEndedForeign(union);
+    if (resumed && !isResume) ledger.keepForeign(pendingSpans(resumed.tail));
+    ledger.dropForeignWithLines(union);
     writer.base.set(current, true);
   });
 }

@@ -182,11 +182,12 @@ export function* hasSiblings({ files, token }: SessionWriter): Plan<boolean> {
 export const isStillAlone = (writer: SessionWriter): boolean =>
   !runNow(writer.ports.fileSystem, hasSiblings(writer));
 
-/** Open spans that nobody runs any more get lines, as interrupted. */
+/** Spans of others that are gone get lines: as interrupted, where they have not ended. */
 export function closeForeign(writer: SessionWriter): void {
   const { ledger } = writer;
   for (const span of ledger.foreign.values()) {
-    writer.appendSpan(interrupt(span, ledger.foreignSeen || span.startTime, lostOwner));
+    const isOpen = span.endTime === undefined;
+    writer.appendSpan(isOpen ? interrupt(span, ledger.foreignSeen || span.startTime, lostOwner) : span);
   }
   ledger.foreign.clear();
 }

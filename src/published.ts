@@ -135,3 +135,7 @@ export function isDocumentOf(id: string, head: DocumentHead | undefined): boolea
 
 /** Whether a span is the session's own. */
 export const isRoot = (span: TraceSpan): boolean => span.parentSpanId === null && span.kind === "session";
+
+/** Spans of a tail that have ended: their owner may change them still, and gives them their lines. */
+export const pendingSpans = (tail: DocumentTail | undefined): TraceSpan[] =>
+  (tail?.spans ?? []).filter((span) => span.endTime !== undefined && !isRoot(span));

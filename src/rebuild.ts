@@ -10,7 +10,7 @@ import { rootOutput } from "./narrative.js";
 import { type DocumentHead, type DocumentTail, encodeTail, inTrace, isoTime } from "./open-document.js";
 import type { Plan } from "./plan.js";
 import { call } from "./plan.js";
-import { isRoot, type Published } from "./published.js";
+import { isRoot, type Published, pendingSpans } from "./published.js";
 import type { RecoveredSession } from "./recovery-report.js";
 import { interrupt } from "./session-ledger.js";
 import { documentPath, type SessionFiles, sessionSpanId } from "./session-name.js";
@@ -45,22 +45,30 @@ export interface Rebuilt {
 
 /** Writes the document; `action` of the report says `swept` when what is published lacks nothing. */
 export function* rebuild(request: RebuildRequest): Plan<Rebuilt> {
-  const { id, files, published, dead, out } = request;
+  const { id, files, published, dead, out, othersLive } = request;
   const head = headOf(request);
   const fromPublished = published ? publishedSources(published) : [];
+  // Beside a living writer they may be its own: it gives them their lines.
+  const left = othersLive ? [] : pendingSpans(published?.tail);
+  if (left.length > 0)
+    fromPublished.push({ type: "spans", spans: left, traceId: published?.head?.traceId ?? "" });
   const union = new UnionFile(out, head, { parse: true });
   const root = rootOf(request, head);
-  const sources = [...fromPublished, ...dead.flatMap((one) => deadSource(one, head))];
-  yield* union.write(sources, (lines, hasMarker) => {
+  const lines = [...fromPublished, ...dead.flatMap((one) => deadSource(one, head))];
+  // Last: others may have lines of them, older ones.
+  const sources = [...lines, ...dead.flatMap((one) => pendingSource(one, head))];
+  yield* union.write(sources, (count, hasMarker) => {
     const { spans, stillOpen } = closedByCrash(request, union, head, root);
     const others = spans.length + stillOpen.length + 1;
-    return keepLines({ lines, hasMarker, others }, { id, rootSpanId: root.spanId });
+    return keepLines({ lines: count, hasMarker, others }, { id, rootSpanId: root.spanId });
   });
-  const recovered = union.given.slice(fromPublished.length).reduce((sum, given) => sum + (given ?? 0), 0);
+  const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + (count ?? 0), 0);
+  const recovered = sum(union.given.slice(fromPublished.length));
+  const changed = sum(union.standing.slice(lines.length));
 
   const closed = closedByCrash(request, union, head, root);
   yield* union.append({ type: "spans", spans: closed.spans, traceId: head.traceId });
-  const end = endOf(request, recovered + closed.spans.length > 0);
+  const end = endOf(request, recovered + changed + closed.spans.length > 0);
   const tail = tailOf(request, { head, root, end, union, open: closed.stillOpen });
   if (typeof out === "number" && end.isNews) {
     yield* writeAll(out, encodeTail(tail, union.size, union.lines === 0));
@@ -104,6 +112,11 @@ function deadSource({ open, from, to, head, live }: DeadFiles, into: DocumentHea
   return open ? [{ type: "lines", fd: open.fd, from, to, traceId }] : [];
 }
 
+function pendingSource({ head, live, pending }: DeadFiles, into: DocumentHead): Source[] {
+  const traceId = live.session?.traceId ?? head?.traceId ?? into.traceId;
+  return pending.length > 0 ? [{ type: "spans", spans: pending, traceId }] : [];
+}
+
 /** Spans that were open when their owner died, and those of the published tail that nobody runs any more. */
 function closedByCrash(
   { published, dead, othersLive }: RebuildRequest,
@@ -125,8 +138,7 @@ function closedByCrash(
     for (const span of one.tail?.spans ?? []) if (!othersLive) close(span, one.lastWrite);
   }
   for (const span of published?.tail?.spans ?? []) {
-    if (span.endTime !== undefined || isRoot(span) || spans.has(span.spanId) || union.has(span.spanId))
-      continue;
+    if (isRoot(span) || spans.has(span.spanId) || union.has(span.spanId)) continue;
     if (othersLive) stillOpen.set(span.spanId, stillOpen.get(span.spanId) ?? span);
     else
       close(
@@ -226,13 +238,15 @@ function tailOf(
     ...dead.map((one) => ({ ...one.live.session?.metadata, ...one.tail?.metadata })),
   );
   const endedMillis = Math.max(lastWrite(dead), ...tails.map((tail) => Date.parse(tail.endedAt) || 0));
-  const totals = union.totals ?? new Totals();
+  const counted = union.totals ?? new Totals();
+  const pending = open.filter((span) => span.endTime !== undefined);
+  const totals = pending.length > 0 ? counted.with(pending) : counted;
   const isOver = end.status !== "running";
   const summary = summarize(totals, {
     status: end.status,
     error: end.error,
     duration: endedMillis - Date.parse(head.startedAt),
-    idle: !isOver && !open.some((span) => span.kind === "generation"),
+    idle: !isOver && !open.some((span) => span.kind === "generation" && span.endTime === undefined),
   });
   // An output that it may have is that of an end which no longer counts.
   const { output: _output, ...bare } = root;

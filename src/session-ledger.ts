@@ -38,7 +38,7 @@ export class SessionLedger {
   totals = new Totals();
   /** Own spans that have no line yet. */
   readonly open = new OpenSpans(() => this.head.traceId);
-  /** Open spans of other writers, as the document had them. */
+  /** Spans of other writers that have no line yet, as the document had them. */
   foreign = new Map<string, TraceSpan>();
   /** When they were last known to be open, in epoch milliseconds. */
   foreignSeen = 0;
@@ -81,10 +81,15 @@ export class SessionLedger {
     }
   }
 
-  /** Forgets open spans of others that have lines now. */
-  dropEndedForeign(ended: { has(spanId: string): boolean }): void {
+  /** Keeps spans of others that no document tells of any more. */
+  keepForeign(spans: readonly TraceSpan[]): void {
+    for (const span of spans) if (!this.foreign.has(span.spanId)) this.foreign.set(span.spanId, span);
+  }
+
+  /** Forgets spans of others that have lines now, or are our own. */
+  dropForeignWithLines(lines: { has(spanId: string): boolean }): void {
     for (const spanId of this.foreign.keys()) {
-      if (ended.has(spanId) || this.open.has(spanId)) this.foreign.delete(spanId);
+      if (lines.has(spanId) || this.open.has(spanId)) this.foreign.delete(spanId);
     }
   }
 
@@ -96,9 +101,9 @@ export class SessionLedger {
 
   /** The tail of a document as of now. */
   tail(nowMillis: number, end?: SessionEnd): DocumentTail {
-    const own = this.open.read();
-    const ended = own.filter((span) => span.endTime !== undefined);
-    const running = [...own.filter((span) => span.endTime === undefined), ...this.foreign.values()];
+    const spans = [...this.open.read(), ...this.foreign.values()];
+    const ended = spans.filter((span) => span.endTime !== undefined);
+    const running = spans.filter((span) => span.endTime === undefined);
     const worst =
       this.inherited && statusRank[this.inherited.status] > statusRank[end?.status ?? "running"]
         ? this.inherited
@@ -147,11 +152,7 @@ export class SessionLedger {
   #takeTail(tail: DocumentTail): void {
     this.foreignSeen = Date.parse(tail.endedAt) || 0;
     this.metadata = { ...tail.metadata, ...this.metadata };
-    this.foreign = new Map(
-      tail.spans
-        .filter((span) => span.endTime === undefined && !isRoot(span))
-        .map((span) => [span.spanId, span]),
-    );
+    this.foreign = new Map(tail.spans.filter((span) => !isRoot(span)).map((span) => [span.spanId, span]));
   }
 }
 

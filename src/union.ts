@@ -52,6 +52,8 @@ export class UnionFile {
   readonly rot: Rot[] = [];
   /** How many spans each source was the first to have. */
   readonly given: number[] = [];
+  /** How many lines of each source stand. */
+  readonly standing: number[] = [];
   /** Whether one of the lines is a marker. */
   hasMarker = false;
   readonly #head: DocumentHead;
@@ -123,6 +125,7 @@ export class UnionFile {
       const winner = this.#winners.get(key.spanId);
       if (winner?.source !== index || winner.offset !== offset) return;
       this.given[winner.first] = (this.given[winner.first] ?? 0) + 1;
+      this.standing[index] = (this.standing[index] ?? 0) + 1;
       if (this.totals) count(line, this.totals);
       mark(key.spanId === markerId ? "marker" : "line");
       if (elision && (key.spanId === markerId || !elision.keeps(line, key.spanId))) return;

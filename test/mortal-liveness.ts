@@ -18,6 +18,16 @@ export class MortalLiveness implements Liveness {
     return this.#dead.some((dead) => token.startsWith(dead)) ? "dead" : this.#system.verdict(token);
   }
 
+  /** The owners that are not dead, in order of their beginnings. */
+  get alive(): readonly string[] {
+    return this.#alive;
+  }
+
+  /** This owner is dead. */
+  kill(token: string): void {
+    this.#dead.push(...this.#alive.splice(this.#alive.indexOf(token), 1));
+  }
+
   /** Every owner so far is dead. */
   killAll(): void {
     this.#dead.push(...this.#alive.splice(0));

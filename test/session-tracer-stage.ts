@@ -29,7 +29,7 @@ export const begin = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 export class SessionTracerStage {
   readonly dir = mkdtempSync(join(tmpdir(), "session-tracer-stage-"));
-  readonly #liveness = new MortalLiveness();
+  readonly liveness = new MortalLiveness();
 
   constructor() {
     vi.useFakeTimers({ toFake: ["Date"], now: begin });
@@ -37,7 +37,7 @@ export class SessionTracerStage {
 
   /** A process with its exporters: nothing is shared with another but the directory. */
   process(options: Partial<CrashSafeFileSpanExporterOptions> = {}): TracerProcess {
-    return new TracerProcess({ dir: this.dir, ...options }, this.#liveness);
+    return new TracerProcess({ dir: this.dir, ...options }, this.liveness);
   }
 
   /** A tracer of a process of its own, with that session started. */
@@ -49,7 +49,7 @@ export class SessionTracerStage {
 
   /** Every process so far is killed. */
   kill(): void {
-    this.#liveness.killAll();
+    this.liveness.killAll();
   }
 
   /** It is so many milliseconds after the beginning. */
