@@ -8,11 +8,13 @@ import { systemClock } from "../src/clock.js";
 import { nodeFileSystem } from "../src/file-system.js";
 import { SystemLiveness } from "../src/owner.js";
 import { runLater } from "../src/plan.js";
+import { openPublished } from "../src/published.js";
 import { recoverTraces } from "../src/recover-traces.js";
+import { type ReadableDocument, SessionReplay } from "../src/replay-session.js";
 import { type ReplayOptions, replayTraces } from "../src/replay-traces.js";
 import { prune } from "../src/retention.js";
 import type { SessionStatus, TraceFile, TraceSpan } from "../src/trace-file.js";
-import { ReplayStage } from "./replay-stage.js";
+import { FailingExporter, ReplayStage } from "./replay-stage.js";
 import { SessionHost } from "./session-host.js";
 import { documentOf, rootSpan, startedAt, toolSpan, toolSpans } from "./trace-documents.js";
 
@@ -242,7 +244,23 @@ describe("the mark beside a document", () => {
     expect((await stage.replay()).report).toMatchObject({ settled: 1 });
   });
 
-  test("that cannot be written keeps everything from being sent without it", async () => {
+  test.each(["EROFS", "ENOSPC"])("that %s refuses keeps everything from being sent", async (code) => {
+    stage.write(crashed("a"));
+    const refuse = () => Promise.reject(Object.assign(new Error(code), { code }));
+    const fileSystem = { ...nodeFileSystem, async: { ...nodeFileSystem.async, write: refuse } };
+    const files = { dir: stage.dir, name: "a" };
+    const published = await runLater(fileSystem, openPublished(fileSystem, files));
+    const exporter = new FailingExporter(() => undefined);
+    const resource = { attributes: {} };
+    const ports = { fileSystem, exporter, resource, exportTimeoutMillis: 1_000, token: "mine" };
+    const replay = new SessionReplay(ports, files, published as ReadableDocument);
+    await expect(replay.run()).rejects.toMatchObject({ code });
+    published?.descriptor.release();
+    expect(exporter.batches).toEqual([]);
+    expect(stage.files).toEqual(["a.json"]);
+  });
+
+  test("that is no file fails its session, and is left alone", async () => {
     stage.write(crashed("a"));
     mkdirSync(join(stage.dir, "a.json.replayed"));
     const { report, spans } = await stage.replay();
