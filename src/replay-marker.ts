@@ -39,7 +39,7 @@ export function* readMarker(files: SessionFiles): Plan<ReplayMarker | undefined>
 }
 
 /** Pure; `undefined` for what is no marker. */
-export function decodeMarker(text: string): ReplayMarker | undefined {
+function decodeMarker(text: string): ReplayMarker | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
