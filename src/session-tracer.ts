@@ -162,6 +162,7 @@ export class SessionTracer {
 
   /** Runs `fn` in {@link context}: needs a context manager, as every use of the active context does. */
   withContext<T>(fn: () => T): T {
+    if (typeof fn !== "function") return undefined as T;
     return context.with(this.context(), fn);
   }
 
