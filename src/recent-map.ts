@@ -15,7 +15,7 @@ export class RecentMap<K, V> {
   }
 
   get(key: K): V | undefined {
-    return this.#young.get(key) ?? this.#old.get(key);
+    return this.#young.has(key) ? this.#young.get(key) : this.#old.get(key);
   }
 
   has(key: K): boolean {

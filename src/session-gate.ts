@@ -3,14 +3,21 @@
  * explicitly before.
  */
 
+import { RecentMap } from "./recent-map.js";
+
 /** Why a session takes no spans: it was fenced, or ended by those who opened it. */
 export type Closed = "fenced" | "ended";
 
+/** Ended sessions that are remembered: spans that come later than this many newer ends open theirs again. */
+const maxEnded = 10_000;
+
+/** How a session ended that spans do not reopen. `joined`: users that had come by then. */
+type Ending = { readonly how: "ended" } | { readonly how: "fenced"; readonly joined: number };
+
 export class SessionGate {
-  /** Fenced sessions, by id: users that had joined by then cannot reopen them. */
-  readonly #fencedAt = new Map<string, number>();
-  /** Sessions that were opened explicitly: spans do not reopen them. */
-  readonly #explicit = new Map<string, "open" | "ended">();
+  readonly #endings = new RecentMap<string, Ending | undefined>(maxEnded);
+  /** Sessions that were opened explicitly, and are open. */
+  readonly #explicit = new Set<string>();
   #joined = 0;
 
   /** A number for a new user: it may resume what was fenced before it came. */
@@ -20,30 +27,30 @@ export class SessionGate {
 
   /** Opened explicitly: whatever ended it no longer counts. */
   open(id: string): void {
-    this.#fencedAt.delete(id);
-    this.#explicit.set(id, "open");
+    this.#explicit.add(id);
+    if (this.#endings.has(id)) this.#endings.set(id, undefined);
   }
 
   /** Why a span of this user does not open the session, if so. */
   closed(user: number, id: string): Closed | undefined {
-    const fencedAt = this.#fencedAt.get(id);
-    if (fencedAt !== undefined && user <= fencedAt) return "fenced";
-    if (this.#explicit.get(id) === "ended") return "ended";
-    this.#fencedAt.delete(id);
+    const ending = this.#endings.get(id);
+    if (ending?.how !== "fenced" || user <= ending.joined) return ending?.how;
+    this.#endings.set(id, undefined);
     return undefined;
   }
 
   /** The session has ended in good order. */
   end(id: string): void {
-    if (this.#explicit.has(id)) this.#explicit.set(id, "ended");
+    if (this.#explicit.delete(id)) this.#endings.set(id, { how: "ended" });
   }
 
   fence(id: string): void {
-    this.#fencedAt.set(id, this.#joined);
+    this.#explicit.delete(id);
+    this.#endings.set(id, { how: "fenced", joined: this.#joined });
   }
 
   isFenced(id: string): boolean {
-    return this.#fencedAt.has(id);
+    return this.#endings.get(id)?.how === "fenced";
   }
 
   /** Whether it is for those who opened it to end it, however long it is silent. */
