@@ -16,7 +16,7 @@ import { prune } from "../src/retention.js";
 import type { SessionStatus, TraceFile, TraceSpan } from "../src/trace-file.js";
 import { FailingExporter, ReplayStage } from "./replay-stage.js";
 import { SessionHost } from "./session-host.js";
-import { documentOf, rootSpan, startedAt, toolSpan, toolSpans } from "./trace-documents.js";
+import { documentOf, rootSpan, startedAt, toolSpan } from "./trace-documents.js";
 
 vi.setConfig({ testTimeout: 120_000 });
 

@@ -100,20 +100,20 @@ export class FailingExporter implements SpanExporter {
     private readonly fail: (batch: number) => "failed" | "throws" | "rejects" | "hangs" | undefined,
   ) {}
 
-  export(spans: ReadableSpan[], done: (result: { code: number; error?: Error }) => void): void {
+  export(spans: ReadableSpan[], done: (result: { code: number; error?: Error }) => void): unknown {
     if (this.#exporting) throw new Error("export() while another is under way");
     this.batches.push(spans.length);
     const how = this.fail(this.batches.length);
-    if (how === "hangs") return;
+    if (how === "hangs") return undefined;
     if (how === "throws") throw new Error("thrown");
-    // biome-ignore lint/suspicious/noExplicitAny: an exporter that is written as an async function
-    if (how === "rejects") return Promise.reject(new Error("rejected")) as any;
+    if (how === "rejects") return Promise.reject(new Error("rejected"));
     this.#exporting = true;
     setImmediate(() => {
       this.#exporting = false;
       if (how === undefined) this.taken.push(...spans);
       done(how === undefined ? { code: 0 } : { code: 1, error: new Error("no room") });
     });
+    return undefined;
   }
 
   async forceFlush(): Promise<void> {
