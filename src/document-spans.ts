@@ -11,6 +11,7 @@ import { RecentMap } from "./recent-map.js";
 import { type Redact, redactMetadata, redactSpan } from "./redaction.js";
 import { attachmentOf } from "./span-record.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
+import { turnSpanId } from "./turn-ids.js";
 
 /** Turns that are remembered: of older ones, children that are no records hang under a span that is not there. */
 const maxTurns = 10_000;
@@ -25,6 +26,8 @@ export interface DocumentSpan {
 export class DocumentSpans {
   readonly #redact: Redact | undefined;
   readonly #turns = new RecentMap<string, true>(maxTurns);
+  /** Asked for again and again: a hash for each span would cost 2 µs. */
+  #lastTurn: { readonly traceId: string; readonly spanId: string } | undefined;
 
   constructor(redact: Redact | undefined) {
     this.#redact = redact;
@@ -36,14 +39,14 @@ export class DocumentSpans {
     if (attachment?.type === "turn") return this.#turn(span, {});
     if (attachment) {
       const parentId = attempt(() => span.parentSpanContext?.spanId, undefined);
-      const exact = exactSpan(span, attachment, this.#parentOf(parentId, rootSpanId));
+      const exact = exactSpan(span, attachment, this.#parentOf(span, parentId, rootSpanId));
       return { span: this.#redact ? redactSpan(this.#redact, exact) : exact, metadata: {} };
     }
     const { span: projected, metadata, isTurn } = projectSpan(span);
     const shown = this.#redact ? redactMetadata(this.#redact, metadata) : metadata;
     if (isTurn) return this.#turn(span, shown);
     // A span of our own making: nobody else has it yet.
-    projected.parentSpanId = this.#parentOf(projected.parentSpanId, rootSpanId);
+    projected.parentSpanId = this.#parentOf(span, projected.parentSpanId, rootSpanId);
     return { span: this.#redact ? redactSpan(this.#redact, projected) : projected, metadata: shown };
   }
 
@@ -52,7 +55,15 @@ export class DocumentSpans {
     return { span: undefined, metadata };
   }
 
-  #parentOf(spanId: string | null | undefined, rootSpanId: string): string {
-    return spanId && !this.#turns.has(spanId) ? spanId : rootSpanId;
+  #parentOf(span: ReadableSpan, parentId: string | null | undefined, rootSpanId: string): string {
+    const isTop = !parentId || this.#turns.has(parentId) || parentId === this.#turnOf(span);
+    return isTop ? rootSpanId : parentId;
+  }
+
+  /** The turn of its trace, where a provider of ours has chosen its id: it ends after what hangs under it. */
+  #turnOf(span: ReadableSpan): string {
+    const traceId = attempt(() => span.spanContext().traceId, "");
+    if (this.#lastTurn?.traceId !== traceId) this.#lastTurn = { traceId, spanId: turnSpanId(traceId) };
+    return this.#lastTurn.spanId;
   }
 }
