@@ -143,6 +143,6 @@ function tokensOf(given: unknown): TokenUsage {
   const reasoning = count(given, "reasoning");
   const cacheRead = count(cache, "read");
   const cacheWrite = count(cache, "write");
-  const total = input + output + reasoning + cacheRead + cacheWrite;
+  const total = finiteOr(input + output + reasoning + cacheRead + cacheWrite, 0);
   return { input, output, reasoning, cacheRead, cacheWrite, total };
 }
