@@ -3,6 +3,7 @@
  * of `record-attributes.ts`. They speak no other dialect.
  */
 import type { Dialect, SpanFields, SpanView } from "./dialect-view.js";
+import { looksLikeJson } from "./record-attributes.js";
 import {
   ATTR_CRASH_SAFE_FILE_ATTRIBUTE,
   ATTR_CRASH_SAFE_FILE_COST,
@@ -18,8 +19,10 @@ import {
   ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID,
   ATTR_CRASH_SAFE_FILE_PROMPT,
   ATTR_CRASH_SAFE_FILE_START_TIME,
+  ATTR_CRASH_SAFE_FILE_STATUS_MESSAGE,
   ATTR_CRASH_SAFE_FILE_TAGS,
   ATTR_CRASH_SAFE_FILE_TITLE,
+  ATTR_CRASH_SAFE_FILE_TOKENS,
   ATTR_CRASH_SAFE_FILE_TOOL_DURATION,
   ATTR_CRASH_SAFE_FILE_TURN_INDEX,
   ATTR_CRASH_SAFE_FILE_VARIANT,
@@ -45,6 +48,7 @@ import {
   ATTR_SESSION_ID,
 } from "./semantic-conventions.js";
 import { SESSION_SCOPE } from "./session-scope.js";
+import type { TokenUsage } from "./trace-file.js";
 
 type Kind = NonNullable<SpanFields["kind"]>;
 const KINDS: ReadonlySet<string> = new Set<Kind>(["generation", "tool", "user-message", "text", "span"]);
@@ -59,6 +63,9 @@ export const session: Dialect = {
     if (kind !== undefined && KINDS.has(kind)) fields.kind = kind as Kind;
     if (attributes.get(ATTR_CRASH_SAFE_FILE_INTERRUPTED) === true) fields.interrupted = true;
     view.takeText("name", ATTR_CRASH_SAFE_FILE_NAME, ATTR_GEN_AI_TOOL_NAME);
+    const message = attributes.get(ATTR_CRASH_SAFE_FILE_STATUS_MESSAGE);
+    if (typeof message === "string") fields.statusMessage = message;
+    attributes.delete(ATTR_CRASH_SAFE_FILE_STATUS_MESSAGE);
     view.takeNumber("startTime", ATTR_CRASH_SAFE_FILE_START_TIME);
     view.takeNumber("endTime", ATTR_CRASH_SAFE_FILE_END_TIME);
     view.takeNumber("cost", ATTR_CRASH_SAFE_FILE_COST);
@@ -73,8 +80,10 @@ export const session: Dialect = {
     for (const key of restated) attributes.delete(key);
     for (const [key, value] of [...attributes]) {
       if (!key.startsWith(ATTR_CRASH_SAFE_FILE_ATTRIBUTE)) continue;
+      const callers = key.slice(ATTR_CRASH_SAFE_FILE_ATTRIBUTE.length);
       attributes.delete(key);
-      attributes.set(key.slice(ATTR_CRASH_SAFE_FILE_ATTRIBUTE.length), value);
+      attributes.set(callers, value);
+      if (view.parsed.has(key)) view.parsed.add(callers);
     }
   },
 };
@@ -94,7 +103,7 @@ const restated = [
   ATTR_ERROR_TYPE,
 ];
 
-function parseJsonKeys({ attributes }: SpanView): void {
+function parseJsonKeys({ attributes, parsed }: SpanView): void {
   const keys = attributes.get(ATTR_CRASH_SAFE_FILE_JSON_KEYS);
   attributes.delete(ATTR_CRASH_SAFE_FILE_JSON_KEYS);
   for (const key of Array.isArray(keys) ? keys : []) {
@@ -102,6 +111,7 @@ function parseJsonKeys({ attributes }: SpanView): void {
     if (typeof text !== "string") continue;
     try {
       attributes.set(key, JSON.parse(text));
+      parsed.add(key);
     } catch {
       // Cut by somebody's limit on the way: the text that is left is what there is.
     }
@@ -111,7 +121,6 @@ function parseJsonKeys({ attributes }: SpanView): void {
 function readTurn(view: SpanView): void {
   const { fields } = view;
   fields.isTurn = true;
-  fields.role = "conversation";
   view.hint("agent", ATTR_GEN_AI_AGENT_NAME);
   view.hint("title", ATTR_CRASH_SAFE_FILE_TITLE);
   view.hint("prompt", ATTR_CRASH_SAFE_FILE_PROMPT);
@@ -123,9 +132,22 @@ function readTurn(view: SpanView): void {
 function readTool(view: SpanView): void {
   view.takeText("toolCallId", ATTR_GEN_AI_TOOL_CALL_ID);
   view.takeNumber("toolDurationMs", ATTR_CRASH_SAFE_FILE_TOOL_DURATION);
-  const isText = typeof view.attributes.get(ATTR_GEN_AI_TOOL_CALL_ARGUMENTS) === "string";
-  view.takeContent("input", isText ? "structure" : "plain", ATTR_GEN_AI_TOOL_CALL_ARGUMENTS);
+  const { attributes, parsed, fields } = view;
+  const input = attributes.get(ATTR_GEN_AI_TOOL_CALL_ARGUMENTS);
+  attributes.delete(ATTR_GEN_AI_TOOL_CALL_ARGUMENTS);
+  const isJson =
+    typeof input === "string" && looksLikeJson(input) && !parsed.has(ATTR_GEN_AI_TOOL_CALL_ARGUMENTS);
+  fields.input = isJson ? parsedOr(input) : input;
   view.takeContent("output", "plain", ATTR_GEN_AI_TOOL_CALL_RESULT);
+}
+
+function parsedOr(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Cut by somebody's limit on the way.
+    return text;
+  }
 }
 
 function readContent(view: SpanView): void {
@@ -143,7 +165,23 @@ function readGeneration(view: SpanView): void {
   view.takeNumber("cacheReadTokens", ATTR_GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS);
   view.takeNumber("cacheWriteTokens", ATTR_GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS);
   view.takeNumber("reasoningTokens", ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS);
+  const tokens = view.attributes.get(ATTR_CRASH_SAFE_FILE_TOKENS);
+  if (view.parsed.has(ATTR_CRASH_SAFE_FILE_TOKENS) && isTokens(tokens)) view.fields.tokens = tokens;
+  view.attributes.delete(ATTR_CRASH_SAFE_FILE_TOKENS);
 }
+
+const isTokens = (value: unknown): value is TokenUsage =>
+  typeof value === "object" &&
+  value !== null &&
+  tokenParts.every((part) => typeof (value as Record<string, unknown>)[part] === "number");
+const tokenParts: readonly (keyof TokenUsage)[] = [
+  "input",
+  "output",
+  "reasoning",
+  "cacheRead",
+  "cacheWrite",
+  "total",
+];
 
 /** What a list of one message with one text part says; anything else as it is. */
 function onlyContent(messages: unknown): unknown {

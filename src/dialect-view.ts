@@ -22,6 +22,10 @@ export interface Dialect {
 export interface SpanFields {
   /** Never `session`: only the tracer that owns the session makes that span. */
   kind?: Exclude<SpanKind, "session">;
+  /** Of an error, where its status cannot have it. */
+  statusMessage?: string;
+  /** As the document has them, where the counts do not give them back. */
+  tokens?: TokenUsage;
   /** Of the span in the document, where its OpenTelemetry name is another. */
   name?: string;
   /** Epoch milliseconds, where the span's own times could not be those. */
@@ -94,6 +98,8 @@ export class SpanView {
   readonly restated: [key: string, part: keyof TokenUsage][] = [];
   /** The attributes that no field has taken. */
   readonly attributes: Map<string, unknown>;
+  /** Keys of attributes that were JSON text: plain values, however deep. */
+  readonly parsed = new Set<string>();
   /** The instrumentation scope's name. */
   readonly scope: string;
 

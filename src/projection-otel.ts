@@ -34,11 +34,14 @@ export function readAttributes(source: Readonly<Record<string, unknown>> | undef
   return attributes;
 }
 
-/** Attributes as plain JSON values. */
-export function plainAttributes(attributes: ReadonlyMap<string, unknown>): Record<string, unknown> {
+/** Attributes as plain JSON values; those of the keys `parsed` are plain already. */
+export function plainAttributes(
+  attributes: ReadonlyMap<string, unknown>,
+  parsed?: ReadonlySet<string>,
+): Record<string, unknown> {
   const result: Record<string, unknown> = {};
   for (const [key, value] of attributes) {
-    const plain = typeof value === "string" ? value : toJsonValue(value);
+    const plain = typeof value === "string" || parsed?.has(key) ? value : toJsonValue(value);
     if (plain !== undefined) setOwn(result, key, plain);
   }
   return result;

@@ -71,14 +71,14 @@ export function projectSpan(span: ReadableSpan): ProjectedSpan {
   if (isSession) readExact(fields, projected);
   readStatus(span, view, projected);
   moveFields(fields, projected);
-  const tokens = tokensOf(fields);
+  const tokens = fields.tokens ?? tokensOf(fields);
   if (tokens !== undefined) {
     projected.tokens = tokens;
     for (const [key, part] of view.restated) {
       if (view.attributes.get(key) === tokens[part]) view.attributes.delete(key);
     }
   }
-  const attributes = plainAttributes(view.attributes);
+  const attributes = plainAttributes(view.attributes, view.parsed);
   if (isSession) {
     describeHistory(span, attributes);
   } else {
@@ -86,7 +86,7 @@ export function projectSpan(span: ReadableSpan): ProjectedSpan {
     describeOtel(span, attributes);
   }
   if (Object.keys(attributes).length > 0) projected.attributes = attributes;
-  const metadata = metadataOf(span, view, projected);
+  const metadata = isSession ? tracedMetadata(view) : metadataOf(span, view, projected);
   return { span: projected, metadata, ...(fields.isTurn && { isTurn: true }) };
 }
 
@@ -118,6 +118,7 @@ function readStatus(span: ReadableSpan, view: SpanView, projected: TraceSpan): v
   if (attempt(() => span.status.code, 0) !== ERROR_STATUS) return;
   projected.status = "error";
   const message =
+    view.fields.statusMessage ??
     attempt(() => textOf(span.status.message), undefined) ??
     attempt(() => exceptionMessage(span), undefined) ??
     view.text(ATTR_ERROR_TYPE);
@@ -190,12 +191,10 @@ function metadataOf(span: ReadableSpan, view: SpanView, projected: TraceSpan): P
     const isQualified = providerId === undefined || model?.startsWith(`${providerId}/`);
     set("model", model === undefined || isQualified ? model : `${providerId}/${model}`);
     set("providerId", providerId);
-    if (isLocalRoot(span) && !fields.isTurn) {
+    if (isLocalRoot(span)) {
       set("prompt", userText(projected.input)?.slice(0, MAX_PROMPT_CHARS));
     }
   }
-  set("prompt", fields.prompt);
-  set("owuiModel", fields.owuiModel);
   set("title", fields.title);
   set("agent", fields.agent);
   set("variant", fields.variant);
@@ -203,15 +202,29 @@ function metadataOf(span: ReadableSpan, view: SpanView, projected: TraceSpan): P
   if (fields.tags !== undefined && fields.tags.length > 0) metadata.tags = fields.tags;
   const resource = attempt(() => span.resource.attributes, undefined);
   const of = (key: string) => attempt(() => textOf(resource?.[key]), undefined);
-  const ofTurn = (key: string) => (fields.isTurn ? view.text(key) : undefined);
-  set(
-    "environment",
-    ofTurn(ATTR_DEPLOYMENT_ENVIRONMENT_NAME) ??
-      of(ATTR_DEPLOYMENT_ENVIRONMENT_NAME) ??
-      of("deployment.environment"),
-  );
-  set("version", ofTurn(ATTR_SERVICE_VERSION) ?? of(ATTR_SERVICE_VERSION));
+  set("environment", of(ATTR_DEPLOYMENT_ENVIRONMENT_NAME) ?? of("deployment.environment"));
+  set("version", of(ATTR_SERVICE_VERSION));
   return metadata;
+}
+
+/** A session tracer's turns tell what is known of the session, each time all of it. */
+function tracedMetadata(view: SpanView): Partial<SessionMetadata> {
+  const { fields } = view;
+  if (!fields.isTurn) return {};
+  const told = {
+    title: fields.title,
+    model: fields.modelId,
+    providerId: fields.providerId,
+    agent: fields.agent,
+    variant: fields.variant,
+    prompt: fields.prompt,
+    userId: view.text(ATTR_USER_ID),
+    environment: view.text(ATTR_DEPLOYMENT_ENVIRONMENT_NAME),
+    version: view.text(ATTR_SERVICE_VERSION),
+    tags: fields.tags,
+    owuiModel: fields.owuiModel,
+  };
+  return Object.fromEntries(Object.entries(told).filter(([, value]) => value !== undefined));
 }
 
 /** A parent in another process (a client's `traceparent`) does not make the span less of a root here. */

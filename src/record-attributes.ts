@@ -14,6 +14,8 @@ import {
   ATTR_CRASH_SAFE_FILE_MODEL_ID,
   ATTR_CRASH_SAFE_FILE_NAME,
   ATTR_CRASH_SAFE_FILE_OUTPUT,
+  ATTR_CRASH_SAFE_FILE_STATUS_MESSAGE,
+  ATTR_CRASH_SAFE_FILE_TOKENS,
   ATTR_CRASH_SAFE_FILE_TOOL_DURATION,
   ATTR_CRASH_SAFE_FILE_VARIANT,
   ATTR_GEN_AI_INPUT_MESSAGES,
@@ -37,26 +39,20 @@ import type { SpanRecord } from "./span-record.js";
 import type { SpanModel, TokenUsage } from "./trace-file.js";
 
 /** Keys with these beginnings are ours to write: a caller's attribute of such a name is carried under another. */
-const ownKey = /^(crash_safe_file\.|gen_ai\.|session\.id$|otel\.|error\.type$|$)/;
+const ownKey = /^(crash_safe_file\.|gen_ai\.|session\.id$|otel\.|error\.type$|__proto__$|$)/;
+
+/** A longer list is carried as text, which no reader has to walk through. */
+const maxListItems = 10_000;
 
 /** Gathers attributes, and which of them are JSON text. */
 class AttributeWriter {
   readonly attributes: Attributes = {};
   readonly #jsonKeys: string[] = [];
 
-  set(key: string, value: AttributeValue | undefined): void {
-    if (value !== undefined) this.attributes[key] = value;
-  }
-
   /** Any value: as it is where an attribute can be that, else as JSON text. */
   setAny(key: string, value: unknown): void {
-    if (value === undefined) return;
-    if (isAttribute(value)) {
-      this.attributes[key] = value;
-    } else {
-      this.attributes[key] = jsonText(value);
-      this.#jsonKeys.push(key);
-    }
+    if (isAttribute(value)) this.attributes[key] = value;
+    else if (value !== undefined) this.#setJson(key, value);
   }
 
   /** A caller's own; those that would be mistaken for ours get another name. */
@@ -68,22 +64,21 @@ class AttributeWriter {
 
   /** Content whose convention asks for JSON text: a text that could be taken for it is marked. */
   setContent(key: string, value: unknown): void {
-    if (value === undefined) return;
-    if (typeof value !== "string") {
-      this.attributes[key] = jsonText(value);
-      // What reads conventions takes objects and lists for JSON; a bare number it would take for text.
-      if (typeof value !== "object" || value === null) this.#jsonKeys.push(key);
-    } else if (looksLikeJson(value)) {
-      this.attributes[key] = JSON.stringify(value);
-      this.#jsonKeys.push(key);
-    } else {
-      this.attributes[key] = value;
-    }
+    // What reads conventions takes objects and lists for JSON; a bare number it would take for text.
+    if (typeof value === "object" && value !== null) this.attributes[key] = jsonText(value);
+    else if (typeof value === "string" && !looksLikeJson(value)) this.setAny(key, value);
+    else if (value !== undefined) this.#setJson(key, value);
   }
 
   finish(): Attributes {
-    if (this.#jsonKeys.length > 0) this.attributes[ATTR_CRASH_SAFE_FILE_JSON_KEYS] = this.#jsonKeys;
-    return this.attributes;
+    if (this.#jsonKeys.length === 0) return this.attributes;
+    // First: where a provider keeps only so many attributes, this is not the one to go without.
+    return { [ATTR_CRASH_SAFE_FILE_JSON_KEYS]: this.#jsonKeys, ...this.attributes };
+  }
+
+  #setJson(key: string, value: unknown): void {
+    this.attributes[key] = jsonText(value);
+    this.#jsonKeys.push(key);
   }
 }
 
@@ -97,9 +92,12 @@ export function callerAttributes(attributes: Readonly<Record<string, unknown>>):
 /** The attributes of a record: all that its span has, but for what the session adds. */
 export function recordAttributes(record: SpanRecord): Attributes {
   const out = new AttributeWriter();
-  out.setCallers(record.attributes ?? {});
-  out.set(ATTR_CRASH_SAFE_FILE_KIND, record.kind);
-  if (record.interrupted) out.set(ATTR_CRASH_SAFE_FILE_INTERRUPTED, true);
+  const { statusMessage } = record;
+  out.setAny(ATTR_CRASH_SAFE_FILE_KIND, record.kind);
+  if (record.interrupted) out.setAny(ATTR_CRASH_SAFE_FILE_INTERRUPTED, true);
+  // OTLP does not tell an empty message from none.
+  if (statusMessage !== undefined && (statusMessage === "" || !statusMessage.isWellFormed()))
+    out.setAny(ATTR_CRASH_SAFE_FILE_STATUS_MESSAGE, statusMessage);
   switch (record.kind) {
     case "generation":
       writeGeneration(out, record);
@@ -108,37 +106,39 @@ export function recordAttributes(record: SpanRecord): Attributes {
       writeTool(out, record);
       break;
     case "user-message":
-      if (record.input !== undefined) out.set(ATTR_GEN_AI_INPUT_MESSAGES, messageOf("user", record.input));
+      if (record.input !== undefined) out.setAny(ATTR_GEN_AI_INPUT_MESSAGES, messageOf("user", record.input));
       break;
     default:
+      if (!record.name.isWellFormed()) out.setAny(ATTR_CRASH_SAFE_FILE_NAME, record.name);
       out.setAny(ATTR_CRASH_SAFE_FILE_INPUT, record.input);
       out.setAny(ATTR_CRASH_SAFE_FILE_OUTPUT, record.output);
-      out.set(ATTR_CRASH_SAFE_FILE_COST, record.cost);
+      out.setAny(ATTR_CRASH_SAFE_FILE_COST, record.cost);
   }
+  out.setCallers(record.attributes ?? {});
   return out.finish();
 }
 
 function writeGeneration(out: AttributeWriter, record: SpanRecord): void {
   const { finishReason, input, output, tokens } = record;
-  out.set(ATTR_GEN_AI_OPERATION_NAME, "chat");
-  out.set(ATTR_CRASH_SAFE_FILE_NAME, record.name);
+  out.setAny(ATTR_GEN_AI_OPERATION_NAME, "chat");
+  out.setAny(ATTR_CRASH_SAFE_FILE_NAME, record.name);
   writeModel(out, record.model ?? {});
-  if (input !== undefined) out.set(ATTR_GEN_AI_INPUT_MESSAGES, messageOf("user", input));
+  if (input !== undefined) out.setAny(ATTR_GEN_AI_INPUT_MESSAGES, messageOf("user", input));
   if (output !== undefined) {
-    out.set(ATTR_GEN_AI_OUTPUT_MESSAGES, messageOf("assistant", output, finishReason));
+    out.setAny(ATTR_GEN_AI_OUTPUT_MESSAGES, messageOf("assistant", output, finishReason));
   }
-  if (finishReason !== undefined) out.set(ATTR_GEN_AI_RESPONSE_FINISH_REASONS, [finishReason]);
-  out.set(ATTR_CRASH_SAFE_FILE_COST, record.cost);
+  if (finishReason !== undefined) out.setAny(ATTR_GEN_AI_RESPONSE_FINISH_REASONS, [finishReason]);
+  out.setAny(ATTR_CRASH_SAFE_FILE_COST, record.cost);
   if (tokens) writeTokens(out, tokens);
 }
 
 /** `modelId` of a document is `<provider>/<model>` as a rule; the convention's is the model alone. */
 function writeModel(out: AttributeWriter, { modelId, providerId, variant }: SpanModel): void {
   const model = modelId !== undefined ? bareModel(modelId, providerId) : undefined;
-  out.set(ATTR_GEN_AI_PROVIDER_NAME, providerId);
-  out.set(ATTR_GEN_AI_REQUEST_MODEL, model);
-  if (modelId !== model) out.set(ATTR_CRASH_SAFE_FILE_MODEL_ID, modelId);
-  out.set(ATTR_CRASH_SAFE_FILE_VARIANT, variant);
+  out.setAny(ATTR_GEN_AI_PROVIDER_NAME, providerId);
+  out.setAny(ATTR_GEN_AI_REQUEST_MODEL, model);
+  if (modelId !== model) out.setAny(ATTR_CRASH_SAFE_FILE_MODEL_ID, modelId);
+  out.setAny(ATTR_CRASH_SAFE_FILE_VARIANT, variant);
 }
 
 /** The model without its provider. */
@@ -150,22 +150,29 @@ export const bareModel = (modelId: string, providerId: string | undefined): stri
 /** The conventions count cached tokens as input, and reasoning as output. */
 function writeTokens(out: AttributeWriter, tokens: TokenUsage): void {
   const { input, output, reasoning, cacheRead, cacheWrite } = tokens;
-  out.set(ATTR_GEN_AI_USAGE_INPUT_TOKENS, input + cacheRead + cacheWrite);
-  out.set(ATTR_GEN_AI_USAGE_OUTPUT_TOKENS, output + reasoning);
-  out.set(ATTR_GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, cacheRead);
-  out.set(ATTR_GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS, cacheWrite);
-  out.set(ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, reasoning);
+  // Sums of what is no whole number, or very large, do not give their parts back.
+  if (!isExact(tokens)) out.setAny(ATTR_CRASH_SAFE_FILE_TOKENS, tokens);
+  out.setAny(ATTR_GEN_AI_USAGE_INPUT_TOKENS, input + cacheRead + cacheWrite);
+  out.setAny(ATTR_GEN_AI_USAGE_OUTPUT_TOKENS, output + reasoning);
+  out.setAny(ATTR_GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, cacheRead);
+  out.setAny(ATTR_GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS, cacheWrite);
+  out.setAny(ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, reasoning);
 }
 
+const isExact = ({ total, ...parts }: TokenUsage): boolean =>
+  Object.values(parts).every((part) => Number.isSafeInteger(part) && part >= 0) &&
+  Number.isSafeInteger(total) &&
+  total === parts.input + parts.output + parts.reasoning + parts.cacheRead + parts.cacheWrite;
+
 function writeTool(out: AttributeWriter, { name, tool, input, output }: SpanRecord): void {
-  out.set(ATTR_GEN_AI_OPERATION_NAME, "execute_tool");
-  out.set(ATTR_GEN_AI_TOOL_NAME, name);
-  out.set(ATTR_GEN_AI_TOOL_TYPE, "function");
-  out.set(ATTR_GEN_AI_TOOL_CALL_ID, tool?.callId);
+  out.setAny(ATTR_GEN_AI_OPERATION_NAME, "execute_tool");
+  out.setAny(ATTR_GEN_AI_TOOL_NAME, name);
+  out.setAny(ATTR_GEN_AI_TOOL_TYPE, "function");
+  out.setAny(ATTR_GEN_AI_TOOL_CALL_ID, tool?.callId);
   out.setContent(ATTR_GEN_AI_TOOL_CALL_ARGUMENTS, input);
   // The text itself: as JSON, 5 KB of it doubled the cost of a call.
   out.setAny(ATTR_GEN_AI_TOOL_CALL_RESULT, output);
-  out.set(ATTR_CRASH_SAFE_FILE_TOOL_DURATION, tool?.durationMs);
+  out.setAny(ATTR_CRASH_SAFE_FILE_TOOL_DURATION, tool?.durationMs);
 }
 
 /** One message of one text part, as the conventions' JSON schema of messages has it. */
@@ -179,7 +186,8 @@ export function messageOf(role: "user" | "assistant", content: unknown, finishRe
   ]);
 }
 
-const looksLikeJson = (text: string): boolean => /^\s*[[{]/.test(text);
+/** Whether what reads conventions takes a text for JSON. */
+export const looksLikeJson = (text: string): boolean => /^\s*[[{]/.test(text);
 
 function jsonText(value: unknown): string {
   try {
@@ -192,10 +200,16 @@ function jsonText(value: unknown): string {
 function isAttribute(value: unknown): value is AttributeValue {
   if (Array.isArray(value)) {
     const type = typeof value[0];
-    return value.length > 0 && isPrimitive(value[0]) && value.every((one) => typeof one === type);
+    if (value.length === 0 || value.length > maxListItems) return false;
+    return value.every((one) => typeof one === type && isPrimitive(one));
   }
   return isPrimitive(value);
 }
 
-const isPrimitive = (value: unknown): boolean =>
-  typeof value === "string" || typeof value === "boolean" || typeof value === "number";
+/** What OTLP carries as it is: text in UTF-8, integers in 64 bits. A collector refuses the whole batch for others. */
+function isPrimitive(value: unknown): boolean {
+  if (typeof value === "string") return value.isWellFormed();
+  if (typeof value === "number")
+    return Number.isInteger(value) ? Math.abs(value) < 2 ** 63 : Number.isFinite(value);
+  return typeof value === "boolean";
+}

@@ -66,6 +66,10 @@ export const ATTR_CRASH_SAFE_FILE_JSON_KEYS = "crash_safe_file.json_keys";
 /** Epoch milliseconds as the caller gave them, where the span's own time could not be that. */
 export const ATTR_CRASH_SAFE_FILE_START_TIME = "crash_safe_file.start_time_ms";
 export const ATTR_CRASH_SAFE_FILE_END_TIME = "crash_safe_file.end_time_ms";
+/** An error's message that a status cannot carry: an empty one, or one that is not valid Unicode. */
+export const ATTR_CRASH_SAFE_FILE_STATUS_MESSAGE = "crash_safe_file.status_message";
+/** Token counts as the document has them, where the conventions' sums do not give them back. */
+export const ATTR_CRASH_SAFE_FILE_TOKENS = "crash_safe_file.tokens";
 /** The session that started this one, on the turns of a subagent. */
 export const ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID = "crash_safe_file.parent_session.id";
 /** Before the key of a caller's own attribute that would be mistaken for one of these. */

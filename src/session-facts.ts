@@ -104,7 +104,7 @@ export function metadataAttributes(metadata: SessionMetadata): Attributes {
     [ATTR_DEPLOYMENT_ENVIRONMENT_NAME]: metadata.environment,
     [ATTR_SERVICE_VERSION]: metadata.version,
   };
-  const attributes: Attributes = tags && tags.length > 0 ? { [ATTR_CRASH_SAFE_FILE_TAGS]: tags } : {};
+  const attributes: Attributes = tags ? { [ATTR_CRASH_SAFE_FILE_TAGS]: tags } : {};
   for (const [key, text] of Object.entries(texts)) if (text !== undefined) attributes[key] = text;
   return attributes;
 }
