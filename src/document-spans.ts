@@ -50,6 +50,11 @@ export class DocumentSpans {
     return { span: this.#redact ? redactSpan(this.#redact, projected) : projected, metadata: shown };
   }
 
+  /** It starts while its session takes none: what hangs under it hangs under the session. */
+  leaveOut(span: ReadableSpan): void {
+    this.#turn(span, {});
+  }
+
   #turn(span: ReadableSpan, metadata: Partial<SessionMetadata>): DocumentSpan {
     this.#turns.set(span.spanContext().spanId, true);
     return { span: undefined, metadata };

@@ -110,7 +110,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
       const { directory, user } = this.#lease;
       const start = this.#sessionOf(span);
       const writer = directory.admit(user, start);
-      if (typeof writer === "string") return;
+      if (typeof writer === "string") return this.#spans.leaveOut(span);
       const project = () => this.#spans.of(span, writer.ledger.root.spanId, parentContext);
       const { span: first, metadata } = project();
       if (first) directory.recordStart(writer, span, first, () => project().span ?? first, metadata);

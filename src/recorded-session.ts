@@ -68,6 +68,9 @@ export async function resumeRecordedSession(
   return new FileSession(host, writer, history, undefined);
 }
 
+/** Who opened a writer's session last: that is who ends it. */
+const holders = new WeakMap<SessionWriter, FileSession>();
+
 class FileSession implements RecordedSession {
   #history: SessionHistory;
   readonly #host: SessionHost;
@@ -88,6 +91,7 @@ class FileSession implements RecordedSession {
     this.#id = writer.ledger.head.id;
     this.#history = history;
     this.#assumedTraceId = assumedTraceId;
+    holders.set(writer, this);
   }
 
   get path(): string {
@@ -173,7 +177,7 @@ class FileSession implements RecordedSession {
   /** Not where the session was opened again since: that is for who opened it to end. */
   #isMine(): boolean {
     const open = this.#host.directory.openWriter(this.#id);
-    return open === undefined || open === this.#writer;
+    return open === undefined || (open === this.#writer && holders.get(open) === this);
   }
 }
 
