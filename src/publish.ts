@@ -182,12 +182,15 @@ export function* hasSiblings({ files, token }: SessionWriter): Plan<boolean> {
 export const isStillAlone = (writer: SessionWriter): boolean =>
   !runNow(writer.ports.fileSystem, hasSiblings(writer));
 
-/** Spans of others that are gone get lines: as interrupted, where they have not ended. */
+/**
+ * Open spans that nobody runs any more get lines, as interrupted. Those that have ended stay in the tail: a line of
+ * ours would stand against the one that their owner may have published meanwhile.
+ */
 export function closeForeign(writer: SessionWriter): void {
   const { ledger } = writer;
-  for (const span of ledger.foreign.values()) {
-    const isOpen = span.endTime === undefined;
-    writer.appendSpan(isOpen ? interrupt(span, ledger.foreignSeen || span.startTime, lostOwner) : span);
+  for (const [spanId, span] of ledger.foreign) {
+    if (span.endTime !== undefined) continue;
+    writer.appendSpan(interrupt(span, ledger.foreignSeen || span.startTime, lostOwner));
+    ledger.foreign.delete(spanId);
   }
-  ledger.foreign.clear();
 }
