@@ -1,0 +1,72 @@
+// Logs tool calls to a session through the drop-in, as a process or as a thread, and ends as it is told. Tells its
+// parent how far it is.
+import { parentPort, workerData } from "node:worker_threads";
+import { FileExporter, Trace } from "../../build/esm/altimate.js";
+
+const { dir, sessionId, name, calls, end, isQuiet, exits } = workerData ?? JSON.parse(process.argv[2]);
+const tell = (word) => (parentPort ? parentPort.postMessage(word) : process.send(word));
+const heard = new Map();
+const hear = (word) => new Promise((resolve) => heard.set(word, resolve));
+(parentPort ?? process).on("message", (word) => heard.get(word)?.());
+
+const callsPerStep = 20;
+const begin = 1_750_000_000_000;
+const trace = Trace.withExporters([new FileExporter(dir)]);
+
+function step(n) {
+  const number = Math.floor(n / callsPerStep);
+  const tokens = { input: 3, output: 2, reasoning: 0, cache: { read: 1, write: 0 } };
+  const id = (of) => ({ id: `${name} step ${of}`, messageID: `${name} message ${of}` });
+  if (number > 0) trace.logStepFinish({ ...id(number - 1), reason: "tool-calls", cost: 0.5, tokens });
+  if (n < calls) trace.logStepStart(id(number));
+}
+
+function call(n) {
+  if (n % callsPerStep === 0) step(n);
+  const part = { tool: `tool ${n % 5}`, callID: `${name} ${n}` };
+  const input = { n, name };
+  const start = begin + n;
+  if (n % 3 === 0) trace.logToolCall({ ...part, state: { status: "running", input, time: { start } } });
+  const time = { start, end: start + 1 + (n % 7) };
+  trace.logToolCall({ ...part, state: { status: "completed", input, output: "x".repeat(300), time } });
+}
+const late = (n) => trace.setSpanAttributes({ late: `${name} ${n}` }, "tool");
+
+const ends = {
+  "the last call": () => {},
+  "a running tool": () => {
+    const state = { status: "running", input: {}, time: { start: begin } };
+    trace.logToolCall({ tool: "sleep", callID: `${name} runs`, state });
+  },
+  flush: () => trace.flush(),
+  endTrace: () => trace.endTrace(),
+  finalizeSync: () => trace.finalizeSync(),
+  flushSync: () => trace.flushSync("stopped"),
+};
+
+trace.startTrace(sessionId, { title: "logged" });
+if (isQuiet) {
+  // In one turn of the event loop, which has nothing to do after it.
+  for (let n = 0; n < calls; n++) {
+    call(n);
+    late(n);
+  }
+  void ends[end]();
+  if (exits) process.exit(0);
+  tell("ended");
+} else {
+  const [go, theEnd] = [hear("go"), hear("end")];
+  tell("ready");
+  await go;
+  for (let n = 0; n < calls; n++) {
+    call(n);
+    // Some get their attributes when others may have published them without.
+    if (n % 10 === 9) await new Promise((resolve) => setTimeout(resolve, 1));
+    late(n);
+  }
+  step(calls);
+  tell("logged");
+  await theEnd;
+  await ends[end]();
+  tell("ended");
+}
