@@ -19,7 +19,7 @@ import { copyAttributes, copyValue, finiteOr, member, textMember, textOf } from 
 import type { RecordedSession } from "./session-recorder.js";
 import { SessionSpan, type SpanDraft } from "./session-span.js";
 import { SessionTools } from "./session-tools.js";
-import type { SessionTurn } from "./session-turn.js";
+import type { SessionTurn, TurnFailure } from "./session-turn.js";
 import { SessionTurns, type TurnFacts, type TurnPorts } from "./session-turns.js";
 import { report } from "./span-loss.js";
 import type { SpanRecord } from "./span-record.js";
@@ -204,17 +204,19 @@ export class SessionLog {
   }
 
   /** Hands out what waits, and ends the turn. */
-  endTurn(now: number, error?: string): void {
+  endTurn(now: number, failure?: TurnFailure): void {
     this.#queue.flush();
     const output = this.#lastOutput;
     this.#lastOutput = undefined;
-    this.#turns.end(now, output, error);
+    this.#turns.end(now, output, failure);
   }
 
   /** Ends all that is open. */
   close(closing: Closing, now: number): void {
-    const how: Partial<SpanRecord> =
-      closing.type === "crash" ? { status: "error", statusMessage: closing.reason, interrupted: true } : {};
+    const isInterrupted = closing.type === "crash";
+    const how: Partial<SpanRecord> = isInterrupted
+      ? { status: "error", statusMessage: closing.reason, interrupted: true }
+      : {};
     for (const tool of this.#tools.allRunning()) {
       const { startTime, tool: known } = tool.record;
       tool.change({ endTime: now, ...how, tool: { ...known, durationMs: finiteOr(now - startTime, 0) } });
@@ -222,7 +224,8 @@ export class SessionLog {
       tool.commit();
     }
     for (const generation of this.#generations.all()) this.#finish(generation, now, how);
-    this.endTurn(now, closing.type === "crash" ? closing.reason : closing.error || undefined);
+    const message = closing.type === "crash" ? closing.reason : closing.error;
+    this.endTurn(now, message ? { message, isInterrupted } : undefined);
   }
 
   #finish(generation: OpenGeneration, now: number, finish: Partial<SpanRecord>): void {

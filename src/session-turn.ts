@@ -16,6 +16,7 @@ import {
 } from "@opentelemetry/api";
 import { messageOf } from "./record-attributes.js";
 import {
+  ATTR_CRASH_SAFE_FILE_INTERRUPTED,
   ATTR_CRASH_SAFE_FILE_KIND,
   ATTR_CRASH_SAFE_FILE_TURN_INDEX,
   ATTR_ERROR_TYPE,
@@ -40,6 +41,13 @@ export interface TurnOpening {
   readonly input: string | undefined;
   readonly attributes: Attributes;
   readonly links: Link[];
+}
+
+/** Why a turn ended before its time. */
+export interface TurnFailure {
+  readonly message: string;
+  /** By a crash, not by the program. */
+  readonly isInterrupted: boolean;
 }
 
 export class SessionTurn {
@@ -83,13 +91,14 @@ export class SessionTurn {
     this.#otel.setAttributes(attributes);
   }
 
-  /** `output`: the last answer. `error`: why it ended before its time. */
-  end(endTime: number, output: string | undefined, error: string | undefined): void {
+  /** `output`: the last answer. */
+  end(endTime: number, output: string | undefined, failure: TurnFailure | undefined): void {
     if (output !== undefined)
       this.#otel.setAttribute(ATTR_GEN_AI_OUTPUT_MESSAGES, messageOf("assistant", output));
-    if (error !== undefined) {
+    if (failure) {
       this.#otel.setAttribute(ATTR_ERROR_TYPE, "_OTHER");
-      this.#otel.setStatus({ code: SpanStatusCode.ERROR, message: error });
+      if (failure.isInterrupted) this.#otel.setAttribute(ATTR_CRASH_SAFE_FILE_INTERRUPTED, true);
+      this.#otel.setStatus({ code: SpanStatusCode.ERROR, message: failure.message });
     }
     this.#otel.end(hrTimeOf(Math.max(endTime, this.#startTime)));
   }

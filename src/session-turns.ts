@@ -11,7 +11,7 @@ import {
 } from "@opentelemetry/api";
 import { setSessionId } from "./session-context.js";
 import type { SessionHistory } from "./session-recorder.js";
-import { SessionTurn } from "./session-turn.js";
+import { SessionTurn, type TurnFailure } from "./session-turn.js";
 import { newTraceId, type TurnIds, turnSpanId } from "./turn-ids.js";
 
 /** What turns are made with. */
@@ -85,12 +85,12 @@ export class SessionTurns {
   }
 
   /** Ends the open turn, if there is one. */
-  end(endTime: number, output: string | undefined, error: string | undefined): void {
+  end(endTime: number, output: string | undefined, failure: TurnFailure | undefined): void {
     const turn = this.current;
     if (!turn) return;
     this.current = undefined;
     this.#last = { context: turn.spanContext };
-    turn.end(endTime, output, error);
+    turn.end(endTime, output, failure);
     this.#ports.onTurnEnd();
   }
 }
