@@ -15,6 +15,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { resolveExporterOptions } from "../src/file-exporter-options.js";
 import * as api from "../src/index.js";
 import { recoverTraces } from "../src/recover-traces.js";
+import { SessionTracer } from "../src/session-tracer.js";
+import type { SessionTracingOptions } from "../src/session-tracing-options.js";
 import { resolveProcessorOptions } from "../src/span-processor-options.js";
 import type { TraceFile } from "../src/trace-file.js";
 
@@ -51,7 +53,7 @@ function run(
 
 describe("the programs of the README", () => {
   test("have types that fit", async () => {
-    expect(programs).toHaveLength(3);
+    expect(programs).toHaveLength(5);
     programs.forEach((program, i) => {
       writeFileSync(join(project, `program-${i}.ts`), program);
     });
@@ -71,10 +73,14 @@ describe("the programs of the README", () => {
       expect(code, output).toBe(0);
       outputs.push(output);
     }
-    expect(readdirSync(join(project, "traces"))).toEqual(["ses_1.json"]);
-    const document: TraceFile = JSON.parse(readFileSync(join(project, "traces/ses_1.json"), "utf8"));
-    expect(document.spans.map(({ name }) => name)).toEqual(["chat", "ses_1"]);
-    expect(outputs).toEqual(["", "", "ses_1 completed 2\n"]);
+    expect(readdirSync(join(project, "traces"))).toEqual(["ses_1.json", "ses_2.json"]);
+    const spansOf = (file: string) => {
+      const document: TraceFile = JSON.parse(readFileSync(join(project, "traces", file), "utf8"));
+      return document.spans.map(({ name }) => name);
+    };
+    expect(spansOf("ses_1.json")).toEqual(["chat", "ses_1"]);
+    expect(spansOf("ses_2.json")).toEqual(["user-message", "read_file", "generation-step_1", "ses_2"]);
+    expect(outputs).toEqual(["", "", "", "ses_2 completed 4\nses_1 completed 2\n", ""]);
   });
 });
 
@@ -110,6 +116,29 @@ describe("the tables of the README", () => {
       Number(plain(value)),
     ]);
     expect(Object.fromEntries(rows)).toEqual(resolveProcessorOptions({}));
+  });
+
+  test("name every method of a session tracer", () => {
+    const rows = tableAfter("are for all of them at once.").flatMap(
+      ([methods]) => plain(methods).match(/[a-z]\w+(?=\(|,|$)/g) ?? [],
+    );
+    const methods = Object.getOwnPropertyNames(SessionTracer.prototype).filter(
+      (name) => typeof Object.getOwnPropertyDescriptor(SessionTracer.prototype, name)?.value === "function",
+    );
+    expect(methods.filter((name) => name !== "constructor" && !rows.includes(name))).toEqual([]);
+  });
+
+  test("name every option of createSessionTracing", () => {
+    const rows = tableAfter("By options, which win").flatMap(([names]) => plain(names).split(", "));
+    const known: Record<keyof SessionTracingOptions, true> = {
+      dir: true,
+      exporter: true,
+      exporters: true,
+      processors: true,
+      tracerProvider: true,
+      resource: true,
+    };
+    expect(rows).toEqual(Object.keys(known));
   });
 
   test("name every export and no other", () => {
