@@ -39,13 +39,11 @@ export class ToolLoops {
   /** Adds what another count has seen after this one. */
   merge(other: ToolLoopsRecord): void {
     const calls = list(other.calls).filter(isCall);
+    // Loops are in the order they were found: before all that the last calls alone tell, after what the first do.
+    if (!other.firstCalls) this.#mergeLoops(other);
     for (const call of other.firstCalls ? list(other.firstCalls).filter(isCall) : calls) this.#push(call);
     if (calls.length >= windowCalls) this.#window = calls.slice(-windowCalls);
-    for (const loop of list(other.loops)) {
-      if (typeof loop?.tool !== "string" || !Number.isFinite(loop.count)) continue;
-      const hash = typeof loop.inputHash === "string" ? loop.inputHash : "";
-      this.#found({ tool: loop.tool, inputHash: hash }, loop.count);
-    }
+    if (other.firstCalls) this.#mergeLoops(other);
   }
 
   /** The last calls, for a session that is resumed. */
@@ -76,6 +74,14 @@ export class ToolLoops {
       if (inputHash === call.inputHash && tool === call.tool) count++;
     }
     if (count >= loopCalls) this.#found(call, count);
+  }
+
+  #mergeLoops({ loops }: ToolLoopsRecord): void {
+    for (const loop of list(loops)) {
+      if (typeof loop?.tool !== "string" || !Number.isFinite(loop.count)) continue;
+      const hash = typeof loop.inputHash === "string" ? loop.inputHash : "";
+      this.#found({ tool: loop.tool, inputHash: hash }, loop.count);
+    }
   }
 
   #found({ tool, inputHash }: ToolCall, count: number): void {

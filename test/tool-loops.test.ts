@@ -120,6 +120,19 @@ describe("tool loops", () => {
     );
   });
 
+  it("D7 of a session that is resumed again and again stay in the order they were found", () => {
+    const inputs = [1, 2, 3, 4].flatMap((input) => [input, input, input]);
+    let resumed = new ToolLoops();
+    for (const input of inputs) {
+      const next = new ToolLoops();
+      const { loops, calls } = resumed.record();
+      next.merge({ loops, calls });
+      next.add("bash", input);
+      resumed = next;
+    }
+    expect(resumed.loops()).toEqual(found(inputs.map((input) => call(input))));
+  });
+
   it("P6 D3 take inputs that JSON cannot carry, and count the same from the file as from memory", () => {
     const circular: Record<string, unknown> = {};
     circular.self = circular;
