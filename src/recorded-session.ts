@@ -3,6 +3,7 @@
  */
 import { rewriteHead } from "./merge.js";
 import { runLater, runNow } from "./plan.js";
+import { closeForeign, isStillAlone } from "./publish.js";
 import { readTrace } from "./read-trace.js";
 import { findResumable } from "./resumable.js";
 import { noHistory, readHistory } from "./session-history.js";
@@ -64,7 +65,11 @@ export async function resumeRecordedSession(
   const writer = directory.openSession(user, { id, traceId: "", startTime: clock.now() });
   host.onUse();
   if (known) directory.interruptOpen(writer);
-  else writer.takeAsPublished();
+  else {
+    // Before what is recorded from here on: spans stand in order of completion.
+    if (isStillAlone(writer)) closeForeign(writer);
+    writer.takeAsPublished();
+  }
   return new FileSession(host, writer, history, undefined);
 }
 
