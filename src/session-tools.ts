@@ -14,6 +14,7 @@ export class SessionTools {
   /** The call that was told of last, running or ended. */
   last: SessionSpan | undefined;
   readonly #running = new Map<string, SessionSpan>();
+  readonly #nameless: SessionSpan[] = [];
   readonly #ended = new RecentMap<string, true>(maxKnownCalls);
   #results: string[] = [];
   #unquoted = 0;
@@ -35,14 +36,15 @@ export class SessionTools {
     return [...this.#running.values()].at(-1);
   }
 
-  /** In order of start. */
+  /** All that the end of their session has to end. */
   allRunning(): SessionSpan[] {
-    return [...this.#running.values()];
+    return [...this.#running.values(), ...this.#nameless];
   }
 
-  /** A call without an id is never told of again, and does not stay open. */
+  /** A call without an id is never told of again: nothing runs in it, and it ends with its session. */
   start({ callId }: ToolCall, span: SessionSpan): void {
     if (callId !== undefined) this.#running.set(callId, span);
+    else this.#nameless.push(span);
     this.last = span;
   }
 
