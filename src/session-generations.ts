@@ -3,6 +3,7 @@
  */
 import { SpanKind } from "@opentelemetry/api";
 import {
+  ATTR_CRASH_SAFE_FILE_NAME,
   ATTR_GEN_AI_OPERATION_NAME,
   ATTR_GEN_AI_PROVIDER_NAME,
   ATTR_GEN_AI_REQUEST_MODEL,
@@ -111,6 +112,7 @@ export function generationDraft(
     kind: SpanKind.CLIENT,
     attributes: {
       [ATTR_GEN_AI_OPERATION_NAME]: "chat",
+      [ATTR_CRASH_SAFE_FILE_NAME]: `generation-${id}`,
       ...(providerId !== undefined && { [ATTR_GEN_AI_PROVIDER_NAME]: providerId }),
       ...(name !== undefined && { [ATTR_GEN_AI_REQUEST_MODEL]: name }),
     },
