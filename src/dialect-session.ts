@@ -3,7 +3,7 @@
  * of `record-attributes.ts`. They speak no other dialect.
  */
 import type { Dialect, SpanFields, SpanView } from "./dialect-view.js";
-import { looksLikeJson } from "./record-attributes.js";
+import { looksLikeJson, unnamedError } from "./record-attributes.js";
 import {
   ATTR_CRASH_SAFE_FILE_ATTRIBUTE,
   ATTR_CRASH_SAFE_FILE_COST,
@@ -66,6 +66,9 @@ export const session: Dialect = {
     const message = attributes.get(ATTR_CRASH_SAFE_FILE_STATUS_MESSAGE);
     if (typeof message === "string") fields.statusMessage = message;
     attributes.delete(ATTR_CRASH_SAFE_FILE_STATUS_MESSAGE);
+    // Ours: whoever else says something of an error says what it was.
+    fields.isError = attributes.get(ATTR_ERROR_TYPE) === unnamedError;
+    if (fields.isError) attributes.delete(ATTR_ERROR_TYPE);
     view.takeNumber("startTime", ATTR_CRASH_SAFE_FILE_START_TIME);
     view.takeNumber("endTime", ATTR_CRASH_SAFE_FILE_END_TIME);
     view.takeNumber("cost", ATTR_CRASH_SAFE_FILE_COST);
@@ -78,13 +81,7 @@ export const session: Dialect = {
     if (fields.kind === "generation") readGeneration(view);
     if (attributes.has(ATTR_CRASH_SAFE_FILE_TURN_INDEX)) fields.isTopLevel = true;
     for (const key of restated) attributes.delete(key);
-    for (const [key, value] of [...attributes]) {
-      if (!key.startsWith(ATTR_CRASH_SAFE_FILE_ATTRIBUTE)) continue;
-      const callers = key.slice(ATTR_CRASH_SAFE_FILE_ATTRIBUTE.length);
-      attributes.delete(key);
-      attributes.set(callers, value);
-      if (view.parsed.has(key)) view.parsed.add(callers);
-    }
+    restoreCallers(view);
   },
 };
 
@@ -100,8 +97,20 @@ const restated = [
   ATTR_GEN_AI_REQUEST_MODEL,
   ATTR_GEN_AI_TOOL_TYPE,
   ATTR_SESSION_ID,
-  ATTR_ERROR_TYPE,
 ];
+
+/** A caller's attributes of names that are ours. Restored, one may have the name of another that is not yet. */
+function restoreCallers({ attributes, parsed }: SpanView): void {
+  const isMoved = ([key]: [string, unknown]) => key.startsWith(ATTR_CRASH_SAFE_FILE_ATTRIBUTE);
+  const moved = [...attributes].filter(isMoved).map(([key, value]) => {
+    attributes.delete(key);
+    return { key: key.slice(ATTR_CRASH_SAFE_FILE_ATTRIBUTE.length), value, isParsed: parsed.delete(key) };
+  });
+  for (const { key, value, isParsed } of moved) {
+    attributes.set(key, value);
+    if (isParsed) parsed.add(key);
+  }
+}
 
 function parseJsonKeys({ attributes, parsed }: SpanView): void {
   const keys = attributes.get(ATTR_CRASH_SAFE_FILE_JSON_KEYS);

@@ -22,6 +22,8 @@ export interface Dialect {
 export interface SpanFields {
   /** Never `session`: only the tracer that owns the session makes that span. */
   kind?: Exclude<SpanKind, "session">;
+  /** Whether a session tracer recorded an error; the status may be somebody else's. */
+  isError?: boolean;
   /** Of an error, where its status cannot have it. */
   statusMessage?: string;
   /** As the document has them, where the counts do not give them back. */

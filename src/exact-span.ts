@@ -2,7 +2,14 @@
  * A span with a record attached, as its document has it: the record, and what others have put on the span.
  */
 import type { ReadableSpan } from "./otel-span.js";
-import { attempt, describeHistory, plainAttributes, readAttributes } from "./projection-otel.js";
+import {
+  attempt,
+  describeHistory,
+  describeStatus,
+  ERROR_STATUS,
+  plainAttributes,
+  readAttributes,
+} from "./projection-otel.js";
 import type { RecordAttachment } from "./span-record.js";
 import type { TraceSpan } from "./trace-file.js";
 
@@ -10,7 +17,7 @@ import type { TraceSpan } from "./trace-file.js";
 export function exactSpan(span: ReadableSpan, attachment: RecordAttachment, parentSpanId: string): TraceSpan {
   const record = attachment.read();
   const { made } = attachment;
-  const others = attempt(() => othersAttributes(span, attachment.ownKeys), undefined);
+  const others = attempt(() => othersAttributes(span, attachment.ownKeys, record.status), undefined);
   if (made?.record === record && made.span.parentSpanId === parentSpanId && !others) return made.span;
   const { traceId, spanId } = span.spanContext();
   const exact: TraceSpan = { spanId, parentSpanId, ...record, traceId };
@@ -19,12 +26,14 @@ export function exactSpan(span: ReadableSpan, attachment: RecordAttachment, pare
   return exact;
 }
 
-/** Attributes, events and links that the tracer did not put there. */
+/** Attributes, events, links and an error that the tracer did not put there. */
 function othersAttributes(
   span: ReadableSpan,
   ownKeys: ReadonlySet<string>,
+  recorded: TraceSpan["status"],
 ): Record<string, unknown> | undefined {
-  let isPlain = span.events.length === 0 && span.links.length === 0;
+  const isOthersError = recorded === "ok" && span.status.code === ERROR_STATUS;
+  let isPlain = span.events.length === 0 && span.links.length === 0 && !isOthersError;
   for (const key in span.attributes) {
     if (ownKeys.has(key)) continue;
     isPlain = false;
@@ -34,6 +43,7 @@ function othersAttributes(
   const attributes = readAttributes(span.attributes);
   for (const key of ownKeys) attributes.delete(key);
   const others = plainAttributes(attributes);
+  if (isOthersError) describeStatus(span, others);
   describeHistory(span, others);
   return Object.keys(others).length > 0 ? others : undefined;
 }

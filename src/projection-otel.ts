@@ -2,6 +2,9 @@
 import { setOwn, toJsonValue, unreadable } from "./json-value.js";
 import type { HrTime, ReadableSpan } from "./otel-span.js";
 
+/** `SpanStatusCode.ERROR`. */
+export const ERROR_STATUS = 2;
+
 /** The value, or `otherwise` if reading it throws: a span may be somebody's Proxy. */
 export function attempt<T>(run: () => T, otherwise: T): T {
   try {
@@ -73,6 +76,13 @@ export function describeHistory(span: ReadableSpan, attributes: Record<string, u
   add("otel.dropped_attributes_count", () => positive(span.droppedAttributesCount));
   add("otel.dropped_events_count", () => positive(span.droppedEventsCount));
   add("otel.dropped_links_count", () => positive(span.droppedLinksCount));
+}
+
+/** A status that others have set on a span whose record says otherwise; keys as the specification has them. */
+export function describeStatus({ status }: ReadableSpan, attributes: Record<string, unknown>): void {
+  if (status.code !== ERROR_STATUS) return;
+  attributes["otel.status_code"] = "ERROR";
+  if (status.message) attributes["otel.status_description"] = status.message;
 }
 
 const adder = (attributes: Record<string, unknown>) => (key: string, read: () => unknown) => {

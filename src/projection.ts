@@ -16,6 +16,8 @@ import {
   attempt,
   describeHistory,
   describeOtel,
+  describeStatus,
+  ERROR_STATUS,
   millis,
   plainAttributes,
   readAttributes,
@@ -44,7 +46,6 @@ export interface ProjectedSpan {
 const DIALECTS: readonly Dialect[] = [own, vercelAi, openInference, traceloop, genAi, http];
 
 const MAX_PROMPT_CHARS = 4000;
-const ERROR_STATUS = 2;
 
 /**
  * Never throws: a value that cannot be read costs itself and leaves a marker. Shares no object with the
@@ -68,8 +69,8 @@ export function projectSpan(span: ReadableSpan): ProjectedSpan {
   const name = projected.name;
   projected.kind = fields.kind ?? "span";
   if (projected.kind === "tool" && fields.toolName !== undefined) projected.name = fields.toolName;
-  if (isSession) readExact(fields, projected);
-  readStatus(span, view, projected);
+  if (isSession) readExact(span, fields, projected);
+  else readStatus(span, view, projected);
   moveFields(fields, projected);
   const tokens = fields.tokens ?? tokensOf(fields);
   if (tokens !== undefined) {
@@ -80,6 +81,7 @@ export function projectSpan(span: ReadableSpan): ProjectedSpan {
   }
   const attributes = plainAttributes(view.attributes, view.parsed);
   if (isSession) {
+    if (!fields.isError) attempt(() => describeStatus(span, attributes), undefined);
     describeHistory(span, attributes);
   } else {
     if (projected.name !== name) attributes["otel.span_name"] = name;
@@ -91,11 +93,15 @@ export function projectSpan(span: ReadableSpan): ProjectedSpan {
 }
 
 /** What a session tracer gave and OpenTelemetry could not carry in the fields it has for it. */
-function readExact(fields: SpanFields, projected: TraceSpan): void {
+function readExact(span: ReadableSpan, fields: SpanFields, projected: TraceSpan): void {
   if (fields.name !== undefined) projected.name = fields.name;
   if (fields.startTime !== undefined) projected.startTime = fields.startTime;
   if (fields.endTime !== undefined && projected.endTime !== undefined) projected.endTime = fields.endTime;
   if (fields.isTopLevel) projected.parentSpanId = null;
+  if (!fields.isError) return;
+  projected.status = "error";
+  const message = fields.statusMessage ?? attempt(() => textOf(span.status.message), undefined);
+  if (message !== undefined) projected.statusMessage = message;
 }
 
 function identify(span: ReadableSpan): TraceSpan {
@@ -118,7 +124,6 @@ function readStatus(span: ReadableSpan, view: SpanView, projected: TraceSpan): v
   if (attempt(() => span.status.code, 0) !== ERROR_STATUS) return;
   projected.status = "error";
   const message =
-    view.fields.statusMessage ??
     attempt(() => textOf(span.status.message), undefined) ??
     attempt(() => exceptionMessage(span), undefined) ??
     view.text(ATTR_ERROR_TYPE);

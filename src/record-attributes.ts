@@ -41,6 +41,9 @@ import type { SpanModel, TokenUsage } from "./trace-file.js";
 /** Keys with these beginnings are ours to write: a caller's attribute of such a name is carried under another. */
 const ownKey = /^(crash_safe_file\.|gen_ai\.|session\.id$|otel\.|error\.type$|__proto__$|$)/;
 
+/** `error.type` of a record's error: hosts give a message, and no name. */
+export const unnamedError = "_OTHER";
+
 /** A longer list is carried as text, which no reader has to walk through. */
 const maxListItems = 10_000;
 

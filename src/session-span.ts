@@ -12,7 +12,7 @@ import {
 } from "@opentelemetry/api";
 import type { HrTime } from "./otel-span.js";
 import { millis } from "./projection-otel.js";
-import { recordAttributes } from "./record-attributes.js";
+import { recordAttributes, unnamedError } from "./record-attributes.js";
 import {
   ATTR_CRASH_SAFE_FILE_END_TIME,
   ATTR_CRASH_SAFE_FILE_START_TIME,
@@ -84,7 +84,7 @@ export class SessionSpan {
     if (record.endTime !== undefined && millis(endTime) !== record.endTime)
       attributes[ATTR_CRASH_SAFE_FILE_END_TIME] = record.endTime;
     if (record.status === "error") {
-      attributes[ATTR_ERROR_TYPE] = "_OTHER";
+      attributes[ATTR_ERROR_TYPE] = unnamedError;
       const { statusMessage } = record;
       this.#otel.setStatus({
         code: SpanStatusCode.ERROR,
