@@ -8,7 +8,7 @@ import type { PlainSpan } from "./otlp-server.js";
 const bare = new WeakMap<object, ReadableSpan>();
 
 /** The span as it is at any time; nothing is copied but its interface. */
-export function bareSpan(span: ReadableSpan): ReadableSpan {
+function bareSpan(span: ReadableSpan): ReadableSpan {
   const known = bare.get(span);
   if (known) return known;
   const view: Record<string, unknown> = {};

@@ -28,14 +28,14 @@ export interface PlainSpan {
   readonly scope: string;
 }
 
-export interface PlainEvent {
+interface PlainEvent {
   readonly name: string;
   /** Nanoseconds since the epoch. */
   readonly time: bigint;
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
-export interface PlainLink {
+interface PlainLink {
   readonly traceId: string;
   readonly spanId: string;
   /** Absent where there are none. */
