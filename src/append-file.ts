@@ -86,7 +86,11 @@ export class AppendFile {
   /** Tries to write what is queued; `true` when nothing is left. Never throws. */
   flush(): boolean {
     try {
-      while (this.#queue.length > 0) this.#writeFirst(this.#queue[0] as Queued);
+      for (let first = this.#queue[0]; first; first = this.#queue[0]) {
+        this.#write(first);
+        this.#queue.shift();
+        this.#queuedBytes -= first.bytes.length;
+      }
       this.fault = undefined;
       return true;
     } catch (error) {
@@ -151,18 +155,29 @@ export class AppendFile {
   }
 
   #add(record: Queued): Appended {
-    if (this.#queuedBytes + record.bytes.length > maxQueuedBytes && !this.isSettled) return "dropped";
-    this.#queue.push(record);
+    if (!this.isSettled) {
+      if (this.#queuedBytes + record.bytes.length > maxQueuedBytes) return "dropped";
+      if (!this.flush()) return this.#keep(record);
+    }
+    try {
+      this.#write(record);
+      return "written";
+    } catch (error) {
+      this.fault = error;
+      this.#events.onFault(error, this.path);
+      return this.#keep(record);
+    }
+  }
+
+  /** A record waits. It is copied: the caller uses its buffer again. */
+  #keep(record: Queued): Appended {
+    this.#queue.push({ ...record, bytes: Buffer.from(record.bytes) });
     this.#queuedBytes += record.bytes.length;
-    if (this.flush()) return "written";
-    // The caller uses its buffer again.
-    this.#queue[this.#queue.length - 1] = { ...record, bytes: Buffer.from(record.bytes) };
     return "queued";
   }
 
-  #writeFirst(record: Queued): void {
+  #write({ bytes, isLine }: Queued): void {
     const { fd } = this.ensureOpen();
-    const { bytes, isLine } = record;
     const from = isLine && this.lines === 0 ? 1 : 0;
     // A short write is no error: the next call tells why (write(2): full disk, file size limit).
     while (from + this.#begun < bytes.length) {
@@ -175,8 +190,6 @@ export class AppendFile {
     this.good += bytes.length - from;
     if (isLine) this.lines++;
     this.#begun = 0;
-    this.#queue.shift();
-    this.#queuedBytes -= bytes.length;
   }
 
   #openOrCreate(): number {

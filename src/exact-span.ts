@@ -17,7 +17,7 @@ import type { TraceSpan } from "./trace-file.js";
 export function exactSpan(span: ReadableSpan, attachment: RecordAttachment, parentSpanId: string): TraceSpan {
   const record = attachment.read();
   const { made } = attachment;
-  const others = attempt(() => othersAttributes(span, attachment.ownKeys, record.status), undefined);
+  const others = attempt(() => othersAttributes(span, attachment.own, record.status), undefined);
   if (made?.record === record && made.span.parentSpanId === parentSpanId && !others) return made.span;
   const { traceId, spanId } = span.spanContext();
   const exact: TraceSpan = { spanId, parentSpanId, ...record, traceId };
@@ -29,21 +29,26 @@ export function exactSpan(span: ReadableSpan, attachment: RecordAttachment, pare
 /** Attributes, events, links and an error that the tracer did not put there. */
 function othersAttributes(
   span: ReadableSpan,
-  ownKeys: ReadonlySet<string>,
+  own: RecordAttachment["own"],
   recorded: TraceSpan["status"],
 ): Record<string, unknown> | undefined {
   const isOthersError = recorded === "ok" && span.status.code === ERROR_STATUS;
   let isPlain = span.events.length === 0 && span.links.length === 0 && !isOthersError;
   for (const key in span.attributes) {
-    if (ownKeys.has(key)) continue;
+    if (isOwn(own, key)) continue;
     isPlain = false;
     break;
   }
   if (isPlain) return undefined;
   const attributes = readAttributes(span.attributes);
-  for (const key of ownKeys) attributes.delete(key);
+  for (const key of attributes.keys()) if (isOwn(own, key)) attributes.delete(key);
   const others = plainAttributes(attributes);
   if (isOthersError) describeStatus(span, others);
   describeHistory(span, others);
   return Object.keys(others).length > 0 ? others : undefined;
+}
+
+function isOwn(own: RecordAttachment["own"], key: string): boolean {
+  for (const attributes of own) if (Object.hasOwn(attributes, key)) return true;
+  return false;
 }

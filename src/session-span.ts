@@ -41,15 +41,16 @@ export class SessionSpan {
   readonly #otel: Span;
   readonly #parent: Context;
   readonly #startTime: HrTime;
-  readonly #ownKeys: Set<string>;
+  /** The attributes that were set. */
+  readonly #own: Attributes[];
   #record: SpanRecord;
 
   constructor({ tracer, parent, name, kind, attributes, record }: SpanOpening) {
     this.#record = record;
     this.#parent = parent;
     this.#startTime = hrTimeOf(record.startTime);
-    this.#ownKeys = new Set(Object.keys(attributes));
-    const attachment: Attachment = { type: "span", read: () => this.#record, ownKeys: this.#ownKeys };
+    this.#own = [attributes];
+    const attachment: Attachment = { type: "span", read: () => this.#record, own: this.#own };
     const options = { kind, attributes, startTime: this.#startTime };
     this.#otel = tracer.startSpan(name, options, withAttachment(parent, attachment));
     // For processors that are told of its end only.
@@ -91,7 +92,7 @@ export class SessionSpan {
         ...(statusMessage !== undefined && { message: statusMessage }),
       });
     }
-    for (const key of Object.keys(attributes)) this.#ownKeys.add(key);
+    this.#own.push(attributes);
     this.#otel.setAttributes(attributes);
     this.#otel.end(endTime);
   }

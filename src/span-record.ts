@@ -21,7 +21,7 @@ export type Attachment = RecordAttachment | { readonly type: "turn" };
 export interface RecordAttachment {
   readonly type: "span";
   readonly read: () => SpanRecord;
-  readonly ownKeys: ReadonlySet<string>;
+  readonly own: readonly Readonly<Record<string, unknown>>[];
   /** The span of the document that was made of a record last: while that does not change, neither does the span. */
   made?: { readonly record: SpanRecord; readonly span: TraceSpan };
 }

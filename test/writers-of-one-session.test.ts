@@ -54,7 +54,7 @@ describe("P7 writers of one session", () => {
     const span = tracer.startSpan("bash", { attributes: { "session.id": id } });
     const { traceId, spanId } = span.spanContext();
     const record = { name: "bash", kind: "tool", startTime: 1, endTime: 2, status: "ok" } as const;
-    attach(span, { type: "span", read: () => record, ownKeys: new Set(["session.id"]) });
+    attach(span, { type: "span", read: () => record, own: [{ "session.id": id }] });
     a.exporter.recordStart(span as unknown as ReadableSpan);
     b.record(id, 1);
     await b.processor.forceFlush();
