@@ -10,22 +10,28 @@ import type { ToolCall } from "./tool-call.js";
 /** What the next step is told of results: more than this many are counted, not quoted. */
 const maxResults = 1_000;
 
+/** Beginnings that are known of one call id, for hosts that use one again and again. */
+const maxBeginnings = 16;
+
 export class SessionTools {
   /** The call that was told of last, running or ended. */
   last: SessionSpan | undefined;
   readonly #running = new Map<string, SessionSpan>();
   readonly #nameless: SessionSpan[] = [];
-  readonly #ended = new RecentMap<string, true>(maxKnownCalls);
+  /** When calls that have ended began, by their id: one that is made again begins again. */
+  readonly #ended = new RecentMap<string, number | readonly number[]>(maxKnownCalls);
   #results: string[] = [];
   #unquoted = 0;
 
   constructor(history: SessionHistory) {
-    for (const { callId, startTime } of history.calls) this.#know(keyOf(callId, startTime));
+    for (const { callId, startTime } of history.calls) this.#know(callId, startTime);
   }
 
   /** Whether this very call has ended before: hosts that compact their history tell it again. */
   isKnown({ callId, startTime, hasStartTime }: ToolCall): boolean {
-    return callId !== undefined && hasStartTime && this.#ended.has(keyOf(callId, startTime));
+    if (callId === undefined || !hasStartTime) return false;
+    const began = this.#ended.get(callId);
+    return typeof began === "object" ? began.includes(startTime) : began === startTime;
   }
 
   running(callId: string | undefined): SessionSpan | undefined {
@@ -51,7 +57,7 @@ export class SessionTools {
   end({ callId, startTime, hasStartTime }: ToolCall, span: SessionSpan, summary: string): void {
     if (callId !== undefined) {
       this.#running.delete(callId);
-      if (hasStartTime) this.#know(keyOf(callId, startTime));
+      if (hasStartTime) this.#know(callId, startTime);
     }
     this.last = span;
     if (this.#results.length < maxResults) this.#results.push(summary);
@@ -68,9 +74,11 @@ export class SessionTools {
     return text;
   }
 
-  #know(key: string): void {
-    this.#ended.set(key, true);
+  #know(callId: string, startTime: number): void {
+    const began = this.#ended.get(callId);
+    this.#ended.set(
+      callId,
+      began === undefined ? startTime : [began, startTime].flat().slice(-maxBeginnings),
+    );
   }
 }
-
-const keyOf = (callId: string, startTime: number): string => `${startTime} ${callId}`;
