@@ -146,6 +146,9 @@ describe.each(Object.entries(hosts))("P7 a session of %s", (_, newHost) => {
       await letGo(old, 3);
       const resumed = newTracer();
       expect(await resumed.rehydrateFromFile(id)).toBe(true);
+      await resumed.flush();
+      const before = worked(document(id));
+      expect(before.every(({ endTime }) => endTime !== undefined)).toBe(true);
       call(resumed, "new", 1);
       resumed.logToolCall({ tool: "wait", callID: "new running", state: running });
 
@@ -180,6 +183,7 @@ describe.each(Object.entries(hosts))("P7 a session of %s", (_, newHost) => {
         "old",
         "old running",
       ]);
+      expect(trace.spans).toEqual(expect.arrayContaining(before));
       expect(calls.filter(({ tool, interrupted }) => tool?.callId?.startsWith("new") && interrupted)).toEqual(
         [],
       );

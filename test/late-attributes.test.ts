@@ -82,3 +82,32 @@ test("P7 late attributes outlast a twin that comes while they may still be set",
   expect(calls()).toEqual({ first: true, other: false });
   expect(stage.document(id).summary).toMatchObject({ totalToolCalls: 2, status: "completed" });
 });
+
+test.each(["finalizeSync", "flushSync"] as const)(
+  "P7 late attributes outlast a twin whose %s comes while their owner ends",
+  async (end) => {
+    const sync = { ...nodeFileSystem.sync };
+    let whenAsked = () => {};
+    sync.readdir = (path) => {
+      whenAsked();
+      return nodeFileSystem.sync.readdir(path);
+    };
+    const a = stage.start(id);
+    const b = stage.process({}, { ...nodeFileSystem, sync }).newTracer();
+    b.startTrace(id);
+    call(a, "first");
+    await a.flush();
+    call(b, "other");
+    await b.flush();
+    // The twin has read the document, and asks who else writes to it.
+    whenAsked = () => {
+      whenAsked = () => {};
+      late(a);
+      a.finalizeSync();
+    };
+    b[end]();
+    expect(calls()).toEqual({ first: true, other: false });
+    expect(stage.document(id).summary.totalToolCalls).toBe(2);
+    expect(stage.files).toEqual([`${id}.json`]);
+  },
+);

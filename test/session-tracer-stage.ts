@@ -15,6 +15,7 @@ import {
 import { vi } from "vitest";
 import { CrashSafeFileSpanExporter } from "../src/file-exporter.js";
 import type { CrashSafeFileSpanExporterOptions } from "../src/file-exporter-options.js";
+import type { FileSystem } from "../src/file-system.js";
 import { SESSION_SCOPE } from "../src/session-scope.js";
 import { SessionTracer, type SessionTracerPorts } from "../src/session-tracer.js";
 import { CrashSafeSpanProcessor } from "../src/span-processor.js";
@@ -36,8 +37,8 @@ export class SessionTracerStage {
   }
 
   /** A process with its exporters: nothing is shared with another but the directory. */
-  process(options: Partial<CrashSafeFileSpanExporterOptions> = {}): TracerProcess {
-    return new TracerProcess({ dir: this.dir, ...options }, this.liveness);
+  process(options: Partial<CrashSafeFileSpanExporterOptions> = {}, fileSystem?: FileSystem): TracerProcess {
+    return new TracerProcess({ dir: this.dir, ...options }, this.liveness, fileSystem);
   }
 
   /** A tracer of a process of its own, with that session started. */
@@ -87,8 +88,12 @@ export class TracerProcess {
   turnEnds = 0;
   readonly #ports: SessionTracerPorts;
 
-  constructor(options: CrashSafeFileSpanExporterOptions, liveness: MortalLiveness) {
-    const machine = { clock: new StillClock(), liveness, fileSystem: new PausedFileSystem() };
+  constructor(
+    options: CrashSafeFileSpanExporterOptions,
+    liveness: MortalLiveness,
+    fileSystem: FileSystem = new PausedFileSystem(),
+  ) {
+    const machine = { clock: new StillClock(), liveness, fileSystem };
     this.exporter = new CrashSafeFileSpanExporter(options, machine);
     const turnIds = new TurnIds();
     const provider = new BasicTracerProvider({
