@@ -16,3 +16,9 @@ export function repeated(trace: TraceFile): string[] {
   const seen = new Set<string>();
   return trace.spans.map(({ spanId }) => spanId).filter((spanId) => seen.has(spanId) || !seen.add(spanId));
 }
+
+/** Those whose parent is not there; nobody's, where the document is whole. */
+export function orphansOf({ spans }: TraceFile): TraceSpan[] {
+  const ids = new Set(spans.map(({ spanId }) => spanId));
+  return spans.filter(({ parentSpanId }) => parentSpanId !== null && !ids.has(parentSpanId));
+}
