@@ -1,4 +1,6 @@
 /** Attributes set on a tool call that has ended, while others write to its session, or its writer dies. */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { systemClock } from "../src/clock.js";
 import { nodeFileSystem } from "../src/file-system.js";
@@ -111,3 +113,39 @@ test.each(["finalizeSync", "flushSync"] as const)(
     expect(stage.files).toEqual([`${id}.json`]);
   },
 );
+
+test("P7 late attributes outlast a recovery of somebody else's files, and all calls are counted meanwhile", async () => {
+  const [a, b, c] = [stage.start(id), stage.start(id), stage.start(id)];
+  const dead = stage.liveness.alive[2] as string;
+  call(c, "of the dead");
+  call(a, "first");
+  await a.flush();
+  stage.liveness.kill(dead);
+  await recover();
+  expect(calls()).toEqual({ "of the dead": false, first: false });
+  expect(stage.document(id).summary).toMatchObject({ totalToolCalls: 2, status: "running" });
+  call(b, "other");
+  await b.flush();
+  late(a);
+  await a.endTrace();
+  await b.flush();
+  await b.endTrace();
+  expect(calls()).toEqual({ "of the dead": false, first: true, other: false });
+  expect(stage.document(id).summary).toMatchObject({ totalToolCalls: 3, status: "completed" });
+});
+
+test("P7 a call that nobody else tells of any more is kept by who went on from a document with it", async () => {
+  const a = stage.start(id);
+  call(a, "first");
+  await a.flush();
+  const b = stage.start(id);
+  const [owner, twin] = stage.liveness.alive as [string, string];
+  stage.liveness.kill(owner);
+  for (const file of stage.files) if (!file.includes(twin)) rmSync(join(stage.dir, file));
+  const c = stage.start(id);
+  call(c, "other");
+  await c.endTrace();
+  await b.endTrace();
+  expect(calls()).toEqual({ first: false, other: false });
+  expect(stage.document(id).summary).toMatchObject({ totalToolCalls: 2, status: "completed" });
+});
