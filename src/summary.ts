@@ -60,11 +60,17 @@ export function totalsOf({ tail, body }: Pick<Published, "tail" | "body">): Tota
     cost: summary.totalCost,
     totalTokens: summary.totalTokens,
     toolCalls: summary.totalToolCalls,
-    generations: summary.totalGenerations,
+    generations: layout.tools ? summary.totalGenerations : endedGenerations(tail, counted),
     tokens: summary.tokens,
     tools: layout.tools ?? summary.topTools ?? [],
     loops: summary.loops ?? [],
     calls: layout.calls ?? counted.calls(),
   });
   return totals;
+}
+
+/** The tracer before ours counts a generation when it starts, ours when it ends. */
+function endedGenerations({ spans, summary }: DocumentTail, counted: Totals): number {
+  const open = spans.filter(({ kind, endTime }) => kind === "generation" && endTime === undefined).length;
+  return Math.max(counted.generations, (summary.totalGenerations || 0) - open);
 }
