@@ -87,7 +87,8 @@ export function encodePassingLine(spanText: string, traceId: string): Buffer {
 
 /** The span as it stands in a document of that trace: its own trace is named only where it differs. */
 export function inTrace(span: TraceSpan, traceId: string): TraceSpan {
-  if (span.traceId !== traceId) return span;
+  // An empty one: of a document of other writers that names none.
+  if (span.traceId !== traceId && span.traceId !== "") return span;
   const { traceId: _, ...rest } = span;
   return rest;
 }

@@ -12,6 +12,7 @@ import type { RecordedSession, SessionFacts, SessionHistory, SessionOpening } fr
 import type { SessionWriter } from "./session-writer.js";
 import type { TraceDirectory } from "./trace-directory.js";
 import type { SessionMetadata, SessionSummary, TraceFile } from "./trace-file.js";
+import { newTraceId } from "./turn-ids.js";
 
 /** What the exporter does for its sessions. */
 export interface SessionHost {
@@ -62,7 +63,7 @@ export async function resumeRecordedSession(
   const history = await runLater(fileSystem, findResumable(directory.ports, directory.dir, id));
   if (!history) return undefined;
   const known = directory.openWriter(id);
-  const writer = directory.openSession(user, { id, traceId: "", startTime: clock.now() });
+  const writer = directory.openSession(user, { id, traceId: newTraceId(), startTime: clock.now() });
   host.onUse();
   if (known) directory.interruptOpen(writer);
   else {
