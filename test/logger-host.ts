@@ -21,8 +21,7 @@ export const runtimes = [
     .slice(0, 1)
     .map((path) => ({ name: "Bun", path })),
 ] as { readonly name: string; readonly path: string | undefined }[];
-if (runtimes.length === 1)
-  runtimes.push({ name: "Bun (not installed: npm install --prefix test/runtimes)", path: undefined });
+if (runtimes.length === 1) runtimes.push({ name: "Bun, which is not installed,", path: undefined });
 
 export interface LoggerScenario {
   readonly as: "thread" | "process";
