@@ -60,4 +60,5 @@ export const anyTail: fc.Arbitrary<DocumentTail> = fc.record({
 });
 
 /** A span's line, to keep. */
-export const encodeLine = (span: TraceSpan): Buffer => Buffer.from(encodePassingLine(encodeSpan(span), "of no span"));
+export const encodeLine = (span: TraceSpan): Buffer =>
+  Buffer.from(encodePassingLine(encodeSpan(span), "of no span"));
