@@ -9,6 +9,7 @@ import {
   ATTR_CRASH_SAFE_FILE_NAME,
   ATTR_CRASH_SAFE_FILE_OUTPUT,
   ATTR_CRASH_SAFE_FILE_TOOL_DURATION,
+  ATTR_ERROR_TYPE,
   ATTR_GEN_AI_INPUT_MESSAGES,
   ATTR_GEN_AI_OPERATION_NAME,
   ATTR_GEN_AI_OUTPUT_MESSAGES,
@@ -29,6 +30,7 @@ export function foreignAttributes(span: TraceSpan): Record<string, unknown> {
   // Written for readers of a session tracer's spans; an instrumentation's has its own name.
   delete restored[ATTR_CRASH_SAFE_FILE_NAME];
   delete restored[ATTR_GEN_AI_TOOL_TYPE];
+  delete restored[ATTR_ERROR_TYPE];
   // Told by the operation, or by nothing.
   if (["generation", "tool", "span"].includes(span.kind)) delete restored[ATTR_CRASH_SAFE_FILE_KIND];
   // Computed by the projection where nobody told it.

@@ -3,6 +3,7 @@
  */
 import type { HrTime, ReadableSpan } from "./otel-span.js";
 import { millis } from "./projection-otel.js";
+import { setExactTime } from "./record-attributes.js";
 import type { ResourceLike } from "./resource-attributes.js";
 import { ATTR_CRASH_SAFE_FILE_END_TIME, ATTR_CRASH_SAFE_FILE_START_TIME } from "./semantic-conventions.js";
 import { hrTimeOf } from "./session-span.js";
@@ -38,6 +39,11 @@ export function readableSpan(parts: SpanParts, resource: ResourceLike): Readable
   const end = exactTime(parts.endTime);
   const endTime = nanosBetween(startTime, end) < 0n ? startTime : end;
   const context = { traceId, spanId, traceFlags: sampled };
+  const attributes: Record<string, unknown> = { ...parts.attributes };
+  if (millis(startTime) !== parts.startTime)
+    setExactTime(attributes, ATTR_CRASH_SAFE_FILE_START_TIME, parts.startTime);
+  if (millis(endTime) !== parts.endTime)
+    setExactTime(attributes, ATTR_CRASH_SAFE_FILE_END_TIME, parts.endTime);
   const parent = parentSpanId === undefined ? undefined : { ...context, spanId: parentSpanId };
   return {
     name: parts.name,
@@ -51,11 +57,7 @@ export function readableSpan(parts: SpanParts, resource: ResourceLike): Readable
     status: error
       ? { code: errorStatus, ...(error.message !== undefined && { message: error.message }) }
       : { code: 0 },
-    attributes: {
-      ...parts.attributes,
-      ...(millis(startTime) !== parts.startTime && { [ATTR_CRASH_SAFE_FILE_START_TIME]: parts.startTime }),
-      ...(millis(endTime) !== parts.endTime && { [ATTR_CRASH_SAFE_FILE_END_TIME]: parts.endTime }),
-    },
+    attributes,
     events: parts.events,
     links: parts.links,
     resource,

@@ -18,6 +18,7 @@ import {
   ATTR_CRASH_SAFE_FILE_TOKENS,
   ATTR_CRASH_SAFE_FILE_TOOL_DURATION,
   ATTR_CRASH_SAFE_FILE_VARIANT,
+  ATTR_ERROR_TYPE,
   ATTR_GEN_AI_INPUT_MESSAGES,
   ATTR_GEN_AI_OPERATION_NAME,
   ATTR_GEN_AI_OUTPUT_MESSAGES,
@@ -49,8 +50,15 @@ const maxListItems = 10_000;
 
 /** Gathers attributes, and which of them are JSON text. */
 class AttributeWriter {
-  readonly attributes: Attributes = {};
-  readonly #jsonKeys: string[] = [];
+  readonly attributes: Attributes;
+  readonly #jsonKeys: string[];
+
+  /** `first`: written before, by {@link setExactTime}. */
+  constructor(first: Attributes = {}) {
+    this.attributes = first;
+    const jsonKeys = first[ATTR_CRASH_SAFE_FILE_JSON_KEYS];
+    this.#jsonKeys = Array.isArray(jsonKeys) ? (jsonKeys as string[]) : [];
+  }
 
   /** Any value: as it is where an attribute can be that, else as JSON text. */
   setAny(key: string, value: unknown): void {
@@ -75,7 +83,6 @@ class AttributeWriter {
 
   finish(): Attributes {
     if (this.#jsonKeys.length === 0) return this.attributes;
-    // First: where a provider keeps only so many attributes, this is not the one to go without.
     return { [ATTR_CRASH_SAFE_FILE_JSON_KEYS]: this.#jsonKeys, ...this.attributes };
   }
 
@@ -92,11 +99,15 @@ export function callerAttributes(attributes: Readonly<Record<string, unknown>>):
   return out.finish();
 }
 
-/** The attributes of a record: all that its span has, but for what the session adds. */
-export function recordAttributes(record: SpanRecord): Attributes {
-  const out = new AttributeWriter();
+/**
+ * The attributes of a record: all that its span has, but for what the session adds. Where a provider keeps only so
+ * many, the caller's go first, which come last. `first`: those that come before all.
+ */
+export function recordAttributes(record: SpanRecord, first: Attributes = {}): Attributes {
+  const out = new AttributeWriter(first);
   const { statusMessage } = record;
   out.setAny(ATTR_CRASH_SAFE_FILE_KIND, record.kind);
+  if (record.status === "error") out.setAny(ATTR_ERROR_TYPE, unnamedError);
   if (record.interrupted) out.setAny(ATTR_CRASH_SAFE_FILE_INTERRUPTED, true);
   // OTLP does not tell an empty message from none.
   if (statusMessage !== undefined && (statusMessage === "" || !statusMessage.isWellFormed()))
@@ -119,6 +130,17 @@ export function recordAttributes(record: SpanRecord): Attributes {
   }
   out.setCallers(record.attributes ?? {});
   return out.finish();
+}
+
+/** Epoch milliseconds where a span cannot have them as its time: they may be too many for a number of OTLP. */
+export function setExactTime(attributes: Record<string, unknown>, key: string, epochMillis: number): void {
+  if (isAttribute(epochMillis)) {
+    attributes[key] = epochMillis;
+    return;
+  }
+  attributes[key] = jsonText(epochMillis);
+  const jsonKeys = attributes[ATTR_CRASH_SAFE_FILE_JSON_KEYS];
+  attributes[ATTR_CRASH_SAFE_FILE_JSON_KEYS] = [...(Array.isArray(jsonKeys) ? jsonKeys : []), key];
 }
 
 function writeGeneration(out: AttributeWriter, record: SpanRecord): void {

@@ -12,7 +12,6 @@ import type { ResourceLike } from "./resource-attributes.js";
 import {
   ATTR_CRASH_SAFE_FILE_INTERRUPTED,
   ATTR_CRASH_SAFE_FILE_TURN_INDEX,
-  ATTR_ERROR_TYPE,
   ATTR_GEN_AI_AGENT_NAME,
   ATTR_GEN_AI_CONVERSATION_ID,
   ATTR_SESSION_ID,
@@ -121,7 +120,6 @@ function recordParts(span: TraceSpan, { metadata: { agent } }: ReplayedSession) 
     attributes: {
       ...attempt(() => recordAttributes(record), {}),
       ...(agent !== undefined && { [ATTR_GEN_AI_AGENT_NAME]: agent }),
-      ...(span.status === "error" && { [ATTR_ERROR_TYPE]: "_OTHER" }),
     },
   };
 }

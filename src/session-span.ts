@@ -12,12 +12,8 @@ import {
 } from "@opentelemetry/api";
 import type { HrTime } from "./otel-span.js";
 import { millis } from "./projection-otel.js";
-import { recordAttributes, unnamedError } from "./record-attributes.js";
-import {
-  ATTR_CRASH_SAFE_FILE_END_TIME,
-  ATTR_CRASH_SAFE_FILE_START_TIME,
-  ATTR_ERROR_TYPE,
-} from "./semantic-conventions.js";
+import { recordAttributes, setExactTime } from "./record-attributes.js";
+import { ATTR_CRASH_SAFE_FILE_END_TIME, ATTR_CRASH_SAFE_FILE_START_TIME } from "./semantic-conventions.js";
 import { type Attachment, attach, type SpanRecord, withAttachment } from "./span-record.js";
 
 /** A span to be started, without its place. */
@@ -79,13 +75,13 @@ export class SessionSpan {
   commit(): void {
     const record = this.#record;
     const endTime = latest(this.#startTime, hrTimeOf(record.endTime ?? record.startTime));
-    const attributes = recordAttributes(record);
+    const times: Attributes = {};
     if (millis(this.#startTime) !== record.startTime)
-      attributes[ATTR_CRASH_SAFE_FILE_START_TIME] = record.startTime;
+      setExactTime(times, ATTR_CRASH_SAFE_FILE_START_TIME, record.startTime);
     if (record.endTime !== undefined && millis(endTime) !== record.endTime)
-      attributes[ATTR_CRASH_SAFE_FILE_END_TIME] = record.endTime;
+      setExactTime(times, ATTR_CRASH_SAFE_FILE_END_TIME, record.endTime);
+    const attributes = recordAttributes(record, times);
     if (record.status === "error") {
-      attributes[ATTR_ERROR_TYPE] = unnamedError;
       const { statusMessage } = record;
       this.#otel.setStatus({
         code: SpanStatusCode.ERROR,

@@ -205,7 +205,14 @@ export const notCarried: readonly NotCarried[] = [
       const tracer = tracing.tracer("ses_1");
       const state = { status: "completed", input: { long: "x".repeat(200) }, output: "y".repeat(200) };
       tracer.logToolCall({ tool: "bash", callID: "1", state });
-      tracer.setSpanAttributes(Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`key ${n}`, n])));
+      const many = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`key ${n}`, n]));
+      tracer.setSpanAttributes(many, "tool");
+      tracer.logToolCall({
+        tool: "bash",
+        callID: "2",
+        state: { status: "error", error: "no", time: { start: -1 } },
+      });
+      tracer.setSpanAttributes({ ...many, list: [null] }, "tool");
       await tracer.endTrace();
     },
   },

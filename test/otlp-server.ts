@@ -222,6 +222,11 @@ const record = (attributes: OtlpAttributes): Record<string, unknown> =>
 
 function plain(value: OtlpValue): unknown {
   if (value.arrayValue) return value.arrayValue.values.map(plain);
-  if (typeof value.intValue === "string" || typeof value.intValue === "number") return Number(value.intValue);
+  if (typeof value.intValue === "string" || typeof value.intValue === "number") {
+    // A real one refuses the whole request for it.
+    if (Math.abs(Number(value.intValue)) > 2 ** 63)
+      throw new RangeError(`${value.intValue} is no 64-bit integer`);
+    return Number(value.intValue);
+  }
   return value.stringValue ?? value.boolValue ?? value.doubleValue;
 }
