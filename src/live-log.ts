@@ -22,7 +22,7 @@ export interface SessionRecord {
 /** A replayed log. */
 export interface LiveState {
   session: SessionRecord | undefined;
-  /** Spans by id, in order of start. */
+  /** Spans by id, in order of start; those that have ended in order of their ends. */
   readonly spans: Map<string, TraceSpan>;
   /** Lines that were neither records nor the torn end. */
   corruptLines: number;
@@ -65,8 +65,12 @@ function replayLine(state: LiveState, line: Buffer): boolean {
     return false;
   }
   if (typeof record !== "object" || record === null) return false;
-  if (isSpan(record.span)) state.spans.set(record.span.spanId, record.span);
-  else if (isSessionRecord(record.session)) state.session = record.session;
+  if (isSpan(record.span)) {
+    const { spanId, endTime } = record.span;
+    // What has ended stands in order of its end.
+    if (endTime !== undefined && state.spans.get(spanId)?.endTime === undefined) state.spans.delete(spanId);
+    state.spans.set(spanId, record.span);
+  } else if (isSessionRecord(record.session)) state.session = record.session;
   else return "owner" in record;
   return true;
 }
