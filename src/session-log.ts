@@ -138,8 +138,7 @@ export class SessionLog {
     if (!running) generation?.addTool(call.name);
     const span = running ?? this.#start(generation?.span, toolDraft(call));
     if (running) {
-      const { attributes } = running.record;
-      running.change({ ...toolRecord(call), ...(attributes && { attributes }) });
+      running.change(toolRecord(call));
       this.#changed(running);
     }
     if (call.isRunning) {

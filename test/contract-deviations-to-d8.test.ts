@@ -106,6 +106,24 @@ test("D5 overlapping generations close by their own id, else by messageID, else 
   ]);
 });
 
+test("D5 of several with one id, or of one message, it is the newest", async () => {
+  const tracer = stage.start("ses_1");
+  for (const text of ["1", "2"]) {
+    tracer.logStepStart({ id: "same", messageID: "m" });
+    tracer.logText({ text, id: "same" });
+  }
+  tracer.logStepStart({ id: "other" });
+  tracer.logText({ text: "3", messageID: "m" });
+  tracer.logStepFinish({ id: "same" });
+  tracer.logStepFinish({ messageID: "m" });
+  const seen = named(await stage.flushed(tracer)).map(({ name, output }) => [name, output]);
+  expect(seen.slice(0, 3)).toEqual([
+    ["generation-same", "23"],
+    ["generation-same", "1"],
+    ["generation-other", undefined],
+  ]);
+});
+
 test.each([10_001, 10_024, 99_999, 5_000_000])(
   "D6 an output of %i characters ends in a marker that tells what is cut",
   async (length) => {

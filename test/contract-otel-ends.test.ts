@@ -71,6 +71,16 @@ describe("ends", () => {
     expect(backend()[1]?.attributes).not.toHaveProperty("gen_ai.usage.input_tokens");
   });
 
+  test("reach a running tool that has no call id too", async () => {
+    tracer.startTrace("ses_1");
+    tracer.logToolCall({ tool: "bash", state: { status: "running" } });
+    await tracer.endTrace();
+    expect(statuses()).toEqual([
+      ["execute_tool bash", SpanStatusCode.UNSET, undefined],
+      ["invoke_agent", SpanStatusCode.UNSET, undefined],
+    ]);
+  });
+
   test("a tool is sent at the next tool, and at the end of its turn", () => {
     const names = () => process.memory.getFinishedSpans().map(({ name }) => name);
     tracer.startTrace("ses_1");

@@ -57,6 +57,8 @@ describe("turns", () => {
       tracer.logText({ text });
       tracer.logStepFinish({ id: text });
     }
+    // One that says nothing is no answer.
+    step();
     tracer.logUserMessage("two");
     await tracer.endTrace();
     const output = (turn?: ReadableSpan) => turn?.attributes["gen_ai.output.messages"];
@@ -82,12 +84,14 @@ describe("turns", () => {
     tracer.logUserMessage("one");
     tracer.setTitle("t");
     tracer.setSpanAttributes({ x: { y: 1 } }, "session");
+    tracer.setSpanAttributes({ z: 2 }, "session");
     tracer.logUserMessage("two");
     await tracer.endTrace();
     for (const turn of turns())
       expect(turn.attributes).toMatchObject({
         "crash_safe_file.title": "t",
         x: '{"y":1}',
+        z: 2,
         "session.id": "ses_1",
       });
   });
