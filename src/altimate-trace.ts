@@ -8,11 +8,11 @@ import { type Destination, destinationOf, TraceSession } from "./altimate-sessio
 import type { SpanProcessor } from "./otel-span.js";
 import { attempt } from "./projection-otel.js";
 import type { SpanTarget } from "./session-log.js";
-import type { SessionTracer } from "./session-tracer.js";
 import type {
   AssistantInfo,
   CustomSpan,
   OwuiContext,
+  ParentSession,
   StartTraceOptions,
   StepFinishPart,
   StepStartPart,
@@ -27,7 +27,7 @@ import type { TraceFile } from "./trace-file.js";
 
 /** How a session starts; `parent` is the session that starts this one for a subagent. */
 export interface TraceStartOptions extends Omit<StartTraceOptions, "parent"> {
-  readonly parent?: Trace | SessionTracer;
+  readonly parent?: Trace | ParentSession;
 }
 
 /** Options of {@link Trace.withExporters}. */

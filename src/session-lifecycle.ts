@@ -1,10 +1,10 @@
 /**
  * The life of a session tracer: idle, then one session after the other, of which each is open, ended or crashed.
  */
-import { type Tracer, trace } from "@opentelemetry/api";
+import type { Tracer } from "@opentelemetry/api";
 import { startMetadata } from "./session-facts.js";
 import { textMember } from "./session-input.js";
-import { type Closing, SessionLog } from "./session-log.js";
+import { type Closing, type LoggedSession, SessionLog } from "./session-log.js";
 import { clientContext } from "./session-propagation.js";
 import type { RecordedSession, SessionRecorder } from "./session-recorder.js";
 import { report } from "./span-loss.js";
@@ -59,7 +59,7 @@ export class SessionLifecycle {
   }
 
   /** Ends an open session, and begins one. */
-  start(id: string, options: unknown, parent: SessionLog | undefined): void {
+  start(id: string, options: unknown, parent: LoggedSession["parent"]): void {
     this.end(undefined);
     const metadata = startMetadata(options);
     const traceId = newTraceId();
@@ -152,10 +152,9 @@ export class SessionLifecycle {
     traceId: string,
     metadata: SessionMetadata,
     recorded: readonly RecordedSession[],
-    parent: SessionLog | undefined,
+    parent: LoggedSession["parent"],
   ): void {
     const { tracer, turnIds, onTurnEnd = () => {} } = this.#ports;
-    const context = parent && trace.getSpanContext(parent.context(undefined, undefined, Date.now()));
     const log = new SessionLog(
       { tracer, turnIds, onTurnEnd },
       {
@@ -163,7 +162,7 @@ export class SessionLifecycle {
         traceId,
         metadata: { ...recorded[0]?.metadata, ...metadata },
         recorded,
-        parent: parent && { sessionId: parent.id, link: context && { context } },
+        parent,
       },
     );
     this.#life = { state: "open", log };

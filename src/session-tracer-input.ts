@@ -2,7 +2,15 @@
  * What hosts give a session tracer: the parts of their messages, as they are. Anything else is taken too; what cannot
  * be read counts as absent.
  */
-import type { SessionTracer } from "./session-tracer.js";
+import type { Context } from "@opentelemetry/api";
+
+/** A session that starts another for a subagent: a `SessionTracer`. */
+export interface ParentSession {
+  readonly sessionId: string | undefined;
+  readonly isOpen: boolean;
+  /** Of what runs in it. */
+  context(): Context;
+}
 
 /** How a session starts. */
 export interface StartTraceOptions {
@@ -23,7 +31,7 @@ export interface StartTraceOptions {
   readonly traceparent?: string;
   readonly tracestate?: string;
   /** The session that starts this one for a subagent: its turns link to what runs there now. */
-  readonly parent?: SessionTracer;
+  readonly parent?: ParentSession;
 }
 
 /** What an assistant's message says of its session. */

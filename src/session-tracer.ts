@@ -1,16 +1,18 @@
 /**
  * The session tracer: what an agent logs becomes OpenTelemetry spans of its session.
  */
-import { type Context, context } from "@opentelemetry/api";
+import { type Context, context, trace } from "@opentelemetry/api";
+import { attempt } from "./projection-otel.js";
 import { assistantMetadata, owuiMetadata } from "./session-facts.js";
 import { member, textMember, textOf } from "./session-input.js";
 import { SessionLifecycle, type SessionTracerPorts } from "./session-lifecycle.js";
-import type { SpanTarget } from "./session-log.js";
+import type { LoggedSession, SpanTarget } from "./session-log.js";
 import { clientContext, headersOf } from "./session-propagation.js";
 import type {
   AssistantInfo,
   CustomSpan,
   OwuiContext,
+  ParentSession,
   StartTraceOptions,
   StepFinishPart,
   StepStartPart,
@@ -59,11 +61,7 @@ export class SessionTracer {
    */
   startTrace(sessionId: string, options: StartTraceOptions = {}): void {
     this.#life.guard("startTrace", () => {
-      const parent = member(options, "parent");
-      // Not `instanceof`: what is given may be a Proxy that refuses to be asked.
-      const isTracer = typeof parent === "object" && parent !== null && #life in parent;
-      const log = isTracer && parent.isOpen ? parent.#life.log : undefined;
-      this.#life.start(idOf(sessionId), options, log);
+      this.#life.start(idOf(sessionId), options, parentOf(member(options, "parent")));
     });
   }
 
@@ -210,6 +208,15 @@ export class SessionTracer {
   flushSync(error?: string): void {
     this.#life.crash(messageOf(error));
   }
+}
+
+/** The session that starts one, and what runs in it now; `undefined` for anything that is no open session. */
+function parentOf(given: unknown): LoggedSession["parent"] {
+  const parent = given as ParentSession | undefined;
+  if (member(parent, "isOpen") !== true || typeof member(parent, "context") !== "function") return undefined;
+  const sessionId = textMember(parent, "sessionId");
+  const context = attempt(() => parent && trace.getSpanContext(parent.context()), undefined);
+  return sessionId === undefined ? undefined : { sessionId, link: context && { context } };
 }
 
 const idOf = (sessionId: unknown): string => {
