@@ -183,6 +183,13 @@ describe("flushSync", () => {
     expect(rootOf(document())).not.toHaveProperty("output");
   });
 
+  test.each(ends)("wins over an earlier %s also for no reason", async (_, end) => {
+    await end("first");
+    tracer.flushSync();
+    const error = "Process exited before trace completed";
+    expect(document().summary).toMatchObject({ status: "crashed", error });
+  });
+
   test("wins over an end that is under way", async () => {
     work();
     const ending = tracer.endTrace();
