@@ -195,7 +195,7 @@ function readKey(
 
 /** Spans that name no trace belong to the document's: those of another document are told so. */
 function withTraceId(text: Buffer, from: string, to: string): Buffer {
-  if (from === to || from === "") return text;
+  if (from === to) return text;
   const decoded = decodeLine(text, -1);
   if (decoded.type !== "span") return text;
   return Buffer.from(encodeSpan(inTrace({ traceId: from, ...decoded.span }, to)));
