@@ -132,6 +132,8 @@ test("the caller's own win where both have set a key", async () => {
   run();
   others((span) => span.setAttributes({ both: "others'", "gen_ai.tool.name": "another" }));
   tracer.setSpanAttributes({ both: "the caller's" }, "tool");
+  const { spans } = await stage.flushed(tracer);
+  expect(toolOf(spans)).toMatchObject({ name: "fetch", attributes: { both: "the caller's" } });
   end();
   await tracer.endTrace();
   expect(tool()).toMatchObject({ name: "fetch", attributes: { both: "the caller's" } });

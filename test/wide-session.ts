@@ -130,6 +130,7 @@ export function hostile(tracer: SessionTracer): void {
     tracer.logSpan({ name: "time", startTime: start, endTime: end });
   }
   tracer.logSpan({ name: "failed", startTime: 1, endTime: 2, status: "error" });
+  tracer.logToolCall({ tool: "failed", state: { status: "error", error: "" } });
 }
 
 function strange(tracer: SessionTracer, text: string): void {
@@ -151,6 +152,8 @@ export function mixed(tracer: SessionTracer, foreign: Tracer): void {
   tracer.logStepStart({ id: "mixed" });
   tracer.withContext(() => {
     trace.getActiveSpan()?.setAttribute("gen_ai.response.id", "resp-1").addEvent("first token", { n: 1 });
+    // Others' errors: the generation goes on, and ends well.
+    trace.getActiveSpan()?.setAttribute("error.type", "timeout").setStatus({ code: 2, message: "slow" });
     start("under the generation").end();
   });
   tracer.logToolCall({ tool: "fetch", callID: "f", state: { status: "running", input: { url: "u" } } });
