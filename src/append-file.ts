@@ -35,6 +35,10 @@ export class AppendFile {
   hasMarker = false;
   /** Bytes written since the last sync began. */
   unsynced = 0;
+  /** Whether its name is younger than the last sync of its directory: a power cut would take it back. */
+  hasNewName = false;
+  /** The topmost directory that was made for it, until that is durable too. */
+  newDirectory: string | undefined;
   /** Whether the file has got its tail, or the beginning of one: nothing may follow either. */
   tail: "none" | "torn" | "whole" = "none";
   /** The descriptor; absent before the first write and while parked. */
@@ -102,7 +106,8 @@ export class AppendFile {
 
   /** Syncs what it has got since the last time, on this thread. */
   syncNow(): void {
-    if (this.descriptor && this.unsynced > 0) this.#fileSystem.sync.fdatasync(this.descriptor.fd);
+    if (this.unsynced === 0) return;
+    this.#fileSystem.sync.fdatasync(this.ensureOpen().fd);
     this.unsynced = 0;
   }
 
@@ -130,6 +135,7 @@ export class AppendFile {
     this.good = good;
     this.lines = lines;
     this.unsynced = unsynced;
+    this.hasNewName = true;
     this.tail = "none";
     this.#begun = 0;
   }
@@ -195,11 +201,12 @@ export class AppendFile {
   #openOrCreate(): number {
     const { sync } = this.#fileSystem;
     if (this.#exists) return sync.open(this.path, "append");
+    this.hasNewName = true;
     try {
       return sync.open(this.path, "create");
     } catch (error) {
       if (errorCode(error) !== "ENOENT") throw error;
-      sync.mkdirs(this.path.slice(0, this.path.lastIndexOf("/")));
+      this.newDirectory = sync.mkdirs(this.path.slice(0, this.path.lastIndexOf("/")));
       return sync.open(this.path, "create");
     }
   }

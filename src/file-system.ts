@@ -42,8 +42,8 @@ export interface FileCalls {
   rename(from: string, to: string): void;
   link(from: string, to: string): void;
   unlink(path: string): void;
-  /** Creates the directory (0700), with parents. */
-  mkdirs(path: string): void;
+  /** Creates the directory (0700), with parents; returns the topmost that was not there. */
+  mkdirs(path: string): string | undefined;
   mkdir(path: string): void;
   rmdir(path: string): void;
   /** Names, unsorted. */
@@ -120,7 +120,7 @@ const sync: FileCalls = {
   rename: (from, to) => fs.renameSync(from, to),
   link: (from, to) => fs.linkSync(from, to),
   unlink: (path) => fs.unlinkSync(path),
-  mkdirs: (path) => void fs.mkdirSync(path, { recursive: true, mode: 0o700 }),
+  mkdirs: (path) => fs.mkdirSync(path, { recursive: true, mode: 0o700 }),
   mkdir: (path) => void fs.mkdirSync(path, { mode: 0o700 }),
   rmdir: (path) => fs.rmdirSync(path),
   readdir: (path) => fs.readdirSync(path),
@@ -166,7 +166,7 @@ const async: AsyncFileCalls = {
   rename: promisify(fs.rename),
   link: promisify(fs.link),
   unlink: promisify(fs.unlink),
-  mkdirs: async (path) => void (await fs.promises.mkdir(path, { recursive: true, mode: 0o700 })),
+  mkdirs: (path) => fs.promises.mkdir(path, { recursive: true, mode: 0o700 }),
   mkdir: async (path) => void (await fs.promises.mkdir(path, { mode: 0o700 })),
   rmdir: promisify(fs.rmdir),
   readdir: (path) => fs.promises.readdir(path),

@@ -63,9 +63,11 @@ export function rehomeIfTaken(writer: SessionWriter): void {
   if (!writer.isTaken()) return;
   const { fileSystem, events } = writer.ports;
   try {
-    fileSystem.sync.mkdirs(writer.files.dir);
+    writer.open.newDirectory = fileSystem.sync.mkdirs(writer.files.dir) ?? writer.open.newDirectory;
     writer.rewriteLive();
     runNow(fileSystem, rewrite(writer));
+    // What was recorded into the file that is gone is acknowledged only now.
+    writer.syncRecords();
   } catch (error) {
     events.onFault(error, writer.open.path);
   }
@@ -172,6 +174,7 @@ export function moveToNextName(writer: SessionWriter): void {
   ] as const) {
     ports.fileSystem.sync.rename(file.path, path);
     file.path = path;
+    file.hasNewName = true;
   }
   // The head in the open document has the old name: a merge writes it anew.
   writer.base.isMerged = false;

@@ -4,6 +4,7 @@
 import type { AppendFile } from "./append-file.js";
 import type { Timer } from "./clock.js";
 import type { Lane } from "./lane.js";
+import { syncNames } from "./name-sync.js";
 import { PlanCancelled, runLater } from "./plan.js";
 import { publish } from "./publish.js";
 import { backgroundSyncBytes, syncFile } from "./seal.js";
@@ -62,12 +63,14 @@ export class Publisher {
   sync(writer: SessionWriter, files: readonly AppendFile[]): void {
     if (this.#syncing.has(writer)) return;
     this.#syncing.add(writer);
-    const { fileSystem } = writer.ports;
+    const { durability, fileSystem } = writer.ports;
     this.#syncLane
       .run(async () => {
         // Again for what came during a sync: no later record may ask for it.
         do {
           for (const file of files) if (writer.state === "open") await runLater(fileSystem, syncFile(file));
+          if (durability !== "process" && writer.state === "open")
+            await runLater(fileSystem, syncNames(writer.files.dir, files));
         } while (writer.state === "open" && writer.open.unsynced > backgroundSyncBytes);
       })
       .catch((error: unknown) => this.#onFault(error, writer.open.path))

@@ -85,6 +85,8 @@ function* recoverGroup(
         const outcome = yield* commit(ports, { ...request, source, by: "link" });
         if (outcome === "unlinkable") canLink = false;
         if (outcome !== "committed") continue;
+        // Before the side files go: else a power cut could take the name, and leave nothing else.
+        yield* call("syncDirectory", files.dir);
         return committedReport(id, files, first, removeSideFiles(calls, dead, new Set()));
       }
       if (!ports.dryRun) out = new Descriptor(ports.fileSystem, yield* call("open", temp, "create"));

@@ -10,6 +10,7 @@ import { DocumentBase } from "./document-base.js";
 import { errorCode } from "./file-system.js";
 import { LiveJournal } from "./live-journal.js";
 import { encodeLiveSpan, encodeOwner, encodePassingLiveSpan, encodeSession } from "./live-log.js";
+import { syncNames } from "./name-sync.js";
 import { encodeHead, encodePassingLine } from "./open-document.js";
 import { retire } from "./owner.js";
 import { Pace } from "./pace.js";
@@ -81,7 +82,7 @@ export class SessionWriter {
     // The live log first: from here on retention sees an owner.
     this.#journal.begin();
     this.open.append(encodeHead(this.ledger.head));
-    this.syncRecords(true);
+    if (ports.durability !== "process") this.#sync();
   }
 
   get path(): string {
@@ -102,7 +103,7 @@ export class SessionWriter {
   recordStart(span: TraceSpan, read: () => TraceSpan, source: object): void {
     this.#touch();
     this.#journal.append(encodePassingLiveSpan(this.ledger.open.start(span, read, source)));
-    this.syncRecords(false);
+    this.syncRecords();
   }
 
   /** A span without a line has changed; its present state survives the process from here on. */
@@ -111,7 +112,7 @@ export class SessionWriter {
     if (text === undefined) return;
     this.#touch();
     this.#journal.append(encodePassingLiveSpan(text));
-    this.syncRecords(false);
+    this.syncRecords();
   }
 
   /** A span has ended; it survives the process from here on. `false`: the live log had it, as it is, before. */
@@ -119,7 +120,7 @@ export class SessionWriter {
     this.#touch();
     const isNews = !this.ledger.open.isJournaled(span);
     this.appendSpan(span);
-    this.syncRecords(false);
+    this.syncRecords();
     return isNews;
   }
 
@@ -148,7 +149,7 @@ export class SessionWriter {
   recordSession(): void {
     this.#touch();
     this.#journal.append(encodeSession(this.ledger.record()));
-    this.syncRecords(false);
+    this.syncRecords();
   }
 
   /** Gives all spans without a line theirs: as `close` says, or as they are where they have ended. */
@@ -189,16 +190,9 @@ export class SessionWriter {
     return true;
   }
 
-  /** `each`: every record is on the disk when its call returns. `isNew`: so is the name of the file. */
-  syncRecords(isNew: boolean): void {
-    const { durability, fileSystem, events } = this.ports;
-    if (durability === "process" || (durability === "interval" && !isNew)) return;
-    try {
-      for (const file of [this.live, this.open]) file.syncNow();
-      if (isNew) fileSystem.sync.syncDirectory(this.files.dir);
-    } catch (error) {
-      events.onFault(error, this.open.path);
-    }
+  /** `each`: every record is on the disk when its call returns, and so is the name of its file. */
+  syncRecords(): void {
+    if (this.ports.durability === "each") this.#sync();
   }
 
   /** A name for a file to build; the fence removes what is still there. */
@@ -238,6 +232,17 @@ export class SessionWriter {
   #liveContent(): Buffer[] {
     const spans = this.ledger.open.journaled().map(encodeLiveSpan);
     return [encodeOwner(this.token), encodeSession(this.ledger.record()), ...spans];
+  }
+
+  #sync(): void {
+    const files = [this.live, this.open];
+    try {
+      for (const file of files) file.syncNow();
+      if (files.some(({ hasNewName }) => hasNewName))
+        runNow(this.ports.fileSystem, syncNames(this.files.dir, files));
+    } catch (error) {
+      this.ports.events.onFault(error, this.open.path);
+    }
   }
 
   #touch(): void {

@@ -233,7 +233,9 @@ export class TraceDirectory {
   /** Syncs what was recorded since the last time: `durability: "interval"`. */
   syncRecent(): void {
     for (const writer of this.#sessions.values()) {
-      const files = [writer.live, writer.open].filter(({ unsynced }) => unsynced > 0);
+      const files = [writer.live, writer.open].filter(
+        ({ unsynced, hasNewName }) => unsynced > 0 || hasNewName,
+      );
       if (files.length > 0) this.#publisher.sync(writer, files);
     }
   }

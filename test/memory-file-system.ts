@@ -9,6 +9,8 @@ interface Inode {
   readonly isDirectory: boolean;
   bytes: Buffer;
   size: number;
+  /** How much of it a power cut leaves. */
+  durableSize: number;
   nlink: number;
   mtimeMs: number;
   ctime: bigint;
@@ -31,12 +33,15 @@ export class MemoryFileSystem implements FileSystem {
   /** With a code, everything that changes the disk fails with it; `short` takes one byte at a time, once. */
   outage: string | undefined;
   readonly #names = new Map<string, Inode>();
+  /** What a power cut leaves of the names. */
+  readonly #durableNames = new Map<string, Inode>();
   readonly #open = new Map<number, Inode>();
   #inodes = 0n;
   #descriptors = 2;
 
   constructor(order: Ordering = () => Promise.resolve()) {
     this.#names.set("/", this.#inode(true));
+    this.#durableNames.set("/", this.#find("/"));
     this.sync = this.#calls();
     const later =
       (name: keyof FileCalls) =>
@@ -63,6 +68,26 @@ export class MemoryFileSystem implements FileSystem {
     return this.#names.has(dir) ? this.sync.readdir(dir).sort() : [];
   }
 
+  /**
+   * The disk after a power cut: bytes that were not synced are gone. Names whose directory was not synced are as they
+   * were at its last sync, or as they are now: a disk may do either.
+   */
+  afterPowerCut(names: "as synced" | "as they are"): MemoryFileSystem {
+    const after = new MemoryFileSystem();
+    const left = names === "as synced" ? this.#durableNames : this.#names;
+    const isLeft = (path: string): boolean => path === "/" || (left.has(path) && isLeft(parentOf(path)));
+    const inodes = new Map<Inode, Inode>();
+    for (const [path, inode] of left) {
+      if (path === "/" || !isLeft(path)) continue;
+      const size = inode.durableSize;
+      const copy = inodes.get(inode) ?? { ...inode, bytes: inode.bytes.subarray(0, size), size };
+      inodes.set(inode, copy);
+      for (const place of [after.#names, after.#durableNames]) place.set(path, copy);
+    }
+    after.#inodes = this.#inodes;
+    return after;
+  }
+
   text(path: string): string | undefined {
     const inode = this.#names.get(path);
     return inode?.bytes.toString("utf8", 0, inode.size);
@@ -81,8 +106,9 @@ export class MemoryFileSystem implements FileSystem {
         return inode.bytes.copy(bytes, offset, position, Math.min(inode.size, position + length));
       },
       fdatasync: (fd) => {
-        this.#inodeOf(fd);
+        const inode = this.#inodeOf(fd);
         this.#refuse("fdatasync");
+        inode.durableSize = inode.size;
       },
       fstat: (fd) => this.#stat(this.#inodeOf(fd)),
       lstat: (path) => {
@@ -112,9 +138,10 @@ export class MemoryFileSystem implements FileSystem {
         this.#drop(path);
       },
       mkdirs: (path) => {
-        if (this.#names.has(path)) return;
-        this.sync.mkdirs(parentOf(path));
+        if (this.#names.has(path)) return undefined;
+        const topmost = this.sync.mkdirs(parentOf(path));
         this.sync.mkdir(path);
+        return topmost ?? path;
       },
       mkdir: (path) => {
         if (this.#names.has(path)) throw fault("EEXIST", path);
@@ -136,7 +163,12 @@ export class MemoryFileSystem implements FileSystem {
       touch: (path) => {
         this.#find(path).mtimeMs = Date.now();
       },
-      syncDirectory: (path) => void this.#find(path),
+      syncDirectory: (path) => {
+        this.#find(path);
+        const isIn = (name: string) => name !== "/" && parentOf(name) === path;
+        for (const name of this.#durableNames.keys()) if (isIn(name)) this.#durableNames.delete(name);
+        for (const [name, inode] of this.#names) if (isIn(name)) this.#durableNames.set(name, inode);
+      },
       readText: (path) => {
         this.#find(path);
         return this.text(path) ?? "";
@@ -194,6 +226,7 @@ export class MemoryFileSystem implements FileSystem {
       isDirectory,
       bytes: Buffer.alloc(0),
       size: 0,
+      durableSize: 0,
       nlink: 1,
       mtimeMs,
       ctime: 0n,
