@@ -158,20 +158,24 @@ test("D14 running tools are spans at once: a file after a kill says which tool w
   ]);
 });
 
-test("D14 P2 the end of a tool that ran survives a kill right after the call, and so does what is set on it then", async () => {
-  const tracer = stage.start("ses_1");
-  tracer.logStepStart({ id: "g" });
-  tool(tracer, "bash", { status: "running", time: { start: begin } }, { callID: "c" });
-  tool(tracer, "bash", { output: "done", time: { start: begin, end: begin + 9 } }, { callID: "c" });
-  tracer.setSpanAttributes({ late: 1 }, "tool");
-  tracer.logStepFinish({ id: "g", reason: "stop" });
-  stage.kill();
-  expect(await stage.process().newTracer().rehydrateFromFile("ses_1")).toBe(true);
-  const [bash, generation] = spansOf(stage.document("ses_1"));
-  expect(bash).toMatchObject({ status: "ok", endTime: begin + 9, output: "done", attributes: { late: 1 } });
-  expect(generation).toMatchObject({ status: "ok", finishReason: "stop" });
-  for (const span of [bash, generation]) expect(span).not.toHaveProperty("interrupted");
-});
+test.each([{}, { late: 1 }])(
+  "D14 P2 the end of a tool that ran survives a kill right after the call, and so does what is set on it then: %j",
+  async (late) => {
+    const tracer = stage.start("ses_1");
+    tracer.logStepStart({ id: "g" });
+    tool(tracer, "bash", { status: "running", time: { start: begin } }, { callID: "c" });
+    tool(tracer, "bash", { output: "done", time: { start: begin, end: begin + 9 } }, { callID: "c" });
+    tracer.setSpanAttributes(late, "tool");
+    tracer.logStepFinish({ id: "g", reason: "stop" });
+    stage.kill();
+    expect(await stage.process().newTracer().rehydrateFromFile("ses_1")).toBe(true);
+    const [bash, generation] = spansOf(stage.document("ses_1"));
+    expect(bash).toMatchObject({ status: "ok", endTime: begin + 9, output: "done" });
+    expect(bash?.attributes ?? {}).toEqual(late);
+    expect(generation).toMatchObject({ status: "ok", finishReason: "stop" });
+    for (const span of [bash, generation]) expect(span).not.toHaveProperty("interrupted");
+  },
+);
 
 test("D14 a running tool that ends is the same span", async () => {
   const tracer = stage.start("ses_1");

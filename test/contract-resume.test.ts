@@ -14,7 +14,6 @@ afterEach(() => stage.remove());
 
 const path = (name: string) => `${stage.dir}/${name}.json`;
 const text = () => readFileSync(path("ses_1"), "utf8");
-/** Laid out as an editor or another tracer would. */
 const write = (document: unknown, name = "ses_1") =>
   writeFileSync(path(name), JSON.stringify(document, null, 2));
 const without = (...keys: (keyof TraceFile)[]) => {
@@ -162,7 +161,6 @@ describe("what is restored", () => {
     const bytes = text();
     stage.at(60_000);
     const tracer = await resumed();
-    expect(text()).toBe(bytes);
     await tracer.flush();
     expect(text()).toBe(bytes);
     tracer.logUserMessage("again");
@@ -235,6 +233,18 @@ describe("what is restored", () => {
     tracer.logText({ text: "nobody's" });
     tracer.logStepFinish({ id: "g1", messageID: "g1" });
     expect((await stage.flushed(tracer)).spans).toHaveLength(4);
+  });
+
+  test("metadata count as known: the agent stays, a generation has the model", async () => {
+    const tracer = stage.start("ses_1", { agent: "first", model: "p/m", providerId: "p", tags: ["x"] });
+    await tracer.endTrace();
+    const next = await resumed();
+    next.enrichFromAssistant({ agent: "second" });
+    next.applyOwuiContext({ modelId: "x" });
+    next.logStepStart({ id: "g" });
+    const { metadata, spans } = await stage.flushed(next);
+    expect(metadata).toEqual({ agent: "first", model: "p/m", providerId: "p", tags: ["x"], owuiModel: "x" });
+    expect(spans[0]?.model).toEqual({ modelId: "p/m", providerId: "p" });
   });
 
   test("again while it is open is true and changes nothing", async () => {
