@@ -35,3 +35,10 @@ export class Descriptor {
     }
   }
 }
+
+/**
+ * Creates a file that a fence removes, on this thread: created in the pool, it could appear after the fence, in a
+ * process that ends before anybody could remove it.
+ */
+export const createNow = (fileSystem: FileSystem, path: string): Descriptor =>
+  new Descriptor(fileSystem, fileSystem.sync.open(path, "create"));

@@ -2,11 +2,11 @@
  * Making the own open document hold every line of the published one: after a resume, beside a twin, after a
  * recovery that took the own file by mistake, and to write it anew when it was sealed or grew past its cap.
  */
-import { Descriptor } from "./descriptor.js";
+import { createNow, type Descriptor } from "./descriptor.js";
 import type { SelectLines } from "./elision.js";
 import { readRange } from "./line-scan.js";
 import type { DocumentHead } from "./open-document.js";
-import { call, type Plan, runNow } from "./plan.js";
+import { type Plan, runNow } from "./plan.js";
 import { keepDamaged, maxHeadBytes, type Published, pendingSpans } from "./published.js";
 import { livePath, nameCandidates, openPath } from "./session-name.js";
 import type { SessionWriter } from "./session-writer.js";
@@ -116,7 +116,7 @@ function* buildAndSwap(
     let to = open.good;
     // A recovery that held us for dead gave these lines; they go on, and end in lines of their own.
     const running = new Set(ledger.open.ids());
-    out = new Descriptor(ports.fileSystem, yield* call("open", path, "create"));
+    out = createNow(ports.fileSystem, path);
     const union = new UnionFile(out.fd, head, { parse, running });
     yield* union.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);
     while (open.descriptor === own && open.good - to > catchUpBytes) {

@@ -4,7 +4,7 @@
 import { selectLines } from "./cap.js";
 import { commit, isSame } from "./commit.js";
 import { listSideFiles } from "./dead-files.js";
-import { Descriptor } from "./descriptor.js";
+import { createNow, type Descriptor } from "./descriptor.js";
 import type { LineSelection, SelectLines } from "./elision.js";
 import { chunkBytes, writeAll } from "./line-scan.js";
 import { merge, moveToNextName, rewrite } from "./merge.js";
@@ -19,7 +19,7 @@ import { type Source, UnionFile } from "./union.js";
 const syncEveryBytes = 8 * chunkBytes;
 
 /** Said of open spans of a writer that is gone. */
-export const lostOwner = "Interrupted by a restart of the agent: not a failure of what was running";
+export const lostOwner = "Interrupted by a restart: not an agent failure";
 
 /** Brings the document up to date with what is recorded now. `false`: the fence came first. */
 export function* publish(writer: SessionWriter): Plan<boolean> {
@@ -38,7 +38,7 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
     const path = writer.newTemp();
     let copy: Descriptor | undefined;
     try {
-      copy = new Descriptor(ports.fileSystem, yield* call("open", path, "create"));
+      copy = createNow(ports.fileSystem, path);
       const { size, selection } = yield* copyDocument(writer, copy.fd, isAlone ? capOf(writer) : undefined);
       const { files, token } = writer;
       const base = writer.base.identity;

@@ -4,7 +4,7 @@
 import type { AppendFile } from "./append-file.js";
 import { type CommitOutcome, commit, isSame } from "./commit.js";
 import { othersWrite } from "./dead-files.js";
-import { Descriptor } from "./descriptor.js";
+import { createNow, type Descriptor } from "./descriptor.js";
 import { rewrite } from "./merge.js";
 import { encodeTail } from "./open-document.js";
 import { call, type Plan } from "./plan.js";
@@ -122,7 +122,7 @@ function* commitCapped(
   const path = writer.newTemp();
   let copy: Descriptor | undefined;
   try {
-    copy = new Descriptor(ports.fileSystem, yield* call("open", path, "create"));
+    copy = createNow(ports.fileSystem, path);
     closeOpenSpans(writer, end);
     writer.mustSettle();
     yield* copyDocument(writer, copy.fd, capOf(writer), end);
@@ -145,7 +145,7 @@ function* commitSealed(writer: SessionWriter, mayCommit: () => boolean): Plan<Co
   const path = writer.newTemp();
   let copy: Descriptor | undefined;
   try {
-    copy = new Descriptor(ports.fileSystem, yield* call("open", path, "create"));
+    copy = createNow(ports.fileSystem, path);
     const { fd } = open.ensureOpen();
     yield* copyRange(fd, copy.fd, (yield* call("fstat", fd)).size);
     yield* call("fdatasync", copy.fd);

@@ -4,6 +4,7 @@
 import { existsSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CrashSafeFileSpanExporter } from "../src/file-exporter.js";
+import { nodeFileSystem } from "../src/file-system.js";
 import { CrashSafeSpanProcessor } from "../src/span-processor.js";
 import { type Actor, occurrences, Stage } from "./session-stage.js";
 import { tracerInto } from "./span-processor-stage.js";
@@ -146,7 +147,7 @@ describe("P3 with several processors and exporters", () => {
     const second = new CrashSafeSpanProcessor(actor.exporter);
     actor.record("s", 2);
     const span = tracerInto(second).startSpan("second", { attributes: { "session.id": "s" } });
-    const hold = actor.fileSystem.hold((name) => name === "open", "done");
+    const hold = actor.fileSystem.hold((name) => name === "write", "done");
     const flushed = second.forceFlush();
     await hold.reached;
     second.crash("boom");
@@ -160,6 +161,28 @@ describe("P3 with several processors and exporters", () => {
     expect(stage.document("s").summary).toMatchObject({ status: "crashed", error: "boom" });
     expect(stage.document("s").spans).toHaveLength(4);
     expect(second.stats.dropped).toBe(1);
+  });
+
+  it("P3 no copy is created in the thread pool, where it could appear after the fence and the process", async () => {
+    const { async } = nodeFileSystem;
+    const created: string[] = [];
+    const open: typeof async.open = (path, how) => {
+      if (how === "create") created.push(path);
+      return async.open(path, how);
+    };
+    const actor = stage.actor(
+      { maxSpans: 10 },
+      { fileSystem: { ...nodeFileSystem, async: { ...async, open } } },
+    );
+    for (let round = 0; round < 3; round++) {
+      actor.record("s", 15);
+      await actor.processor.forceFlush();
+    }
+    await actor.exporter.endSession("s");
+    actor.record("s", 1);
+    await actor.processor.shutdown();
+    expect(stage.files).toEqual(["s.json"]);
+    expect(created).toEqual([]);
   });
 
   it("P3 two exporters on one directory: the fence of one holds for the session of both", async () => {
