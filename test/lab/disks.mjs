@@ -1,0 +1,125 @@
+/** Real disks of a few megabytes: in memory, or in a file with a file system on it. Undone whatever happens. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { lacks, lacksRoot } from "./tools.mjs";
+
+/** What is to be undone when the process ends before its scenario does. */
+const pending = new Set();
+let isHooked = false;
+
+function hook() {
+  if (isHooked) return;
+  isHooked = true;
+  process.on("exit", () => {
+    for (const undo of [...pending].reverse()) undo();
+  });
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ])
+    process.once(signal, () => process.exit(code));
+}
+
+/** Calls `undo` after the scenario, or when the lab is interrupted. It must be synchronous; a second call does nothing. */
+export function undoLater(scratch, undo) {
+  hook();
+  const once = () => {
+    if (pending.delete(once)) undo();
+  };
+  pending.add(once);
+  scratch.after(once);
+  return once;
+}
+
+/** Runs a program; throws what it says when it fails. */
+export function run(program, ...args) {
+  const { status, error, stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
+  if (error) throw error;
+  if (status !== 0) throw new Error(`${program} ${args.join(" ")}: ${stderr.trim() || `status ${status}`}`);
+  return stdout;
+}
+
+const tries = (program, ...args) => spawnSync(program, args, { stdio: "ignore" }).status === 0;
+
+/** Root on a Linux where something can be mounted. */
+export function lacksMount() {
+  if (process.platform !== "linux") return `it mounts disks, and this is ${process.platform}`;
+  const reason = lacksRoot() ?? lacks("mount", ["--version"]);
+  if (reason) return reason;
+  // Containers often have root without the right to mount.
+  const isAllowed = tries("unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/tmp");
+  return isAllowed ? undefined : "mounting is not allowed here";
+}
+
+/** The same with files as disks, for this file system. */
+export function lacksFileSystem(type) {
+  const reason = lacksMount() ?? lacks(`mkfs.${type}`, ["-V"]) ?? lacks("xfs_io", ["-V"]);
+  if (reason) return reason;
+  if (!tries("losetup", "--find")) return "there is no loop device here";
+  const known = readFileSync("/proc/filesystems", "utf8");
+  const isKnown = new RegExp(`\\b${type}$`, "m").test(known) || tries("modprobe", type);
+  return isKnown ? undefined : `this kernel has no ${type}`;
+}
+
+/** A mounted disk in memory. */
+export function memoryDisk(scratch, options) {
+  const dir = scratch.newDirectory();
+  run("mount", "-t", "tmpfs", "-o", options, "tmpfs", dir);
+  undoLater(scratch, () => void tries("umount", "--lazy", dir));
+  return dir;
+}
+
+/** A file system in a file: mounted, cut off from its power, and mounted again. */
+export class FileDisk {
+  #image;
+  #isMounted = false;
+  dir;
+
+  constructor(scratch, type) {
+    this.dir = scratch.newDirectory();
+    this.#image = join(scratch.dir, `${type}-${Math.random().toString(36).slice(2)}.img`);
+    writeFileSync(this.#image, "");
+    // The least that XFS takes. Its holes cost nothing.
+    truncateSync(this.#image, (type === "xfs" ? 320 : 96) * 1024 * 1024);
+    run(`mkfs.${type}`, "-q", type === "xfs" ? "-f" : "-F", this.#image);
+    undoLater(scratch, () => {
+      if (this.#isMounted) tries("umount", "--lazy", this.dir);
+    });
+  }
+
+  mount(options = "defaults") {
+    run("mount", "-o", `loop,${options}`, this.#image, this.dir);
+    this.#isMounted = true;
+  }
+
+  /**
+   * From here on nothing reaches the disk, and every call fails. `log`: what the file system had noted of names and
+   * sizes is written before, as it may be just before a real cut; data is not.
+   */
+  cut({ log = false } = {}) {
+    run("xfs_io", "-x", "-c", log ? "shutdown -f" : "shutdown", this.dir);
+  }
+
+  /** Everything so far is on the disk. */
+  sync() {
+    run("sync", "--file-system", this.dir);
+  }
+
+  /** Everybody who had files open must be gone. */
+  async unmount() {
+    for (let attempt = 0; !tries("umount", this.dir); attempt++) {
+      if (attempt > 100) throw new Error(`${this.dir} stays busy`);
+      await wait(20);
+    }
+    this.#isMounted = false;
+  }
+
+  newDirectory(name) {
+    const dir = join(this.dir, name);
+    mkdirSync(dir);
+    return dir;
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * The power of a real disk goes while a process writes to it: ext4 and XFS in a file, shut down at random times, and
+ * aimed right after a rename; mounted again, recovered, and compared with what the process had been promised.
+ *
+ * `interval` promises a second and what one sync takes: here a second more, and how late the event loop was.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { FileDisk, lacksFileSystem } from "../disks.mjs";
+import { PowerLedger, readDocuments, tell } from "../power-ledger.mjs";
+
+const program = fileURLToPath(new URL("../programs/power-writer.mjs", import.meta.url));
+const hungMillis = 60_000;
+const intervalMillis = 1_000;
+const syncMillis = 1_000;
+
+/** Ways to mount: those that put off and reorder the most are the hardest. */
+const mounts = {
+  ext4: ["defaults", "commit=300", "data=writeback,noauto_da_alloc,commit=300"],
+  xfs: ["defaults"],
+};
+
+const now = () => Number(process.hrtime.bigint() / 1_000_000n);
+
+/** Runs the writer; resolves with what it was told when it is gone. */
+function write(plan, ledger) {
+  const child = spawn(process.execPath, [program, JSON.stringify(plan)], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk) => ledger.hear(chunk));
+  child.stderr.setEncoding("utf8").on("data", (chunk) => {
+    stderr += chunk;
+  });
+  const closed = once(child, "close").then(([code]) => ({ code, stderr }));
+  return { child, closed };
+}
+
+async function prepare(disk, plan, ledger) {
+  const { code, stderr } = await write({ ...plan, prepares: true }, ledger).closed;
+  if (code !== 0) throw new Error(`the session before it could not be written: ${stderr}`);
+  disk.sync();
+}
+
+/** One cut. Returns what was lost that should not have been, and how old the newest loss was. */
+async function trial({ disk, type, level, build, seed, n, isAimed }) {
+  const options = mounts[type][n % mounts[type].length];
+  disk.mount(options);
+  const isFresh = n % 4 === 3;
+  const room = disk.newDirectory(`trial ${n}`);
+  const dir = join(room, "made by the writer", "traces");
+  const base = new PowerLedger();
+  const said = new PowerLedger();
+  const plan = { build, dir, durability: level, seed: seed + n, flushes: n % 2 === 0, isAimed };
+  if (isFresh) disk.sync();
+  else await prepare(disk, plan, base);
+
+  const { child, closed } = write(plan, said);
+  const hung = setTimeout(() => child.kill("SIGKILL"), hungMillis);
+  await new Promise((resolve) => {
+    said.onWord = (word) => word === (isAimed ? "stopped" : "begun") && resolve();
+    void closed.then(resolve);
+  });
+  const least = level === "interval" ? 2_200 : 50;
+  if (!isAimed) await wait(least + Math.random() * 1_200);
+  const cutAt = now();
+  // Just before a cut the journal may be written, and the data not.
+  const log = Math.floor(n / mounts[type].length) % 2 === 0;
+  disk.cut({ log });
+  child.kill("SIGKILL");
+  const { stderr } = await closed;
+  clearTimeout(hung);
+  await disk.unmount();
+  disk.mount(options);
+
+  const problems = [];
+  const before = readIfThere(dir);
+  problems.push(...before.broken);
+  const { recoverTraces } = await import(`${build}/esm/reader.js`);
+  const { failures } = await recoverTraces(dir);
+  problems.push(...failures.map(({ path, error }) => `recovery of ${path} failed: ${error}`));
+  const after = readIfThere(dir);
+  problems.push(...after.broken);
+  if (said.entries.length === 0) problems.push(`the writer recorded nothing: ${stderr}`);
+
+  const lost = said.missing(said.entries, after.documents);
+  const due = {
+    process: [],
+    interval: [...said.flushed, ...said.before(cutAt - intervalMillis - syncMillis - said.lag)],
+    each: said.entries,
+  }[level];
+  const isDue = new Set(due);
+  const owed = lost.filter((entry) => isDue.has(entry));
+  if (owed.length > 0) problems.push(`lost ${tell(owed)}`);
+  for (const [when, { documents }] of [
+    ["before", before],
+    ["after", after],
+  ]) {
+    const gone = base.missing(base.entries, documents);
+    if (gone.length > 0) problems.push(`lost of what was on the disk, ${when} recovery: ${tell(gone)}`);
+  }
+  rmSync(room, { recursive: true, force: true });
+  await disk.unmount();
+  const where = `cut ${n}, seed ${seed}, ${type} ${options}${log ? ", log written" : ""}${isAimed ? ", aimed" : ""}`;
+  return {
+    failures: problems.map((problem) => `${problem} [${where}]`),
+    promised: due.length + base.entries.length,
+    said: said.entries.length,
+    lost: lost.length,
+    oldest: lost.length > 0 ? cutAt - lost[0].at : 0,
+  };
+}
+
+/** A directory that was never synced may be gone. */
+function readIfThere(dir) {
+  try {
+    return readDocuments(dir);
+  } catch (error) {
+    if (error.code === "ENOENT") return { documents: new Map(), broken: [] };
+    throw error;
+  }
+}
+
+const cuts = { ci: 4, full: 50 };
+const brokenCuts = 15;
+
+const titles = {
+  process: "a document is whole, older or newer",
+  interval: "all but about the last second is there",
+  each: "everything is there",
+};
+
+const unsynced = [
+  { file: "file-system.js", from: "fdatasync: (fd) => fs.fdatasyncSync(fd)", to: "fdatasync: () => {}" },
+  { file: "file-system.js", from: "fdatasync: promisify(fs.fdatasync)", to: "fdatasync: async () => {}" },
+];
+const brokenWriters = {
+  process: [
+    { name: "a rename without a sync before it", patch: unsynced },
+    {
+      name: "a document written in place",
+      patch: [
+        { file: "commit.js", from: "calls.rename(claim, path);", to: "calls.overwrite(claim, path);" },
+        {
+          file: "file-system.js",
+          from: "const sync = {",
+          to: "const sync = { overwrite(a, b) { fs.writeFileSync(b, fs.readFileSync(a)); fs.unlinkSync(a); },",
+        },
+      ],
+    },
+  ],
+  interval: [
+    {
+      name: "no sync in the background",
+      patch: [{ file: "trace-directory.js", from: "syncRecent() {", to: "syncRecent() { return;" }],
+      catches: /lost \d/,
+    },
+  ],
+  each: [
+    {
+      name: "no sync of the directory after a rename",
+      patch: [
+        {
+          file: "append-file.js",
+          from: /(this\.unsynced = unsynced;\s+)this\.hasNewName = true;/,
+          to: "this.unsynced = unsynced;",
+        },
+      ],
+      catches: /lost \d/,
+      isAimed: true,
+    },
+    { name: "no sync of a record", patch: unsynced, catches: /lost \d/ },
+  ],
+};
+
+const scenario = (type, level) => ({
+  name: `power-${type}-${level}`,
+  title: `power loss on ${type}, durability "${level}": ${titles[level]}`,
+  promise: "P1 P2",
+  needs: () => lacksFileSystem(type),
+  brokenWriters: brokenWriters[level],
+  async run({ size, seed, build, broken, scratch, report }) {
+    const disk = new FileDisk(scratch, type);
+    const count = broken ? brokenCuts : cuts[size];
+    const found = { failures: [], promised: 0, said: 0, lost: 0, oldest: 0 };
+    let n = 0;
+    while (n < count && !(broken && found.failures.length > 0)) {
+      const isAimed = level !== "process" && (broken?.isAimed ?? n % 4 === 1);
+      const one = await trial({ disk, type, level, build, seed, n, isAimed });
+      found.failures.push(...one.failures);
+      for (const key of ["promised", "said", "lost"]) found[key] += one[key];
+      found.oldest = Math.max(found.oldest, one.oldest);
+      n++;
+      report(`${n} of ${count} cuts`);
+    }
+    const window = found.lost > 0 ? `; the oldest loss was ${found.oldest} ms old` : "";
+    const seen = `${found.said} records acknowledged, ${found.promised} of them promised to be there; ${found.lost} lost`;
+    return { trials: n, failures: found.failures, notes: [`${seen}${window}`] };
+  },
+});
+
+export default Object.keys(mounts).flatMap((type) =>
+  Object.keys(titles).map((level) => scenario(type, level)),
+);
