@@ -35,6 +35,8 @@ export class AppendFile {
   hasMarker = false;
   /** Bytes written since the last sync began. */
   unsynced = 0;
+  /** Syncs under way. */
+  syncs = 0;
   /** Whether its name is younger than the last sync of its directory: a power cut would take it back. */
   hasNewName = false;
   /** The topmost directory that was made for it, until that is durable too. */

@@ -13,6 +13,7 @@ import { call, type Plan, runNow } from "./plan.js";
 import { isDocumentOf, openPublished } from "./published.js";
 import { interrupt, type SessionEnd } from "./session-ledger.js";
 import type { SessionWriter } from "./session-writer.js";
+import { syncAll } from "./side-file-sync.js";
 import { type Source, UnionFile } from "./union.js";
 
 /** A copy is synced every so many bytes, so that the last sync, like the rename, has little left to do. */
@@ -41,6 +42,8 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
       copy = createNow(ports.fileSystem, path);
       const { size, selection } = yield* copyDocument(writer, copy.fd, isAlone ? capOf(writer) : undefined);
       const { files, token } = writer;
+      // A recovery takes the live log for the later word: after a power cut, too, it must not be the earlier.
+      if (ports.durability !== "process") yield* syncAll(writer.live);
       const base = writer.base.identity;
       const mayCommit = () => isCurrent() && (selection === undefined || isStillAlone(writer));
       const outcome = yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });

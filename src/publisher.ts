@@ -4,11 +4,11 @@
 import type { AppendFile } from "./append-file.js";
 import type { Timer } from "./clock.js";
 import type { Lane } from "./lane.js";
-import { syncNames } from "./name-sync.js";
 import { PlanCancelled, runLater } from "./plan.js";
 import { publish } from "./publish.js";
-import { backgroundSyncBytes, syncFile } from "./seal.js";
+import { backgroundSyncBytes } from "./seal.js";
 import type { SessionWriter } from "./session-writer.js";
+import { syncFile, syncNames } from "./side-file-sync.js";
 
 /** After a failure, the next try waits this long, doubling up to the second. */
 const firstRetryMillis = 500;

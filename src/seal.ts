@@ -1,7 +1,6 @@
 /**
  * Sealing: the open document gets its tail where it stands, and takes the session's name.
  */
-import type { AppendFile } from "./append-file.js";
 import { type CommitOutcome, commit, isSame } from "./commit.js";
 import { othersWrite } from "./dead-files.js";
 import { createNow, type Descriptor } from "./descriptor.js";
@@ -20,6 +19,7 @@ import {
 } from "./publish.js";
 import { interrupt, type SessionEnd } from "./session-ledger.js";
 import type { SessionWriter } from "./session-writer.js";
+import { syncAll, syncFile } from "./side-file-sync.js";
 
 /**
  * Ends the session's document. The same plan ends a session in the background and fences it: there, without an
@@ -126,6 +126,8 @@ function* commitCapped(
     closeOpenSpans(writer, end);
     writer.mustSettle();
     yield* copyDocument(writer, copy.fd, capOf(writer), end);
+    // As in a publish: the open document has no tail that could tell what is later.
+    if (ports.durability !== "process") yield* syncAll(writer.live);
     const base = writer.base.identity;
     const mayCommit = () => isCurrent() && isStillAlone(writer);
     return yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
@@ -158,15 +160,3 @@ function* commitSealed(writer: SessionWriter, mayCommit: () => boolean): Plan<Co
 
 /** Background syncs keep less than this unsynced, so that a fence has no more to wait for. */
 export const backgroundSyncBytes = 1024 * 1024;
-
-/** Syncs what a file has got since the last time, off-thread. */
-export function* syncFile(file: AppendFile): Plan<void> {
-  if (file.unsynced === 0) return;
-  const held = file.ensureOpen().hold();
-  file.unsynced = 0;
-  try {
-    yield* call("fdatasync", held.fd);
-  } finally {
-    held.release();
-  }
-}

@@ -10,7 +10,6 @@ import { DocumentBase } from "./document-base.js";
 import { errorCode } from "./file-system.js";
 import { LiveJournal } from "./live-journal.js";
 import { encodeLiveSpan, encodeOwner, encodePassingLiveSpan, encodeSession } from "./live-log.js";
-import { syncNames } from "./name-sync.js";
 import { encodeHead, encodePassingLine } from "./open-document.js";
 import { retire } from "./owner.js";
 import { Pace } from "./pace.js";
@@ -25,6 +24,7 @@ import {
   type SessionFiles,
   tempPath,
 } from "./session-name.js";
+import { syncNames } from "./side-file-sync.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 import type { WriterPorts } from "./writer-ports.js";
 

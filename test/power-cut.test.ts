@@ -253,6 +253,25 @@ describe("P2 power cuts on a disk that keeps only what it was told to keep", () 
     expect(await machine.problems()).toEqual([]);
   });
 
+  test('"interval" and "each": what a document told is not taken back by a live log that was synced before it', async () => {
+    for (const durability of ["interval", "each"] as const) {
+      const machine = new Machine(durability);
+      const tracer = new SessionTracer({ tracer: machine.tracer, recorders: [machine.exporter] });
+      tracer.startTrace("s", { title: "first" });
+      const span = machine.start("runs on");
+      tracer.setTitle("second");
+      span.setAttribute("late", "yes");
+      await machine.processor.forceFlush();
+      machine.promise("the title", (document) =>
+        document?.metadata.title === "second" ? undefined : `the title is ${document?.metadata.title}`,
+      );
+      machine.promise("the attribute", (document) =>
+        document?.spans.some(({ attributes }) => attributes?.late === "yes") ? undefined : "it is lost",
+      );
+      expect(await machine.problems()).toEqual([]);
+    }
+  });
+
   test("a recovery that is cut anywhere is finished by the next", async () => {
     for (const isSealed of [false, true]) {
       const machine = new Machine("each");

@@ -182,7 +182,8 @@ const scenario = (type, level) => ({
   title: `power loss on ${type}, durability "${level}": ${titles[level]}`,
   promise: "P1 P2",
   needs: () => lacksFileSystem(type),
-  brokenWriters: brokenWriters[level],
+  // XFS writes a file that was emptied and filled again when it is closed: there the next one gets away with it.
+  brokenWriters: brokenWriters[level].filter(({ name }) => type === "ext4" || !name.endsWith("in place")),
   async run({ size, seed, build, broken, scratch, report }) {
     const disk = new FileDisk(scratch, type);
     const count = broken ? brokenCuts : cuts[size];
