@@ -222,7 +222,7 @@ describe("what is restored", () => {
       status: "error",
       interrupted: true,
       endTime: startedAt + 1_000,
-      statusMessage: expect.stringMatching(/interrupted by a restart.*not a failure/i),
+      statusMessage: expect.stringMatching(/interrupted by a restart.*not an agent failure/i),
     });
     expect(named(document).map(({ name, endTime }) => [name, endTime === undefined])).toEqual([
       ["bash", false],
