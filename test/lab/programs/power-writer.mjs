@@ -10,6 +10,10 @@ const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
 const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } = await load("index.js");
 const { createSessionTracing } = await load("session.js");
 
+// As in a session of many megabytes: the document is far behind, and what there is is in the side files.
+if (plan.publishesSeldom)
+  Object.assign((await load("pace.js")).defaultPace, { bytesPerSecond: 1, maxBytes: 1 });
+
 const { dir, durability } = plan;
 const exporter = new CrashSafeFileSpanExporter({ dir, durability });
 const processor = new CrashSafeSpanProcessor(exporter);
@@ -111,6 +115,13 @@ if (plan.prepares) {
   process.exit(exporter.stats.faults);
 }
 
+if (plan.publishesSeldom) {
+  for (const session of ["base", "new", "ends"]) end(start(session, 2_000_000));
+  const state = { status: "completed", input: {}, output: "x".repeat(2_000_000) };
+  agent.logToolCall({ tool: "look", callID: "large", state });
+  await processor.forceFlush().catch(() => {});
+}
+
 const hoard = [];
 promise("begun");
 for (let round = 1; ; round++) {
@@ -135,6 +146,6 @@ for (let round = 1; ; round++) {
     for (const one of open.splice(0)) end(one);
     await exporter.endSession("ends").catch(() => {});
   }
-  if (random() < 0.1) await pause(upTo(60));
+  if (plan.publishesSeldom || random() < 0.1) await pause(upTo(60));
   else await new Promise((resolve) => setImmediate(resolve));
 }

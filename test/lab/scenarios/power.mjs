@@ -47,7 +47,7 @@ async function prepare(disk, plan, ledger) {
 }
 
 /** One cut. Returns what was lost that should not have been, and how old the newest loss was. */
-async function trial({ disk, type, level, build, seed, n, isAimed }) {
+async function trial({ disk, type, level, build, seed, n, isAimed, publishesSeldom }) {
   const options = mounts[type][n % mounts[type].length];
   disk.mount(options);
   const isFresh = n % 4 === 3;
@@ -55,7 +55,8 @@ async function trial({ disk, type, level, build, seed, n, isAimed }) {
   const dir = join(room, "made by the writer", "traces");
   const base = new PowerLedger();
   const said = new PowerLedger();
-  const plan = { build, dir, durability: level, seed: seed + n, flushes: n % 2 === 0, isAimed };
+  const ways = { flushes: n % 2 === 0, publishesSeldom, isAimed };
+  const plan = { build, dir, durability: level, seed: seed + n, ...ways };
   if (isFresh) disk.sync();
   else await prepare(disk, plan, base);
 
@@ -158,6 +159,7 @@ const brokenWriters = {
       name: "no sync in the background",
       patch: [{ file: "trace-directory.js", from: "syncRecent() {", to: "syncRecent() { return;" }],
       catches: /lost \d/,
+      publishesSeldom: true,
     },
   ],
   each: [
@@ -191,7 +193,8 @@ const scenario = (type, level) => ({
     let n = 0;
     while (n < count && !(broken && found.failures.length > 0)) {
       const isAimed = level !== "process" && (broken?.isAimed ?? n % 4 === 1);
-      const one = await trial({ disk, type, level, build, seed, n, isAimed });
+      const publishesSeldom = broken?.publishesSeldom ?? n % 2 === 1;
+      const one = await trial({ disk, type, level, build, seed, n, isAimed, publishesSeldom });
       found.failures.push(...one.failures);
       for (const key of ["promised", "said", "lost"]) found[key] += one[key];
       found.oldest = Math.max(found.oldest, one.oldest);
