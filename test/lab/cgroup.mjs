@@ -1,0 +1,73 @@
+/** A limit on the memory of a process, by cgroup of version 1 or 2. */
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { undoLater } from "./disks.mjs";
+import { lacksRoot } from "./tools.mjs";
+
+const kinds = [
+  { root: "/sys/fs/cgroup/memory", has: "memory.limit_in_bytes", limit: "memory.limit_in_bytes" },
+  { root: "/sys/fs/cgroup", has: "cgroup.controllers", limit: "memory.max" },
+];
+const kind = kinds.find(({ root, has }) => existsSync(join(root, has)));
+
+export function lacksMemoryCgroup() {
+  if (process.platform !== "linux") return `cgroups are for Linux, and this is ${process.platform}`;
+  const reason = lacksRoot();
+  if (reason) return reason;
+  if (!kind) return "there is no memory cgroup here";
+  const probe = join(kind.root, `proof-lab-probe-${process.pid}`);
+  try {
+    mkdirSync(probe);
+    try {
+      if (!existsSync(join(probe, kind.limit))) return "cgroups here do not limit memory";
+    } finally {
+      rmdirSync(probe);
+    }
+  } catch (error) {
+    return `no cgroup can be made here: ${error.code}`;
+  }
+  return undefined;
+}
+
+export class MemoryLimit {
+  #path;
+  #remove;
+
+  constructor(scratch, bytes) {
+    const name = `proof-lab-${process.pid}-${Math.random().toString(36).slice(2)}`;
+    this.#path = join(kind.root, name);
+    mkdirSync(this.#path);
+    this.#remove = undoLater(scratch, () => {
+      try {
+        rmdirSync(this.#path);
+      } catch (error) {
+        if (error.code !== "ENOENT") throw error;
+      }
+    });
+    writeFileSync(join(this.#path, kind.limit), String(bytes));
+  }
+
+  /** Program and arguments that run another within the limit. */
+  wrap(program, ...args) {
+    return ["sh", ["-c", `echo $$ > "$0" && exec "$@"`, join(this.#path, "cgroup.procs"), program, ...args]];
+  }
+
+  /** Whether the kernel killed somebody for it. */
+  get hasKilled() {
+    const counts = readFileSync(
+      join(this.#path, kinds[0] === kind ? "memory.oom_control" : "memory.events"),
+      "utf8",
+    );
+    return Number(/oom_kill (\d+)/.exec(counts)?.[1] ?? 0) > 0;
+  }
+
+  /** Those within must be dead; they leave when they are gone for good. */
+  async remove() {
+    for (let attempt = 0; attempt < 100; attempt++) {
+      if (readFileSync(join(this.#path, "cgroup.procs"), "utf8") === "") break;
+      await wait(20);
+    }
+    this.#remove();
+  }
+}

@@ -1,0 +1,82 @@
+/** A memory limit kills the writer, wherever it stands: what was acknowledged is there. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { lacksMemoryCgroup, MemoryLimit } from "../cgroup.mjs";
+import { PowerLedger, readDocuments, tell } from "../power-ledger.mjs";
+import { lacks } from "../tools.mjs";
+
+const program = fileURLToPath(new URL("../programs/power-writer.mjs", import.meta.url));
+const limitBytes = 160_000_000;
+const hungMillis = 60_000;
+
+async function trial({ scratch, build, seed, n }) {
+  const dir = join(scratch.newDirectory(), "traces");
+  const limit = new MemoryLimit(scratch, limitBytes);
+  const said = new PowerLedger();
+  const plan = { build, dir, durability: "process", seed: seed + n, flushes: true, leakedBytes: 500_000 };
+  const [command, args] = limit.wrap(process.execPath, program, JSON.stringify(plan));
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk) => said.hear(chunk));
+  child.stderr.setEncoding("utf8").on("data", (chunk) => {
+    stderr += chunk;
+  });
+  const hung = setTimeout(() => child.kill("SIGKILL"), hungMillis);
+  await once(child, "close");
+  clearTimeout(hung);
+
+  const problems = [];
+  if (!limit.hasKilled) problems.push(`the writer was not killed for its memory: ${stderr}`);
+  if (said.entries.length === 0) problems.push(`the writer recorded nothing: ${stderr}`);
+  await limit.remove();
+  problems.push(...readDocuments(dir).broken);
+  const { recoverTraces } = await import(`${build}/esm/reader.js`);
+  const { failures } = await recoverTraces(dir);
+  problems.push(...failures.map(({ path, error }) => `recovery of ${path} failed: ${error}`));
+  const { documents, broken } = readDocuments(dir);
+  problems.push(...broken);
+  const lost = said.missing(said.entries, documents);
+  if (lost.length > 0) problems.push(`lost ${tell(lost)}`);
+  rmSync(dir, { recursive: true, force: true });
+  return {
+    said: said.entries.length,
+    failures: problems.map((problem) => `${problem} [kill ${n}, seed ${seed}]`),
+  };
+}
+
+const kills = { ci: 3, full: 30 };
+
+export default {
+  name: "out-of-memory",
+  title: "a memory limit kills the writer",
+  promise: "P1 P2",
+  needs: () => lacksMemoryCgroup() ?? lacks("sh", ["-c", "true"]),
+  async run({ size, seed, build, broken, scratch, report }) {
+    const failures = [];
+    let said = 0;
+    let n = 0;
+    while (n < kills[size] && !(broken && failures.length > 0)) {
+      const one = await trial({ scratch, build, seed, n });
+      failures.push(...one.failures);
+      said += one.said;
+      report(`${++n} of ${kills[size]} kills`);
+    }
+    return { trials: n, failures, notes: [`${said} records acknowledged, and there`] };
+  },
+  brokenWriters: [
+    {
+      name: "a writer that records in its next turn",
+      patch: [
+        {
+          file: "trace-directory.js",
+          from: "if (writer.recordEnd(span))",
+          to: "setTimeout(() => writer.recordEnd(span), 20);\n        if (true)",
+        },
+      ],
+      catches: /lost \d+ (ended|started)/,
+    },
+  ],
+};
