@@ -1,5 +1,5 @@
 /**
- * What `programs/power-writer.mjs` was promised, and what of it the documents lack. Spans are known by their ids, tool
+ * What `programs/power-writer.mjs` or `disk-writer.mjs` was promised, and what of it the documents lack. Spans are known by their ids, tool
  * calls by theirs; facts of a session are numbered, and a later one may have reached the disk unannounced.
  */
 import { readdirSync, readFileSync } from "node:fs";
@@ -47,7 +47,7 @@ export class PowerLedger {
     if (verb === "flushing") this.#flushing.set(first, this.entries.length);
     else if (verb === "flushed") this.#flushed = Math.max(this.#flushed, this.#flushing.get(first));
     else if (["started", "ended", "call", "fact"].includes(verb)) this.entries.push({ words, at });
-    else this.onWord(verb);
+    else this.onWord(...words);
   }
 
   /** Promised by a flush that came back. */

@@ -17,9 +17,9 @@ if (plan.publishesSeldom)
 const { dir, durability } = plan;
 const exporter = new CrashSafeFileSpanExporter({ dir, durability });
 const processor = new CrashSafeSpanProcessor(exporter);
-const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("lab");
-// It shares the directory, and with it the faults that the exporter counts.
-const tracing = createSessionTracing({ dir, durability });
+const tracerProvider = new BasicTracerProvider({ spanProcessors: [processor] });
+const tracer = tracerProvider.getTracer("lab");
+const tracing = createSessionTracing({ tracerProvider, processors: [processor] });
 
 let state = plan.seed | 0;
 function random() {
@@ -111,7 +111,8 @@ function stopAfterRename() {
 
 if (plan.prepares) {
   for (let i = 0; i < 20; i++) end(start("base", 2_000));
-  await Promise.all([processor.shutdown(), tracing.shutdown()]);
+  await tracing.shutdown();
+  await processor.shutdown();
   process.exit(exporter.stats.faults);
 }
 

@@ -1,0 +1,69 @@
+/** `programs/disk-writer.mjs` as its parent sees it. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { PowerLedger } from "./power-ledger.mjs";
+
+export const diskProgram = fileURLToPath(new URL("programs/disk-writer.mjs", import.meta.url));
+/** A flush may take its 30 seconds. */
+const hungMillis = 45_000;
+
+export class DiskProcess {
+  /** What it recorded. */
+  said = new PowerLedger();
+  stderr = "";
+  #child;
+  #answer = () => {};
+  #exit;
+
+  /** `wrap`: a program and arguments that start another. */
+  constructor(plan, wrap = []) {
+    const [program, ...args] = [...wrap, process.execPath, diskProgram, JSON.stringify(plan)];
+    this.#child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
+    this.#child.stdout.setEncoding("utf8").on("data", (chunk) => this.said.hear(chunk));
+    this.#child.stderr.setEncoding("utf8").on("data", (chunk) => {
+      this.stderr += chunk;
+    });
+    this.#child.stdin.on("error", () => {});
+    this.said.onWord = (_verb, answer) => this.#answer(answer);
+    this.#exit = once(this.#child, "close").then(([code, signal]) => signal ?? code);
+  }
+
+  get pid() {
+    return this.#child.pid;
+  }
+
+  /** The signal or code that it ended with. */
+  get exit() {
+    return this.#exit;
+  }
+
+  ready() {
+    return this.#heard("start", () => {});
+  }
+
+  /** Resolves with its answer. */
+  do(order, details = {}) {
+    return this.#heard(order, () => this.#child.stdin.write(`${JSON.stringify({ order, ...details })}\n`));
+  }
+
+  kill() {
+    this.#child.kill("SIGKILL");
+  }
+
+  #heard(what, act) {
+    return new Promise((resolve, reject) => {
+      const gone = (how) => reject(new Error(`the writer ended (${how}) at "${what}": ${this.stderr}`));
+      const hung = setTimeout(() => gone(`it hangs for ${hungMillis} ms`), hungMillis);
+      this.#answer = (answer) => {
+        clearTimeout(hung);
+        resolve(answer);
+      };
+      void this.#exit.then((how) => {
+        clearTimeout(hung);
+        gone(how);
+      });
+      act();
+    });
+  }
+}
