@@ -1,0 +1,32 @@
+/** Many trials, two at a time, and fewer of them. */
+import { availableParallelism } from "node:os";
+
+/** Runs `work` on each of the items, a few at once, and returns what it returned. */
+export async function inLanes(items, work, lanes = Math.min(4, availableParallelism())) {
+  const results = new Array(items.length);
+  let next = 0;
+  const lane = async () => {
+    while (next < items.length) {
+      const index = next++;
+      results[index] = await work(items[index], index);
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  return results;
+}
+
+/** Numbers in [0, 1), the same for the same seed. */
+export function randomOf(seed) {
+  let state = seed | 0;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
+    return (state >>> 0) / 4_294_967_296;
+  };
+}
+
+/** At most so many of the items, chosen at random, in a random order. */
+export function sampled(items, most, seed) {
+  const random = randomOf(seed);
+  const shuffled = items.map((item) => ({ item, key: random() })).sort((a, b) => a.key - b.key);
+  return shuffled.slice(0, most).map(({ item }) => item);
+}

@@ -1,0 +1,183 @@
+// What programs of the lab share: to say words, to wait for the parent, to work on a session.
+import { openSync, read, readdirSync, readFileSync, readSync, writeSync } from "node:fs";
+import { createRequire } from "node:module";
+import { brokenExporter, brokenProcessor } from "../../programs/broken-writer.mjs";
+import { oldStyleExporter } from "./old-style-exporter.mjs";
+
+export const plan = JSON.parse(process.argv[2]);
+const load = (file) => import(`${plan.build}/esm/${file}`);
+// The copy of the build has the packages beside it.
+const fromBuild = createRequire(`${plan.build}/esm/index.js`);
+const { context, trace } = fromBuild("@opentelemetry/api");
+const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
+const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } = await load("index.js");
+const { SystemLiveness } = await load("owner.js");
+const { nodeFileSystem } = await load("file-system.js");
+const { systemClock } = await load("clock.js");
+const { recoverDirectory } = await load("recover-directory.js");
+
+/** One synchronous write each, so that what was said is out when the process dies. */
+export const say = (...words) => writeSync(1, `${JSON.stringify(words)}\n`);
+export const turn = () => new Promise((resolve) => setImmediate(resolve));
+export const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
+
+/** Real tokens, made beforehand so that the parent knows them. */
+class ForetoldLiveness extends SystemLiveness {
+  tokens = Array.from({ length: 24 }, () => super.newToken());
+  #next = 0;
+  newToken() {
+    return this.tokens[this.#next++] ?? super.newToken();
+  }
+}
+const liveness = new ForetoldLiveness(nodeFileSystem.sync);
+
+/** The threads that make asynchronous calls: those that read most when asked to. */
+async function poolThreads() {
+  const bytesRead = () => {
+    const tasks = readdirSync("/proc/self/task");
+    const count = (task) =>
+      Number(/rchar: (\d+)/.exec(readFileSync(`/proc/self/task/${task}/io`, "utf8"))[1]);
+    return new Map(tasks.map((task) => [Number(task), count(task)]));
+  };
+  const zero = openSync("/dev/zero", "r");
+  const bytes = Buffer.alloc(1 << 20);
+  const before = bytesRead();
+  for (let i = 0; i < 6; i++) await new Promise((resolve) => read(zero, bytes, 0, bytes.length, 0, resolve));
+  return [...bytesRead()]
+    .filter(([task, count]) => count - (before.get(task) ?? 0) >= 1 << 20)
+    .map(([task]) => task);
+}
+
+/** Tells that it is loaded, and waits until the parent has attached what it wants to. */
+export async function ready() {
+  say("ready", { pool: await poolThreads(), tokens: liveness.tokens });
+  listen();
+}
+
+/** Waits, the whole thread, for the parent's next line. */
+export function listen() {
+  const byte = Buffer.alloc(1);
+  let line = "";
+  for (;;) {
+    if (readSync(0, byte, 0, 1) === 0) process.exit(3);
+    if (byte[0] === 10) return line;
+    line += byte.toString("latin1");
+  }
+}
+
+export const recover = () =>
+  recoverDirectory({ fileSystem: nodeFileSystem, clock: systemClock, liveness, dryRun: false }, plan.dir);
+
+/** A processor, an exporter, and sessions that say what they do. */
+export class Host {
+  #open = new Map();
+  #sessions = new Set();
+  #options;
+
+  constructor(options = {}) {
+    this.#options = {
+      dir: plan.dir,
+      maxSpans: plan.maxSpans ?? 0,
+      durability: plan.durability ?? "process",
+      ...options,
+    };
+    this.renew();
+  }
+
+  /** A new exporter, as after a fence. */
+  renew() {
+    const options = this.#options;
+    const { fault } = plan;
+    this.exporter =
+      oldStyleExporter(fault, options) ??
+      brokenExporter(fault, options) ??
+      new CrashSafeFileSpanExporter(options, { liveness });
+    this.processor = brokenProcessor(fault, new CrashSafeSpanProcessor(this.exporter));
+    this.#tracer = new BasicTracerProvider({ spanProcessors: [this.processor] }).getTracer("lab");
+  }
+  #tracer;
+  static #number = 0;
+
+  start(session, { bytes = 120, parent } = {}) {
+    const n = ++Host.#number;
+    this.#sessions.add(session);
+    const attributes = {
+      "session.id": session,
+      "gen_ai.operation.name": "execute_tool",
+      "gen_ai.tool.name": "read_file",
+      n,
+      payload: String(n % 10).repeat(bytes),
+    };
+    say("starting", session);
+    const parentContext = parent ? trace.setSpan(context.active(), parent) : context.active();
+    const before = this.dropped;
+    const span = this.#tracer.startSpan(`span ${n}`, { attributes }, parentContext);
+    this.#open.set(span, session);
+    if (this.dropped === before) say("started", session, span.spanContext().spanId, n, bytes);
+    return span;
+  }
+
+  end(span) {
+    const { spanId } = span.spanContext();
+    this.#open.delete(span);
+    say("ending", spanId);
+    const before = this.dropped;
+    span.end();
+    say(this.dropped === before ? "ended" : "refused", spanId);
+  }
+
+  /** So many spans, one after the other. */
+  work(session, count = 1, options) {
+    for (let i = 0; i < count; i++) this.end(this.start(session, options));
+  }
+
+  get dropped() {
+    return this.exporter.stats?.dropped ?? 0;
+  }
+
+  /** Whether it succeeded. */
+  async flush() {
+    const number = ++this.#flushes;
+    say("flushing", number);
+    return this.#told("flushed", number, () => this.processor.forceFlush());
+  }
+  #flushes = 0;
+
+  endSession(session, error) {
+    return this.#close(error ? "error" : "completed", [session], () =>
+      this.exporter.endSession(session, error ? { error } : {}),
+    );
+  }
+
+  shutdown() {
+    return this.#close("completed", [...this.#sessions], () => this.processor.shutdown());
+  }
+
+  crash(reason = "fenced") {
+    return this.#close("crashed", [...this.#sessions], () => this.processor.crash(reason));
+  }
+
+  async #close(status, sessions, act) {
+    for (const [span, session] of this.#open) if (sessions.includes(session)) this.#open.delete(span);
+    for (const session of sessions) say("closing", session, status);
+    const isDone = await this.#told("done", status, act);
+    if (isDone) for (const session of sessions) say("closed", session, status);
+    return isDone;
+  }
+
+  async #told(verb, what, act) {
+    try {
+      const done = act();
+      if (done instanceof Promise) await done;
+      say(verb, what);
+      return true;
+    } catch (error) {
+      say("rejected", what, String(error));
+      return false;
+    }
+  }
+}
+
+for (const event of ["uncaughtException", "unhandledRejection"]) {
+  process.on(event, (error) => say("threw", String(error?.stack ?? error)));
+}

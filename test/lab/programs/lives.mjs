@@ -1,0 +1,80 @@
+// Lives of writers, each short enough to be killed at every system call of it.
+import { Host, plan, ready, recover, say, turn } from "./child.mjs";
+
+const lives = {
+  "start, record, publish": async () => {
+    const host = new Host();
+    const generation = host.start("alpha");
+    host.work("alpha", 2);
+    await host.flush();
+    const tool = host.start("alpha", { parent: generation, bytes: 3_000 });
+    host.work("alpha", 1);
+    await turn();
+    host.end(tool);
+    await host.flush();
+    host.work("alpha", 1);
+  },
+  "seal, resume": async () => {
+    const host = new Host();
+    host.work("alpha", 2);
+    host.start("alpha");
+    await host.endSession("alpha", "a reason");
+    host.work("alpha", 2);
+    await host.flush();
+    host.work("alpha", 1);
+    await host.shutdown();
+  },
+  "fence, resume": async () => {
+    const host = new Host();
+    host.work("alpha", 2);
+    host.start("alpha");
+    await host.flush();
+    host.work("alpha", 1);
+    await host.crash();
+    host.renew();
+    host.work("alpha", 2);
+    await host.crash();
+  },
+  compact: async () => {
+    const host = new Host({ maxSpans: 10 });
+    for (let i = 0; i < 3; i++) {
+      host.work("alpha", 12);
+      await host.flush();
+    }
+    await host.shutdown();
+  },
+  recover: async () => {
+    await recover();
+    say("recovered");
+  },
+  "resume what is dead": async () => {
+    const host = new Host();
+    await host.exporter.resumeSession?.("alpha");
+    host.work("alpha", 2);
+    await host.flush();
+    await host.shutdown();
+  },
+  prune: async () => {
+    const host = new Host({ maxFiles: 2 });
+    host.work("alpha", 1);
+    await host.flush();
+    // Retention runs beside it, and ends before this does.
+    await host.shutdown();
+    host.renew();
+    host.work("alpha", 1);
+    await host.shutdown();
+  },
+  "several to prune": async () => {
+    const host = new Host();
+    for (const session of ["a", "b", "c", "d"]) {
+      host.work(session, 1);
+      await host.endSession(session);
+    }
+  },
+};
+
+await ready();
+await lives[plan.life]();
+say("complete");
+// What is under way has no more to say.
+process.exit(0);

@@ -1,0 +1,194 @@
+/**
+ * A child process whose file-system calls on a directory of traces are under strace's hand, and nothing else of it:
+ * not the start of the runtime, not its pipes.
+ *
+ * The child loads what it needs, tells its process number, its threads that make asynchronous calls, and the owner
+ * tokens that its writers will bear; then it waits. With the tokens the parent knows the name of every file that can
+ * come to be (strace -P), attaches, and lets the child go. strace counts calls by thread, so that a call is hit
+ * exactly where only one thread is traced.
+ */
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { runtimes } from "./tools.mjs";
+
+/** Calls that change a directory or its files, or may come to. */
+export const changingCalls = [
+  "openat",
+  "write",
+  "pwrite64",
+  "copy_file_range",
+  "sendfile",
+  "ioctl",
+  "fdatasync",
+  "fsync",
+  "rename",
+  "renameat",
+  "renameat2",
+  "link",
+  "linkat",
+  "mkdir",
+  "mkdirat",
+  "unlink",
+  "unlinkat",
+  "rmdir",
+  "utimensat",
+  "close",
+];
+
+const mostTemps = 24;
+
+/** Every path under `dir` that writers with these tokens can touch. */
+function pathsOf(dir, sessions, tokens) {
+  const paths = new Set([dir]);
+  const add = (name) => paths.add(join(dir, name));
+  for (const name of existsSync(dir) ? readdirSync(dir) : []) add(name);
+  for (const session of sessions) {
+    add(`${session}.json`);
+    add(`${session}.json.lock`);
+    for (const token of tokens.flatMap((token) => [token, `${token}-recovery`])) {
+      for (const end of ["open", "live"]) add(`${session}.json.${token}.${end}`);
+      add(`${session}.json.lock/${token}`);
+      for (let n = 1; n <= mostTemps; n++) add(`${session}.json.tmp.${token}.${n}`);
+    }
+  }
+  return [...paths];
+}
+
+export class TracedProcess {
+  /** What it said, one word a line. */
+  words = [];
+  stderr = "";
+  #child;
+  #hear;
+  #waiting = new Map();
+  #strace;
+  #closed;
+
+  /** @param plan what the program is to do; `dir` and `build` among it */
+  constructor(runtime, program, plan, { hear = () => {}, wrapper = [] } = {}) {
+    this.plan = plan;
+    this.#hear = hear;
+    const path = fileURLToPath(new URL(`programs/${program}`, import.meta.url));
+    const command = [...wrapper, runtimes[runtime].path, path, JSON.stringify(plan)];
+    this.#child = spawn(command[0], command.slice(1), {
+      stdio: ["pipe", "pipe", "pipe"],
+      // One thread for asynchronous calls: their order is one order.
+      env: { ...process.env, UV_THREADPOOL_SIZE: "1", UV_USE_IO_URING: "0" },
+    });
+    this.#child.stdin.on("error", () => {});
+    this.#closed = this.#listen();
+  }
+
+  get pid() {
+    return this.#child.pid;
+  }
+
+  /** Resolves with a word of the child when it says it, or has; with nothing when it ends without. */
+  async heard(verb) {
+    const said = this.words.find(([first]) => first === verb);
+    if (said) return said;
+    return Promise.race([
+      new Promise((resolve) => this.#waiting.set(verb, resolve)),
+      this.#closed.then(() => this.words.find(([first]) => first === verb)),
+    ]);
+  }
+
+  /** Lets the child go on. */
+  tell(text) {
+    this.#child.stdin.write(`${text}\n`);
+  }
+
+  kill() {
+    this.#child.kill("SIGKILL");
+  }
+
+  /**
+   * Attaches strace and resolves when it traces.
+   *
+   * @param threads `main`, `pool` (asynchronous calls) or `all`
+   * @param options strace's `-e` options
+   */
+  async attach(threads, options, log = "/dev/null") {
+    const [, { pool, tokens }] = await this.heard("ready");
+    const { pid } = this;
+    const targets = { main: ["-p", pid], pool: pool.flatMap((tid) => ["-p", tid]), all: ["-f", "-p", pid] };
+    const { dir, sessions } = this.plan;
+    const paths = pathsOf(dir, sessions, tokens).flatMap((path) => ["-P", path]);
+    const expressions = options.flatMap((option) => ["-e", option]);
+    const args = [
+      "-y",
+      "-s",
+      "8",
+      "-o",
+      log,
+      ...targets[threads].map(String),
+      ...expressions,
+      "-e",
+      "signal=none",
+      ...paths,
+    ];
+    const strace = spawn("strace", args, { stdio: ["ignore", "ignore", "pipe"] });
+    this.#strace = strace;
+    let said = "";
+    const count = threads === "pool" ? pool.length : 1;
+    await new Promise((resolve, reject) => {
+      strace.stderr.setEncoding("utf8").on("data", (text) => {
+        said += text;
+        if (said.split(" attached").length > count) resolve();
+      });
+      strace.on("error", reject);
+      strace.on("close", () => reject(new Error(`strace ended: ${said}`)));
+    });
+  }
+
+  /** Takes strace away; the child goes on by itself. */
+  async detach() {
+    const strace = this.#strace;
+    this.#strace = undefined;
+    if (!strace || strace.exitCode !== null || strace.signalCode !== null) return;
+    const closed = new Promise((resolve) => strace.on("close", resolve));
+    strace.kill("SIGTERM");
+    await closed;
+  }
+
+  /** Resolves when the child is dead, all it said was heard, and strace has written its log. */
+  async ended() {
+    const end = await this.#closed;
+    const strace = this.#strace;
+    if (strace && strace.exitCode === null && strace.signalCode === null) {
+      await new Promise((resolve) => strace.on("close", resolve));
+    }
+    return end;
+  }
+
+  #listen() {
+    const child = this.#child;
+    const hung = setTimeout(() => {
+      this.stderr += "hung for 60 s, and was killed";
+      child.kill("SIGKILL");
+    }, 60_000);
+    let rest = "";
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop();
+      for (const line of lines) {
+        const word = JSON.parse(line);
+        this.words.push(word);
+        this.#hear(word);
+        this.#waiting.get(word[0])?.(word);
+      }
+    });
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      this.stderr += text;
+    });
+    return new Promise((resolve, reject) => {
+      child.on("error", reject);
+      child.on("close", (code, signal) => {
+        clearTimeout(hung);
+        resolve({ code, signal });
+      });
+    });
+  }
+}
