@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { undoLater } from "./disks.mjs";
+import { undoLater } from "./interruption.mjs";
 import { lacksRoot } from "./tools.mjs";
 
 const kinds = [
@@ -30,6 +30,8 @@ export function lacksMemoryCgroup() {
   return undefined;
 }
 
+const cell = new Int32Array(new SharedArrayBuffer(4));
+
 export class MemoryLimit {
   #path;
   #remove;
@@ -39,10 +41,10 @@ export class MemoryLimit {
     this.#path = join(kind.root, name);
     mkdirSync(this.#path);
     this.#remove = undoLater(scratch, () => {
-      try {
-        rmdirSync(this.#path);
-      } catch (error) {
-        if (error.code !== "ENOENT") throw error;
+      for (let attempt = 0; attempt < 100 && existsSync(this.#path); attempt++) {
+        for (const pid of this.#members) process.kill(pid, "SIGKILL");
+        if (this.#members.length === 0) rmdirSync(this.#path);
+        else Atomics.wait(cell, 0, 0, 20);
       }
     });
     writeFileSync(join(this.#path, kind.limit), String(bytes));
@@ -64,10 +66,11 @@ export class MemoryLimit {
 
   /** Those within must be dead; they leave when they are gone for good. */
   async remove() {
-    for (let attempt = 0; attempt < 100; attempt++) {
-      if (readFileSync(join(this.#path, "cgroup.procs"), "utf8") === "") break;
-      await wait(20);
-    }
+    for (let attempt = 0; attempt < 100 && this.#members.length > 0; attempt++) await wait(20);
     this.#remove();
+  }
+
+  get #members() {
+    return readFileSync(join(this.#path, "cgroup.procs"), "utf8").split("\n").filter(Boolean).map(Number);
   }
 }

@@ -5,7 +5,8 @@
 import { chmodSync, chownSync, mkdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { FileDisk, memoryDisk, run, undoLater } from "./disks.mjs";
+import { FileDisk, memoryDisk, run } from "./disks.mjs";
+import { undoLater } from "./interruption.mjs";
 
 export const nobody = 65534;
 

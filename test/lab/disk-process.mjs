@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { dieWithLab } from "./interruption.mjs";
 import { PowerLedger } from "./power-ledger.mjs";
 
 export const diskProgram = fileURLToPath(new URL("programs/disk-writer.mjs", import.meta.url));
@@ -19,7 +20,7 @@ export class DiskProcess {
   /** `wrap`: a program and arguments that start another. */
   constructor(plan, wrap = []) {
     const [program, ...args] = [...wrap, process.execPath, diskProgram, JSON.stringify(plan)];
-    this.#child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
+    this.#child = dieWithLab(spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] }));
     this.#child.stdout.setEncoding("utf8").on("data", (chunk) => this.said.hear(chunk));
     this.#child.stderr.setEncoding("utf8").on("data", (chunk) => {
       this.stderr += chunk;

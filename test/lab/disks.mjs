@@ -1,38 +1,10 @@
-/** Real disks of a few megabytes: in memory, or in a file with a file system on it. Undone whatever happens. */
+/** Real disks of a few megabytes: in memory, or in a file with a file system on it. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { undoLater } from "./interruption.mjs";
 import { lacks, lacksRoot } from "./tools.mjs";
-
-/** What is to be undone when the process ends before its scenario does. */
-const pending = new Set();
-let isHooked = false;
-
-function hook() {
-  if (isHooked) return;
-  isHooked = true;
-  process.on("exit", () => {
-    for (const undo of [...pending].reverse()) undo();
-  });
-  for (const [signal, code] of [
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-    ["SIGHUP", 129],
-  ])
-    process.once(signal, () => process.exit(code));
-}
-
-/** Calls `undo` after the scenario, or when the lab is interrupted. It must be synchronous; a second call does nothing. */
-export function undoLater(scratch, undo) {
-  hook();
-  const once = () => {
-    if (pending.delete(once)) undo();
-  };
-  pending.add(once);
-  scratch.after(once);
-  return once;
-}
 
 /** Runs a program; throws what it says when it fails. */
 export function run(program, ...args) {

@@ -5,6 +5,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { lacksMemoryCgroup, MemoryLimit } from "../cgroup.mjs";
+import { dieWithLab } from "../interruption.mjs";
 import { PowerLedger, readDocuments, tell } from "../power-ledger.mjs";
 import { lacks } from "../tools.mjs";
 
@@ -18,7 +19,7 @@ async function trial({ scratch, build, seed, n }) {
   const said = new PowerLedger();
   const plan = { build, dir, durability: "process", seed: seed + n, flushes: true, leakedBytes: 500_000 };
   const [command, args] = limit.wrap(process.execPath, program, JSON.stringify(plan));
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = dieWithLab(spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] }));
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (chunk) => said.hear(chunk));
   child.stderr.setEncoding("utf8").on("data", (chunk) => {

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { FileDisk, lacksFileSystem } from "../disks.mjs";
+import { dieWithLab } from "../interruption.mjs";
 import { PowerLedger, readDocuments, tell } from "../power-ledger.mjs";
 
 const program = fileURLToPath(new URL("../programs/power-writer.mjs", import.meta.url));
@@ -28,9 +29,8 @@ const now = () => Number(process.hrtime.bigint() / 1_000_000n);
 
 /** Runs the writer; resolves with what it was told when it is gone. */
 function write(plan, ledger) {
-  const child = spawn(process.execPath, [program, JSON.stringify(plan)], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const args = [program, JSON.stringify(plan)];
+  const child = dieWithLab(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] }));
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (chunk) => ledger.hear(chunk));
   child.stderr.setEncoding("utf8").on("data", (chunk) => {
