@@ -9,7 +9,7 @@ import { call, type Plan, pause } from "./plan.js";
 import { findDocument, isRoot } from "./published.js";
 import { recoverSession } from "./recover.js";
 import { readHistory } from "./session-history.js";
-import { nameCandidates } from "./session-name.js";
+import { livePath, nameCandidates, openPath } from "./session-name.js";
 import type { SessionHistory } from "./session-recorder.js";
 
 /** How often, and how long apart, a session looks whether the recovery that has its files is done. */
@@ -52,7 +52,7 @@ function* recoverDead(ports: CommitPorts, dir: string, names: readonly string[])
       const dead: SideFiles[] = [];
       for (const owner of owners.get(name) ?? []) {
         if (yield* isDead(ports, owner)) dead.push(owner);
-        else isUnderWay ||= isRecoveryToken(owner.token);
+        else isUnderWay ||= isRecoveryToken(owner.token) || !(yield* isThere(owner));
       }
       // Who is faster in taking them recovers them, we or the housekeeping of some exporter.
       if (dead.length > 0 && (yield* recoverSession(ports, dead)).length < dead.length) isUnderWay = true;
@@ -60,4 +60,9 @@ function* recoverDead(ports: CommitPorts, dir: string, names: readonly string[])
     if (!isUnderWay) return;
     yield* pause(patience.millis);
   }
+}
+
+/** Whether an owner that was listed still has files: else a recovery took them since. */
+function* isThere({ files, token }: SideFiles): Plan<boolean> {
+  return (yield* call("exists", openPath(files, token))) || (yield* call("exists", livePath(files, token)));
 }

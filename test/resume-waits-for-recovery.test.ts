@@ -10,26 +10,36 @@ import { passTick, TwinStage } from "./twin-stage.js";
 const id = "ses_1";
 const twins = new TwinStage();
 
-test("D4 P7 a resume waits for the recovery that has the files of the dead run", async () => {
-  const first = twins.actor();
-  const traces = [agentTurn(first, id, 0)];
-  await first.processor.forceFlush();
-  traces.push(agentTurn(first, id, 1));
-  twins.bury();
-  passTick();
-  const slow = new PausedFileSystem();
-  const hold = slow.hold((name) => name === "fdatasync", "issued");
-  const recovered = twins.recover(undefined, slow);
-  await hold.reached;
+test.each(["before it looks for them", "after it has listed them"])(
+  "D4 P7 a resume waits for the recovery that took the files of the dead run %s",
+  async (when) => {
+    const first = twins.actor();
+    const traces = [agentTurn(first, id, 0)];
+    await first.processor.forceFlush();
+    traces.push(agentTurn(first, id, 1));
+    twins.bury();
+    passTick();
+    const slow = new PausedFileSystem();
+    const atWork = slow.hold((name) => name === "fdatasync", "issued");
+    const recover = async () => {
+      const report = twins.recover(undefined, slow);
+      await atWork.reached;
+      return { report };
+    };
 
-  const second = twins.actor();
-  let listings = 0;
-  const again = second.fileSystem.hold((name) => name === "readdir" && ++listings === 2, "issued");
-  const resumed = second.exporter.resumeSession(id);
-  // Whoever does not wait has its answer at once, and lists the directory no second time.
-  await Promise.race([again.reached, resumed]);
-  hold.release();
-  again.release();
-  expect((await recovered).failures).toEqual([]);
-  expect((await resumed)?.takeHistory().traceIds).toEqual(traces);
-});
+    const second = twins.actor();
+    const listed = second.fileSystem.hold((name) => name === "readdir", "done");
+    const early = when.startsWith("before") ? await recover() : undefined;
+    const resumed = second.exporter.resumeSession(id);
+    await listed.reached;
+    const { report } = early ?? (await recover());
+    const again = second.fileSystem.hold((name) => name === "readdir", "issued");
+    listed.release();
+    // Whoever does not wait has its answer at once, and lists the directory no second time.
+    await Promise.race([again.reached, resumed]);
+    atWork.release();
+    again.release();
+    expect((await report).failures).toEqual([]);
+    expect((await resumed)?.takeHistory().traceIds).toEqual(traces);
+  },
+);
