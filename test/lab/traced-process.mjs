@@ -11,6 +11,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { dieWithLab } from "./interruption.mjs";
 import { runtimes } from "./tools.mjs";
 
 /** Calls that change a directory or its files, or may come to. */
@@ -72,11 +73,13 @@ export class TracedProcess {
     this.#hear = hear;
     const path = fileURLToPath(new URL(`programs/${program}`, import.meta.url));
     const command = [...wrapper, runtimes[runtime].path, path, JSON.stringify(plan)];
-    this.#child = spawn(command[0], command.slice(1), {
-      stdio: ["pipe", "pipe", "pipe"],
-      // One thread for asynchronous calls: their order is one order.
-      env: { ...process.env, UV_THREADPOOL_SIZE: "1", UV_USE_IO_URING: "0" },
-    });
+    this.#child = dieWithLab(
+      spawn(command[0], command.slice(1), {
+        stdio: ["pipe", "pipe", "pipe"],
+        // One thread for asynchronous calls: their order is one order.
+        env: { ...process.env, UV_THREADPOOL_SIZE: "1", UV_USE_IO_URING: "0" },
+      }),
+    );
     this.#child.stdin.on("error", () => {});
     this.#closed = this.#listen();
   }

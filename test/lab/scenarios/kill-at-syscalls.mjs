@@ -24,7 +24,7 @@ const lives = [
 ];
 const sessions = ["alpha", "a", "b", "c", "d"];
 /** Kills per runtime. */
-const most = { ci: 150, full: Number.POSITIVE_INFINITY };
+const most = { ci: 70, full: Number.POSITIVE_INFINITY };
 /** Past the number of a call that one run saw: another may make more. */
 const beyond = 2;
 
@@ -75,7 +75,7 @@ async function run(runtime, { size, seed, build, broken, scratch, report }) {
     ? lives.filter(({ life }) => (broken.lives ?? [lives[0].life]).includes(life))
     : lives;
   const points = (await inLanes(chosen, (life) => pointsOf(life, here))).flat();
-  const plans = sampled(points, broken ? 60 : most[size], seed);
+  const plans = sampled(points, broken ? 50 : most[size], seed);
   const failures = [];
   const hits = new Set();
   let [killed, looks] = [0, 0];

@@ -1,0 +1,111 @@
+/**
+ * rename, write and fdatasync take 5, 50 or 200 ms each, on whatever thread; a fence and flushes come at random
+ * moments meanwhile. M1, M2 and M3 are the faults of the tracer that this one replaces.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Acknowledged } from "../acknowledged.mjs";
+import { recoverAndCheck } from "../aftermath.mjs";
+import { inLanes, randomOf, sampled } from "../lanes.mjs";
+import { Reader } from "../reader.mjs";
+import { lacksStrace, runtimes } from "../tools.mjs";
+import { TracedProcess } from "../traced-process.mjs";
+
+const slowCalls = ["rename", "write", "fdatasync"];
+const delaysMillis = [5, 50, 200];
+const lives = ["M1", "M2", "M3", "flush"];
+const trials = { ci: 36, full: 360 };
+/** They sleep most of the time. */
+const lanes = 6;
+
+const scenarioOf = (runtime) => ({
+  name: `slow-${runtime}`,
+  title: `${runtimes[runtime].title}: slow rename, write and fdatasync (M1, M2, M3)`,
+  promise: "P3 P4 P5",
+  needs: () => runtimes[runtime].lacks() ?? lacksStrace(),
+  run: (context) => run(runtime, context),
+  brokenWriters: [
+    {
+      name: "M1, an asynchronous rename under the crash flush",
+      fault: "renames later",
+      lives: ["M1"],
+      catches: /changed after the fence/,
+    },
+    {
+      name: "M2, a snapshot without a second one",
+      fault: "forgets the tail",
+      lives: ["M2"],
+      catches: /no event came any more/,
+    },
+    {
+      name: "M3, a final export without a fence",
+      fault: "renames later",
+      lives: ["M3"],
+      catches: /changed after the fence/,
+    },
+  ],
+});
+
+export default ["node", "bun"].map(scenarioOf);
+
+async function run(runtime, { size, seed, build, broken, scratch, report }) {
+  const random = randomOf(seed);
+  const kinds = (broken?.lives ?? lives).flatMap((life) =>
+    slowCalls.flatMap((call) => delaysMillis.map((delayMillis) => ({ life, call, delayMillis }))),
+  );
+  const count = broken ? 18 : trials[size];
+  const rounds = Array.from({ length: Math.ceil(count / kinds.length) }, (_, n) =>
+    sampled(kinds, kinds.length, seed + n),
+  );
+  const plans = rounds
+    .flat()
+    .slice(0, count)
+    .map((plan) => ({ ...plan, fraction: random() }));
+  const failures = [];
+  let [made, looks] = [0, 0];
+  const one = async (plan) => {
+    if (failures.some((text) => broken?.catches.test(text))) return;
+    const trial = await tryOnce(plan, { runtime, build, fault: broken?.fault, scratch });
+    report(`${++made} of ${plans.length}`);
+    looks += trial.looks;
+    const where = `${plan.life}, each ${plan.call} ${plan.delayMillis} ms late (moment ${plan.fraction.toFixed(2)})`;
+    failures.push(...trial.problems.map((problem) => `${where}: ${problem}`));
+  };
+  await inLanes(plans, one, lanes);
+  return { trials: made, failures, notes: [`${looks} looks of a reader`] };
+}
+
+async function tryOnce({ life, call, delayMillis, fraction }, { runtime, build, fault, scratch }) {
+  const dir = scratch.newDirectory();
+  const said = new Acknowledged();
+  const plan = {
+    life,
+    dir,
+    build,
+    fault,
+    delayMillis,
+    fraction,
+    patienceMillis: fault ? 3_000 : 30_000,
+    sessions: ["alpha"],
+  };
+  const child = new TracedProcess(runtime, "slow-life.mjs", plan, { hear: (word) => said.take(word) });
+  const log = join(scratch.dir, `log ${child.pid}`);
+  await child.attach("all", [`trace=${call}`, `inject=${call}:delay_enter=${delayMillis * 1000}`], log);
+  const reader = new Reader(dir, { mayResume: false }).watch(5);
+  child.tell("go");
+  const { code, signal } = await child.ended();
+  reader.stop();
+  const problems = [...reader.problems];
+  if (code !== 0) problems.push(`it ended with ${signal ?? code}: ${child.stderr}`);
+  const saying = (verb) => child.words.filter(([first]) => first === verb);
+  for (const verb of ["broken", "threw", "rejected"]) {
+    problems.push(...saying(verb).map((word) => word.slice(1).join(" ")));
+  }
+  const fenced = saying("over")[0]?.[1];
+  if (fenced && fenced !== readFileSync(join(dir, "alpha.json"), "utf8"))
+    problems.push("the document changed after the fence");
+  if (!readFileSync(log, "utf8").includes(`${call}(`)) problems.push(`no ${call} was slow`);
+  said.died();
+  problems.push(...(await recoverAndCheck(build, dir, said)));
+  return { problems, looks: reader.looks };
+}
