@@ -8,7 +8,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { FileDisk, memoryDisk, run } from "./disks.mjs";
 import { undoLater } from "./interruption.mjs";
 
-export const nobody = 65534;
+const nobody = 65534;
 
 /** Whatever else is there: nothing more fits. */
 function fill(dir) {
