@@ -5,7 +5,7 @@
  * bytes again; the rest of a record that was cut short comes before any other byte.
  */
 import { Descriptor } from "./descriptor.js";
-import { errorCode, type FileSystem } from "./file-system.js";
+import { errorCode, type FileSystem, noBytesTaken } from "./file-system.js";
 
 /** Most that is kept in memory while the file system takes nothing. */
 const maxQueuedBytes = 32_000_000;
@@ -213,5 +213,3 @@ export class AppendFile {
     }
   }
 }
-
-const noBytesTaken = () => Object.assign(new Error("the file system took no bytes"), { code: "ENOSPC" });

@@ -197,3 +197,7 @@ export function errorCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null | undefined)?.code;
   return typeof code === "string" ? code : undefined;
 }
+
+/** Thrown for a write that succeeded with 0 bytes: to ask again at once would be to ask for ever. */
+export const noBytesTaken = (): Error =>
+  Object.assign(new Error("the file system took no bytes"), { code: "ENOSPC" });

@@ -1,6 +1,7 @@
 /**
  * Reading a file line by line in bounded memory.
  */
+import { noBytesTaken } from "./file-system.js";
 import { call, type Plan } from "./plan.js";
 
 const newline = 0x0a;
@@ -65,11 +66,14 @@ export function* readRange(fd: number, from: number, to: number): Plan<Buffer> {
   return bytes.subarray(0, filled);
 }
 
-/** Writes all bytes, whatever pieces the file system takes. */
+/** Writes all bytes, whatever pieces the file system takes. Throws when it takes none. */
 export function* writeAll(fd: number, bytes: Uint8Array): Plan<void> {
   let done = 0;
   while (done < bytes.length) {
     const wanted = Math.min(chunkBytes, bytes.length - done);
-    done += yield* call("write", fd, bytes, done, wanted);
+    const written = yield* call("write", fd, bytes, done, wanted);
+    // Who asks again and again never comes back.
+    if (written === 0) throw noBytesTaken();
+    done += written;
   }
 }

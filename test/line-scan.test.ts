@@ -110,3 +110,14 @@ describe("line scan", () => {
     );
   });
 });
+
+it("P6 a write that takes nothing, again and again, is a fault and no endless loop", () => {
+  const room = [3, 3, 1, 0];
+  const file = new ReluctantFile(Buffer.alloc(0), () => {
+    const taken = room.shift();
+    if (taken === undefined) throw new Error("it asks on and on");
+    return taken;
+  });
+  expect(() => runNow(file.fileSystem, writeAll(0, Buffer.from("0123456789")))).toThrow("took no bytes");
+  expect(file.bytes.toString()).toBe("0123456");
+});
