@@ -3,22 +3,25 @@
 import { styleText } from "node:util";
 import Table from "cli-table3";
 
+const hasColors = process.stdout.isTTY && process.stdout.hasColors() && !process.env.NO_COLOR;
+const paint = (style, text) => (hasColors ? styleText(style, text) : text);
+
 const styles = { passed: "green", FAILED: "red", skipped: "yellow" };
 
 export function print(rows, { size, seed }) {
   const table = new Table({
-    head: ["scenario", "trials", "time", "result", "promise"].map((text) => styleText("bold", text)),
+    head: ["scenario", "trials", "time", "result", "promise"].map((text) => paint("bold", text)),
     colAligns: ["left", "right", "right", "left", "left"],
     chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-    style: { head: [], border: ["dim"] },
+    style: { head: [], border: hasColors ? ["dim"] : [] },
   });
   for (const { name, title, trials, seconds, result, promise, reason } of rows) {
     const isOurs = !title.startsWith("…");
     table.push([
-      isOurs ? `${styleText("bold", name)}  ${title}` : styleText("dim", `  ${title}`),
+      isOurs ? `${paint("bold", name)}  ${title}` : paint("dim", `  ${title}`),
       result === "skipped" ? "" : trials.toLocaleString("en"),
       result === "skipped" ? "" : `${seconds.toFixed(1)} s`,
-      styleText(styles[result], result) + (reason ? `: ${reason}` : ""),
+      paint(styles[result], result) + (reason ? `: ${reason}` : ""),
       isOurs ? promise : "",
     ]);
   }
@@ -38,8 +41,8 @@ function tellNotes(rows) {
   for (const { name, title, result, notes = [] } of rows) {
     const said = notes.filter(Boolean);
     if (result === "FAILED" || said.length === 0) continue;
-    console.log(styleText("dim", `\n${name} ${title}`));
-    for (const note of said) console.log(styleText("dim", `  ${short(note)}`));
+    console.log(paint("dim", `\n${name} ${title}`));
+    for (const note of said) console.log(paint("dim", `  ${short(note)}`));
   }
 }
 
@@ -48,10 +51,10 @@ const mostFailures = 20;
 function tellFailures(rows) {
   for (const { name, title, result, failures = [], notes = [] } of rows) {
     if (result !== "FAILED") continue;
-    console.log(styleText("red", `\nFAILED ${name}: ${title}`));
+    console.log(paint("red", `\nFAILED ${name}: ${title}`));
     for (const failure of failures.slice(0, mostFailures)) console.log(`  ${failure}`);
     if (failures.length > mostFailures) console.log(`  … and ${failures.length - mostFailures} more`);
-    for (const note of notes) console.log(styleText("dim", `  ${short(note)}`));
+    for (const note of notes) console.log(paint("dim", `  ${short(note)}`));
   }
 }
 

@@ -62,17 +62,22 @@ async function run(runtime, { size, seed, build, broken, scratch, report }) {
     .slice(0, count)
     .map((plan) => ({ ...plan, fraction: random() }));
   const failures = [];
-  let [made, looks] = [0, 0];
+  let [made, looks, fences] = [0, 0, 0];
   const one = async (plan) => {
     if (failures.some((text) => broken?.catches.test(text))) return;
     const trial = await tryOnce(plan, { runtime, build, fault: broken?.fault, scratch });
     report(`${++made} of ${plans.length}`);
     looks += trial.looks;
+    if (trial.wasFenced) fences++;
     const where = `${plan.life}, each ${plan.call} ${plan.delayMillis} ms late (moment ${plan.fraction.toFixed(2)})`;
     failures.push(...trial.problems.map((problem) => `${where}: ${problem}`));
   };
   await inLanes(plans, one, lanes);
-  return { trials: made, failures, notes: [`${looks} looks of a reader`] };
+  return {
+    trials: made,
+    failures,
+    notes: [`${fences} fences while a document was on its way; ${looks} looks of a reader`],
+  };
 }
 
 async function tryOnce({ life, call, delayMillis, fraction }, { runtime, build, fault, scratch }) {
@@ -107,5 +112,5 @@ async function tryOnce({ life, call, delayMillis, fraction }, { runtime, build, 
   if (!readFileSync(log, "utf8").includes(`${call}(`)) problems.push(`no ${call} was slow`);
   said.died();
   problems.push(...(await recoverAndCheck(build, dir, said)));
-  return { problems, looks: reader.looks };
+  return { problems, looks: reader.looks, wasFenced: saying("done").some(([, how]) => how === "crashed") };
 }
