@@ -46,7 +46,15 @@ async function prepare(disk, plan, ledger) {
   disk.sync();
 }
 
-/** One cut. Returns what was lost that should not have been, and how old the newest loss was. */
+/**
+ * One cut. Returns what was lost that should not have been, and how old the oldest loss was.
+ *
+ * What is acknowledged while the cut is being made is owed by nobody. `fdatasync` may succeed in that moment although
+ * its bytes never arrive: the kernel looks whether the file system is shut down before it waits for the log, and finds
+ * nothing to wait for in one that was shut down meanwhile (ext4 `jbd2_complete_transaction`, XFS `xfs_fsync_seq`). A C
+ * program that does nothing but write, fdatasync and print loses a line that way in one of ten cuts, always in the last
+ * milliseconds before the cut returns (`power-control`). Power that is really gone acknowledges nothing.
+ */
 async function trial({ disk, type, level, build, seed, n, isAimed, publishesSeldom }) {
   const options = mounts[type][n % mounts[type].length];
   disk.mount(options);
@@ -92,7 +100,7 @@ async function trial({ disk, type, level, build, seed, n, isAimed, publishesSeld
   const due = {
     process: [],
     interval: [...said.flushed, ...said.before(cutAt - intervalMillis - syncMillis - said.lag)],
-    each: said.entries,
+    each: said.before(cutAt - 1),
   }[level];
   const isDue = new Set(due);
   const owed = lost.filter((entry) => isDue.has(entry));
