@@ -40,7 +40,7 @@ setInterval(() => {
 /** Tells that something holds from now on, unless the disk failed before. */
 function promise(...words) {
   if (exporter.stats.faults > 0) return false;
-  const at = Number(process.hrtime.bigint() / 1_000_000n);
+  const at = Number(process.hrtime.bigint()) / 1e6;
   writeSync(1, `${JSON.stringify([...words, { at, lag: Math.round(lag) }])}\n`);
   return true;
 }

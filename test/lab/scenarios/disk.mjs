@@ -8,6 +8,7 @@ import { asNobody, faults } from "../disk-faults.mjs";
 import { DiskProcess, diskProgram } from "../disk-process.mjs";
 import { lacksFileSystem, lacksMount } from "../disks.mjs";
 import { readDocuments, tell } from "../power-ledger.mjs";
+import { Reader } from "../reader.mjs";
 import { lacks, lacksRoot } from "../tools.mjs";
 
 /** Retries are half a second apart at first, and twice as far each time. */
@@ -20,6 +21,9 @@ const spans = { count: 20, bytes: 3_000 };
 async function trial({ fault, build, n, patience }) {
   const { dir, wrap } = fault;
   const writer = new DiskProcess({ build, dir }, wrap);
+  // With the directory, or with what stands in its place, go the documents.
+  const isThere = !["deleted", "replaced"].includes(fault.name);
+  const reader = new Reader(dir, { mayResume: fault.name === "read-only-disk", mayDrop: !isThere }).watch();
   const problems = [];
   const expect = (isSo, text) => isSo || problems.push(text);
   try {
@@ -30,8 +34,6 @@ async function trial({ fault, build, n, patience }) {
     }
     const kept = writer.said.entries.length;
     await fault.hit(writer, sessions);
-    // The directory itself is away in some of them; what there is, is whole.
-    const isThere = !["deleted", "replaced"].includes(fault.name);
     const look = (when, entries) => {
       const { documents, broken } = readDocuments(dir);
       problems.push(...broken.map((text) => `${when}: ${text}`));
@@ -66,9 +68,14 @@ async function trial({ fault, build, n, patience }) {
     expect(ended === "resolved, resolved", `the end was ${ended}`);
     look("at the end", writer.said.entries);
     problems.push(...problemsToldIn(state));
-    return { problems, said: writer.said.entries.length, faults: state.faults };
+    reader.stop();
+    const { looks } = reader;
+    problems.push(...reader.problems);
+    return { problems, said: writer.said.entries.length, faults: state.faults, looks };
   } catch (error) {
-    return { problems: [...problems, String(error)], said: writer.said.entries.length, faults: 0 };
+    reader.stop();
+    problems.push(String(error), ...reader.problems);
+    return { problems, said: writer.said.entries.length, faults: 0, looks: 0 };
   } finally {
     writer.kill();
     await writer.exit;
@@ -155,7 +162,7 @@ const scenario = ({ name, title, needs, brokenWriters }) => ({
   async run({ size, build, broken, scratch, report }) {
     const failures = [];
     let said = 0;
-    let faultsSeen = 0;
+    let [faultsSeen, looks] = [0, 0];
     let n = 0;
     while (n < trials[size] && !(broken && failures.length > 0)) {
       const fault = { name, ...faults[name](scratch) };
@@ -163,9 +170,14 @@ const scenario = ({ name, title, needs, brokenWriters }) => ({
       failures.push(...one.problems.map((problem) => `${problem} [trial ${n}]`));
       said += one.said;
       faultsSeen += one.faults;
+      looks += one.looks;
       report(`${++n} of ${trials[size]}`);
     }
-    return { trials: n, failures, notes: [`${said} records; ${faultsSeen} faults counted`] };
+    return {
+      trials: n,
+      failures,
+      notes: [`${said} records; ${faultsSeen} faults counted; ${looks} looks of a reader`],
+    };
   },
 });
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { DiskProcess } from "../disk-process.mjs";
 import { run } from "../disks.mjs";
 import { readDocuments, tell } from "../power-ledger.mjs";
+import { Reader } from "../reader.mjs";
 import { lacks } from "../tools.mjs";
 
 const trials = { ci: 2, full: 20 };
@@ -32,6 +33,7 @@ async function fewDescriptors({ dir, build }) {
   const writer = new DiskProcess({ build, dir });
   const sessions = Array.from({ length: sessionCount }, (_, i) => `session ${i}`);
   let most = 0;
+  const reader = new Reader(dir).watch();
   try {
     await writer.ready();
     // Node itself needs more to load its modules.
@@ -53,13 +55,15 @@ async function fewDescriptors({ dir, build }) {
     writer.kill();
     await writer.exit;
   }
+  reader.stop();
+  problems.push(...reader.problems);
   const { documents, broken } = readDocuments(dir);
   problems.push(...broken);
   const lost = writer.said.missing(writer.said.entries, documents);
   if (lost.length > 0) problems.push(`lost ${tell(lost)}`);
   return {
     problems,
-    note: `${documents.size} sessions on at most ${most} descriptors of ${descriptorLimit}`,
+    note: `${documents.size} sessions on at most ${most} descriptors of ${descriptorLimit}; ${reader.looks} looks of a reader`,
   };
 }
 

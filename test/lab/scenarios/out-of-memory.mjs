@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { lacksMemoryCgroup, MemoryLimit } from "../cgroup.mjs";
 import { dieWithLab } from "../interruption.mjs";
 import { PowerLedger, readDocuments, tell } from "../power-ledger.mjs";
+import { Reader } from "../reader.mjs";
 import { lacks } from "../tools.mjs";
 
 const program = fileURLToPath(new URL("../programs/power-writer.mjs", import.meta.url));
@@ -25,11 +26,14 @@ async function trial({ scratch, build, seed, n }) {
   child.stderr.setEncoding("utf8").on("data", (chunk) => {
     stderr += chunk;
   });
+  // One of its sessions ends now and then, and goes on.
+  const reader = new Reader(dir, { mayResume: true }).watch();
   const hung = setTimeout(() => child.kill("SIGKILL"), hungMillis);
   await once(child, "close");
   clearTimeout(hung);
 
-  const problems = [];
+  reader.stop();
+  const problems = [...reader.problems];
   if (!limit.hasKilled) problems.push(`the writer was not killed for its memory: ${stderr}`);
   if (said.entries.length === 0) problems.push(`the writer recorded nothing: ${stderr}`);
   await limit.remove();
@@ -44,6 +48,7 @@ async function trial({ scratch, build, seed, n }) {
   rmSync(dir, { recursive: true, force: true });
   return {
     said: said.entries.length,
+    looks: reader.looks,
     failures: problems.map((problem) => `${problem} [kill ${n}, seed ${seed}]`),
   };
 }
@@ -57,15 +62,20 @@ export default {
   needs: () => lacksMemoryCgroup() ?? lacks("sh", ["-c", "true"]),
   async run({ size, seed, build, broken, scratch, report }) {
     const failures = [];
-    let said = 0;
+    let [said, looks] = [0, 0];
     let n = 0;
     while (n < kills[size] && !(broken && failures.length > 0)) {
       const one = await trial({ scratch, build, seed, n });
       failures.push(...one.failures);
       said += one.said;
+      looks += one.looks;
       report(`${++n} of ${kills[size]} kills`);
     }
-    return { trials: n, failures, notes: [`${said} records acknowledged, and there`] };
+    return {
+      trials: n,
+      failures,
+      notes: [`${said} records acknowledged, and there; ${looks} looks of a reader`],
+    };
   },
   brokenWriters: [
     {

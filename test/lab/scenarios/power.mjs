@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url";
 import { FileDisk, lacksFileSystem } from "../disks.mjs";
 import { dieWithLab } from "../interruption.mjs";
 import { PowerLedger, readDocuments, tell } from "../power-ledger.mjs";
+import { Reader } from "../reader.mjs";
 
 const program = fileURLToPath(new URL("../programs/power-writer.mjs", import.meta.url));
 const hungMillis = 60_000;
@@ -25,7 +26,8 @@ const mounts = {
   xfs: ["defaults"],
 };
 
-const now = () => Number(process.hrtime.bigint() / 1_000_000n);
+/** Milliseconds, the same in all processes. */
+const now = () => Number(process.hrtime.bigint()) / 1e6;
 
 /** Runs the writer; resolves with what it was told when it is gone. */
 function write(plan, ledger) {
@@ -69,6 +71,8 @@ async function trial({ disk, type, level, build, seed, n, isAimed, publishesSeld
   else await prepare(disk, plan, base);
 
   const { child, closed } = write(plan, said);
+  // One of its sessions ends now and then, and goes on.
+  const reader = new Reader(dir, { mayResume: true }).watch();
   const hung = setTimeout(() => child.kill("SIGKILL"), hungMillis);
   await new Promise((resolve) => {
     said.onWord = (word) => word === (isAimed ? "stopped" : "begun") && resolve();
@@ -76,6 +80,7 @@ async function trial({ disk, type, level, build, seed, n, isAimed, publishesSeld
   });
   const least = level === "interval" ? 2_200 : 50;
   if (!isAimed) await wait(least + Math.random() * 1_200);
+  reader.stop();
   const cutAt = now();
   // Just before a cut the journal may be written, and the data not.
   const log = Math.floor(n / mounts[type].length) % 2 === 0;
@@ -86,7 +91,7 @@ async function trial({ disk, type, level, build, seed, n, isAimed, publishesSeld
   await disk.unmount();
   disk.mount(options);
 
-  const problems = [];
+  const problems = [...reader.problems];
   const before = readIfThere(dir);
   problems.push(...before.broken);
   const { recoverTraces } = await import(`${build}/esm/reader.js`);
@@ -100,7 +105,7 @@ async function trial({ disk, type, level, build, seed, n, isAimed, publishesSeld
   const due = {
     process: [],
     interval: [...said.flushed, ...said.before(cutAt - intervalMillis - syncMillis - said.lag)],
-    each: said.before(cutAt - 1),
+    each: said.before(cutAt),
   }[level];
   const isDue = new Set(due);
   const owed = lost.filter((entry) => isDue.has(entry));
@@ -119,6 +124,7 @@ async function trial({ disk, type, level, build, seed, n, isAimed, publishesSeld
     failures: problems.map((problem) => `${problem} [${where}]`),
     promised: due.length + base.entries.length,
     said: said.entries.length,
+    looks: reader.looks,
     lost: lost.length,
     oldest: lost.length > 0 ? cutAt - lost[0].at : 0,
   };
@@ -198,20 +204,20 @@ const scenario = (type, level) => ({
   async run({ size, seed, build, broken, scratch, report }) {
     const disk = new FileDisk(scratch, type);
     const count = broken ? brokenCuts : cuts[size];
-    const found = { failures: [], promised: 0, said: 0, lost: 0, oldest: 0 };
+    const found = { failures: [], promised: 0, said: 0, looks: 0, lost: 0, oldest: 0 };
     let n = 0;
     while (n < count && !(broken && found.failures.length > 0)) {
       const isAimed = level !== "process" && (broken?.isAimed ?? n % 4 === 1);
       const publishesSeldom = broken?.publishesSeldom ?? n % 2 === 1;
       const one = await trial({ disk, type, level, build, seed, n, isAimed, publishesSeldom });
       found.failures.push(...one.failures);
-      for (const key of ["promised", "said", "lost"]) found[key] += one[key];
+      for (const key of ["promised", "said", "looks", "lost"]) found[key] += one[key];
       found.oldest = Math.max(found.oldest, one.oldest);
       n++;
       report(`${n} of ${count} cuts`);
     }
-    const window = found.lost > 0 ? `; the oldest loss was ${found.oldest} ms old` : "";
-    const seen = `${found.said} records acknowledged, ${found.promised} of them promised to be there; ${found.lost} lost`;
+    const window = found.lost > 0 ? `; the oldest loss was ${Math.round(found.oldest)} ms old` : "";
+    const seen = `${found.said} records acknowledged, ${found.promised} of them promised to be there; ${found.lost} lost; ${found.looks} looks of a reader`;
     return { trials: n, failures: found.failures, notes: [`${seen}${window}`] };
   },
 });
