@@ -6,7 +6,10 @@ import type { FileCalls } from "./file-system.js";
 import { call, type Plan, pause } from "./plan.js";
 import { parseEntry, replayedPath } from "./session-name.js";
 
-/** A copy being built is never older than this: one that is was left by a process nobody can ask about. */
+/**
+ * A copy being built is never older than this, where nobody can tell whether its owner lives. Where one can, that
+ * counts: a machine that slept wakes to copies that are hours old, and go on.
+ */
 const staleTempMillis = 3_600_000;
 
 /** Removes the oldest documents beyond `maxFiles` (0: none), and stale copies. */
@@ -16,7 +19,7 @@ export function* prune(ports: CommitPorts, dir: string, maxFiles: number): Plan<
     const entry = parseEntry(fileName);
     const path = `${dir}/${fileName}`;
     if (entry.type === "document") documents.push({ path, marker: replayedPath({ dir, name: entry.name }) });
-    if (entry.type === "temp") {
+    if (entry.type === "temp" && ports.liveness.verdict(entry.token) === "unknown") {
       const stat = yield* call("lstat", path);
       if (stat && ports.clock.now() - stat.mtimeMs > staleTempMillis) tryUnlink(ports.fileSystem.sync, path);
     }

@@ -3,9 +3,11 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFile
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../src/clock.js";
 import { type FileSystem, nodeFileSystem } from "../src/file-system.js";
+import type { Liveness } from "../src/owner.js";
 import { runLater } from "../src/plan.js";
 import { recoverDirectory } from "../src/recover-directory.js";
 import { prune } from "../src/retention.js";
+import { MortalLiveness } from "./mortal-liveness.js";
 import { PausedFileSystem } from "./paused-file-system.js";
 import { type Actor, Stage } from "./session-stage.js";
 import { ended } from "./span-lines.js";
@@ -41,8 +43,12 @@ function age(name: string, seconds: number): void {
 }
 
 /** What housekeeping does, to its end. */
-async function tidy(maxFiles: number, fileSystem: FileSystem = nodeFileSystem): Promise<void> {
-  const ports = { fileSystem, liveness: stage.liveness, clock: systemClock };
+async function tidy(
+  maxFiles: number,
+  fileSystem: FileSystem = nodeFileSystem,
+  liveness: Liveness = stage.liveness,
+): Promise<void> {
+  const ports = { fileSystem, liveness, clock: systemClock };
   expect((await recoverDirectory(ports, stage.dir)).failures).toEqual([]);
   await runLater(fileSystem, prune(ports, stage.dir, maxFiles));
 }
@@ -141,8 +147,25 @@ describe("sweeping", () => {
     age("gone.json.tmp.abc-def.7", 3_601);
     age("s0.json.tmp.456", 3_500);
     age("notes.json.tmp", 1_000_000);
-    await tidy(0);
+    await tidy(0, nodeFileSystem, new MortalLiveness());
     expect(stage.files).toEqual(["notes.json.tmp", "s0.json", "s0.json.tmp.456"]);
+  });
+
+  test("P7 leaves a living owner's copy alone, however old: the machine slept, or its clock was set", async () => {
+    await settledSessions(1);
+    const liveness = new MortalLiveness();
+    const [living, dead] = [liveness.newToken(), liveness.newToken()];
+    liveness.kill(dead);
+    for (const name of [
+      `s0.json.tmp.${living}.1`,
+      `s0.json.tmp.${living}-recovery.2`,
+      `s0.json.tmp.${dead}.3`,
+    ]) {
+      writeFileSync(`${stage.dir}/${name}`, "half");
+      age(name, 8 * 3_600);
+    }
+    await tidy(0, nodeFileSystem, liveness);
+    expect(stage.files).toEqual(["s0.json", `s0.json.tmp.${living}-recovery.2`, `s0.json.tmp.${living}.1`]);
   });
 
   test("P7 removes claims and copies of dead owners at once, and of living ones never", async () => {
