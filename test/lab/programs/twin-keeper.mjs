@@ -1,0 +1,40 @@
+// Looks after the directory that others write to, one round for each line: recovers, or recovers and prunes as the
+// housekeeping of an exporter does.
+import { createInterface } from "node:readline";
+import {
+  leaseDirectory,
+  liveness,
+  nodeFileSystem,
+  plan,
+  recoverDirectory,
+  recoverTraces,
+  say,
+  systemClock,
+} from "./twin.mjs";
+
+const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
+
+async function recover() {
+  const recovery = plan.lies ? recoverDirectory(ports, plan.dir) : recoverTraces(plan.dir);
+  const { running, sessions, failures } = await recovery;
+  for (const { path, error } of failures) say("fault", `recovery of ${path}: ${error?.stack ?? error}`);
+  say("kept", { running, sessions: sessions.map(({ id, status }) => [id, status]) });
+}
+
+async function retain() {
+  const limits = {
+    maxFiles: plan.maxFiles,
+    maxSpans: 0,
+    durability: "process",
+    sessionIdleMillis: Number.MAX_SAFE_INTEGER,
+  };
+  const lease = leaseDirectory(plan.dir, limits, (error, path) =>
+    say("fault", `retention: ${path}: ${error}`),
+  );
+  await lease.housekeeping.tidy();
+  lease.release();
+  say("kept", {});
+}
+
+for await (const _ of createInterface({ input: process.stdin })) await (plan.maxFiles ? retain() : recover());
+process.exit(0);

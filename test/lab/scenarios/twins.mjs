@@ -1,0 +1,156 @@
+/**
+ * Two and eight processes and worker threads on one session, and on one directory, while others recover and prune,
+ * and all of them are killed, stopped and replaced at random.
+ */
+import { runtimes } from "../tools.mjs";
+import { TwinCrew } from "../twin-crew.mjs";
+
+const node = { kind: "writer" };
+const bun = { kind: "writer", runtime: "bun" };
+const threads = (count, runtime) => ({ kind: "threads", threads: count, runtime });
+const recovery = { kind: "keeper" };
+const maxFiles = 3;
+const retention = { kind: "keeper", maxFiles };
+const pruning = (writer) => ({ ...writer, maxFiles });
+
+const one = { sessions: ["twins"], keepsOne: true, restMillis: 40 };
+const many = { sessions: Array.from({ length: 16 }, (_, n) => `ses_${n}`), restMillis: 40 };
+
+/** One crew after the other; a broken writer has some more tries. */
+const crews =
+  (settings, members, { ci = 30, full = 400 } = {}) =>
+  async ({ size, seed, build, broken, scratch, report }) => {
+    const failures = [];
+    const notes = [];
+    let acts = 0;
+    for (let n = 0; n < (broken ? 6 : 1) && failures.length === 0; n++) {
+      const crew = new TwinCrew({ ...settings, members, build, scratch, seed: seed + n });
+      const most = size === "ci" ? ci : full;
+      report(`${most} acts of crew ${n + 1}`);
+      await crew.run(most);
+      failures.push(...crew.problems.map((problem) => `${problem} [seed ${seed + n}]`));
+      const { killed, stopped, terminated, closed, recoveries } = crew.counts;
+      const { starts, ends, looks } = crew.said;
+      acts += killed + stopped + terminated + closed;
+      notes.push(
+        `${killed} killed, ${stopped} stopped, ${terminated} threads terminated, ${closed} sessions ended; ` +
+          `${ends} ends and ${starts} starts of spans said; ${recoveries} rounds of recovery or retention; ` +
+          `${looks} looks of a reader`,
+      );
+    }
+    return { trials: acts, failures, notes: notes.slice(-1) };
+  };
+
+const needsBun = () => runtimes.bun.lacks();
+const noLock = {
+  name: "no lock",
+  patch: [
+    { file: "commit.js", from: /remain\(calls, liveness, lock, others, outOfPatience\)\)/, to: "false)" },
+  ],
+};
+const noIdentity = {
+  name: "no look at the document before it is replaced",
+  patch: [
+    {
+      file: "commit.js",
+      from: "!isSame(calls.lstat(documentPath(request.files)), request.base)",
+      to: "false",
+    },
+  ],
+};
+const onlyOwnLines = {
+  name: "a document without the lines of the others",
+  patch: [
+    { file: "publish.js", from: "yield* merge(writer, published)", to: "writer.base.set(published, true)" },
+  ],
+};
+const loses = /lost span|lost \d+ spans/;
+const asksNobody = {
+  name: "a recovery that asks nobody whether he lives",
+  patch: [{ file: "owner.js", from: "if (retired.has(token))\n        return true;", to: "return true;" }],
+  catches: /which lives, is gone/,
+};
+const alone = {
+  name: "a recovery that does not see who else writes",
+  patch: [{ file: "recover.js", from: /yield\* othersWrite\(ports, files, id, .*\)/, to: "false" }],
+  catches: /beside a living writer|and a writer lives/,
+};
+const prunesAll = {
+  name: "a retention that does not look who writes",
+  patch: [{ file: "retention.js", from: "owned.has(path) || ", to: "" }],
+  catches: /the document is gone, and a writer lives/,
+};
+const noLookAfterAppend = {
+  name: "no look after an append whether the file was taken",
+  patch: [{ file: "session-writer.js", from: "isTaken() {", to: "isTaken() {\n        return false;" }],
+  catches: loses,
+};
+
+const linux = () => (process.platform === "linux" ? undefined : "it tells the dead by /proc");
+
+export default [
+  {
+    name: "twins-two",
+    title: "Node and Bun on one session, killed and stopped beside a recovery",
+    promise: "P2 P7",
+    needs: () => linux() ?? needsBun(),
+    run: crews(one, [node, bun, recovery]),
+    brokenWriters: [{ ...noIdentity, catches: loses }, { ...onlyOwnLines, catches: loses }, alone],
+  },
+  {
+    name: "twins-eight",
+    title: "eight processes on one session, killed and stopped beside recoveries",
+    promise: "P2 P7",
+    needs: () => linux() ?? needsBun(),
+    run: crews(one, [node, node, node, node, node, node, bun, bun, recovery, recovery]),
+    brokenWriters: [{ ...noLock, catches: loses }],
+  },
+  {
+    name: "twins-two-threads",
+    title: "two threads and a process on one session, terminated and killed",
+    promise: "P2 P7",
+    needs: linux,
+    run: crews(one, [threads(2), node, recovery]),
+    brokenWriters: [asksNobody],
+  },
+  {
+    name: "twins-eight-threads",
+    title: "eight threads of two processes on one session, terminated and killed",
+    promise: "P2 P7",
+    needs: linux,
+    run: crews(one, [threads(4), threads(4), recovery]),
+  },
+  {
+    name: "twins-directory-two",
+    title: `two processes on many sessions, beside recovery and retention of ${maxFiles} documents`,
+    promise: "P2 P7",
+    needs: linux,
+    run: crews(many, [node, pruning(node), recovery, retention]),
+    brokenWriters: [prunesAll],
+  },
+  {
+    name: "twins-directory-eight",
+    title: `eight writers on many sessions, beside recovery and retention of ${maxFiles} documents`,
+    promise: "P2 P7",
+    needs: () => linux() ?? needsBun(),
+    run: crews(many, [
+      node,
+      node,
+      pruning(node),
+      pruning(node),
+      bun,
+      pruning(bun),
+      threads(2),
+      recovery,
+      retention,
+    ]),
+  },
+  {
+    name: "twins-wrong-verdicts",
+    title: "every tenth look at a living writer of the session finds it dead",
+    promise: "P7",
+    needs: linux,
+    run: crews({ ...one, lies: 0.1 }, [node, node, node, node, recovery]),
+    brokenWriters: [noLookAfterAppend],
+  },
+];

@@ -1,0 +1,294 @@
+/**
+ * Processes and threads that write to the same sessions, beside others that recover and prune, all of which are
+ * killed, stopped, woken and replaced at random, while somebody looks on.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { recoverAndCheck } from "./aftermath.mjs";
+import { randomOf } from "./lanes.mjs";
+import { Reader } from "./reader.mjs";
+import { TwinLedger } from "./twin-ledger.mjs";
+import { TwinProcess } from "./twin-process.mjs";
+
+/** Nothing that a writer does takes as long as this. */
+const hungMillis = 30_000;
+const lookMillis = 2;
+
+const programs = { writer: "twin-writer.mjs", threads: "twin-threads.mjs", keeper: "twin-keeper.mjs" };
+const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
+
+export class TwinCrew {
+  problems = [];
+  counts = { killed: 0, stopped: 0, terminated: 0, closed: 0, recoveries: 0 };
+  #options;
+  #dir;
+  #random;
+  #ledger;
+  #reader;
+  #members = [];
+  /** Where the living writers are. */
+  #hosts = new Map();
+  #number = 0;
+  #isEnding = false;
+
+  /**
+   * @param options
+   *   - `members`: `{ kind: "writer" | "threads" | "keeper", runtime, threads, maxFiles }`
+   *   - `sessions`: what they write to
+   *   - `lies`: how often keepers and writers hold living writers for dead, from 0 to 1
+   *   - `keepsOne`: the one session is never without a living writer
+   */
+  constructor(options) {
+    this.#options = options;
+    this.#dir = join(options.scratch.newDirectory(), "traces");
+    this.#random = randomOf(options.seed);
+    const mayDrop = this.#prunes();
+    this.#ledger = new TwinLedger({ mayPrune: mayDrop });
+    // Who held a living writer for dead says that it has crashed.
+    this.#reader = new Reader(this.#dir, { mayDrop, mayResume: !options.keepsOne || options.lies > 0 });
+  }
+
+  get said() {
+    return { starts: this.#ledger.starts, ends: this.#ledger.ends, looks: this.#reader.looks };
+  }
+
+  /** Does so many things to them, lets them end or kills them, and tells what the directory should not be like. */
+  async run(acts) {
+    const looking = setInterval(() => this.#look(), lookMillis);
+    try {
+      for (const spec of this.#options.members) this.#begin(spec);
+      await this.#until("begun", () => this.#haveBegun());
+      for (let done = 0; done < acts && !this.#isBroken; ) {
+        await pause(5 + this.#random() * 40);
+        if (this.#act()) done++;
+      }
+      await this.#end();
+    } finally {
+      clearInterval(looking);
+      this.#isEnding = true;
+      for (const { process } of this.#members) process.kill();
+      await Promise.all(this.#members.map(({ process }) => process.gone));
+    }
+    this.#reader.stop();
+    this.problems.push(...this.#reader.problems, ...this.#faults);
+    const mayDrop = this.#prunes();
+    this.problems.push(...(await recoverAndCheck(this.#options.build, this.#dir, this.#ledger, { mayDrop })));
+    this.problems = [...new Set(this.problems)];
+  }
+
+  get #isBroken() {
+    return this.problems.length + this.#reader.problems.length + this.#faults.length > 0;
+  }
+
+  /** Who is held for dead may find the file gone that it works on: it is told, and tries again. */
+  get #faults() {
+    return this.#options.lies ? [] : this.#ledger.faults;
+  }
+
+  #prunes() {
+    return this.#options.members.some(({ maxFiles }) => maxFiles > 0);
+  }
+
+  #begin(spec) {
+    const { build, sessions, lies, restMillis } = this.#options;
+    const { kind, runtime = "node", threads = 0, maxFiles = 0 } = spec;
+    const who = `${kind} ${++this.#number}`;
+    const seed = Math.floor(this.#random() * 0x7fff_ffff);
+    const plan = { build, dir: this.#dir, who, seed, sessions, lies, maxFiles, restMillis };
+    const member = { spec, who, writers: new Set(), told: undefined, isOver: false };
+    member.process = new TwinProcess({ runtime, program: programs[kind], plan }, (words) =>
+      this.#hear(member, words),
+    );
+    this.#members.push(member);
+    void member.process.gone.then((how) => this.#gone(member, how));
+    if (kind === "writer") this.#admit(member, who);
+    for (let i = 0; i < threads; i++) this.#beginThread(member);
+    if (kind === "keeper") this.#keep(member);
+  }
+
+  #admit(member, who) {
+    member.writers.add(who);
+    this.#hosts.set(who, member);
+  }
+
+  #beginThread(member) {
+    const who = `${member.who}, thread ${++this.#number}`;
+    this.#admit(member, who);
+    member.process.tell({ order: "begin", to: who, seed: Math.floor(this.#random() * 0x7fff_ffff) });
+  }
+
+  #hear(member, [who, ...words]) {
+    this.#ledger.take(who, words);
+    if (words[0] === "kept") this.#kept(member, words[1]);
+    if (words[0] === "gone") {
+      this.#forget(who);
+      if (!this.#isEnding && !member.isOver) this.#beginThread(member);
+    }
+  }
+
+  #forget(who) {
+    this.#ledger.died(who);
+    this.#hosts.get(who)?.writers.delete(who);
+    this.#hosts.delete(who);
+  }
+
+  #gone(member, how) {
+    this.#members = this.#members.filter((other) => other !== member);
+    for (const who of member.writers) this.#forget(who);
+    const { process, isOver, spec, who } = member;
+    if (!process.isKilled && (!isOver || how !== 0))
+      this.problems.push(`${who} ended by itself (${how}): ${process.stderr}`);
+    if (process.isKilled && !this.#isEnding) this.#begin(spec);
+  }
+
+  /** Another round of a keeper. */
+  #keep(member) {
+    member.told = new Map(this.#ledger.running);
+    member.process.tell({ order: "keep" });
+  }
+
+  /** What it did must fit those who were alive all the time meanwhile. */
+  #kept(member, { running, sessions }) {
+    this.counts.recoveries++;
+    const alive = [...member.told].filter(([session, tenants]) => this.#isAlive(session, tenants));
+    if (running < alive.length && !this.#options.lies)
+      this.problems.push(`a recovery saw ${running} running sessions of ${alive.length}`);
+    for (const [session, status] of sessions ?? []) {
+      if (status !== "running" && !this.#options.lies && alive.some(([id]) => id === session))
+        this.problems.push(`a recovery made ${session} ${status} beside a living writer`);
+    }
+    setTimeout(() => !member.process.isKilled && this.#keep(member), this.#random() * 6);
+  }
+
+  #isAlive(session, tenants) {
+    return tenants.size > 0 && this.#ledger.running.get(session) === tenants;
+  }
+
+  /** In one turn: who lives now had begun before the look. */
+  #look() {
+    const documents = new Map(this.#reader.look().map((document) => [document.id, document]));
+    if (this.#options.lies) return;
+    for (const [session, tenants] of this.#ledger.running) {
+      const path = join(this.#dir, `${session}.json`);
+      for (const [who, token] of tenants) {
+        for (const kind of ["open", "live"]) {
+          if (!existsSync(`${path}.${token}.${kind}`))
+            this.problems.push(`${session}: the .${kind} of ${who}, which lives, is gone`);
+        }
+      }
+      const status = documents.get(session)?.summary.status;
+      if (!existsSync(path)) this.problems.push(`${session}: the document is gone, and a writer lives`);
+      else if (status !== "running") this.problems.push(`${session} is ${status}, and a writer lives`);
+    }
+  }
+
+  /** Does something to somebody; `false` when just now nobody may be harmed. */
+  #act() {
+    const chance = this.#random();
+    if (chance < 0.35) return this.#kill();
+    if (chance < 0.55) return this.#stop();
+    if (chance < 0.75) return this.#resume();
+    return this.#options.keepsOne ? this.#terminate() : this.#close() || this.#terminate();
+  }
+
+  #kill() {
+    const alive = this.#members.filter(({ process }) => !process.isKilled);
+    const mortal = alive.filter(({ writers }) => this.#mayDie([...writers]));
+    // Who only starts has nothing to lose yet.
+    const busy = mortal.filter(
+      (member) => member.told || [...member.writers].some((who) => this.#ledger.sessionsOf(who).length > 0),
+    );
+    const victim = this.#pick(this.#random() < 0.9 ? busy : mortal);
+    if (!victim) return false;
+    for (const who of victim.writers) this.#ledger.doom(who);
+    victim.process.kill();
+    this.counts.killed++;
+    return true;
+  }
+
+  #stop() {
+    const awake = this.#members.filter(({ process }) => !process.isStopped);
+    const victim = awake.length > this.#members.length / 2 && this.#pick(awake);
+    if (victim) this.counts.stopped++;
+    victim?.process?.stop();
+    return Boolean(victim);
+  }
+
+  #resume() {
+    const sleeper = this.#pick(this.#members.filter(({ process }) => process.isStopped));
+    sleeper?.process.resume();
+    return Boolean(sleeper);
+  }
+
+  #terminate() {
+    const threads = [...this.#hosts].filter(([who, { spec }]) => spec.threads > 0 && this.#mayDie([who]));
+    const [who, member] = this.#pick(threads) ?? [];
+    if (!who) return false;
+    this.#ledger.doom(who);
+    member.process.tell({ order: "terminate", to: who });
+    this.counts.terminated++;
+    return true;
+  }
+
+  /** Has a writer end one of its sessions; it may begin it again. */
+  #close() {
+    const [who, member] = this.#pick([...this.#hosts]) ?? [];
+    const session = this.#pick(who ? this.#ledger.sessionsOf(who) : []);
+    if (!session) return false;
+    this.#ledger.leave(who, session);
+    member.process.tell({ order: "close", to: who, session });
+    this.counts.closed++;
+    return true;
+  }
+
+  #mayDie(writers) {
+    if (!this.#options.keepsOne || writers.length === 0) return true;
+    return [...this.#ledger.running.values()].some((tenants) =>
+      [...tenants.keys()].some((who) => !writers.includes(who)),
+    );
+  }
+
+  async #end() {
+    for (const { process } of this.#members) if (process.isStopped) process.resume();
+    await this.#until("begun", () => this.#haveBegun());
+    this.#isEnding = true;
+    // From then on nothing is removed that somebody writes to now.
+    await this.#dismiss(
+      this.#members.filter(({ spec }) => spec.maxFiles > 0),
+      false,
+    );
+    this.#ledger.pruningEnds();
+    const isKilled = this.#random() < 0.5;
+    const writers = this.#members.filter(({ spec }) => spec.kind !== "keeper");
+    if (this.#options.keepsOne && !this.#options.lies)
+      this.#ledger.status = isKilled ? "crashed" : "completed";
+    await this.#dismiss(writers, isKilled);
+    await this.#dismiss(this.#members, true);
+  }
+
+  async #dismiss(members, isKilled) {
+    for (const { writers } of members) for (const who of writers) this.#ledger.doom(who);
+    for (const member of members) {
+      member.isOver = true;
+      if (isKilled || member.spec.kind === "keeper") member.process.kill();
+      else member.process.tell({ order: "end" });
+    }
+    await this.#until("ended", () => !members.some((member) => this.#members.includes(member)));
+  }
+
+  #haveBegun() {
+    return [...this.#hosts.keys()].every((who) => this.#ledger.sessionsOf(who).length > 0);
+  }
+
+  async #until(what, isSo) {
+    const deadline = performance.now() + hungMillis;
+    while (!isSo() && !this.#isBroken) {
+      if (performance.now() > deadline) this.problems.push(`they have not ${what} for ${hungMillis} ms`);
+      await pause(2);
+    }
+  }
+
+  #pick(from) {
+    return from[Math.floor(this.#random() * from.length)];
+  }
+}

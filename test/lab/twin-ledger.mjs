@@ -1,0 +1,144 @@
+/**
+ * What several writers of the same sessions said, each for itself (`programs/twin-writer.mjs`), who of them lives, and
+ * what the documents must hold for it when all are gone.
+ */
+export class TwinLedger {
+  /** What a program said that should never be said. */
+  faults = [];
+  /** What the one session is to be, if that is certain. */
+  status;
+  #spans = new Map();
+  /** By writer: the session of a start it has asked for, or nothing. */
+  #starting = new Map();
+  #doomed = new Set();
+  /** By session: its living writers, with the names of their files. */
+  #tenants = new Map();
+  /** By writer: sessions of which it has spans, and those that it was told to end. */
+  #touched = new Map();
+  #left = new Map();
+  #unsaid = 0;
+  #mayPrune;
+
+  /** @param options `mayPrune`: documents that nobody writes to may be removed */
+  constructor({ mayPrune = false } = {}) {
+    this.#mayPrune = mayPrune;
+  }
+
+  take(who, [verb, first, ...rest]) {
+    if (verb === "starting") this.#starting.set(who, first);
+    if (verb === "started") {
+      const [spanId, n, bytes] = rest;
+      this.#starting.delete(who);
+      of(this.#touched, who, new Set()).add(first);
+      const isLeaving = this.#doomed.has(who) || of(this.#left, who, new Set()).has(first);
+      const mayBeGone = this.#mayPrune && isLeaving;
+      this.#spans.set(spanId, { session: first, n, bytes, ended: "no", mayBeGone });
+    }
+    if (verb === "ending") this.#spans.get(first).ended = "asked";
+    if (verb === "ended") this.#spans.get(first).ended = "yes";
+    if (verb === "begun" && !this.#doomed.has(who)) {
+      of(this.#tenants, first, new Map()).set(who, rest[0]);
+      this.#left.get(who)?.delete(first);
+    }
+    if (verb === "fault") this.faults.push(`${who}: ${first}`);
+  }
+
+  /** From here on this writer may be gone: it is killed, terminated, or told to end. */
+  doom(who) {
+    this.#doomed.add(who);
+    for (const session of this.#touched.get(who) ?? []) this.leave(who, session);
+  }
+
+  /** From here on this writer may have ended the session. */
+  leave(who, session) {
+    of(this.#left, who, new Set()).add(session);
+    const tenants = this.#tenants.get(session);
+    tenants?.delete(who);
+    if (tenants?.size > 0) return;
+    this.#tenants.delete(session);
+    // Nobody writes to it from now on: it is like any other that has ended.
+    if (!this.#mayPrune) return;
+    for (const span of this.#spans.values()) if (span.session === session) span.mayBeGone = true;
+  }
+
+  /** The writer is dead, and everything it said was heard. */
+  died(who) {
+    this.doom(who);
+    if (this.#starting.delete(who)) this.#unsaid++;
+  }
+
+  /** From here on nobody removes documents. */
+  pruningEnds() {
+    this.#mayPrune = false;
+  }
+
+  /**
+   * The tokens of living writers, by session and writer. A session's map is another one when it was without any in
+   * between.
+   */
+  get running() {
+    return this.#tenants;
+  }
+
+  /** Sessions that this writer has open. */
+  sessionsOf(who) {
+    return [...this.#tenants].filter(([, tenants]) => tenants.has(who)).map(([session]) => session);
+  }
+
+  get ends() {
+    return [...this.#spans.values()].filter(({ ended }) => ended === "yes").length;
+  }
+
+  get starts() {
+    return this.#spans.size;
+  }
+
+  /** Flushes are judged while the writers live. */
+  problemsOfFlush() {
+    return [];
+  }
+
+  /** What is wrong with these documents, the whole directory's, when nobody writes any more. */
+  problemsIn(documents) {
+    const problems = [];
+    const found = new Map();
+    let unsaid = 0;
+    for (const { id, spans, summary } of documents) {
+      const own = spans.filter(({ kind }) => kind !== "session");
+      for (const span of own) {
+        if (found.has(span.spanId)) problems.push(`span ${span.spanId} is in two documents`);
+        found.set(span.spanId, id);
+        const said = this.#spans.get(span.spanId);
+        if (said) problems.push(...problemsOf(span, said, id));
+        else unsaid++;
+      }
+      const count = summary.totalToolCalls + summary.totalGenerations;
+      if (count !== own.length) problems.push(`${id} counts ${count} spans, and has ${own.length}`);
+      if (summary.status === "running") problems.push(`${id} is still running`);
+      if (this.status && summary.status !== this.status)
+        problems.push(`${id} is ${summary.status}, not ${this.status}`);
+    }
+    for (const [spanId, { session, ended, mayBeGone }] of this.#spans) {
+      if (!found.has(spanId) && !mayBeGone)
+        problems.push(
+          `${session} lost span ${spanId}, which ${ended === "yes" ? "had ended" : "was running"}`,
+        );
+    }
+    if (unsaid > this.#unsaid)
+      problems.push(`${unsaid} spans that nobody started, of ${this.#unsaid} possible`);
+    return problems;
+  }
+}
+
+const of = (map, key, initial) => map.get(key) ?? map.set(key, initial).get(key);
+
+function problemsOf({ spanId, attributes = {}, endTime, interrupted }, { session, n, bytes, ended }, id) {
+  const problems = [];
+  if (id !== session) problems.push(`span ${spanId} of ${session} is in the document of ${id}`);
+  if (attributes.n !== n || attributes.payload !== String(n % 10).repeat(bytes))
+    problems.push(`span ${spanId} has another content`);
+  if (endTime === undefined) problems.push(`span ${spanId} is still open`);
+  if (interrupted && ended === "yes") problems.push(`span ${spanId} had ended, and is interrupted`);
+  if (!interrupted && ended === "no") problems.push(`span ${spanId} was running, and is not interrupted`);
+  return problems;
+}
