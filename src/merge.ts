@@ -23,6 +23,12 @@ export function publishedSources({ descriptor, head, body }: Published): Source[
   return body.type === "spans" ? [{ type: "spans", spans: body.spans, traceId }] : [];
 }
 
+/** Of these documents, which were the first sources of a merge, those that have lines that nobody can read. */
+export function rottenOf(known: readonly Published[], { rot }: UnionFile): Published[] {
+  const sources = known.filter(({ body }) => body.type !== "unreadable");
+  return sources.filter((_, index) => rot.some(({ source }) => source === index));
+}
+
 /** Takes the lines of the document under the session's name, if there is one, into the own open document. */
 export function* merge(writer: SessionWriter, current: Published | undefined): Plan<void> {
   const { ledger } = writer;
@@ -40,7 +46,7 @@ export function* merge(writer: SessionWriter, current: Published | undefined): P
   const head = mergedHead(writer, current);
   // Known totals count what the tail holds as ended; its owner gives that a line, and it counts then.
   const isCounted = isResume && pendingSpans(resumed.tail).length === 0;
-  yield* rebuild(writer, { head, known, parse: current !== undefined && !isCounted }, (union) => {
+  yield* rebuild(writer, { head, known, count: current !== undefined && !isCounted }, (union) => {
     if (current && !isResume) ledger.adopt(current, union.totals);
     else if (union.totals) ledger.totals = union.totals;
     ledger.head = { ...ledger.head, ...head, id: ledger.head.id };
@@ -55,7 +61,7 @@ export function* merge(writer: SessionWriter, current: Published | undefined): P
  * already, and with `select` when it grew past its cap.
  */
 export function* rewrite(writer: SessionWriter, select?: SelectLines): Plan<void> {
-  yield* rebuild(writer, { head: writer.ledger.head, known: [], parse: false, select }, () => {});
+  yield* rebuild(writer, { head: writer.ledger.head, known: [], count: false, select }, () => {});
 }
 
 /** Where the open document was taken by a recovery, or deleted, what it held goes into a new one. A fault is told. */
@@ -75,7 +81,7 @@ export function rehomeIfTaken(writer: SessionWriter): void {
 
 /** Another head for the own open document, which must have no lines yet. Throws; then nothing has changed. */
 export function* rewriteHead(writer: SessionWriter, head: SessionWriter["ledger"]["head"]): Plan<void> {
-  yield* rebuild(writer, { head, known: [], parse: false }, () => {
+  yield* rebuild(writer, { head, known: [], count: false }, () => {
     writer.ledger.head = head;
   });
 }
@@ -84,7 +90,8 @@ interface Rebuild {
   readonly head: DocumentHead;
   /** Documents whose lines come first. */
   readonly known: readonly Published[];
-  readonly parse: boolean;
+  /** Whether totals are counted anew. */
+  readonly count: boolean;
   readonly select?: SelectLines | undefined;
 }
 
@@ -96,7 +103,7 @@ function* rebuild(writer: SessionWriter, request: Rebuild, settle: (union: Union
 /** `false`: the own open document was taken and written anew meanwhile, and its lines are in another file. */
 function* buildAndSwap(
   writer: SessionWriter,
-  { head, known, parse, select }: Rebuild,
+  { head, known, count, select }: Rebuild,
   settle: (union: UnionFile) => void,
 ): Plan<boolean> {
   const { ledger, open, ports } = writer;
@@ -117,8 +124,10 @@ function* buildAndSwap(
     // A recovery that held us for dead gave these lines; they go on, and end in lines of their own.
     const running = new Set(ledger.open.ids());
     out = createNow(ports.fileSystem, path);
-    const union = new UnionFile(out.fd, head, { parse, running });
+    // What others have published may have rotted since, and a line taken as it is would make ours no document, too.
+    const union = new UnionFile(out.fd, head, { parse: known.length > 0, count, running });
     yield* union.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);
+    for (const published of rottenOf(known, union)) yield* keepDamaged(writer.files, writer.token, published);
     while (open.descriptor === own && open.good - to > catchUpBytes) {
       const until = open.good;
       yield* union.append(ownLines(to, until));

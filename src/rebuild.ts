@@ -5,7 +5,7 @@
 import { keepLines } from "./cap.js";
 import type { DeadFiles } from "./dead-files.js";
 import { writeAll } from "./line-scan.js";
-import { publishedSources } from "./merge.js";
+import { publishedSources, rottenOf } from "./merge.js";
 import { rootOutput } from "./narrative.js";
 import { type DocumentHead, type DocumentTail, encodeTail, inTrace, isoTime } from "./open-document.js";
 import type { Plan } from "./plan.js";
@@ -39,6 +39,8 @@ export interface Rebuilt {
   readonly report: RecoveredSession;
   /** Whose open document has lines that nobody can read. */
   readonly rotten: ReadonlySet<DeadFiles>;
+  /** Whether the published document is none, or has such lines. */
+  readonly isDamaged: boolean;
   readonly head: DocumentHead;
   readonly tail: DocumentTail;
 }
@@ -89,7 +91,10 @@ export function* rebuild(request: RebuildRequest): Plan<Rebuilt> {
     corruptLines: union.rot.length + dead.reduce((sum, one) => sum + one.live.corruptLines, 0),
     keptAs: [],
   };
-  return { report, rotten, head, tail };
+  const isDamaged =
+    published !== undefined &&
+    (published.body.type === "unreadable" || rottenOf([published], union).length > 0);
+  return { report, rotten, isDamaged, head, tail };
 }
 
 function headOf({ id, files, published, dead }: RebuildRequest): DocumentHead {
@@ -203,7 +208,7 @@ function endOf({ published, dead, othersLive }: RebuildRequest, hasNews: boolean
   }
   const written = ends
     .map(({ summary }) => ({ status: endStatus(summary), error: summary.error }))
-    .filter(({ status }) => status !== "running")
+    .filter(({ status }) => statusRank[status] > 0)
     .sort((a, b) => statusRank[b.status] - statusRank[a.status])[0];
   // Who ended the session after an owner had died knew that it goes on without it.
   const endedMillis = isOver ? Date.parse(before.endedAt) || 0 : 0;
@@ -232,10 +237,11 @@ function tailOf(
   }: { head: DocumentHead; root: TraceSpan; end: End; union: UnionFile; open: readonly TraceSpan[] },
 ): DocumentTail {
   const tails = [published?.tail, ...dead.map((one) => one.tail)].filter((one) => one !== undefined);
-  const metadata: SessionMetadata = Object.assign(
-    {},
-    published?.tail?.metadata,
-    ...dead.map((one) => ({ ...one.live.session?.metadata, ...one.tail?.metadata })),
+  // Not by assignment, which would take a member `__proto__` of a file for the prototype.
+  const metadata: SessionMetadata = Object.fromEntries(
+    [published?.tail, ...dead.flatMap((one) => [one.live.session, one.tail])].flatMap((one) =>
+      Object.entries(one?.metadata ?? {}),
+    ),
   );
   const endedMillis = Math.max(lastWrite(dead), ...tails.map((tail) => Date.parse(tail.endedAt) || 0));
   const counted = union.totals ?? new Totals();

@@ -94,7 +94,7 @@ function* recoverGroup(
       const rebuilt = yield* rebuild({ id, files, published, dead, out: out?.fd, othersLive: others });
       if (ports.dryRun) return rebuilt.report;
       if (rebuilt.report.action === "rebuilt") {
-        if (published?.body.type === "unreadable") yield* keepDamaged(files, first.token, published);
+        if (published && rebuilt.isDamaged) yield* keepDamaged(files, first.token, published);
         const outcome = yield* commit(ports, { ...request, source: temp, by: "move" });
         if (outcome !== "committed") continue;
         yield* call("syncDirectory", files.dir);
@@ -124,7 +124,8 @@ function removeSideFiles(
       keptAs.push(kept);
     };
     const [open, live] = [openPath(one.files, one.token), livePath(one.files, one.token)];
-    if (rotten.has(one)) keep(open, "");
+    // Its own suffix: a damaged document is kept under the same token.
+    if (rotten.has(one)) keep(open, ".open");
     else tryUnlink(calls, open);
     if (one.live.corruptLines > 0) keep(live, ".live");
     else tryUnlink(calls, live);

@@ -47,7 +47,7 @@ export type LineSink = number | ((span: Buffer) => void) | undefined;
 
 /** A file that takes the merged lines of several sources. */
 export class UnionFile {
-  /** Only when lines are parsed: totals of every line, also of those a selection left out. */
+  /** Where they are counted: totals of every line, also of those a selection left out. */
   readonly totals: Totals | undefined;
   readonly rot: Rot[] = [];
   /** How many spans each source was the first to have. */
@@ -63,19 +63,23 @@ export class UnionFile {
   readonly #winners = new Map<string, Winner>();
 
   /**
-   * `parse` each line where bytes may have rotted, or to count totals anew. Of `running` spans no line is
-   * kept.
+   * `parse` each line where bytes may have rotted: a line that is no span is told as rot. `count` totals anew, which
+   * parses, too. Of `running` spans no line is kept.
    */
   constructor(
     out: LineSink,
     head: DocumentHead,
-    { parse, running = new Set() }: { readonly parse: boolean; readonly running?: ReadonlySet<string> },
+    {
+      parse,
+      count = parse,
+      running = new Set(),
+    }: { readonly parse: boolean; readonly count?: boolean; readonly running?: ReadonlySet<string> },
   ) {
     this.#head = head;
     this.#parse = parse;
     this.#running = running;
     this.#out = new LineWriter(out, encodeHead(head));
-    this.totals = parse ? new Totals() : undefined;
+    this.totals = count ? new Totals() : undefined;
   }
 
   get size(): number {
@@ -190,7 +194,10 @@ function readKey(
   const decoded = decodeLine(line, offset);
   if (decoded.type === "tail") return "tail";
   if (decoded.type === "corrupt") return undefined;
-  return { spanId: decoded.span.spanId, interrupted: decoded.span.interrupted === true };
+  const { spanId, interrupted } = decoded.span;
+  // With the member twice, its first bytes name another span than its JSON.
+  if (parse && (lineKey(line)?.spanId ?? spanId) !== spanId) return undefined;
+  return { spanId, interrupted: interrupted === true };
 }
 
 /** Spans that name no trace belong to the document's: those of another document are told so. */
