@@ -5,6 +5,7 @@ import type { ReadableSpan } from "./otel-span.js";
 import { textOf } from "./projection-otel.js";
 import { exactTime, type SpanParts } from "./readable-span.js";
 import type { ReplayIds } from "./replay-ids.js";
+import { isRecord } from "./sound-members.js";
 import type { TraceSpan } from "./trace-file.js";
 
 const OTEL_KINDS: readonly unknown[] = ["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
@@ -64,9 +65,6 @@ export function describedHistory(
 
 type JsonRecord = Readonly<Record<string, unknown>>;
 
-const isRecord = (value: unknown): value is JsonRecord =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
 /** One that could not be read stands there as a text. */
 const records = (value: unknown): JsonRecord[] => (Array.isArray(value) ? value.filter(isRecord) : []);
 
@@ -77,7 +75,7 @@ type Counted<T> = T & { readonly droppedAttributesCount: number };
 
 function eventOf({ name, time, attributes }: JsonRecord): Counted<ReadableSpan["events"][number]> {
   return {
-    name: String(name),
+    name: textOf(name) ?? "",
     time: exactTime(typeof time === "number" ? time : 0),
     attributes: isRecord(attributes) ? attributes : {},
     droppedAttributesCount: 0,
@@ -89,8 +87,8 @@ function linkOf(
   ids: ReplayIds,
 ): Counted<ReadableSpan["links"][number]> {
   const context = {
-    traceId: ids.traceId(String(traceId)),
-    spanId: ids.spanId(String(spanId)),
+    traceId: ids.traceId(textOf(traceId) ?? ""),
+    spanId: ids.spanId(textOf(spanId) ?? ""),
     traceFlags: 1,
   };
   return { context, attributes: isRecord(attributes) ? attributes : {}, droppedAttributesCount: 0 };

@@ -7,20 +7,22 @@ import { elidedTotals } from "./marker.js";
 import { decodeLine } from "./open-document.js";
 import { runLater } from "./plan.js";
 import { isRoot, type Published } from "./published.js";
+import { soundSpan } from "./sound-members.js";
 import type { TraceSpan } from "./trace-file.js";
 
 /** Of the document, in one piece. */
 const windowBytes = 1 << 20;
 
 /**
- * All spans that once were spans, in the document's order: not the session's own, and not a cap's marker. Where the
+ * All spans that once were spans, in the document's order: not the session's own, and not a cap's marker. Members of
+ * the wrong type are left out. Where the
  * layout is somebody else's, the document was read whole, and is one piece. Lines that are no spans are left out.
  */
 export async function* documentSpans(
   fileSystem: FileSystem,
   { descriptor, body, tail }: Published,
 ): AsyncGenerator<readonly TraceSpan[]> {
-  if (body.type === "spans") yield body.spans.filter(wasSpan);
+  if (body.type === "spans") yield body.spans.filter(wasSpan).map(soundSpan);
   if (body.type === "lines") {
     let { from } = body;
     let bytes = windowBytes;
@@ -38,10 +40,10 @@ export async function* documentSpans(
       if (end === from && to === body.to) break;
       bytes = end === from ? bytes * 2 : windowBytes;
       from = end;
-      yield spans.filter(wasSpan);
+      yield spans.filter(wasSpan).map(soundSpan);
     }
   }
-  yield (tail?.spans ?? []).filter(wasSpan);
+  yield (tail?.spans ?? []).filter(wasSpan).map(soundSpan);
 }
 
 const wasSpan = (span: TraceSpan): boolean => !isRoot(span) && elidedTotals(span.attributes) === undefined;

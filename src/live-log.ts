@@ -8,6 +8,7 @@
  */
 import { isSpan } from "./open-document.js";
 import { passingBytes } from "./passing-bytes.js";
+import { soundMetadata } from "./sound-members.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 
 /** What the log says of the session. */
@@ -70,8 +71,9 @@ function replayLine(state: LiveState, line: Buffer): boolean {
     // What has ended stands in order of its end.
     if (endTime !== undefined && state.spans.get(spanId)?.endTime === undefined) state.spans.delete(spanId);
     state.spans.set(spanId, record.span);
-  } else if (isSessionRecord(record.session)) state.session = record.session;
-  else return "owner" in record;
+  } else if (isSessionRecord(record.session)) {
+    state.session = { ...record.session, metadata: soundMetadata(record.session.metadata) };
+  } else return "owner" in record;
   return true;
 }
 

@@ -3,6 +3,7 @@
  */
 import { decodeLine } from "./open-document.js";
 import { sessionSpanId } from "./session-name.js";
+import { finite } from "./sound-members.js";
 import { Totals, type TotalsRecord } from "./totals.js";
 import type { TraceFile, TraceSpan } from "./trace-file.js";
 
@@ -14,6 +15,8 @@ export const elidedTotalsKey = "elidedTotals";
  * a writer drops lines only once a document with their marker is published.
  */
 const lastKey = "lastElided";
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
 
 /** The id of a session's marker; a document has at most one. */
 export const markerSpanId = (sessionId: string): string => sessionSpanId(`elided ${sessionId}`);
@@ -53,8 +56,8 @@ export function decodeMarker(line: Buffer): Marker {
   const decoded = decodeLine(line, -1);
   const attributes = decoded.type === "span" ? decoded.span.attributes : undefined;
   return {
-    elided: Number(attributes?.elided) || 0,
-    last: String(attributes?.[lastKey]),
+    elided: finite(attributes?.elided),
+    last: textOf(attributes?.[lastKey]),
     totals: elidedTotals(attributes) ?? {},
   };
 }
@@ -73,14 +76,14 @@ export function adoptMarker({ id, sessionId, spans, summary }: TraceFile): reado
   const marker = spans.find(
     ({ kind, name, attributes }) =>
       kind === "span" &&
-      String(name).includes("elided") &&
+      textOf(name).includes("elided") &&
       Number.isSafeInteger(attributes?.elided) &&
       elidedTotals(attributes) === undefined,
   );
   if (!marker) return spans;
   const there = new Totals();
   for (const span of spans) if (span !== marker && span.endTime !== undefined) there.add(span);
-  const left = (all: unknown, some: number): number => Math.max(0, (Number(all) || 0) - some);
+  const left = (all: unknown, some: number): number => Math.max(0, finite(all) - some);
   const { input, output, reasoning, cacheRead, cacheWrite } = there.tokens;
   const used = new Map(there.tools().map((tool) => [tool.name, tool]));
   const elided: TotalsRecord = {

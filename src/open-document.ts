@@ -14,6 +14,7 @@
 import { isUtf8 } from "node:buffer";
 import { toJsonValue } from "./json-value.js";
 import { passingBytes } from "./passing-bytes.js";
+import { isRecord, soundMetadata, soundSummary } from "./sound-members.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceLayout, TraceSpan } from "./trace-file.js";
 
 /** What the head line says. */
@@ -116,9 +117,6 @@ function parse(text: string): unknown {
   }
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
 /** Whether a value read from a file can stand as a span. */
 export function isSpan(value: unknown): value is TraceSpan {
   return isRecord(value) && typeof value.spanId === "string" && value.spanId !== "";
@@ -167,8 +165,8 @@ export function decodeTail(line: Buffer): DocumentTail | undefined {
   const { tailStart: _, ...shape } = layout ?? { v: 1, tailStart: 0 };
   return {
     spans: value.spans.filter(isSpan),
-    metadata: isRecord(metadata) ? metadata : {},
-    summary,
+    metadata: soundMetadata(metadata),
+    summary: soundSummary(summary),
     endedAt: typeof endedAt === "string" ? endedAt : "",
     layout: shape,
   };
@@ -220,6 +218,7 @@ export function decodeDocument(text: string): TraceFile | undefined {
 
 /** ISO 8601 of epoch milliseconds; the epoch itself for a time that is none. */
 export function isoTime(millis: number | undefined): string {
-  const date = new Date(millis ?? 0);
+  // Of a document of others it may be anything, which a date throws at.
+  const date = new Date(typeof millis === "number" ? millis : 0);
   return Number.isNaN(date.getTime()) ? new Date(0).toISOString() : date.toISOString();
 }

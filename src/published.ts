@@ -16,6 +16,7 @@ import {
 } from "./open-document.js";
 import { call, type Plan } from "./plan.js";
 import { documentPath, nameCandidates, type SessionFiles, safeId } from "./session-name.js";
+import { soundMetadata, soundSummary } from "./sound-members.js";
 import type { TraceFile, TraceSpan } from "./trace-file.js";
 
 /** Where the span lines of a document are. */
@@ -87,11 +88,13 @@ export function* readHeadLine(fd: number, end: number): Plan<Buffer> {
 
 function outlineOf(document: TraceFile | undefined): Outline {
   if (document === undefined) return { head: undefined, tail: undefined, body: { type: "unreadable" } };
-  const { id, traceId, sessionId, startedAt, metadata, summary, endedAt, layout } = document;
-  const spans = adoptMarker(document);
+  const { id, traceId, sessionId, startedAt, endedAt, layout } = document;
+  const metadata = soundMetadata(document.metadata);
+  const summary = soundSummary(document.summary);
+  const spans = adoptMarker({ ...document, summary });
   const isTail = (span: TraceSpan) => span.endTime === undefined || isRoot(span);
   return {
-    head: { id, traceId, sessionId, startedAt },
+    head: { id: typeof id === "string" ? id : undefined, traceId, sessionId, startedAt },
     tail: { spans: spans.filter(isTail), metadata, summary, endedAt, layout: { ...layout, v: 1 } },
     body: { type: "spans", spans: spans.filter((span) => !isTail(span)) },
   };

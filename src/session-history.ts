@@ -6,6 +6,7 @@ import { decodeLine } from "./open-document.js";
 import type { Plan } from "./plan.js";
 import type { Published } from "./published.js";
 import type { SessionHistory } from "./session-recorder.js";
+import { soundSpan } from "./sound-members.js";
 import type { TraceSpan } from "./trace-file.js";
 
 /** Calls that are remembered: a host that compacts its history tells again what it still has in it. */
@@ -22,10 +23,11 @@ export function* readHistory(
 ): Plan<SessionHistory> {
   const calls: { callId: string; startTime: number }[] = [];
   const traceIds = new Set<string>();
-  const add = (span: TraceSpan) => {
-    traceIds.add(span.traceId ?? head?.traceId ?? "");
-    if (span.kind !== "tool" || span.tool?.callId === undefined) return;
-    calls.push({ callId: span.tool.callId, startTime: span.startTime });
+  const add = (line: TraceSpan) => {
+    const { kind, startTime, tool, traceId = head?.traceId ?? "" } = soundSpan(line);
+    traceIds.add(traceId);
+    if (kind !== "tool" || tool?.callId === undefined) return;
+    calls.push({ callId: tool.callId, startTime });
     if (calls.length > 2 * maxKnownCalls) calls.splice(0, maxKnownCalls);
   };
   if (body.type === "spans") for (const span of body.spans) add(span);

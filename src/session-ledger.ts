@@ -7,6 +7,7 @@ import { type DocumentHead, type DocumentTail, isoTime } from "./open-document.j
 import { OpenSpans } from "./open-spans.js";
 import { isRoot, type Published } from "./published.js";
 import { sessionSpanId } from "./session-name.js";
+import { finite } from "./sound-members.js";
 import { endStatus, layoutOf, statusRank, summarize, totalsOf } from "./summary.js";
 import { Totals } from "./totals.js";
 import type { SessionMetadata, SessionStatus, TraceSpan } from "./trace-file.js";
@@ -166,7 +167,7 @@ export function interrupt(span: TraceSpan, endTime: number, statusMessage: strin
   // Recovery knows the end from file times, which kernels keep in ticks of up to 10 ms.
   return {
     ...span,
-    endTime: Math.max(endTime, span.startTime),
+    endTime: Math.max(endTime, finite(span.startTime)),
     status: "error",
     statusMessage,
     interrupted: true,

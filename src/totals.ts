@@ -1,13 +1,12 @@
 /**
  * What a session has used so far: counters true to every span it ever had, also those a cap left out.
  */
+import { finite } from "./sound-members.js";
 import { ToolLoops, type ToolLoopsRecord } from "./tool-loops.js";
 import type { TokenCounts, ToolCall, ToolLoop, ToolUse, TraceSpan } from "./trace-file.js";
 
 /** Tools counted one by one; a session that calls more kinds than that counts the rest in its totals only. */
 const maxTools = 1_000;
-
-const finite = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : 0);
 
 /** Running totals of one session. */
 export class Totals {
@@ -41,8 +40,9 @@ export class Totals {
     if (span.kind === "tool") {
       this.toolCalls++;
       const elapsed = finite(span.endTime) - finite(span.startTime);
-      this.#addTool(span.name, 1, finite(span.tool?.durationMs ?? elapsed));
-      this.#loops.add(span.name, span.input);
+      const name = typeof span.name === "string" ? span.name : "unknown";
+      this.#addTool(name, 1, finite(span.tool?.durationMs ?? elapsed));
+      this.#loops.add(name, span.input);
     }
   }
 
