@@ -29,7 +29,7 @@ export async function run({ files, way }, { dir, load }) {
   const path = join(dir, name);
   writeFileSync(path, bytes);
   await read(path, dir, load);
-  await replay(path, dir, load);
+  await replay(dir, load);
   writeFileSync(path, bytes);
   await goOn({ dir, id, way, load });
   const after = contentsOf(dir);
@@ -63,7 +63,7 @@ async function read(path, dir, load) {
   must(entries.length === page.traces.length, "a page of the drop-in has not what its listing has");
 }
 
-async function replay(path, dir, load) {
+async function replay(dir, load) {
   const { replayTraces } = await load("session.js");
   const { JsonTraceSerializer } = await load("@opentelemetry/otlp-transformer");
   let sent = [];
