@@ -36,6 +36,7 @@ export class TwinCrew {
    *   - `members`: `{ kind: "writer" | "threads" | "keeper", runtime, threads, maxFiles }`
    *   - `sessions`: what they write to
    *   - `lies`: how often keepers and writers hold living writers for dead, from 0 to 1
+   *   - `publishesSeldom`: most of what they record is in their own files only
    *   - `keepsOne`: the one session is never without a living writer
    */
   constructor(options) {
@@ -90,11 +91,11 @@ export class TwinCrew {
   }
 
   #begin(spec) {
-    const { build, sessions, lies, restMillis } = this.#options;
+    const { build, sessions, lies, restMillis, publishesSeldom } = this.#options;
     const { kind, runtime = "node", threads = 0, maxFiles = 0 } = spec;
     const who = `${kind} ${++this.#number}`;
     const seed = Math.floor(this.#random() * 0x7fff_ffff);
-    const plan = { build, dir: this.#dir, who, seed, sessions, lies, maxFiles, restMillis };
+    const plan = { build, dir: this.#dir, who, seed, sessions, lies, maxFiles, restMillis, publishesSeldom };
     const member = { spec, who, writers: new Set(), told: undefined, isOver: false };
     member.process = new TwinProcess({ runtime, program: programs[kind], plan }, (words) =>
       this.#hear(member, words),
@@ -250,14 +251,16 @@ export class TwinCrew {
 
   async #end() {
     for (const { process } of this.#members) if (process.isStopped) process.resume();
-    await this.#until("begun", () => this.#haveBegun());
     this.#isEnding = true;
+    const hasBegun = ({ writers }) =>
+      [...writers].every((who) => this.#ledger.sessionsOf(who).length > 0 || !this.#options.keepsOne);
+    const late = this.#members.filter((member) => !hasBegun(member));
     // From then on nothing is removed that somebody writes to now.
-    await this.#dismiss(
-      this.#members.filter(({ spec }) => spec.maxFiles > 0),
-      false,
-    );
+    const pruners = this.#members.filter(({ spec }) => spec.maxFiles > 0);
+    await this.#dismiss([...late, ...pruners], true);
     this.#ledger.pruningEnds();
+    // Who ends a session that soon after a death cannot have known of it: the clock of files is a coarse one.
+    await pause(50);
     const isKilled = this.#random() < 0.5;
     const writers = this.#members.filter(({ spec }) => spec.kind !== "keeper");
     if (this.#options.keepsOne && !this.#options.lies)

@@ -18,6 +18,10 @@ export const { nodeFileSystem } = await load("file-system.js");
 export const { systemClock } = await load("clock.js");
 const { SystemLiveness } = await load("owner.js");
 
+// As in a session of many megabytes: the document is far behind, and what there is is in the side files.
+if (plan.publishesSeldom)
+  Object.assign((await load("pace.js")).defaultPace, { bytesPerSecond: 1, maxBytes: 1 });
+
 /** The pipe to the lab; what threads print would make the one for that return before it has all. */
 const pipe = 3;
 /** One synchronous write each: what was said is out when the thread or the process dies. */
