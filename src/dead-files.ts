@@ -4,7 +4,7 @@
 
 import type { CommitPorts } from "./commit.js";
 import { Descriptor } from "./descriptor.js";
-import { errorCode, type FileCalls, type FileSystem } from "./file-system.js";
+import { errorCode, type FileCalls, type FileSystem, isNoFile } from "./file-system.js";
 import { readRange, scanLines } from "./line-scan.js";
 import { type LiveState, replayLiveLog } from "./live-log.js";
 import {
@@ -210,8 +210,8 @@ function* tryOpen(fileSystem: FileSystem, path: string): Plan<Descriptor | undef
   try {
     return new Descriptor(fileSystem, yield* call("open", path, "read"));
   } catch (error) {
-    // ELOOP: a symlink in the place of a side file is nobody's.
-    if (errorCode(error) === "ENOENT" || errorCode(error) === "ELOOP") return undefined;
+    // A symlink or a socket in the place of a side file is nobody's.
+    if (isNoFile(error)) return undefined;
     throw error;
   }
 }

@@ -22,7 +22,7 @@ export interface FileStat {
  * How a file is opened. None of them follows a symlink in the last place (O_NOFOLLOW, where there is one).
  * - `create`: read and append; the file must not exist (O_EXCL); mode 0600
  * - `append`: read and append; the file must exist
- * - `read`: read only
+ * - `read`: read only; does not wait for whoever has the other end of a pipe
  */
 type OpenMode = "create" | "append" | "read";
 
@@ -70,11 +70,13 @@ export interface FileSystem {
 const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants;
 // Absent on Windows, where creating a symlink is a privilege.
 const O_NOFOLLOW = fs.constants.O_NOFOLLOW ?? 0;
+// Without it, to open a named pipe waits until somebody writes to it: for ever, and on the main thread as well.
+const O_NONBLOCK = fs.constants.O_NONBLOCK ?? 0;
 
 const flags: Record<OpenMode, number> = {
   create: O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW,
   append: O_RDWR | O_APPEND | O_NOFOLLOW,
-  read: O_RDONLY | O_NOFOLLOW,
+  read: O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
 };
 
 function toStat(stat: fs.BigIntStats): FileStat {
@@ -197,6 +199,10 @@ export function errorCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null | undefined)?.code;
   return typeof code === "string" ? code : undefined;
 }
+
+/** Whether a file that could not be opened to be read is none: absent, a symlink, or (ENXIO) a socket. */
+export const isNoFile = (error: unknown): boolean =>
+  ["ENOENT", "ELOOP", "ENXIO"].includes(errorCode(error) ?? "");
 
 /** Thrown for a write that succeeded with 0 bytes: to ask again at once would be to ask for ever. */
 export const noBytesTaken = (): Error =>

@@ -3,7 +3,7 @@
  */
 import { type Identity, isSame } from "./commit.js";
 import { Descriptor } from "./descriptor.js";
-import { errorCode, type FileSystem } from "./file-system.js";
+import { errorCode, type FileSystem, isNoFile } from "./file-system.js";
 import { readRange } from "./line-scan.js";
 import { adoptMarker } from "./marker.js";
 import {
@@ -40,19 +40,27 @@ export interface Published {
 /** The head is one line; no id that fits a program's memory makes it longer than this. */
 export const maxHeadBytes = 1 << 20;
 
-/** Opens and reads head and tail; `undefined` when there is no document (or a symlink in its place). */
+/**
+ * Opens and reads head and tail; `undefined` when there is no document, or a symlink, a pipe or a socket in its place:
+ * a commit replaces those.
+ */
 export function* openPublished(fileSystem: FileSystem, files: SessionFiles): Plan<Published | undefined> {
   let fd: number;
   try {
     fd = yield* call("open", documentPath(files), "read");
   } catch (error) {
-    // ELOOP: a symlink stands there; O_NOFOLLOW refuses it, and a commit replaces it.
-    if (errorCode(error) === "ENOENT" || errorCode(error) === "ELOOP") return undefined;
+    if (isNoFile(error)) return undefined;
     throw error;
   }
   const descriptor = new Descriptor(fileSystem, fd);
   try {
-    const { dev, ino, size } = yield* call("fstat", fd);
+    const { dev, ino, size, isFile, isDirectory } = yield* call("fstat", fd);
+    if (isDirectory)
+      throw Object.assign(new Error(`${documentPath(files)} is a directory`), { code: "EISDIR" });
+    if (!isFile) {
+      descriptor.release();
+      return undefined;
+    }
     return { descriptor, identity: { dev, ino }, size, ...(yield* readOutline(fd, size)) };
   } catch (error) {
     descriptor.release();

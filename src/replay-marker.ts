@@ -4,7 +4,7 @@
  * It is not synced: one that a power cut took costs sending again, which is what was promised.
  */
 import { tryUnlink } from "./commit.js";
-import { errorCode, type FileSystem } from "./file-system.js";
+import { type FileSystem, isNoFile } from "./file-system.js";
 import { readRange, writeAll } from "./line-scan.js";
 import { call, type Plan } from "./plan.js";
 import { replayedPath, type SessionFiles, tempPath } from "./session-name.js";
@@ -28,10 +28,11 @@ export function* readMarker(files: SessionFiles): Plan<ReplayMarker | undefined>
   try {
     fd = yield* call("open", replayedPath(files), "read");
   } catch (error) {
-    if (errorCode(error) === "ENOENT" || errorCode(error) === "ELOOP") return undefined;
+    if (isNoFile(error)) return undefined;
     throw error;
   }
   try {
+    if (!(yield* call("fstat", fd)).isFile) return undefined;
     return decodeMarker((yield* readRange(fd, 0, maxMarkerBytes)).toString("utf8"));
   } finally {
     yield* call("close", fd);
