@@ -36,7 +36,10 @@ export interface CrashFenceOptions {
 
 /** What {@link installCrashFence} returns. */
 export interface InstalledCrashFence {
-  /** Takes this installation back. Idempotent; other installations of the same target stay. */
+  /**
+   * Takes this installation back. Idempotent; other installations of the same target stay. The listeners for signals
+   * go two turns of the event loop later: a signal that was caught before has its default effect, and is not lost.
+   */
   uninstall(): void;
 }
 
@@ -111,15 +114,25 @@ function invalid(option: string, value: unknown, allowed: string): CrashSafeFile
   return new CrashSafeFileError("INVALID_OPTION", `${option} is ${String(value)}; allowed: ${allowed}`);
 }
 
-/** Makes the listeners on `process` those that the claims want. */
-function fitHooks(fence: Fence): void {
+/** Makes the listeners on `process` those that the claims want; those for signals go a little later. */
+function fitHooks(fence: Fence, isLater = false): void {
   const wanted = new Set([...fence.claims].flatMap(({ events }) => [...events]));
   for (const event of fence.hooks.keys()) {
-    if (!wanted.has(event)) unhook(fence, event);
+    if (wanted.has(event)) continue;
+    if (isLater || !isSignal(event)) unhook(fence, event);
+    else afterCaughtSignals(() => fitHooks(fence, true));
   }
   for (const event of wanted) {
     if (!fence.hooks.has(event)) hook(fence, event);
   }
+}
+
+/**
+ * A signal that was caught comes to its listener with the event loop. Without one by then it is lost: the process
+ * lives on, as if it had been ignored. The loop may have read the signals of its present turn, so wait for the next.
+ */
+function afterCaughtSignals(run: () => void): void {
+  setImmediate(() => setImmediate(run));
 }
 
 function hook(fence: Fence, event: string): void {

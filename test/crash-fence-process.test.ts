@@ -86,6 +86,12 @@ describe.skipIf(process.platform === "win32")("P3 on a signal", () => {
     expect(end).toMatchObject({ said: ["ready"], signal: "SIGTERM" });
   });
 
+  it("P6 loses no signal that was caught before the fence was uninstalled", async () => {
+    // It sends one to itself.
+    const end = await run("fence-process.mjs", ["uninstalled after it was caught", "SIGTERM"]);
+    expect(end).toMatchObject({ said: [], signal: "SIGTERM" });
+  });
+
   it("P3 each target hears of the events it wants", async () => {
     const end = await signalled("each target its events");
     expect(end).toMatchObject({ said: ["ready", "a: Received SIGTERM"], signal: "SIGTERM" });

@@ -25,13 +25,13 @@ beforeEach(() => {
   before = count();
   installed = [];
 });
-afterEach(() => {
+afterEach(async () => {
   for (const fence of installed) fence.uninstall();
-  expect(hooks()).toEqual({});
+  await expect.poll(hooks).toEqual({});
 });
 
 describe("P3 the listeners on process", () => {
-  it("P3 come with the first target and go with the last", () => {
+  it("P3 come with the first target and go with the last", async () => {
     const all = { SIGINT: 1, SIGTERM: 1, SIGHUP: 1, uncaughtExceptionMonitor: 1, exit: 1 };
     const first = install({ crash() {} });
     expect(hooks()).toEqual(all);
@@ -40,7 +40,14 @@ describe("P3 the listeners on process", () => {
     first.uninstall();
     expect(hooks()).toEqual(all);
     second.uninstall();
-    expect(hooks()).toEqual({});
+    await expect.poll(hooks).toEqual({});
+  });
+
+  it("P3 stay where another target comes before they have gone", async () => {
+    install({ crash() {} }).uninstall();
+    install({ crash() {} }, { exit: false });
+    for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(hooks()).toEqual({ SIGINT: 1, SIGTERM: 1, SIGHUP: 1, uncaughtExceptionMonitor: 1 });
   });
 
   it("P3 are those that some target wants", () => {
@@ -52,7 +59,7 @@ describe("P3 the listeners on process", () => {
     expect(hooks()).toEqual({ SIGQUIT: 1 });
   });
 
-  it("P3 stay until the last installation of one target is taken back, each once", () => {
+  it("P3 stay until the last installation of one target is taken back, each once", async () => {
     const target = { crash: vi.fn() };
     const first = install(target);
     const second = install(target);
@@ -60,7 +67,7 @@ describe("P3 the listeners on process", () => {
     first.uninstall();
     expect(hooks()).toMatchObject({ SIGTERM: 1 });
     second.uninstall();
-    expect(hooks()).toEqual({});
+    await expect.poll(hooks).toEqual({});
     expect(target.crash).not.toHaveBeenCalled();
   });
 

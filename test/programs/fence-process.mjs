@@ -1,5 +1,5 @@
 // Ends in the way named by its argument, with a crash fence installed; says on stdout what the fence did.
-import { writeSync } from "node:fs";
+import { stat, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { isMainThread, Worker } from "node:worker_threads";
 import { installCrashFence } from "../../build/esm/crash-fence.js";
@@ -73,6 +73,15 @@ const ways = {
     fence.uninstall();
     fence.uninstall();
     waitForSignal();
+  },
+  "uninstalled after it was caught"() {
+    const fence = installCrashFence(target("a"));
+    // Where the loop has looked for signals already in this turn.
+    stat(".", () => {
+      process.kill(process.pid, signal);
+      fence.uninstall();
+      setTimeout(() => say("lives on"), 500);
+    });
   },
   "uncaught exception"() {
     installCrashFence(target("a"));
