@@ -30,3 +30,18 @@ export function sampled(items, most, seed) {
   const shuffled = items.map((item) => ({ item, key: random() })).sort((a, b) => a.key - b.key);
   return shuffled.slice(0, most).map(({ item }) => item);
 }
+
+/** At most so many of the items, in a random order: one of each group, then another of each, and so on. */
+export function spread(items, groupOf, most, seed) {
+  const counts = new Map();
+  return sampled(items, Number.POSITIVE_INFINITY, seed)
+    .map((item) => {
+      const group = groupOf(item);
+      const round = counts.get(group) ?? 0;
+      counts.set(group, round + 1);
+      return { item, round };
+    })
+    .sort((a, b) => a.round - b.round)
+    .slice(0, most)
+    .map(({ item }) => item);
+}

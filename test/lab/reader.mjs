@@ -31,6 +31,8 @@ export class Reader {
   problems = [];
   /** How many documents were read. */
   looks = 0;
+  /** How often a document that had ended ran again, by its file name. */
+  resumes = new Map();
   #dir;
   #mayResume;
   #mayDrop;
@@ -42,6 +44,11 @@ export class Reader {
     this.#dir = dir;
     this.#mayResume = mayResume;
     this.#mayDrop = mayDrop;
+  }
+
+  /** The scenario takes this document away. */
+  forget(name) {
+    this.#last.delete(name);
   }
 
   /** Looks all the time, in this process, until `stop`. */
@@ -84,7 +91,7 @@ export class Reader {
     const problem = problemOf(read.text);
     this.#last.set(name, { state: read.state, document: problem ? before?.document : JSON.parse(read.text) });
     if (problem) tell(problem);
-    else if (before?.document) this.#compare(before.document, this.#last.get(name).document, tell);
+    else if (before?.document) this.#compare(name, before.document, this.#last.get(name).document, tell);
   }
 
   #readIfNew(name, state) {
@@ -104,10 +111,10 @@ export class Reader {
     }
   }
 
-  #compare(before, after, tell) {
-    const isOver = before.summary.status !== "running";
-    if (isOver && after.summary.status === "running" && !this.#mayResume) {
-      tell(`is running, and was ${before.summary.status}`);
+  #compare(name, before, after, tell) {
+    if (before.summary.status !== "running" && after.summary.status === "running") {
+      this.resumes.set(name, (this.resumes.get(name) ?? 0) + 1);
+      if (!this.#mayResume) tell(`is running, and was ${before.summary.status}`);
     }
     if (this.#mayDrop) return;
     const ids = new Set(after.spans.map(({ spanId }) => spanId));

@@ -8,13 +8,13 @@
  * exactly where only one thread is traced.
  */
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { dieWithLab } from "./interruption.mjs";
 import { runtimes } from "./tools.mjs";
 
-/** Calls that change a directory or its files, or may come to. */
+/** Calls that change a directory or its files, or may come to. Some no runtime makes for us; then none is hit. */
 export const changingCalls = [
   "openat",
   "write",
@@ -34,17 +34,37 @@ export const changingCalls = [
   "unlink",
   "unlinkat",
   "rmdir",
+  "truncate",
+  "ftruncate",
+  "fallocate",
+  "utime",
   "utimensat",
   "close",
 ];
 
-const mostTemps = 24;
+/** Calls that only look. */
+export const lookingCalls = [
+  "read",
+  "pread64",
+  "getdents64",
+  "fstat",
+  "lstat",
+  "stat",
+  "newfstatat",
+  "statx",
+  "access",
+  "faccessat",
+  "faccessat2",
+];
+
+/** Most files that one owner builds in a life. */
+const mostTemps = 16;
 
 /** Every path under `dir` that writers with these tokens can touch. */
 function pathsOf(dir, sessions, tokens) {
   const paths = new Set([dir]);
   const add = (name) => paths.add(join(dir, name));
-  for (const name of existsSync(dir) ? readdirSync(dir) : []) add(name);
+  for (const name of existsSync(dir) ? readdirSync(dir, { recursive: true }) : []) add(name);
   for (const session of sessions) {
     add(`${session}.json`);
     add(`${session}.json.lock`);
@@ -75,8 +95,9 @@ export class TracedProcess {
     const command = [...wrapper, runtimes[runtime].path, path, JSON.stringify(plan)];
     this.#child = dieWithLab(
       spawn(command[0], command.slice(1), {
-        stdio: ["pipe", "pipe", "pipe"],
-        // One thread for asynchronous calls: their order is one order.
+        // The last one never says anything.
+        stdio: ["pipe", "pipe", "pipe", "pipe"],
+        // One thread for asynchronous calls: their order is one order. Bun has two at least (`child.mjs`).
         env: { ...process.env, UV_THREADPOOL_SIZE: "1", UV_USE_IO_URING: "0" },
       }),
     );
@@ -146,6 +167,21 @@ export class TracedProcess {
     });
   }
 
+  /**
+   * The calls of a log that `attach` wrote for `all` threads: how often each was made by the main thread, and by those
+   * of asynchronous calls together.
+   */
+  callsIn(log) {
+    const counts = new Map();
+    // A call that another thread interrupted is told in two lines, of which the second begins otherwise.
+    for (const [, tid, call] of readFileSync(log, "utf8").matchAll(/^(\d+) +([a-z0-9_]+)\(/gm)) {
+      const threads = Number(tid) === this.pid ? "main" : "pool";
+      const key = `${threads} ${call}`;
+      counts.set(key, { threads, call, count: (counts.get(key)?.count ?? 0) + 1 });
+    }
+    return [...counts.values()];
+  }
+
   /** Takes strace away; the child goes on by itself. */
   async detach() {
     const strace = this.#strace;
@@ -169,9 +205,9 @@ export class TracedProcess {
   #listen() {
     const child = this.#child;
     const hung = setTimeout(() => {
-      this.stderr += "hung for 60 s, and was killed";
+      this.stderr += "hung for two minutes, and was killed";
       child.kill("SIGKILL");
-    }, 60_000);
+    }, 120_000);
     let rest = "";
     child.stdout.setEncoding("utf8").on("data", (text) => {
       const lines = (rest + text).split("\n");

@@ -43,6 +43,28 @@ const lives = {
     }
     await host.shutdown();
   },
+  // Synced before each record is acknowledged, names too.
+  durable: async () => {
+    const host = new Host({ durability: "each" });
+    host.work("alpha", 1);
+    const generation = host.start("alpha");
+    await host.flush();
+    host.end(generation);
+    host.start("alpha");
+    await host.endSession("alpha");
+  },
+  // Past what waits for a sync in the background, and past what a live log keeps of what is over.
+  large: async () => {
+    const host = new Host();
+    const generation = host.start("alpha");
+    for (let i = 0; i < 4; i++) {
+      host.work("alpha", 1, { bytes: 400_000 });
+      await turn();
+    }
+    host.work("alpha", 1);
+    await host.flush();
+    host.end(generation);
+  },
   recover: async () => {
     await recover();
     say("recovered");
@@ -73,7 +95,7 @@ const lives = {
   },
 };
 
-await ready();
+await ready({ hasOneThread: true });
 await lives[plan.life]();
 say("complete");
 // What is under way has no more to say.

@@ -2,31 +2,49 @@
  * SIGKILL before the first, second, third … occurrence of each system call that a writer makes on its directory, on
  * each of its threads, until its life is complete. What it had acknowledged by then must be in the document.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Acknowledged } from "../acknowledged.mjs";
 import { recoverAndCheck } from "../aftermath.mjs";
-import { inLanes, sampled } from "../lanes.mjs";
+import { inLanes, spread } from "../lanes.mjs";
 import { Reader } from "../reader.mjs";
 import { lacksStrace, runtimes } from "../tools.mjs";
 import { changingCalls, TracedProcess } from "../traced-process.mjs";
 
-/** `before`: a life that was killed in the same directory; `mayDrop`: a cap or retention takes spans away. */
+/**
+ * - `before`: a life that was lived in the same directory, and perhaps killed there
+ * - `mayDrop`: a cap or retention takes spans away
+ * - `resumes`: how often a session that had ended runs again
+ */
 const lives = [
-  { life: "start, record, publish" },
-  { life: "seal, resume" },
-  { life: "fence, resume" },
-  { life: "compact", mayDrop: true },
-  { life: "recover", before: { life: "start, record, publish", killAt: 13 } },
-  { life: "recover", before: { life: "seal, resume", killAt: 10 } },
-  { life: "resume what is dead", before: { life: "start, record, publish", killAt: 11 } },
-  { life: "prune", before: { life: "several to prune" }, mayDrop: true, prunable: ["a", "b", "c", "d"] },
+  { title: "start, record, publish" },
+  { title: "seal, resume", resumes: 1 },
+  { title: "fence, resume", resumes: 1 },
+  { title: "compact", mayDrop: true },
+  { title: "large" },
+  { title: "durable" },
+  { title: "recover a running one", life: "recover", before: "start, record, publish", killedAt: "write 13" },
+  { title: "recover a sealed one", life: "recover", before: "seal, resume", killedAt: "link 1" },
+  { title: "recover one in the lock", life: "recover", before: "seal, resume", killedAt: "rename 3" },
+  {
+    title: "resume what is dead",
+    before: "start, record, publish",
+    killedAt: "write 11",
+    resumes: 1,
+  },
+  {
+    title: "prune",
+    before: "several to prune",
+    mayDrop: true,
+    prunable: ["a", "b", "c", "d"],
+    resumes: 1,
+  },
 ];
-const sessions = ["alpha", "a", "b", "c", "d"];
 /** Kills per runtime. */
-const most = { ci: 70, full: Number.POSITIVE_INFINITY };
+const most = { ci: 90, full: Number.POSITIVE_INFINITY };
 /** Past the number of a call that one run saw: another may make more. */
-const beyond = 2;
+const beyond = { ci: 0, full: 1 };
 
 const scenarioOf = (runtime) => ({
   name: `kill-${runtime}`,
@@ -54,7 +72,7 @@ const scenarioOf = (runtime) => ({
     },
     {
       name: "a recovery that lets go before it commits",
-      lives: ["recover"],
+      title: "recover a running one",
       patch: [
         {
           file: "recover.js",
@@ -70,95 +88,99 @@ const scenarioOf = (runtime) => ({
 export default ["node", "bun"].map(scenarioOf);
 
 async function run(runtime, { size, seed, build, broken, scratch, report }) {
-  const here = { runtime, build, fault: broken?.fault, scratch };
-  const chosen = broken
-    ? lives.filter(({ life }) => (broken.lives ?? [lives[0].life]).includes(life))
-    : lives;
-  const points = (await inLanes(chosen, (life) => pointsOf(life, here))).flat();
-  const plans = sampled(points, broken ? 50 : most[size], seed);
+  const here = { runtime, build, fault: broken?.fault, scratch, beyond: beyond[size] };
+  const chosen = broken ? lives.filter(({ title }) => title === (broken.title ?? lives[0].title)) : lives;
+  const ready = await inLanes(chosen, async (life) => ({ ...life, start: await startOf(life, here) }));
+  const points = (await inLanes(ready, (life) => pointsOf(life, here))).flat();
+  const group = ({ life, threads, call }) => `${life.title} ${threads} ${call}`;
+  const plans = spread(points, group, broken ? 60 : most[size], seed);
   const failures = [];
   const hits = new Set();
-  let [killed, looks] = [0, 0];
-  await inLanes(plans, async (point, index) => {
+  let [made, killed, looks] = [0, 0, 0];
+  await inLanes(plans, async (point) => {
     if (failures.some((text) => broken?.catches.test(text))) return;
-    report(`${index} of ${plans.length}`);
+    report(`${++made} of ${plans.length}`);
     const trial = await killAt(point, here);
     looks += trial.looks;
     if (trial.wasKilled) {
       killed++;
-      hits.add(keyOf(point));
+      hits.add(point);
     }
-    const where = `killed before ${point.call} ${point.n} of its ${point.threads} thread in "${point.life.life}"`;
+    const where = `killed before ${point.call} ${point.n} of its ${point.threads} thread in "${point.life.title}"`;
     failures.push(...trial.problems.map((problem) => `${where}: ${problem}`));
   });
-  const calls = [...new Set(points.filter((point) => hits.has(keyOf(point))).map(({ call }) => call))];
+  const calls = [...new Set([...hits].map(({ call }) => call))];
   if (!broken && killed < plans.length / 2) failures.push(`only ${killed} of ${plans.length} were killed`);
   const notes = [
-    `${killed} kills at ${hits.size} of ${points.filter(({ isSeen }) => isSeen).length} system calls seen, ` +
-      `${plans.length - killed} lives complete; ${looks} looks of a reader`,
-    `calls: ${calls.join(", ")}`,
+    `${killed} kills, before ${[...hits].filter(({ isSeen }) => isSeen).length} of ` +
+      `${points.filter(({ isSeen }) => isSeen).length} system calls seen; ${made - killed} lives complete; ` +
+      `${looks} looks of a reader`,
+    `calls: ${calls.join(", ")}; never made: ${changingCalls.filter((name) => !points.some(({ call }) => call === name)).join(", ")}`,
   ];
-  return { trials: plans.length, failures, notes };
+  return { trials: made, failures, notes };
 }
 
-const keyOf = ({ life, threads, call, n }) => `${lives.indexOf(life)} ${threads} ${call} ${n}`;
-
-/** All calls that a life makes on its directory, by thread: where it can be killed. */
-async function pointsOf(life, here) {
-  const points = [];
-  for (const threads of ["main", "pool"]) {
-    const log = join(here.scratch.dir, `log ${lives.indexOf(life)} ${threads}`);
-    const child = await begin(life, here);
-    await child.attach(threads, [`trace=${changingCalls.join()}`], log);
-    child.tell("go");
-    const { code } = await child.ended();
-    if (code !== 0) throw new Error(`"${life.life}" fails by itself: ${child.stderr}`);
-    const counts = new Map();
-    // A number that a thread was interrupted at is told in two lines.
-    for (const [, call] of readFileSync(log, "utf8").matchAll(/^(?:\d+ +)?([a-z0-9_]+)\(/gm)) {
-      counts.set(call, (counts.get(call) ?? 0) + 1);
-    }
-    for (const [call, count] of counts) {
-      for (let n = 1; n <= count + beyond; n++) points.push({ life, threads, call, n, isSeen: n <= count });
-    }
-  }
-  return points;
-}
-
-/** A child in a new directory, in which the life before was lived. */
-async function begin(life, here, hear = () => {}) {
+/** What is there when a life begins: a directory to be copied, and what the writer before had said. */
+async function startOf({ before, killedAt }, here) {
+  if (!before) return undefined;
   const dir = here.scratch.newDirectory();
-  if (life.before) await liveBefore(life.before, dir, here, hear);
-  return newChild(life.life, dir, here, hear);
+  const words = [];
+  const child = newChild(before, dir, here, (word) => words.push(word));
+  await child.heard("ready");
+  const [call, n] = killedAt?.split(" ") ?? [];
+  if (call) await child.attach("main", [`trace=${call}`, `inject=${call}:signal=SIGKILL:when=${n}`]);
+  child.tell("go");
+  const { code, signal } = await child.ended();
+  if (killedAt ? signal !== "SIGKILL" : code !== 0)
+    throw new Error(`"${before}" ended with ${signal ?? code}, killed at ${killedAt}: ${child.stderr}`);
+  return { dir, words };
+}
+
+/** A child in a new directory, with what the life before left. */
+function begin({ title, life = title, start }, here, hear) {
+  const dir = here.scratch.newDirectory();
+  // With times and links as they are.
+  if (start && spawnSync("cp", ["-a", `${start.dir}/.`, dir]).status !== 0)
+    throw new Error(`${start.dir} cannot be copied`);
+  return newChild(life, dir, here, hear);
 }
 
 const newChild = (life, dir, { runtime, build, fault }, hear) =>
-  new TracedProcess(runtime, "lives.mjs", { life, dir, build, fault, sessions }, { hear });
+  new TracedProcess(runtime, "lives.mjs", { life, dir, build, fault, sessions: ["alpha"] }, { hear });
 
-async function liveBefore({ life, killAt }, dir, here, hear) {
-  const child = newChild(life, dir, here, hear);
-  await child.heard("ready");
-  if (killAt) await child.attach("main", ["trace=write", `inject=write:signal=SIGKILL:when=${killAt}`]);
+/** All calls that a life makes on its directory, by thread: where it can be killed. */
+async function pointsOf(life, here) {
+  const log = join(here.scratch.dir, `log ${life.title}`);
+  const child = begin(life, here);
+  await child.attach("all", [`trace=${changingCalls.join()}`], log);
   child.tell("go");
-  const { signal } = await child.ended();
-  if (killAt && signal !== "SIGKILL") throw new Error(`"${life}" has no write ${killAt} to be killed at`);
+  const { code } = await child.ended();
+  if (code !== 0) throw new Error(`"${life.title}" fails by itself: ${child.stderr}`);
+  return child.callsIn(log).flatMap(({ threads, call, count }) =>
+    Array.from({ length: count + here.beyond }, (_, before) => {
+      return { life, threads, call, n: before + 1, isSeen: before < count };
+    }),
+  );
 }
 
 async function killAt({ life, threads, call, n }, here) {
   const said = new Acknowledged();
-  const child = await begin(life, here, (word) => said.take(word));
+  for (const word of life.start?.words ?? []) said.take(word);
   // What the life before said is settled.
+  said.died();
+  for (const session of life.prunable ?? []) said.allowRemoval(session);
+  const child = begin(life, here, (word) => said.take(word));
   const { dir } = child.plan;
   await child.attach(threads, [`trace=${call}`, `inject=${call}:signal=SIGKILL:when=${n}`]);
-  const mayDrop = life.mayDrop === true;
-  const reader = new Reader(dir, { mayResume: true, mayDrop }).watch();
-  if (life.before) said.died();
-  for (const session of life.prunable ?? []) said.allowRemoval(session);
+  const { mayDrop = false, resumes = 0 } = life;
+  const reader = new Reader(dir, { mayResume: resumes > 0, mayDrop }).watch();
   child.tell("go");
   const { code, signal } = await child.ended();
   reader.stop();
   said.died();
   const problems = [...reader.problems];
+  for (const [name, count] of reader.resumes)
+    if (count > resumes) problems.push(`${name} ended and ran again ${count} times`);
   if (signal !== "SIGKILL" && code !== 0) problems.push(`it ended by itself with ${code}: ${child.stderr}`);
   for (const [verb, ...what] of child.words) {
     if (verb === "threw" || verb === "rejected") problems.push(`${verb}: ${what.join(" ")}`);
