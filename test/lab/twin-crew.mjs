@@ -2,13 +2,12 @@
  * Processes and threads that write to the same sessions, beside others that recover and prune, all of which are
  * killed, stopped, woken and replaced at random, while somebody looks on.
  */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { recoverAndCheck } from "./aftermath.mjs";
 import { randomOf } from "./lanes.mjs";
-import { Reader } from "./reader.mjs";
 import { TwinLedger } from "./twin-ledger.mjs";
 import { TwinProcess } from "./twin-process.mjs";
+import { TwinWatch } from "./twin-watch.mjs";
 
 /** Nothing that a writer does takes as long as this. */
 const hungMillis = 30_000;
@@ -19,12 +18,12 @@ const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
 export class TwinCrew {
   problems = [];
-  counts = { killed: 0, stopped: 0, terminated: 0, closed: 0, recoveries: 0 };
+  counts = { killed: 0, stopped: 0, terminated: 0, closed: 0 };
   #options;
   #dir;
   #random;
   #ledger;
-  #reader;
+  #watch;
   #members = [];
   /** Where the living writers are. */
   #hosts = new Map();
@@ -45,17 +44,20 @@ export class TwinCrew {
     this.#random = randomOf(options.seed);
     const mayDrop = this.#prunes();
     this.#ledger = new TwinLedger({ mayPrune: mayDrop });
+    const isTrue = !options.lies;
     // Who held a living writer for dead says that it has crashed.
-    this.#reader = new Reader(this.#dir, { mayDrop, mayResume: !options.keepsOne || options.lies > 0 });
+    const mayResume = !options.keepsOne || !isTrue;
+    this.#watch = new TwinWatch(this.#dir, this.#ledger, { isTrue, mayResume, mayDrop });
   }
 
   get said() {
-    return { starts: this.#ledger.starts, ends: this.#ledger.ends, looks: this.#reader.looks };
+    const { looks, rounds } = this.#watch;
+    return { starts: this.#ledger.starts, ends: this.#ledger.ends, looks, rounds };
   }
 
   /** Does so many things to them, lets them end or kills them, and tells what the directory should not be like. */
   async run(acts) {
-    const looking = setInterval(() => this.#look(), lookMillis);
+    const looking = setInterval(() => this.#watch.look(), lookMillis);
     try {
       for (const spec of this.#options.members) this.#begin(spec);
       await this.#until("begun", () => this.#haveBegun());
@@ -70,20 +72,15 @@ export class TwinCrew {
       for (const { process } of this.#members) process.kill();
       await Promise.all(this.#members.map(({ process }) => process.gone));
     }
-    this.#reader.stop();
-    this.problems.push(...this.#reader.problems, ...this.#faults);
+    this.#watch.look();
+    this.problems.push(...this.#watch.problems);
     const mayDrop = this.#prunes();
     this.problems.push(...(await recoverAndCheck(this.#options.build, this.#dir, this.#ledger, { mayDrop })));
     this.problems = [...new Set(this.problems)];
   }
 
   get #isBroken() {
-    return this.problems.length + this.#reader.problems.length + this.#faults.length > 0;
-  }
-
-  /** Who is held for dead may find the file gone that it works on: it is told, and tries again. */
-  get #faults() {
-    return this.#options.lies ? [] : this.#ledger.faults;
+    return this.problems.length + this.#watch.problems.length > 0;
   }
 
   #prunes() {
@@ -142,45 +139,14 @@ export class TwinCrew {
     if (process.isKilled && !this.#isEnding) this.#begin(spec);
   }
 
-  /** Another round of a keeper. */
   #keep(member) {
-    member.told = new Map(this.#ledger.running);
+    member.told = this.#watch.round();
     member.process.tell({ order: "keep" });
   }
 
-  /** What it did must fit those who were alive all the time meanwhile. */
-  #kept(member, { running, sessions }) {
-    this.counts.recoveries++;
-    const alive = [...member.told].filter(([session, tenants]) => this.#isAlive(session, tenants));
-    if (running < alive.length && !this.#options.lies)
-      this.problems.push(`a recovery saw ${running} running sessions of ${alive.length}`);
-    for (const [session, status] of sessions ?? []) {
-      if (status !== "running" && !this.#options.lies && alive.some(([id]) => id === session))
-        this.problems.push(`a recovery made ${session} ${status} beside a living writer`);
-    }
+  #kept(member, found) {
+    member.told(found);
     setTimeout(() => !member.process.isKilled && this.#keep(member), this.#random() * 6);
-  }
-
-  #isAlive(session, tenants) {
-    return tenants.size > 0 && this.#ledger.running.get(session) === tenants;
-  }
-
-  /** In one turn: who lives now had begun before the look. */
-  #look() {
-    const documents = new Map(this.#reader.look().map((document) => [document.id, document]));
-    if (this.#options.lies) return;
-    for (const [session, tenants] of this.#ledger.running) {
-      const path = join(this.#dir, `${session}.json`);
-      for (const [who, token] of tenants) {
-        for (const kind of ["open", "live"]) {
-          if (!existsSync(`${path}.${token}.${kind}`))
-            this.problems.push(`${session}: the .${kind} of ${who}, which lives, is gone`);
-        }
-      }
-      const status = documents.get(session)?.summary.status;
-      if (!existsSync(path)) this.problems.push(`${session}: the document is gone, and a writer lives`);
-      else if (status !== "running") this.problems.push(`${session} is ${status}, and a writer lives`);
-    }
   }
 
   /** Does something to somebody; `false` when just now nobody may be harmed. */
@@ -252,12 +218,10 @@ export class TwinCrew {
   async #end() {
     for (const { process } of this.#members) if (process.isStopped) process.resume();
     this.#isEnding = true;
-    const hasBegun = ({ writers }) =>
-      [...writers].every((who) => this.#ledger.sessionsOf(who).length > 0 || !this.#options.keepsOne);
-    const late = this.#members.filter((member) => !hasBegun(member));
+    if (this.#options.keepsOne) await this.#dismissLate();
     // From then on nothing is removed that somebody writes to now.
     const pruners = this.#members.filter(({ spec }) => spec.maxFiles > 0);
-    await this.#dismiss([...late, ...pruners], true);
+    await this.#dismiss(pruners, true);
     this.#ledger.pruningEnds();
     // Who ends a session that soon after a death cannot have known of it: the clock of files is a coarse one.
     await pause(50);
@@ -267,6 +231,22 @@ export class TwinCrew {
       this.#ledger.status = isKilled ? "crashed" : "completed";
     await this.#dismiss(writers, isKilled);
     await this.#dismiss(this.#members, true);
+  }
+
+  /** Who has not begun yet might begin what the others have ended. */
+  async #dismissLate() {
+    const isLate = (who) => this.#ledger.sessionsOf(who).length === 0;
+    for (const [who, { spec, process }] of this.#hosts) {
+      if (spec.threads > 0 && isLate(who)) {
+        this.#ledger.doom(who);
+        process.tell({ order: "terminate", to: who });
+      }
+    }
+    await this.#dismiss(
+      this.#members.filter(({ writers }) => writers.size > 0 && [...writers].every(isLate)),
+      true,
+    );
+    await this.#until("gone", () => ![...this.#hosts.keys()].some(isLate));
   }
 
   async #dismiss(members, isKilled) {

@@ -244,7 +244,7 @@ const cases = {
   "other pid namespace": otherNamespace,
   "wrong verdict": wrongVerdict,
 };
-const rounds = { ci: 1, full: 20 };
+const rounds = { ci: 1, full: 10 };
 
 export default {
   name: "owners",
