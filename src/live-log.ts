@@ -18,6 +18,8 @@ export interface SessionRecord {
   readonly startedAt: string;
   readonly root: TraceSpan;
   readonly metadata: SessionMetadata;
+  /** `endedAt` of the document that had ended and that this writer went on with. */
+  readonly resumed?: string | undefined;
 }
 
 /** A replayed log. */

@@ -210,11 +210,12 @@ function endOf({ published, dead, othersLive }: RebuildRequest, hasNews: boolean
     .map(({ summary }) => ({ status: endStatus(summary), error: summary.error }))
     .filter(({ status }) => statusRank[status] > 0)
     .sort((a, b) => statusRank[b.status] - statusRank[a.status])[0];
-  // Who ended the session after an owner had died knew that it goes on without it.
+  // Who ended the session after an owner had died knew that it goes on without it. Not so where the owner went on from
+  // that very end: times do not tell, since the clock may have been set back.
   const endedMillis = isOver ? Date.parse(before.endedAt) || 0 : 0;
-  const crashed = dead.some(
-    (one) => one.tail === undefined && !one.isAlive && one.lastWrite + fileTimeMillis > endedMillis,
-  );
+  const outlived = ({ live, lastWrite }: DeadFiles) =>
+    lastWrite + fileTimeMillis > endedMillis || (isOver && live.session?.resumed === before.endedAt);
+  const crashed = dead.some((one) => one.tail === undefined && !one.isAlive && outlived(one));
   if (crashed && written?.status !== "crashed")
     return { status: "crashed", error: crashError, isRecovered: true, isNews: true };
   const status = written?.status ?? "crashed";

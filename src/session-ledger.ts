@@ -43,6 +43,8 @@ export class SessionLedger {
   foreign = new Map<string, TraceSpan>();
   /** When they were last known to be open, in epoch milliseconds. */
   foreignSeen = 0;
+  /** When the document that we went on with had ended, in its words. */
+  #resumed: string | undefined;
   /** An error or a crash that another writer's end left in the document: it outranks a normal end of ours. */
   inherited: SessionEnd | undefined;
 
@@ -65,6 +67,7 @@ export class SessionLedger {
     this.#takeHead(published);
     if (!published.tail) return;
     this.#takeTail(published.tail);
+    if (published.tail.summary.status !== "running") this.#resumed = published.tail.endedAt;
     this.totals = totalsOf(published);
   }
 
@@ -97,7 +100,7 @@ export class SessionLedger {
   /** What the live log needs to rebuild the session without its document. */
   record(): SessionRecord {
     const { id, traceId, startedAt } = this.head;
-    return { id, traceId, startedAt, root: this.root, metadata: this.metadata };
+    return { id, traceId, startedAt, root: this.root, metadata: this.metadata, resumed: this.#resumed };
   }
 
   /** The tail of a document as of now. */
