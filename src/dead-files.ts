@@ -195,12 +195,17 @@ export function* isSound({ open, head, from, to, tail, live }: DeadFiles): Plan<
   if (live.session && live.session.root.spanId !== root.spanId) return false;
   let isSound = true;
   const missing = new Set(live.spans.keys());
-  for (const { spanId } of tail.spans) missing.delete(spanId);
+  const there = new Set(tail.spans.map(({ spanId }) => spanId));
+  for (const spanId of there) missing.delete(spanId);
   yield* scanLines(open.fd, from, to, (line, offset) => {
     const hasComma = line[0] === 0x2c;
     const decoded = decodeLine(line, offset);
-    isSound &&= hasComma === offset > from && decoded.type === "span";
-    if (decoded.type === "span") missing.delete(decoded.span.spanId);
+    if (decoded.type !== "span" || hasComma !== offset > from || there.has(decoded.span.spanId)) {
+      isSound = false;
+      return;
+    }
+    there.add(decoded.span.spanId);
+    missing.delete(decoded.span.spanId);
   });
   const separator = (yield* readRange(open.fd, to, to + 1))[0];
   return isSound && missing.size === 0 && (separator === 0x2c) === to > from;

@@ -5,8 +5,8 @@ import { basename, dirname, resolve } from "node:path";
 import { systemClock } from "./clock.js";
 import { type DeadFiles, isDead, listSideFiles, readSideFiles } from "./dead-files.js";
 import { type FileSystem, nodeFileSystem } from "./file-system.js";
-import { readRange } from "./line-scan.js";
-import { decodeDocument } from "./open-document.js";
+import { readRange, scanLines } from "./line-scan.js";
+import { type DocumentHead, type DocumentTail, decodeDocument, decodeLine } from "./open-document.js";
 import { SystemLiveness } from "./owner.js";
 import { type Plan, runLater } from "./plan.js";
 import { openPublished, type Published } from "./published.js";
@@ -71,20 +71,7 @@ function* read(fileSystem: FileSystem, path: string): Plan<ReadTrace> {
       othersLive: side.some((one) => one.isAlive),
     });
     const { tornBytes, corruptLines } = report;
-    const { id, traceId, sessionId, startedAt } = head;
-    const { metadata, summary, endedAt } = tail;
-    const trace: TraceFile = {
-      version: 2,
-      ...(id !== undefined && { id }),
-      traceId,
-      sessionId,
-      startedAt,
-      endedAt,
-      metadata,
-      spans: [...spans, ...tail.spans],
-      summary,
-    };
-    return { trace, damage: { tornBytes, corruptLines } };
+    return { trace: traceOf(head, spans, tail), damage: { tornBytes, corruptLines } };
   } finally {
     published?.descriptor.release();
     for (const { open } of owners) open?.release();
@@ -110,6 +97,37 @@ function* readOwners(
   return found;
 }
 
+/** What can be read of a document of ours in which lines have rotted. */
+function* readLines({ descriptor, head, tail, body }: Published): Plan<ReadTrace | undefined> {
+  if (!head || !tail || body.type !== "lines") return undefined;
+  const spans: TraceSpan[] = [];
+  let corruptLines = 0;
+  yield* scanLines(descriptor.fd, body.from, body.to, (line, offset) => {
+    const decoded = decodeLine(line, offset);
+    if (decoded.type === "span") spans.push(decoded.span);
+    else corruptLines++;
+  });
+  return { trace: traceOf(head, spans, tail), damage: { tornBytes: 0, corruptLines } };
+}
+
+function traceOf(
+  { id, traceId, sessionId, startedAt }: DocumentHead,
+  lines: readonly TraceSpan[],
+  { spans, metadata, summary, endedAt }: DocumentTail,
+): TraceFile {
+  return {
+    version: 2,
+    ...(id !== undefined && { id }),
+    traceId,
+    sessionId,
+    startedAt,
+    endedAt,
+    metadata,
+    spans: [...lines, ...spans],
+    summary,
+  };
+}
+
 /** A document that nobody is writing to, as it is. */
 function* readDocument(path: string, published: Published | undefined): Plan<ReadTrace> {
   if (!published) throw new CrashSafeFileError("READ_FAILED", `there is no trace at ${path}`);
@@ -117,6 +135,8 @@ function* readDocument(path: string, published: Published | undefined): Plan<Rea
   const bytes = yield* readRange(descriptor.fd, 0, size);
   const trace = decodeDocument(bytes.toString("utf8"));
   if (trace) return { trace, damage: { tornBytes: 0, corruptLines: 0 } };
+  const readable = yield* readLines(published);
+  if (readable) return readable;
   throw new CrashSafeFileError(
     "NOT_A_TRACE",
     `${path} is not a trace document (${size} bytes that are no JSON object with spans)`,

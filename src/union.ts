@@ -102,7 +102,6 @@ export class UnionFile {
     for (const [index, source] of sources.entries()) {
       yield* eachLine(source, (line, offset) => {
         const key = readKey(line, offset, this.#parse);
-        if (key === "tail") return;
         if (key === undefined) this.rot.push({ source: index, offset, bytes: line.length });
         else if (!this.#running.has(key.spanId)) {
           const winner = { first: index, source: index, offset, interrupted: key.interrupted };
@@ -125,7 +124,7 @@ export class UnionFile {
     };
     const emit = (index: number, source: Source) => (line: Buffer, offset: number) => {
       const key = readKey(line, offset, false);
-      if (key === undefined || key === "tail") return;
+      if (key === undefined) return;
       const winner = this.#winners.get(key.spanId);
       if (winner?.source !== index || winner.offset !== offset) return;
       this.given[winner.first] = (this.given[winner.first] ?? 0) + 1;
@@ -148,7 +147,7 @@ export class UnionFile {
       source,
       (line, offset) => {
         const key = readKey(line, offset, false);
-        if (key === undefined || key === "tail") return;
+        if (key === undefined) return;
         if (this.#winners.has(key.spanId))
           throw new Error(`span ${key.spanId} ended while its line was merged`);
         this.#winners.set(key.spanId, { first: -1, source: -1, offset, interrupted: key.interrupted });
@@ -188,12 +187,12 @@ function readKey(
   line: Buffer,
   offset: number,
   parse: boolean,
-): { spanId: string; interrupted: boolean } | "tail" | undefined {
+): { spanId: string; interrupted: boolean } | undefined {
   const key = parse ? undefined : lineKey(line);
   if (key) return key;
   const decoded = decodeLine(line, offset);
-  if (decoded.type === "tail") return "tail";
-  if (decoded.type === "corrupt") return undefined;
+  // A tail is the last line of a file, and none of its spans' lines: elsewhere it was put there.
+  if (decoded.type !== "span") return undefined;
   const { spanId, interrupted } = decoded.span;
   // With the member twice, its first bytes name another span than its JSON.
   if (parse && (lineKey(line)?.spanId ?? spanId) !== spanId) return undefined;

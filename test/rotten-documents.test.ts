@@ -7,6 +7,7 @@ import * as os from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CrashSafeFileSpanExporter } from "../src/file-exporter.js";
+import { readTrace } from "../src/read-trace.js";
 import { recoverTraces } from "../src/recover-traces.js";
 import type { TraceFile } from "../src/trace-file.js";
 import { spanOf } from "./projection-span.js";
@@ -93,6 +94,50 @@ describe.each(Object.entries(rots))("a line that %s", (_, rotten) => {
     expect(ids).toEqual(expect.arrayContaining(session.lines.map(({ span }) => span.spanId)));
     expect(kept()).toEqual([rotten]);
   });
+});
+
+it.each(Object.entries(rots).slice(0, 1))(
+  "P6 a line that %s is told as damage to who reads",
+  async (_, rotten) => {
+    fs.writeFileSync(path(), rotten);
+    const { trace, damage } = await readTrace(path());
+    expect(damage).toEqual({ tornBytes: 0, corruptLines: 1 });
+    expect([...spansOf(trace).keys()]).toEqual(others);
+  },
+);
+
+it("P7 a tail among the lines of a document is kept with it", async () => {
+  const { published } = session;
+  const headBytes = published.indexOf("\n") + 1;
+  const tailLine = (at: number) =>
+    published
+      .subarray(published.lastIndexOf(0x0a, -2) + 1)
+      .toString()
+      .replace(/"tailStart":\d+/, `"tailStart":${at}`);
+  const first = tailLine(headBytes);
+  const json = Buffer.from(
+    `${published.subarray(0, headBytes)}${first}${tailLine(headBytes + Buffer.byteLength(first))}`,
+  );
+  layOut(dir, session, { open: session.open, live: session.live, json });
+  expect((await recoverTraces(dir)).failures).toEqual([]);
+  expect(kept()).toEqual([json]);
+});
+
+it("P1 a sealed document with a line twice does not take its name as it is", async () => {
+  const { sealed } = session;
+  const [from, to] = [session.lines[1]?.from, session.lines[1]?.to] as [number, number];
+  const tailStart = sealed.lastIndexOf(0x0a, sealed.length - 2) + 1;
+  const tail = sealed.subarray(tailStart).toString();
+  const text = tail.replace(/"tailStart":\d+/, `"tailStart":${tailStart + to - from}`);
+  const doubled = Buffer.concat([
+    sealed.subarray(0, tailStart),
+    sealed.subarray(from, to),
+    Buffer.from(text),
+  ]);
+  layOut(dir, session, { open: doubled, live: session.sealedLive });
+  const { sessions } = await recoverTraces(dir);
+  expect(sessions).toMatchObject([{ action: "rebuilt", status: "completed" }]);
+  expect(spansOf(documentOf()).size).toBe(session.lines.length + 3);
 });
 
 it("P7 a damaged document and a damaged side file of one recovery are both kept", async () => {
