@@ -136,7 +136,72 @@ describe("retention of documents", () => {
     expect(ended(stage.document("s0"))).toHaveLength(3);
     expect(stage.document("s0").summary.status).toBe("completed");
   });
+
+  test.each(["before it is looked at again", "before it is taken"])(
+    "P2 P7 keeps a document that is resumed and over again after the last look for writers, %s",
+    async (when) => {
+      await settledSessions(3);
+      const other = actor();
+      const resume = () => {
+        other.record("s0", 1);
+        other.processor.crash("out of memory");
+      };
+      await tidy(1, at(when, resume));
+      expect(stage.files).toEqual(["s0.json", "s2.json"]);
+      expect(ended(stage.document("s0"))).toHaveLength(3);
+      expect(stage.document("s0").summary).toMatchObject({ status: "crashed", error: "out of memory" });
+    },
+  );
+
+  test("P2 P7 loses nothing of a session that has another document before the one taken is put back", async () => {
+    await settledSessions(3);
+    const [other, third] = [actor(), actor()];
+    const resume = () => {
+      other.record("s0", 1);
+      other.processor.crash("out of memory");
+    };
+    const begin = () => {
+      third.record("s0", 1);
+      third.processor.crash("out of time");
+    };
+    await tidy(1, at("before it is taken", resume, begin));
+    await tidy(0);
+    expect(stage.files).toEqual(["s0.json", "s2.json"]);
+    expect(ended(stage.document("s0"))).toHaveLength(4);
+    expect(stage.document("s0").summary.status).toBe("crashed");
+  });
+
+  test("P7 a document that was taken when its remover was killed comes back", async () => {
+    await settledSessions(3);
+    const before = stage.bytes("s0");
+    const calls = { ...nodeFileSystem.sync };
+    calls.unlink = () => {
+      throw new Error("killed");
+    };
+    await tidy(2, { ...nodeFileSystem, sync: calls });
+    expect(documents()).toEqual(["s1.json", "s2.json"]);
+    await tidy(0);
+    expect(stage.files).toEqual(["s0.json", "s1.json", "s2.json"]);
+    expect(stage.bytes("s0")).toBe(before);
+  });
 });
+
+/** A file system on which others act while `s0.json` is to be removed, and when it has been taken. */
+function at(when: string, act: () => void, whenTaken: () => void = () => {}): FileSystem {
+  const path = `${stage.dir}/s0.json`;
+  const calls = { ...nodeFileSystem.sync };
+  calls.readdir = (dir) => {
+    const names = nodeFileSystem.sync.readdir(dir);
+    if (dir === stage.dir && when === "before it is looked at again") act();
+    return names;
+  };
+  calls.rename = (from, to) => {
+    if (from === path && when === "before it is taken") act();
+    nodeFileSystem.sync.rename(from, to);
+    if (from === path) whenTaken();
+  };
+  return { ...nodeFileSystem, sync: calls };
+}
 
 describe("sweeping", () => {
   test("P7 removes copies older than an hour, and never younger ones", async () => {
