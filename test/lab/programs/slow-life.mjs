@@ -3,40 +3,52 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { Host, pause, plan, ready, say, turn } from "./child.mjs";
 
-const path = `${plan.dir}/alpha.json`;
-const document = () => {
+const textNow = () => {
   try {
-    return JSON.parse(readFileSync(path, "utf8"));
+    return readFileSync(`${plan.dir}/alpha.json`, "utf8");
+  } catch {
+    // Not written yet.
+    return `{"spans":[],"summary":{}}`;
+  }
+};
+const document = (text = textNow()) => {
+  try {
+    return JSON.parse(text);
   } catch (error) {
-    return { summary: {}, spans: [], error };
+    return { spans: [], summary: { error } };
   }
 };
 /** Spans of this life that are over, in the document as it is now. */
 const endedIn = ({ spans }) =>
   spans.filter(({ kind, endTime }) => kind !== "session" && endTime !== undefined).length;
 
+const isPublishing = () => readdirSync(plan.dir).some((name) => name.includes(".tmp."));
+
 /** Until a copy of the document is on its way. */
 async function publishing() {
-  const until = performance.now() + 10_000;
+  const until = performance.now() + 30_000;
   while (performance.now() < until) {
-    if (readdirSync(plan.dir).some((name) => name.includes(".tmp."))) return;
+    if (isPublishing()) return;
     await turn();
   }
-  say("broken", "nothing was published for ten seconds");
+  say("broken", "nothing was published for half a minute");
 }
 
 /** At some moment of the writes, the sync and the renames that follow. */
 const aMoment = () => pause(plan.fraction * plan.delayMillis * 6);
 
-/** Fences, and tells what stands in the document in that very turn. */
+/** Fences, and looks in that very turn at what stands in the document. */
 function fence(host, ended) {
+  say("fencing", isPublishing());
   void host.crash("SIGTERM");
-  const fenced = document();
+  const text = textNow();
+  const fenced = document(text);
   const { status, error } = fenced.summary;
   if (status !== "crashed" || error !== "SIGTERM")
     say("broken", `the fence returned, and the document is ${status} (${error})`);
   if (endedIn(fenced) < ended)
     say("broken", `the fence returned, and ${endedIn(fenced)} of ${ended} spans are there`);
+  say("over", text);
 }
 
 const lives = {
@@ -65,8 +77,21 @@ const lives = {
     // The fence overtakes it, unless it was faster.
     void host.exporter.endSession("alpha").catch(() => {});
     await aMoment();
-    if (document().summary.status === "completed") say("closed", "alpha", "completed");
-    else fence(host, 3);
+    const text = textNow();
+    if (document(text).summary.status === "completed") {
+      say("closed", "alpha", "completed");
+      say("over", text);
+    } else fence(host, 3);
+  },
+  // A flush that the fence overtakes: settled all the same, and by the document of the fence.
+  "flush, fence": async (host) => {
+    host.work("alpha", 2);
+    await publishing();
+    host.work("alpha", 1);
+    const flushed = host.flush();
+    await aMoment();
+    fence(host, 3);
+    if (!(await flushed)) say("broken", "the fence wrote what was to be flushed, and the flush was rejected");
   },
   flush: async (host) => {
     for (let round = 1; round <= 2; round++) {
@@ -82,8 +107,6 @@ const lives = {
 
 await ready();
 await lives[plan.life](new Host());
-say("over", plan.life === "M1" || plan.life === "M3" ? readFileSync(path, "utf8") : "");
-// What is on its way has its time to arrive: the process ends when nothing is left to do.
-await pause(plan.delayMillis * 12 + 50);
 say("complete");
-process.exit(0);
+// Where an end was the last word, the process ends by itself: when all that was on its way has arrived.
+if (plan.life === "M2" || plan.life === "flush") process.exit(0);
