@@ -55,6 +55,12 @@ export function lineIds(bytes) {
   return ids;
 }
 
+/** The member twice: which span it is depends on who reads. */
+const isDoubled = (line, { spanId }) => {
+  const [, first = spanId] = /^\{"spanId":"([^"\\]*)"/.exec(line.subarray(0, 400).toString("utf8")) ?? [];
+  return first !== spanId;
+};
+
 function eachSpan(bytes, onSpan) {
   let count = 0;
   for (let from = 0; ; ) {
@@ -63,7 +69,7 @@ function eachSpan(bytes, onSpan) {
     const line = bytes.subarray(bytes[from] === 0x2c ? from + 1 : from, end);
     from = end + 1;
     const span = isUtf8(line) ? parse(line.toString("utf8")) : undefined;
-    if (!isSpan(span)) continue;
+    if (!isSpan(span) || isDoubled(line, span)) continue;
     count++;
     onSpan(span);
   }
@@ -145,11 +151,15 @@ export function idsInDocuments(contents) {
   return ids;
 }
 
-/** What was in a file that gave way is in a document, or kept aside as it was. */
+/** What was in a file that gave way is in a document, or the file is kept as it was. */
 export function mustKeep(what, bytes, ids, contents) {
-  const isAside = [...contents.values()].some((kept) => Buffer.isBuffer(kept) && kept.equals(bytes));
-  if (isAside) return;
+  if ([...contents.values()].some((kept) => Buffer.isBuffer(kept) && kept.equals(bytes))) return;
   must(ids !== undefined, `${what} is gone, and was kept nowhere`);
+  mustHave(what, ids, contents);
+}
+
+/** The spans are in documents. */
+export function mustHave(what, ids, contents) {
   const there = idsInDocuments(contents);
   const lost = ids.filter((id) => !there.has(id));
   must(lost.length === 0, () => `${what} lost the spans ${brief(lost)}`);

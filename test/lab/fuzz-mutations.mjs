@@ -129,7 +129,8 @@ export class Mutations {
     const tokens = bytes.toString("utf8").match(token) ?? [];
     const at = this.below(tokens.length);
     const kind = this.below(6);
-    if (kind === 0) insertMember(tokens, at, this.#key(), this.#value());
+    if (kind === 0 && this.chance(4)) insertMember(tokens, at, '"__proto__"', '{"polluted":1}');
+    else if (kind === 0) insertMember(tokens, at, this.#key(), this.#value());
     if (kind === 1) replaceValue(tokens, at, this.#value());
     if (kind === 2) renameKey(tokens, at, this.#key());
     if (kind === 3) removeMember(tokens, at);

@@ -10,7 +10,7 @@ import { dieWithLab } from "./interruption.mjs";
 const program = fileURLToPath(new URL("programs/fuzzer.mjs", import.meta.url));
 
 /** An input is at most 4 MB; ten seconds for one is no slowness any more. */
-const silenceMillis = 15_000;
+const mostSilence = 15_000;
 /** Of the heap; what Node itself needs, and the largest input some times over, fit in it. */
 const heapMegabytes = 256;
 const mostGrowth = 24 * 1024 * 1024;
@@ -22,6 +22,7 @@ const mostGrowth = 24 * 1024 * 1024;
  * @returns failures as `{ n, failure, input }`, and what was seen
  */
 export async function fuzz(plan, runtime, onProgress = () => {}) {
+  const { silenceMillis = mostSilence } = plan;
   const current = join(plan.dir, "current.json");
   const file = join(plan.dir, "plan.json");
   writeFileSync(file, JSON.stringify({ mostFailures: 8, minimiseMillis: 4_000, ...plan, current }));

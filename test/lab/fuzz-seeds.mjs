@@ -25,7 +25,13 @@ export async function gatherSeeds(build, dir) {
       .map((file) => renamed(readFileSync(join(fixtures, group, file)))),
   );
   const oneLine = documents.slice(0, 2).map((bytes) => Buffer.from(JSON.stringify(JSON.parse(bytes))));
-  const all = [...killed.map(({ json }) => json), ...documents, ...oneLine];
+  const hostile = documents
+    .slice(0, 2)
+    .map((bytes) =>
+      bytes.toString("utf8").replace('"metadata":{"', '"metadata":{"__proto__":{"polluted":1},"'),
+    )
+    .map((text) => realigned(Buffer.from(text)));
+  const all = [...killed.map(({ json }) => json), ...documents, ...oneLine, ...hostile];
   const base64 = (bytes) => bytes.toString("base64");
   return {
     killed: killed.map(({ open, live, json }) => ({

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fuzz } from "../fuzz-process.mjs";
 import { gatherSeeds } from "../fuzz-seeds.mjs";
-import { runtimes } from "../tools.mjs";
+import { lacks, runtimes } from "../tools.mjs";
 
 /** Beyond this an input is in a file of its own. */
 const shortInput = 300;
@@ -33,7 +33,7 @@ function fuzzing(target, runtime, counts) {
       count,
       seeds,
       dir,
-      ...(broken && { mostFailures: 1, minimiseMillis: 500 }),
+      ...(broken && { mostFailures: 1, minimiseMillis: 200, silenceMillis: 8_000 }),
     };
     const {
       failures,
@@ -43,13 +43,14 @@ function fuzzing(target, runtime, counts) {
       seeds: given,
       peak,
     } = await fuzz(plan, runtime, (n) => report(`${n} of ${count}`));
-    const guided = blocks > 0 ? `${blocks} blocks reached, ` : "";
-    const note = `${guided}${corpus - given} inputs kept beside ${given} seeds, at most ${Math.round(peak / 1e6)} MB`;
+    const guided = blocks > 0 ? `${blocks} blocks reached, ${corpus - given} inputs kept beside ` : "";
+    const memory = peak > 0 ? `, at most ${Math.round(peak / 1e6)} MB` : "";
+    const note = given === undefined ? "it did not come to its end" : `${guided}${given} seeds${memory}`;
     return { trials, failures: failures.map((one) => told(one, target, seed)), notes: [note] };
   };
 }
 
-const { node } = runtimes;
+const { bun, node } = runtimes;
 
 export default [
   {
@@ -57,15 +58,111 @@ export default [
     title: "documents that nobody wrote",
     promise: "P1 P6 P7",
     needs: node.lacks,
-    run: fuzzing("documents", node, { ci: 600, full: 8_000 }),
-    brokenWriters: [],
+    run: fuzzing("documents", node, { ci: 300, full: 5_000 }),
+    brokenWriters: [
+      {
+        name: "a parser that throws",
+        patch: [
+          { file: "open-document.js", from: /catch \{\s+return undefined;/, to: "catch (e) { throw e;" },
+        ],
+        catches: /SyntaxError/,
+      },
+      {
+        name: "a resume that puts nothing aside",
+        patch: [{ file: "published.js", from: '!isSame(yield* call("lstat", path), identity)', to: "true" }],
+        catches: /kept nowhere|lost/,
+      },
+      {
+        name: "a resume that takes lines as they are",
+        patch: [{ file: "merge.js", from: "parse: known.length > 0", to: "parse: false" }],
+        catches: /JSON|not UTF-8|kept nowhere|lost|twice/,
+      },
+      {
+        name: "a reader that believes types",
+        patch: [{ file: "sound-members.js", from: "wrong.length === 0", to: "true" }],
+        catches: /TypeError|kept|told|has/,
+      },
+    ],
   },
   {
     name: "fuzz-side-files",
     title: "side files that nobody wrote",
     promise: "P2 P6 P7",
     needs: node.lacks,
-    run: fuzzing("side-files", node, { ci: 600, full: 8_000 }),
-    brokenWriters: [],
+    run: fuzzing("side-files", node, { ci: 300, full: 5_000 }),
+    brokenWriters: [
+      {
+        name: "a log reader that throws at a torn line",
+        patch: [{ file: "live-log.js", from: /catch \{\s+return false;/, to: "catch (e) { throw e;" }],
+        catches: /SyntaxError/,
+      },
+      {
+        name: "a log reader that does not get on",
+        patch: [{ file: "live-log.js", from: "bytes.length : end + 1", to: "bytes.length : end" }],
+        catches: /it hangs/,
+      },
+      {
+        name: "a recovery that stops at rot",
+        patch: [
+          {
+            file: "union.js",
+            from: /if \(key === undefined\)\s+this\.rot\.push/,
+            to: "if (this.rot.some(({ source }) => source === index)) return; if (key === undefined) this.rot.push",
+          },
+        ],
+        catches: /lost/,
+      },
+      {
+        name: "a recovery that assigns keys of a file",
+        patch: [
+          {
+            file: "rebuild.js",
+            from: "Object.fromEntries([published",
+            to: "((entries) => { const known = {}; for (const [key, value] of entries) known[key] = value; return known; })([published",
+          },
+        ],
+        catches: /prototype was set/,
+      },
+    ],
   },
+  {
+    name: "fuzz-names",
+    title: "directory entries that nobody made",
+    promise: "P6 P7 P9",
+    needs: () => lacks("mkfifo"),
+    run: fuzzing("names", node, { ci: 100, full: 2_000 }),
+    brokenWriters: [
+      {
+        name: "a reader that waits for a pipe",
+        patch: [{ file: "file-system.js", from: "| O_NONBLOCK", to: "" }],
+        catches: /it hangs/,
+      },
+    ],
+  },
+  {
+    name: "fuzz-texts",
+    title: "lines, ids, attributes and variables",
+    promise: "P6 P9",
+    needs: node.lacks,
+    run: fuzzing("texts", node, { ci: 800, full: 12_000 }),
+    brokenWriters: [
+      {
+        name: "values that are assigned to __proto__",
+        patch: [{ file: "json-value.js", from: 'key === "__proto__"', to: "false" }],
+        catches: /prototype was set/,
+      },
+      {
+        name: "names that lead elsewhere",
+        patch: [{ file: "session-name.js", from: "[/\\\\.:]/g", to: "[:]/g" }],
+        catches: /leads out/,
+      },
+    ],
+  },
+  ...["documents", "side-files"].map((target) => ({
+    name: `fuzz-${target}-bun`,
+    title: `the same ${target}, with Bun and unguided`,
+    promise: "P1 P2 P6",
+    needs: bun.lacks,
+    run: fuzzing(target, bun, { ci: 60, full: 1_500 }),
+  })),
 ];
