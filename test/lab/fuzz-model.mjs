@@ -27,7 +27,7 @@ function parse(text) {
 }
 
 /** Ids of spans that must be kept; `undefined` where the bytes are no document. */
-export function documentIds(bytes) {
+function documentIds(bytes) {
   const text = bytes.toString("utf8");
   const value = parse(text.startsWith("\ufeff") ? text.slice(1) : text);
   if (!isObject(value) || !Array.isArray(value.spans)) return undefined;

@@ -6,7 +6,7 @@ const token = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|[{}[\],:]|\s+|[\
 /** Larger inputs than this are mutated as bytes: cutting them into tokens would take the time of a hundred others. */
 const tokenBytes = 100_000;
 /** No input grows beyond this. */
-export const maxBytes = 4_000_000;
+const maxBytes = 4_000_000;
 
 /** The mutations of one seeded source of random numbers. */
 export class Mutations {

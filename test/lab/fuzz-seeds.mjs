@@ -25,12 +25,13 @@ export async function gatherSeeds(build, dir) {
       .map((file) => renamed(readFileSync(join(fixtures, group, file)))),
   );
   const oneLine = documents.slice(0, 2).map((bytes) => Buffer.from(JSON.stringify(JSON.parse(bytes))));
-  const hostile = documents
-    .slice(0, 2)
-    .map((bytes) =>
-      bytes.toString("utf8").replace('"metadata":{"', '"metadata":{"__proto__":{"polluted":1},"'),
-    )
-    .map((text) => realigned(Buffer.from(text)));
+  // Parsers of ours have stumbled over these.
+  const hostile = ['"__proto__":{"polluted":1}', '"agent":{"toString":1},"model":5', '"tags":5'].map(
+    (members) => {
+      const text = documents[0].toString("utf8");
+      return realigned(Buffer.from(text.replace('},"summary":{', `,${members}},"summary":{`)));
+    },
+  );
   const all = [...killed.map(({ json }) => json), ...documents, ...oneLine, ...hostile];
   const base64 = (bytes) => bytes.toString("base64");
   return {

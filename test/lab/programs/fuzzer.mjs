@@ -14,7 +14,13 @@ const say = (...words) => writeSync(1, `${JSON.stringify(words)}\n`);
 const coverage = await Coverage.start(plan.build);
 const fromBuild = createRequire(`${plan.build}/esm/index.js`);
 const load = (file) => (file.startsWith("@") ? fromBuild(file) : import(`${plan.build}/esm/${file}`));
-const target = await import(`../fuzz-${plan.target}.mjs`);
+const targets = {
+  documents: () => import("../fuzz-documents.mjs"),
+  "side-files": () => import("../fuzz-side-files.mjs"),
+  names: () => import("../fuzz-names.mjs"),
+  texts: () => import("../fuzz-texts.mjs"),
+};
+const target = await targets[plan.target]();
 const { mustBeUnpolluted } = await import("../fuzz-model.mjs");
 const { SystemLiveness } = await load("owner.js");
 const { nodeFileSystem } = await load("file-system.js");

@@ -58,7 +58,7 @@ export default [
     title: "documents that nobody wrote",
     promise: "P1 P6 P7",
     needs: node.lacks,
-    run: fuzzing("documents", node, { ci: 300, full: 5_000 }),
+    run: fuzzing("documents", node, { ci: 300, full: 3_000 }),
     brokenWriters: [
       {
         name: "a parser that throws",
@@ -89,7 +89,7 @@ export default [
     title: "side files that nobody wrote",
     promise: "P2 P6 P7",
     needs: node.lacks,
-    run: fuzzing("side-files", node, { ci: 300, full: 5_000 }),
+    run: fuzzing("side-files", node, { ci: 300, full: 3_000 }),
     brokenWriters: [
       {
         name: "a log reader that throws at a torn line",
@@ -130,7 +130,7 @@ export default [
     title: "directory entries that nobody made",
     promise: "P6 P7 P9",
     needs: () => lacks("mkfifo"),
-    run: fuzzing("names", node, { ci: 100, full: 2_000 }),
+    run: fuzzing("names", node, { ci: 100, full: 1_000 }),
     brokenWriters: [
       {
         name: "a reader that waits for a pipe",
@@ -144,7 +144,7 @@ export default [
     title: "lines, ids, attributes and variables",
     promise: "P6 P9",
     needs: node.lacks,
-    run: fuzzing("texts", node, { ci: 800, full: 12_000 }),
+    run: fuzzing("texts", node, { ci: 800, full: 6_000 }),
     brokenWriters: [
       {
         name: "values that are assigned to __proto__",
@@ -163,6 +163,6 @@ export default [
     title: `the same ${target}, with Bun and unguided`,
     promise: "P1 P2 P6",
     needs: bun.lacks,
-    run: fuzzing(target, bun, { ci: 60, full: 1_500 }),
+    run: fuzzing(target, bun, { ci: 60, full: 1_000 }),
   })),
 ];
