@@ -10,7 +10,7 @@ import { TwinProcess } from "./twin-process.mjs";
 import { TwinWatch } from "./twin-watch.mjs";
 
 /** Nothing that a writer does takes as long as this. */
-const hungMillis = 30_000;
+const hungMillis = 120_000;
 const lookMillis = 2;
 
 const programs = { writer: "twin-writer.mjs", threads: "twin-threads.mjs", keeper: "twin-keeper.mjs" };

@@ -25,7 +25,7 @@ const crews =
     const failures = [];
     const notes = [];
     let acts = 0;
-    for (let n = 0; n < (broken ? 6 : 1) && failures.length === 0; n++) {
+    for (let n = 0; n < (broken ? 10 : 1) && failures.length === 0; n++) {
       const crew = new TwinCrew({
         ...settings,
         ...broken?.settings,
@@ -88,7 +88,7 @@ const alone = {
 };
 const prunesAll = {
   name: "a retention that does not look who writes",
-  patch: [{ file: "retention.js", from: "owned.has(path) || ", to: "" }],
+  patch: [{ file: "retention.js", from: "owned.has(document.files.name) || ", to: "" }],
   catches: /the document is gone, and a writer lives/,
 };
 const noLookAfterAppend = {
