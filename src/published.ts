@@ -37,6 +37,12 @@ export interface Published {
   readonly body: Body;
 }
 
+/**
+ * The longest document that is read as one text. To parse it takes several times as much memory, and beyond 512 MB it
+ * cannot even be a text. Ours are read line by line, and may be longer.
+ */
+export const maxWholeBytes = 1 << 28;
+
 /** The head is one line; no id that fits a program's memory makes it longer than this. */
 export const maxHeadBytes = 1 << 20;
 
@@ -84,6 +90,7 @@ export function* readOutline(fd: number, size: number): Plan<Outline> {
       return { head: decodedHead, tail, body: { type: "lines", from: headEnd, to: tailStart } };
     }
   }
+  if (size > maxWholeBytes) return outlineOf(undefined);
   return outlineOf(decodeDocument((yield* readRange(fd, 0, size)).toString("utf8")));
 }
 

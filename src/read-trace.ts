@@ -9,7 +9,7 @@ import { readRange, scanLines } from "./line-scan.js";
 import { type DocumentHead, type DocumentTail, decodeDocument, decodeLine } from "./open-document.js";
 import { SystemLiveness } from "./owner.js";
 import { type Plan, runLater } from "./plan.js";
-import { openPublished, type Published } from "./published.js";
+import { maxWholeBytes, openPublished, type Published } from "./published.js";
 import { rebuild } from "./rebuild.js";
 import { parseEntry, type SessionFiles } from "./session-name.js";
 import { CrashSafeFileError } from "./trace-error.js";
@@ -97,7 +97,7 @@ function* readOwners(
   return found;
 }
 
-/** What can be read of a document of ours in which lines have rotted. */
+/** What can be read of a document of ours in which lines have rotted, or that is too long for one text. */
 function* readLines({ descriptor, head, tail, body }: Published): Plan<ReadTrace | undefined> {
   if (!head || !tail || body.type !== "lines") return undefined;
   const spans: TraceSpan[] = [];
@@ -132,9 +132,11 @@ function traceOf(
 function* readDocument(path: string, published: Published | undefined): Plan<ReadTrace> {
   if (!published) throw new CrashSafeFileError("READ_FAILED", `there is no trace at ${path}`);
   const { descriptor, size } = published;
-  const bytes = yield* readRange(descriptor.fd, 0, size);
-  const trace = decodeDocument(bytes.toString("utf8"));
-  if (trace) return { trace, damage: { tornBytes: 0, corruptLines: 0 } };
+  if (size <= maxWholeBytes) {
+    const bytes = yield* readRange(descriptor.fd, 0, size);
+    const trace = decodeDocument(bytes.toString("utf8"));
+    if (trace) return { trace, damage: { tornBytes: 0, corruptLines: 0 } };
+  }
   const readable = yield* readLines(published);
   if (readable) return readable;
   throw new CrashSafeFileError(

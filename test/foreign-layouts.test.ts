@@ -154,6 +154,16 @@ describe("P7 foreign layouts", () => {
     expect(namesOf(resumed).sort()).toEqual(["bare", "new"]);
   });
 
+  it("P6 what is too long for a text is kept as it is, and keeps no session from its document", async () => {
+    fs.writeFileSync(path, "");
+    // Longer than V8's longest text, and a hole: it takes no room on the disk.
+    fs.truncateSync(path, 600_000_000);
+    await expect(readTrace(path)).rejects.toMatchObject({ code: "NOT_A_TRACE" });
+    expect(namesOf(await record("new"))).toEqual(["new"]);
+    const kept = fs.readdirSync(dir).filter((name) => name.includes(".damaged."));
+    expect(kept.map((name) => fs.statSync(join(dir, name)).size)).toEqual([600_000_000]);
+  });
+
   const notTraces = {
     "an empty file": "",
     "half a document": '{"version":2,"spans":[',
