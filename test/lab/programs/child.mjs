@@ -10,26 +10,23 @@ const load = (file) => import(`${plan.build}/esm/${file}`);
 const fromBuild = createRequire(`${plan.build}/esm/index.js`);
 const { context, trace } = fromBuild("@opentelemetry/api");
 const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
-const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } = await load("index.js");
+const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, recoverTraces } = await load("index.js");
 const { SystemLiveness } = await load("owner.js");
 const { nodeFileSystem } = await load("file-system.js");
-const { systemClock } = await load("clock.js");
-const { recoverDirectory } = await load("recover-directory.js");
 
 /** One synchronous write each, so that what was said is out when the process dies. */
 export const say = (...words) => writeSync(1, `${JSON.stringify(words)}\n`);
 export const turn = () => new Promise((resolve) => setImmediate(resolve));
 export const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
-/** Real tokens, made beforehand so that the parent knows them. */
-class ForetoldLiveness extends SystemLiveness {
-  tokens = Array.from({ length: 16 }, () => super.newToken());
-  #next = 0;
-  newToken() {
-    return this.tokens[this.#next++] ?? super.newToken();
-  }
-}
-const liveness = new ForetoldLiveness(nodeFileSystem.sync);
+// Real tokens, made beforehand so that the parent knows them.
+const { newToken } = SystemLiveness.prototype;
+const liveness = new SystemLiveness(nodeFileSystem.sync);
+const tokens = Array.from({ length: 16 }, () => newToken.call(liveness));
+let given = 0;
+SystemLiveness.prototype.newToken = function () {
+  return tokens[given++] ?? newToken.call(this);
+};
 
 /** The threads that make asynchronous calls: those that read most when asked to. */
 async function poolThreads() {
@@ -60,8 +57,20 @@ export async function ready({ hasOneThread = false } = {}) {
     read(3, Buffer.alloc(1), 0, 1, null, () => {});
     pool = await poolThreads();
   }
-  say("ready", { pool, tokens: liveness.tokens });
+  say("ready", { pool, tokens });
   listen();
+}
+
+/** Lives a life to its end; what is under way has no more to say then. */
+export async function live(life) {
+  try {
+    await life();
+    say("complete");
+    process.exit(0);
+  } catch (error) {
+    say("threw", String(error?.stack ?? error));
+    process.exit(1);
+  }
 }
 
 /** Waits, the whole thread, for the parent's next line. */
@@ -75,8 +84,7 @@ export function listen() {
   }
 }
 
-export const recover = () =>
-  recoverDirectory({ fileSystem: nodeFileSystem, clock: systemClock, liveness, dryRun: false }, plan.dir);
+export const recover = () => recoverTraces(plan.dir);
 
 /** A processor, an exporter, and sessions that say what they do. */
 export class Host {
@@ -94,18 +102,22 @@ export class Host {
     this.renew();
   }
 
-  /** A new exporter, as after a fence. */
+  /** A new exporter, as after a fence; the one before stays. */
   renew() {
+    if (this.processor) this.#former.push(this.processor);
+    this.#isFenced = false;
     const options = this.#options;
     const { fault } = plan;
     this.exporter =
       oldStyleExporter(fault, options) ??
       brokenExporter(fault, options) ??
-      new CrashSafeFileSpanExporter(options, { liveness });
+      new CrashSafeFileSpanExporter(options);
     this.processor = brokenProcessor(fault, new CrashSafeSpanProcessor(this.exporter));
     this.#tracer = new BasicTracerProvider({ spanProcessors: [this.processor] }).getTracer("lab");
   }
   #tracer;
+  #former = [];
+  #isFenced = false;
   static #number = 0;
 
   start(session, { bytes = 120, parent } = {}) {
@@ -159,11 +171,22 @@ export class Host {
     );
   }
 
+  /** After a fence: what the disk refused it is tried again. */
   shutdown() {
-    return this.#close("completed", [...this.#sessions], () => this.processor.shutdown());
+    const status = this.#isFenced ? "crashed" : "completed";
+    return this.#close(status, [...this.#sessions], () => this.processor.shutdown());
+  }
+
+  /** What exporters before a fence still have to write. */
+  async shutdownFormer() {
+    let isDone = true;
+    for (const processor of this.#former)
+      isDone = (await this.#told("done", "former", () => processor.shutdown())) && isDone;
+    return isDone;
   }
 
   crash(reason = "fenced") {
+    this.#isFenced = true;
     return this.#close("crashed", [...this.#sessions], () => this.processor.crash(reason));
   }
 

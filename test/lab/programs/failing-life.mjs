@@ -1,24 +1,68 @@
-// A life whose system calls fail somewhere in it. Then it waits until the fault has passed, and ends in good order.
-import { Host, listen, ready, say } from "./child.mjs";
+// Lives whose system calls fail somewhere. Then each waits until the fault has passed, and ends in good order.
+import { Host, listen, live, plan, ready, recover, say, turn } from "./child.mjs";
 
-await ready();
-const host = new Host();
-const generation = host.start("alpha");
-host.work("alpha", 2);
-await host.flush();
-host.work("alpha", 1, { bytes: 1_500 });
-const tool = host.start("alpha", { parent: generation });
-await host.endSession("alpha");
-// Both ended with their session.
-void [generation, tool];
-host.work("alpha", 2);
-await host.flush();
-host.work("alpha", 1);
-host.start("alpha");
+/** What is done beside the fault; returns what is done when it has passed, and whether that succeeded. */
+const lives = {
+  "publish, seal, resume": async () => {
+    const host = new Host();
+    const generation = host.start("alpha");
+    host.work("alpha", 2);
+    await host.flush();
+    host.work("alpha", 1, { bytes: 1_500 });
+    host.start("alpha", { parent: generation });
+    // Those that are open end with it.
+    await host.endSession("alpha");
+    host.work("alpha", 2);
+    await host.flush();
+    host.work("alpha", 1);
+    host.start("alpha");
+    return async () => (await host.flush()) && (await host.shutdown());
+  },
+  "fence, resume": async () => {
+    const host = new Host();
+    host.work("alpha", 2);
+    host.start("alpha");
+    await host.flush();
+    host.work("alpha", 1);
+    await host.crash();
+    host.renew();
+    host.work("alpha", 2);
+    await turn();
+    host.start("alpha");
+    await host.crash();
+    return async () => (await host.shutdownFormer()) && (await host.shutdown());
+  },
+  compact: async () => {
+    const host = new Host({ maxSpans: 10 });
+    for (let i = 0; i < 3; i++) {
+      host.work("alpha", 12);
+      await host.flush();
+    }
+    return async () => (await host.flush()) && (await host.shutdown());
+  },
+  durable: async () => {
+    const host = new Host({ durability: "each" });
+    host.work("alpha", 1);
+    const generation = host.start("alpha");
+    await host.flush();
+    host.end(generation);
+    return async () => (await host.flush()) && (await host.shutdown());
+  },
+  recover: async () => {
+    await recover().catch(() => {});
+    return async () => {
+      const { failures } = await recover();
+      for (const { error } of failures)
+        say("broken", `recovery failed although the fault had passed: ${error}`);
+      return failures.length === 0;
+    };
+  },
+};
 
-say("stands");
-listen();
-if (!(await host.flush())) say("broken", "a flush was rejected although the fault had passed");
-if (!(await host.shutdown())) say("broken", "shutdown was rejected although the fault had passed");
-say("complete");
-process.exit(0);
+await ready({ hasOneThread: true });
+await live(async () => {
+  const finish = await lives[plan.life]();
+  say("stands");
+  listen();
+  if (!(await finish())) say("broken", "what was asked for was rejected although the fault had passed");
+});

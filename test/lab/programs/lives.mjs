@@ -1,5 +1,5 @@
 // Lives of writers, each short enough to be killed at every system call of it.
-import { Host, plan, ready, recover, say, turn } from "./child.mjs";
+import { Host, live, plan, ready, recover, say, turn } from "./child.mjs";
 
 const lives = {
   "start, record, publish": async () => {
@@ -96,7 +96,4 @@ const lives = {
 };
 
 await ready({ hasOneThread: true });
-await lives[plan.life]();
-say("complete");
-// What is under way has no more to say.
-process.exit(0);
+await live(lives[plan.life]);

@@ -7,15 +7,30 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Acknowledged } from "../acknowledged.mjs";
 import { recoverAndCheck } from "../aftermath.mjs";
-import { inLanes, randomOf, sampled } from "../lanes.mjs";
+import { inLanes, randomOf, spread } from "../lanes.mjs";
+import { directoryAfter, lifeBefore, recall } from "../life-before.mjs";
 import { Reader } from "../reader.mjs";
 import { lacks, lacksStrace, runtimes } from "../tools.mjs";
-import { changingCalls, TracedProcess } from "../traced-process.mjs";
+import { changingCalls, lookingCalls, TracedProcess } from "../traced-process.mjs";
 
-const errors = ["ENOSPC", "EIO", "EDQUOT", "EROFS", "EINTR", "EAGAIN"];
-const most = { ci: 80, full: Number.POSITIVE_INFINITY };
-/** Sizes at which files stop growing, so that a write is cut short before it fails. */
-const limits = { ci: 15, full: 200 };
+/** As in `kill-at-syscalls.mjs`. */
+const lives = [
+  { title: "publish, seal, resume", resumes: 1 },
+  { title: "fence, resume", resumes: 1 },
+  { title: "compact", mayDrop: true },
+  { title: "durable" },
+  { title: "recover", before: "start, record, publish", killedAt: "write 13" },
+];
+/** What a call can fail with: those that only look neither fill a disk nor write to one. */
+const errorsOf = (call) => {
+  if (lookingCalls.includes(call)) return ["EIO", "EINTR", "EAGAIN"];
+  const errors = ["ENOSPC", "EIO", "EDQUOT", "EROFS", "EINTR", "EAGAIN"];
+  return call === "write" ? [...errors, "0 bytes"] : errors;
+};
+/** Faults per runtime: in full, each call of each life fails several times, once and from there on. */
+const most = { ci: 80, full: 1_500 };
+/** Sizes at which files stop growing, so that a write is cut short before the next fails. */
+const limits = { ci: 20, full: 200 };
 const largestFile = 6_000;
 
 const scenarioOf = (runtime) => ({
@@ -25,6 +40,11 @@ const scenarioOf = (runtime) => ({
   needs: () => runtimes[runtime].lacks() ?? lacksStrace() ?? lacks("prlimit") ?? lacks("bash"),
   run: (context) => run(runtime, context),
   brokenWriters: [
+    {
+      name: "one that writes its document in place",
+      fault: "writes in place",
+      catches: /does not parse/,
+    },
     {
       name: "one that drops what is refused",
       patch: [
@@ -58,78 +78,97 @@ const scenarioOf = (runtime) => ({
 export default ["node", "bun"].map(scenarioOf);
 
 async function run(runtime, { size, seed, build, broken, scratch, report }) {
-  const here = { runtime, build, scratch };
-  const faults = await faultsOf(here);
+  const here = { runtime, build, fault: broken?.fault, scratch };
   const random = randomOf(seed);
-  const short = Array.from({ length: limits[size] }, () => ({
+  const ready = await inLanes(broken ? lives.slice(0, 1) : lives, (life) => prepared(life, here));
+  const faults = ready.flatMap(({ life, calls }) => faultsOf(life, calls));
+  const group = ({ life, threads, call, n, type, error }) =>
+    size === "ci" ? `${life.title} ${call} ${error}` : `${life.title} ${threads} ${call} ${n} ${type}`;
+  const short = Array.from({ length: limits[size] }, (_, number) => ({
     type: "short",
+    life: ready[number % ready.length].life,
     bytes: Math.ceil(random() * largestFile),
+    passesAt: number % 2 === 0 ? undefined : Math.ceil(random() * 25),
   }));
-  const plans = sampled([...sampled(faults, most[size], seed), ...short], Number.POSITIVE_INFINITY, seed);
+  const chosen = [...spread(faults, group, most[size], seed), ...short];
+  const plans = spread(chosen, ({ type }) => type, chosen.length, seed);
   const failures = [];
   let [made, hit, looks] = [0, 0, 0];
   await inLanes(plans, async (fault) => {
     if (failures.some((text) => broken?.catches.test(text))) return;
-    const trial = await tryOnce(fault, here);
     report(`${++made} of ${plans.length}`);
+    const trial = await tryOnce(fault, here);
     if (trial.wasHit) hit++;
     looks += trial.looks;
     failures.push(...trial.problems.map((problem) => `${describe(fault)}: ${problem}`));
   });
   if (!broken && hit < made / 2) failures.push(`only ${hit} of ${made} faults were met`);
-  const notes = [`${hit} of ${made} faults were met; ${looks} looks of a reader`];
+  const calls = [...new Set(faults.map(({ call }) => call))];
+  const notes = [
+    `${hit} of ${made} faults were met, of ${faults.length} possible; ${looks} looks of a reader`,
+    `calls: ${calls.join(", ")}`,
+  ];
   return { trials: made, failures, notes };
 }
 
-const describe = ({ type, call, error, n, threads, bytes }) =>
+const describe = ({ life, type, call, error, n, threads, bytes, passesAt }) =>
   type === "short"
-    ? `files end at ${bytes} bytes`
-    : `${call} ${n}${type === "forever" ? " and all after it" : ""} of the ${threads} thread: ${error}`;
+    ? `files end at ${bytes} bytes${passesAt ? `, until word ${passesAt},` : ""} in "${life.title}"`
+    : `${call} ${n}${type === "forever" ? " and all after it" : ""} of the ${threads} thread in "${life.title}": ${error}`;
+
+/** A life, with what came before it, and the calls that it makes on its directory. */
+async function prepared({ before, killedAt, ...rest }, here) {
+  const life = { ...rest, past: before && (await lifeBefore(before, killedAt, here)) };
+  const log = join(here.scratch.dir, `log ${life.title}`);
+  const child = newChild(life, here);
+  await child.attach("all", [`trace=${[...changingCalls, ...lookingCalls].join()}`], log);
+  child.tell("go");
+  await child.heard("stands");
+  await child.detach();
+  child.tell("clear");
+  const { code } = await child.ended();
+  if (code !== 0) throw new Error(`"${life.title}" fails by itself: ${child.stderr}`);
+  return { life, calls: child.callsIn(log) };
+}
 
 /** All faults of a life: of each call, on each thread. */
-async function faultsOf(here) {
+function faultsOf(life, calls) {
   const faults = [];
-  for (const threads of ["main", "pool"]) {
-    const log = join(here.scratch.dir, `log ${threads}`);
-    const child = newChild(here.scratch.newDirectory(), here);
-    await child.attach(threads, [`trace=${changingCalls.join()}`], log);
-    child.tell("go");
-    await child.heard("stands");
-    await child.detach();
-    child.tell("clear");
-    await child.ended();
-    const counts = new Map();
-    for (const [, call] of readFileSync(log, "utf8").matchAll(/^(?:\d+ +)?([a-z0-9_]+)\(/gm)) {
-      counts.set(call, (counts.get(call) ?? 0) + 1);
-    }
-    for (const [call, count] of counts) {
-      for (let n = 1; n <= count; n++) {
-        for (const error of call === "write" ? [...errors, "0 bytes"] : errors) {
-          faults.push({ type: "once", threads, call, n, error });
-          // A runtime tries again by itself what a signal interrupted: for ever, if it always is.
-          if (error !== "EINTR") faults.push({ type: "forever", threads, call, n, error });
-        }
+  for (const { threads, call, count } of calls) {
+    for (let n = 1; n <= count; n++) {
+      for (const error of errorsOf(call)) {
+        faults.push({ type: "once", life, threads, call, n, error });
+        // A runtime tries again by itself what a signal interrupted: for ever, if it always is.
+        if (error !== "EINTR") faults.push({ type: "forever", life, threads, call, n, error });
       }
     }
   }
   return faults;
 }
 
-function newChild(dir, { runtime, build }, options) {
-  const plan = { dir, build, sessions: ["alpha"] };
+function newChild(life, { runtime, build, fault, scratch }, options) {
+  const dir = directoryAfter(life.past, scratch);
+  const plan = { life: life.title, dir, build, fault, sessions: ["alpha"] };
   return new TracedProcess(runtime, "failing-life.mjs", plan, options);
 }
 
 async function tryOnce(fault, here) {
-  const dir = here.scratch.newDirectory();
+  const { life } = fault;
   const said = new Acknowledged();
+  recall(life.past, said);
+  let words = 0;
+  let child;
+  const hear = (word) => {
+    said.take(word);
+    // At some moment, not at that word: the child goes on meanwhile.
+    if (++words === fault.passesAt) limit(child, "unlimited");
+  };
   // Without the signal, a file that may not grow refuses a write as a full disk does.
   const wrapper = ["bash", "-c", `trap "" XFSZ; exec "$@"`, "-"];
-  const child = newChild(dir, here, {
-    hear: (word) => said.take(word),
-    ...(fault.type === "short" && { wrapper }),
-  });
-  const reader = new Reader(dir, { mayResume: true }).watch();
+  child = newChild(life, here, { hear, ...(fault.type === "short" && { wrapper }) });
+  const { dir } = child.plan;
+  const { mayDrop = false, resumes = 0 } = life;
+  const reader = new Reader(dir, { mayResume: resumes > 0, mayDrop }).watch();
   const log = join(here.scratch.dir, `log ${child.pid}`);
   const pass = await cause(fault, child, log);
   child.tell("go");
@@ -141,6 +180,8 @@ async function tryOnce(fault, here) {
   const { code, signal } = await child.ended();
   reader.stop();
   problems.push(...reader.problems);
+  for (const [name, count] of reader.resumes)
+    if (count > resumes) problems.push(`${name} ended and ran again ${count} times`);
   if (code !== 0) problems.push(`it ended with ${signal ?? code}: ${child.stderr}`);
   for (const [verb, ...what] of child.words)
     if (verb === "threw" || verb === "broken") problems.push(what.join(" "));
@@ -148,7 +189,7 @@ async function tryOnce(fault, here) {
   // By itself, before any recovery.
   problems.push(...said.problemsIn(new Reader(dir).look()).map((text) => `when it was over, ${text}`));
   said.died();
-  problems.push(...(await recoverAndCheck(here.build, dir, said)));
+  problems.push(...(await recoverAndCheck(here.build, dir, said, { mayDrop })));
   const wasHit = fault.type === "short" || readFileSync(log, "utf8").includes("(INJECTED)");
   return { problems, wasHit, looks: reader.looks };
 }

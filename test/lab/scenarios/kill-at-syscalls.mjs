@@ -2,12 +2,12 @@
  * SIGKILL before the first, second, third … occurrence of each system call that a writer makes on its directory, on
  * each of its threads, until its life is complete. What it had acknowledged by then must be in the document.
  */
-import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Acknowledged } from "../acknowledged.mjs";
 import { recoverAndCheck } from "../aftermath.mjs";
 import { inLanes, spread } from "../lanes.mjs";
+import { directoryAfter, lifeBefore, recall } from "../life-before.mjs";
 import { Reader } from "../reader.mjs";
 import { lacksStrace, runtimes } from "../tools.mjs";
 import { changingCalls, TracedProcess } from "../traced-process.mjs";
@@ -90,8 +90,7 @@ export default ["node", "bun"].map(scenarioOf);
 async function run(runtime, { size, seed, build, broken, scratch, report }) {
   const here = { runtime, build, fault: broken?.fault, scratch, beyond: beyond[size] };
   const chosen = broken ? lives.filter(({ title }) => title === (broken.title ?? lives[0].title)) : lives;
-  const ready = await inLanes(chosen, async (life) => ({ ...life, start: await startOf(life, here) }));
-  const points = (await inLanes(ready, (life) => pointsOf(life, here))).flat();
+  const points = (await inLanes(chosen, (life) => pointsOf(life, here))).flat();
   const group = ({ life, threads, call }) => `${life.title} ${threads} ${call}`;
   const plans = spread(points, group, broken ? 60 : most[size], seed);
   const failures = [];
@@ -120,36 +119,15 @@ async function run(runtime, { size, seed, build, broken, scratch, report }) {
   return { trials: made, failures, notes };
 }
 
-/** What is there when a life begins: a directory to be copied, and what the writer before had said. */
-async function startOf({ before, killedAt }, here) {
-  if (!before) return undefined;
-  const dir = here.scratch.newDirectory();
-  const words = [];
-  const child = newChild(before, dir, here, (word) => words.push(word));
-  await child.heard("ready");
-  const [call, n] = killedAt?.split(" ") ?? [];
-  if (call) await child.attach("main", [`trace=${call}`, `inject=${call}:signal=SIGKILL:when=${n}`]);
-  child.tell("go");
-  const { code, signal } = await child.ended();
-  if (killedAt ? signal !== "SIGKILL" : code !== 0)
-    throw new Error(`"${before}" ended with ${signal ?? code}, killed at ${killedAt}: ${child.stderr}`);
-  return { dir, words };
-}
-
 /** A child in a new directory, with what the life before left. */
-function begin({ title, life = title, start }, here, hear) {
-  const dir = here.scratch.newDirectory();
-  // With times and links as they are.
-  if (start && spawnSync("cp", ["-a", `${start.dir}/.`, dir]).status !== 0)
-    throw new Error(`${start.dir} cannot be copied`);
-  return newChild(life, dir, here, hear);
+function begin({ title, life = title, past }, { runtime, build, fault, scratch }, hear) {
+  const dir = directoryAfter(past, scratch);
+  return new TracedProcess(runtime, "lives.mjs", { life, dir, build, fault, sessions: ["alpha"] }, { hear });
 }
-
-const newChild = (life, dir, { runtime, build, fault }, hear) =>
-  new TracedProcess(runtime, "lives.mjs", { life, dir, build, fault, sessions: ["alpha"] }, { hear });
 
 /** All calls that a life makes on its directory, by thread: where it can be killed. */
-async function pointsOf(life, here) {
+async function pointsOf({ before, killedAt, ...rest }, here) {
+  const life = { ...rest, past: before && (await lifeBefore(before, killedAt, here)) };
   const log = join(here.scratch.dir, `log ${life.title}`);
   const child = begin(life, here);
   await child.attach("all", [`trace=${changingCalls.join()}`], log);
@@ -165,9 +143,7 @@ async function pointsOf(life, here) {
 
 async function killAt({ life, threads, call, n }, here) {
   const said = new Acknowledged();
-  for (const word of life.start?.words ?? []) said.take(word);
-  // What the life before said is settled.
-  said.died();
+  recall(life.past, said);
   for (const session of life.prunable ?? []) said.allowRemoval(session);
   const child = begin(life, here, (word) => said.take(word));
   const { dir } = child.plan;
