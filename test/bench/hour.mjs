@@ -37,7 +37,7 @@ const bytesPerSecond = 1_000_000;
 const clock = new HandClock();
 // Copies take no simulated time: wait for the disk before the clock moves on.
 let inFlight = 0;
-const { nodeFileSystem } = await import("../../build/esm/file-system.js");
+const { nodeFileSystem } = await import("../../build/file-system.js");
 const async = Object.fromEntries(
   Object.entries(nodeFileSystem.async).map(([name, call]) => [
     name,

@@ -2,7 +2,7 @@
 import { readdirSync, writeSync } from "node:fs";
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
-import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/esm/index.js";
+import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/index.mjs";
 
 const [, , dir, sessions, spans] = process.argv;
 const told = [];
