@@ -5,6 +5,7 @@ import type { Context } from "@opentelemetry/api";
 import { type ExportResult, ExportResultCode, hrTimeToMilliseconds } from "@opentelemetry/core";
 import { DocumentSpans } from "./document-spans.js";
 import { joinExitFlush, leaveExitFlush } from "./exit-flush.js";
+import { environment } from "./environment.js";
 import { describe, FaultLog } from "./fault-log.js";
 import {
   type CrashSafeFileSpanExporterOptions,
@@ -58,11 +59,11 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   #recorded = 0;
 
   /** Throws {@link CrashSafeFileError} `INVALID_OPTION`. Creates nothing on disk; recovers dead sessions in the background. */
-  constructor(options: CrashSafeFileSpanExporterOptions);
+  constructor(options?: CrashSafeFileSpanExporterOptions);
   /** @internal Tests put parts of their own in the place of the machine's. */
-  constructor(options: CrashSafeFileSpanExporterOptions, ports?: EnginePorts);
-  constructor(options: CrashSafeFileSpanExporterOptions, ports?: EnginePorts) {
-    this.#options = resolveExporterOptions(options);
+  constructor(options?: CrashSafeFileSpanExporterOptions, ports?: EnginePorts);
+  constructor(options: CrashSafeFileSpanExporterOptions = {}, ports?: EnginePorts) {
+    this.#options = resolveExporterOptions(options, environment());
     this.#router = new SessionRouter(this.#options.sessionId);
     this.#lease = leaseDirectory(
       this.#options.dir,

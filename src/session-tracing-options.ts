@@ -2,10 +2,10 @@
  * Options of session tracing: what the user and the environment ask for, checked and made into one plan.
  */
 import type { TracerProvider } from "@opentelemetry/api";
-import type { Environment } from "./environment.js";
+import { type Environment, variableOf } from "./environment.js";
 import type { SpanExporter, SpanProcessor } from "./otel-span.js";
 import { type ResourceLike, resourceAttributesOf } from "./resource-attributes.js";
-import { CrashSafeFileError } from "./trace-error.js";
+import { CrashSafeFileError, invalidOption, shownValue } from "./trace-error.js";
 
 /**
  * Options of {@link createSessionTracing}.
@@ -138,18 +138,13 @@ function protocolOf(env: Environment): OtlpProtocol {
   return "http/protobuf";
 }
 
-/** An empty variable counts as not set (OpenTelemetry specification, "Environment variables"). */
-function variableOf(env: Environment, variable: string): string | undefined {
-  return env[variable]?.trim() || undefined;
-}
-
 function rejectBesideProvider(user: SessionTracingOptions): void {
   for (const option of ["dir", "exporter", "exporters", "resource"] as const) {
     const value = user[option];
     if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
     throw new CrashSafeFileError(
       "INVALID_OPTION",
-      `createSessionTracing: ${option} is ${shown(value)}, but tracerProvider is given too, and a provider takes its ` +
+      `createSessionTracing: ${option} is ${shownValue(value)}, but tracerProvider is given too, and a provider takes its ` +
         "processors and its resource only when it is made. Make it with a processor, such as new " +
         "CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir })), and pass the same one here in processors",
     );
@@ -178,17 +173,5 @@ function wrongVariable(variable: string, value: string, why: string): CrashSafeF
   return new CrashSafeFileError("INVALID_OPTION", `${variable} is ${JSON.stringify(value)}: ${why}`);
 }
 
-function invalid(option: string, value: unknown, allowed: string): CrashSafeFileError {
-  return new CrashSafeFileError(
-    "INVALID_OPTION",
-    `createSessionTracing: ${option} is ${shown(value)}, and must be ${allowed}`,
-  );
-}
-
-function shown(value: unknown): string {
-  try {
-    return typeof value === "string" ? JSON.stringify(value) : String(value);
-  } catch {
-    return typeof value;
-  }
-}
+const invalid = (option: string, value: unknown, allowed: string): CrashSafeFileError =>
+  invalidOption("createSessionTracing", option, value, allowed);

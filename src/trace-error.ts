@@ -27,3 +27,25 @@ export class CrashSafeFileError extends Error {
     this.code = code;
   }
 }
+
+/** A value that cannot work: `who` takes it, `name` is what the user calls it, an option or a variable. */
+export function invalidOption(
+  who: string,
+  name: string,
+  value: unknown,
+  allowed: string,
+): CrashSafeFileError {
+  return new CrashSafeFileError(
+    "INVALID_OPTION",
+    `${who}: ${name} is ${shownValue(value)}, and must be ${allowed}`,
+  );
+}
+
+/** A value in an error's message. Never throws. */
+export function shownValue(value: unknown): string {
+  try {
+    return typeof value === "string" ? JSON.stringify(value) : String(value);
+  } catch {
+    return typeof value;
+  }
+}
