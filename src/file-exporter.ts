@@ -3,9 +3,10 @@
  */
 import type { Context } from "@opentelemetry/api";
 import { type ExportResult, ExportResultCode, hrTimeToMilliseconds } from "@opentelemetry/core";
+import { ContentFilter } from "./content-filter.js";
 import { DocumentSpans } from "./document-spans.js";
-import { joinExitFlush, leaveExitFlush } from "./exit-flush.js";
 import { environment } from "./environment.js";
+import { joinExitFlush, leaveExitFlush } from "./exit-flush.js";
 import { describe, FaultLog } from "./fault-log.js";
 import {
   type CrashSafeFileSpanExporterOptions,
@@ -14,8 +15,7 @@ import {
 } from "./file-exporter-options.js";
 import type { LiveSpanExporter, ReadableSpan } from "./otel-span.js";
 import { attempt } from "./projection-otel.js";
-import { openRecordedSession, resumeRecordedSession, type SessionHost } from "./recorded-session.js";
-import { redactFacts } from "./redaction.js";
+import { endOf, openRecordedSession, resumeRecordedSession, type SessionHost } from "./recorded-session.js";
 import type { SessionStart } from "./session-ledger.js";
 import type { RecordedSession, SessionOpening, SessionRecorder } from "./session-recorder.js";
 import { SessionRouter } from "./session-router.js";
@@ -49,6 +49,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   readonly #options: ResolvedExporterOptions;
   readonly #lease: DirectoryLease;
   readonly #router: SessionRouter;
+  readonly #filter: ContentFilter;
   readonly #spans: DocumentSpans;
   readonly #host: SessionHost;
   /** Sessions that `shutdown` ended: an explicit `crash` after it marks them. */
@@ -71,12 +72,12 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
       (error, path) => this.#log.fault(error, path),
       ports,
     );
-    const { redact } = this.#options;
-    this.#spans = new DocumentSpans(redact);
+    this.#filter = new ContentFilter(this.#options.redact, this.#options);
+    this.#spans = new DocumentSpans(this.#filter);
     this.#host = {
       directory: this.#lease.directory,
       user: this.#lease.user,
-      redact: (facts) => (redact ? redactFacts(redact, facts) : facts),
+      filter: this.#filter,
       guard: (work) => this.#guard(work),
       bounded: (what, work) => this.#bounded(what, work),
       onUse: () => joinExitFlush(this),
@@ -154,7 +155,8 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
       this.#state = "crashed";
       leaveExitFlush(this);
       const { directory, user } = this.#lease;
-      directory.crash(user, this.#ended, typeof reason === "string" ? reason : undefined);
+      const isGiven = typeof reason === "string" && reason !== "";
+      directory.crash(user, this.#ended, isGiven ? this.#filter.error(reason) : undefined);
     });
   }
 
@@ -165,9 +167,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   endSession(sessionId: string, options: { readonly error?: string | undefined } = {}): Promise<void> {
     if (this.#state !== "open") return Promise.resolve();
     const { error } = options;
-    const end = error
-      ? ({ status: "error", error, rootMessage: error } as const)
-      : ({ status: "completed" } as const);
+    const end = endOf(error && this.#filter.error(error));
     return this.#bounded("endSession", this.#lease.directory.end(sessionId, end));
   }
 

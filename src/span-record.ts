@@ -23,7 +23,12 @@ export interface RecordAttachment {
   readonly read: () => SpanRecord;
   readonly own: readonly Readonly<Record<string, unknown>>[];
   /** The span of the document that was made of a record last: while that does not change, neither does the span. */
-  made?: { readonly record: SpanRecord; readonly span: TraceSpan };
+  made?: {
+    readonly record: SpanRecord;
+    readonly span: TraceSpan;
+    /** What a filter of content has made of it. */
+    shown?: { readonly by: object; readonly span: TraceSpan };
+  };
 }
 
 // `Symbol.for`, so that the ES module and the CommonJS copy of this package read each other's.
