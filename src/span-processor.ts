@@ -3,11 +3,12 @@
  */
 import { type Context, context, TraceFlags } from "@opentelemetry/api";
 import { type Clock, systemClock } from "./clock.js";
+import { environment } from "./environment.js";
 import { joinExitFlush, leaveExitFlush } from "./exit-flush.js";
 import { ExportPump, UNTRACED } from "./export-pump.js";
 import type { CrashTarget, LiveSpanExporter, ReadableSpan, SpanExporter, StartedSpan } from "./otel-span.js";
 import { stampSessionId } from "./session-context.js";
-import { SpanLoss } from "./span-loss.js";
+import { report, SpanLoss } from "./span-loss.js";
 import { type CrashSafeSpanProcessorOptions, resolveProcessorOptions } from "./span-processor-options.js";
 import { CrashSafeFileError } from "./trace-error.js";
 
@@ -75,9 +76,10 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     if (typeof exporter?.export !== "function" || typeof exporter.shutdown !== "function") {
       throw new CrashSafeFileError("INVALID_OPTION", "exporter must be a SpanExporter (export, shutdown)");
     }
-    const limits = resolveProcessorOptions(options);
     this.#exporter = exporter;
     this.#live = isLive(exporter) ? exporter : undefined;
+    const { limits, ignored } = resolveProcessorOptions(options, this.#live ? {} : environment());
+    for (const variable of ignored) report("warn", variable);
     this.#timeoutMillis = limits.exportTimeoutMillis;
     this.#clock = ports.clock ?? systemClock;
     this.#loss = new SpanLoss(this.#clock, limits.scheduleDelayMillis);

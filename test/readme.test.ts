@@ -115,7 +115,7 @@ describe("the tables of the README", () => {
       plain(name),
       Number(plain(value)),
     ]);
-    expect(Object.fromEntries(rows)).toEqual(resolveProcessorOptions({}));
+    expect(Object.fromEntries(rows)).toEqual(resolveProcessorOptions({}).limits);
   });
 
   test("name every method of a session tracer", () => {

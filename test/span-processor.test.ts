@@ -47,7 +47,7 @@ describe("options", () => {
     [{ maxExportBatchSize: Number.NaN }, "maxExportBatchSize is NaN"],
     [{ maxQueueSize: 10, maxExportBatchSize: 11 }, "from 1 to 10 (maxQueueSize)"],
     [{ exportTimeoutMillis: 0 }, "exportTimeoutMillis is 0"],
-    [{ exportTimeoutMillis: "5" as unknown as number }, "exportTimeoutMillis is 5"],
+    [{ exportTimeoutMillis: "5" as unknown as number }, 'exportTimeoutMillis is "5"'],
     [{ exportTimeoutMillis: Number.POSITIVE_INFINITY }, "exportTimeoutMillis is Infinity"],
   ])("P6 refuses %j when constructed", (options, message) => {
     expect(() => processorFor(new ScriptedExporter(), options)).toThrow(
