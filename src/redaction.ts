@@ -81,8 +81,10 @@ function redactEntries(
   return Object.fromEntries(
     Object.entries(from).map(([key, value]) => {
       const field = `${at}.${key}`;
-      const isText = at === "metadata" && typeof value === "string";
-      return [key, isText ? redactText(redact, value, field) : apply(redact, value, field)];
+      if (at === "metadata" && typeof value === "string") return [key, redactText(redact, value, field)];
+      const shown = apply(redact, value, field);
+      // Tags stay a list, for those who read them.
+      return [key, at === "metadata" && Array.isArray(value) && !Array.isArray(shown) ? [failed] : shown];
     }),
   );
 }
