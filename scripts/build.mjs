@@ -1,7 +1,6 @@
 /**
  * One implementation, in CommonJS, so that a process which loads the package both ways has one copy of it. Beside each
- * entry an ES module gives the same exports by name. Comments are in the types, of which only those are kept that the
- * entries reach.
+ * entry an ES module gives the same exports by name. Comments are in the types. What no entry reaches is left out.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -32,11 +31,14 @@ function reach(name) {
   if (reached.has(name)) return;
   reached.add(name);
   const text = readFileSync(join(out, name), "utf8");
-  for (const [, file] of text.matchAll(/(?:\bfrom |\bimport\()"\.\/([^"]+)\.js"/g)) reach(`${file}.d.ts`);
+  const end = name.endsWith(".d.ts") ? ".d.ts" : ".js";
+  for (const [, file, kind] of text.matchAll(/(?:\bfrom |\bimport\(|\brequire\()"\.\/([^"]+)(\.c?js)"/g)) {
+    reach(file + (kind === ".js" ? end : kind));
+  }
 }
-for (const entry of entries) reach(`${entry}.d.ts`);
+for (const entry of entries) for (const end of [".js", ".d.ts"]) reach(entry + end);
 for (const name of readdirSync(out)) {
-  if (/\.d\.c?ts$/.test(name) && !reached.has(name)) rmSync(join(out, name));
+  if (name !== "package.json" && !reached.has(name)) rmSync(join(out, name));
 }
 
 for (const entry of entries) {

@@ -17,12 +17,12 @@ import type { TraceExporter } from "./trace-exporter.js";
 import type { TraceFile } from "./trace-file.js";
 import { encodeDocument, writeDocument } from "./write-document.js";
 
-// `Symbol.for`, so that the ES module and the CommonJS copy of this package know each other's.
+// `Symbol.for`, so that two versions of this package in one process know each other's.
 const recording: unique symbol = Symbol.for(
   "opentelemetry-exporter-crash-safe-file/altimate-file-exporter/1",
 ) as never;
 
-/** What a trace needs of its file exporter to record into its directory. */
+/** @internal What a trace needs of its file exporter to record into its directory. */
 export interface FileRecording {
   /** Records spans into the directory. Throws when there can be none. */
   processor(): CrashSafeSpanProcessor;
@@ -127,7 +127,7 @@ export class FileExporter implements TraceExporter {
   }
 }
 
-/** What a value has for recording, if it is a file exporter, of whichever copy of this package. */
+/** @internal What a value has for recording, if it is a file exporter, of whichever copy of this package. */
 export function recordingOf(exporter: unknown): FileRecording | undefined {
   return (exporter as { [recording]?: FileRecording } | null | undefined)?.[recording];
 }

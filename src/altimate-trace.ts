@@ -7,12 +7,12 @@ import * as listing from "./altimate-listing.js";
 import { type Destination, destinationOf, TraceSession } from "./altimate-session.js";
 import type { SpanProcessor } from "./otel-span.js";
 import { attempt } from "./projection-otel.js";
-import type { SpanTarget } from "./session-log.js";
 import type {
   AssistantInfo,
   CustomSpan,
   OwuiContext,
   ParentSession,
+  SpanTarget,
   StartTraceOptions,
   StepFinishPart,
   StepStartPart,

@@ -54,7 +54,7 @@ export interface CrashSafeFileSpanExporterOptions {
   readonly sessionId?: SessionIdOption;
 }
 
-/** Options with their defaults. */
+/** @internal Options with their defaults. */
 export interface ResolvedExporterOptions {
   readonly dir: string;
   readonly durability: Durability;
@@ -83,7 +83,7 @@ const defaults = Object.freeze({
 const levels: readonly unknown[] = ["process", "interval", "each"] satisfies Durability[];
 
 /**
- * The program's options over the environment's over the defaults.
+ * @internal The program's options over the environment's over the defaults.
  *
  * A variable that cannot work is an error as an option is, though the OpenTelemetry specification would have it
  * ignored: these say how much may be lost and how much is kept, and that a typing error in one had no effect would

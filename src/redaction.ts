@@ -29,13 +29,13 @@ function apply(redact: Redact, value: unknown, field: string): unknown {
   return failed;
 }
 
-/** A text of the document, redacted. */
+/** @internal A text of the document, redacted. */
 export function redactText(redact: Redact, text: string, field: string): string {
   const shown = apply(redact, text, field);
   return typeof shown === "string" ? shown : failed;
 }
 
-/** A copy of the span with its content redacted; its members stand in the same order. */
+/** @internal A copy of the span with its content redacted; its members stand in the same order. */
 export function redactSpan(redact: Redact, span: TraceSpan): TraceSpan {
   const { statusMessage, model, finishReason, tool, input, output, attributes } = span;
   const copy: TraceSpan = { ...span, name: redactText(redact, span.name, "name") };
@@ -56,7 +56,7 @@ export function redactSpan(redact: Redact, span: TraceSpan): TraceSpan {
   return copy;
 }
 
-/** A copy of what is known of a session as a whole, redacted as its session span and metadata are. */
+/** @internal A copy of what is known of a session as a whole, redacted as its session span and metadata are. */
 export function redactFacts(redact: Redact, facts: SessionFacts): SessionFacts {
   const { name, input, attributes, metadata } = facts;
   return {
@@ -67,7 +67,7 @@ export function redactFacts(redact: Redact, facts: SessionFacts): SessionFacts {
   };
 }
 
-/** A copy of the metadata, redacted. */
+/** @internal A copy of the metadata, redacted. */
 export const redactMetadata = (
   redact: Redact,
   metadata: Partial<SessionMetadata>,

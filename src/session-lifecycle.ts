@@ -1,30 +1,15 @@
 /**
  * The life of a session tracer: idle, then one session after the other, of which each is open, ended or crashed.
  */
-import type { Tracer } from "@opentelemetry/api";
 import { startMetadata } from "./session-facts.js";
 import { textMember } from "./session-input.js";
 import { type Closing, type LoggedSession, SessionLog } from "./session-log.js";
 import { clientContext } from "./session-propagation.js";
-import type { RecordedSession, SessionRecorder } from "./session-recorder.js";
+import type { RecordedSession } from "./session-recorder.js";
+import type { SessionTracerPorts } from "./session-tracer-input.js";
 import { report } from "./span-loss.js";
 import type { SessionMetadata } from "./trace-file.js";
-import { newTraceId, type TurnIds } from "./turn-ids.js";
-
-/** What a session tracer works with. */
-export interface SessionTracerPorts {
-  readonly tracer: Tracer;
-  /** Those who keep documents; none where spans only go to a backend. */
-  readonly recorders: readonly SessionRecorder[];
-  /** A turn has ended: what hands spans to a backend may do it now. */
-  readonly onTurnEnd?: () => void;
-  /** Chooses the ids of turns, where the provider is ours. */
-  readonly turnIds?: TurnIds | undefined;
-  /** A session has started, or goes on. */
-  readonly onSessionStart?: (sessionId: string) => void;
-  /** A session has ended, however. */
-  readonly onSessionEnd?: (sessionId: string) => void;
-}
+import { newTraceId } from "./turn-ids.js";
 
 /**
  * - `idle`: no session yet. Log methods do nothing.

@@ -2,7 +2,9 @@
  * What hosts give a session tracer: the parts of their messages, as they are. Anything else is taken too; what cannot
  * be read counts as absent.
  */
-import type { Context } from "@opentelemetry/api";
+import type { Context, Tracer } from "@opentelemetry/api";
+import type { SessionRecorder } from "./session-recorder.js";
+import type { TurnIds } from "./turn-ids.js";
 
 /** A session that starts another for a subagent: a `SessionTracer`. */
 export interface ParentSession {
@@ -115,4 +117,22 @@ export interface CustomSpan {
 export interface TraceHeaders {
   readonly traceparent: string;
   readonly tracestate?: string;
+}
+
+/** What attributes are set on, or what a context holds; by default the first of these that there is. */
+export type SpanTarget = "tool" | "generation" | "session";
+
+/** What a session tracer works with. */
+export interface SessionTracerPorts {
+  readonly tracer: Tracer;
+  /** Those who keep documents; none where spans only go to a backend. */
+  readonly recorders: readonly SessionRecorder[];
+  /** A turn has ended: what hands spans to a backend may do it now. */
+  readonly onTurnEnd?: () => void;
+  /** Chooses the ids of turns, where the provider is ours. */
+  readonly turnIds?: TurnIds | undefined;
+  /** A session has started, or goes on. */
+  readonly onSessionStart?: (sessionId: string) => void;
+  /** A session has ended, however. */
+  readonly onSessionEnd?: (sessionId: string) => void;
 }

@@ -42,14 +42,14 @@ export interface SessionTracingOptions {
 /** How spans are sent by OTLP. */
 type OtlpProtocol = "http/protobuf" | "http/json";
 
-/** One exporter of a plan. */
+/** @internal One exporter of a plan. */
 export type PlannedExporter =
   | { readonly type: "given"; readonly exporter: SpanExporter }
   | { readonly type: "crash-safe-file"; readonly dir: string }
   | { readonly type: "otlp"; readonly protocol: OtlpProtocol }
   | { readonly type: "console" };
 
-/** Options and environment in one. */
+/** @internal Options and environment in one. */
 export type TracingPlan =
   | {
       readonly type: "host's";
@@ -64,7 +64,7 @@ export type TracingPlan =
     };
 
 /**
- * What is to be built.
+ * @internal What is to be built.
  *
  * @throws CrashSafeFileError `INVALID_OPTION`, naming the option or variable, its value and what is allowed.
  */

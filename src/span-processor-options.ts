@@ -20,7 +20,7 @@ export interface CrashSafeSpanProcessorOptions {
   readonly exportTimeoutMillis?: number | undefined;
 }
 
-/** Options with their defaults, and what is to be told of variables that were left out. */
+/** @internal Options with their defaults, and what is to be told of variables that were left out. */
 export interface ResolvedProcessorOptions {
   readonly limits: PumpLimits;
   readonly ignored: readonly string[];
@@ -47,7 +47,7 @@ const variables: Readonly<Record<Name, string>> = {
 const longestTimerMillis = 2 ** 31 - 1;
 
 /**
- * The program's options over the environment's over the defaults. A live exporter has no batches: its processor is
+ * @internal The program's options over the environment's over the defaults. A live exporter has no batches: its processor is
  * given an empty `env`.
  *
  * An option that cannot work is an error. A variable is ignored instead, and told: it is not ours, all batch

@@ -31,7 +31,7 @@ export interface RecordAttachment {
   };
 }
 
-// `Symbol.for`, so that the ES module and the CommonJS copy of this package read each other's.
+// `Symbol.for`, so that two versions of this package in one process read each other's.
 const KEY = Symbol.for("opentelemetry-exporter-crash-safe-file/span-record/1");
 
 /** A context to start exactly one span in: its attachment is there when processors are told of it. */

@@ -1,6 +1,6 @@
 /**
- * One writer per session and process: exporters on one directory share it, also those of the ES module and the
- * CommonJS copy of this package.
+ * One writer per session and process: exporters on one directory share it, also those of another version of
+ * this package in the process.
  */
 import { resolve } from "node:path";
 import { systemClock } from "./clock.js";
