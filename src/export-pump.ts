@@ -27,6 +27,11 @@ export interface PumpLimits {
   readonly exportTimeoutMillis: number;
 }
 
+const untaken = {
+  type: "timeout",
+  why: "the exporter did not take them before shutdown; give it more time by exportTimeoutMillis",
+};
+
 interface Exporting {
   readonly name: "exporting";
   readonly timer: Timer;
@@ -133,7 +138,7 @@ export class ExportPump {
     if (this.#state.name === "exporting") this.#settle(this.#state, gaveUp);
     this.#enter({ name: "stopped" });
     this.#release(gaveUp);
-    if (held > 0) this.loss.drop(held, "the exporter did not take them before shutdown");
+    if (held > 0) this.loss.drop(held, untaken);
   }
 
   #hurry(): void {

@@ -1,6 +1,8 @@
 /**
  * Options of the file exporter: one place where they are checked and get their defaults.
  */
+import type { MeterProvider } from "@opentelemetry/api";
+import { meterProviderOrNone } from "./component-metrics.js";
 import type { Durability } from "./durability.js";
 import { type Environment, numberIn, variableNameOf, variableOf } from "./environment.js";
 import type { Redact } from "./redaction.js";
@@ -52,6 +54,8 @@ export interface CrashSafeFileSpanExporterOptions {
   readonly redact?: Redact;
   /** Names a span's session before its attributes do. */
   readonly sessionId?: SessionIdOption;
+  /** Gets the metrics of this exporter (semantic conventions, "OTel SDK metrics"). Default: none are recorded. */
+  readonly selfObsMeterProvider?: MeterProvider | undefined;
 }
 
 /** @internal Options with their defaults. */
@@ -67,6 +71,7 @@ export interface ResolvedExporterOptions {
   readonly sessionIdleMillis: number;
   readonly redact: Redact | undefined;
   readonly sessionId: SessionIdOption | undefined;
+  readonly selfObsMeterProvider: MeterProvider | undefined;
 }
 
 const defaults = Object.freeze({
@@ -79,6 +84,8 @@ const defaults = Object.freeze({
   maxSpans: 0,
   sessionIdleMillis: 1_800_000,
 });
+
+const who = "CrashSafeFileSpanExporter";
 
 const levels: readonly unknown[] = ["process", "interval", "each"] satisfies Durability[];
 
@@ -109,6 +116,7 @@ export function resolveExporterOptions(
     sessionIdleMillis: options.wholeNumber("sessionIdleMillis", 1),
     redact: options.functionOrNone("redact"),
     sessionId: options.functionOrNone("sessionId"),
+    selfObsMeterProvider: meterProviderOrNone(who, user?.selfObsMeterProvider),
   };
 }
 
@@ -178,4 +186,4 @@ const isWhole = (value: unknown, least: number): value is number =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= least;
 
 const invalid = (name: string, value: unknown, allowed: string): CrashSafeFileError =>
-  invalidOption("CrashSafeFileSpanExporter", name, value, allowed);
+  invalidOption(who, name, value, allowed);

@@ -62,7 +62,8 @@ export class Housekeeping {
   async #tidy(): Promise<void> {
     const { dir, ports } = this.#directory;
     try {
-      const { failures } = await recoverDirectory(ports, dir);
+      const { failures, sessions } = await recoverDirectory(ports, dir);
+      if (ports.tally) ports.tally.recoveredSessions += sessions.length;
       for (const { error, path } of failures) this.#onFault(error, path);
       if (await ports.fileSystem.async.exists(dir)) {
         await runLater(ports.fileSystem, prune(ports, dir, this.#options.maxFiles));

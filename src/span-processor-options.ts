@@ -1,12 +1,14 @@
 /**
  * Options of the span processor: the program's, the environment's and the defaults, in one place.
  */
+import type { MeterProvider } from "@opentelemetry/api";
+import { meterProviderOrNone } from "./component-metrics.js";
 import { type Environment, numberIn, variableOf } from "./environment.js";
 import type { PumpLimits } from "./export-pump.js";
 import { invalidOption, shownValue } from "./trace-error.js";
 
 /**
- * Options of `CrashSafeSpanProcessor`. They do not concern a live exporter, apart from the timeout. With any other, the
+ * Options of `CrashSafeSpanProcessor`. They do not concern a live exporter, apart from the timeout and the meter. With any other, the
  * variables `OTEL_BSP_*` count where the program gives nothing.
  */
 export interface CrashSafeSpanProcessorOptions {
@@ -18,12 +20,15 @@ export interface CrashSafeSpanProcessorOptions {
   readonly maxExportBatchSize?: number | undefined;
   /** Milliseconds for one `export()`, for one flush, and for the exporter's shutdown. Default 30000. */
   readonly exportTimeoutMillis?: number | undefined;
+  /** Gets the metrics of this processor (semantic conventions, "OTel SDK metrics"). Default: none are recorded. */
+  readonly selfObsMeterProvider?: MeterProvider | undefined;
 }
 
 /** @internal Options with their defaults, and what is to be told of variables that were left out. */
 export interface ResolvedProcessorOptions {
   readonly limits: PumpLimits;
   readonly ignored: readonly string[];
+  readonly meterProvider: MeterProvider | undefined;
 }
 
 const defaults: PumpLimits = Object.freeze({
@@ -32,6 +37,8 @@ const defaults: PumpLimits = Object.freeze({
   maxExportBatchSize: 512,
   exportTimeoutMillis: 30_000,
 });
+
+const who = "CrashSafeSpanProcessor";
 
 type Name = keyof PumpLimits;
 
@@ -68,7 +75,7 @@ export function resolveProcessorOptions(
     const given: unknown = user[name];
     if (given !== undefined) {
       if (isAllowed(given)) return given;
-      throw invalidOption("CrashSafeSpanProcessor", name, given, allowed);
+      throw invalidOption(who, name, given, allowed);
     }
     const variable = variables[name];
     const text = variableOf(env, variable);
@@ -104,5 +111,6 @@ export function resolveProcessorOptions(
   return {
     limits: { scheduleDelayMillis, maxQueueSize, maxExportBatchSize, exportTimeoutMillis },
     ignored,
+    meterProvider: meterProviderOrNone(who, user.selfObsMeterProvider),
   };
 }

@@ -241,7 +241,7 @@ describe("P6 P8 in the document", () => {
     actor.record("s", 1);
     actor.end(open);
     await actor.processor.forceFlush();
-    expect(actor.exporter.stats).toEqual({ recorded: 2, dropped: 0, faults: 0 });
+    expect(actor.exporter.stats()).toMatchObject({ recorded: 2, dropped: 0, faults: 0 });
     const found = ended(stage.document("s"))[1];
     expect(parted(found?.attributes?.text).missing).toBeGreaterThan(190_000_000);
     expect(trace.isSpanContextValid(open.spanContext())).toBe(true);

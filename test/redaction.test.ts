@@ -206,7 +206,7 @@ describe("P6 a redactor that does not do what it should", () => {
     tracer.logToolCall({ tool: "look", callID: "c", state: { status: "error", input: 1, error: "e" } });
     tracer.logSpan({ name: "work", startTime: 1, endTime: 2, attributes: { good: 1 } });
     tracer.flushSync("why");
-    expect(own.exporter.stats).toMatchObject({ dropped: 0, faults: 0 });
+    expect(own.exporter.stats()).toMatchObject({ dropped: 0, faults: 0 });
     return stage.document("s");
   };
 

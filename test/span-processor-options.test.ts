@@ -49,7 +49,7 @@ describe("OTEL_BSP_* are the options of a batch processor where the program give
     const foreign = new CrashSafeSpanProcessor(new ScriptedExporter(), {}, { clock });
     const tracer = tracerInto(foreign);
     for (let n = 0; n < 5; n++) tracer.startSpan(`span ${n}`).end();
-    expect(foreign.stats).toMatchObject({ queued: 3, dropped: 2 });
+    expect(foreign.stats()).toMatchObject({ queued: 3, dropped: 2 });
 
     vi.stubEnv("OTEL_BSP_MAX_QUEUE_SIZE", "none");
     told.length = 0;

@@ -41,4 +41,4 @@ const watch = setInterval(count, 5);
 for (let i = 0; i < Number(sessions); i++) await exporter.endSession(`ses_${i}`);
 await processor.shutdown();
 clearInterval(watch);
-writeSync(1, JSON.stringify({ mostDescriptors, told, ...exporter.stats }));
+writeSync(1, JSON.stringify({ mostDescriptors, told, ...exporter.stats() }));
