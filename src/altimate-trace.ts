@@ -61,9 +61,9 @@ export class Trace {
     const maxFiles: unknown = attempt(() => options?.maxFiles, undefined);
     const spanProcessors = attempt(() => options?.spanProcessors, undefined);
     const given = listOf(exporters, isExporter);
-    const first = given.find((exporter) => recordingOf(exporter) !== undefined) as FileExporter | undefined;
-    if (first && typeof maxFiles === "number") {
-      const limited = new FileExporter(first.getDir(), maxFiles);
+    const first = given.find((exporter) => recordingOf(exporter) !== undefined);
+    const limited = typeof maxFiles === "number" && recordingOf(first)?.withMaxFiles(maxFiles);
+    if (first && limited) {
       replace(given, first, limited);
       // A frozen array stays as it is.
       attempt(() => replace(exporters, first, limited), undefined);

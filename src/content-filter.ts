@@ -4,7 +4,7 @@
 import { type Limits, limitSpan, limitValue } from "./limits.js";
 import { type Redact, redactFacts, redactMetadata, redactSpan, redactText } from "./redaction.js";
 import type { SessionFacts } from "./session-recorder.js";
-import type { SessionMetadata, TraceSpan } from "./trace-file.js";
+import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "./trace-file.js";
 
 /** One exporter's; each call returns what may be written, and leaves what it is given alone. */
 export class ContentFilter {
@@ -40,5 +40,33 @@ export class ContentFilter {
       this.#limits,
       this.#redact ? redactText(this.#redact, message, "summary.error") : message,
     );
+  }
+
+  /** A whole document of somebody else's. */
+  document(trace: TraceFile): TraceFile {
+    return {
+      ...trace,
+      spans: trace.spans.map((span) => this.span(span)),
+      metadata: this.metadata(trace.metadata ?? {}),
+      summary: this.#redact ? this.#summary(this.#redact, trace.summary) : trace.summary,
+    };
+  }
+
+  #summary(redact: Redact, summary: SessionSummary): SessionSummary {
+    const text = (value: string, field: string) => redactText(redact, value, `summary.${field}`);
+    const { error, narrative, loops, topTools } = summary;
+    return {
+      ...summary,
+      ...(error !== undefined && { error: this.error(error) }),
+      ...(narrative !== undefined && { narrative: text(narrative, "narrative") }),
+      ...(loops && {
+        loops: loops.map((loop) => ({
+          ...loop,
+          tool: text(loop.tool, "loops"),
+          description: text(loop.description, "loops"),
+        })),
+      }),
+      ...(topTools && { topTools: topTools.map((tool) => ({ ...tool, name: text(tool.name, "topTools") })) }),
+    };
   }
 }

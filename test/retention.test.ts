@@ -2,10 +2,10 @@
 import { existsSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../src/clock.js";
-import { type FileSystem, nodeFileSystem } from "../src/file-system.js";
+import { nodeFileSystem } from "../src/file-system.js";
 import { runLater } from "../src/plan.js";
 import { recoverDirectory } from "../src/recover-directory.js";
-import { prune } from "../src/retention.js";
+import { prune, type Retention } from "../src/retention.js";
 import { PausedFileSystem } from "./paused-file-system.js";
 import { type Actor, Stage } from "./session-stage.js";
 import { ended } from "./span-lines.js";
@@ -41,11 +41,14 @@ function age(name: string, seconds: number): void {
 }
 
 /** What housekeeping does, to its end. */
-async function tidy(maxFiles: number, fileSystem: FileSystem = nodeFileSystem): Promise<void> {
+async function tidy(limits: number | Partial<Retention>, fileSystem = nodeFileSystem): Promise<void> {
+  const given = typeof limits === "number" ? { maxFiles: limits } : limits;
   const ports = { fileSystem, liveness: stage.liveness, clock: systemClock };
   expect((await recoverDirectory(ports, stage.dir)).failures).toEqual([]);
-  await runLater(fileSystem, prune(ports, stage.dir, maxFiles));
+  await runLater(fileSystem, prune(ports, stage.dir, { ...unlimited, ...given }));
 }
+
+const unlimited = { maxFiles: 0, maxFileAgeMillis: 0, maxTotalBytes: 0 };
 
 const documents = () => stage.files.filter((name) => name.endsWith(".json"));
 
