@@ -60,8 +60,10 @@ function exporterOf(planned: PlannedExporter, sdk: Sdk): SpanExporter {
   switch (planned.type) {
     case "given":
       return planned.exporter;
-    case "crash-safe-file":
-      return new CrashSafeFileSpanExporter({ dir: planned.dir });
+    case "crash-safe-file": {
+      const { type: _type, ...options } = planned;
+      return new CrashSafeFileSpanExporter(options);
+    }
     case "console":
       return new sdk.ConsoleSpanExporter() as SpanExporter;
     case "otlp": {

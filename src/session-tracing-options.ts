@@ -3,18 +3,32 @@
  */
 import type { TracerProvider } from "@opentelemetry/api";
 import { type Environment, variableOf } from "./environment.js";
+import type { CrashSafeFileSpanExporterOptions } from "./file-exporter-options.js";
 import type { SpanExporter, SpanProcessor } from "./otel-span.js";
 import { type ResourceLike, resourceAttributesOf } from "./resource-attributes.js";
 import { CrashSafeFileError, invalidOption, shownValue } from "./trace-error.js";
 
+const documentOptions = Object.freeze([
+  ...["durability", "maxFiles", "maxFileAgeMillis", "maxTotalBytes", "maxSpans"],
+  ...["maxValueBytes", "maxSpanBytes", "sessionIdleMillis", "redact"],
+] as const);
+
+/** How documents are written where `dir` has them written, as the file exporter takes it. */
+export type DocumentOptions = Pick<
+  CrashSafeFileSpanExporterOptions,
+  | ("durability" | "maxFiles" | "maxFileAgeMillis" | "maxTotalBytes" | "maxSpans")
+  | ("maxValueBytes" | "maxSpanBytes" | "sessionIdleMillis" | "redact")
+>;
+
 /**
- * Options of {@link createSessionTracing}.
+ * Options of {@link createSessionTracing}. Those of documents count for documents only: what goes elsewhere is neither
+ * redacted nor cut.
  *
  * As long as neither `exporter`, `exporters`, `processors` nor `tracerProvider` is given (empty arrays count as not
  * given), the environment decides where spans go: `OTEL_TRACES_EXPORTER` is a comma list of `crash-safe-file`
  * (the default), `otlp` and `console`, or `none`. If one of them is given, the variable is not read.
  */
-export interface SessionTracingOptions {
+export interface SessionTracingOptions extends DocumentOptions {
   /**
    * Directory of the trace documents. Default: the variable `CRASH_SAFE_FILE_DIR`. Beside `exporter`, `exporters` or
    * `processors`: documents are written there as well. Otherwise used when the environment asks for `crash-safe-file`.
@@ -28,7 +42,7 @@ export interface SessionTracingOptions {
   readonly processors?: readonly SpanProcessor[] | undefined;
   /**
    * A provider that is there already. A provider takes its processors only when it is made, so `dir`, `exporter`,
-   * `exporters` and `resource` cannot go with it: make it with a `CrashSafeSpanProcessor`, and name that one in
+   * `exporters`, `resource` and the options of documents cannot go with it: make it with a `CrashSafeSpanProcessor`, and name that one in
    * `processors`, which is how sessions find their documents. It stays the host's: `shutdown()` leaves it running.
    */
   readonly tracerProvider?: TracerProvider | undefined;
@@ -45,7 +59,7 @@ type OtlpProtocol = "http/protobuf" | "http/json";
 /** @internal One exporter of a plan. */
 export type PlannedExporter =
   | { readonly type: "given"; readonly exporter: SpanExporter }
-  | { readonly type: "crash-safe-file"; readonly dir: string }
+  | ({ readonly type: "crash-safe-file"; readonly dir: string } & DocumentOptions)
   | { readonly type: "otlp"; readonly protocol: OtlpProtocol }
   | { readonly type: "console" };
 
@@ -94,13 +108,23 @@ export function resolveOptions(user: SessionTracingOptions, env: Environment): T
   const service = resource ?? { attributes: resourceAttributesOf(env) };
   const own = { type: "own", processors, resource: service } as const;
   if (given.length === 0 && processors.length === 0) {
-    return { ...own, exporters: exportersOf(env, dir) };
+    return { ...own, exporters: exportersOf(env, user) };
   }
+  if (dir === undefined) rejectWithoutDir(user);
   const named = given.map((one) => ({ type: "given", exporter: one }) as const);
-  return { ...own, exporters: dir === undefined ? named : [{ type: "crash-safe-file", dir }, ...named] };
+  return { ...own, exporters: dir === undefined ? named : [fileExporter(dir, user), ...named] };
 }
 
-function exportersOf(env: Environment, dir: string | undefined): PlannedExporter[] {
+function fileExporter(dir: string, user: SessionTracingOptions): PlannedExporter {
+  const given = documentOptions.filter((option) => user[option] !== undefined);
+  return {
+    type: "crash-safe-file",
+    dir,
+    ...Object.fromEntries(given.map((option) => [option, user[option]])),
+  };
+}
+
+function exportersOf(env: Environment, user: SessionTracingOptions): PlannedExporter[] {
   const variable = "OTEL_TRACES_EXPORTER";
   const text = variableOf(env, variable) ?? "crash-safe-file";
   const names = new Set(text.split(",").map((name) => name.trim().toLowerCase()));
@@ -111,7 +135,7 @@ function exportersOf(env: Environment, dir: string | undefined): PlannedExporter
   return [...names].map((name): PlannedExporter => {
     switch (name) {
       case "crash-safe-file":
-        return { type: name, dir: dir ?? variableOf(env, "CRASH_SAFE_FILE_DIR") ?? missingDir(text) };
+        return fileExporter(user.dir ?? variableOf(env, "CRASH_SAFE_FILE_DIR") ?? missingDir(text), user);
       case "otlp":
         return { type: name, protocol: protocolOf(env) };
       case "console":
@@ -138,8 +162,20 @@ function protocolOf(env: Environment): OtlpProtocol {
   return "http/protobuf";
 }
 
+/** A redactor that redacts nothing would be noticed too late. */
+function rejectWithoutDir(user: SessionTracingOptions): void {
+  for (const option of documentOptions) {
+    if (user[option] === undefined) continue;
+    const how = "pass dir, or give it to the exporter that you pass";
+    throw new CrashSafeFileError(
+      "INVALID_OPTION",
+      `createSessionTracing: ${option} is ${shownValue(user[option])}, but no documents are written without dir: ${how}`,
+    );
+  }
+}
+
 function rejectBesideProvider(user: SessionTracingOptions): void {
-  for (const option of ["dir", "exporter", "exporters", "resource"] as const) {
+  for (const option of ["dir", "exporter", "exporters", "resource", ...documentOptions] as const) {
     const value = user[option];
     if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
     throw new CrashSafeFileError(

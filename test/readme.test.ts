@@ -68,6 +68,15 @@ describe("the tables of the pages", () => {
       processors: true,
       tracerProvider: true,
       resource: true,
+      durability: true,
+      maxFiles: true,
+      maxFileAgeMillis: true,
+      maxTotalBytes: true,
+      maxSpans: true,
+      maxValueBytes: true,
+      maxSpanBytes: true,
+      sessionIdleMillis: true,
+      redact: true,
     };
     expect(rows).toEqual(Object.keys(known));
   });

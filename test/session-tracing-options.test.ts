@@ -38,6 +38,17 @@ describe("P10 where spans go", () => {
     expect(exportersOf(user, { OTEL_TRACES_EXPORTER: variable })).toEqual(exporters);
   });
 
+  test("P9 what is said of documents goes to their exporter, wherever their directory is said", () => {
+    const redact = (value: unknown) => value;
+    const documents = { redact, maxTotalBytes: 9, durability: "each", maxValueBytes: 0 } as const;
+    expect(exportersOf({ dir: "d", ...documents })).toEqual([{ ...file, ...documents }]);
+    expect(exportersOf({ dir: "d", exporter, ...documents })).toEqual([{ ...file, ...documents }, given]);
+    expect(exportersOf(documents, { CRASH_SAFE_FILE_DIR: "e" })).toEqual([
+      { ...file, dir: "e", ...documents },
+    ]);
+    expect(exportersOf(documents, { OTEL_TRACES_EXPORTER: "otlp" })).toEqual([otlp]);
+  });
+
   test("the directory may come from the environment, and the option wins", () => {
     const env = { CRASH_SAFE_FILE_DIR: "e" };
     expect(exportersOf({}, env)).toEqual([{ type: "crash-safe-file", dir: "e" }]);
@@ -125,6 +136,9 @@ describe("what cannot work is an error that names it and its value", () => {
     [wrong({ dir: "d", resource: 1 }), {}, /resource is 1/],
     [wrong({ tracerProvider: "global" }), {}, /tracerProvider is "global"/],
     [{ tracerProvider, dir: "d" }, {}, /dir is "d", but tracerProvider is given.*CrashSafeSpanProcessor/],
+    [{ exporter, redact: () => "" }, {}, /redact is .*but no documents are written without dir/],
+    [{ processors: [processor], maxFiles: 3 }, {}, /maxFiles is 3, but no documents are written without dir/],
+    [{ tracerProvider, redact: () => "" }, {}, /redact is .*but tracerProvider is given/],
     [{ tracerProvider, exporter }, {}, /exporter is .*but tracerProvider is given/],
     [{ tracerProvider, exporters: [exporter] }, {}, /exporters is .*but tracerProvider is given/],
     [{ tracerProvider, resource: { attributes: {} } }, {}, /resource is .*but tracerProvider is given/],
