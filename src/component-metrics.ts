@@ -5,7 +5,7 @@
  * What they tell is counted anyway: all but the durations are read when the provider collects, and cost a span
  * nothing. A provider that throws costs its metrics, and nothing else.
  */
-import type { Attributes, Histogram, Meter, MeterProvider, ObservableCallback } from "@opentelemetry/api";
+import type { Attributes, Histogram, Meter, MeterProvider } from "@opentelemetry/api";
 import { invalidOption } from "./trace-error.js";
 
 const scope = "opentelemetry-exporter-crash-safe-file";
@@ -37,7 +37,7 @@ export class ComponentMetrics {
   readonly #onFault: (error: unknown) => void;
   #meter: Meter | undefined;
   #duration: Histogram | undefined;
-  /** Those that are to end with the component. */
+  /** What ends with the component. */
   readonly #states: (() => void)[] = [];
 
   /**
@@ -57,7 +57,7 @@ export class ComponentMetrics {
     });
   }
 
-  /** Spans that are over. It goes on after {@link stop}: the last ones are collected after the end. */
+  /** Spans that are over; counted after {@link stop}, too. */
   counter(name: string, description: string, read: () => FinishedSpans): void {
     this.#guard(() => {
       const counter = this.#meter?.createObservableCounter(name, { unit: "{span}", description });
@@ -69,13 +69,16 @@ export class ComponentMetrics {
     });
   }
 
-  /** A number of spans that goes up and down, until {@link stop}. */
-  state(name: string, description: string, read: () => number): void {
+  /** A number of spans that goes up and down. After {@link stop} it is `last`, or what it was then. */
+  state(name: string, description: string, read: () => number, last?: number): void {
     this.#guard(() => {
       const state = this.#meter?.createObservableUpDownCounter(name, { unit: "{span}", description });
-      const callback: ObservableCallback = (result) => result.observe(read(), this.#attributes);
-      state?.addCallback(callback);
-      this.#states.push(() => state?.removeCallback(callback));
+      const now = { read };
+      state?.addCallback((result) => result.observe(now.read(), this.#attributes));
+      this.#states.push(() => {
+        const value = last ?? read();
+        now.read = () => value;
+      });
     });
   }
 
@@ -98,9 +101,9 @@ export class ComponentMetrics {
     }
   }
 
-  /** The component has ended, and has no state any more. */
+  /** The component has ended. Its numbers stay: a provider collects the last ones after it. */
   stop(): void {
-    for (const stop of this.#states.splice(0)) this.#guard(stop);
+    for (const stop of this.#states.splice(0)) stop();
   }
 
   #with(errorType: string): Attributes {

@@ -29,7 +29,7 @@ export interface SpanProcessorStats {
   readonly faults: number;
 }
 
-/** Metrics of a processor; one with a live exporter has no queue. */
+/** @internal Metrics of a processor; one with a live exporter has no queue. */
 export function processorMetrics(
   provider: MeterProvider | undefined,
   stats: () => SpanProcessorStats,
@@ -49,11 +49,13 @@ export function processorMetrics(
     "otel.sdk.processor.span.queue.size",
     "The number of spans in the queue of a given instance of an SDK span processor.",
     () => stats().queued,
+    0,
   );
   metrics.state(
     "otel.sdk.processor.span.queue.capacity",
     "The maximum number of spans the queue of a given instance of an SDK span processor can hold.",
     () => stats().queueCapacity,
+    0,
   );
   return metrics;
 }
