@@ -40,6 +40,7 @@ export interface FileExporterStats {
   readonly recoveredSessions: number;
 }
 
+/** @internal Counts them. */
 export class ExporterAccount {
   readonly #clock: Clock;
   readonly #log: FaultLog;
