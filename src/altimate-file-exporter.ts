@@ -62,6 +62,7 @@ const machine = () => ({
   liveness: new SystemLiveness(nodeFileSystem.sync),
 });
 
+/** Documents in a directory: of running sessions span by span, whole ones by `export`. */
 export class FileExporter implements TraceExporter {
   readonly name = "file";
   readonly #dir: string;

@@ -8,7 +8,9 @@ import type { TurnIds } from "./turn-ids.js";
 
 /** A session that starts another for a subagent: a `SessionTracer`. */
 export interface ParentSession {
+  /** Its raw id, from its start on. */
   readonly sessionId: string | undefined;
+  /** Whether it has not ended. */
   readonly isOpen: boolean;
   /** Of what runs in it. */
   context(): Context;
@@ -18,19 +20,29 @@ export interface ParentSession {
 export interface StartTraceOptions {
   /** Name of the session span; the session id by default. */
   readonly instance_id?: string;
+  /** For people. */
   readonly title?: string;
+  /** `<provider>/<model>`. */
   readonly model?: string;
+  /** Of the model. */
   readonly providerId?: string;
+  /** Its name, on every turn's span too. */
   readonly agent?: string;
+  /** Of the model. */
   readonly variant?: string;
   /** Also the input of the session span. */
   readonly prompt?: string;
+  /** Attribute `user.id`. */
   readonly userId?: string;
+  /** Attribute `deployment.environment.name`. */
   readonly environment?: string;
+  /** Attribute `service.version`. */
   readonly version?: string;
+  /** Words to find the session by. */
   readonly tags?: readonly string[];
   /** W3C trace context of a client: the parent of the first turn. */
   readonly traceparent?: string;
+  /** What belongs to it. */
   readonly tracestate?: string;
   /** The session that starts this one for a subagent: its turns link to what runs there now. */
   readonly parent?: ParentSession;
@@ -38,16 +50,23 @@ export interface StartTraceOptions {
 
 /** What an assistant's message says of its session. */
 export interface AssistantInfo {
+  /** Without its provider. */
   readonly modelID?: string;
+  /** Of the model. */
   readonly providerID?: string;
+  /** Taken when none is known yet. */
   readonly agent?: string;
+  /** Of the model. */
   readonly variant?: string;
 }
 
 /** What a chat front end says of its session. */
 export interface OwuiContext {
+  /** Added to the tags as well. */
   readonly userId?: string;
+  /** Added to the tags as well; the model of the session when none is known yet. */
   readonly modelId?: string;
+  /** The name of the agent. */
   readonly agent?: string;
 }
 
@@ -55,12 +74,14 @@ export interface OwuiContext {
 export interface UserMessageOptions {
   /** W3C trace context of the client that sent it: the parent of the turn. */
   readonly traceparent?: string;
+  /** What belongs to it. */
   readonly tracestate?: string;
 }
 
 /** A model is called. */
 export interface StepStartPart {
   readonly id?: string;
+  /** Of the message that the answer becomes: start, texts, tools and finish may share it. */
   readonly messageID?: string;
 }
 
@@ -75,8 +96,10 @@ export interface TextPart {
 export interface StepFinishPart {
   readonly id?: string;
   readonly messageID?: string;
+  /** Why the model stopped. */
   readonly reason?: string;
   readonly cost?: number;
+  /** Disjoint counts: `input` does not include cached tokens, nor `output` those of reasoning. */
   readonly tokens?: {
     readonly input?: number;
     readonly output?: number;
@@ -88,6 +111,7 @@ export interface StepFinishPart {
 /** A tool call, as it stands. */
 export interface ToolCallPart {
   readonly tool?: string;
+  /** Told again with the same start, a call is ignored. */
   readonly callID?: string;
   readonly messageID?: string;
   readonly state: {

@@ -39,8 +39,6 @@ type Lifecycle = "open" | "crashed" | "ending" | "ended";
  * start in (`setSessionId`), else from their parent span.
  *
  * `onStart`, `onEnd` and `crash` never throw.
- *
- * @throws CrashSafeFileError `INVALID_OPTION` from the constructor.
  */
 export class CrashSafeSpanProcessor implements CrashTarget {
   readonly #exporter: SpanExporter & Partial<LiveSpanExporter>;
@@ -57,6 +55,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   #lastFlush: Promise<void> = Promise.resolve();
   #end: Promise<void> | undefined;
 
+  /** @throws CrashSafeFileError `INVALID_OPTION`. */
   constructor(
     exporter: SpanExporter,
     options: CrashSafeSpanProcessorOptions = {},

@@ -20,8 +20,10 @@ export type CrashSafeErrorCode =
 /** The one error class of this package: `code` for programs, `message` for people, `cause` for the chain. */
 export class CrashSafeFileError extends Error {
   override readonly name = "CrashSafeFileError";
+  /** What went wrong, in one word. */
   readonly code: CrashSafeErrorCode;
 
+  /** `options.cause` is what led to it. */
   constructor(code: CrashSafeErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;

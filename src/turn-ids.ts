@@ -40,12 +40,14 @@ export class TurnIds {
     this.#nextSpanId = turnSpanId(traceId);
   }
 
+  /** 32 hex digits. */
   generateTraceId(): string {
     const traceId = this.#nextTraceId ?? newTraceId();
     this.#nextTraceId = undefined;
     return traceId;
   }
 
+  /** 16 hex digits. */
   generateSpanId(): string {
     const spanId = this.#nextSpanId ?? randomHex(8);
     this.#nextSpanId = undefined;
