@@ -4,7 +4,10 @@
  */
 import type { Clock, Timer } from "./clock.js";
 
-/** Windows grow up to this, so that what lasts is a line a minute; after as long without news a burst is over. */
+/**
+ * Windows grow up to this, so that what lasts is a line a minute. A burst is over after as long without news, and not
+ * before: what comes every few seconds would be told each time.
+ */
 const longestWindowMillis = 60_000;
 
 /** Kinds that are told apart; a program has a handful, and one that names them anew each time is not followed. */
@@ -15,7 +18,7 @@ interface Telling {
   first(): void;
   /** `count` since the last time it was told. */
   more?(count: number): void;
-  /** Nothing for a window; `total` in all. */
+  /** Nothing for a minute; `total` in all. */
   over?(total: number): void;
 }
 
@@ -23,7 +26,8 @@ interface Burst {
   readonly telling: Telling;
   total: number;
   untold: number;
-  isNews: boolean;
+  /** What the window that runs has seen: `quiet` is the last one, and a whole minute. */
+  window: "news" | "no news" | "quiet";
   windowMillis: number;
   timer: Timer | undefined;
 }
@@ -42,12 +46,19 @@ export class Bursts {
     if (known) {
       known.total += count;
       known.untold += count;
-      known.isNews = true;
+      known.window = "news";
       return;
     }
     if (this.#bursts.size >= maxKinds) return;
     const windowMillis = Math.min(this.firstWindowMillis, longestWindowMillis);
-    const burst: Burst = { telling, total: count, untold: 0, isNews: false, windowMillis, timer: undefined };
+    const burst: Burst = {
+      telling,
+      total: count,
+      untold: 0,
+      window: "no news",
+      windowMillis,
+      timer: undefined,
+    };
     this.#bursts.set(kind, burst);
     this.#await(kind, burst);
     telling.first();
@@ -73,13 +84,14 @@ export class Bursts {
   }
 
   #windowOver(kind: string, burst: Burst): void {
-    if (!burst.isNews) {
+    if (burst.window === "quiet") {
       this.#bursts.delete(kind);
       burst.telling.over?.(burst.total);
       return;
     }
-    burst.isNews = false;
-    burst.windowMillis = Math.min(2 * burst.windowMillis, longestWindowMillis);
+    const isNews = burst.window === "news";
+    burst.window = isNews ? "no news" : "quiet";
+    burst.windowMillis = isNews ? Math.min(2 * burst.windowMillis, longestWindowMillis) : longestWindowMillis;
     this.#await(kind, burst);
     tellMore(burst);
   }

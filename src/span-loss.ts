@@ -108,8 +108,16 @@ function failureType({ code, cause }: CrashSafeFileError): string {
   return cause instanceof Error ? errorTypeOf(cause) : "export_failed";
 }
 
+/** Tells of a failure that may come again with every call: the first, and how many there were. */
+export function reportFailure(bursts: Bursts, what: string, error: unknown): void {
+  bursts.add(`${what}: ${errorTypeOf(error)}`, 1, {
+    first: () => report("error", what, error),
+    more: (times) => report("error", `${what}, ${times} more times`),
+  });
+}
+
 /** Tells `diag`. A logger that throws must not break what it reports on. */
-export function report(level: "warn" | "error", message: string, cause?: unknown): void {
+export function report(level: "debug" | "warn" | "error", message: string, cause?: unknown): void {
   try {
     const details = cause === undefined ? [] : [cause];
     diag[level](`${NAME}: ${message}`, ...details);
