@@ -1,13 +1,14 @@
 /**
  * The exporter: spans in, one trace document per session out.
  */
+
 import type { Context } from "@opentelemetry/api";
-import { type ExportResult, ExportResultCode, hrTimeToMilliseconds } from "@opentelemetry/core";
 import { systemClock } from "./clock.js";
 import { ContentFilter } from "./content-filter.js";
 import { DocumentSpans } from "./document-spans.js";
 import { environment } from "./environment.js";
 import { joinExitFlush, leaveExitFlush } from "./exit-flush.js";
+import { type ExportResult, ExportResultCode } from "./export-result.js";
 import { ExporterAccount, type FileExporterStats } from "./exporter-account.js";
 import { describe, FaultLog, type LossReason } from "./fault-log.js";
 import {
@@ -16,7 +17,7 @@ import {
   resolveExporterOptions,
 } from "./file-exporter-options.js";
 import type { LiveSpanExporter, ReadableSpan } from "./otel-span.js";
-import { attempt } from "./projection-otel.js";
+import { attempt, millis } from "./projection-otel.js";
 import { endOf, openRecordedSession, resumeRecordedSession, type SessionHost } from "./recorded-session.js";
 import type { SessionStart } from "./session-ledger.js";
 import type { RecordedSession, SessionOpening, SessionRecorder } from "./session-recorder.js";
@@ -219,7 +220,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
     return {
       id: this.#router.route(span),
       traceId: span.spanContext().traceId,
-      startTime: attempt(() => hrTimeToMilliseconds(span.startTime), Date.now()),
+      startTime: attempt(() => millis(span.startTime), Date.now()),
     };
   }
 

@@ -1,12 +1,13 @@
 /**
  * Documents in memory: for those who hand whole documents to exporters of their own and keep no file.
  */
+
 import type { Context } from "@opentelemetry/api";
-import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { capSpansForSerialization } from "./altimate-cap.js";
 import { Bursts } from "./bursts.js";
 import { systemClock } from "./clock.js";
 import { DocumentSpans } from "./document-spans.js";
+import { type ExportResult, ExportResultCode } from "./export-result.js";
 import { inTrace } from "./open-document.js";
 import type { LiveSpanExporter, ReadableSpan, SpanProcessor } from "./otel-span.js";
 import { ATTR_SESSION_ID } from "./semantic-conventions.js";

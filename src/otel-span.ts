@@ -5,7 +5,7 @@
  * and to the `ReadableSpan`, `SpanExporter` and `SpanProcessor` of 2.x and 3.x.
  */
 import type { Context } from "@opentelemetry/api";
-import type { ExportResult } from "@opentelemetry/core";
+import type { ExportResult } from "./export-result.js";
 
 /** Seconds and nanoseconds. */
 export type HrTime = [number, number];

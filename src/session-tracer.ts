@@ -7,7 +7,7 @@ import { assistantMetadata, owuiMetadata } from "./session-facts.js";
 import { member, textMember, textOf } from "./session-input.js";
 import { SessionLifecycle } from "./session-lifecycle.js";
 import type { LoggedSession } from "./session-log.js";
-import { clientContext, headersOf } from "./session-propagation.js";
+import { clientContext } from "./session-propagation.js";
 import type {
   AssistantInfo,
   CustomSpan,
@@ -24,6 +24,7 @@ import type {
   UserMessageOptions,
 } from "./session-tracer-input.js";
 import { report } from "./span-loss.js";
+import { headersOf } from "./trace-context.js";
 import type { SessionMetadata, TraceFile } from "./trace-file.js";
 
 /**
