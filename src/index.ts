@@ -9,6 +9,7 @@ export type { CrashSafeFileSpanExporterOptions } from "./file-exporter-options.j
 export type { CrashTarget, LiveSpanExporter, ReadableSpan, SpanExporter } from "./otel-span.js";
 export type { SpanProcessorStats } from "./processor-stats.js";
 export * from "./reader.js";
+export { type RedactSecretsOptions, redactSecrets } from "./redact-secrets.js";
 export type { Redact } from "./redaction.js";
 export { getSessionId, setSessionId } from "./session-context.js";
 export { CrashSafeSpanProcessor } from "./span-processor.js";

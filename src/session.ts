@@ -1,5 +1,6 @@
 /** Sessions of agents, traced: the entry `opentelemetry-exporter-crash-safe-file/session`. */
 export type { ReadableSpan, SpanExporter, SpanProcessor } from "./otel-span.js";
+export { type RedactSecretsOptions, redactSecrets } from "./redact-secrets.js";
 export type { Redact } from "./redaction.js";
 export type { ReplayedTrace, ReplayFailure, ReplayReport } from "./replay-report.js";
 export { type ReplayOptions, replayTraces } from "./replay-traces.js";
