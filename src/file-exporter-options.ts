@@ -5,6 +5,7 @@ import type { MeterProvider } from "@opentelemetry/api";
 import { meterProviderOrNone } from "./component-metrics.js";
 import type { Durability } from "./durability.js";
 import { type Environment, numberIn, variableNameOf, variableOf } from "./environment.js";
+import { redactSecrets } from "./redact-secrets.js";
 import type { Redact } from "./redaction.js";
 import type { SessionIdOption } from "./session-router.js";
 import { type CrashSafeFileError, invalidOption } from "./trace-error.js";
@@ -114,7 +115,7 @@ export function resolveExporterOptions(
     // A head, a marker, a tail and the session itself.
     maxSpans: options.limit("maxSpans", 10),
     sessionIdleMillis: options.wholeNumber("sessionIdleMillis", 1),
-    redact: options.functionOrNone("redact"),
+    redact: options.redact(),
     sessionId: options.functionOrNone("sessionId"),
     selfObsMeterProvider: meterProviderOrNone(who, user?.selfObsMeterProvider),
   };
@@ -162,6 +163,16 @@ class Options {
     const { name, value } = this.#find(option);
     if (value === 0 || isWhole(value, least)) return value;
     throw invalid(name, value, `a whole number of at least ${least}, or 0: no limit`);
+  }
+
+  /** The program's function, or the one that a variable names. */
+  redact(): Redact | undefined {
+    const own = this.functionOrNone("redact");
+    if (own) return own;
+    const { name, value } = this.#find("redact");
+    if (value === undefined) return undefined;
+    if (value === "secrets") return redactSecrets();
+    throw invalid(name, value, '"secrets"');
   }
 
   /** No variable can be one. */

@@ -1,7 +1,8 @@
 /**
  * Options of session tracing: what the user and the environment ask for, checked and made into one plan.
  */
-import type { TracerProvider } from "@opentelemetry/api";
+import type { MeterProvider, TracerProvider } from "@opentelemetry/api";
+import { meterProviderOrNone } from "./component-metrics.js";
 import { type Environment, variableOf } from "./environment.js";
 import type { CrashSafeFileSpanExporterOptions } from "./file-exporter-options.js";
 import type { SpanExporter, SpanProcessor } from "./otel-span.js";
@@ -42,8 +43,9 @@ export interface SessionTracingOptions extends DocumentOptions {
   readonly processors?: readonly SpanProcessor[] | undefined;
   /**
    * A provider that is there already. A provider takes its processors only when it is made, so `dir`, `exporter`,
-   * `exporters`, `resource` and the options of documents cannot go with it: make it with a `CrashSafeSpanProcessor`, and name that one in
-   * `processors`, which is how sessions find their documents. It stays the host's: `shutdown()` leaves it running.
+   * `exporters`, `resource`, `selfObsMeterProvider` and the options of documents cannot go with it: make it with a
+   * `CrashSafeSpanProcessor`, and name that one in `processors`, which is how sessions find their documents. It stays
+   * the host's: `shutdown()` leaves it running.
    */
   readonly tracerProvider?: TracerProvider | undefined;
   /**
@@ -51,6 +53,8 @@ export interface SessionTracingOptions extends DocumentOptions {
    * `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say, over the default one.
    */
   readonly resource?: ResourceLike | undefined;
+  /** Gets the metrics of the processors and of the file exporter that are made. Default: none are recorded. */
+  readonly selfObsMeterProvider?: MeterProvider | undefined;
 }
 
 /** How spans are sent by OTLP. */
@@ -75,6 +79,7 @@ export type TracingPlan =
       readonly exporters: readonly PlannedExporter[];
       readonly processors: readonly SpanProcessor[];
       readonly resource: ResourceLike;
+      readonly meterProvider: MeterProvider | undefined;
     };
 
 /**
@@ -98,6 +103,7 @@ export function resolveOptions(user: SessionTracingOptions, env: Environment): T
   if (resource !== undefined && typeof resource?.attributes !== "object") {
     throw invalid("resource", resource, "a Resource, or { attributes }");
   }
+  const meterProvider = meterProviderOrNone("createSessionTracing", user.selfObsMeterProvider);
   if (tracerProvider !== undefined) {
     if (!hasMethods(tracerProvider, "getTracer")) {
       throw invalid("tracerProvider", tracerProvider, "a TracerProvider");
@@ -106,7 +112,7 @@ export function resolveOptions(user: SessionTracingOptions, env: Environment): T
     return { type: "host's", provider: tracerProvider, processors };
   }
   const service = resource ?? { attributes: resourceAttributesOf(env) };
-  const own = { type: "own", processors, resource: service } as const;
+  const own = { type: "own", processors, resource: service, meterProvider } as const;
   if (given.length === 0 && processors.length === 0) {
     return { ...own, exporters: exportersOf(env, user) };
   }
@@ -175,7 +181,8 @@ function rejectWithoutDir(user: SessionTracingOptions): void {
 }
 
 function rejectBesideProvider(user: SessionTracingOptions): void {
-  for (const option of ["dir", "exporter", "exporters", "resource", ...documentOptions] as const) {
+  const ours = ["dir", "exporter", "exporters", "resource", "selfObsMeterProvider"] as const;
+  for (const option of [...ours, ...documentOptions]) {
     const value = user[option];
     if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
     throw new CrashSafeFileError(

@@ -28,11 +28,9 @@ const variables: [option: string, variable: string, text: string, value: unknown
 const standard = resolveExporterOptions({ dir: "d" }, {}) as unknown as Record<string, unknown>;
 
 describe("an option is the program's, else the environment's, else the default", () => {
-  test("every option that is no function has a variable", () => {
-    const functions = ["redact", "sessionId"];
-    expect([...variables.map(([option]) => option), ...functions].sort()).toEqual(
-      Object.keys(standard).sort(),
-    );
+  test("every option that is no function or object has a variable", () => {
+    const objects = ["redact", "sessionId", "selfObsMeterProvider"];
+    expect([...variables.map(([option]) => option), ...objects].sort()).toEqual(Object.keys(standard).sort());
   });
 
   test.for(variables)("%s by %s", ([option, variable, text, value]) => {
@@ -47,6 +45,14 @@ describe("an option is the program's, else the environment's, else the default",
     if (option === "dir") return;
     expect(of({}, { [variable]: "  " })).toBe(standard[option]);
     expect(of({}, {})).toBe(standard[option]);
+  });
+
+  test("P9 a redactor by its name, and the program's wins", () => {
+    const env = { CRASH_SAFE_FILE_REDACT: "secrets" };
+    const { redact } = resolveExporterOptions({ dir: "d" }, env);
+    expect(redact?.("Bearer abcdefghijklmnopqrstuvwxyz0123456789", "input")).toMatch("[redacted:");
+    const own = (value: unknown) => value;
+    expect(resolveExporterOptions({ dir: "d", redact: own }, env).redact).toBe(own);
   });
 
   test("neither options nor environment are changed", () => {
@@ -106,6 +112,12 @@ describe("what cannot work is an error that names it, its value and what is allo
     [{ dir: "d" }, { CRASH_SAFE_FILE_SESSION_IDLE_MILLIS: "0" }, `SESSION_IDLE_MILLIS is 0, and ${whole} 1`],
     [wrong({ dir: "d", maxFiles: "3" }), {}, `${who} maxFiles is "3", and ${whole} 0`],
     [wrong({ dir: "d", maxSpans: Number.NaN }), {}, `${who} maxSpans is NaN`],
+    [
+      { dir: "d" },
+      { CRASH_SAFE_FILE_REDACT: "all" },
+      `${who} CRASH_SAFE_FILE_REDACT is "all", and must be "secrets"`,
+    ],
+    [wrong({ dir: "d", redact: null }), { CRASH_SAFE_FILE_REDACT: "secrets" }, `${who} redact is null`],
     [wrong({ dir: "d", redact: "secrets" }), {}, `${who} redact is "secrets", and must be a function`],
     [wrong({ dir: "d", sessionId: Object.create(null) }), {}, `${who} sessionId is object, and must be`],
   ])("%o with %o", ([user, env, message]) => {

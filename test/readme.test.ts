@@ -2,11 +2,14 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { variableNameOf } from "../src/environment.js";
+import { CrashSafeFileSpanExporter } from "../src/file-exporter.js";
 import { resolveExporterOptions } from "../src/file-exporter-options.js";
 import * as api from "../src/index.js";
 import { recoverTraces } from "../src/recover-traces.js";
 import { SessionTracer } from "../src/session-tracer.js";
 import type { SessionTracingOptions } from "../src/session-tracing-options.js";
+import { CrashSafeSpanProcessor } from "../src/span-processor.js";
 import { resolveProcessorOptions } from "../src/span-processor-options.js";
 import type { TraceFile } from "../src/trace-file.js";
 import { pages, projectWithPackage, run } from "./pages.js";
@@ -44,9 +47,30 @@ describe("the tables of the pages", () => {
   test("give the defaults of the processor", () => {
     const rows = tableAfter("`new CrashSafeSpanProcessor(exporter, options?)`").map(([name, value]) => [
       plain(name),
-      Number(plain(value)),
+      plain(value) === "none" ? undefined : Number(plain(value)),
     ]);
-    expect(Object.fromEntries(rows)).toEqual(resolveProcessorOptions({}).limits);
+    expect(Object.fromEntries(rows)).toEqual({
+      ...resolveProcessorOptions({}).limits,
+      selfObsMeterProvider: undefined,
+    });
+  });
+
+  test("give every variable and its option", () => {
+    const rows = tableAfter("### Variables").map(([variable, option]) => [plain(variable), plain(option)]);
+    const objects = ["sessionId", "selfObsMeterProvider"];
+    const options = Object.keys(resolveExporterOptions({ dir: "x" })).filter(
+      (name) => !objects.includes(name),
+    );
+    expect(rows).toEqual(options.map((option) => [variableNameOf(option), option]));
+  });
+
+  test("give every number of stats() of the exporter and of the processor", async () => {
+    const named = (sentence: string) => tableAfter(sentence).flatMap(([names]) => plain(names).split(", "));
+    const exporter = new CrashSafeFileSpanExporter({ dir: join(project, "stats") });
+    const processor = new CrashSafeSpanProcessor(exporter);
+    expect(named("Those of the exporter:").sort()).toEqual(Object.keys(exporter.stats()).sort());
+    expect(named("Those of the processor:").sort()).toEqual(Object.keys(processor.stats()).sort());
+    await processor.shutdown();
   });
 
   test("name every method of a session tracer", () => {
@@ -77,6 +101,7 @@ describe("the tables of the pages", () => {
       maxSpanBytes: true,
       sessionIdleMillis: true,
       redact: true,
+      selfObsMeterProvider: true,
     };
     expect(rows).toEqual(Object.keys(known));
   });

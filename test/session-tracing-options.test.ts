@@ -1,11 +1,16 @@
 /** What options and environment make of each other. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { ProxyTracerProvider } from "@opentelemetry/api";
 import { InMemorySpanExporter } from "@opentelemetry/sdk-trace-base";
 import { describe, expect, test } from "vitest";
 import type { Environment } from "../src/environment.js";
+import { createSessionTracing } from "../src/session-tracing.js";
 import { resolveOptions, type SessionTracingOptions } from "../src/session-tracing-options.js";
 import { CrashSafeSpanProcessor } from "../src/span-processor.js";
 import { CrashSafeFileError } from "../src/trace-error.js";
+import { CollectedMetrics } from "./collected-metrics.js";
 
 const exporter = new InMemorySpanExporter();
 const processor = new CrashSafeSpanProcessor(exporter);
@@ -101,6 +106,19 @@ describe("P10 the service by its variables", () => {
   });
 });
 
+test("a meter provider gets the metrics of what is made, and of nothing else", async () => {
+  const metrics = new CollectedMetrics();
+  const dir = mkdtempSync(join(tmpdir(), "tracing-options-"));
+  const tracing = createSessionTracing({ dir, exporter, selfObsMeterProvider: metrics.provider });
+  tracing.tracer("ses_metered").logSpan({ name: "step", startTime: 1, endTime: 2 });
+  await tracing.shutdown();
+  const components = new Set((await metrics.points()).map(({ type }) => type));
+  expect(components).toEqual(new Set(["CrashSafeFileSpanExporter", "CrashSafeSpanProcessor"]));
+  const values = await metrics.values();
+  expect(values["otel.sdk.exporter.span.exported"]).toBeGreaterThan(0);
+  rmSync(dir, { recursive: true });
+});
+
 describe("what cannot work is an error that names it and its value", () => {
   const tracerProvider = new ProxyTracerProvider();
   const wrong = (user: unknown) => user as SessionTracingOptions;
@@ -135,6 +153,12 @@ describe("what cannot work is an error that names it and its value", () => {
     [wrong({ processors: [exporter] }), {}, /processors is .*, and must be SpanProcessors/],
     [wrong({ dir: "d", resource: 1 }), {}, /resource is 1/],
     [wrong({ tracerProvider: "global" }), {}, /tracerProvider is "global"/],
+    [wrong({ selfObsMeterProvider: {} }), {}, /selfObsMeterProvider is .*, and must be a MeterProvider/],
+    [
+      { tracerProvider, selfObsMeterProvider: { getMeter: () => undefined as never } },
+      {},
+      /selfObsMeterProvider is .*but tracerProvider is given/,
+    ],
     [{ tracerProvider, dir: "d" }, {}, /dir is "d", but tracerProvider is given.*CrashSafeSpanProcessor/],
     [{ exporter, redact: () => "" }, {}, /redact is .*but no documents are written without dir/],
     [{ processors: [processor], maxFiles: 3 }, {}, /maxFiles is 3, but no documents are written without dir/],
