@@ -69,7 +69,7 @@ describe("the package", () => {
     expect(packed, "the budget should be lowered").toBeGreaterThan(budget - 15_000);
   });
 
-  test("P10 depends on nothing at run time but OpenTelemetry's api and core, as peers", () => {
+  test("P10 depends on nothing at run time but OpenTelemetry's api, as a peer", () => {
     const { dependencies, optionalDependencies, bundleDependencies, scripts, ...rest } = manifest();
     expect([dependencies, optionalDependencies, bundleDependencies]).toEqual([
       undefined,
@@ -79,10 +79,7 @@ describe("the package", () => {
     expect(Object.keys(scripts as object).filter((script) => /install|^prepare$/.test(script))).toEqual([]);
     const optional = Object.keys(rest.peerDependenciesMeta as object);
     const peers = Object.keys(rest.peerDependencies as object);
-    expect(peers.filter((peer) => !optional.includes(peer))).toEqual([
-      "@opentelemetry/api",
-      "@opentelemetry/core",
-    ]);
+    expect(peers.filter((peer) => !optional.includes(peer))).toEqual(["@opentelemetry/api"]);
   });
 
   test("has the build and what npm wants, and no more", () => {
@@ -154,7 +151,7 @@ describe("the files of the package", () => {
 
   test("P10 types need no SDK, and no more than what is required", () => {
     const { others } = reached(targets("types"));
-    expect([...others].sort()).toEqual(["@opentelemetry/api", "@opentelemetry/core"]);
+    expect([...others].sort()).toEqual(["@opentelemetry/api"]);
   });
 
   test("P10 the reader loads no package", () => {
