@@ -32,6 +32,8 @@ export function limitSpan({ maxValueBytes, maxSpanBytes }: Limits, span: TraceSp
   try {
     if (most === Number.POSITIVE_INFINITY || atMost(span, most, 0) <= most) return span;
     let left = cutTexts(span, maxText, []);
+    // To make the JSON of some megabytes twice costs as much as recording them.
+    if (atMost(left, maxRecord, 0) <= maxRecord) return left;
     let bytes = jsonBytes(left);
     if (bytes === Number.POSITIVE_INFINITY) {
       // A circle that a redactor answered with, say.
