@@ -50,7 +50,7 @@ async function record(job, contender, shoot) {
       shoot?.();
     } else if ((number + 1) % spansPerTurn === 0) {
       // Of a turn that waits for a time, what counts is by how much it comes too late.
-      const due = Math.max(performance.now(), began + ((number + 1) / spansPerTurn) * everyMillis);
+      const due = Math.max(performance.now(), turnBegan + everyMillis);
       if (everyMillis > 0) await new Promise((resolve) => setTimeout(resolve, due - performance.now()));
       else await nextTurn();
       const now = performance.now();

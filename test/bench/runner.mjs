@@ -9,7 +9,7 @@ import { contenders } from "./contenders.mjs";
 const fileAt = (name) => fileURLToPath(new URL(name, import.meta.url));
 
 /** Longer takes only what hangs. */
-const timeoutMillis = 300_000;
+const timeoutMillis = 600_000;
 
 /**
  * @param options `runtime`, `runs`, `kills`, `isQuick`, `build`, `only` (names of contenders), and `show(text)` for progress

@@ -4,6 +4,7 @@ import { openOurs, oursSurvivors } from "../ours.mjs";
 const underStock = (name, title, processor) => ({
   name,
   title,
+  share: { sessions: { runs: 2, why: "two runs: each syncs 500 documents" } },
   open: (job) =>
     openOurs(job, {}, async ({ exporter }) => {
       const sdk = await import("@opentelemetry/sdk-trace-base");

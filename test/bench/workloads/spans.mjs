@@ -32,7 +32,7 @@ export default [
     ...paced,
     contenders: ["alone", "floor", "ours", "ours-interval", "ours-each", "ours-batch", "rewriter"],
     // These processes sleep nearly all the time.
-    atOnce: 8,
+    atOnce: 12,
     isAlone: (contender) => contender === "rewriter",
   },
   workload("small", "spans of 200 B, 100 per turn", 100_000, 10_000, { shape: "small", spansPerTurn: 100 }),
