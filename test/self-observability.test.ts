@@ -97,6 +97,20 @@ describe("the exporter's metrics", () => {
     await exporter.shutdown();
   });
 
+  it("counts nothing but spans as in flight where not even a file could be made", async () => {
+    const fileSystem = new FaultyFileSystem();
+    const exporter = exporterOn(fileSystem);
+    for (let n = 0; n < 5; n++) exporter.recordEnd(span(n, "ses_before"));
+    fileSystem.fail("open", "EACCES");
+    exporter.recordStart(span(5));
+    exporter.recordEnd(span(5));
+    exporter.recordEnd(span(6));
+    expect(await metrics.values()).toMatchObject({ [exported]: 5, [inflight]: 2 });
+    fileSystem.clear();
+    await exporter.shutdown();
+    expect(exporter.stats()).toMatchObject({ exported: 7, inflight: 0, recorded: 7 });
+  });
+
   it("says by error.type why spans were lost, and how long that took", async () => {
     const exporter = exporterOn(new FaultyFileSystem());
     const late = span(0);

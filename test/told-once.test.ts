@@ -265,6 +265,22 @@ describe("what happens again and again", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("P6 what comes back every few seconds is no new burst each time", () => {
+    const clock = new HandClock();
+    const bursts = new Bursts(clock, 1_000);
+    const lines: string[] = [];
+    const telling = { first: () => void lines.push("first"), more: () => void lines.push("more") };
+    for (let second = 0; second < 600; second += 10) {
+      bursts.add("kind", 1, telling);
+      clock.jump(100);
+      bursts.add("kind", 1, telling);
+      clock.jump(9_900);
+    }
+    expect(lines.filter((line) => line === "first")).toHaveLength(1);
+    expect(lines.length).toBeLessThan(15);
+    bursts.end();
+  });
+
   it("P6 kinds are told apart, but not without end", () => {
     const log = new FaultLog(new HandClock());
     for (let n = 0; n < many; n++) {
