@@ -48,6 +48,22 @@ describe("P9 a file exporter with a redactor", () => {
     expect(got).toHaveLength(1);
   });
 
+  test("is asked itself, and not another one's on the same directory", async () => {
+    const other = (value: unknown) => (typeof value === "string" ? "[other]" : value);
+    const traces = [
+      new FileExporter(dir, 0),
+      new FileExporter(dir, 0, { redact: other }),
+      new FileExporter(dir, 0, options),
+    ].map((exporter) => Trace.withExporters([exporter]));
+    for (const [i, trace] of traces.entries()) {
+      log(trace, `s${i}`);
+      await trace.endTrace();
+    }
+    expect(bytes("s0")).toContain("a secret");
+    expect(bytes("s1")).toContain("[other]");
+    expect(bytes("s2")).toContain("a [gone]");
+  });
+
   test("redacts whole documents that it is given, and changes none of them", async () => {
     const loops = [{ tool: "secret", count: 3, description: "secret called 3 times" }];
     const document = documentOf("s", {

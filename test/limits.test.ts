@@ -234,6 +234,18 @@ describe("P6 P8 in the document", () => {
     expect(stage.bytes("s")).not.toContain("x".repeat(1_001));
   });
 
+  test("P9 after redaction, which sees a text whole: half a secret would pass it", async () => {
+    const secret = "the whole of a secret";
+    actor = stage.actor({
+      maxValueBytes: 1_000,
+      redact: (value) => (typeof value === "string" ? value.replaceAll(secret, "[gone]") : value),
+    });
+    actor.record("s", 1, `${"x".repeat(970)}${secret}${"y".repeat(500)}`);
+    await actor.processor.forceFlush();
+    expect(stage.bytes("s")).toContain("x[gone]");
+    expect(stage.bytes("s")).not.toContain("the whole");
+  });
+
   test("a text that no JSON could hold costs itself: its span, and those beside it, are there", async () => {
     actor = stage.actor();
     const open = actor.start("s");

@@ -293,7 +293,7 @@ describe("P6 redactSecrets and values of any kind", () => {
     let deep: unknown = `AKIA${upper(16)}`;
     for (let i = 0; i < 10_000; i++) deep = [deep];
     expect(JSON.stringify(shown(deep))).toContain("[redacted:not looked at]");
-    const many = Array.from({ length: 300_000 }, () => [`AKIA${upper(16)}`]);
+    const many = Array.from({ length: 120_000 }, () => [`AKIA${upper(16)}`]);
     expect(JSON.stringify(shown(many))).not.toContain(`AKIA${upper(16)}`);
   });
 
