@@ -1,9 +1,7 @@
 /** The file of results: by runtime, and in it by workload, so that a run can stop and go on. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { cpus, release, totalmem, type } from "node:os";
 
-const require = createRequire(import.meta.url);
 const versions = ["@opentelemetry/api", "@opentelemetry/sdk-trace-base", "sonic-boom"];
 
 /** What the figures depend on, in a line. */
@@ -15,11 +13,8 @@ export function machineLine() {
 }
 
 function versionOf(name) {
-  try {
-    return require(`${name}/package.json`).version;
-  } catch {
-    return "?";
-  }
+  const path = new URL(`../../node_modules/${name}/package.json`, import.meta.url);
+  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).version : "none";
 }
 
 export const today = () => new Date().toISOString().slice(0, 10);
@@ -31,7 +26,7 @@ export function keepResult(path, { title, size, machine }, name, result) {
   const all = readResults(path);
   const known = all[title]?.size === size ? all[title].workloads : {};
   all[title] = { date: today(), machine, size, workloads: { ...known, [name]: result } };
-  writeFileSync(path, `${JSON.stringify(all, rounded, 1)}\n`);
+  writeFileSync(path, `${JSON.stringify(all, rounded, 2)}\n`);
 }
 
 /** Four digits that count: more is noise. */

@@ -50,7 +50,7 @@ export async function runWorkload(workload, options) {
   });
   // A round is compared with the floor of the same round.
   for (const list of Object.values(samples)) list.sort((a, b) => a.round - b.round);
-  return { settings, samples, survivors, notes };
+  return { settings: { ...settings, sessions: settings.sessions?.length }, samples, survivors, notes };
 }
 
 /** Works through a queue: one at a time, or `atOnce`, but what must be alone is. */

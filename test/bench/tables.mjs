@@ -45,8 +45,8 @@ const spanColumns = [
 ];
 
 const recordColumns = [
-  ["100 behind", "few", micros],
-  ["100,000 behind", "many", micros],
+  ["few behind", "few", micros],
+  ["many behind", "many", micros],
   ["start", "start", micros, "own"],
   ["many / few", "flat", (value) => value.toFixed(2), "own"],
 ];
