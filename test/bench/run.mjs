@@ -86,6 +86,8 @@ async function bench() {
   }
   if (!isCheck) {
     printGoals({ [runtime.title]: { workloads: results } });
+    if (options.quick)
+      console.log("(a quick run is for trying: goals are judged by full runs on a quiet machine)");
     printLegend();
   }
   if (options["keep-baseline"]) keepBaseline(key, results);
