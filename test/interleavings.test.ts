@@ -228,6 +228,8 @@ async function run(
   const succeeded = exporter.calls.filter(({ answer }) => answer === "success").flatMap(({ names }) => names);
   expect(exporter.faults).toEqual([]);
   expect(stats).toMatchObject({ queued: 0, exporting: 0, faults: 0 });
+  // What was told of losses is forgotten after two minutes without any.
+  clock.jump(180_000);
   expect(clock.pending).toBe(0);
   expect(stats.exported + stats.failed + stats.dropped).toBe(ended.length);
   if (shutDown) {
