@@ -34,13 +34,13 @@ export interface CrashSafeFileSpanExporterOptions {
   readonly maxTotalBytes?: number;
   /**
    * Longest text, in bytes of UTF-8, wherever it stands in a span's content. Of a longer one the beginning is kept,
-   * and a marker tells how much is missing: `…[123456 bytes cut]`. Default 8,000,000: more than the largest context of
-   * a model, or a photo in base64, and recorded within some 50 ms. 0: no limit; else at least 1000.
+   * and a marker tells how much is missing: `…[123456 bytes cut]`. Default 16,000,000: more than the largest context of
+   * a model in any script, or a photo in base64, and recorded within some 100 ms. 0: no limit; else at least 1000.
    */
   readonly maxValueBytes?: number;
   /**
    * Largest record of a span as JSON, in bytes. In a larger one all texts are cut shorter until it fits. Default
-   * 16,000,000: half of what waits in memory while a disk takes nothing. 0: no limit; else at least 10,000.
+   * 32,000,000: as much as waits in memory while a disk takes nothing. 0: no limit; else at least 10,000.
    */
   readonly maxSpanBytes?: number;
   /**
@@ -80,8 +80,8 @@ const defaults = Object.freeze({
   maxFiles: 0,
   maxFileAgeMillis: 0,
   maxTotalBytes: 0,
-  maxValueBytes: 8_000_000,
-  maxSpanBytes: 16_000_000,
+  maxValueBytes: 16_000_000,
+  maxSpanBytes: 32_000_000,
   maxSpans: 0,
   sessionIdleMillis: 1_800_000,
 });
