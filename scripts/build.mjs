@@ -1,15 +1,48 @@
-// Two plain tsc passes: ES modules for `import`, CommonJS for `require`, types beside both.
+/**
+ * One implementation, in CommonJS, so that a process which loads the package both ways has one copy of it. Beside each
+ * entry an ES module gives the same exports by name. Comments are in the types. What no entry reaches is left out.
+ */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
-const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
+const require = createRequire(import.meta.url);
+const out = "build";
+const tsc = join(dirname(require.resolve("typescript/package.json")), "bin/tsc");
 const compile = (...options) =>
-  execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json", ...options], { stdio: "inherit" });
+  execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json", "--outDir", out, ...options], {
+    stdio: "inherit",
+  });
+const { exports } = JSON.parse(readFileSync("package.json", "utf8"));
+/** Names of the entries, without the end of the file name. */
+const entries = Object.values(exports)
+  .filter((target) => typeof target === "object")
+  .map(({ require: { default: file } }) => file.slice(`./${out}/`.length, -".js".length));
 
-rmSync("build", { recursive: true, force: true });
-compile("--outDir", "build/esm");
-compile("--outDir", "build/cjs", "--module", "commonjs", "--moduleResolution", "bundler");
-mkdirSync("build/cjs", { recursive: true });
-writeFileSync("build/cjs/package.json", '{"type":"commonjs"}\n');
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out);
+writeFileSync(join(out, "package.json"), '{"type":"commonjs"}\n');
+compile("--declaration", "false", "--removeComments");
+compile("--emitDeclarationOnly");
+
+const reached = new Set();
+function reach(name) {
+  if (reached.has(name)) return;
+  reached.add(name);
+  const text = readFileSync(join(out, name), "utf8");
+  const end = name.endsWith(".d.ts") ? ".d.ts" : ".js";
+  for (const [, file, kind] of text.matchAll(/(?:\bfrom |\bimport\(|\brequire\()"\.\/([^"]+)(\.c?js)"/g)) {
+    reach(file + (kind === ".js" ? end : kind));
+  }
+}
+for (const entry of entries) for (const end of [".js", ".d.ts"]) reach(entry + end);
+for (const name of readdirSync(out)) {
+  if (name !== "package.json" && !reached.has(name)) rmSync(join(out, name));
+}
+
+for (const entry of entries) {
+  const names = Object.keys(require(`../${out}/${entry}.js`)).sort();
+  writeFileSync(join(out, `${entry}.mjs`), `export { ${names.join(", ")} } from "./${entry}.js";\n`);
+  writeFileSync(join(out, `${entry}.d.mts`), `export * from "./${entry}.js";\n`);
+}

@@ -6,7 +6,14 @@ import { resolve } from "node:path";
 import { MAX_SERIALIZED_SPANS } from "./altimate-cap.js";
 import { getTracesDir } from "./altimate-listing.js";
 import { systemClock } from "./clock.js";
+import { ContentFilter } from "./content-filter.js";
+import { environment } from "./environment.js";
 import { CrashSafeFileSpanExporter } from "./file-exporter.js";
+import {
+  type CrashSafeFileSpanExporterOptions,
+  type ResolvedExporterOptions,
+  resolveExporterOptions,
+} from "./file-exporter-options.js";
 import { nodeFileSystem } from "./file-system.js";
 import { SystemLiveness } from "./owner.js";
 import { runLater, runNow } from "./plan.js";
@@ -17,23 +24,35 @@ import type { TraceExporter } from "./trace-exporter.js";
 import type { TraceFile } from "./trace-file.js";
 import { encodeDocument, writeDocument } from "./write-document.js";
 
-// `Symbol.for`, so that the ES module and the CommonJS copy of this package know each other's.
+// `Symbol.for`, so that two versions of this package in one process know each other's.
 const recording: unique symbol = Symbol.for(
   "opentelemetry-exporter-crash-safe-file/altimate-file-exporter/1",
 ) as never;
 
-/** What a trace needs of its file exporter to record into its directory. */
+/** @internal What a trace needs of its file exporter to record into its directory. */
 export interface FileRecording {
   /** Records spans into the directory. Throws when there can be none. */
   processor(): CrashSafeSpanProcessor;
   /** The session goes on: what fenced it no longer counts. */
   reopened(sessionId: string): void;
-  /** Removes what is beyond the limit. Never rejects. */
+  /** Removes what is beyond the limits. Never rejects. */
   prune(): Promise<void>;
+  /** The same exporter with another number of documents. */
+  withMaxFiles(maxFiles: number): FileExporter;
 }
 
-/** One for each directory and limit: hosts make an exporter for every session. */
+/** More options of a {@link FileExporter}, as `CrashSafeFileSpanExporter` has them. */
+export type FileExporterOptions = Pick<
+  CrashSafeFileSpanExporterOptions,
+  "redact" | "maxFileAgeMillis" | "maxTotalBytes" | "maxValueBytes" | "maxSpanBytes"
+>;
+
+/** One for each directory, limits and redactor: hosts make an exporter for every session. */
 const processors = new Map<string, CrashSafeSpanProcessor>();
+
+/** Numbers for redactors. */
+const redactors = new WeakMap<object, number>();
+let lastRedactor = 0;
 
 /** The machine, as this directory's documents are written with it; made when the first one is. */
 let ports: ReturnType<typeof machine> | undefined;
@@ -43,10 +62,12 @@ const machine = () => ({
   liveness: new SystemLiveness(nodeFileSystem.sync),
 });
 
+/** Documents in a directory: of running sessions span by span, whole ones by `export`. */
 export class FileExporter implements TraceExporter {
   readonly name = "file";
   readonly #dir: string;
   readonly #maxFiles: number;
+  readonly #options: FileExporterOptions;
   readonly #crashed = new Set<string>();
   /** @internal */
   readonly [recording]: FileRecording;
@@ -56,16 +77,20 @@ export class FileExporter implements TraceExporter {
    *
    * @param dir default: `traces` in altimate-code's data directory
    * @param maxFiles documents that are kept; 0: all
+   * @param options one that cannot work is told of when a session starts, which is not written then; keep one `redact`
+   * for all exporters that you make
    */
-  constructor(dir?: string, maxFiles = 100) {
+  constructor(dir?: string, maxFiles = 100, options: FileExporterOptions = {}) {
     this.#dir = getTracesDir(dir);
+    this.#options = options ?? {};
     const isLimit = typeof maxFiles === "number" && !Number.isNaN(maxFiles);
     const limit = isLimit ? Math.trunc(maxFiles) : 100;
     this.#maxFiles = limit > 0 && Number.isSafeInteger(limit) ? limit : 0;
     this[recording] = {
-      processor: () => processorOf(resolve(this.#dir), this.#maxFiles),
+      processor: () => processorOf(this.#given()),
       reopened: (sessionId) => void this.#crashed.delete(sessionId),
       prune: () => this.#prune(),
+      withMaxFiles: (limit) => new FileExporter(this.#dir, limit, this.#options),
     };
   }
 
@@ -75,7 +100,8 @@ export class FileExporter implements TraceExporter {
    */
   async export(trace: TraceFile): Promise<string | undefined> {
     try {
-      const document = encodeDocument(trace);
+      const options = this.#resolved();
+      const document = encodeDocument(new ContentFilter(options.redact, options).document(trace));
       const { id, sessionId } = trace;
       const mayCommit = () => !this.#isCrashed(id, sessionId);
       if (!document || !mayCommit()) return undefined;
@@ -105,7 +131,7 @@ export class FileExporter implements TraceExporter {
   pruneSync(): void {
     try {
       ports ??= machine();
-      runNow(nodeFileSystem, prune(ports, resolve(this.#dir), this.#maxFiles));
+      runNow(nodeFileSystem, prune(ports, resolve(this.#dir), this.#resolved()));
     } catch {
       // No directory, or not ours to change.
     }
@@ -114,10 +140,21 @@ export class FileExporter implements TraceExporter {
   async #prune(): Promise<void> {
     try {
       ports ??= machine();
-      await runLater(nodeFileSystem, prune(ports, resolve(this.#dir), this.#maxFiles));
+      await runLater(nodeFileSystem, prune(ports, resolve(this.#dir), this.#resolved()));
     } catch {
       // As above; tried again at the next end.
     }
+  }
+
+  #given(): CrashSafeFileSpanExporterOptions {
+    // Fewer than the exporter can keep: a head, a marker, a tail and the session.
+    const maxSpans = Math.max(10, MAX_SERIALIZED_SPANS);
+    return { ...this.#options, dir: resolve(this.#dir), maxFiles: this.#maxFiles, maxSpans };
+  }
+
+  /** Throws where one cannot work: what was to be redacted is not written without. */
+  #resolved(): ResolvedExporterOptions {
+    return resolveExporterOptions(this.#given(), environment());
   }
 
   /** A document of another writer lacks the raw id. */
@@ -127,18 +164,21 @@ export class FileExporter implements TraceExporter {
   }
 }
 
-/** What a value has for recording, if it is a file exporter, of whichever copy of this package. */
+/** @internal What a value has for recording, if it is a file exporter, of whichever copy of this package. */
 export function recordingOf(exporter: unknown): FileRecording | undefined {
   return (exporter as { [recording]?: FileRecording } | null | undefined)?.[recording];
 }
 
-function processorOf(dir: string, maxFiles: number): CrashSafeSpanProcessor {
-  const key = `${maxFiles} ${dir}`;
+function processorOf(options: CrashSafeFileSpanExporterOptions): CrashSafeSpanProcessor {
+  const { redact, dir, maxFiles, maxFileAgeMillis, maxTotalBytes, maxValueBytes, maxSpanBytes } = options;
+  if (redact && !redactors.has(redact)) redactors.set(redact, ++lastRedactor);
+  const key = JSON.stringify([
+    ...[dir, maxFiles, maxFileAgeMillis, maxTotalBytes, maxValueBytes, maxSpanBytes],
+    redact && redactors.get(redact),
+  ]);
   const known = processors.get(key);
   if (known) return known;
-  // Fewer than the exporter can keep: a head, a marker, a tail and the session.
-  const maxSpans = Math.max(10, MAX_SERIALIZED_SPANS);
-  const processor = new CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir, maxFiles, maxSpans }));
+  const processor = new CrashSafeSpanProcessor(new CrashSafeFileSpanExporter(options));
   processors.set(key, processor);
   return processor;
 }

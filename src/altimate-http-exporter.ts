@@ -10,10 +10,12 @@ const timeoutMillis = 5_000;
 
 /** POSTs each document as JSON. */
 export class HttpExporter implements TraceExporter {
+  /** Stands in what `export` answers. */
   readonly name: string;
   readonly #endpoint: string;
   readonly #headers: Record<string, string>;
 
+  /** Sends nothing yet. `headers` go with every request. */
   constructor(name: string, endpoint: string, headers: Record<string, string> = {}) {
     this.name = name;
     this.#endpoint = endpoint;

@@ -7,12 +7,12 @@ import * as listing from "./altimate-listing.js";
 import { type Destination, destinationOf, TraceSession } from "./altimate-session.js";
 import type { SpanProcessor } from "./otel-span.js";
 import { attempt } from "./projection-otel.js";
-import type { SpanTarget } from "./session-log.js";
 import type {
   AssistantInfo,
   CustomSpan,
   OwuiContext,
   ParentSession,
+  SpanTarget,
   StartTraceOptions,
   StepFinishPart,
   StepStartPart,
@@ -27,6 +27,7 @@ import type { TraceFile } from "./trace-file.js";
 
 /** How a session starts; `parent` is the session that starts this one for a subagent. */
 export interface TraceStartOptions extends Omit<StartTraceOptions, "parent"> {
+  /** The session that starts this one for a subagent. */
   readonly parent?: Trace | ParentSession;
 }
 
@@ -61,9 +62,9 @@ export class Trace {
     const maxFiles: unknown = attempt(() => options?.maxFiles, undefined);
     const spanProcessors = attempt(() => options?.spanProcessors, undefined);
     const given = listOf(exporters, isExporter);
-    const first = given.find((exporter) => recordingOf(exporter) !== undefined) as FileExporter | undefined;
-    if (first && typeof maxFiles === "number") {
-      const limited = new FileExporter(first.getDir(), maxFiles);
+    const first = given.find((exporter) => recordingOf(exporter) !== undefined);
+    const limited = typeof maxFiles === "number" && recordingOf(first)?.withMaxFiles(maxFiles);
+    if (first && limited) {
       replace(given, first, limited);
       // A frozen array stays as it is.
       attempt(() => replace(exporters, first, limited), undefined);
@@ -76,18 +77,22 @@ export class Trace {
     return Trace.#active;
   }
 
+  /** Sets it; `null` takes it away. */
   static setActive(trace: Trace | null): void {
     Trace.#active = trace ?? null;
   }
 
+  /** `dir`, or where altimate-code keeps its traces. */
   static getTracesDir(dir?: string): string {
     return listing.getTracesDir(dir);
   }
 
+  /** All readable documents of a directory, newest first. A missing directory has none, and is not created. */
   static listTraces(dir?: string): Promise<listing.TraceEntry[]> {
     return listing.listTraces(dir);
   }
 
+  /** The same, page by page: `offset` from 0, `limit` 20 by default and 1 at least. */
   static listTracesPaginated(
     dir?: string,
     options?: { readonly offset?: number; readonly limit?: number },
@@ -95,6 +100,7 @@ export class Trace {
     return listing.listTracesPaginated(dir, options);
   }
 
+  /** A session as it stands, with what its writers have recorded since; `null` when there is none that can be read. */
   static loadTrace(sessionId: string, dir?: string): Promise<TraceFile | null> {
     return listing.loadTrace(sessionId, dir);
   }
@@ -119,6 +125,7 @@ export class Trace {
     this.#session?.tracer.enrichFromAssistant(info);
   }
 
+  /** Metadata only, as {@link setPrompt}. */
   setTitle(title: string, prompt?: string): void {
     this.#session?.tracer.setTitle(title, prompt);
   }
@@ -128,6 +135,7 @@ export class Trace {
     this.#session?.tracer.setPrompt(prompt);
   }
 
+  /** What a chat front end says of the session. */
   applyOwuiContext(info: OwuiContext): void {
     this.#session?.tracer.applyOwuiContext(info);
   }

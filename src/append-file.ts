@@ -66,6 +66,11 @@ export class AppendFile {
     return this.#queue.length === 0;
   }
 
+  /** What the file system did not take yet. */
+  get waiting(): { readonly lines: number; readonly bytes: number } {
+    return { lines: this.#queue.filter(({ isLine }) => isLine).length, bytes: this.#queuedBytes };
+  }
+
   /** A record as it is. */
   append(bytes: Buffer): Appended {
     return this.#add({ bytes, isLine: false });

@@ -1,9 +1,10 @@
 /**
  * Handing a batch to an exporter, and waiting for its answer.
  */
+
 import { context } from "@opentelemetry/api";
-import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { UNTRACED } from "./export-pump.js";
+import { type ExportResult, ExportResultCode } from "./export-result.js";
 import type { ReadableSpan, SpanExporter } from "./otel-span.js";
 import { CrashSafeFileError } from "./trace-error.js";
 

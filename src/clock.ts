@@ -4,6 +4,7 @@
 
 /** A pending call. */
 export interface Timer {
+  /** It does not come; without effect when it has. */
   cancel(): void;
 }
 

@@ -10,6 +10,7 @@
  */
 
 import type { Clock } from "./clock.js";
+import type { DirectoryTally } from "./directory-tally.js";
 import { errorCode, type FileCalls, type FileStat, type FileSystem } from "./file-system.js";
 import { isGone, type Liveness } from "./owner.js";
 import { type Plan, pause } from "./plan.js";
@@ -62,6 +63,8 @@ export interface CommitPorts {
   readonly fileSystem: FileSystem;
   readonly liveness: Liveness;
   readonly clock: Clock;
+  /** Counts documents, where somebody wants to know. */
+  readonly tally?: DirectoryTally;
 }
 
 /** Commits, waiting for other claims. Throws when the file system refuses. */
@@ -69,6 +72,7 @@ export function* commit(ports: CommitPorts, request: CommitRequest): Plan<Commit
   const deadline = ports.clock.monotonic() + patienceMillis;
   for (;;) {
     const outcome = tryCommit(ports, request, ports.clock.monotonic() >= deadline);
+    if (outcome === "committed" && ports.tally) ports.tally.publishedDocuments++;
     if (outcome !== "busy") return outcome;
     // Uneven waits, so that two who withdraw for each other do not meet again.
     yield* pause(1 + Math.floor(Math.random() * 5));

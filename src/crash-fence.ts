@@ -60,7 +60,7 @@ interface Fence {
   readonly hooks: Map<string, (...details: unknown[]) => void>;
 }
 
-// One fence per process, for both copies of this package (ES module and CommonJS) together.
+// One fence per process, for all versions of this package in it together.
 const SLOT = Symbol.for("opentelemetry-exporter-crash-safe-file/fence/1");
 const slots = globalThis as unknown as Record<symbol, Fence | undefined>;
 

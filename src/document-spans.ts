@@ -1,15 +1,15 @@
 /**
  * Spans as their document has them: the record that a session tracer attached, or what the attributes say; roots of
- * traces and what hangs under a turn hang under the session; content is redacted.
+ * traces and what hangs under a turn hang under the session; content passes a filter.
  */
 import type { Context } from "@opentelemetry/api";
+import type { ContentFilter } from "./content-filter.js";
 import { exactSpan } from "./exact-span.js";
 import type { ReadableSpan } from "./otel-span.js";
 import { projectSpan } from "./projection.js";
 import { attempt } from "./projection-otel.js";
 import { RecentMap } from "./recent-map.js";
-import { type Redact, redactMetadata, redactSpan } from "./redaction.js";
-import { attachmentOf } from "./span-record.js";
+import { attachmentOf, type RecordAttachment } from "./span-record.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 import { turnSpanId } from "./turn-ids.js";
 
@@ -24,13 +24,14 @@ export interface DocumentSpan {
 }
 
 export class DocumentSpans {
-  readonly #redact: Redact | undefined;
+  readonly #filter: ContentFilter | undefined;
   readonly #turns = new RecentMap<string, true>(maxTurns);
   /** Asked for again and again: a hash for each span would cost 2 µs. */
   #lastTurn: { readonly traceId: string; readonly spanId: string } | undefined;
 
-  constructor(redact: Redact | undefined) {
-    this.#redact = redact;
+  /** `filter`: absent where nothing is written to a file. */
+  constructor(filter: ContentFilter | undefined) {
+    this.#filter = filter;
   }
 
   /** `startedIn`: the context it is starting in, while it does. */
@@ -40,19 +41,28 @@ export class DocumentSpans {
     if (attachment) {
       const parentId = attempt(() => span.parentSpanContext?.spanId, undefined);
       const exact = exactSpan(span, attachment, this.#parentOf(span, parentId, rootSpanId));
-      return { span: this.#redact ? redactSpan(this.#redact, exact) : exact, metadata: {} };
+      return { span: this.#shownExact(exact, attachment), metadata: {} };
     }
     const { span: projected, metadata, isTurn } = projectSpan(span);
-    const shown = this.#redact ? redactMetadata(this.#redact, metadata) : metadata;
+    const shown = this.#filter?.metadata(metadata) ?? metadata;
     if (isTurn) return this.#turn(span, shown);
     // A span of our own making: nobody else has it yet.
     projected.parentSpanId = this.#parentOf(span, projected.parentSpanId, rootSpanId);
-    return { span: this.#redact ? redactSpan(this.#redact, projected) : projected, metadata: shown };
+    return { span: this.#filter?.span(projected) ?? projected, metadata: shown };
   }
 
   /** It starts while its session takes none: what hangs under it hangs under the session. */
   leaveOut(span: ReadableSpan): void {
     this.#turn(span, {});
+  }
+
+  /** Filtered once, as long as it does not change: an open span is asked for with every copy of its document. */
+  #shownExact(exact: TraceSpan, { made }: RecordAttachment): TraceSpan {
+    const filter = this.#filter;
+    if (!filter) return exact;
+    if (made?.span !== exact) return filter.span(exact);
+    if (made.shown?.by !== filter) made.shown = { by: filter, span: filter.span(exact) };
+    return made.shown.span;
   }
 
   #turn(span: ReadableSpan, metadata: Partial<SessionMetadata>): DocumentSpan {

@@ -8,6 +8,19 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** The environment of this process. */
 export const environment = (): Environment => process.env;
 
+/** A variable's text. An empty one counts as not set (OpenTelemetry specification, "Environment variables"). */
+export function variableOf(env: Environment, variable: string): string | undefined {
+  return env[variable]?.trim() || undefined;
+}
+
+/** The variable of an option: `maxFiles` is `CRASH_SAFE_FILE_MAX_FILES`. */
+export function variableNameOf(option: string): string {
+  return `CRASH_SAFE_FILE_${option.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+/** The number that a text is, if it is a whole one in digits; else the text, for whoever checks it to refuse. */
+export const numberIn = (text: string): unknown => (/^\d+$/.test(text) ? Number(text) : text);
+
 /** Spans that altimate-code's documents keep, unless the environment says otherwise. */
 const defaultMaxSpans = 5_000;
 

@@ -15,7 +15,7 @@ interface ExitFlush {
   readonly listener: () => void;
 }
 
-// One listener per process, for both copies of this package (ES module and CommonJS) together.
+// One listener per process, for all versions of this package in it together.
 const SLOT = Symbol.for("opentelemetry-exporter-crash-safe-file/exit-flush/1");
 const slots = globalThis as unknown as Record<symbol, ExitFlush | undefined>;
 

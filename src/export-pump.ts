@@ -6,18 +6,23 @@
  * a timeout, and an answer that comes twice, late or never. Callbacks carry the state they belong to, and
  * one that no longer is the present state is void.
  */
-import { context, ROOT_CONTEXT } from "@opentelemetry/api";
-import { type ExportResult, ExportResultCode, suppressTracing } from "@opentelemetry/core";
+
+import { context, createContextKey, ROOT_CONTEXT } from "@opentelemetry/api";
 import type { Clock, Timer } from "./clock.js";
+import { type ExportResult, ExportResultCode } from "./export-result.js";
 import type { ReadableSpan, SpanExporter } from "./otel-span.js";
 import type { SpanLoss } from "./span-loss.js";
 import { CrashSafeFileError } from "./trace-error.js";
 
 /**
  * The context in which an exporter works: its own requests and writes are not traced. Made from the root,
- * because an export does not belong to the request whose span happened to fill the batch.
+ * because an export does not belong to the request whose span happened to fill the batch. The key is the SDK's
+ * (`suppressTracing` of `@opentelemetry/core`).
  */
-export const UNTRACED = suppressTracing(ROOT_CONTEXT);
+export const UNTRACED = ROOT_CONTEXT.setValue(
+  createContextKey("OpenTelemetry SDK Context Key SUPPRESS_TRACING"),
+  true,
+);
 
 /** When and how much to export. */
 export interface PumpLimits {
@@ -26,6 +31,11 @@ export interface PumpLimits {
   readonly maxExportBatchSize: number;
   readonly exportTimeoutMillis: number;
 }
+
+const untaken = {
+  type: "timeout",
+  why: "the exporter did not take them before shutdown; give it more time by exportTimeoutMillis",
+};
 
 interface Exporting {
   readonly name: "exporting";
@@ -133,7 +143,7 @@ export class ExportPump {
     if (this.#state.name === "exporting") this.#settle(this.#state, gaveUp);
     this.#enter({ name: "stopped" });
     this.#release(gaveUp);
-    if (held > 0) this.loss.drop(held, "the exporter did not take them before shutdown");
+    if (held > 0) this.loss.drop(held, untaken);
   }
 
   #hurry(): void {

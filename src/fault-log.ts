@@ -1,52 +1,117 @@
 /**
- * What went wrong in the exporter: counted always, told through `diag` without filling it.
+ * What went wrong in the exporter: counted always, told through `diag` once per fault.
  */
 import { diag } from "@opentelemetry/api";
+import { Bursts } from "./bursts.js";
+import type { Clock } from "./clock.js";
 import { errorCode } from "./file-system.js";
+import { errorTypeOf, LostSpans } from "./lost-spans.js";
 
-/** Kinds of faults that are told apart; a host has a handful. */
-const maxKinds = 100;
+/**
+ * A fault that is tried again is so well within this, so that one that lasts is told once; one that comes back after
+ * it is another.
+ */
+const faultWindowMillis = 60_000;
+
+/** Of lost spans the first is told at once, and how many followed after this long at first. */
+const lossWindowMillis = 1_000;
+
+/** Why an ended span is in no file. */
+export type LossReason = keyof typeof losses;
+
+/** What the metrics call it, what happened, and what to do. */
+const losses = {
+  closed: {
+    type: "session_ended",
+    why: "its session had ended before it; end spans before their session, or start one to resume it",
+  },
+  ended: {
+    type: "session_ended",
+    why: "its session had ended before it; open the session again to go on with it",
+  },
+  fenced: {
+    type: "session_crashed",
+    why: "its session was fenced by crash(); nothing is added to it after that, unless it is opened again",
+  },
+  stopped: {
+    type: "exporter_ended",
+    why: "the exporter has ended; end spans before shutdown() or crash()",
+  },
+  unreadable: { type: "unreadable", why: "it cannot be read; see what makes such spans" },
+  full: {
+    type: "queue_full",
+    why: "the disk takes nothing and the retry queue is full; free some space, or repair the disk",
+  },
+} as const;
 
 export class FaultLog {
   /** Calls that failed. */
   faults = 0;
-  /** Spans that were lost. */
-  dropped = 0;
-  #droppedTold = 0;
-  readonly #told = new Set<string>();
+  readonly lost = new LostSpans();
+  readonly #faults: Bursts;
+  readonly #losses: Bursts;
 
-  /** The file system, or a span, failed us. Told once per kind. */
+  constructor(clock: Clock) {
+    this.#faults = new Bursts(clock, faultWindowMillis);
+    this.#losses = new Bursts(clock, lossWindowMillis);
+  }
+
+  /** The file system, or a span, failed us. Told once for as long as it lasts, and when it is over. */
   fault(error: unknown, path: string): void {
     this.faults++;
-    const kind = errorCode(error) ?? String(error);
-    if (this.#told.has(kind) || this.#told.size >= maxKinds) return;
-    this.#told.add(kind);
-    tell(
-      "error",
-      `cannot write ${path}: ${describe(error)}. Spans are kept and written when it can be; ${advice(kind)}`,
-    );
+    const code = errorCode(error);
+    this.#faults.add(code ?? errorTypeOf(error), 1, {
+      first: () =>
+        tell(
+          "error",
+          code === undefined
+            ? `a fault beside ${path}: ${describe(error)}. Spans that it concerned may lack something; more of its ` +
+                "kind are only counted. Please report it"
+            : `cannot write ${path}: ${describe(error)}. Spans are kept and written when it can be; ${advice(code)}`,
+        ),
+      over: (total) =>
+        tell(
+          "info",
+          `no more ${code ?? errorTypeOf(error)} for a minute, after ${total} failed calls; it was told of ${path}`,
+        ),
+    });
   }
 
-  /** A span is lost. Told at 1, 2, 4, 8 …: a burst is a few lines, and the count is never far off. */
-  drop(why: string): void {
-    this.dropped++;
-    if (this.dropped < 2 * this.#droppedTold) return;
-    this.#droppedTold = this.dropped;
-    tell("warn", `dropped a span: ${why} (${this.dropped} so far)`);
+  /** The host's meter provider threw. */
+  metrics(error: unknown): void {
+    this.#faults.add("selfObsMeterProvider", 1, {
+      first: () =>
+        tell(
+          "warn",
+          `selfObsMeterProvider threw: ${describe(error)}. Metrics are missing, spans are not; see to it`,
+        ),
+    });
   }
 
-  /** Tells how many were dropped in all, where that was not told. */
-  tellTotal(): void {
-    if (this.dropped === this.#droppedTold) return;
-    this.#droppedTold = this.dropped;
-    tell("warn", `dropped ${this.dropped} spans in all`);
+  /** A span is lost. Of a burst the first is told, and then how many. */
+  drop(reason: LossReason): void {
+    const { type, why } = losses[reason];
+    this.lost.add(type, 1);
+    this.#losses.add(reason, 1, {
+      first: () => tell("warn", `dropped a span: ${why}`),
+      more: (spans) => tell("warn", `dropped ${spans} more: ${why} (${this.lost.total} in all)`),
+    });
+  }
+
+  /** Nothing more is to come: tells how many were dropped, where that was not told. */
+  end(): void {
+    this.#faults.end();
+    this.#losses.end();
   }
 }
+
+/** What the metrics call a loss. */
+export const lossType = (reason: LossReason): string => losses[reason].type;
 
 /** An error in words. */
 export const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-function tell(level: "warn" | "error", message: string): void {
+function tell(level: "info" | "warn" | "error", message: string): void {
   try {
     diag[level](`CrashSafeFileSpanExporter: ${message}`);
   } catch {
@@ -55,8 +120,20 @@ function tell(level: "warn" | "error", message: string): void {
 }
 
 function advice(code: string): string {
-  if (code === "ENOSPC" || code === "EDQUOT") return "free some space on that disk";
-  if (code === "EACCES" || code === "EPERM" || code === "EROFS") return "check who may write there";
-  if (code === "EMFILE" || code === "ENFILE") return "raise the limit of open files";
-  return "check that directory";
+  switch (code) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return "free some space on that disk";
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return "check who may write there";
+    case "EMFILE":
+    case "ENFILE":
+      return "raise the limit of open files";
+    case "EFBIG":
+      return "raise the limit of a file's size";
+    default:
+      return "check that directory and its disk";
+  }
 }

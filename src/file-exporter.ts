@@ -1,20 +1,24 @@
 /**
  * The exporter: spans in, one trace document per session out.
  */
+
 import type { Context } from "@opentelemetry/api";
-import { type ExportResult, ExportResultCode, hrTimeToMilliseconds } from "@opentelemetry/core";
+import { systemClock } from "./clock.js";
+import { ContentFilter } from "./content-filter.js";
 import { DocumentSpans } from "./document-spans.js";
+import { environment } from "./environment.js";
 import { joinExitFlush, leaveExitFlush } from "./exit-flush.js";
-import { describe, FaultLog } from "./fault-log.js";
+import { type ExportResult, ExportResultCode } from "./export-result.js";
+import { ExporterAccount, type FileExporterStats } from "./exporter-account.js";
+import { describe, FaultLog, type LossReason } from "./fault-log.js";
 import {
   type CrashSafeFileSpanExporterOptions,
   type ResolvedExporterOptions,
   resolveExporterOptions,
 } from "./file-exporter-options.js";
 import type { LiveSpanExporter, ReadableSpan } from "./otel-span.js";
-import { attempt } from "./projection-otel.js";
-import { openRecordedSession, resumeRecordedSession, type SessionHost } from "./recorded-session.js";
-import { redactFacts } from "./redaction.js";
+import { attempt, millis } from "./projection-otel.js";
+import { endOf, openRecordedSession, resumeRecordedSession, type SessionHost } from "./recorded-session.js";
 import type { SessionStart } from "./session-ledger.js";
 import type { RecordedSession, SessionOpening, SessionRecorder } from "./session-recorder.js";
 import { SessionRouter } from "./session-router.js";
@@ -23,16 +27,6 @@ import { type DirectoryLease, type EnginePorts, leaseDirectory } from "./trace-r
 
 /** `shutdown` and `forceFlush` give up waiting for the disk after this long; nothing recorded is lost by it. */
 const timeoutMillis = 30_000;
-
-/** What an exporter has done, in spans. */
-export interface FileExporterStats {
-  /** Spans that are in a file or wait in memory for the disk. */
-  readonly recorded: number;
-  /** Spans that came after the end, or for which there was no room. */
-  readonly dropped: number;
-  /** File-system calls that failed. */
-  readonly faults: number;
-}
 
 /** One word for the exporter's life; only `open` takes spans. */
 type State = "open" | "shutting-down" | "shut-down" | "crashed";
@@ -48,21 +42,23 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   readonly #options: ResolvedExporterOptions;
   readonly #lease: DirectoryLease;
   readonly #router: SessionRouter;
+  readonly #filter: ContentFilter;
   readonly #spans: DocumentSpans;
   readonly #host: SessionHost;
   /** Sessions that `shutdown` ended: an explicit `crash` after it marks them. */
   #ended: readonly string[] = [];
-  readonly #log = new FaultLog();
+  readonly #log: FaultLog;
+  readonly #account: ExporterAccount;
   #state: State = "open";
   #shutdown: Promise<void> | undefined;
-  #recorded = 0;
 
   /** Throws {@link CrashSafeFileError} `INVALID_OPTION`. Creates nothing on disk; recovers dead sessions in the background. */
-  constructor(options: CrashSafeFileSpanExporterOptions);
+  constructor(options?: CrashSafeFileSpanExporterOptions);
   /** @internal Tests put parts of their own in the place of the machine's. */
-  constructor(options: CrashSafeFileSpanExporterOptions, ports?: EnginePorts);
-  constructor(options: CrashSafeFileSpanExporterOptions, ports?: EnginePorts) {
-    this.#options = resolveExporterOptions(options);
+  constructor(options?: CrashSafeFileSpanExporterOptions, ports?: EnginePorts);
+  constructor(options: CrashSafeFileSpanExporterOptions = {}, ports?: EnginePorts) {
+    this.#options = resolveExporterOptions(options, environment());
+    this.#log = new FaultLog(ports?.clock ?? systemClock);
     this.#router = new SessionRouter(this.#options.sessionId);
     this.#lease = leaseDirectory(
       this.#options.dir,
@@ -70,12 +66,13 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
       (error, path) => this.#log.fault(error, path),
       ports,
     );
-    const { redact } = this.#options;
-    this.#spans = new DocumentSpans(redact);
+    this.#account = new ExporterAccount(this.#lease, this.#log, this.#options.selfObsMeterProvider);
+    this.#filter = new ContentFilter(this.#options.redact, this.#options);
+    this.#spans = new DocumentSpans(this.#filter);
     this.#host = {
       directory: this.#lease.directory,
       user: this.#lease.user,
-      redact: (facts) => (redact ? redactFacts(redact, facts) : facts),
+      filter: this.#filter,
       guard: (work) => this.#guard(work),
       bounded: (what, work) => this.#bounded(what, work),
       onUse: () => joinExitFlush(this),
@@ -87,16 +84,18 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
     return this.#state === "shut-down";
   }
 
-  get stats(): FileExporterStats {
-    return { recorded: this.#recorded, dropped: this.#log.dropped, faults: this.#log.faults };
+  /** A snapshot of the counters. */
+  stats(): FileExporterStats {
+    return this.#account.stats();
   }
 
   /** `SpanExporter.export`: records ended spans. Calls back before it returns; never throws. */
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
-    const before = this.#log.dropped;
+    const begun = this.#account.begin();
     for (const span of spans) this.#guard(() => this.#router.learn(span));
-    for (const span of spans) this.recordEnd(span);
-    const lost = this.#log.dropped - before;
+    const losses = spans.map((span) => this.#recordSpan(span)).filter((lost) => lost !== undefined);
+    this.#account.end(begun, losses[0]);
+    const lost = losses.length;
     const error = new CrashSafeFileError("SPANS_DROPPED", `${lost} of ${spans.length} spans were dropped`);
     resultCallback(
       lost === 0 ? { code: ExportResultCode.SUCCESS } : { code: ExportResultCode.FAILED, error },
@@ -121,12 +120,8 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
 
   /** Records an ended span. When it returns, the span survives the process. Never throws. */
   recordEnd(span: ReadableSpan): void {
-    let lost: string | undefined = whyLost.unreadable;
-    this.#guard(() => {
-      lost = this.#record(span);
-    });
-    if (lost === undefined) this.#recorded++;
-    else this.#log.drop(lost);
+    const begun = this.#account.begin();
+    this.#account.end(begun, this.#recordSpan(span));
   }
 
   /**
@@ -153,7 +148,8 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
       this.#state = "crashed";
       leaveExitFlush(this);
       const { directory, user } = this.#lease;
-      directory.crash(user, this.#ended, typeof reason === "string" ? reason : undefined);
+      const isGiven = typeof reason === "string" && reason !== "";
+      directory.crash(user, this.#ended, isGiven ? this.#filter.error(reason) : undefined);
     });
   }
 
@@ -164,9 +160,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   endSession(sessionId: string, options: { readonly error?: string | undefined } = {}): Promise<void> {
     if (this.#state !== "open") return Promise.resolve();
     const { error } = options;
-    const end = error
-      ? ({ status: "error", error, rootMessage: error } as const)
-      : ({ status: "completed" } as const);
+    const end = endOf(error && this.#filter.error(error));
     return this.#bounded("endSession", this.#lease.directory.end(sessionId, end));
   }
 
@@ -194,17 +188,30 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
     return resumeRecordedSession(this.#host, id);
   }
 
+  /** Records and counts a span. Never throws. */
+  #recordSpan(span: ReadableSpan): LossReason | undefined {
+    let lost: LossReason | undefined = "unreadable";
+    this.#guard(() => {
+      lost = this.#record(span);
+    });
+    this.#account.span(lost);
+    return lost;
+  }
+
   /** Records a span, or says why it is lost. */
-  #record(span: ReadableSpan): string | undefined {
-    if (this.#state !== "open") return "the exporter has ended";
+  #record(span: ReadableSpan): LossReason | undefined {
+    if (this.#state !== "open") return "stopped";
     const { directory, user } = this.#lease;
     const fate = directory.fates.of(span);
-    if (fate) return whyLost[fate];
+    if (fate) return fate === "recorded" ? undefined : fate;
     const writer = directory.admit(user, this.#sessionOf(span));
-    if (typeof writer === "string") return whyLost[writer];
+    if (typeof writer === "string") return writer;
     const { span: record, metadata } = this.#spans.of(span, writer.ledger.root.spanId);
     joinExitFlush(this);
-    if (record) return whyLost[directory.recordEnd(writer, span, record, metadata)];
+    if (record) {
+      const outcome = directory.recordEnd(writer, span, record, metadata);
+      return outcome === "recorded" ? undefined : outcome;
+    }
     writer.setMetadata(metadata);
     return undefined;
   }
@@ -213,7 +220,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
     return {
       id: this.#router.route(span),
       traceId: span.spanContext().traceId,
-      startTime: attempt(() => hrTimeToMilliseconds(span.startTime), Date.now()),
+      startTime: attempt(() => millis(span.startTime), Date.now()),
     };
   }
 
@@ -229,7 +236,8 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
       if (this.#state === "shutting-down") this.#state = "shut-down";
     } finally {
       leaveExitFlush(this);
-      this.#log.tellTotal();
+      this.#log.end();
+      this.#account.close();
       this.#lease.release();
     }
   }
@@ -262,13 +270,3 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
 
 const ended = () =>
   new CrashSafeFileError("WRITE_FAILED", "the exporter has ended: a session needs one that takes spans");
-
-/** What became of an ended span, in words where it is lost. */
-const whyLost = {
-  recorded: undefined,
-  closed: "its session had ended before it",
-  ended: "its session had ended before it",
-  fenced: "its session was fenced",
-  unreadable: "it cannot be read",
-  full: "the disk takes nothing and the retry queue is full",
-};

@@ -5,7 +5,7 @@
 import type { Timer } from "./clock.js";
 import { runLater } from "./plan.js";
 import { recoverDirectory } from "./recover-directory.js";
-import { prune } from "./retention.js";
+import { prune, type Retention } from "./retention.js";
 import type { TraceDirectory } from "./trace-directory.js";
 
 const tendMillis = 1_000;
@@ -13,9 +13,10 @@ const tendMillis = 1_000;
 const heartbeatMillis = 15_000;
 /** Also the time until the files of a worker thread that was terminated are folded in. */
 const recoverMillis = 10_000;
+/** All documents are looked at, for their age and their size, no more often than this: that may be thousands. */
+const measureMillis = 60_000;
 
-export interface HousekeepingOptions {
-  readonly maxFiles: number;
+export interface HousekeepingOptions extends Retention {
   readonly sessionIdleMillis: number;
 }
 
@@ -27,6 +28,7 @@ export class Housekeeping {
   #work: Promise<void> = Promise.resolve();
   #isWorking = false;
   #beats = 0;
+  #measured = Number.NEGATIVE_INFINITY;
 
   constructor(
     directory: TraceDirectory,
@@ -62,14 +64,23 @@ export class Housekeeping {
   async #tidy(): Promise<void> {
     const { dir, ports } = this.#directory;
     try {
-      const { failures } = await recoverDirectory(ports, dir);
+      const { failures, sessions } = await recoverDirectory(ports, dir);
+      if (ports.tally) ports.tally.recoveredSessions += sessions.length;
       for (const { error, path } of failures) this.#onFault(error, path);
       if (await ports.fileSystem.async.exists(dir)) {
-        await runLater(ports.fileSystem, prune(ports, dir, this.#options.maxFiles));
+        await runLater(ports.fileSystem, prune(ports, dir, this.#limits()));
       }
     } catch (error) {
       this.#onFault(error, dir);
     }
+  }
+
+  #limits(): Retention {
+    const now = this.#directory.ports.clock.monotonic();
+    const isMeasured = now - this.#measured >= measureMillis;
+    if (isMeasured) this.#measured = now;
+    const { maxFiles } = this.#options;
+    return isMeasured ? this.#options : { maxFiles, maxFileAgeMillis: 0, maxTotalBytes: 0 };
   }
 
   #tend(): void {

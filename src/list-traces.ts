@@ -47,11 +47,33 @@ export async function listTraces(
   const offset = wholeNumber(options.offset, 0, 0);
   const limit = wholeNumber(options.limit, 20, 1);
   try {
-    return await runLater(nodeFileSystem, list(nodeFileSystem, resolve(dir), offset, limit));
+    const dated = await datedDocuments(resolve(dir));
+    const page = dated.slice(offset, offset + limit);
+    const read = await inLanes(page, ({ path }) =>
+      runLater(nodeFileSystem, readListed(nodeFileSystem, path)),
+    );
+    return { traces: read.filter((trace) => trace !== undefined), total: dated.length, offset, limit };
   } catch (error) {
     if (errorCode(error) === "ENOENT") return { traces: [], total: 0, offset, limit };
     throw error;
   }
+}
+
+/** Files at once. One after the other, a listing of 1,000 took four times as long, most of it waiting for the pool. */
+const laneCount = 8;
+
+/** What `work` makes of each item, in the order of the items. */
+async function inLanes<Item, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result>,
+): Promise<Result[]> {
+  const results = new Array<Result>(items.length);
+  const rest = items.entries();
+  const lane = async () => {
+    for (const [index, item] of rest) results[index] = await work(item);
+  };
+  await Promise.all(Array.from({ length: laneCount }, lane));
+  return results;
 }
 
 function wholeNumber(value: unknown, fallback: number, least: number): number {
@@ -59,21 +81,16 @@ function wholeNumber(value: unknown, fallback: number, least: number): number {
   return Math.max(least, Math.trunc(value));
 }
 
-function* list(fileSystem: FileSystem, dir: string, offset: number, limit: number): Plan<TraceListing> {
-  const dated: { path: string; mtimeMs: number }[] = [];
-  for (const fileName of yield* call("readdir", dir)) {
-    if (parseEntry(fileName).type !== "document") continue;
-    const path = `${dir}/${fileName}`;
-    const stat = yield* call("lstat", path);
-    if (stat?.isFile) dated.push({ path, mtimeMs: stat.mtimeMs });
-  }
-  dated.sort((a, b) => b.mtimeMs - a.mtimeMs || (a.path < b.path ? -1 : 1));
-  const traces: ListedTrace[] = [];
-  for (const { path } of dated.slice(offset, offset + limit)) {
-    const trace = yield* readListed(fileSystem, path);
-    if (trace) traces.push(trace);
-  }
-  return { traces, total: dated.length, offset, limit };
+/** Most recently written first. */
+async function datedDocuments(dir: string): Promise<{ path: string; mtimeMs: number }[]> {
+  const names = await nodeFileSystem.async.readdir(dir);
+  const documents = names.filter((name) => parseEntry(name).type === "document");
+  const dated = await inLanes(documents, async (name) => {
+    const path = `${dir}/${name}`;
+    const stat = await nodeFileSystem.async.lstat(path);
+    return stat?.isFile ? [{ path, mtimeMs: stat.mtimeMs }] : [];
+  });
+  return dated.flat().sort((a, b) => b.mtimeMs - a.mtimeMs || (a.path < b.path ? -1 : 1));
 }
 
 function* readListed(fileSystem: FileSystem, path: string): Plan<ListedTrace | undefined> {

@@ -1,10 +1,13 @@
 /**
  * Documents in memory: for those who hand whole documents to exporters of their own and keep no file.
  */
+
 import type { Context } from "@opentelemetry/api";
-import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { capSpansForSerialization } from "./altimate-cap.js";
+import { Bursts } from "./bursts.js";
+import { systemClock } from "./clock.js";
 import { DocumentSpans } from "./document-spans.js";
+import { type ExportResult, ExportResultCode } from "./export-result.js";
 import { inTrace } from "./open-document.js";
 import type { LiveSpanExporter, ReadableSpan, SpanProcessor } from "./otel-span.js";
 import { ATTR_SESSION_ID } from "./semantic-conventions.js";
@@ -18,7 +21,7 @@ import type {
   SessionOpening,
   SessionRecorder,
 } from "./session-recorder.js";
-import { report } from "./span-loss.js";
+import { reportFailure } from "./span-loss.js";
 import { statusRank } from "./summary.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "./trace-file.js";
 
@@ -98,14 +101,16 @@ export class MemorySessionExporter implements LiveSpanExporter, SessionRecorder 
  * flush, and with it the spans of sessions that nobody ended.
  */
 export class MemorySpanProcessor implements SpanProcessor {
+  readonly #failures = new Bursts(systemClock, 1_000);
+
   constructor(readonly exporter: MemorySessionExporter) {}
 
   onStart(span: ReadableSpan, startedIn: Context): void {
-    guarded(() => this.exporter.recordStart(span, startedIn));
+    this.#guard(() => this.exporter.recordStart(span, startedIn));
   }
 
   onEnd(span: ReadableSpan): void {
-    guarded(() => this.exporter.recordEnd(span));
+    this.#guard(() => this.exporter.recordEnd(span));
   }
 
   async forceFlush(): Promise<void> {}
@@ -113,14 +118,14 @@ export class MemorySpanProcessor implements SpanProcessor {
   async shutdown(): Promise<void> {
     await this.exporter.shutdown();
   }
-}
 
-/** What is thrown here would reach whoever starts and ends spans. */
-function guarded(work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    report("error", "a span could not be kept in memory", error);
+  /** What is thrown here would reach whoever starts and ends spans. */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      reportFailure(this.#failures, "a span could not be kept in memory", error);
+    }
   }
 }
 

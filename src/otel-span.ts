@@ -5,7 +5,7 @@
  * and to the `ReadableSpan`, `SpanExporter` and `SpanProcessor` of 2.x and 3.x.
  */
 import type { Context } from "@opentelemetry/api";
-import type { ExportResult } from "@opentelemetry/core";
+import type { ExportResult } from "./export-result.js";
 
 /** Seconds and nanoseconds. */
 export type HrTime = [number, number];
@@ -45,23 +45,31 @@ export interface ReadableSpan {
 
 /** A span that has just started: readable, and still open to attributes. */
 export interface StartedSpan extends ReadableSpan {
+  /** Sets one, until the span ends. */
   setAttribute(key: string, value: string): unknown;
 }
 
 /** What a processor exports to. */
 export interface SpanExporter {
   // Method syntax on purpose: parameters stay bivariant, so either SDK line's exporter fits.
+  /** Takes ended spans, and tells when they have arrived, or that they will not. */
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void;
+  /** Flushes, and takes no more. */
   shutdown(): Promise<void>;
+  /** Resolves when what was exported has arrived. */
   forceFlush?(): Promise<void>;
 }
 
 /** What a provider tells of its spans. */
 export interface SpanProcessor {
   // Method syntax for the same reason.
+  /** A span has started. */
   onStart(span: StartedSpan, parentContext: Context): void;
+  /** A span has ended. */
   onEnd(span: ReadableSpan): void;
+  /** Resolves when what has ended is exported. */
   forceFlush(): Promise<void>;
+  /** Flushes, and takes no more. */
   shutdown(): Promise<void>;
 }
 
@@ -71,7 +79,9 @@ export interface SpanProcessor {
  * that `forceFlush` would have written: the processor does not call both.
  */
 export interface LiveSpanExporter extends SpanExporter {
+  /** A span has started. Its start is safe when this returns. */
   recordStart(span: ReadableSpan, parentContext: Context): void;
+  /** A span has ended. It is safe when this returns. */
   recordEnd(span: ReadableSpan): void;
   /** The crash fence: synchronous; everything ended before it is in the file when it returns. */
   crash(reason?: string): void;
@@ -79,5 +89,6 @@ export interface LiveSpanExporter extends SpanExporter {
 
 /** Something that can be fenced: an exporter or a processor of ours. */
 export interface CrashTarget {
+  /** Ends what is open, as crashed, before it returns. `reason` is for people. */
   crash(reason?: string): void;
 }

@@ -1,6 +1,7 @@
 /**
  * One open session of a file exporter, as its session tracer sees it.
  */
+import type { ContentFilter } from "./content-filter.js";
 import { rewriteHead } from "./merge.js";
 import { runLater, runNow } from "./plan.js";
 import { closeForeign, isStillAlone } from "./publish.js";
@@ -19,8 +20,8 @@ export interface SessionHost {
   readonly directory: TraceDirectory;
   /** The exporter's number among the directory's users. */
   readonly user: number;
-  /** Applies the host's redactor. */
-  redact(facts: SessionFacts): SessionFacts;
+  /** What all content passes. */
+  readonly filter: ContentFilter;
   /** Runs what must not throw, and tells what did. */
   guard(work: () => void): void;
   /** Waits for the disk, but not for ever. */
@@ -36,7 +37,7 @@ const historyBytes = 1_000_000;
 export function openRecordedSession(host: SessionHost, opening: SessionOpening): RecordedSession {
   const { directory, user } = host;
   const { id, traceId, startTime } = opening;
-  const { name = opening.name, input, metadata = {} } = host.redact(opening);
+  const { name = opening.name, input, metadata = {} } = host.filter.facts(opening);
   const known = directory.openWriter(id);
   const writer = directory.openSession(user, { id, traceId, startTime, name, input });
   host.onUse();
@@ -137,11 +138,12 @@ class FileSession implements RecordedSession {
     this.#host.guard(() => {
       const writer = this.#writer;
       if (writer.state !== "open") return;
-      const { metadata, attributes, ...root } = this.#host.redact(facts);
+      const { metadata, attributes, ...root } = this.#host.filter.facts(facts);
       const { ledger } = writer;
       ledger.metadata = { ...ledger.metadata, ...metadata };
-      ledger.root = { ...ledger.root, ...root };
-      if (attributes) ledger.root.attributes = { ...ledger.root.attributes, ...attributes };
+      const merged = { ...ledger.root, ...root };
+      if (attributes) merged.attributes = { ...merged.attributes, ...attributes };
+      ledger.root = this.#host.filter.assembled(merged);
       writer.recordSession();
       this.#host.directory.changed(writer);
     });
@@ -161,15 +163,17 @@ class FileSession implements RecordedSession {
 
   end(error?: string): Promise<void> {
     if (!this.#isMine()) return this.flush();
-    return this.#host.bounded("end", this.#host.directory.end(this.#id, endOf(error)));
+    return this.#host.bounded("end", this.#host.directory.end(this.#id, this.#endOf(error)));
   }
 
   endNow(error?: string): void {
-    if (this.#isMine()) this.#host.guard(() => this.#host.directory.endNow(this.#id, endOf(error)));
+    if (this.#isMine()) this.#host.guard(() => this.#host.directory.endNow(this.#id, this.#endOf(error)));
   }
 
   crash(reason?: string): void {
-    this.#host.guard(() => this.#host.directory.crashSession(this.#id, reason));
+    this.#host.guard(() =>
+      this.#host.directory.crashSession(this.#id, reason && this.#host.filter.error(reason)),
+    );
   }
 
   async document(): Promise<TraceFile | undefined> {
@@ -180,6 +184,10 @@ class FileSession implements RecordedSession {
     }
   }
 
+  #endOf(error: string | undefined): SessionEnd {
+    return endOf(error && this.#host.filter.error(error));
+  }
+
   /** Not where the session was opened again since: that is for who opened it to end. */
   #isMine(): boolean {
     const open = this.#host.directory.openWriter(this.#id);
@@ -187,5 +195,6 @@ class FileSession implements RecordedSession {
   }
 }
 
-const endOf = (error: string | undefined): SessionEnd =>
+/** How a session ends that somebody ends: in good order, or with an error. */
+export const endOf = (error: string | undefined): SessionEnd =>
   error ? { status: "error", error, rootMessage: error } : { status: "completed" };

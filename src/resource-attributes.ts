@@ -9,7 +9,7 @@ export interface ResourceLike {
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
-/** `OTEL_RESOURCE_ATTRIBUTES`, and over it `OTEL_SERVICE_NAME`. A pair that cannot be read is left out. */
+/** @internal `OTEL_RESOURCE_ATTRIBUTES`, and over it `OTEL_SERVICE_NAME`. A pair that cannot be read is left out. */
 export function resourceAttributesOf(env: Environment): Record<string, string> {
   const attributes: Record<string, string> = {};
   for (const pair of (env.OTEL_RESOURCE_ATTRIBUTES ?? "").split(",")) {

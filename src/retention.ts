@@ -1,11 +1,12 @@
 /**
- * Which files go: documents beyond `maxFiles`, and copies that nobody finished. Never a live session's.
+ * Which files go: documents that are too many, too old, or too large together, with what was kept of damaged ones;
+ * and copies that nobody finished. Never a live session's.
  */
 import { type CommitPorts, tryUnlink } from "./commit.js";
 import type { FileStat } from "./file-system.js";
 import { newRecoveryToken, retire } from "./owner.js";
 import { call, type Plan, pause } from "./plan.js";
-import { documentPath, openPath, parseEntry, replayedPath, type SessionFiles } from "./session-name.js";
+import { documentPath, openPath, parseEntry, type SessionFiles } from "./session-name.js";
 
 /**
  * A copy being built is never older than this, where nobody can tell whether its owner lives. Where one can, that
@@ -13,59 +14,123 @@ import { documentPath, openPath, parseEntry, replayedPath, type SessionFiles } f
  */
 const staleTempMillis = 3_600_000;
 
-/** Removes the oldest documents beyond `maxFiles` (0: none), and stale copies. */
-export function* prune(ports: CommitPorts, dir: string, maxFiles: number): Plan<void> {
-  const documents: SessionFiles[] = [];
+/** What is kept; 0: no limit. */
+export interface Retention {
+  readonly maxFiles: number;
+  /** Since it was last written to. */
+  readonly maxFileAgeMillis: number;
+  /** Of all documents together; side files of running sessions come on top. */
+  readonly maxTotalBytes: number;
+}
+
+/** A document and what belongs to it: damaged ones that were kept, the marker of a replay. They go together. */
+interface Kept {
+  readonly files: SessionFiles;
+  /** The document as it was when its age was looked at; `undefined`: it is gone, and only the rest is left. */
+  readonly document: FileStat | undefined;
+  readonly others: readonly string[];
+  readonly mtimeMs: number;
+  readonly size: number;
+}
+
+/** Removes the oldest documents until the limits are kept, and stale copies. */
+export function* prune(ports: CommitPorts, dir: string, limits: Retention): Plan<void> {
+  const { sync: calls } = ports.fileSystem;
+  const now = ports.clock.now();
+  let documents = 0;
+  const others = new Map<string, string[]>();
   for (const fileName of yield* call("readdir", dir)) {
     const entry = parseEntry(fileName);
     const path = `${dir}/${fileName}`;
-    if (entry.type === "document") documents.push({ dir, name: entry.name });
+    if (entry.type === "document") {
+      documents++;
+      others.set(entry.name, others.get(entry.name) ?? []);
+    }
+    if (entry.type === "damaged" || entry.type === "replayed")
+      others.set(entry.name, [...(others.get(entry.name) ?? []), path]);
     if (entry.type === "temp" && ports.liveness.verdict(entry.token) === "unknown") {
       const stat = yield* call("lstat", path);
-      if (stat && ports.clock.now() - stat.mtimeMs > staleTempMillis) tryUnlink(ports.fileSystem.sync, path);
+      if (stat && now - stat.mtimeMs > staleTempMillis) tryUnlink(calls, path);
     }
   }
-  if (maxFiles <= 0 || documents.length <= maxFiles) return;
-  const judged: Judged[] = [];
-  for (const files of documents) {
-    const stat = yield* call("lstat", documentPath(files));
-    if (stat?.isFile) judged.push({ files, stat });
+  const isTooMany = limits.maxFiles > 0 && documents > limits.maxFiles;
+  if (!isTooMany && limits.maxFileAgeMillis === 0 && limits.maxTotalBytes === 0) return;
+  const kept: Kept[] = [];
+  for (const [name, paths] of others) {
+    const one = yield* measure({ dir, name }, paths);
+    if (one) kept.push(one);
   }
-  judged.sort((a, b) => a.stat.mtimeMs - b.stat.mtimeMs || (a.files.name < b.files.name ? -1 : 1));
-  yield* removeSettled(ports, dir, judged, judged.length - maxFiles);
+  kept.sort((a, b) => a.mtimeMs - b.mtimeMs || (a.files.name < b.files.name ? -1 : 1));
+  yield* removeSettled(ports, dir, kept, new Excess(kept, limits, now));
 }
 
-/** A document as it was when its age was looked at. */
-interface Judged {
-  readonly files: SessionFiles;
-  readonly stat: FileStat;
+/** `undefined` where something else than files stands there, or nothing any more. */
+function* measure(files: SessionFiles, others: readonly string[]): Plan<Kept | undefined> {
+  let size = 0;
+  let newest: number | undefined;
+  for (const path of others) {
+    const stat = yield* call("lstat", path);
+    if (!stat?.isFile) continue;
+    size += stat.size;
+    newest = Math.max(newest ?? stat.mtimeMs, stat.mtimeMs);
+  }
+  const document = yield* call("lstat", documentPath(files));
+  if (document && !document.isFile) return undefined;
+  const mtimeMs = document?.mtimeMs ?? newest;
+  if (mtimeMs === undefined) return undefined;
+  return { files, document, others, mtimeMs, size: size + (document?.size ?? 0) };
+}
+
+/** What the limits say of those that are still there. */
+class Excess {
+  readonly #limits: Retention;
+  readonly #now: number;
+  #files: number;
+  #bytes: number;
+
+  constructor(kept: readonly Kept[], limits: Retention, now: number) {
+    this.#limits = limits;
+    this.#now = now;
+    this.#files = kept.filter(({ document }) => document).length;
+    this.#bytes = kept.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Whether it goes, as the oldest that can. */
+  has({ mtimeMs, document }: Kept): boolean {
+    const { maxFiles, maxFileAgeMillis, maxTotalBytes } = this.#limits;
+    if (maxFileAgeMillis > 0 && this.#now - mtimeMs > maxFileAgeMillis) return true;
+    if (maxTotalBytes > 0 && this.#bytes > maxTotalBytes) return true;
+    return maxFiles > 0 && this.#files > maxFiles && document !== undefined;
+  }
+
+  remove({ document, size }: Kept): void {
+    if (document) this.#files--;
+    this.#bytes -= size;
+  }
 }
 
 /**
- * Removes the first so many documents that nobody writes to. The directory is read in the turn of the removal. A
- * writer that opened the document just before, and has no side files yet, keeps what it opened until it has merged
- * every line of it.
+ * Removes what is too much and nobody writes to. The directory is read in the turn of the removal. A writer that opened
+ * the document just before, and has no side files yet, keeps what it opened until it has merged every line of it.
  */
-function* removeSettled(
-  ports: CommitPorts,
-  dir: string,
-  documents: readonly Judged[],
-  count: number,
-): Plan<void> {
+function* removeSettled(ports: CommitPorts, dir: string, kept: readonly Kept[], excess: Excess): Plan<void> {
   const calls = ports.fileSystem.sync;
   const batch = 64;
-  let left = count;
-  for (let from = 0; from < documents.length && left > 0; from += batch) {
+  for (let from = 0; from < kept.length; from += batch) {
+    const some = kept.slice(from, from + batch);
+    // Later ones are younger: when none of these is too much, none of those is.
+    if (!some.some((one) => excess.has(one))) return;
     yield* pause(0);
     const owned = new Set<string>();
     for (const fileName of calls.readdir(dir)) {
       const entry = parseEntry(fileName);
       if (entry.type === "open" || entry.type === "live") owned.add(entry.name);
     }
-    for (const document of documents.slice(from, from + batch)) {
-      if (owned.has(document.files.name) || left <= 0) continue;
-      if (remove(ports, document)) tryUnlink(calls, replayedPath(document.files));
-      left--;
+    for (const one of some) {
+      if (owned.has(one.files.name) || !excess.has(one)) continue;
+      excess.remove(one);
+      if (one.document && !remove(ports, one.files, one.document)) continue;
+      for (const path of one.others) tryUnlink(calls, path);
     }
   }
 }
@@ -75,11 +140,15 @@ function* removeSettled(
  * the session was resumed and ended again. So it is taken first, under a name that recovery knows should we be
  * killed, and looked at when nobody can replace it any more. Returns whether it is gone.
  */
-function remove({ fileSystem: { sync: calls }, liveness }: CommitPorts, { files, stat }: Judged): boolean {
+function remove(
+  { fileSystem: { sync: calls }, liveness }: CommitPorts,
+  files: SessionFiles,
+  judged: FileStat,
+): boolean {
   const path = documentPath(files);
   const token = newRecoveryToken(liveness);
   const taken = openPath(files, token);
-  const isJudged = (at: string) => isUnchanged(calls.lstat(at), stat);
+  const isJudged = (at: string) => isUnchanged(calls.lstat(at), judged);
   try {
     if (!isJudged(path)) return !calls.exists(path);
     calls.rename(path, taken);

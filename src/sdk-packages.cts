@@ -2,8 +2,8 @@
  * The only file that touches an OpenTelemetry SDK or an OTLP exporter.
  *
  * They are optional peers, and this package is loaded with `import` and with `require`. So they are required here when
- * they are wanted and not before: a CommonJS file in both builds, with literal names in try and catch, which bundlers
- * take for optional. It imports nothing of ours, which is ES modules to it.
+ * they are wanted and not before: a CommonJS file also among the sources, with literal names in try and catch, which
+ * bundlers take for optional. It imports nothing of ours: the sources are ES modules to it.
  */
 
 /** What there is of an SDK here, in the words of both lines. */

@@ -4,7 +4,7 @@
 import { type Context, trace } from "@opentelemetry/api";
 import type { ReadableSpan, StartedSpan } from "./otel-span.js";
 
-// `Symbol.for`, so that the ES module and the CommonJS copy of this package read each other's values.
+// `Symbol.for`, so that two versions of this package in one process read each other's values.
 const SESSION_ID = Symbol.for("opentelemetry-exporter-crash-safe-file/session-id");
 
 /**
@@ -25,7 +25,7 @@ export function getSessionId(context: Context): string | undefined {
 }
 
 /**
- * Sets `session.id` on a span that carries no session (neither `session.id` nor `gen_ai.conversation.id`):
+ * @internal Sets `session.id` on a span that carries no session (neither `session.id` nor `gen_ai.conversation.id`):
  * the one of the context it starts in, else the one of its parent span, if that is in this process.
  */
 export function stampSessionId(span: StartedSpan, parentContext: Context): void {

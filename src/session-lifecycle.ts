@@ -1,30 +1,17 @@
 /**
  * The life of a session tracer: idle, then one session after the other, of which each is open, ended or crashed.
  */
-import type { Tracer } from "@opentelemetry/api";
+import { Bursts } from "./bursts.js";
+import { systemClock } from "./clock.js";
 import { startMetadata } from "./session-facts.js";
 import { textMember } from "./session-input.js";
 import { type Closing, type LoggedSession, SessionLog } from "./session-log.js";
 import { clientContext } from "./session-propagation.js";
-import type { RecordedSession, SessionRecorder } from "./session-recorder.js";
-import { report } from "./span-loss.js";
+import type { RecordedSession } from "./session-recorder.js";
+import type { SessionTracerPorts } from "./session-tracer-input.js";
+import { report, reportFailure } from "./span-loss.js";
 import type { SessionMetadata } from "./trace-file.js";
-import { newTraceId, type TurnIds } from "./turn-ids.js";
-
-/** What a session tracer works with. */
-export interface SessionTracerPorts {
-  readonly tracer: Tracer;
-  /** Those who keep documents; none where spans only go to a backend. */
-  readonly recorders: readonly SessionRecorder[];
-  /** A turn has ended: what hands spans to a backend may do it now. */
-  readonly onTurnEnd?: () => void;
-  /** Chooses the ids of turns, where the provider is ours. */
-  readonly turnIds?: TurnIds | undefined;
-  /** A session has started, or goes on. */
-  readonly onSessionStart?: (sessionId: string) => void;
-  /** A session has ended, however. */
-  readonly onSessionEnd?: (sessionId: string) => void;
-}
+import { newTraceId } from "./turn-ids.js";
 
 /**
  * - `idle`: no session yet. Log methods do nothing.
@@ -41,6 +28,7 @@ const defaultReason = "Process exited before trace completed";
 
 export class SessionLifecycle {
   readonly #ports: SessionTracerPorts;
+  readonly #failures = new Bursts(systemClock, 1_000);
   #life: Life = { state: "idle" };
   #ending: Promise<void> = Promise.resolve();
   dropped = 0;
@@ -137,14 +125,15 @@ export class SessionLifecycle {
     try {
       run();
     } catch (error) {
-      report("error", `${what} failed`, error);
+      reportFailure(this.#failures, `${what} failed`, error);
     }
   }
 
   /** Waits for the disk; what it refuses is told, and tried again by those who keep it. */
   async settle(work: readonly Promise<void>[]): Promise<void> {
     for (const result of await Promise.allSettled(work))
-      if (result.status === "rejected") report("error", "a trace could not be written yet", result.reason);
+      if (result.status === "rejected")
+        reportFailure(this.#failures, "a trace could not be written yet; it is tried again", result.reason);
   }
 
   #begin(
@@ -179,10 +168,12 @@ export class SessionLifecycle {
     return true;
   }
 
-  /** Told at 1, 2, 4, 8 …: never a flood, and the count is never far off. */
   #drop(what: string, id: string): void {
     this.dropped++;
-    if ((this.dropped & (this.dropped - 1)) === 0)
-      report("warn", `dropped ${what}: session ${id} is over (${this.dropped} calls so far)`);
+    const why = `session ${id} is over; start or resume it to go on`;
+    this.#failures.add("dropped", 1, {
+      first: () => report("warn", `dropped ${what}: ${why}`),
+      more: (calls) => report("warn", `dropped ${calls} more calls: ${why} (${this.dropped} in all)`),
+    });
   }
 }

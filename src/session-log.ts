@@ -19,6 +19,7 @@ import { copyAttributes, copyValue, finiteOr, member, textMember, textOf } from 
 import type { RecordedSession } from "./session-recorder.js";
 import { SessionSpan, type SpanDraft } from "./session-span.js";
 import { SessionTools } from "./session-tools.js";
+import type { SpanTarget } from "./session-tracer-input.js";
 import type { SessionTurn, TurnFailure } from "./session-turn.js";
 import { SessionTurns, type TurnFacts, type TurnPorts } from "./session-turns.js";
 import { report } from "./span-loss.js";
@@ -44,8 +45,6 @@ export interface LoggedSession {
 export type Closing =
   | { readonly type: "end"; readonly error: string | undefined }
   | { readonly type: "crash"; readonly reason: string };
-
-export type SpanTarget = "tool" | "generation" | "session";
 
 const maxUserMessageChars = 4_000;
 

@@ -59,12 +59,13 @@ export function sessionSpanId(rawId: string): string {
 export type Entry =
   | { readonly type: "document"; readonly name: string }
   | { readonly type: "open" | "live"; readonly name: string; readonly token: string }
-  | { readonly type: "lock" | "replayed"; readonly name: string }
+  | { readonly type: "lock" | "replayed" | "damaged"; readonly name: string }
   | { readonly type: "temp"; readonly name: string; readonly token: string }
   | { readonly type: "other" };
 
 const sideFile = /^([^.]+)\.json\.([0-9a-z]+(?:-[0-9a-z]+){4}(?:-recovery)?)\.(open|live)$/;
 const tempFile = /^([^.]+)\.json\.tmp\.([0-9a-z-]+)(?:\.[0-9]+)?$/;
+const damagedFile = /^([^.]+)\.json\.damaged\.[0-9a-z-]+(?:\.live)?$/;
 
 /** Reads a directory entry. Session names hold no dot, so nothing is ambiguous. */
 export function parseEntry(fileName: string): Entry {
@@ -75,6 +76,8 @@ export function parseEntry(fileName: string): Entry {
   if (side) {
     return { type: side[3] as "open" | "live", name: side[1] as string, token: side[2] as string };
   }
+  const damaged = damagedFile.exec(fileName);
+  if (damaged) return { type: "damaged", name: damaged[1] as string };
   const temp = tempFile.exec(fileName);
   if (temp) return { type: "temp", name: temp[1] as string, token: temp[2] as string };
   return { type: "other" };

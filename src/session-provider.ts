@@ -3,6 +3,7 @@
  */
 import type { TracerProvider } from "@opentelemetry/api";
 import { CrashSafeFileSpanExporter } from "./file-exporter.js";
+import type { CrashSafeFileSpanExporterOptions } from "./file-exporter-options.js";
 import type { SpanExporter, SpanProcessor } from "./otel-span.js";
 import type { ResourceLike } from "./resource-attributes.js";
 import { requireOtlpExporter, requireSdk, type Sdk } from "./sdk-packages.cjs";
@@ -37,9 +38,10 @@ const everything = { shouldSample: () => ({ decision: 2 }), toString: () => "Alw
 export function sessionProvider(plan: TracingPlan, idGenerator: TurnIds): SessionProvider {
   if (plan.type === "host's") return plan;
   const sdk = installed("@opentelemetry/sdk-trace-base", "createSessionTracing needs an SDK", requireSdk);
-  const exporters = plan.exporters.map((planned) => exporterOf(planned, sdk));
+  const observed = { selfObsMeterProvider: plan.meterProvider };
+  const exporters = plan.exporters.map((planned) => exporterOf(planned, sdk, observed));
   const processors = [
-    ...exporters.map((exporter) => new CrashSafeSpanProcessor(exporter)),
+    ...exporters.map((exporter) => new CrashSafeSpanProcessor(exporter, observed)),
     ...plan.processors,
   ];
   const provider = new sdk.Provider({
@@ -56,12 +58,14 @@ export function sessionProvider(plan: TracingPlan, idGenerator: TurnIds): Sessio
   return { provider: provider as TracerProvider, processors };
 }
 
-function exporterOf(planned: PlannedExporter, sdk: Sdk): SpanExporter {
+function exporterOf(planned: PlannedExporter, sdk: Sdk, observed: Observed): SpanExporter {
   switch (planned.type) {
     case "given":
       return planned.exporter;
-    case "crash-safe-file":
-      return new CrashSafeFileSpanExporter({ dir: planned.dir });
+    case "crash-safe-file": {
+      const { type: _type, ...options } = planned;
+      return new CrashSafeFileSpanExporter({ ...options, ...observed });
+    }
     case "console":
       return new sdk.ConsoleSpanExporter() as SpanExporter;
     case "otlp": {
@@ -75,6 +79,9 @@ function exporterOf(planned: PlannedExporter, sdk: Sdk): SpanExporter {
     }
   }
 }
+
+/** Who is told what exporters and processors do. */
+type Observed = Pick<CrashSafeFileSpanExporterOptions, "selfObsMeterProvider">;
 
 /** What a resource of either SDK line can do. */
 interface SdkResource extends ResourceLike {

@@ -60,6 +60,7 @@ export interface RecordedSession {
   takeHistory(): SessionHistory;
   /** The first turn has begun: until then nobody knew its trace. Without effect once a document names its trace. */
   setTraceId(traceId: string): void;
+  /** Changes what is known of the session. */
   update(facts: SessionFacts): void;
   /** A running span has changed: keeps its present state, synchronously. */
   changed(spanId: string): void;

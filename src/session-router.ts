@@ -13,7 +13,7 @@ const maxTraces = 10_000;
 export type SessionIdOption = (span: ReadableSpan) => string | undefined;
 
 /**
- * The `sessionId` option, else `session.id`, else `gen_ai.conversation.id`, else the session that another span
+ * @internal The `sessionId` option, else `session.id`, else `gen_ai.conversation.id`, else the session that another span
  * of the trace named, else the trace id.
  */
 export class SessionRouter {

@@ -5,14 +5,16 @@ import { type Context, context, trace } from "@opentelemetry/api";
 import { attempt } from "./projection-otel.js";
 import { assistantMetadata, owuiMetadata } from "./session-facts.js";
 import { member, textMember, textOf } from "./session-input.js";
-import { SessionLifecycle, type SessionTracerPorts } from "./session-lifecycle.js";
-import type { LoggedSession, SpanTarget } from "./session-log.js";
-import { clientContext, headersOf } from "./session-propagation.js";
+import { SessionLifecycle } from "./session-lifecycle.js";
+import type { LoggedSession } from "./session-log.js";
+import { clientContext } from "./session-propagation.js";
 import type {
   AssistantInfo,
   CustomSpan,
   OwuiContext,
   ParentSession,
+  SessionTracerPorts,
+  SpanTarget,
   StartTraceOptions,
   StepFinishPart,
   StepStartPart,
@@ -22,9 +24,8 @@ import type {
   UserMessageOptions,
 } from "./session-tracer-input.js";
 import { report } from "./span-loss.js";
+import { headersOf } from "./trace-context.js";
 import type { SessionMetadata, TraceFile } from "./trace-file.js";
-
-export type { SessionTracerPorts } from "./session-lifecycle.js";
 
 /**
  * Logs one session of an agent, as OpenTelemetry spans with the GenAI conventions: one trace per turn. With a

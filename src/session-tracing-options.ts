@@ -1,20 +1,35 @@
 /**
  * Options of session tracing: what the user and the environment ask for, checked and made into one plan.
  */
-import type { TracerProvider } from "@opentelemetry/api";
-import type { Environment } from "./environment.js";
+import type { MeterProvider, TracerProvider } from "@opentelemetry/api";
+import { meterProviderOrNone } from "./component-metrics.js";
+import { type Environment, variableOf } from "./environment.js";
+import type { CrashSafeFileSpanExporterOptions } from "./file-exporter-options.js";
 import type { SpanExporter, SpanProcessor } from "./otel-span.js";
 import { type ResourceLike, resourceAttributesOf } from "./resource-attributes.js";
-import { CrashSafeFileError } from "./trace-error.js";
+import { CrashSafeFileError, invalidOption, shownValue } from "./trace-error.js";
+
+const documentOptions = Object.freeze([
+  ...["durability", "maxFiles", "maxFileAgeMillis", "maxTotalBytes", "maxSpans"],
+  ...["maxValueBytes", "maxSpanBytes", "sessionIdleMillis", "redact"],
+] as const);
+
+/** How documents are written where `dir` has them written, as the file exporter takes it. */
+export type DocumentOptions = Pick<
+  CrashSafeFileSpanExporterOptions,
+  | ("durability" | "maxFiles" | "maxFileAgeMillis" | "maxTotalBytes" | "maxSpans")
+  | ("maxValueBytes" | "maxSpanBytes" | "sessionIdleMillis" | "redact")
+>;
 
 /**
- * Options of {@link createSessionTracing}.
+ * Options of {@link createSessionTracing}. Those of documents count for documents only: what goes elsewhere is neither
+ * redacted nor cut.
  *
  * As long as neither `exporter`, `exporters`, `processors` nor `tracerProvider` is given (empty arrays count as not
  * given), the environment decides where spans go: `OTEL_TRACES_EXPORTER` is a comma list of `crash-safe-file`
  * (the default), `otlp` and `console`, or `none`. If one of them is given, the variable is not read.
  */
-export interface SessionTracingOptions {
+export interface SessionTracingOptions extends DocumentOptions {
   /**
    * Directory of the trace documents. Default: the variable `CRASH_SAFE_FILE_DIR`. Beside `exporter`, `exporters` or
    * `processors`: documents are written there as well. Otherwise used when the environment asks for `crash-safe-file`.
@@ -28,8 +43,9 @@ export interface SessionTracingOptions {
   readonly processors?: readonly SpanProcessor[] | undefined;
   /**
    * A provider that is there already. A provider takes its processors only when it is made, so `dir`, `exporter`,
-   * `exporters` and `resource` cannot go with it: make it with a `CrashSafeSpanProcessor`, and name that one in
-   * `processors`, which is how sessions find their documents. It stays the host's: `shutdown()` leaves it running.
+   * `exporters`, `resource`, `selfObsMeterProvider` and the options of documents cannot go with it: make it with a
+   * `CrashSafeSpanProcessor`, and name that one in `processors`, which is how sessions find their documents. It stays
+   * the host's: `shutdown()` leaves it running.
    */
   readonly tracerProvider?: TracerProvider | undefined;
   /**
@@ -37,19 +53,21 @@ export interface SessionTracingOptions {
    * `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say, over the default one.
    */
   readonly resource?: ResourceLike | undefined;
+  /** Gets the metrics of the processors and of the file exporter that are made. Default: none are recorded. */
+  readonly selfObsMeterProvider?: MeterProvider | undefined;
 }
 
 /** How spans are sent by OTLP. */
 type OtlpProtocol = "http/protobuf" | "http/json";
 
-/** One exporter of a plan. */
+/** @internal One exporter of a plan. */
 export type PlannedExporter =
   | { readonly type: "given"; readonly exporter: SpanExporter }
-  | { readonly type: "crash-safe-file"; readonly dir: string }
+  | ({ readonly type: "crash-safe-file"; readonly dir: string } & DocumentOptions)
   | { readonly type: "otlp"; readonly protocol: OtlpProtocol }
   | { readonly type: "console" };
 
-/** Options and environment in one. */
+/** @internal Options and environment in one. */
 export type TracingPlan =
   | {
       readonly type: "host's";
@@ -61,10 +79,11 @@ export type TracingPlan =
       readonly exporters: readonly PlannedExporter[];
       readonly processors: readonly SpanProcessor[];
       readonly resource: ResourceLike;
+      readonly meterProvider: MeterProvider | undefined;
     };
 
 /**
- * What is to be built.
+ * @internal What is to be built.
  *
  * @throws CrashSafeFileError `INVALID_OPTION`, naming the option or variable, its value and what is allowed.
  */
@@ -84,6 +103,7 @@ export function resolveOptions(user: SessionTracingOptions, env: Environment): T
   if (resource !== undefined && typeof resource?.attributes !== "object") {
     throw invalid("resource", resource, "a Resource, or { attributes }");
   }
+  const meterProvider = meterProviderOrNone("createSessionTracing", user.selfObsMeterProvider);
   if (tracerProvider !== undefined) {
     if (!hasMethods(tracerProvider, "getTracer")) {
       throw invalid("tracerProvider", tracerProvider, "a TracerProvider");
@@ -92,15 +112,25 @@ export function resolveOptions(user: SessionTracingOptions, env: Environment): T
     return { type: "host's", provider: tracerProvider, processors };
   }
   const service = resource ?? { attributes: resourceAttributesOf(env) };
-  const own = { type: "own", processors, resource: service } as const;
+  const own = { type: "own", processors, resource: service, meterProvider } as const;
   if (given.length === 0 && processors.length === 0) {
-    return { ...own, exporters: exportersOf(env, dir) };
+    return { ...own, exporters: exportersOf(env, user) };
   }
+  if (dir === undefined) rejectWithoutDir(user);
   const named = given.map((one) => ({ type: "given", exporter: one }) as const);
-  return { ...own, exporters: dir === undefined ? named : [{ type: "crash-safe-file", dir }, ...named] };
+  return { ...own, exporters: dir === undefined ? named : [fileExporter(dir, user), ...named] };
 }
 
-function exportersOf(env: Environment, dir: string | undefined): PlannedExporter[] {
+function fileExporter(dir: string, user: SessionTracingOptions): PlannedExporter {
+  const given = documentOptions.filter((option) => user[option] !== undefined);
+  return {
+    type: "crash-safe-file",
+    dir,
+    ...Object.fromEntries(given.map((option) => [option, user[option]])),
+  };
+}
+
+function exportersOf(env: Environment, user: SessionTracingOptions): PlannedExporter[] {
   const variable = "OTEL_TRACES_EXPORTER";
   const text = variableOf(env, variable) ?? "crash-safe-file";
   const names = new Set(text.split(",").map((name) => name.trim().toLowerCase()));
@@ -111,7 +141,7 @@ function exportersOf(env: Environment, dir: string | undefined): PlannedExporter
   return [...names].map((name): PlannedExporter => {
     switch (name) {
       case "crash-safe-file":
-        return { type: name, dir: dir ?? variableOf(env, "CRASH_SAFE_FILE_DIR") ?? missingDir(text) };
+        return fileExporter(user.dir ?? variableOf(env, "CRASH_SAFE_FILE_DIR") ?? missingDir(text), user);
       case "otlp":
         return { type: name, protocol: protocolOf(env) };
       case "console":
@@ -138,18 +168,26 @@ function protocolOf(env: Environment): OtlpProtocol {
   return "http/protobuf";
 }
 
-/** An empty variable counts as not set (OpenTelemetry specification, "Environment variables"). */
-function variableOf(env: Environment, variable: string): string | undefined {
-  return env[variable]?.trim() || undefined;
+/** A redactor that redacts nothing would be noticed too late. */
+function rejectWithoutDir(user: SessionTracingOptions): void {
+  for (const option of documentOptions) {
+    if (user[option] === undefined) continue;
+    const how = "pass dir, or give it to the exporter that you pass";
+    throw new CrashSafeFileError(
+      "INVALID_OPTION",
+      `createSessionTracing: ${option} is ${shownValue(user[option])}, but no documents are written without dir: ${how}`,
+    );
+  }
 }
 
 function rejectBesideProvider(user: SessionTracingOptions): void {
-  for (const option of ["dir", "exporter", "exporters", "resource"] as const) {
+  const ours = ["dir", "exporter", "exporters", "resource", "selfObsMeterProvider"] as const;
+  for (const option of [...ours, ...documentOptions]) {
     const value = user[option];
     if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
     throw new CrashSafeFileError(
       "INVALID_OPTION",
-      `createSessionTracing: ${option} is ${shown(value)}, but tracerProvider is given too, and a provider takes its ` +
+      `createSessionTracing: ${option} is ${shownValue(value)}, but tracerProvider is given too, and a provider takes its ` +
         "processors and its resource only when it is made. Make it with a processor, such as new " +
         "CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir })), and pass the same one here in processors",
     );
@@ -178,17 +216,5 @@ function wrongVariable(variable: string, value: string, why: string): CrashSafeF
   return new CrashSafeFileError("INVALID_OPTION", `${variable} is ${JSON.stringify(value)}: ${why}`);
 }
 
-function invalid(option: string, value: unknown, allowed: string): CrashSafeFileError {
-  return new CrashSafeFileError(
-    "INVALID_OPTION",
-    `createSessionTracing: ${option} is ${shown(value)}, and must be ${allowed}`,
-  );
-}
-
-function shown(value: unknown): string {
-  try {
-    return typeof value === "string" ? JSON.stringify(value) : String(value);
-  } catch {
-    return typeof value;
-  }
-}
+const invalid = (option: string, value: unknown, allowed: string): CrashSafeFileError =>
+  invalidOption("createSessionTracing", option, value, allowed);

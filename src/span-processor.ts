@@ -3,36 +3,24 @@
  */
 import { type Context, context, TraceFlags } from "@opentelemetry/api";
 import { type Clock, systemClock } from "./clock.js";
+import type { ComponentMetrics } from "./component-metrics.js";
+import { environment } from "./environment.js";
 import { joinExitFlush, leaveExitFlush } from "./exit-flush.js";
 import { ExportPump, UNTRACED } from "./export-pump.js";
 import type { CrashTarget, LiveSpanExporter, ReadableSpan, SpanExporter, StartedSpan } from "./otel-span.js";
+import { processorMetrics, type SpanProcessorStats } from "./processor-stats.js";
 import { stampSessionId } from "./session-context.js";
-import { SpanLoss } from "./span-loss.js";
+import { type DropReason, report, SpanLoss } from "./span-loss.js";
 import { type CrashSafeSpanProcessorOptions, resolveProcessorOptions } from "./span-processor-options.js";
 import { CrashSafeFileError } from "./trace-error.js";
 
 export type { CrashSafeSpanProcessorOptions } from "./span-processor-options.js";
 
-/**
- * Where the sampled, ended spans are. Every one is in exactly one of `queued`, `exporting`, `exported`,
- * `recorded`, `failed` and `dropped`.
- */
-export interface SpanProcessorStats {
-  /** Waiting to be exported. */
-  readonly queued: number;
-  /** In the `export()` call that has not answered. */
-  readonly exporting: number;
-  /** In batches the exporter answered with success. */
-  readonly exported: number;
-  /** Taken at once by a {@link LiveSpanExporter}. */
-  readonly recorded: number;
-  /** In batches that failed or timed out, or refused by a live exporter. */
-  readonly failed: number;
-  /** Never shown to the exporter: the queue was full, or the processor had ended. */
-  readonly dropped: number;
-  /** Exceptions caught where they would have reached the application; not a number of spans. */
-  readonly faults: number;
-}
+/** Why spans are dropped after the end. */
+const late = {
+  crashed: { type: "crashed", why: "after the crash fence; nothing is taken after crash()" },
+  ended: { type: "shutdown", why: "after shutdown; end spans before it" },
+} as const;
 
 /**
  * - `open`: takes spans.
@@ -51,8 +39,6 @@ type Lifecycle = "open" | "crashed" | "ending" | "ended";
  * start in (`setSessionId`), else from their parent span.
  *
  * `onStart`, `onEnd` and `crash` never throw.
- *
- * @throws CrashSafeFileError `INVALID_OPTION` from the constructor.
  */
 export class CrashSafeSpanProcessor implements CrashTarget {
   readonly #exporter: SpanExporter & Partial<LiveSpanExporter>;
@@ -61,12 +47,15 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   readonly #clock: Clock;
   readonly #loss: SpanLoss;
   readonly #pump: ExportPump;
-  readonly #queueFull: string;
+  readonly #queueFull: DropReason;
+  readonly #queueCapacity: number;
+  readonly #metrics: ComponentMetrics;
   #lifecycle: Lifecycle = "open";
   #recorded = 0;
   #lastFlush: Promise<void> = Promise.resolve();
   #end: Promise<void> | undefined;
 
+  /** @throws CrashSafeFileError `INVALID_OPTION`. */
   constructor(
     exporter: SpanExporter,
     options: CrashSafeSpanProcessorOptions = {},
@@ -75,14 +64,27 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     if (typeof exporter?.export !== "function" || typeof exporter.shutdown !== "function") {
       throw new CrashSafeFileError("INVALID_OPTION", "exporter must be a SpanExporter (export, shutdown)");
     }
-    const limits = resolveProcessorOptions(options);
     this.#exporter = exporter;
     this.#live = isLive(exporter) ? exporter : undefined;
+    const { limits, ignored, meterProvider } = resolveProcessorOptions(
+      options,
+      this.#live ? {} : environment(),
+    );
+    for (const variable of ignored) report("warn", variable);
     this.#timeoutMillis = limits.exportTimeoutMillis;
     this.#clock = ports.clock ?? systemClock;
     this.#loss = new SpanLoss(this.#clock, limits.scheduleDelayMillis);
     this.#pump = new ExportPump(exporter, limits, this.#clock, this.#loss);
-    this.#queueFull = `the queue is full (maxQueueSize ${limits.maxQueueSize})`;
+    this.#queueCapacity = this.#live ? 0 : limits.maxQueueSize;
+    this.#queueFull = {
+      type: "queue_full",
+      why: `the queue is full (maxQueueSize ${limits.maxQueueSize}); raise it, or see why the exporter is slow`,
+    };
+    this.#metrics = processorMetrics(
+      meterProvider,
+      () => this.stats(),
+      (error) => this.#loss.fault("selfObsMeterProvider", error),
+    );
   }
 
   /** What this processor exports to. */
@@ -91,14 +93,16 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   }
 
   /** A snapshot of the counters. */
-  get stats(): SpanProcessorStats {
+  stats(): SpanProcessorStats {
     return {
       queued: this.#pump.queued,
+      queueCapacity: this.#queueCapacity,
       exporting: this.#pump.exporting,
       exported: this.#pump.exported,
       recorded: this.#recorded,
       failed: this.#loss.failed,
       dropped: this.#loss.dropped,
+      lostBy: this.#loss.lostBy,
       faults: this.#loss.faults,
     };
   }
@@ -130,7 +134,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
       if (!isSampled(span)) return;
       joinExitFlush(this);
       if (this.#lifecycle !== "open") {
-        this.#loss.drop(1, this.#lifecycle === "crashed" ? "after the crash fence" : "after shutdown");
+        this.#loss.drop(1, this.#lifecycle === "crashed" ? late.crashed : late.ended);
       } else if (this.#live === undefined) {
         if (!this.#pump.add(span)) this.#loss.drop(1, this.#queueFull);
       } else {
@@ -204,7 +208,8 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     this.#pump.stop();
     const ended = await outcome(this.#within("shutdown", (step) => step(this.#call("shutdown"))));
     if (ended === undefined) this.#lifecycle = "ended";
-    this.#loss.tellDrops();
+    this.#loss.end();
+    this.#metrics.stop();
     leaveExitFlush(this);
     const failure = flushed ?? ended;
     if (failure !== undefined) throw failure;

@@ -23,10 +23,15 @@ export interface RecordAttachment {
   readonly read: () => SpanRecord;
   readonly own: readonly Readonly<Record<string, unknown>>[];
   /** The span of the document that was made of a record last: while that does not change, neither does the span. */
-  made?: { readonly record: SpanRecord; readonly span: TraceSpan };
+  made?: {
+    readonly record: SpanRecord;
+    readonly span: TraceSpan;
+    /** What a filter of content has made of it. */
+    shown?: { readonly by: object; readonly span: TraceSpan };
+  };
 }
 
-// `Symbol.for`, so that the ES module and the CommonJS copy of this package read each other's.
+// `Symbol.for`, so that two versions of this package in one process read each other's.
 const KEY = Symbol.for("opentelemetry-exporter-crash-safe-file/span-record/1");
 
 /** A context to start exactly one span in: its attachment is there when processors are told of it. */

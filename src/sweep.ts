@@ -8,8 +8,13 @@ import { isGone } from "./owner.js";
 import { call, type Plan } from "./plan.js";
 import { documentPath, parseEntry } from "./session-name.js";
 
-/** Sweeps a directory. Only owners that are provably dead lose anything. */
-export function* sweepDead({ fileSystem: { sync: calls }, liveness }: CommitPorts, dir: string): Plan<void> {
+/** A commit is over in milliseconds: a claim that is older was left by a process nobody can ask about. */
+const staleClaimMillis = 3_600_000;
+
+/** Sweeps a directory. Only owners that are provably dead lose anything; but a claim goes when it is an hour old. */
+export function* sweepDead(ports: CommitPorts, dir: string): Plan<void> {
+  const { liveness, clock } = ports;
+  const { sync: calls } = ports.fileSystem;
   for (const fileName of yield* call("readdir", dir)) {
     const entry = parseEntry(fileName);
     const path = `${dir}/${fileName}`;
@@ -18,10 +23,18 @@ export function* sweepDead({ fileSystem: { sync: calls }, liveness }: CommitPort
     if (entry.type === "temp" && isGone(liveness, entry.token)) tryUnlink(calls, path);
     if (entry.type !== "lock") continue;
     for (const token of yield* claimsIn(path)) {
-      if (isGone(liveness, token)) tryUnlink(calls, `${path}/${token}`);
+      const claim = `${path}/${token}`;
+      if (isGone(liveness, token) || clock.now() - (yield* changedAt(claim)) > staleClaimMillis)
+        tryUnlink(calls, claim);
     }
     tryRemoveDirectory(calls, path);
   }
+}
+
+/** When it was put there, which is no change of what is in it. */
+function* changedAt(path: string): Plan<number> {
+  const stat = yield* call("lstat", path);
+  return stat ? Number(stat.ctimeNs / 1_000_000n) : Number.POSITIVE_INFINITY;
 }
 
 function* claimsIn(lock: string): Plan<string[]> {

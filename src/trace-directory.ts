@@ -77,9 +77,8 @@ export class TraceDirectory {
 
   /** Where the session's document is, or would be. */
   path(id: string): string {
-    return (
-      this.#sessions.get(id)?.path ?? documentPath({ dir: this.dir, name: nameCandidates(id)[0] as string })
-    );
+    const name = nameCandidates(id)[0] as string;
+    return this.#sessions.get(id)?.path ?? documentPath({ dir: this.dir, name });
   }
 
   /**
@@ -160,7 +159,7 @@ export class TraceDirectory {
   /** Publishes a user's sessions, and finishes what could not be finished before. Rejects with the first failure. */
   async flush(user: number): Promise<void> {
     const work = this.#unfinished.finishAll();
-    for (const [, writer] of this.#sessionsOf(user)) {
+    for (const [, writer] of this.sessionsOf(user)) {
       if (!this.#unfinished.has(writer)) work.push(this.#publisher.flush(writer));
     }
     await allDone(work);
@@ -173,7 +172,7 @@ export class TraceDirectory {
   leave(user: number): { readonly ended: readonly string[]; readonly done: Promise<void> } {
     const ended: string[] = [];
     const work = this.#unfinished.finishAll();
-    for (const [id, writer] of this.#sessionsOf(user)) {
+    for (const [id, writer] of this.sessionsOf(user)) {
       const users = this.#usersOf.get(id);
       users?.delete(user);
       if (users && users.size > 0) {
@@ -203,7 +202,7 @@ export class TraceDirectory {
    * Sessions that `ended` with the user are opened again to be marked.
    */
   crash(user: number, ended: Iterable<string>, reason?: string): void {
-    const ids = new Set([...ended, ...[...this.#sessionsOf(user)].map(([id]) => id)]);
+    const ids = new Set([...ended, ...[...this.sessionsOf(user)].map(([id]) => id)]);
     const reopened = [...ids].filter((id) => !this.#gate.isFenced(id));
     this.#fence(ids, reopened, reason);
   }
@@ -245,7 +244,8 @@ export class TraceDirectory {
     this.#publisher.changed(writer);
   }
 
-  *#sessionsOf(user: number): Iterable<[string, SessionWriter]> {
+  /** The sessions that a user writes to, with those that wait to be ended. */
+  *sessionsOf(user: number): Iterable<[string, SessionWriter]> {
     for (const session of this.#sessions) if (this.#usersOf.get(session[0])?.has(user)) yield session;
   }
 

@@ -20,10 +20,34 @@ export type CrashSafeErrorCode =
 /** The one error class of this package: `code` for programs, `message` for people, `cause` for the chain. */
 export class CrashSafeFileError extends Error {
   override readonly name = "CrashSafeFileError";
+  /** What went wrong, in one word. */
   readonly code: CrashSafeErrorCode;
 
+  /** `options.cause` is what led to it. */
   constructor(code: CrashSafeErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;
+  }
+}
+
+/** A value that cannot work: `who` takes it, `name` is what the user calls it, an option or a variable. */
+export function invalidOption(
+  who: string,
+  name: string,
+  value: unknown,
+  allowed: string,
+): CrashSafeFileError {
+  return new CrashSafeFileError(
+    "INVALID_OPTION",
+    `${who}: ${name} is ${shownValue(value)}, and must be ${allowed}`,
+  );
+}
+
+/** A value in an error's message. Never throws. */
+export function shownValue(value: unknown): string {
+  try {
+    return typeof value === "string" ? JSON.stringify(value) : String(value);
+  } catch {
+    return typeof value;
   }
 }

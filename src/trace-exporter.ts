@@ -21,7 +21,7 @@ export interface TraceExporter {
 const patienceMillis = 5_000;
 
 /**
- * Hands a document to an exporter. Resolves with the string that it answers, if that is what it answers; never
+ * @internal Hands a document to an exporter. Resolves with the string that it answers, if that is what it answers; never
  * rejects. What it starts is not traced: an export must not make spans to export.
  */
 export async function callExporter(exporter: TraceExporter, trace: TraceFile): Promise<string | undefined> {
@@ -33,11 +33,11 @@ export async function callExporter(exporter: TraceExporter, trace: TraceFile): P
   }
 }
 
-/** The same, for five seconds at most. */
+/** @internal The same, for five seconds at most. */
 export const awaitExporter = (exporter: TraceExporter, trace: TraceFile): Promise<string | undefined> =>
   atMost(callExporter(exporter, trace));
 
-/** Has a processor hand out what it has, for five seconds at most. Never rejects. */
+/** @internal Has a processor hand out what it has, for five seconds at most. Never rejects. */
 export const awaitFlush = (processor: SpanProcessor): Promise<void> =>
   atMost(
     (async () => {
@@ -59,7 +59,7 @@ async function atMost<T>(answer: Promise<T>): Promise<T | undefined> {
   return first;
 }
 
-/** Tells every exporter that wants to know that a session was fenced. */
+/** @internal Tells every exporter that wants to know that a session was fenced. */
 export function markCrashed(exporters: readonly TraceExporter[], sessionId: string): void {
   for (const exporter of exporters) {
     try {
@@ -70,7 +70,7 @@ export function markCrashed(exporters: readonly TraceExporter[], sessionId: stri
   }
 }
 
-/** Whether an exporter wants running documents. */
+/** @internal Whether an exporter wants running documents. */
 export function isLive(exporter: TraceExporter): boolean {
   try {
     return exporter.live === true;

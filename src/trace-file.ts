@@ -45,16 +45,20 @@ export interface TraceSpan {
   /** Epoch milliseconds; absent while the span is open. */
   endTime?: number;
   status: "ok" | "error";
+  /** What went wrong. */
   statusMessage?: string;
   /** Closed by a crash, by recovery or by a resume, not by the program. Not a failure of the tool or model. */
   interrupted?: true;
   model?: SpanModel;
+  /** Why the model stopped, in its own word. */
   finishReason?: string;
+  /** In the currency of whoever counts; dollars by custom. */
   cost?: number;
   tokens?: TokenUsage;
   tool?: { callId?: string; durationMs?: number };
   input?: unknown;
   output?: unknown;
+  /** What no member stands for. */
   attributes?: Record<string, unknown>;
   /** Only where it differs from the document's. */
   traceId?: string;
@@ -63,23 +67,30 @@ export interface TraceSpan {
 /** What is known about the session as a whole. */
 export interface SessionMetadata {
   title?: string;
+  /** `<provider>/<model>`. */
   model?: string;
   providerId?: string;
   agent?: string;
   variant?: string;
+  /** What the session began with. */
   prompt?: string;
   userId?: string;
+  /** Of the deployment: `production`, for example. */
   environment?: string;
+  /** Of the program. */
   version?: string;
   tags?: string[];
+  /** The model that a chat front end names. */
   owuiModel?: string;
 }
 
 /** A tool called again and again with the same input. */
 export interface ToolLoop {
   tool: string;
+  /** Of the input's JSON, in hex digits. */
   inputHash?: string;
   count: number;
+  /** For people. */
   description: string;
 }
 
@@ -94,24 +105,29 @@ export interface ToolCall {
 export interface ToolUse {
   name: string;
   count: number;
+  /** Milliseconds. */
   totalDuration: number;
 }
 
 /** Totals over every span the session ever had, also those a cap left out. */
 export interface SessionSummary {
   totalTokens: number;
+  /** As in the spans. */
   totalCost: number;
   totalToolCalls: number;
   totalGenerations: number;
   /** Milliseconds from start to end, or to "as of" in a running document. */
   duration: number;
   status: SessionStatus;
+  /** Why it failed or crashed. */
   error?: string;
   /** Running, but no generation is open. */
   idle?: true;
   tokens: TokenCounts;
   loops?: ToolLoop[];
+  /** The session in a sentence or two, once it has ended. */
   narrative?: string;
+  /** The ten that were called most, once it has ended. */
   topTools?: ToolUse[];
 }
 

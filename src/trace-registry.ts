@@ -1,9 +1,10 @@
 /**
- * One writer per session and process: exporters on one directory share it, also those of the ES module and the
- * CommonJS copy of this package.
+ * One writer per session and process: exporters on one directory share it, also those of another version of
+ * this package in the process.
  */
 import { resolve } from "node:path";
 import { systemClock } from "./clock.js";
+import { type DirectoryTally, newTally, tallied } from "./directory-tally.js";
 import { nodeFileSystem } from "./file-system.js";
 import { Housekeeping, type HousekeepingOptions } from "./housekeeping.js";
 import { Lane } from "./lane.js";
@@ -24,6 +25,7 @@ export interface DirectoryOptions extends HousekeepingOptions {
 interface OpenDirectory {
   readonly directory: TraceDirectory;
   readonly housekeeping: Housekeeping;
+  readonly tally: DirectoryTally;
   readonly listeners: Set<(error: unknown, path: string) => void>;
   users: number;
 }
@@ -45,6 +47,8 @@ function registry(): Registry {
 export interface DirectoryLease {
   readonly directory: TraceDirectory;
   readonly housekeeping: Housekeeping;
+  /** Of all its users. */
+  readonly tally: DirectoryTally;
   /** This exporter's number among the directory's users. */
   readonly user: number;
   /** Lets go; the last one stops the housekeeping. */
@@ -72,6 +76,7 @@ export function leaseDirectory(
   return {
     directory: open.directory,
     housekeeping: open.housekeeping,
+    tally: open.tally,
     user: open.directory.join(),
     release() {
       if (!open.listeners.delete(onFault)) return;
@@ -89,8 +94,10 @@ function openDirectory(
   ports: EnginePorts,
 ): OpenDirectory {
   const fileSystem = ports.fileSystem ?? nodeFileSystem;
+  const tally = newTally();
   const writerPorts = {
-    fileSystem,
+    fileSystem: tallied(fileSystem, tally),
+    tally,
     clock: ports.clock ?? systemClock,
     liveness: ports.liveness ?? new SystemLiveness(fileSystem.sync),
     pace: ports.pace ?? defaultPace,
@@ -103,5 +110,6 @@ function openDirectory(
     for (const listener of listeners) return listener(error, at);
   };
   const directory = new TraceDirectory(path, writerPorts, lanes, onFault);
-  return { directory, housekeeping: new Housekeeping(directory, options, onFault), listeners, users: 0 };
+  const housekeeping = new Housekeeping(directory, options, onFault);
+  return { directory, housekeeping, tally, listeners, users: 0 };
 }

@@ -2,7 +2,7 @@
  * Sends what there is when a turn has ended. Nobody waits for it: one flush at a time is under way, and one more
  * follows if turns ended meanwhile.
  */
-import { diag } from "@opentelemetry/api";
+import { report } from "./span-loss.js";
 
 /** A processor or a provider that sends spans away. */
 export interface Flushable {
@@ -35,6 +35,6 @@ async function flushed(backend: Flushable): Promise<void> {
     await backend.forceFlush();
   } catch (error) {
     // Told at a low level: whoever lost spans has told that already.
-    diag.debug("the flush at the end of a turn failed", error);
+    report("debug", "the flush at the end of a turn failed", error);
   }
 }

@@ -22,10 +22,10 @@ function randomHex(bytes: number): string {
   }
 }
 
-/** 32 hex digits. */
+/** @internal 32 hex digits. */
 export const newTraceId = (): string => randomHex(16);
 
-/** The id of the span of the turn that is the root of a trace. */
+/** @internal The id of the span of the turn that is the root of a trace. */
 export const turnSpanId = (traceId: string): string =>
   createHash("sha256").update(`turn ${traceId}`).digest("hex").slice(0, 16);
 
@@ -40,12 +40,14 @@ export class TurnIds {
     this.#nextSpanId = turnSpanId(traceId);
   }
 
+  /** 32 hex digits. */
   generateTraceId(): string {
     const traceId = this.#nextTraceId ?? newTraceId();
     this.#nextTraceId = undefined;
     return traceId;
   }
 
+  /** 16 hex digits. */
   generateSpanId(): string {
     const spanId = this.#nextSpanId ?? randomHex(8);
     this.#nextSpanId = undefined;

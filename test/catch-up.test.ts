@@ -136,7 +136,7 @@ describe("P4 after a publish that failed", () => {
       expect(published(), `after call ${skip + 1} failed`).toBe(0);
       await letPass(actor, 500);
       expect(published(), `after call ${skip + 1} failed`).toBe(3);
-      expect(actor.exporter.stats.faults).toBe(1);
+      expect(actor.exporter.stats().faults).toBe(1);
     }
   });
 
@@ -146,7 +146,7 @@ describe("P4 after a publish that failed", () => {
     actor.record("s", 3);
     disk.failures = Number.POSITIVE_INFINITY;
     for (let seconds = 0; seconds < 120; seconds++) await letPass(actor, 1000);
-    const { faults } = actor.exporter.stats;
+    const { faults } = actor.exporter.stats();
     expect(faults).toBeGreaterThan(5);
     disk.failures = 0;
     await letPass(actor, 30_000);

@@ -221,7 +221,7 @@ test("D16 retention never removes a session that is live in any process", async 
   }
   const liveness = new SystemLiveness(nodeFileSystem.sync);
   const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
-  runNow(nodeFileSystem, prune(ports, stage.dir, 1));
+  runNow(nodeFileSystem, prune(ports, stage.dir, { maxFiles: 1, maxFileAgeMillis: 0, maxTotalBytes: 0 }));
   expect(stage.files.filter((name) => name.endsWith(".json"))).toEqual(["live.json"]);
   tool(live, "still here");
   expect((await stage.flushed(live)).spans).toHaveLength(2);

@@ -175,11 +175,11 @@ test.each(["endTrace", "finalizeSync", "flushSync"] as const)(
     await tracer[end]();
     const before = stage.document("ses_1");
     expect(before.spans.map(({ name }) => name)).toContain("open");
-    const { dropped } = process.exporter.stats;
+    const { dropped } = process.exporter.stats();
     process.foreign.startSpan("late", {}, within).end();
     open.end();
     await process.exporter.forceFlush();
-    expect(process.exporter.stats.dropped).toBe(dropped + 2);
+    expect(process.exporter.stats().dropped).toBe(dropped + 2);
     expect(stage.document("ses_1")).toEqual(before);
     expect(stage.files).toEqual(["ses_1.json"]);
   },

@@ -113,9 +113,9 @@ export class FaultScenario {
 
   /** Every span given is counted, as recorded or as dropped. */
   #take(numbers: number[], give: () => void): void {
-    const before = this.exporter.stats;
+    const before = this.exporter.stats();
     give();
-    const { recorded, dropped } = this.exporter.stats;
+    const { recorded, dropped } = this.exporter.stats();
     const [taken, lost] = [recorded - before.recorded, dropped - before.dropped];
     if (taken + lost !== numbers.length) throw new Error(`${taken} recorded, ${lost} dropped of ${numbers}`);
     if (lost > 0) return;

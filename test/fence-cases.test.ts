@@ -35,7 +35,7 @@ describe("P3 when the fence comes", () => {
     actor.record("s", 3);
     await actor.exporter.shutdown();
     await actor.fileSystem.idle();
-    expect(actor.exporter.stats).toMatchObject({ recorded: 0, dropped: 3 });
+    expect(actor.exporter.stats()).toMatchObject({ recorded: 0, dropped: 3 });
     expect(stage.files).toEqual([]);
   });
 
@@ -123,7 +123,7 @@ describe("P3 when the fence comes", () => {
       span.end();
     }
     await actor.fileSystem.idle();
-    expect(actor.exporter.stats).toMatchObject({ recorded: 2, dropped: 11 });
+    expect(actor.exporter.stats()).toMatchObject({ recorded: 2, dropped: 11 });
     expectFenced(actor, "boom");
     expect(stage.bytes("s")).toBe(fenced);
   });
@@ -160,7 +160,7 @@ describe("P3 with several processors and exporters", () => {
     expect(stage.bytes("s")).toBe(fenced);
     expect(stage.document("s").summary).toMatchObject({ status: "crashed", error: "boom" });
     expect(stage.document("s").spans).toHaveLength(4);
-    expect(second.stats.dropped).toBe(1);
+    expect(second.stats().dropped).toBe(1);
   });
 
   it("P3 no copy is created in the thread pool, where it could appear after the fence and the process", async () => {
@@ -208,7 +208,7 @@ describe("P3 with several processors and exporters", () => {
     const document = stage.document("s");
     expect(document.summary).toMatchObject({ status: "crashed", error: "boom" });
     expect([...occurrences(document).values()].map((spans) => spans.length)).toEqual([1, 1, 1]);
-    expect(second.stats).toMatchObject({ recorded: 1, dropped: 2 });
+    expect(second.stats()).toMatchObject({ recorded: 1, dropped: 2 });
   });
 
   it("P3 of two sessions of two exporters, only the fenced one crashes", async () => {

@@ -63,11 +63,11 @@ async function fenceOn(stage: Stage, scenario: FenceScenario, { number, moment, 
   // Whatever was to happen later finds nothing to do, and later spans find no room.
   actor.clock.pass(60_000);
   await actor.fileSystem.idle();
-  const { dropped } = actor.exporter.stats;
+  const { dropped } = actor.exporter.stats();
   const late = actor.start("s");
   actor.running.delete(late.spanContext().spanId);
   late.end();
-  expect(actor.exporter.stats.dropped, `${at}: a span after the fence`).toBe(dropped + 1);
+  expect(actor.exporter.stats().dropped, `${at}: a span after the fence`).toBe(dropped + 1);
   await actor.exporter.shutdown();
   await actor.fileSystem.idle();
 

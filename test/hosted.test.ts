@@ -123,7 +123,7 @@ describe("P6 a collector that is not there", () => {
     logTurn(tracing.tracer("ses_1"), 1);
     // Whether it fails is a matter of which batch was refused when; that spans were lost is counted and told.
     await tracing.shutdown().catch(() => {});
-    expect(processor.stats).toMatchObject({ failed: 4, exported: 0 });
+    expect(processor.stats()).toMatchObject({ failed: 4, exported: 0 });
     expect(read("ses_1").summary).toMatchObject({ status: "completed", totalGenerations: 1 });
     expect(tracing.stopped).toBe(true);
   });

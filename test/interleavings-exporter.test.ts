@@ -125,7 +125,7 @@ async function run(scheduler: fc.Scheduler, operations: readonly Operation[]): P
   };
   const end = (span: Span) => {
     const known = model.spans.get(span.spanContext().spanId) as ModelSpan;
-    const dropped = () => exporter.stats.dropped + processor.stats.dropped;
+    const dropped = () => exporter.stats().dropped + processor.stats().dropped;
     const before = dropped();
     span.end();
     if (dropped() === before) known.state = "ended";
@@ -209,7 +209,7 @@ async function run(scheduler: fc.Scheduler, operations: readonly Operation[]): P
   }
   expect(model.faults).toEqual([]);
   expect(fileSystem.offences).toEqual([]);
-  if (!hadOutage) expect(exporter.stats.faults).toBe(0);
+  if (!hadOutage) expect(exporter.stats().faults).toBe(0);
   for (const [name, text] of model.fenced ?? []) {
     expect(fileSystem.text(`${dir}/${name}.json`), `${name} has changed after the fence`).toBe(text);
   }

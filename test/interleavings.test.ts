@@ -150,11 +150,11 @@ async function run(
     const span = tracer.startSpan(name);
     open.push({
       end() {
-        const before = processor.stats.dropped;
-        const room = !closed && processor.stats.queued < limits.maxQueueSize;
+        const before = processor.stats().dropped;
+        const room = !closed && processor.stats().queued < limits.maxQueueSize;
         span.end();
         ended.push(name);
-        if (processor.stats.dropped > before) dropped.add(name);
+        if (processor.stats().dropped > before) dropped.add(name);
         expect(dropped.has(name)).toBe(!room);
       },
     });
@@ -223,11 +223,13 @@ async function run(
   expect(flushes).not.toContain("pending");
   await Promise.all(checks);
 
-  const { stats } = processor;
+  const stats = processor.stats();
   const exported = exporter.calls.flatMap(({ names }) => names);
   const succeeded = exporter.calls.filter(({ answer }) => answer === "success").flatMap(({ names }) => names);
   expect(exporter.faults).toEqual([]);
   expect(stats).toMatchObject({ queued: 0, exporting: 0, faults: 0 });
+  // What was told of losses is forgotten after two minutes without any.
+  clock.jump(180_000);
   expect(clock.pending).toBe(0);
   expect(stats.exported + stats.failed + stats.dropped).toBe(ended.length);
   if (shutDown) {

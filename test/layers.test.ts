@@ -26,7 +26,45 @@ function reaches(name: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
+/** The map of the house: the layers from top to bottom, and the files of each. */
+const layers = [
+  ...readFileSync("CONTRIBUTING.md", "utf8").matchAll(/^\d+\. \*\*.*\n(?: {3,4}\S.*\n)*/gm),
+].map(([item]) => [...item.matchAll(/`([a-z-]+|dialect-\*)`/g)].map(([, name = ""]) => name));
+const layerOf = (file: string) => {
+  const name = file.replace(/^\.\//, "").replace(/\.c?[jt]s$/, "");
+  return layers.flatMap((names, layer) =>
+    names.includes(name) || (names.includes("dialect-*") && name.startsWith("dialect-")) ? [layer] : [],
+  );
+};
+
 describe("layers", () => {
+  test("each file is once on the map, and each name of the map is a file", () => {
+    expect(layers).toHaveLength(12);
+    expect(files.filter((name) => layerOf(name).length !== 1)).toEqual([]);
+    const names = files.map((name) => name.replace(/\.c?ts$/, ""));
+    expect(layers.flat().filter((name) => name !== "dialect-*" && !names.includes(name))).toEqual([]);
+  });
+
+  test("no file imports from a layer above its own", () => {
+    const upward = files.flatMap((name) =>
+      (imports.get(name) ?? [])
+        .filter(({ from, isType }) => !isType && from.startsWith("./"))
+        .filter(({ from }) => (layerOf(from)[0] ?? -1) < (layerOf(name)[0] ?? 0))
+        .map(({ from }) => `${name} imports ${from}`),
+    );
+    expect(upward).toEqual([]);
+  });
+
+  test("the layers from a directory down to the machine need no OpenTelemetry package", () => {
+    const needing = files.filter((name) => {
+      const [layer = 0] = layerOf(name);
+      return (
+        layer >= 7 && layer <= 10 && [...reaches(name)].some((from) => from.startsWith("@opentelemetry"))
+      );
+    });
+    expect(needing).toEqual([]);
+  });
+
   test("only the port imports node:fs", () => {
     const importers = files.filter((name) =>
       imports.get(name)?.some(({ from }) => /^(node:)?fs\b/.test(from)),

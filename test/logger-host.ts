@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import type { TraceFile } from "../src/trace-file.js";
 
 const program = fileURLToPath(new URL("programs/logger-host.mjs", import.meta.url));
-const bun = fileURLToPath(new URL("runtimes/node_modules/@oven/bun-linux-x64/bin/bun", import.meta.url));
+const bun = fileURLToPath(new URL("matrix/node_modules/@oven/bun-linux-x64/bin/bun", import.meta.url));
 
 /** The runtimes; one that is not installed has no path, and says so in its name. */
 export const runtimes = [

@@ -1,94 +1,28 @@
-import { execFile, spawnSync } from "node:child_process";
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+/** What the README says in tables, compared with the code and tried. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { variableNameOf } from "../src/environment.js";
+import { CrashSafeFileSpanExporter } from "../src/file-exporter.js";
 import { resolveExporterOptions } from "../src/file-exporter-options.js";
 import * as api from "../src/index.js";
 import { recoverTraces } from "../src/recover-traces.js";
 import { SessionTracer } from "../src/session-tracer.js";
 import type { SessionTracingOptions } from "../src/session-tracing-options.js";
+import { CrashSafeSpanProcessor } from "../src/span-processor.js";
 import { resolveProcessorOptions } from "../src/span-processor-options.js";
 import type { TraceFile } from "../src/trace-file.js";
+import { pages, projectWithPackage, run } from "./pages.js";
 
-const packageName = "opentelemetry-exporter-crash-safe-file";
-const readme = readFileSync("README.md", "utf8");
-const blocks = (language: string) =>
-  [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms"))].map(
-    (match) => match[1] ?? "",
-  );
-const programs = blocks("ts");
-
-/** A project that has installed this package, as npm links it. */
-const project = mkdtempSync(join(tmpdir(), "readme-"));
-beforeAll(() => {
-  mkdirSync(join(project, "node_modules"));
-  symlinkSync(resolve("."), join(project, "node_modules", packageName));
-  for (const name of ["@opentelemetry", "@types"])
-    symlinkSync(resolve("node_modules", name), join(project, "node_modules", name));
-  writeFileSync(join(project, "package.json"), '{"type":"module"}');
-});
+const text = pages.map((page) => page.text).join("\n");
+const project = projectWithPackage();
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
-function run(
-  command: string,
-  args: readonly string[],
-  cwd = project,
-): Promise<{ code: unknown; output: string }> {
-  return new Promise((done) =>
-    execFile(command, args, { cwd }, (error, stdout, stderr) =>
-      done({ code: error ? (error.code ?? error.signal) : 0, output: stdout + stderr }),
-    ),
-  );
-}
-
-describe("the programs of the README", () => {
-  test("have types that fit", async () => {
-    expect(programs).toHaveLength(5);
-    programs.forEach((program, i) => {
-      writeFileSync(join(project, `program-${i}.ts`), program);
-    });
-    const options = { module: "nodenext", target: "es2022", strict: true, noEmit: true, types: ["node"] };
-    // Libraries are checked as well: ours must not need what a user does not have.
-    const compilerOptions = { ...options, lib: ["es2024"], skipLibCheck: false };
-    writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
-    const typescript = dirname(createRequire(import.meta.url).resolve("typescript/package.json"));
-    expect(await run(process.execPath, [join(typescript, "bin/tsc")])).toEqual({ code: 0, output: "" });
-  });
-
-  test("do what they say, one after the other", async () => {
-    const outputs: string[] = [];
-    for (const [i, program] of programs.entries()) {
-      writeFileSync(join(project, `program-${i}.mjs`), program);
-      const { code, output } = await run(process.execPath, [`program-${i}.mjs`]);
-      expect(code, output).toBe(0);
-      outputs.push(output);
-    }
-    expect(readdirSync(join(project, "traces"))).toEqual(["ses_1.json", "ses_2.json"]);
-    const spansOf = (file: string) => {
-      const document: TraceFile = JSON.parse(readFileSync(join(project, "traces", file), "utf8"));
-      return document.spans.map(({ name }) => name);
-    };
-    expect(spansOf("ses_1.json")).toEqual(["chat", "ses_1"]);
-    expect(spansOf("ses_2.json")).toEqual(["user-message", "read_file", "generation-step_1", "ses_2"]);
-    expect(outputs).toEqual(["", "", "", "ses_2 completed 4\nses_1 completed 2\n", ""]);
-  });
-});
-
-describe("the tables of the README", () => {
+describe("the tables of the pages", () => {
   /** Cells of the rows between a heading or sentence and the end of its table. */
   function tableAfter(sentence: string): string[][] {
-    const from = readme.indexOf("\n|", readme.indexOf(sentence));
-    const rows = readme.slice(from, readme.indexOf("\n\n", from)).trim().split("\n").slice(2);
+    const from = text.indexOf("\n|", text.indexOf(sentence));
+    const rows = text.slice(from, text.indexOf("\n\n", from)).trim().split("\n").slice(2);
     return rows.map((row) =>
       row
         .split(/(?<!\\)\|/)
@@ -113,9 +47,30 @@ describe("the tables of the README", () => {
   test("give the defaults of the processor", () => {
     const rows = tableAfter("`new CrashSafeSpanProcessor(exporter, options?)`").map(([name, value]) => [
       plain(name),
-      Number(plain(value)),
+      plain(value) === "none" ? undefined : Number(plain(value)),
     ]);
-    expect(Object.fromEntries(rows)).toEqual(resolveProcessorOptions({}));
+    expect(Object.fromEntries(rows)).toEqual({
+      ...resolveProcessorOptions({}).limits,
+      selfObsMeterProvider: undefined,
+    });
+  });
+
+  test("give every variable and its option", () => {
+    const rows = tableAfter("### Variables").map(([variable, option]) => [plain(variable), plain(option)]);
+    const objects = ["sessionId", "selfObsMeterProvider"];
+    const options = Object.keys(resolveExporterOptions({ dir: "x" })).filter(
+      (name) => !objects.includes(name),
+    );
+    expect(rows).toEqual(options.map((option) => [variableNameOf(option), option]));
+  });
+
+  test("give every number of stats() of the exporter and of the processor", async () => {
+    const named = (sentence: string) => tableAfter(sentence).flatMap(([names]) => plain(names).split(", "));
+    const exporter = new CrashSafeFileSpanExporter({ dir: join(project, "stats") });
+    const processor = new CrashSafeSpanProcessor(exporter);
+    expect(named("Those of the exporter:").sort()).toEqual(Object.keys(exporter.stats()).sort());
+    expect(named("Those of the processor:").sort()).toEqual(Object.keys(processor.stats()).sort());
+    await processor.shutdown();
   });
 
   test("name every method of a session tracer", () => {
@@ -137,6 +92,16 @@ describe("the tables of the README", () => {
       processors: true,
       tracerProvider: true,
       resource: true,
+      durability: true,
+      maxFiles: true,
+      maxFileAgeMillis: true,
+      maxTotalBytes: true,
+      maxSpans: true,
+      maxValueBytes: true,
+      maxSpanBytes: true,
+      sessionIdleMillis: true,
+      redact: true,
+      selfObsMeterProvider: true,
     };
     expect(rows).toEqual(Object.keys(known));
   });
@@ -145,7 +110,7 @@ describe("the tables of the README", () => {
     const named = tableAfter("## API").flatMap(([names]) => plain(names).match(/[A-Za-z]+(?=\(|$|,)/g) ?? []);
     const exported = Object.keys(api);
     expect(exported.filter((name) => !named.includes(name))).toEqual([]);
-    expect(named.filter((name) => /^[A-Z]|^(read|list|recover|install)/.test(name)).sort()).toEqual(
+    expect(named.filter((name) => /^[A-Z]|^(read|list|recover|install|redact)/.test(name)).sort()).toEqual(
       exported.filter((name) => !/SessionId$/.test(name)).sort(),
     );
   });
@@ -177,7 +142,7 @@ describe("P2 the table of promises", () => {
     const program = resolve("test/programs/way-to-end.mjs");
     // No core files, and a heap that is soon full.
     const command = `ulimit -c 0; exec "$0" --max-old-space-size=48 "$@"`;
-    await run("bash", ["-c", command, process.execPath, program, dir, durability, way, fence]);
+    await run(project, "bash", ["-c", command, process.execPath, program, dir, durability, way, fence]);
 
     const read = (): TraceFile => JSON.parse(readFileSync(join(dir, "s.json"), "utf8"));
     const left = read();
@@ -197,55 +162,4 @@ describe("P2 the table of promises", () => {
     expect(summary.status).toBe(way === "shutdown" ? "completed" : "crashed");
     expect(readdirSync(dir)).toEqual(["s.json"]);
   });
-});
-
-const hasJq = spawnSync("sh", ["-c", "command -v jq"]).status === 0;
-
-test.skipIf(!hasJq)("the jq lines of the README print what they say (needs jq)", async () => {
-  const lines = blocks("sh").flatMap((block) => block.split("\n").filter((line) => line.startsWith("jq ")));
-  const dir = join(project, "jq");
-  mkdirSync(join(dir, "traces"), { recursive: true });
-  const base = { parentSpanId: "r", startTime: 1000, endTime: 2000, status: "ok" };
-  const model = { modelId: "m" };
-  const document = {
-    sessionId: "ses_1",
-    spans: [
-      { ...base, spanId: "1", name: "chat", kind: "generation", model, tokens: { total: 5 } },
-      { ...base, spanId: "2", name: "read", kind: "tool", startTime: 3000, tool: { durationMs: 7 } },
-      {
-        ...base,
-        spanId: "3",
-        name: "grep",
-        kind: "tool",
-        status: "error",
-        statusMessage: "no",
-        tool: { durationMs: 9 },
-      },
-      { ...base, spanId: "4", name: "run", kind: "tool", status: "error", interrupted: true, tool: {} },
-      { ...base, spanId: "5", name: "chat", kind: "generation", model, interrupted: true },
-    ],
-    summary: { status: "crashed", totalTokens: 5 },
-  };
-  writeFileSync(join(dir, "traces/ses_1.json"), JSON.stringify(document));
-  const outputs: string[] = [];
-  for (const line of lines) {
-    const { code, output } = await run("sh", ["-c", line], dir);
-    expect(code, `${line}\n${output}`).toBe(0);
-    outputs.push(output.trim());
-  }
-  expect(JSON.parse(outputs[0] ?? "")).toEqual(document.summary);
-  expect(outputs.slice(1)).toEqual([
-    "tool\trun\ngeneration\tchat",
-    '{"name":"grep","statusMessage":"no"}',
-    "9 ms grep\n7 ms read",
-    '{"model":"m","calls":2,"tokens":5}',
-    [
-      "1970-01-01T00:00:01Z generation chat",
-      "1970-01-01T00:00:01Z tool grep",
-      "1970-01-01T00:00:01Z tool run",
-      "1970-01-01T00:00:01Z generation chat",
-      "1970-01-01T00:00:03Z tool read",
-    ].join("\n"),
-    "ses_1\tcrashed\t5",
-  ]);
 });

@@ -214,7 +214,10 @@ describe("the mark beside a document", () => {
     utimesSync(join(stage.dir, "a.json"), 1, 1);
     const liveness = new SystemLiveness(nodeFileSystem.sync);
     const ports = { fileSystem: nodeFileSystem, liveness, clock: systemClock };
-    await runLater(nodeFileSystem, prune(ports, stage.dir, 2));
+    await runLater(
+      nodeFileSystem,
+      prune(ports, stage.dir, { maxFiles: 2, maxFileAgeMillis: 0, maxTotalBytes: 0 }),
+    );
     expect(stage.files).toEqual(["b.json", "b.json.replayed", "c.json", "c.json.replayed"]);
     rmSync(join(stage.dir, "b.json"));
     await recoverTraces(stage.dir);

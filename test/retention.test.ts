@@ -6,7 +6,7 @@ import { type FileSystem, nodeFileSystem } from "../src/file-system.js";
 import type { Liveness } from "../src/owner.js";
 import { runLater } from "../src/plan.js";
 import { recoverDirectory } from "../src/recover-directory.js";
-import { prune } from "../src/retention.js";
+import { prune, type Retention } from "../src/retention.js";
 import { MortalLiveness } from "./mortal-liveness.js";
 import { PausedFileSystem } from "./paused-file-system.js";
 import { type Actor, Stage } from "./session-stage.js";
@@ -44,14 +44,17 @@ function age(name: string, seconds: number): void {
 
 /** What housekeeping does, to its end. */
 async function tidy(
-  maxFiles: number,
+  limits: number | Partial<Retention>,
   fileSystem: FileSystem = nodeFileSystem,
   liveness: Liveness = stage.liveness,
 ): Promise<void> {
+  const given = typeof limits === "number" ? { maxFiles: limits } : limits;
   const ports = { fileSystem, liveness, clock: systemClock };
   expect((await recoverDirectory(ports, stage.dir)).failures).toEqual([]);
-  await runLater(fileSystem, prune(ports, stage.dir, maxFiles));
+  await runLater(fileSystem, prune(ports, stage.dir, { ...unlimited, ...given }));
 }
+
+const unlimited = { maxFiles: 0, maxFileAgeMillis: 0, maxTotalBytes: 0 };
 
 const documents = () => stage.files.filter((name) => name.endsWith(".json"));
 

@@ -1,11 +1,16 @@
 /** What options and environment make of each other. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { ProxyTracerProvider } from "@opentelemetry/api";
 import { InMemorySpanExporter } from "@opentelemetry/sdk-trace-base";
 import { describe, expect, test } from "vitest";
 import type { Environment } from "../src/environment.js";
+import { createSessionTracing } from "../src/session-tracing.js";
 import { resolveOptions, type SessionTracingOptions } from "../src/session-tracing-options.js";
 import { CrashSafeSpanProcessor } from "../src/span-processor.js";
 import { CrashSafeFileError } from "../src/trace-error.js";
+import { CollectedMetrics } from "./collected-metrics.js";
 
 const exporter = new InMemorySpanExporter();
 const processor = new CrashSafeSpanProcessor(exporter);
@@ -36,6 +41,17 @@ describe("P10 where spans go", () => {
     [{ dir: "d", processors: [processor] }, "otlp", [file]],
   ])("%o with OTEL_TRACES_EXPORTER=%s", ([user, variable, exporters]) => {
     expect(exportersOf(user, { OTEL_TRACES_EXPORTER: variable })).toEqual(exporters);
+  });
+
+  test("P9 what is said of documents goes to their exporter, wherever their directory is said", () => {
+    const redact = (value: unknown) => value;
+    const documents = { redact, maxTotalBytes: 9, durability: "each", maxValueBytes: 0 } as const;
+    expect(exportersOf({ dir: "d", ...documents })).toEqual([{ ...file, ...documents }]);
+    expect(exportersOf({ dir: "d", exporter, ...documents })).toEqual([{ ...file, ...documents }, given]);
+    expect(exportersOf(documents, { CRASH_SAFE_FILE_DIR: "e" })).toEqual([
+      { ...file, dir: "e", ...documents },
+    ]);
+    expect(exportersOf(documents, { OTEL_TRACES_EXPORTER: "otlp" })).toEqual([otlp]);
   });
 
   test("the directory may come from the environment, and the option wins", () => {
@@ -90,6 +106,19 @@ describe("P10 the service by its variables", () => {
   });
 });
 
+test("a meter provider gets the metrics of what is made, and of nothing else", async () => {
+  const metrics = new CollectedMetrics();
+  const dir = mkdtempSync(join(tmpdir(), "tracing-options-"));
+  const tracing = createSessionTracing({ dir, exporter, selfObsMeterProvider: metrics.provider });
+  tracing.tracer("ses_metered").logSpan({ name: "step", startTime: 1, endTime: 2 });
+  await tracing.shutdown();
+  const components = new Set((await metrics.points()).map(({ type }) => type));
+  expect(components).toEqual(new Set(["CrashSafeFileSpanExporter", "CrashSafeSpanProcessor"]));
+  const values = await metrics.values();
+  expect(values["otel.sdk.exporter.span.exported"]).toBeGreaterThan(0);
+  rmSync(dir, { recursive: true });
+});
+
 describe("what cannot work is an error that names it and its value", () => {
   const tracerProvider = new ProxyTracerProvider();
   const wrong = (user: unknown) => user as SessionTracingOptions;
@@ -124,7 +153,16 @@ describe("what cannot work is an error that names it and its value", () => {
     [wrong({ processors: [exporter] }), {}, /processors is .*, and must be SpanProcessors/],
     [wrong({ dir: "d", resource: 1 }), {}, /resource is 1/],
     [wrong({ tracerProvider: "global" }), {}, /tracerProvider is "global"/],
+    [wrong({ selfObsMeterProvider: {} }), {}, /selfObsMeterProvider is .*, and must be a MeterProvider/],
+    [
+      { tracerProvider, selfObsMeterProvider: { getMeter: () => undefined as never } },
+      {},
+      /selfObsMeterProvider is .*but tracerProvider is given/,
+    ],
     [{ tracerProvider, dir: "d" }, {}, /dir is "d", but tracerProvider is given.*CrashSafeSpanProcessor/],
+    [{ exporter, redact: () => "" }, {}, /redact is .*but no documents are written without dir/],
+    [{ processors: [processor], maxFiles: 3 }, {}, /maxFiles is 3, but no documents are written without dir/],
+    [{ tracerProvider, redact: () => "" }, {}, /redact is .*but tracerProvider is given/],
     [{ tracerProvider, exporter }, {}, /exporter is .*but tracerProvider is given/],
     [{ tracerProvider, exporters: [exporter] }, {}, /exporters is .*but tracerProvider is given/],
     [{ tracerProvider, resource: { attributes: {} } }, {}, /resource is .*but tracerProvider is given/],

@@ -211,6 +211,22 @@ describe("the end of all sessions", () => {
     await told;
   });
 
+  test("P9 what is said of documents counts for them, and for no other exporter", async () => {
+    const exporter = new InMemorySpanExporter();
+    const redact = (value: unknown) =>
+      typeof value === "string" ? value.replaceAll("secret", "[gone]") : value;
+    const tracing = createSessionTracing({ dir, exporter, redact, maxValueBytes: 1_000 });
+    const tracer = tracing.tracer("a");
+    tracer.logSpan({ name: "secret", startTime: 1, endTime: 2, input: "x".repeat(2_000) });
+    await tracing.forceFlush();
+    await tracer.endTrace();
+    const span = read("a").spans.find(({ kind }) => kind === "span");
+    expect(span).toMatchObject({ name: "[gone]", input: expect.stringMatching(/^x+…\[\d+ bytes cut\]$/) });
+    expect(exporter.getFinishedSpans().map(({ name }) => name)).toContain("secret");
+    expect(() => createSessionTracing({ dir, maxValueBytes: 1 })).toThrow(/maxValueBytes is 1/);
+    await tracing.shutdown();
+  });
+
   test("P8 tracing keeps nothing of sessions that ended", async () => {
     const tracing = createSessionTracing({ dir, processors: [processor({})] });
     for (let i = 0; i < 50; i++) {

@@ -38,7 +38,7 @@ describe("exporters on one directory", () => {
     expect(readdirSync(dir)).toEqual([`${sessionId}.json`]);
   });
 
-  test("P7 of an ES module and a CommonJS copy share it too", () => {
+  test("P7 of two copies of the package share it too", () => {
     const program = fileURLToPath(new URL("programs/two-copies.mjs", import.meta.url));
     const said = execFileSync(process.execPath, [program, dir, sessionId], { encoding: "utf8" });
     expect(JSON.parse(said)).toEqual({ owners: 1, areTwo: true });

@@ -76,7 +76,7 @@ describe("P5 forceFlush", () => {
     exporter.call(0).answer();
     await flushed;
     expect(exporter.names.slice(0, 2)).toEqual(["span 1", "span 2"]);
-    expect(processor.stats).toMatchObject({ exported: 2, exporting: 2 });
+    expect(processor.stats()).toMatchObject({ exported: 2, exporting: 2 });
   });
 
   it("P5 rejects when a batch failed, after the rest and the exporter's flush", async () => {
@@ -132,7 +132,7 @@ describe("P5 forceFlush", () => {
     expect(await isPending(flushed)).toBe(true);
     await clock.advance(1);
     expect(await flushed).toBe("EXPORT_TIMEOUT");
-    expect(processor.stats).toMatchObject({ failed: 1, queued: 0, exporting: 0 });
+    expect(processor.stats()).toMatchObject({ failed: 1, queued: 0, exporting: 0 });
   });
 
   it.each<[string, SpanExporter["forceFlush"], string]>([
@@ -152,7 +152,7 @@ describe("P5 forceFlush", () => {
     const flushed = processor.forceFlush().catch((error) => error.code);
     await clock.advance(30_000);
     expect(await flushed).toBe(code);
-    expect(processor.stats.exported).toBe(1);
+    expect(processor.stats().exported).toBe(1);
   });
 
   it("P5 is over in its time when many batches each take theirs", async () => {
@@ -164,7 +164,7 @@ describe("P5 forceFlush", () => {
     expect(await flushed).toBe("EXPORT_TIMEOUT");
     expect(exporter.log).not.toContain("forceFlush");
     await clock.advance(1700);
-    expect(processor.stats).toMatchObject({ exported: 3, failed: 0 });
+    expect(processor.stats()).toMatchObject({ exported: 3, failed: 0 });
   });
 
   it("P5 settles concurrent calls in order, one exporter flush at a time", async () => {
@@ -234,8 +234,8 @@ describe("P5 shutdown", () => {
     const shutDown = processor.shutdown().catch((error) => error.code);
     await clock.advance(2000);
     expect(await shutDown).toBe("EXPORT_TIMEOUT");
-    expect(processor.stats).toMatchObject({ queued: 0, exporting: 0, exported: 0 });
-    expect(processor.stats.failed + processor.stats.dropped).toBe(7);
+    expect(processor.stats()).toMatchObject({ queued: 0, exporting: 0, exported: 0 });
+    expect(processor.stats().failed + processor.stats().dropped).toBe(7);
     expect(told.join()).toMatch(/did not take them before shutdown/);
     expect(processor.stopped).toBe(false);
     expect(clock.pending).toBe(0);
@@ -258,7 +258,7 @@ describe("P3 the crash fence of a queue", () => {
     const names = endSpans(processor, 1300);
     processor.crash("SIGTERM");
     expect(exporter.names).toEqual(names);
-    expect(processor.stats).toMatchObject({ exported: 1300, queued: 0 });
+    expect(processor.stats()).toMatchObject({ exported: 1300, queued: 0 });
   });
 
   it("P3 hands one batch to an asynchronous exporter, and the rest without delay if the process lives", async () => {
@@ -290,8 +290,8 @@ describe("P3 the crash fence of a queue", () => {
     processor.crash();
     await processor.shutdown();
     expect(exporter.getFinishedSpans()).toHaveLength(0);
-    expect(processor.stats.dropped).toBe(2);
-    expect(told.at(-1)).toMatch(/dropped 1 span more: after the crash fence \(2 in all\)/);
+    expect(processor.stats().dropped).toBe(2);
+    expect(told.at(-1)).toMatch(/dropped 1 span more: after the crash fence.*\(2 in all\)/);
   });
 
   it("P3 never throws: before the first span, twice, after shutdown, with a throwing exporter", async () => {
@@ -304,7 +304,7 @@ describe("P3 the crash fence of a queue", () => {
     processor.crash("second");
     await processor.shutdown();
     processor.crash("third");
-    expect(processor.stats.faults).toBe(3);
+    expect(processor.stats().faults).toBe(3);
     expect(told).toHaveLength(1);
   });
 });
@@ -318,7 +318,7 @@ describe("P2 a live exporter", () => {
     span.end();
     expect(exporter.log).toEqual(["start chat", "end chat"]);
     expect(clock.pending).toBe(0);
-    expect(processor.stats).toMatchObject({ recorded: 1, queued: 0 });
+    expect(processor.stats()).toMatchObject({ recorded: 1, queued: 0 });
   });
 
   it("P5 is flushed and shut down, and never exported to", async () => {
@@ -348,7 +348,7 @@ describe("P2 a live exporter", () => {
     open.end();
     endSpans(processor, 1);
     expect(exporter.log).toEqual(["start open", "crash now"]);
-    expect(processor.stats.dropped).toBe(2);
+    expect(processor.stats().dropped).toBe(2);
   });
 
   it("P6 costs the application nothing when it throws", () => {
@@ -359,7 +359,7 @@ describe("P2 a live exporter", () => {
     Object.assign(exporter, { recordStart: broken, recordEnd: broken });
     const processor = processorFor(exporter);
     endSpans(processor, 3);
-    expect(processor.stats).toMatchObject({ faults: 6, failed: 3, recorded: 0 });
+    expect(processor.stats()).toMatchObject({ faults: 6, failed: 3, recorded: 0 });
     expect(told).toHaveLength(2);
   });
 });

@@ -1,4 +1,5 @@
 /** How backends are flushed at the end of a turn. */
+import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { expect, test } from "vitest";
 import { TurnDelivery } from "../src/turn-delivery.js";
 
@@ -41,4 +42,23 @@ test("P6 a backend that fails or throws stops neither the turn nor the next", as
   await turnOfLoop();
   delivery.send();
   expect(flushes).toHaveLength(2);
+});
+
+test("P6 neither does a logger that throws when it is told of that", async () => {
+  let isReady = false;
+  const shout = () => {
+    if (isReady) throw new Error("logger");
+  };
+  const logger = { error: shout, warn: shout, info: shout, debug: shout, verbose: shout };
+  diag.setLogger(logger, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
+  isReady = true;
+  const { flushes, forceFlush } = backend();
+  const delivery = new TurnDelivery([{ forceFlush }]);
+  delivery.send();
+  flushes[0]?.reject(new Error("down"));
+  await turnOfLoop();
+  delivery.send();
+  expect(flushes).toHaveLength(2);
+  isReady = false;
+  diag.disable();
 });

@@ -10,7 +10,7 @@ const program = fileURLToPath(new URL("programs/twin-writer.mjs", import.meta.ur
 /** `TWINS_BUILD` tries the test on another build: one that was broken on purpose. */
 const build = process.env.TWINS_BUILD
   ? pathToFileURL(`${process.env.TWINS_BUILD}/`).href
-  : new URL("../build/esm/", import.meta.url).href;
+  : new URL("../build/", import.meta.url).href;
 
 /** What all processes together have acknowledged. */
 export interface Acknowledged {

@@ -10,7 +10,7 @@ import { problemOf, Reader } from "./reader.mjs";
  * @returns what is wrong, in words
  */
 export async function recoverAndCheck(build, dir, said, { mayDrop = false } = {}) {
-  const { recoverTraces } = await import(pathToFileURL(`${build}/esm/index.js`));
+  const { recoverTraces } = await import(pathToFileURL(`${build}/index.js`));
   const reader = new Reader(dir, { mayDrop });
   const problems = said.problemsOfFlush(reader.look());
   reader.watch();

@@ -1,6 +1,6 @@
 /**
  * Private copies of the built package: one that no build meanwhile changes, and ones that are broken on purpose.
- * Programs of the lab import `<copy>/esm/index.js`.
+ * Programs of the lab import `<copy>/index.js`.
  */
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ export function copyBuild(to, patch = [], from = join(project, "build")) {
   symlinkSync(join(project, "node_modules"), join(to, "node_modules"));
   const build = join(to, "build");
   for (const { file, from: line, to: replacement } of patch) {
-    const path = join(build, "esm", file);
+    const path = join(build, file);
     const before = readFileSync(path, "utf8");
     const after = before.replace(line, () => replacement);
     if (after === before) throw new Error(`nothing to break: ${line} is not in ${file}`);

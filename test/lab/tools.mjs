@@ -25,7 +25,7 @@ export function lacksStrace() {
 /** Whether this is the superuser, as mounting needs. */
 export const lacksRoot = () => (process.getuid?.() === 0 ? undefined : "it needs root");
 
-const bun = fileURLToPath(new URL("../runtimes/node_modules/@oven/bun-linux-x64/bin/bun", import.meta.url));
+const bun = fileURLToPath(new URL("../matrix/node_modules/@oven/bun-linux-x64/bin/bun", import.meta.url));
 
 /** Programs that run the lab's writers, by name. */
 export const runtimes = {
@@ -33,6 +33,6 @@ export const runtimes = {
   bun: {
     title: "Bun",
     path: bun,
-    lacks: () => (existsSync(bun) ? undefined : "Bun is not installed: npm install --prefix test/runtimes"),
+    lacks: () => (existsSync(bun) ? undefined : "Bun is not installed: npm install --prefix test/matrix"),
   },
 };

@@ -130,7 +130,7 @@ export function manyCalls(tracer, at) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { createSessionTracing } = await import("../../build/esm/session.js");
+  const { createSessionTracing } = await import("../../build/session.mjs");
   const [, , dir, sessionId, begin] = process.argv;
   let now = Number(begin);
   Date.now = () => now;

@@ -2,8 +2,8 @@
 //
 // Arguments: directory, session id, and how to end: "end" in good order, "exit" or "SIGTERM" after the second turn, or
 // "turn 2": not at all, in the second turn.
-import { installCrashFence } from "../../build/esm/index.js";
-import { createSessionTracing } from "../../build/esm/session.js";
+import { installCrashFence } from "../../build/index.mjs";
+import { createSessionTracing } from "../../build/session.mjs";
 
 const [, , dir, sessionId, stop = "end"] = process.argv;
 const tracing = createSessionTracing({ dir });

@@ -3,7 +3,7 @@
 import { writeSync } from "node:fs";
 import { context, trace } from "@opentelemetry/api";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
-import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, recoverTraces } from "../../build/esm/index.js";
+import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, recoverTraces } from "../../build/index.mjs";
 import { brokenExporter, brokenProcessor } from "./broken-writer.mjs";
 import { freezingFileSystem } from "./freezing-file-system.mjs";
 

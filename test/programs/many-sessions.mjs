@@ -2,7 +2,7 @@
 import { readdirSync, writeSync } from "node:fs";
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
-import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/esm/index.js";
+import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/index.mjs";
 
 const [, , dir, sessions, spans] = process.argv;
 const told = [];
@@ -41,4 +41,4 @@ const watch = setInterval(count, 5);
 for (let i = 0; i < Number(sessions); i++) await exporter.endSession(`ses_${i}`);
 await processor.shutdown();
 clearInterval(watch);
-writeSync(1, JSON.stringify({ mostDescriptors, told, ...exporter.stats }));
+writeSync(1, JSON.stringify({ mostDescriptors, told, ...exporter.stats() }));

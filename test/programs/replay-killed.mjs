@@ -3,7 +3,7 @@
 //
 // Arguments: directory, file for the ids, batches, "before" or "after".
 import { appendFileSync } from "node:fs";
-import { replayTraces } from "../../build/esm/session.js";
+import { replayTraces } from "../../build/session.mjs";
 
 const [, , dir, notes, batches, when] = process.argv;
 let taken = 0;

@@ -1,7 +1,7 @@
 // A session that is to be killed: logs turns, stops in the middle of the last of them, and says so.
 //
 // Arguments: directory, session id, and the numbers of its turns, such as "1,2".
-import { createSessionTracing } from "../../build/esm/session.js";
+import { createSessionTracing } from "../../build/session.mjs";
 
 const [, , dir, sessionId, turns] = process.argv;
 const tracing = createSessionTracing({ dir });

@@ -1,7 +1,7 @@
 // Logs tool calls to a session through the drop-in, as a process or as a thread, and ends as it is told. Tells its
 // parent how far it is.
 import { parentPort, workerData } from "node:worker_threads";
-import { FileExporter, Trace } from "../../build/esm/altimate.js";
+import { FileExporter, Trace } from "../../build/altimate.mjs";
 
 const { dir, sessionId, name, calls, end, isQuiet, exits } = workerData ?? JSON.parse(process.argv[2]);
 const tell = (word) => (parentPort ? parentPort.postMessage(word) : process.send(word));

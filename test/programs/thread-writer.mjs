@@ -1,7 +1,7 @@
 // A worker thread that writes to a session until it is told to end, or terminated. Tells its parent what survives.
 import { parentPort, workerData } from "node:worker_threads";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
-import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/esm/index.js";
+import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/index.mjs";
 
 const { dir, sessionId } = workerData;
 const processor = new CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir }));

@@ -2,7 +2,7 @@
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
-import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/esm/index.js";
+import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/index.mjs";
 
 const processor = new CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir: process.argv[2] }));
 const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("told-host");

@@ -1,13 +1,13 @@
-// The ES module and the CommonJS copy of the package in one process, both writing to one session of one directory.
+// Two copies of the package in one process, both writing to one session of one directory.
 import { readdirSync, writeSync } from "node:fs";
-import { createRequire } from "node:module";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
-import * as esm from "../../build/esm/index.js";
+import * as one from "../../build/index.mjs";
+import { secondCopyOf } from "./second-copy.mjs";
 
-const cjs = createRequire(import.meta.url)("../../build/cjs/index.js");
+const other = secondCopyOf("index.js");
 const [, , dir, sessionId] = process.argv;
 
-const writers = [esm, cjs].map(({ CrashSafeFileSpanExporter, CrashSafeSpanProcessor }) => {
+const writers = [one, other].map(({ CrashSafeFileSpanExporter, CrashSafeSpanProcessor }) => {
   const processor = new CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir }));
   const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("copies");
   return { processor, tracer };
@@ -17,6 +17,6 @@ for (let i = 0; i < 10; i++) {
     tracer.startSpan("work", { attributes: { "session.id": sessionId } }).end();
 }
 const owners = readdirSync(dir).filter((name) => name.endsWith(".open")).length;
-const areTwo = esm.CrashSafeFileSpanExporter !== cjs.CrashSafeFileSpanExporter;
+const areTwo = one.CrashSafeFileSpanExporter !== other.CrashSafeFileSpanExporter;
 for (const { processor } of writers) await processor.shutdown();
 writeSync(1, JSON.stringify({ owners, areTwo }));

@@ -1,10 +1,6 @@
 // Records 100 spans and leaves two running, of which one is in the published document, then ends in the way named by its argument.
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
-import {
-  CrashSafeFileSpanExporter,
-  CrashSafeSpanProcessor,
-  installCrashFence,
-} from "../../build/esm/index.js";
+import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, installCrashFence } from "../../build/index.mjs";
 
 const [, , dir, durability, way, fence] = process.argv;
 const exporter = new CrashSafeFileSpanExporter({ dir, durability });

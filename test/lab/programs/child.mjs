@@ -5,9 +5,9 @@ import { brokenExporter, brokenProcessor } from "../../programs/broken-writer.mj
 import { oldStyleExporter } from "./old-style-exporter.mjs";
 
 export const plan = JSON.parse(process.argv[2]);
-const load = (file) => import(`${plan.build}/esm/${file}`);
+const load = (file) => import(`${plan.build}/${file}`);
 // The copy of the build has the packages beside it.
-const fromBuild = createRequire(`${plan.build}/esm/index.js`);
+const fromBuild = createRequire(`${plan.build}/index.js`);
 const { context, trace } = fromBuild("@opentelemetry/api");
 const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
 const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, recoverTraces } = await load("index.js");
@@ -154,7 +154,7 @@ export class Host {
   }
 
   get dropped() {
-    return this.exporter.stats?.dropped ?? 0;
+    return this.exporter.stats?.().dropped ?? 0;
   }
 
   /** Whether it succeeded. */

@@ -4,8 +4,8 @@ import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
 const plan = JSON.parse(process.argv[2]);
-const load = (file) => import(`${plan.build}/esm/${file}`);
-const fromBuild = createRequire(`${plan.build}/esm/index.js`);
+const load = (file) => import(`${plan.build}/${file}`);
+const fromBuild = createRequire(`${plan.build}/index.js`);
 const { diag, DiagLogLevel } = fromBuild("@opentelemetry/api");
 const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
 const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } = await load("index.js");
@@ -108,7 +108,7 @@ const orders = {
     return [await settled(tracing.shutdown()), await settled(processor.shutdown())].join(", ");
   },
   async state() {
-    return { ...exporter.stats, told, thrown, descriptors: descriptors() };
+    return { ...exporter.stats(), told, thrown, descriptors: descriptors() };
   },
 };
 

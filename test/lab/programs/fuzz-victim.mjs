@@ -3,7 +3,7 @@
 import { writeSync } from "node:fs";
 
 const [build, dir] = process.argv.slice(2);
-const { createSessionTracing } = await import(`${build}/esm/session.js`);
+const { createSessionTracing } = await import(`${build}/session.js`);
 
 const texts = [
   "git status",

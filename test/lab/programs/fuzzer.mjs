@@ -12,8 +12,8 @@ import { randomOf } from "../lanes.mjs";
 const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const say = (...words) => writeSync(1, `${JSON.stringify(words)}\n`);
 const coverage = await Coverage.start(plan.build);
-const fromBuild = createRequire(`${plan.build}/esm/index.js`);
-const load = (file) => (file.startsWith("@") ? fromBuild(file) : import(`${plan.build}/esm/${file}`));
+const fromBuild = createRequire(`${plan.build}/index.js`);
+const load = (file) => (file.startsWith("@") ? fromBuild(file) : import(`${plan.build}/${file}`));
 const targets = {
   documents: () => import("../fuzz-documents.mjs"),
   "side-files": () => import("../fuzz-side-files.mjs"),
@@ -68,7 +68,7 @@ async function failureOf(input) {
 
 function told(error) {
   const { cause } = error ?? {};
-  const where = /esm\/([\w-]+\.js):\d+/.exec(String((cause ?? error)?.stack))?.[1] ?? "";
+  const where = /build\/([\w-]+\.js):\d+/.exec(String((cause ?? error)?.stack))?.[1] ?? "";
   const because = cause ? ` (${cause})` : "";
   return `${error?.name === "Error" ? error.message : error}${because}${where && ` in ${where}`}`.slice(
     0,

@@ -4,8 +4,8 @@ import { readdirSync, statSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 
 const plan = JSON.parse(process.argv[2]);
-const load = (file) => import(`${plan.build}/esm/${file}`);
-const fromBuild = createRequire(`${plan.build}/esm/index.js`);
+const load = (file) => import(`${plan.build}/${file}`);
+const fromBuild = createRequire(`${plan.build}/index.js`);
 const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
 const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } = await load("index.js");
 const { createSessionTracing } = await load("session.js");
@@ -39,7 +39,7 @@ setInterval(() => {
 
 /** Tells that something holds from now on, unless the disk failed before. */
 function promise(...words) {
-  if (exporter.stats.faults > 0) return false;
+  if (exporter.stats().faults > 0) return false;
   const at = Number(process.hrtime.bigint()) / 1e6;
   writeSync(1, `${JSON.stringify([...words, { at, lag: Math.round(lag) }])}\n`);
   return true;
@@ -113,7 +113,7 @@ if (plan.prepares) {
   for (let i = 0; i < 20; i++) end(start("base", 2_000));
   await tracing.shutdown();
   await processor.shutdown();
-  process.exit(exporter.stats.faults);
+  process.exit(exporter.stats().faults);
 }
 
 if (plan.publishesSeldom) {

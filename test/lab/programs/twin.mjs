@@ -5,9 +5,9 @@ import { createRequire } from "node:module";
 import { isMainThread, workerData } from "node:worker_threads";
 
 export const plan = isMainThread ? JSON.parse(process.argv[2]) : workerData;
-const load = (file) => import(`${plan.build}/esm/${file}`);
+const load = (file) => import(`${plan.build}/${file}`);
 // The copy of the build has the packages beside it.
-const fromBuild = createRequire(`${plan.build}/esm/index.js`);
+const fromBuild = createRequire(`${plan.build}/index.js`);
 
 export const { diag, DiagLogLevel } = fromBuild("@opentelemetry/api");
 export const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");

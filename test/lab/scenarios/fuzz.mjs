@@ -69,7 +69,13 @@ export default [
       },
       {
         name: "a resume that puts nothing aside",
-        patch: [{ file: "published.js", from: '!isSame(yield* call("lstat", path), identity)', to: "true" }],
+        patch: [
+          {
+            file: "published.js",
+            from: '!(0, commit_js_1.isSame)(yield* (0, plan_js_1.call)("lstat", path), identity)',
+            to: "true",
+          },
+        ],
         catches: /kept nowhere|lost/,
       },
       {

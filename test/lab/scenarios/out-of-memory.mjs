@@ -38,7 +38,7 @@ async function trial({ scratch, build, seed, n }) {
   if (said.entries.length === 0) problems.push(`the writer recorded nothing: ${stderr}`);
   await limit.remove();
   problems.push(...readDocuments(dir).broken);
-  const { recoverTraces } = await import(`${build}/esm/reader.js`);
+  const { recoverTraces } = await import(`${build}/reader.js`);
   const { failures } = await recoverTraces(dir);
   problems.push(...failures.map(({ path, error }) => `recovery of ${path} failed: ${error}`));
   const { documents, broken } = readDocuments(dir);

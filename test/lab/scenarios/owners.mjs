@@ -86,7 +86,7 @@ class Stage {
   }
 
   async recovery() {
-    const { recoverTraces } = await import(pathToFileURL(`${this.#build}/esm/index.js`));
+    const { recoverTraces } = await import(pathToFileURL(`${this.#build}/index.js`));
     return recoverTraces(this.dir);
   }
 

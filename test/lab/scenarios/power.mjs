@@ -94,7 +94,7 @@ async function trial({ disk, type, level, build, seed, n, isAimed, publishesSeld
   const problems = [...reader.problems];
   const before = readIfThere(dir);
   problems.push(...before.broken);
-  const { recoverTraces } = await import(`${build}/esm/reader.js`);
+  const { recoverTraces } = await import(`${build}/reader.js`);
   const { failures } = await recoverTraces(dir);
   problems.push(...failures.map(({ path, error }) => `recovery of ${path} failed: ${error}`));
   const after = readIfThere(dir);
@@ -151,7 +151,11 @@ const titles = {
 
 const unsynced = [
   { file: "file-system.js", from: "fdatasync: (fd) => fs.fdatasyncSync(fd)", to: "fdatasync: () => {}" },
-  { file: "file-system.js", from: "fdatasync: promisify(fs.fdatasync)", to: "fdatasync: async () => {}" },
+  {
+    file: "file-system.js",
+    from: "fdatasync: (0, node_util_1.promisify)(fs.fdatasync)",
+    to: "fdatasync: async () => {}",
+  },
 ];
 const brokenWriters = {
   process: [

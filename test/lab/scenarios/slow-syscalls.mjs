@@ -48,7 +48,7 @@ const scenarioOf = (runtime) => ({
         },
         {
           file: "trace-directory.js",
-          from: /rehomeIfTaken\(writer\);\s+this\.#publisher\.changed\(writer\);/,
+          from: /\(0, merge_js_1\.rehomeIfTaken\)\(writer\);\s+this\.#publisher\.changed\(writer\);/,
           to: "",
         },
       ],

@@ -62,7 +62,7 @@ const noIdentity = {
   patch: [
     {
       file: "commit.js",
-      from: "!isSame(calls.lstat(documentPath(request.files)), request.base)",
+      from: "!isSame(calls.lstat((0, session_name_js_1.documentPath)(request.files)), request.base)",
       to: "false",
     },
   ],
@@ -70,7 +70,11 @@ const noIdentity = {
 const onlyOwnLines = {
   name: "a document without the lines of the others",
   patch: [
-    { file: "publish.js", from: "yield* merge(writer, published)", to: "writer.base.set(published, true)" },
+    {
+      file: "publish.js",
+      from: "yield* (0, merge_js_1.merge)(writer, published)",
+      to: "writer.base.set(published, true)",
+    },
   ],
 };
 const loses = /lost span|lost \d+ spans/;
@@ -81,14 +85,20 @@ const asksNobody = {
 };
 const alone = {
   name: "a recovery that does not see who else writes",
-  patch: [{ file: "recover.js", from: /yield\* othersWrite\(ports, files, id, .*\)/, to: "false" }],
+  patch: [
+    {
+      file: "recover.js",
+      from: /yield\* \(0, dead_files_js_1\.othersWrite\)\(ports, files, id, .*\)/,
+      to: "false",
+    },
+  ],
   // A document that is published again soon hides it.
   settings: { publishesSeldom: true },
   catches: /beside a living writer|and a writer lives|is running, and was crashed/,
 };
 const prunesAll = {
   name: "a retention that does not look who writes",
-  patch: [{ file: "retention.js", from: "owned.has(document.files.name) || ", to: "" }],
+  patch: [{ file: "retention.js", from: "owned.has(one.files.name) || ", to: "" }],
   catches: /the document is gone, and a writer lives/,
 };
 const noLookAfterAppend = {

@@ -1,0 +1,190 @@
+/** The results as tables for people. */
+import { styleText } from "node:util";
+import Table from "cli-table3";
+import { contenders, missing } from "./contenders.mjs";
+import { amplificationOf, figureOf, ratioOf, survivingOf } from "./figures.mjs";
+import { goals } from "./goals.mjs";
+import { workloadNamed } from "./workloads.mjs";
+
+const hasColors = process.stdout.isTTY && process.stdout.hasColors() && !process.env.NO_COLOR;
+const paint = (style, text) => (hasColors ? styleText(style, text) : text);
+
+const newTable = (head, aligns) =>
+  new Table({
+    head: head.map((text) => paint("bold", text)),
+    colAligns: aligns,
+    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
+    style: { head: [], border: hasColors ? ["dim"] : [] },
+  });
+
+const none = "–";
+const shown = (value, show) => (Number.isFinite(value) ? show(value) : none);
+/** As many digits as say something. */
+const digits = (value) => {
+  if (value >= 100) return Math.round(value).toLocaleString("en");
+  if (value >= 1) return value.toFixed(value >= 10 ? 0 : 1);
+  return value >= 0.1 || value === 0 ? value.toFixed(2) : value.toPrecision(1);
+};
+const micros = (value) => `${digits(value)} µs`;
+const millis = (value) => `${digits(value)} ms`;
+const megabytes = (value) => `${digits(value / 1e6)} MB`;
+const percent = (value) => `${(value * 100).toFixed(value < 1 && value > 0.99 ? 2 : 0)} %`;
+
+/** Columns of workloads that go through all contenders: ratios to the floor, which shows its own figure. */
+const spanColumns = [
+  ["span", "call", micros],
+  ["p99", "callP99", micros],
+  ["start", "start", micros, "own"],
+  ["main thread", "main", micros],
+  ["CPU", "processor", micros],
+  ["wall", "wall", millis],
+  ["gap", "gap", millis, "own"],
+  ["flush", "flush", millis, "own"],
+  ["RSS", "memory", megabytes, "own"],
+  ["heap", "heap", megabytes, "own"],
+];
+
+const recordColumns = [
+  ["few behind", "few", micros],
+  ["many behind", "many", micros],
+  ["start", "start", micros, "own"],
+  ["many / few", "flat", (value) => value.toFixed(2), "own"],
+];
+
+function cell(result, name, [, key, show, is]) {
+  const own = figureOf(result, name, key);
+  if (name === "floor" || is === "own") return shown(own, show);
+  return shown(ratioOf(result, name, key), (value) => `${digits(value)}x`);
+}
+
+function comparison(result, columns, hasKills) {
+  const bytes = ["bytes"];
+  const alive = ["survive"];
+  const head = ["", ...columns.map(([title]) => title), ...(hasKills ? [...bytes, ...alive] : [])];
+  const table = newTable(head, ["left", ...head.slice(1).map(() => "right")]);
+  const marks = [];
+  for (const { name, title } of contenders) {
+    const note = result.notes[name];
+    if (note) marks.push(`${name}: ${note}`);
+    if (name === "alone" || !result.samples[name]) continue;
+    const surviving = survivingOf(result, name);
+    const isOurs = name.startsWith("ours");
+    const spans = result.samples[name][0].spans;
+    const share = spans < result.settings.spans ? ` (${spans.toLocaleString("en")} spans)` : "";
+    table.push([
+      (isOurs ? paint("bold", title) : title) + share,
+      ...columns.map((column) => cell(result, name, column)),
+      ...(hasKills
+        ? [
+            shown(amplificationOf(result, name), (value) => value.toFixed(1)),
+            shown(surviving, (value) => paint(value === 1 ? "green" : "red", percent(value))),
+          ]
+        : []),
+    ]);
+  }
+  return [table.toString(), ...marks.map((mark) => paint("dim", `  ${mark}`))].join("\n");
+}
+
+/** Phases of ours beside the same with plain files, where there is such a thing. */
+const phases = [
+  ["recover", "recover", millis, "plainCopy", "copy and sync the file"],
+  ["… in a second", "recoverRate", (value) => `${digits(value)} MB`],
+  ["… longest gap", "recoverGap", millis],
+  ["read", "read", millis, "plainRead", "readFileSync + JSON.parse"],
+  ["resume, until published", "resume", millis, "plainCopy", "copy and sync the file"],
+  ["… longest gap", "resumeGap", millis],
+  ["publish", "publish", millis, "plainCopy", "copy and sync the file"],
+  ["… longest gap", "publishGap", millis],
+  ["fence", "fence", millis, "plainWrite", "stringify + writeFileSync"],
+  ["heap growth while filling", "heapGrown", (value) => `${digits(value)} MB`],
+  ["list", "list", millis, "plainParse", "read and parse all"],
+  ["logToolCall", "toolCall", micros, "plainRecord", "stringify + writeSync"],
+  ["… with many behind / few", "flat", (value) => value.toFixed(2)],
+  ["span with redactSecrets()", "redacted", micros, "unredacted", "the same without"],
+  ["… prose in a second", "redactProse", (value) => `${digits(value)} MB`],
+  ["… code in a second", "redactCode", (value) => `${digits(value)} MB`],
+  ["… JSON in a second", "redactJson", (value) => `${digits(value)} MB`],
+  ["… with a secret every 450 bytes", "redactSecret", (value) => `${digits(value)} MB`],
+  ["bytes written", "hourWritten", megabytes],
+  ["… of the document", "hourKept", megabytes],
+  ["… / (4 x kept + R x time)", "hourBudget", (value) => value.toFixed(2)],
+  ["readFile, p99", "hostRead", millis, "hostReadAlone", "the same alone"],
+  ["readFile, median", "hostReadMedian", millis],
+];
+
+function phaseTable(result) {
+  const table = newTable(["", "ours", "floor", "ratio", ""], ["left", "right", "right", "right", "left"]);
+  for (const [title, key, show, baseKey, base] of phases) {
+    const value = figureOf(result, "ours", key);
+    if (!Number.isFinite(value)) continue;
+    table.push([
+      title,
+      show(value),
+      baseKey ? shown(figureOf(result, "ours", baseKey), show) : "",
+      baseKey ? shown(ratioOf(result, "ours", key, "ours", baseKey), (ratio) => `${digits(ratio)}x`) : "",
+      paint("dim", base ?? ""),
+    ]);
+  }
+  const failed = Object.values(result.notes).map((note) => paint("red", `\n  ${note}`));
+  return table.toString() + failed.join("");
+}
+
+export function printWorkload(name, result) {
+  const { title, kind } = workloadNamed(name);
+  const runs = Math.max(0, ...Object.values(result.samples).map((list) => list.length));
+  console.log(
+    `\n${paint("bold", name)}  ${title}  ${paint("dim", `median of ${runs}, ${result.seconds} s`)}`,
+  );
+  if (kind === "phases") console.log(phaseTable(result));
+  else if (kind === "record") console.log(comparison(result, recordColumns, false));
+  else console.log(comparison(result, spanColumns, true));
+}
+
+export function printGoals(byRuntime) {
+  const runtimes = Object.keys(byRuntime);
+  const head = ["goal", "limit", ...runtimes.flatMap((title) => [title, ""])];
+  const table = newTable(head, ["left", "right", ...runtimes.flatMap(() => ["right", "left"])]);
+  let [reached, measured] = [0, 0];
+  for (const { what, limit, show, measure, isReached, isLeast } of goals) {
+    const cells = Object.values(byRuntime).flatMap(({ workloads }) => {
+      const value = measure(workloads);
+      if (!Number.isFinite(value)) return [none, ""];
+      measured++;
+      if (isReached(value)) reached++;
+      return [show(value), isReached(value) ? paint("green", "reached") : paint("red", "missed")];
+    });
+    if (cells.some((text) => text !== none && text !== ""))
+      table.push([what, `${isLeast ? "≥" : "≤"} ${show(limit)}`, ...cells]);
+  }
+  if (measured > 0) console.log(`\n${table}\n${reached} of ${measured} goals reached`);
+}
+
+export function printCheck(rows, tolerance) {
+  const table = newTable(
+    ["check", "", "committed", "now", `at most ${tolerance}x`],
+    ["left", "left", "right", "right", "left"],
+  );
+  for (const { workload, what, before, value, isKept } of rows)
+    table.push([
+      workload,
+      what,
+      before,
+      shown(value, (now) => now.toPrecision(3)),
+      isKept ? paint("green", "kept") : paint("red", "WORSE"),
+    ]);
+  console.log(`\n${table}`);
+}
+
+export function printLegend() {
+  console.log(
+    paint(
+      "dim",
+      [
+        "\nRatios are to the floor, whose own figures are shown. span: one onEnd, median; start: one onStart; main thread and",
+        "CPU: per span, with all that is done later; gap: the longest stillness of the event loop (in a burst: of its flush);",
+        "RSS, heap: at most, above the application's own; bytes: written over kept; survive: spans found after SIGKILL in the",
+        `turn of the last.\n${missing}.`,
+      ].join("\n"),
+    ),
+  );
+}

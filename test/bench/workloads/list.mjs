@@ -1,0 +1,51 @@
+/** Listing a directory of 1,000 sessions, against reading and parsing them. */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { entry } from "../build.mjs";
+import { timed } from "../meter.mjs";
+import { openOurs } from "../ours.mjs";
+import { SpanMaker } from "../spans.mjs";
+
+const files = 1_000;
+const idOf = (number) => `ses_${String(number).padStart(4, "0")}`;
+
+async function prepare({ dir }) {
+  const maker = new SpanMaker("tools", [idOf(0)]);
+  const ours = await openOurs(
+    { dir },
+    {},
+    ({ exporter, CrashSafeSpanProcessor }) => new CrashSafeSpanProcessor(exporter),
+  );
+  for (let number = 0; number < 20; number++) ours.end(maker.ended(number));
+  await ours.close();
+  const first = readFileSync(join(dir, `${idOf(0)}.json`), "utf8");
+  // Ids of one length: where the last line begins stays true.
+  for (let number = 1; number < files; number++)
+    writeFileSync(join(dir, `${idOf(number)}.json`), first.replaceAll(idOf(0), idOf(number)), {
+      mode: 0o600,
+    });
+  return {};
+}
+
+async function list({ dir }) {
+  const { listTraces } = await entry("reader");
+  let found = [];
+  const plain = () =>
+    readdirSync(dir).map((name) => JSON.parse(readFileSync(join(dir, name), "utf8")).summary);
+  const parse = await timed(plain);
+  const millis = await timed(async () => {
+    found = (await listTraces(dir, { limit: files })).traces;
+  });
+  if (found.length !== files) throw new Error(`${found.length} sessions were listed`);
+  return { list: millis, plainParse: parse };
+}
+
+export default {
+  name: "list",
+  title: "listing 1,000 sessions of 100 KB",
+  kind: "phases",
+  contenders: ["ours"],
+  stages: ["prepare", "list"],
+  run: (job) => (job.stage === "prepare" ? prepare(job) : list(job)),
+  settings: () => ({}),
+};

@@ -1,0 +1,71 @@
+/** Projects as users have them: one SDK each, and the ways in which a program there imports the package. */
+
+const modules = ["ESM", "CommonJS"];
+const typed = ["TypeScript, nodenext", "TypeScript, bundler"];
+const bunned = ["Bun script", "Bun binary"];
+
+/** How a program makes a tracer behind `processor`. */
+const providerOf = (name, from) => ({
+  from,
+  name,
+  text: `const tracer = new ${name}({ spanProcessors: [processor] }).getTracer("matrix");`,
+});
+const nodeSdk = {
+  from: "@opentelemetry/sdk-node",
+  name: "NodeSDK",
+  text: 'new NodeSDK({ spanProcessors: [processor] }).start();\nconst tracer = trace.getTracer("matrix");',
+};
+
+/** Each is installed once. `runtime` is the oldest that its SDK runs on. */
+export const projects = [
+  {
+    name: "sdk-trace-base 2.0.1",
+    runtime: "node20",
+    packages: ["api@1.9.0", "core@2.0.1", "sdk-trace-base@2.0.1"],
+    provider: providerOf("BasicTracerProvider", "@opentelemetry/sdk-trace-base"),
+    ways: [...modules, ...typed, ...bunned],
+  },
+  {
+    name: "sdk-trace-base 2.12.1",
+    runtime: "node20",
+    packages: ["api@1.9.1", "core@2.12.1", "sdk-trace-base@2.12.1"],
+    provider: providerOf("BasicTracerProvider", "@opentelemetry/sdk-trace-base"),
+    ways: [...modules, ...typed, ...bunned],
+  },
+  {
+    name: "sdk-trace 2.12.1",
+    runtime: "node20",
+    packages: ["api@1.9.1", "core@2.12.1", "sdk-trace@2.12.1"],
+    provider: providerOf("TracerProvider", "@opentelemetry/sdk-trace"),
+    ways: [...modules, ...typed, ...bunned],
+  },
+  {
+    name: "sdk-trace 3.1.1",
+    runtime: "node22",
+    packages: ["api@1.10.0", "core@3.1.1", "sdk-trace@3.1.1"],
+    provider: providerOf("TracerProvider", "@opentelemetry/sdk-trace"),
+    ways: [...modules, ...typed, ...bunned],
+  },
+  {
+    name: "sdk-node 0.222 (2.x)",
+    runtime: "node20",
+    packages: ["api@1.9.1", "sdk-node@0.222.0"],
+    provider: nodeSdk,
+    ways: modules,
+  },
+  {
+    name: "sdk-node 0.301 (3.x)",
+    runtime: "node24",
+    packages: ["api@1.10.0", "sdk-node@0.301.0"],
+    provider: nodeSdk,
+    ways: modules,
+  },
+  {
+    // Reads and recovers what another project left.
+    name: "no OpenTelemetry at all",
+    runtime: "node20",
+    packages: [],
+    provider: undefined,
+    ways: [...modules, "TypeScript, nodenext", "Bun script", "Bun binary"],
+  },
+];

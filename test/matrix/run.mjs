@@ -1,0 +1,99 @@
+/**
+ * The matrix: the whole suite on every runtime, and the packed tarball in projects of every SDK, imported in every way.
+ *
+ *   npm run test:matrix                 all of it
+ *   npm run test:matrix -- projects     or: suite
+ *   npm run test:matrix -- --but node20 the suite not on this runtime, since `npm test` has run on it
+ *
+ * Ends with 1 when something failed. On other machines than Linux x64 it says that it is skipped.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs, styleText } from "node:util";
+import Table from "cli-table3";
+import { projects } from "./projects.mjs";
+import { installRuntimes, runtimes } from "./runtimes.mjs";
+import { runSuite } from "./suite.mjs";
+import { install, use } from "./use-project.mjs";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { but: { type: "string", multiple: true, default: [] } },
+});
+const wants = (part) => positionals.length === 0 || positionals.includes(part);
+
+const reason = installRuntimes();
+if (reason) {
+  console.log(`SKIPPED the matrix: ${reason}`);
+  process.exit(0);
+}
+const rows = [];
+if (wants("projects")) await useProjects();
+if (wants("suite")) {
+  for (const name of Object.keys(runtimes)) {
+    if (!values.but.includes(name)) rows.push(tell(await runSuite(name)));
+  }
+}
+print();
+process.exitCode = rows.some(({ failed }) => failed > 0) ? 1 : 0;
+
+/** Each way of each project is one test. */
+async function useProjects() {
+  const dir = mkdtempSync(join(tmpdir(), "matrix-"));
+  try {
+    const root = fileURLToPath(new URL("../../", import.meta.url));
+    execFileSync("npm", ["pack", "--pack-destination", dir], { cwd: root, stdio: "pipe" });
+    const tarball = join(
+      dir,
+      readdirSync(dir).find((name) => name.endsWith(".tgz")),
+    );
+    for (const [index, project] of projects.entries()) {
+      const began = performance.now();
+      const at = join(dir, `project ${index}`);
+      const row = { what: project.name, passed: 0, failed: 0, skipped: 0, said: "" };
+      try {
+        install(at, tarball, project);
+        for (const way of project.ways) {
+          try {
+            await use(at, project, way, join(dir, "left"));
+            row.passed++;
+          } catch (error) {
+            row.failed++;
+            row.said += `${way}: ${error.message}\n`;
+          }
+        }
+      } catch (error) {
+        row.failed++;
+        row.said += `it could not be installed: ${error.stderr ?? error}\n`;
+      }
+      rows.push(tell({ ...row, seconds: (performance.now() - began) / 1000 }));
+    }
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+function tell(row) {
+  if (process.stderr.isTTY) console.error(`  ${row.what}: ${row.failed > 0 ? "FAILED" : "passed"}`);
+  return row;
+}
+
+function print() {
+  const table = new Table({
+    head: ["", "passed", "failed", "skipped", "time"],
+    colAligns: ["left", "right", "right", "right", "right"],
+    style: { head: [], border: [] },
+    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
+  });
+  for (const { what, passed, failed, skipped, seconds } of rows) {
+    const red = failed > 0 ? styleText("red", String(failed)) : "0";
+    table.push([what, passed, red, skipped, `${seconds.toFixed(0)} s`]);
+  }
+  console.log(table.toString());
+  for (const { what, said, failed } of rows) if (failed > 0) console.log(`\nFAILED ${what}\n${said}`);
+  const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
+  console.log(`\nmatrix: ${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`);
+}

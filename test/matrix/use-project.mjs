@@ -1,0 +1,126 @@
+/** Installs a project of the matrix and uses it in each of its ways. */
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { asCommonJs, asModule, expected, reading, recording, typing } from "./programs.mjs";
+import { runtimes } from "./runtimes.mjs";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const hungMillis = 60_000;
+
+/** Runs a program to its end; throws what it said when it failed. */
+function run(cwd, command, args) {
+  const { status, error, stdout, stderr } = spawnSync(command, args, {
+    cwd,
+    encoding: "utf8",
+    timeout: hungMillis,
+  });
+  if (error || status !== 0)
+    throw new Error(`${command} ${args.join(" ")} ended with ${status ?? error}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+/** A project with these packages, to which the tarball is added. */
+export function install(dir, tarball, { packages, provider }) {
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, "package.json"), '{"name":"matrix-project","private":true,"type":"module"}\n');
+  const add = (...args) =>
+    execFileSync("npm", ["install", "--no-audit", "--no-fund", ...args], { cwd: dir, stdio: "pipe" });
+  // A user has an SDK, and adds the package to it.
+  if (provider) add(...packages.map((name) => `@opentelemetry/${name}`));
+  // Without peers, too, where there is none.
+  add(tarball, ...(provider ? [] : ["--legacy-peer-deps"]));
+}
+
+/** Each way: prepares the programs and says how one is started, `record` or `read`. */
+const ways = {
+  ESM(dir, { runtime }, texts) {
+    for (const [name, text] of Object.entries(texts)) writeFileSync(join(dir, `${name}.mjs`), asModule(text));
+    return (name) => [runtimes[runtime], `${name}.mjs`];
+  },
+  CommonJS(dir, { runtime }, texts) {
+    for (const [name, text] of Object.entries(texts))
+      writeFileSync(join(dir, `${name}.cjs`), asCommonJs(text));
+    return (name) => [runtimes[runtime], `${name}.cjs`];
+  },
+  "TypeScript, nodenext"(dir, { runtime, provider }, texts) {
+    const types = provider && { "types.ts": typing(provider.from), "types.cts": typing(provider.from) };
+    compile(dir, "nodenext", texts, types, { module: "nodenext" });
+    return (name) => [runtimes[runtime], `nodenext/out/${name}.js`];
+  },
+  "TypeScript, bundler"(dir, { provider }, texts) {
+    const types = { "types.ts": typing(provider.from) };
+    compile(dir, "bundler", texts, types, { module: "esnext", moduleResolution: "bundler" });
+    return (name) => [runtimes.bun, `bundler/out/${name}.js`];
+  },
+  "Bun script"(dir, _project, texts) {
+    for (const [name, text] of Object.entries(texts)) writeFileSync(join(dir, `${name}.ts`), text);
+    return (name) => [runtimes.bun, `${name}.ts`];
+  },
+  "Bun binary"(dir, _project, texts) {
+    for (const [name, text] of Object.entries(texts)) {
+      writeFileSync(join(dir, `${name}.ts`), text);
+      run(dir, runtimes.bun, ["build", "--compile", `${name}.ts`, "--outfile", `${name}.bin`]);
+    }
+    return (name) => [join(dir, `${name}.bin`)];
+  },
+};
+
+/** Strictly, the declarations of all packages included. */
+function compile(dir, name, texts, types, options) {
+  const at = join(dir, name);
+  mkdirSync(at);
+  for (const [file, text] of Object.entries(texts)) writeFileSync(join(at, `${file}.ts`), text);
+  for (const [file, text] of Object.entries(types ?? {})) writeFileSync(join(at, file), text);
+  const compilerOptions = {
+    strict: true,
+    skipLibCheck: false,
+    exactOptionalPropertyTypes: true,
+    target: "es2022",
+    lib: ["es2023"],
+    types: ["node"],
+    typeRoots: [join(root, "node_modules/@types")],
+    rootDir: ".",
+    outDir: "out",
+    ...options,
+  };
+  writeFileSync(join(at, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts", "*.cts"] }));
+  run(at, process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "."]);
+}
+
+/**
+ * Records, is killed, recovers and reads. Throws what is wrong.
+ *
+ * @param left a directory that a killed program left, for a project that cannot record
+ */
+export async function use(dir, project, way, left) {
+  const { provider } = project;
+  const texts = { ...(provider && { record: recording(provider) }), read: reading };
+  const start = ways[way](dir, project, texts);
+  const traces = join(dir, `traces of ${way}`);
+  if (provider) await recordAndDie(dir, start("record"), traces);
+  else cpSync(left, traces, { recursive: true });
+  if (left && !existsSync(left)) cpSync(traces, left, { recursive: true });
+  const [command, ...args] = start("read");
+  const found = JSON.parse(run(dir, command, [...args, traces]));
+  for (const [id, what] of Object.entries(expected)) {
+    if (found[id] !== what) throw new Error(`${id}: found "${found[id]}", and not "${what}"`);
+  }
+}
+
+async function recordAndDie(cwd, [command, ...args], traces) {
+  const child = spawn(command, [...args, traces], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const hung = setTimeout(() => child.kill("SIGTERM"), hungMillis);
+  let stderr = "";
+  child.stderr.setEncoding("utf8").on("data", (chunk) => {
+    stderr += chunk;
+  });
+  createInterface({ input: child.stdout }).on("line", () => child.kill("SIGKILL"));
+  const [code, signal] = await once(child, "close");
+  clearTimeout(hung);
+  if (signal !== "SIGKILL")
+    throw new Error(`it ended with ${signal ?? code} before it was killed\n${stderr}`);
+}
