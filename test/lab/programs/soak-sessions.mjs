@@ -1,0 +1,249 @@
+// Sessions of a soak, through both fronts, doing random things, each of which is told when it is done. Whatever is
+// recorded bears a key of its own, by which the document is compared with what was told:
+//   opening id · start id key bytes isCounted · done …, started and ended · end key · late key · closing, closed id how
+
+/** Text that the key and the size tell. */
+const payloadOf = (key, bytes) => key.at(-1).repeat(bytes);
+const mostOpen = 3;
+
+class SoakSession {
+  id;
+  isOpen = false;
+  /** Opening or ending: nothing else is to be done with it. */
+  isBusy = false;
+  /** What its document must have, once it has caught up. */
+  lastKey;
+  host;
+  /** What runs: functions that end it, by key. */
+  open = new Map();
+
+  constructor(id, host) {
+    this.id = id;
+    this.host = host;
+  }
+
+  /** Something, at random. */
+  act() {
+    if (this.isBusy) return;
+    if (!this.isOpen) {
+      this.lastKey = undefined;
+      this.isOpen = true;
+      this.host.say("opening", this.id);
+      this.begin();
+    } else this.go();
+  }
+
+  begin() {
+    this.go();
+  }
+
+  /** What began, is to be ended by `end`. */
+  started(key, bytes, isCounted, end) {
+    this.host.say("start", this.id, key, bytes, isCounted);
+    this.lastKey = key;
+    this.open.set(key, end);
+  }
+
+  /** What has ended at once. */
+  done(key, bytes, isCounted) {
+    this.host.say("done", this.id, key, bytes, isCounted);
+    this.lastKey = key;
+  }
+
+  endOne() {
+    const [key, end] = this.host.oneOf([...this.open]) ?? [];
+    if (!key) return;
+    this.open.delete(key);
+    const isLate = end();
+    this.host.say("end", key);
+    if (isLate) this.host.say("late", key);
+  }
+
+  /** What one record holds: mostly little, sometimes much. */
+  bytes(most) {
+    const { random, upTo } = this.host;
+    return random() < 0.03 ? upTo(most) : upTo(1_500);
+  }
+
+  async close(how) {
+    if (!this.isOpen) return;
+    this.isBusy = true;
+    this.host.say("closing", this.id, how);
+    this.open.clear();
+    await this.endAs(how);
+    this.isOpen = false;
+    this.isBusy = false;
+    this.host.say("closed", this.id, how);
+  }
+
+  /** It was fenced with its exporter. */
+  wasFenced() {
+    this.open.clear();
+    this.isOpen = false;
+  }
+}
+
+/** Spans of somebody's own, through processor and exporter. */
+export class SpanSession extends SoakSession {
+  #running = [];
+
+  go() {
+    const dice = this.host.random();
+    if (this.open.size > 0 && dice < 0.3) this.endOne();
+    else if (this.open.size < mostOpen && dice < 0.5) this.begins();
+    else this.records();
+  }
+
+  /** Starts and ends one. */
+  records() {
+    const { span, key, bytes, isCounted } = this.#start();
+    span.end();
+    this.done(key, bytes, isCounted);
+  }
+
+  begins() {
+    const { span, key, bytes, isCounted } = this.#start();
+    this.#running.push(span);
+    this.started(key, bytes, isCounted, () => {
+      const isLate = this.host.random() < 0.5;
+      if (isLate) span.setAttribute("late", key);
+      span.end();
+      this.#running.splice(this.#running.indexOf(span), 1);
+      return isLate;
+    });
+  }
+
+  #start() {
+    const { host } = this;
+    const key = host.nextKey();
+    const bytes = this.bytes(60_000);
+    const attributes = { "session.id": this.id, k: key, payload: payloadOf(key, bytes) };
+    const operation = host.oneOf(["execute_tool", "chat", undefined]);
+    if (operation) attributes["gen_ai.operation.name"] = operation;
+    const parent = host.random() < 0.5 ? host.oneOf(this.#running) : undefined;
+    return { span: host.startSpan(attributes, parent), key, bytes, isCounted: operation !== undefined };
+  }
+
+  async endAs(how) {
+    this.#running = [];
+    await this.host.exporter.endSession(this.id, how === "error" ? { error: "it failed" } : {});
+  }
+
+  wasFenced() {
+    super.wasFenced();
+    this.#running = [];
+  }
+}
+
+/** What an agent logs, through the session tracer. */
+export class TracerSession extends SoakSession {
+  #tracer;
+  #generation;
+
+  begin() {
+    this.isBusy = true;
+    this.host.later(this.#begin().finally(() => (this.isBusy = false)));
+  }
+
+  async #begin() {
+    const { host, id } = this;
+    this.#generation = undefined;
+    this.#tracer = host.tracing.newTracer();
+    if (host.random() < 0.5 && (await this.#tracer.rehydrateFromFile(id))) return;
+    this.#tracer.startTrace(id, { title: `title of ${id}`, agent: "build" });
+    if (!host.hasFile(id)) host.say("broken", `${id} has no document after startTrace`);
+  }
+
+  go() {
+    const dice = this.host.random();
+    const does = [
+      [0.08, () => this.#says()],
+      [0.25, () => this.#steps()],
+      [0.55, () => this.#calls()],
+      [0.65, () => this.#runs()],
+      [0.75, () => this.endOne()],
+      [0.83, () => this.#spans()],
+      [0.92, () => this.#lets()],
+      [0.96, () => this.#tracer.endTurn()],
+      [1, () => this.#tracer.setTitle(`title ${dice}`)],
+    ];
+    does.find(([most]) => dice < most)[1]();
+  }
+
+  #says() {
+    const key = this.host.nextKey();
+    this.#tracer.logUserMessage(`question ${key}`);
+    this.done(key, 0, false);
+  }
+
+  #steps() {
+    if (this.#generation) return void this.#finishes();
+    const key = this.host.nextKey();
+    const bytes = this.bytes(30_000);
+    this.#tracer.logStepStart({ id: key });
+    this.#generation = key;
+    this.started(key, bytes, true, () => {
+      this.#generation = undefined;
+      this.#tracer.logText({ text: payloadOf(key, bytes) });
+      const tokens = { input: 3, output: 2, reasoning: 1, cache: { read: 0, write: 0 } };
+      this.#tracer.logStepFinish({ id: key, reason: "stop", cost: 0.01, tokens });
+    });
+  }
+
+  #finishes() {
+    const key = this.#generation;
+    this.open.get(key)();
+    this.open.delete(key);
+    this.host.say("end", key);
+  }
+
+  #calls() {
+    const key = this.host.nextKey();
+    const bytes = this.bytes(9_000);
+    this.#tracer.logToolCall(completed(key, bytes));
+    this.done(key, bytes, true);
+    if (this.host.random() > 0.3) return;
+    this.#tracer.setSpanAttributes({ late: key }, "tool");
+    this.host.say("late", key);
+  }
+
+  #runs() {
+    if (this.open.size >= mostOpen) return;
+    const key = this.host.nextKey();
+    const bytes = this.bytes(9_000);
+    this.#tracer.logToolCall({ tool: "look", callID: key, state: { status: "running", input: { key } } });
+    this.started(key, bytes, true, () => void this.#tracer.logToolCall(completed(key, bytes)));
+  }
+
+  #spans() {
+    const key = this.host.nextKey();
+    const bytes = this.bytes(30_000);
+    const now = Date.now();
+    const attributes = { k: key, payload: payloadOf(key, bytes) };
+    this.#tracer.logSpan({ name: "span", startTime: now, endTime: now, attributes });
+    this.done(key, bytes, false);
+  }
+
+  /** A library makes a span in it. */
+  #lets() {
+    if (this.open.size >= mostOpen) return;
+    const key = this.host.nextKey();
+    const bytes = this.bytes(10_000);
+    const attributes = { k: key, payload: payloadOf(key, bytes) };
+    const span = this.host.startForeignSpan(attributes, this.#tracer.context());
+    this.started(key, bytes, false, () => void span.end());
+  }
+
+  async endAs(how) {
+    if (how === "crashed") this.#tracer.flushSync("it was fenced");
+    else if (how === "error") await this.#tracer.endTrace("it failed");
+    else if (this.host.random() < 0.3) this.#tracer.finalizeSync();
+    else await this.#tracer.endTrace();
+  }
+}
+
+const completed = (key, bytes) => ({
+  tool: "look",
+  callID: key,
+  state: { status: "completed", input: { key }, output: payloadOf(key, bytes) },
+});

@@ -1,0 +1,237 @@
+/**
+ * Ten minutes of 50 sessions: what was acknowledged is in the documents, and nothing grows that need not.
+ *
+ * Several processes write one directory, as spans and through the session tracer. Sessions begin, change hands, are
+ * shared, fenced, ended and gone on with; processes die in many ways and come again; the wall clock is set forward and
+ * back by up to some hours, and the machine sleeps: all processes stand still, and wake some hours later. A directory
+ * with a cap and one with retention are beside it.
+ *
+ * What has to be flat. Sessions grow, so each ends after some hundred records, is compared, put away, and another
+ * comes: at any time there are as many, of all ages. Then these must not grow with time:
+ * - the memory of a process that lives all along, measured after a collection, with no write under way: the median of
+ *   the last third of the time against that of the second. The first is for caches and code to warm up. What may grow
+ *   in the second is what is known of traces and ended sessions for the sake of late spans, 10,000 of each, which is
+ *   2 MB; a session that was not let go is found by its count;
+ * - its descriptors: what it had before its first session, three for each session that is open, and a few in flight;
+ * - what is in the directory beside documents: side files of open sessions, and of dead processes until somebody
+ *   recovers them, by number and by bytes against those of the documents. At the end there is nothing.
+ */
+import { join } from "node:path";
+import { randomOf } from "../lanes.mjs";
+import { directoryNote, directoryProblems, processNote, processProblems } from "../soak-flatness.mjs";
+import { SoakRun } from "../soak-run.mjs";
+import { runtimes } from "../tools.mjs";
+import { WallClock } from "../wall-clock.mjs";
+
+/** `least`: what there has to be of everything before the end, on a busy machine, too. */
+const sizes = {
+  full: {
+    seconds: 600,
+    least: { deaths: 60, sleeps: 15, samples: 30 },
+    sessions: 50,
+    spans: 250,
+    pauseMillis: 12,
+    moveMillis: 400,
+    deathMillis: 2_500,
+    sampleMillis: 2_000,
+    weatherMillis: 3_000,
+    sleepMillis: 2_500,
+  },
+  ci: {
+    seconds: 12,
+    least: { deaths: 3, sleeps: 2, samples: 9 },
+    sessions: 50,
+    spans: 60,
+    pauseMillis: 8,
+    moveMillis: 120,
+    deathMillis: 900,
+    sampleMillis: 200,
+    weatherMillis: 500,
+    sleepMillis: 600,
+  },
+};
+/** How much longer than on a quiet machine it may take. */
+const patience = 5;
+/** A broken writer shows in a few seconds. */
+const short = { seconds: 60, sessions: 20, spans: 30, pauseMillis: 3, weatherMillis: 300, deathMillis: 600 };
+
+const writers = {
+  traces: [
+    { name: "n", runtime: "node" },
+    { name: "b", runtime: "bun" },
+    { name: "m", runtime: "node", isMortal: true },
+    { name: "o", runtime: "node", isMortal: true },
+  ],
+  capped: [{ name: "c", runtime: "node", isMortal: true }],
+  pruned: [{ name: "p", runtime: "node", isMortal: true }],
+};
+
+function runsOf(common, { size, broken, scratch }) {
+  const here = writers.traces.filter(({ runtime }) => runtimes[runtime].lacks() === undefined);
+  const runOf = (name, own) =>
+    new SoakRun({
+      ...common,
+      dir: join(scratch.dir, name),
+      writers: writers[name],
+      ...own,
+      options: { maxSpans: 0, maxFiles: 0, ...own.options },
+    });
+  const traces = runOf("traces", {
+    writers: broken ? here.filter(({ name }) => name === "n" || name === "m") : here,
+    sessions: size.sessions,
+  });
+  if (broken) return { traces };
+  return {
+    traces,
+    // Nobody else writes its sessions: where somebody does, all spans stay.
+    capped: runOf("capped", { options: { maxSpans: 30 }, sessions: 4, front: "span" }),
+    pruned: runOf("pruned", { options: { maxFiles: 8 }, sessions: 6 }),
+  };
+}
+
+async function run({ size: kind, seed, build, broken, scratch, report }) {
+  const size = { ...sizes[kind], ...(broken && short), ...broken?.size };
+  const clock = new WallClock(join(scratch.dir, "clock"));
+  const runs = runsOf({ clock, random: randomOf(seed), build, size }, { size, broken, scratch });
+  const all = Object.values(runs);
+  const { traces } = runs;
+  const began = performance.now();
+  const isOver = () => {
+    const seconds = (performance.now() - began) / 1000;
+    report(`${seconds.toFixed(0)} of ${size.seconds} s, ${traces.ledger.started} records`);
+    if (all.some(({ failures }) => failures.length > 0)) return true;
+    if (broken && [...traces.samples.values()].some((said) => processProblems(said).length > 0)) return true;
+    const { deaths, sleeps } = traces.counts;
+    const { least } = size;
+    const samples = Math.min(...[...traces.samples.values()].map(({ length }) => length));
+    const isEnough = deaths >= least.deaths && sleeps >= least.sleeps && samples > least.samples;
+    return seconds > (isEnough || broken ? 1 : patience) * size.seconds;
+  };
+  await Promise.all(all.map((one) => one.run(isOver)));
+  const failures = Object.entries(runs).flatMap(([name, one]) =>
+    one.failures.map((text) => `${name}: ${text} [seed ${seed}]`),
+  );
+  const { ledger, counts, samples } = traces;
+  if (counts.spans !== ledger.started + ledger.untold)
+    failures.push(
+      `${counts.spans} spans are in the documents, of ${ledger.started} told and ${ledger.untold} untold`,
+    );
+  for (const [name, said] of samples)
+    failures.push(...processProblems(said).map((text) => `process ${name} ${text}`));
+  failures.push(...directoryProblems(traces.sizes, size.sessions));
+  return { trials: ledger.started, failures, notes: notesOf(runs, clock) };
+}
+
+function notesOf({ traces, ...others }, clock) {
+  const { ledger, counts, reader } = traces;
+  const counted = (word) => `${counts[word]} ${word}`;
+  const beside = Object.entries(others).map(([name, { ledger }]) => `${ledger.started} in ${name}`);
+  return [
+    `${ledger.started} spans told, ${ledger.ended} of them ended, ${ledger.untold} untold; ` +
+      `${counts.spans} in ${counts.documents} documents; ${beside.join(", ")}`,
+    `${["deaths", "fences", "moves", "sleeps", "naps"].map(counted).join(", ")}, ${clock.jumps} jumps of the clock; ` +
+      `${reader.looks} looks of a reader`,
+    ...[...traces.samples].map(([name, samples]) => processNote(name, samples)),
+    directoryNote(traces.sizes),
+  ];
+}
+
+export default {
+  name: "soak",
+  title: "50 sessions, with deaths, resumes, a clock that jumps, and sleep",
+  promise: "P1–P8",
+  needs: () => (process.platform === "linux" ? undefined : `it needs /proc, and this is ${process.platform}`),
+  run,
+  brokenWriters: [
+    {
+      name: "one that leaks descriptors",
+      patch: [
+        {
+          file: "descriptor.js",
+          from: "if (--this.#holders === 0)",
+          to: "if (--this.#holders === 0 && Math.random() < 0.5)",
+        },
+      ],
+      catches: /descriptors with \d+ sessions/,
+    },
+    {
+      name: "one that keeps ended sessions in memory",
+      size: { spans: 8, moveMillis: 40 },
+      patch: [
+        {
+          file: "trace-directory.js",
+          from: "this.#sessions.delete(id);",
+          to: "(this.kept ??= []).push(writer);\n        this.#sessions.delete(id);",
+        },
+      ],
+      catches: /keeps \d+ writers/,
+    },
+    {
+      name: "one that keeps what it has copied",
+      patch: [
+        {
+          file: "publish.js",
+          from: "for (let position = 0; position < end;) {",
+          to: "(globalThis.kept ??= []).push(Buffer.alloc(100_000));\n    for (let position = 0; position < end;) {",
+        },
+      ],
+      catches: /heap that grew/,
+    },
+    {
+      name: "a resume that forgets what was",
+      patch: [{ file: "merge.js", from: 'if (body.type === "lines")', to: 'if (body.type === "none")' }],
+      catches: /lost \d+/,
+    },
+    {
+      name: "a resume that forgets what was counted",
+      patch: [{ file: "session-ledger.js", from: "this.totals = totalsOf(published);", to: "" }],
+      catches: /counts \d+ tool calls/,
+    },
+    {
+      name: "publishing when the wall clock says so",
+      size: { patienceMillis: 2_000, onlySetBack: true },
+      patch: [
+        {
+          file: "publisher.js",
+          from: "const { clock } = writer.ports;",
+          to: `const { clock: machine } = writer.ports;
+        const clock = {
+            monotonic: () => machine.monotonic(),
+            after(millis, run) {
+                const due = Date.now() + millis;
+                const timer = setInterval(() => {
+                    if (Date.now() < due) return;
+                    clearInterval(timer);
+                    run();
+                }, 5);
+                return { cancel: () => clearInterval(timer) };
+            },
+        };`,
+        },
+      ],
+      catches: /is behind for good|is open, and has no document/,
+    },
+    {
+      name: "sessions that are idle by the wall clock",
+      patch: [
+        {
+          file: "clock.js",
+          from: "monotonic: () => performance.now()",
+          to: "monotonic: () => Date.now()",
+        },
+      ],
+      catches: /ran again|is completed, not/,
+    },
+    {
+      name: "one that records a turn later",
+      patch: [
+        {
+          file: "trace-directory.js",
+          from: "if (writer.recordEnd(span))",
+          to: "setTimeout(() => writer.recordEnd(span), 20);\n        if (true)",
+        },
+      ],
+      catches: /which had ended|lost \d+|was put away|crashed, not/,
+    },
+  ],
+};

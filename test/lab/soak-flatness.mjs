@@ -1,0 +1,87 @@
+/** What has to be flat in a soak, and is not; why and how much is said in `scenarios/soak.mjs`. */
+
+/** A session has an open document, a live log and the document that it was published as last. */
+const descriptorsOfSession = 3;
+/** In the hands of the thread pool just now. */
+const mostInFlight = 6;
+/** Writers of sessions that have ended a moment ago. */
+const mostEnding = 4;
+/** What is known of the last ten thousand traces, and the collector's noise. */
+const memoryNoise = { bytes: 2_000_000, share: 0.05 };
+/** The same, with pages that the allocator keeps. */
+const residentNoise = { bytes: 16_000_000, share: 0.15 };
+/** Two for each writer of a session, and some sessions have two; what the dead have left; locks and copies. */
+const mostOthers = (sessions) => 5 * sessions + 20;
+
+const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** Of fewer samples nothing is said. */
+const fewest = 9;
+
+/** Medians of the second and of the last third. */
+function thirds(samples, read) {
+  if (samples.length < fewest) return [0, 0];
+  const third = Math.floor(samples.length / 3);
+  const of = (from, to) => median(samples.slice(from, to).map(read));
+  return [of(third, 2 * third), of(2 * third, samples.length)];
+}
+
+/** Of one process. @param samples the first of them from before its first session */
+export function processProblems([base, ...samples]) {
+  const problems = [];
+  for (const { descriptors, open, writers, held } of samples) {
+    const most = base.descriptors + descriptorsOfSession * open + mostInFlight;
+    if (descriptors > most)
+      problems.push(
+        `has ${descriptors} descriptors with ${open} sessions, and had ${base.descriptors} with none`,
+      );
+    if (writers > held + mostEnding) problems.push(`keeps ${writers} writers for ${held} sessions`);
+  }
+  for (const [what, noise] of [
+    ["heap", memoryNoise],
+    ["rss", residentNoise],
+  ]) {
+    const [before, after] = thirds(samples, (sample) => sample[what]);
+    if (after > before + Math.max(noise.bytes, noise.share * before))
+      problems.push(`has a ${what} that grew from ${megabytes(before)} to ${megabytes(after)}`);
+  }
+  return problems;
+}
+
+/** Of the directory. */
+export function directoryProblems(samples, sessions) {
+  const problems = [];
+  const [before, after] = thirds(samples, ({ others }) => others);
+  if (after > mostOthers(sessions) || after > 1.5 * before + 20)
+    problems.push(`${after} files beside the documents, after ${before}, for ${sessions} sessions`);
+  const [bytesBefore, bytesAfter] = thirds(
+    samples,
+    ({ otherBytes, documentBytes }) => otherBytes / documentBytes,
+  );
+  if (bytesAfter > 2 * bytesBefore + 1)
+    problems.push(
+      `${bytesAfter.toFixed(1)} bytes beside each of the documents, after ${bytesBefore.toFixed(1)}`,
+    );
+  return problems;
+}
+
+/** Of a process, in a line. */
+export function processNote(name, [base, ...samples]) {
+  if (samples.length < fewest) return `${name}: only ${samples.length} samples`;
+  const [before, after] = thirds(samples, ({ heap }) => heap);
+  const { descriptors, open, ended } = samples.at(-1);
+  const fixed = descriptors - descriptorsOfSession * open;
+  return (
+    `${name}: heap ${megabytes(before)}, then ${megabytes(after)}; ${base.descriptors} descriptors, then ${fixed} ` +
+    `and 3 for each of ${open} sessions; ${ended} sessions had ended`
+  );
+}
+
+/** Of the directory, in a line. */
+export function directoryNote(samples) {
+  if (samples.length < fewest) return `directory: only ${samples.length} samples`;
+  const [before, after] = thirds(samples, ({ others }) => others);
+  const [small, large] = thirds(samples, ({ documentBytes, otherBytes }) => documentBytes + otherBytes);
+  return `directory: ${megabytes(small)}, then ${megabytes(large)}; ${before} files beside documents, then ${after}`;
+}

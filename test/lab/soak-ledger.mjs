@@ -1,0 +1,203 @@
+/**
+ * What the writers of a soak told (`programs/soak-sessions.mjs`), and what their documents must hold for it. Whatever
+ * was recorded has a key, which says who recorded it and the how-many-eth it was.
+ */
+
+/** The key that a span of a document bears. */
+const keyOf = ({ attributes, tool, name, kind, input }) =>
+  attributes?.k ??
+  tool?.callId ??
+  /^generation-(.*)$/.exec(name)?.[1] ??
+  (kind === "user-message" ? /^question (.*)$/.exec(input)?.[1] : undefined);
+
+const contentOf = ({ attributes, output }) => attributes?.payload ?? output;
+
+export class SoakLedger {
+  /** Things told as started, among them those told as ended. */
+  started = 0;
+  ended = 0;
+  /** Found in documents without having been told: their writer was killed before it could. */
+  untold = 0;
+  /** Told while nobody had the session open, or other nonsense: faults of the lab. */
+  problems = [];
+  #sessions = new Map();
+  #sessionOf = new Map();
+  #writers = new Map();
+
+  /** A word of a writer. */
+  take(writer, [verb, first, ...rest]) {
+    this.#writers.set(writer.name, writer);
+    const words = {
+      opening: () => this.#opening(writer, first),
+      start: () => this.#begin(writer, first, ...rest),
+      done: () => {
+        this.#begin(writer, first, ...rest);
+        this.#end(rest[0]);
+      },
+      end: () => this.#end(first),
+      late: () => {
+        this.#entry(first).isLate = true;
+      },
+      closing: () => this.#session(first).open.get(writer)?.asked.push(rest[0]),
+      closed: () => this.#closed(writer, first, rest[0]),
+    };
+    if (words[verb]) words[verb]();
+    else this.problems.push(`${writer.name} said: ${[verb, first, ...rest].join(" ")}`);
+  }
+
+  /** Sessions that this writer has open, and nobody else. */
+  openOnlyBy(writer) {
+    return [...this.#sessions].flatMap(([id, { open }]) => (open.has(writer) && open.size === 1 ? [id] : []));
+  }
+
+  /** It is dead: what it had asked for may have happened or not. */
+  died(writer) {
+    for (const session of this.#sessions.values()) {
+      if (!session.open.has(writer)) continue;
+      const { asked, before, size } = session.open.get(writer);
+      session.open.delete(writer);
+      session.deaths++;
+      // What was only opened may stand as it did.
+      const isAsBefore = session.entries.size === size;
+      session.statuses = new Set(["crashed", ...asked, ...(isAsBefore ? before : [])]);
+      for (const entry of session.entries.values())
+        if (entry.writer === writer && !entry.isClosed && asked.length === 0) entry.isCut = true;
+    }
+  }
+
+  /** How much was told of a session. */
+  sizeOf(id) {
+    return this.#sessions.get(id)?.entries.size ?? 0;
+  }
+
+  opensOf(id) {
+    return this.#sessions.get(id)?.opens ?? 0;
+  }
+
+  has(id) {
+    return this.#sessions.has(id);
+  }
+
+  /**
+   * Compares with a document that is final, and forgets the session.
+   *
+   * @param options `maxSpans`: it has a cap; `isPruned`: retention may have removed older documents of it
+   */
+  settle(id, document, { maxSpans = 0, isPruned = false } = {}) {
+    const session = this.#sessions.get(id);
+    const problems = [];
+    const tell = (text) => problems.push(`${id} ${text}`);
+    this.#sessions.delete(id);
+    for (const key of session.entries.keys()) this.#sessionOf.delete(key);
+    if (!document) {
+      if (session.entries.size > 0 && !isPruned) tell(`has no document, of ${session.entries.size} spans`);
+      return problems;
+    }
+    const found = this.#found(document, tell);
+    const missing = this.#compare(session, found, tell);
+    const elided = document.spans.find(({ attributes }) => attributes?.elided)?.attributes.elided ?? 0;
+    const untold = [...found.keys()].filter((key) => !session.entries.has(key));
+    const strange = untold.filter((key) => !this.#mayBeUntold(key));
+    this.untold += untold.length;
+    if (!session.isShared && !session.statuses.has(document.summary.status))
+      tell(`is ${document.summary.status}, not ${[...session.statuses].join(" or ")}`);
+    // After retention the session began anew: what it has is to be right, and that is all.
+    if (isPruned) return problems;
+    if (strange.length > 0) tell(`has ${strange.length} that nobody told of, as ${strange[0]}`);
+    const extra = elided - missing.length;
+    if (extra < 0) {
+      const { isEnded } = session.entries.get(missing[0]);
+      tell(`lost ${-extra} of ${session.entries.size}, as ${missing[0]} (${isEnded ? "ended" : "running"})`);
+    }
+    if (extra > session.deaths) tell(`has a marker for ${elided}, and ${missing.length} are not there`);
+    if (maxSpans > 0 && document.spans.length > 2 * maxSpans + 8)
+      tell(`has ${document.spans.length} spans, with a cap of ${maxSpans}`);
+    const { totalToolCalls, totalGenerations } = document.summary;
+    const [counted, mostUntold] = [totalToolCalls + totalGenerations, untold.length + Math.max(0, extra)];
+    const told = [...session.entries.values()].filter(({ isCounted }) => isCounted).length;
+    if (counted < told || counted > told + mostUntold)
+      tell(`counts ${counted} tool calls and generations, of ${told} told`);
+    return problems;
+  }
+
+  #found(document, tell) {
+    const found = new Map();
+    for (const span of document.spans) {
+      if (span.kind === "session" || span.attributes?.elided) continue;
+      const key = keyOf(span);
+      if (key === undefined) tell(`has a span of no key: ${JSON.stringify(span).slice(0, 120)}`);
+      else if (found.has(key)) tell(`has ${key} twice`);
+      if (span.endTime === undefined) tell(`has ${key} still open`);
+      found.set(key, span);
+    }
+    return found;
+  }
+
+  /** Keys that are not there. */
+  #compare({ entries }, found, tell) {
+    const missing = [];
+    for (const [key, entry] of entries) {
+      const span = found.get(key);
+      if (!span) missing.push(key);
+      else if (entry.isEnded) {
+        if (span.interrupted) tell(`has ${key} interrupted, which had ended`);
+        const { bytes, isLate } = entry;
+        if (bytes > 0 && contentOf(span) !== key.at(-1).repeat(bytes)) tell(`has another content in ${key}`);
+        if (isLate && span.attributes?.late !== key) tell(`lost a late attribute of ${key}`);
+      } else if (entry.isCut && !span.interrupted && entry.writer.endsUntold++ > 0)
+        tell(`has ${key} as ended, which was running when its process died`);
+    }
+    return missing;
+  }
+
+  /** A writer that was killed may have done one thing more than it told. */
+  #mayBeUntold(key) {
+    const [name, n] = key.split(".");
+    const writer = this.#writers.get(name);
+    return writer?.isDead && Number(n) === writer.last + 1;
+  }
+
+  #opening(writer, id) {
+    const session = this.#session(id);
+    session.opens++;
+    session.open.set(writer, { asked: [], before: session.statuses, size: session.entries.size });
+    session.statuses = new Set(["crashed"]);
+    if (session.open.size > 1) session.isShared = true;
+  }
+
+  #begin(writer, id, key, bytes, isCounted) {
+    writer.last = Number(key.split(".")[1]);
+    writer.endsUntold ??= 0;
+    this.started++;
+    const session = this.#session(id);
+    session.entries.set(key, { writer, bytes, isCounted, isEnded: false });
+    this.#sessionOf.set(key, session);
+  }
+
+  #end(key) {
+    this.ended++;
+    this.#entry(key).isEnded = true;
+  }
+
+  #closed(writer, id, how) {
+    const session = this.#session(id);
+    session.open.delete(writer);
+    // What was still running ended with it, in its own way.
+    for (const entry of session.entries.values()) if (entry.writer === writer) entry.isClosed = true;
+    // A crash before may be found after this end, and outranks it.
+    session.statuses = new Set([how, ...(session.deaths > 0 ? ["crashed"] : [])]);
+  }
+
+  #session(id) {
+    let session = this.#sessions.get(id);
+    if (!session) {
+      session = { entries: new Map(), open: new Map(), statuses: new Set(), opens: 0, deaths: 0 };
+      this.#sessions.set(id, session);
+    }
+    return session;
+  }
+
+  #entry(key) {
+    return this.#sessionOf.get(key)?.entries.get(key) ?? {};
+  }
+}

@@ -1,0 +1,93 @@
+/** `programs/soak-writer.mjs` as its parent sees it. */
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { dieWithLab } from "./interruption.mjs";
+import { runtimes } from "./tools.mjs";
+
+const program = fileURLToPath(new URL("programs/soak-writer.mjs", import.meta.url));
+/** A flush may take its 30 seconds. */
+const hungMillis = 60_000;
+
+export class SoakProcess {
+  name;
+  stderr = "";
+  isDead = false;
+  /** Somebody has arranged its end. */
+  isMeantToDie = false;
+  /** The number of the last thing that it told of: it may have done one more. */
+  last = 0;
+  /** The signal or code that it ended with; all that it said has been heard then. */
+  exit;
+  #child;
+  #answers = [];
+
+  /** @param hear is given each word but answers */
+  constructor(runtime, plan, { clock, hear }) {
+    this.name = plan.name;
+    const { args, env } = clock.preload(runtime);
+    const exposing = runtime === "node" ? ["--expose-gc"] : [];
+    this.#child = dieWithLab(
+      spawn(runtimes[runtime].path, [...exposing, ...args, program, JSON.stringify(plan)], {
+        stdio: ["pipe", "pipe", "pipe"],
+        env: { ...process.env, ...env },
+      }),
+    );
+    this.#child.stdin.on("error", () => {});
+    this.#child.stderr.setEncoding("utf8").on("data", (text) => {
+      this.stderr = (this.stderr + text).slice(-4_000);
+    });
+    let rest = "";
+    this.#child.stdout.setEncoding("utf8").on("data", (text) => {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop();
+      for (const line of lines) this.#take(JSON.parse(line), hear);
+    });
+    this.ready = this.#answered("start");
+    this.exit = new Promise((resolve) => {
+      this.#child.on("close", (code, signal) => {
+        this.isDead = true;
+        for (const { fail } of this.#answers.splice(0)) fail(new Error(`it ended: ${signal ?? code}`));
+        resolve(signal ?? code);
+      });
+    });
+  }
+
+  /** Resolves with its answer, or with nothing when it dies before it answers. */
+  async do(order, details = {}) {
+    if (this.isDead) return undefined;
+    const answered = this.#answered(order);
+    this.#child.stdin.write(`${JSON.stringify({ order, ...details })}\n`);
+    return answered;
+  }
+
+  signal(name) {
+    if (!this.isDead) this.#child.kill(name);
+  }
+
+  /** It is on its way to its end, as it was told. */
+  end(act) {
+    this.isMeantToDie = true;
+    act(this);
+    return this.exit;
+  }
+
+  #take(word, hear) {
+    if (word[0] === "answer" || word[0] === "ready") this.#answers.shift()?.answer(word[1]);
+    else hear(word);
+  }
+
+  #answered(order) {
+    return new Promise((resolve, reject) => {
+      const settle = (act) => (value) => {
+        clearTimeout(hung);
+        act(value);
+      };
+      const hung = setTimeout(
+        () => reject(new Error(`${this.name} hangs at "${order}"; ${this.stderr}`)),
+        hungMillis,
+      );
+      const fail = settle((error) => (this.isMeantToDie ? resolve(undefined) : reject(error)));
+      this.#answers.push({ answer: settle(resolve), fail });
+    });
+  }
+}
