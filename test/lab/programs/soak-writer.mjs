@@ -7,8 +7,8 @@ import { randomOf } from "../lanes.mjs";
 import { SpanSession, TracerSession } from "./soak-sessions.mjs";
 
 const plan = JSON.parse(process.argv[2]);
-const load = (file) => import(`${plan.build}/esm/${file}`);
-const fromBuild = createRequire(`${plan.build}/esm/index.js`);
+const load = (file) => import(`${plan.build}/${file}`);
+const fromBuild = createRequire(`${plan.build}/index.js`);
 const { context, diag, DiagLogLevel, trace } = fromBuild("@opentelemetry/api");
 const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
 const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, installCrashFence, recoverTraces } =
@@ -194,7 +194,7 @@ const orders = {
   measure: ({ how }) =>
     resting(async () => {
       await (how === "flush" ? flush() : settle());
-      const { dropped, faults } = host.exporter.stats;
+      const { dropped, faults } = host.exporter.stats();
       const [open, held] = [openSessions().length, sessions.size];
       return { descriptors: await descriptors(), ...memory(), open, held, ended, dropped, faults };
     }),
