@@ -184,7 +184,9 @@ export default {
     },
     {
       name: "a resume that forgets what was counted",
-      patch: [{ file: "session-ledger.js", from: "this.totals = (0, totals_js_1.totalsOf)(published);", to: "" }],
+      patch: [
+        { file: "session-ledger.js", from: "this.totals = (0, summary_js_1.totalsOf)(published);", to: "" },
+      ],
       catches: /counts \d+ tool calls/,
     },
     {
