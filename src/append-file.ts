@@ -66,6 +66,11 @@ export class AppendFile {
     return this.#queue.length === 0;
   }
 
+  /** Whether somebody took the file that is open here, or deleted it. */
+  isGone(): boolean {
+    return this.descriptor !== undefined && !this.#fileSystem.sync.exists(this.path);
+  }
+
   /** A record as it is. */
   append(bytes: Buffer): Appended {
     return this.#add({ bytes, isLine: false });
