@@ -71,6 +71,11 @@ export class AppendFile {
     return { lines: this.#queue.filter(({ isLine }) => isLine).length, bytes: this.#queuedBytes };
   }
 
+  /** Whether somebody took the file that is open here, or deleted it. */
+  isGone(): boolean {
+    return this.descriptor !== undefined && !this.#fileSystem.sync.exists(this.path);
+  }
+
   /** A record as it is. */
   append(bytes: Buffer): Appended {
     return this.#add({ bytes, isLine: false });

@@ -13,6 +13,7 @@ import {
   decodeHead,
   decodeLine,
   decodeTail,
+  encodeTail,
   lineKey,
   tailStartIn,
 } from "./open-document.js";
@@ -207,8 +208,10 @@ export function* isSound({ open, head, from, to, tail, live }: DeadFiles): Plan<
     there.add(decoded.span.spanId);
     missing.delete(decoded.span.spanId);
   });
-  const separator = (yield* readRange(open.fd, to, to + 1))[0];
-  return isSound && missing.size === 0 && (separator === 0x2c) === to > from;
+  // What a tail lacks, or has besides, is not seen in what it was read as.
+  const written = encodeTail(tail, to, to === from);
+  const bytes = yield* readRange(open.fd, to, to + written.length + 1);
+  return isSound && missing.size === 0 && bytes.equals(written);
 }
 
 function* tryOpen(fileSystem: FileSystem, path: string): Plan<Descriptor | undefined> {

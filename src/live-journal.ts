@@ -18,6 +18,8 @@ export class LiveJournal {
   readonly #content: () => Buffer[];
   readonly #newTemp: () => string;
   #lastContent = 0;
+  /** Appended to since somebody asked whether it is gone. */
+  #hasNews = false;
 
   constructor(
     fileSystem: FileSystem,
@@ -40,15 +42,24 @@ export class LiveJournal {
   /** A start or a change. */
   append(bytes: Buffer): void {
     this.file.append(bytes);
+    this.#hasNews = true;
     if (this.file.good > maxBytes && this.file.good > slack * this.#lastContent) this.rewrite();
   }
 
   /**
-   * Where somebody deleted it. Not asked after each record, for 2 µs: a recovery that holds its owner for dead takes
-   * the open document first, and that is asked for.
+   * Whether what was appended last may be in a file that somebody took or deleted. A recovery that holds its owner for
+   * dead can end up with this one alone: it takes the open document first, and the owner may have made both anew by
+   * then. Only asked after it was appended to, for 2 µs.
    */
+  isGoneWithNews(): boolean {
+    const hasNews = this.#hasNews;
+    this.#hasNews = false;
+    return hasNews && this.file.isGone();
+  }
+
+  /** Where somebody took or deleted it, and nothing was appended since. */
   rewriteIfGone(): void {
-    if (this.file.descriptor !== undefined && !this.#fileSystem.sync.exists(this.file.path)) this.rewrite();
+    if (this.file.isGone()) this.rewrite();
   }
 
   /** Writes what is open now into a new file and goes on in that. A fault is reported: `false`, and the old one stays. */

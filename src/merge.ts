@@ -64,14 +64,14 @@ export function* rewrite(writer: SessionWriter, select?: SelectLines): Plan<void
   yield* rebuild(writer, { head: writer.ledger.head, known: [], count: false, select }, () => {});
 }
 
-/** Where the open document was taken by a recovery, or deleted, what it held goes into a new one. A fault is told. */
+/** Where a side file was taken by a recovery, or deleted, what it held goes into a new one. A fault is told. */
 export function rehomeIfTaken(writer: SessionWriter): void {
   if (!writer.isTaken()) return;
   const { fileSystem, events } = writer.ports;
   try {
     writer.open.newDirectory = fileSystem.sync.mkdirs(writer.files.dir) ?? writer.open.newDirectory;
     writer.rewriteLive();
-    runNow(fileSystem, rewrite(writer));
+    if (writer.open.isGone()) runNow(fileSystem, rewrite(writer));
     // What was recorded into the file that is gone is acknowledged only now.
     writer.syncRecords();
   } catch (error) {

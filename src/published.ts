@@ -14,7 +14,7 @@ import {
   decodeTail,
   tailStartIn,
 } from "./open-document.js";
-import { call, type Plan } from "./plan.js";
+import { call, type Plan, runNow } from "./plan.js";
 import { documentPath, nameCandidates, type SessionFiles, safeId } from "./session-name.js";
 import { soundMetadata, soundSummary } from "./sound-members.js";
 import type { TraceFile, TraceSpan } from "./trace-file.js";
@@ -129,6 +129,18 @@ export function* findDocument(
     published.descriptor.release();
   }
   throw new Error(`no file name is left for session ${JSON.stringify(id)}`);
+}
+
+/** Where the session's document is, or would be: the first of its names may be another session's. Never throws. */
+export function findPath(fileSystem: FileSystem, dir: string, id: string): string {
+  const files = { dir, name: nameCandidates(id)[0] as string };
+  try {
+    const found = runNow(fileSystem, findDocument(fileSystem, id, files));
+    found.published?.descriptor.release();
+    return documentPath(found.files);
+  } catch {
+    return documentPath(files);
+  }
 }
 
 /** Gives what is no trace document a name of its own, before a document takes the one it has. */

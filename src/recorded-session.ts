@@ -102,7 +102,8 @@ class FileSession implements RecordedSession {
   }
 
   get path(): string {
-    return this.#host.directory.path(this.#id);
+    // Also after its end, when the directory knows no more under which name that was.
+    return this.#writer.path;
   }
 
   get traceId(): string {

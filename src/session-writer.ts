@@ -224,9 +224,9 @@ export class SessionWriter {
     return this.#journal.rewrite();
   }
 
-  /** Whether a recovery that held us for dead took the open document, or somebody deleted it. */
+  /** Whether a recovery that held us for dead took what was recorded into, or somebody deleted it. */
   isTaken(): boolean {
-    return this.open.descriptor !== undefined && !this.ports.fileSystem.sync.exists(this.open.path);
+    return this.open.isGone() || this.#journal.isGoneWithNews();
   }
 
   #liveContent(): Buffer[] {

@@ -6,11 +6,11 @@ import { allDone, type Lane } from "./lane.js";
 import { rehomeIfTaken } from "./merge.js";
 import { runNow } from "./plan.js";
 import { lostOwner, publish } from "./publish.js";
+import { findPath } from "./published.js";
 import { Publisher } from "./publisher.js";
 import { SessionEnds } from "./session-ends.js";
 import { type Closed, SessionGate } from "./session-gate.js";
 import { interrupt, type SessionEnd, type SessionStart } from "./session-ledger.js";
-import { documentPath, nameCandidates } from "./session-name.js";
 import { SessionWriter } from "./session-writer.js";
 import { SpanFates } from "./span-fates.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
@@ -77,8 +77,7 @@ export class TraceDirectory {
 
   /** Where the session's document is, or would be. */
   path(id: string): string {
-    const name = nameCandidates(id)[0] as string;
-    return this.#sessions.get(id)?.path ?? documentPath({ dir: this.dir, name });
+    return this.#sessions.get(id)?.path ?? findPath(this.ports.fileSystem, this.dir, id);
   }
 
   /**

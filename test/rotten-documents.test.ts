@@ -140,6 +140,20 @@ it("P1 a sealed document with a line twice does not take its name as it is", asy
   expect(spansOf(documentOf()).size).toBe(session.lines.length + 3);
 });
 
+it.each([
+  ["lacks a member", /"endedAt":"[^"]*",/, ""],
+  ["has what is no span", /^/, ",null"],
+])("P1 a sealed document whose tail %s does not take its name as it is", async (_, from, to) => {
+  const tailStart = session.sealed.lastIndexOf(0x0a, session.sealed.length - 2) + 1;
+  const tail = session.sealed.subarray(tailStart).toString().replace(from, to);
+  const open = Buffer.concat([session.sealed.subarray(0, tailStart), Buffer.from(tail)]);
+  layOut(dir, session, { open, live: session.sealedLive });
+  const { sessions } = await recoverTraces(dir);
+  expect(sessions).toMatchObject([{ action: "rebuilt", status: "completed" }]);
+  expect(spansOf(documentOf()).size).toBe(session.lines.length + 3);
+  expect(documentOf().endedAt).toMatch(/^20/);
+});
+
 it("P7 a damaged document and a damaged side file of one recovery are both kept", async () => {
   const open = Buffer.from(session.open);
   open[open.indexOf('"status"', 2000)] = 0;

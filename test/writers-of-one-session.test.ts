@@ -177,6 +177,34 @@ describe("P7 writers of one session", () => {
     },
   );
 
+  test.each(["its owner makes both anew after it took the first", "another recovery has the first"])(
+    "P2 P7 starts after a recovery by mistake are kept where it takes only the live log in the end: %s",
+    async (why) => {
+      const a = twins.actor();
+      const first = a.start(id);
+      a.record(id, 1);
+      await a.processor.forceFlush();
+      const calls = { ...nodeFileSystem.sync };
+      calls.rename = (from, to) => {
+        const isFirst = from.endsWith(".open");
+        if (isFirst && why.startsWith("another")) throw Object.assign(new Error("taken"), { code: "ENOENT" });
+        nodeFileSystem.sync.rename(from, to);
+        if (isFirst) a.record(id, 1);
+      };
+      await twins.recover(twins.wrongVerdicts(), { ...nodeFileSystem, sync: calls });
+      a.record(id, 1);
+      const second = a.start(id);
+      twins.bury();
+      await twins.recover();
+      expect(interrupted().map(({ spanId }) => spanId)).toEqual(
+        expect.arrayContaining([first, second].map((span) => span.spanContext().spanId)),
+      );
+      expect(lines.worked(twins.document(id))).toHaveLength(2 + a.ended.length);
+      expect(repeated()).toEqual([]);
+      expect(twins.files).toEqual([`${id}.json`]);
+    },
+  );
+
   test("P7 a writer whose open document is not there, or not yet, keeps the session running", async () => {
     const [a, b] = [twins.actor(), twins.actor()];
     a.record(id, 1);

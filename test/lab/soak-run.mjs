@@ -34,7 +34,7 @@ export class SoakRun {
     this.#context = context;
     this.#crew = new SoakCrew(context, this.ledger);
     this.#archive = `${context.dir}-archive`;
-    mkdirSync(this.#archive);
+    for (const made of [context.dir, this.#archive]) mkdirSync(made);
     const { maxSpans, maxFiles } = context.options;
     this.reader = new Reader(context.dir, { mayResume: true, mayDrop: maxSpans + maxFiles > 0 });
   }

@@ -62,7 +62,8 @@ export class TwinCrew {
       for (const spec of this.#options.members) this.#begin(spec);
       await this.#until("begun", () => this.#haveBegun());
       for (let done = 0; done < acts && !this.#isBroken; ) {
-        await pause(5 + this.#random() * 40);
+        // Now and then long enough for all to be at work, and for others to lose patience with who is stopped.
+        await pause(5 + this.#random() * (this.#random() < 0.1 ? 400 : 40));
         if (this.#act()) done++;
       }
       await this.#end();

@@ -100,7 +100,8 @@ async function run({ size: kind, seed, build, broken, scratch, report }) {
     const seconds = (performance.now() - began) / 1000;
     report(`${seconds.toFixed(0)} of ${size.seconds} s, ${traces.ledger.started} records`);
     if (all.some(({ failures }) => failures.length > 0)) return true;
-    if (broken && [...traces.samples.values()].some((said) => processProblems(said).length > 0)) return true;
+    if (broken && [...traces.samples.values()].some((said) => processProblems(said, kind).length > 0))
+      return true;
     const { deaths, sleeps } = traces.counts;
     const { least } = size;
     const samples = Math.min(...[...traces.samples.values()].map(({ length }) => length));
@@ -117,7 +118,7 @@ async function run({ size: kind, seed, build, broken, scratch, report }) {
       `${counts.spans} spans are in the documents, of ${ledger.started} told and ${ledger.untold} untold`,
     );
   for (const [name, said] of samples)
-    failures.push(...processProblems(said).map((text) => `process ${name} ${text}`));
+    failures.push(...processProblems(said, kind).map((text) => `process ${name} ${text}`));
   failures.push(...directoryProblems(traces.sizes, size.sessions));
   return { trials: ledger.started, failures, notes: notesOf(runs, clock) };
 }
@@ -172,7 +173,7 @@ export default {
         {
           file: "publish.js",
           from: "for (let position = 0; position < end;) {",
-          to: "(globalThis.kept ??= []).push(Buffer.alloc(100_000));\n    for (let position = 0; position < end;) {",
+          to: "(globalThis.kept ??= []).push(Buffer.alloc(400_000));\n    for (let position = 0; position < end;) {",
         },
       ],
       catches: /heap that grew/,

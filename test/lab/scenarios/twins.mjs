@@ -20,7 +20,7 @@ const many = { sessions: Array.from({ length: 16 }, (_, n) => `ses_${n}`), restM
 
 /** One crew after the other; a broken writer has some more tries. */
 const crews =
-  (settings, members, { ci = 24, full = 160 } = {}) =>
+  (settings, members, { ci = 24, full = 300 } = {}) =>
   async ({ size, seed, build, broken, scratch, report }) => {
     const failures = [];
     const notes = [];
@@ -103,7 +103,7 @@ const prunesAll = {
 };
 const noLookAfterAppend = {
   name: "no look after an append whether the file was taken",
-  patch: [{ file: "session-writer.js", from: "isTaken() {", to: "isTaken() {\n        return false;" }],
+  patch: [{ file: "append-file.js", from: "isGone() {", to: "isGone() {\n        return false;" }],
   catches: loses,
 };
 
