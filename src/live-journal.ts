@@ -3,11 +3,13 @@
  */
 import { AppendFile, type AppendFileEvents } from "./append-file.js";
 import { tryUnlink } from "./commit.js";
-import type { FileSystem } from "./file-system.js";
+import { errorCode, type FileSystem } from "./file-system.js";
 
 /** Rewritten beyond this size, and this multiple of what is open. */
 const maxBytes = 1_000_000;
 const slack = 4;
+/** Copies made before it is given up: whoever removes them looks once in seconds. */
+const maxCopies = 5;
 
 export class LiveJournal {
   readonly file: AppendFile;
@@ -62,8 +64,23 @@ export class LiveJournal {
     if (this.file.isGone()) this.rewrite();
   }
 
-  /** Writes what is open now into a new file and goes on in that. A fault is reported: `false`, and the old one stays. */
+  /**
+   * Writes what is open now into a new file and goes on in that. A fault is reported: `false`, and the old one stays.
+   * Somebody who holds this owner for dead removes the copy now and then, so a copy that is gone is made again.
+   */
   rewrite(): boolean {
+    for (let copies = 1; ; copies++) {
+      try {
+        return this.#swapCopy();
+      } catch (error) {
+        if (errorCode(error) === "ENOENT" && copies < maxCopies) continue;
+        this.#events.onFault(error, this.file.path);
+        return false;
+      }
+    }
+  }
+
+  #swapCopy(): boolean {
     const { sync: calls } = this.#fileSystem;
     const path = this.#newTemp();
     const fresh = new AppendFile(this.#fileSystem, path, this.#events);
@@ -75,9 +92,6 @@ export class LiveJournal {
       this.file.swap(fresh.descriptor.hold(), fresh.good, 0, 0);
       this.#lastContent = fresh.good;
       return true;
-    } catch (error) {
-      this.#events.onFault(error, this.file.path);
-      return false;
     } finally {
       fresh.close();
       tryUnlink(calls, path);

@@ -205,6 +205,25 @@ describe("P7 writers of one session", () => {
     },
   );
 
+  test("P2 P7 a start is kept where the copy of its live log is swept by somebody who holds its owner for dead", async () => {
+    const calls = { ...nodeFileSystem.sync };
+    let swept = 0;
+    calls.rename = (from, to) => {
+      if (to.endsWith(".live") && ++swept <= 2) nodeFileSystem.sync.unlink(from);
+      nodeFileSystem.sync.rename(from, to);
+    };
+    const a = twins.actor({}, { fileSystem: { ...nodeFileSystem, sync: calls } });
+    a.record(id, 1);
+    await a.processor.forceFlush();
+    await twins.recover(twins.wrongVerdicts());
+    const started = a.start(id);
+    expect(swept).toBe(3);
+    twins.bury();
+    await twins.recover();
+    expect(interrupted().map(({ spanId }) => spanId)).toContain(started.spanContext().spanId);
+    expect(repeated()).toEqual([]);
+  });
+
   test("P7 a writer whose open document is not there, or not yet, keeps the session running", async () => {
     const [a, b] = [twins.actor(), twins.actor()];
     a.record(id, 1);

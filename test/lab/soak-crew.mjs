@@ -134,6 +134,7 @@ export class SoakCrew {
     void writer.exit.then((how) => {
       if (isFenced && how !== "SIGKILL") this.#lookAfterFence(writer, how);
       this.#ledger.died(writer);
+      if (writer.livesOn) this.failures.push(`${name} did not end when it was to`);
       if (!writer.isMeantToDie) this.failures.push(`${name} ended by itself (${how}): ${writer.stderr}`);
     });
     await writer.ready;

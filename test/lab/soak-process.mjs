@@ -14,6 +14,8 @@ export class SoakProcess {
   isDead = false;
   /** Somebody has arranged its end. */
   isMeantToDie = false;
+  /** It did not end when it was to. */
+  livesOn = false;
   /** The number of the last thing that it told of: it may have done one more. */
   last = 0;
   /** The signal or code that it ended with; all that it said has been heard then. */
@@ -64,11 +66,17 @@ export class SoakProcess {
     if (!this.isDead) this.#child.kill(name);
   }
 
-  /** It is on its way to its end, as it was told. */
-  end(act) {
+  /** Does what is to end it. */
+  async end(act) {
     this.isMeantToDie = true;
-    act(this);
-    return this.exit;
+    const hung = setTimeout(() => {
+      this.livesOn = true;
+      this.signal("SIGKILL");
+    }, hungMillis);
+    act();
+    const how = await this.exit;
+    clearTimeout(hung);
+    return how;
   }
 
   #take(word, hear) {

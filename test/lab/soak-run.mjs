@@ -10,13 +10,17 @@ import { SoakLedger } from "./soak-ledger.mjs";
 
 const hours = 3_600_000;
 const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
-const deaths = ["SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM", "exit", "throw", "reject"];
+/** Bun shows an exception that nobody caught, and goes on. */
+const deaths = {
+  node: ["SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM", "exit", "throw", "reject"],
+  bun: ["SIGKILL", "SIGKILL", "SIGTERM", "exit"],
+};
 
 export class SoakRun {
   ledger = new SoakLedger();
   /** What the directory held, time after time. */
   sizes = [];
-  counts = { deaths: 0, fences: 0, moves: 0, sleeps: 0, naps: 0, documents: 0, spans: 0 };
+  counts = { deaths: 0, fences: 0, moves: 0, sleeps: 0, naps: 0, documents: 0, spans: 0, elided: 0 };
   reader;
   #failures = [];
   #context;
@@ -181,7 +185,7 @@ export class SoakRun {
         session.state = "moving";
         await crew.dieResuming(slot, id, () => clock.jump(-hours * random()));
         session.state = "active";
-      } else await crew.die(slot, this.#one(deaths));
+      } else await crew.die(slot, this.#one(deaths[slot.runtime]));
       // Sometimes others go on with what it did.
       for (const left of slot.ids) {
         if (random() > 0.3 || !this.#isActive(left)) continue;
@@ -241,6 +245,7 @@ export class SoakRun {
         const { spans } = JSON.parse(readFileSync(join(at, name), "utf8"));
         this.counts.documents++;
         this.counts.spans += spans.filter(({ kind }) => kind !== "session").length;
+        for (const { attributes } of spans) this.counts.elided += attributes?.elided ?? 0;
       }
     }
   }

@@ -135,7 +135,12 @@ export class TracedProcess {
    * @param options strace's `-e` options
    */
   async attach(threads, options, log = "/dev/null") {
-    const [, { pool, tokens }] = await this.heard("ready");
+    const ready = await this.heard("ready");
+    if (!ready) {
+      const { code, signal } = await this.#closed;
+      throw new Error(`it ended with ${signal ?? code} before it was ready: ${this.stderr}`);
+    }
+    const [, { pool, tokens }] = ready;
     const { pid } = this;
     const targets = { main: ["-p", pid], pool: pool.flatMap((tid) => ["-p", tid]), all: ["-f", "-p", pid] };
     const { dir, sessions } = this.plan;

@@ -28,14 +28,19 @@ SystemLiveness.prototype.newToken = function () {
   return tokens[given++] ?? newToken.call(this);
 };
 
+function bytesReadBy(task) {
+  try {
+    const [, bytes] = /rchar: (\d+)/.exec(readFileSync(`/proc/self/task/${task}/io`, "utf8"));
+    return [[Number(task), Number(bytes)]];
+  } catch {
+    // A thread that has ended meanwhile.
+    return undefined;
+  }
+}
+
 /** The threads that make asynchronous calls: those that read most when asked to. */
 async function poolThreads() {
-  const bytesRead = () => {
-    const tasks = readdirSync("/proc/self/task");
-    const count = (task) =>
-      Number(/rchar: (\d+)/.exec(readFileSync(`/proc/self/task/${task}/io`, "utf8"))[1]);
-    return new Map(tasks.map((task) => [Number(task), count(task)]));
-  };
+  const bytesRead = () => new Map(readdirSync("/proc/self/task").flatMap((task) => bytesReadBy(task) ?? []));
   const zero = openSync("/dev/zero", "r");
   const bytes = Buffer.alloc(1 << 20);
   const before = bytesRead();
@@ -199,8 +204,9 @@ export class Host {
   }
 
   async #told(verb, what, act) {
+    // What it throws at once is no rejection: nobody who waits for a promise sees it.
+    const done = act();
     try {
-      const done = act();
       if (done instanceof Promise) await done;
       say(verb, what);
       return true;

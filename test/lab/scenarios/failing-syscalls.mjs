@@ -3,7 +3,7 @@
  * sees nothing of it, no look finds a torn document, and when the fault has passed all that memory held is written.
  */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Acknowledged } from "../acknowledged.mjs";
 import { recoverAndCheck } from "../aftermath.mjs";
@@ -188,6 +188,10 @@ async function tryOnce(fault, here) {
   if (!child.words.some(([verb]) => verb === "complete")) problems.push("it never came to its end");
   // By itself, before any recovery.
   problems.push(...said.problemsIn(new Reader(dir).look()).map((text) => `when it was over, ${text}`));
+  // What an unlink left is for a recovery.
+  if (fault.call !== "unlink")
+    for (const name of readdirSync(dir))
+      if (!name.endsWith(".json")) problems.push(`${name} was left behind`);
   said.died();
   problems.push(...(await recoverAndCheck(here.build, dir, said, { mayDrop })));
   const wasHit = fault.type === "short" || readFileSync(log, "utf8").includes("(INJECTED)");

@@ -60,7 +60,7 @@ const writers = {
     { name: "n", runtime: "node" },
     { name: "b", runtime: "bun" },
     { name: "m", runtime: "node", isMortal: true },
-    { name: "o", runtime: "node", isMortal: true },
+    { name: "o", runtime: "bun", isMortal: true },
   ],
   capped: [{ name: "c", runtime: "node", isMortal: true }],
   pruned: [{ name: "p", runtime: "node", isMortal: true }],
@@ -126,7 +126,11 @@ async function run({ size: kind, seed, build, broken, scratch, report }) {
 function notesOf({ traces, ...others }, clock) {
   const { ledger, counts, reader } = traces;
   const counted = (word) => `${counts[word]} ${word}`;
-  const beside = Object.entries(others).map(([name, { ledger }]) => `${ledger.started} in ${name}`);
+  const beside = Object.entries(others).map(
+    ([name, { ledger, counts }]) =>
+      `${ledger.started} in ${name}${counts.elided > 0 ? ` (${counts.elided} left out)` : ""}`,
+  );
+  const noBun = runtimes.bun.lacks();
   return [
     `${ledger.started} spans told, ${ledger.ended} of them ended, ${ledger.untold} untold; ` +
       `${counts.spans} in ${counts.documents} documents; ${beside.join(", ")}`,
@@ -134,6 +138,7 @@ function notesOf({ traces, ...others }, clock) {
       `${reader.looks} looks of a reader`,
     ...[...traces.samples].map(([name, samples]) => processNote(name, samples)),
     directoryNote(traces.sizes),
+    ...(noBun ? [`without Bun: ${noBun}`] : []),
   ];
 }
 
