@@ -94,6 +94,8 @@ describe("P7 names of sessions", () => {
           expect(entry(lockPath(files))).toEqual({ type: "lock", name });
           expect(entry(replayedPath(files))).toEqual({ type: "replayed", name });
           expect(entry(tempPath(files, token))).toEqual({ type: "temp", name, token });
+          for (const end of ["", ".live"])
+            expect(entry(`d/${name}.json.damaged.${token}${end}`)).toEqual({ type: "damaged", name });
         }
       }),
       runs,
@@ -107,7 +109,7 @@ describe("P7 names of sessions", () => {
     "a.json.open",
     "a.json.x.open",
     `a.json.${token}.OPEN`,
-    `a.json.damaged.${token}`,
+    "a.json.damaged",
     "a.json.lock.old",
     "a.json~",
     "",
