@@ -188,8 +188,8 @@ async function tryOnce(fault, here) {
   if (!child.words.some(([verb]) => verb === "complete")) problems.push("it never came to its end");
   // By itself, before any recovery.
   problems.push(...said.problemsIn(new Reader(dir).look()).map((text) => `when it was over, ${text}`));
-  // What an unlink left is for a recovery.
-  if (fault.call !== "unlink")
+  // What an unlink or rmdir left, of a fence for example that nothing follows, is for a recovery.
+  if (!["unlink", "rmdir"].includes(fault.call))
     for (const name of readdirSync(dir))
       if (!name.endsWith(".json")) problems.push(`${name} was left behind`);
   said.died();
