@@ -21,6 +21,7 @@ import { isForsaken, isRecoveryToken } from "./owner.js";
 import { call, type Plan } from "./plan.js";
 import { isRoot, readHeadLine } from "./published.js";
 import { livePath, openPath, parseEntry, type SessionFiles } from "./session-name.js";
+import { isWholeSummary } from "./sound-members.js";
 import type { TraceSpan } from "./trace-file.js";
 
 /** One owner's side files. */
@@ -191,7 +192,7 @@ function* outlineOpenDocument(
 /** Whether a sealed open document can take its name as it is: rot may have met any of its lines. */
 export function* isSound({ open, head, from, to, tail, live }: DeadFiles): Plan<boolean> {
   const root = tail?.spans.find(isRoot);
-  if (!open || !head || !tail || !root) return false;
+  if (!open || !head || !tail || !root || !isWholeSummary(tail.summary)) return false;
   // All spans hang under it: one changed digit would part them from it, and still parse.
   if (live.session && live.session.root.spanId !== root.spanId) return false;
   let isSound = true;

@@ -78,6 +78,20 @@ export const soundMetadata = (value: unknown): SessionMetadata =>
 export const soundSummary = (value: unknown): SessionSummary =>
   (isRecord(value) ? sound(value, summaryChecks) : {}) as unknown as SessionSummary;
 
+const summaryMembers = [
+  "totalTokens",
+  "totalCost",
+  "totalToolCalls",
+  "totalGenerations",
+  "duration",
+  "status",
+  "tokens",
+] as const;
+
+/** Whether a summary has all that ours have. */
+export const isWholeSummary = (summary: SessionSummary): boolean =>
+  summaryMembers.every((name) => summary[name] !== undefined);
+
 /** A span that is told to somebody; lines of a document stay as they are. */
 export const soundSpan = (span: TraceSpan): TraceSpan => {
   const known = sound(span as unknown as Record<string, unknown>, spanChecks);

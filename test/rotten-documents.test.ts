@@ -142,6 +142,7 @@ it("P1 a sealed document with a line twice does not take its name as it is", asy
 
 it.each([
   ["lacks a member", /"endedAt":"[^"]*",/, ""],
+  ["lacks a counter", /"duration":\d+,/, ""],
   ["has what is no span", /^/, ",null"],
 ])("P1 a sealed document whose tail %s does not take its name as it is", async (_, from, to) => {
   const tailStart = session.sealed.lastIndexOf(0x0a, session.sealed.length - 2) + 1;

@@ -33,7 +33,7 @@ function fuzzing(target, runtime, counts) {
       count,
       seeds,
       dir,
-      ...(broken && { mostFailures: 1, minimiseMillis: 200, silenceMillis: 8_000 }),
+      ...(broken && { mostFailures: 1, minimiseMillis: 200, silenceMillis: 6_000 }),
     };
     const {
       failures,
