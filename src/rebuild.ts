@@ -65,7 +65,9 @@ export function* rebuild(request: RebuildRequest): Plan<Rebuilt> {
     return keepLines({ lines: count, hasMarker, others }, { id, rootSpanId: root.spanId });
   });
   const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + (count ?? 0), 0);
-  const recovered = sum(union.given.slice(fromPublished.length));
+  // An end is news, too, where the document has its span as interrupted by somebody who did not know of it.
+  const corrected = sum(union.corrected.slice(0, fromPublished.length));
+  const recovered = sum(union.given.slice(fromPublished.length)) + corrected;
   const changed = sum(union.standing.slice(lines.length));
 
   const closed = closedByCrash(request, union, head, root);

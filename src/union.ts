@@ -52,6 +52,8 @@ export class UnionFile {
   readonly rot: Rot[] = [];
   /** How many spans each source was the first to have. */
   readonly given: number[] = [];
+  /** Of the spans that each source was the first to have: how many it had as interrupted, and a later one as ended. */
+  readonly corrected: number[] = [];
   /** How many lines of each source stand. */
   readonly standing: number[] = [];
   /** Whether one of the lines is a marker. */
@@ -162,6 +164,8 @@ export class UnionFile {
   #keepBetter(spanId: string, candidate: Winner): void {
     const known = this.#winners.get(spanId);
     if (known && candidate.interrupted && !known.interrupted) return;
+    if (known?.interrupted && !candidate.interrupted)
+      this.corrected[known.first] = (this.corrected[known.first] ?? 0) + 1;
     this.#winners.set(spanId, known ? { ...candidate, first: known.first } : candidate);
   }
 

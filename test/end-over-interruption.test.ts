@@ -1,0 +1,43 @@
+/** A span ended and its process died; before anybody recovered that, another ended the session. */
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { systemClock } from "../src/clock.js";
+import { nodeFileSystem } from "../src/file-system.js";
+import { recoverDirectory } from "../src/recover-directory.js";
+import { Stage } from "./session-stage.js";
+
+let stage: Stage;
+beforeEach(() => {
+  stage = new Stage();
+});
+afterEach(() => stage.remove());
+
+async function recover() {
+  stage.liveness.bury();
+  const ports = { fileSystem: nodeFileSystem, liveness: stage.liveness, clock: systemClock };
+  const { failures, sessions } = await recoverDirectory(ports, stage.dir);
+  expect(failures).toEqual([]);
+  return sessions;
+}
+
+test("P2 recovery keeps the end of a span that another writer took for interrupted", async () => {
+  const first = stage.actor();
+  const span = first.start("s");
+  const { spanId } = span.spanContext();
+  await first.processor.forceFlush();
+  span.setAttribute("late", "set before its end");
+  first.end(span);
+  stage.liveness.bury();
+
+  const second = stage.actor();
+  second.record("s", 1);
+  await second.processor.shutdown();
+  const found = () => stage.document("s").spans.find((one) => one.spanId === spanId);
+  expect(found()).toMatchObject({ interrupted: true });
+
+  expect(await recover()).toMatchObject([{ action: "rebuilt", status: "completed", recoveredSpans: 1 }]);
+  expect(found()).toMatchObject({ status: "ok", attributes: { late: "set before its end" } });
+  expect(found()).not.toHaveProperty("interrupted");
+  expect(stage.document("s").spans).toHaveLength(3);
+  expect(stage.files).toEqual(["s.json"]);
+  expect(await recover()).toEqual([]);
+});
