@@ -146,7 +146,8 @@ export function idsInDocuments(contents) {
   const ids = new Set();
   for (const [name, bytes] of contents) {
     if (!name.endsWith(".json") || !Buffer.isBuffer(bytes)) continue;
-    for (const { spanId } of parse(bytes.toString("utf8"))?.spans ?? []) ids.add(spanId);
+    const spans = parse(bytes.toString("utf8"))?.spans;
+    for (const span of Array.isArray(spans) ? spans : []) if (span?.spanId) ids.add(span.spanId);
   }
   return ids;
 }
