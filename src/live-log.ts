@@ -6,6 +6,7 @@
  * - `{"span":{…}}` an open span when it started or changed; the last one of an id counts. One with an
  *   `endTime` has ended, and its line in the document may yet come.
  */
+import { toJsonValue } from "./json-value.js";
 import { isSpan } from "./open-document.js";
 import { passingBytes } from "./passing-bytes.js";
 import { soundMetadata } from "./sound-members.js";
@@ -36,8 +37,16 @@ export interface LiveState {
 export const encodeOwner = (token: string): Buffer =>
   Buffer.from(`${JSON.stringify({ owner: { token, pid: process.pid } })}\n`);
 
-export const encodeSession = (session: SessionRecord): Buffer =>
-  Buffer.from(`${JSON.stringify({ session })}\n`);
+/** Never throws: of a document of others it may be nested deeper than JSON can be written. */
+export function encodeSession(session: SessionRecord): Buffer {
+  let text: string;
+  try {
+    text = JSON.stringify({ session });
+  } catch {
+    text = JSON.stringify({ session: toJsonValue(session) });
+  }
+  return Buffer.from(`${text}\n`);
+}
 
 /** A start or a change; takes the span's text, since callers keep it to tell whether it changed. */
 export const encodeLiveSpan = (spanText: string): Buffer => Buffer.from(encodePassingLiveSpan(spanText));

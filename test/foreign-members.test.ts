@@ -31,6 +31,9 @@ const documentOf = (): TraceFile => JSON.parse(fs.readFileSync(path(), "utf8"));
 /** A number, a text and a key of an object all throw at it. */
 const unprintable = '{"toString":1,"valueOf":1}';
 
+/** It can be read, and not be written. */
+const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+
 /** One member of a document, of the wrong type. */
 const members: Record<string, { readonly [where: string]: string }> = {
   "a span's name": { spans: `"name":${unprintable}` },
@@ -48,9 +51,10 @@ const members: Record<string, { readonly [where: string]: string }> = {
   "the agent": { metadata: `"agent":${unprintable}` },
   "the model": { metadata: '"model":5,"providerId":"p"' },
   "the tags": { metadata: '"tags":5' },
+  "a member of metadata, nested too deep,": { metadata: `"extra":${deep}` },
   "the counters": { summary: `"totalGenerations":${unprintable},"totalToolCalls":1,"status":"crashed"` },
   "the status": { summary: '"status":"bogus"' },
-  "the error": { summary: `"status":"crashed","error":${"[".repeat(9000)}${"]".repeat(9000)}` },
+  "the error": { summary: `"status":"crashed","error":${deep}` },
   "the id": { document: `"id":${unprintable}` },
 };
 
