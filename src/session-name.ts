@@ -65,7 +65,7 @@ export type Entry =
 
 const sideFile = /^([^.]+)\.json\.([0-9a-z]+(?:-[0-9a-z]+){4}(?:-recovery)?)\.(open|live)$/;
 const tempFile = /^([^.]+)\.json\.tmp\.([0-9a-z-]+)(?:\.[0-9]+)?$/;
-const damagedFile = /^([^.]+)\.json\.damaged\.[0-9a-z-]+(?:\.live)?$/;
+const damagedFile = /^([^.]+)\.json\.damaged\.[0-9a-z-]+(?:\.(?:open|live))?$/;
 
 /** Reads a directory entry. Session names hold no dot, so nothing is ambiguous. */
 export function parseEntry(fileName: string): Entry {

@@ -94,7 +94,7 @@ describe("P7 names of sessions", () => {
           expect(entry(lockPath(files))).toEqual({ type: "lock", name });
           expect(entry(replayedPath(files))).toEqual({ type: "replayed", name });
           expect(entry(tempPath(files, token))).toEqual({ type: "temp", name, token });
-          for (const end of ["", ".live"])
+          for (const end of ["", ".open", ".live"])
             expect(entry(`d/${name}.json.damaged.${token}${end}`)).toEqual({ type: "damaged", name });
         }
       }),
