@@ -45,9 +45,12 @@ export class SoakLedger {
     else this.problems.push(`${writer.name} said: ${[verb, first, ...rest].join(" ")}`);
   }
 
-  /** Sessions that this writer has open, and nobody else. */
+  /** Sessions that this writer has open, and nobody else. What it only was about to open may stand as it did. */
   openOnlyBy(writer) {
-    return [...this.#sessions].flatMap(([id, { open }]) => (open.has(writer) && open.size === 1 ? [id] : []));
+    return [...this.#sessions].flatMap(([id, { open, entries }]) => {
+      const own = open.size === 1 ? open.get(writer) : undefined;
+      return own && own.size < entries.size ? [id] : [];
+    });
   }
 
   /** It is dead: what it had asked for may have happened or not. */
