@@ -3,6 +3,7 @@
  */
 
 import type { CommitPorts } from "./commit.js";
+import { commonLines } from "./common-lines.js";
 import { Descriptor } from "./descriptor.js";
 import { errorCode, type FileCalls, type FileSystem, isNoFile } from "./file-system.js";
 import { readRange, scanLines } from "./line-scan.js";
@@ -23,6 +24,7 @@ import { isRoot, readHeadLine } from "./published.js";
 import { livePath, openPath, parseEntry, type SessionFiles } from "./session-name.js";
 import { isWholeSummary } from "./sound-members.js";
 import type { TraceSpan } from "./trace-file.js";
+import type { Source } from "./union.js";
 
 /** One owner's side files. */
 export interface SideFiles {
@@ -187,6 +189,29 @@ function* outlineOpenDocument(
     to = tail ? offset : offset + line.length + 1;
   });
   return { head, from, to: Math.max(from, to), tail: end === size ? tail : undefined, tornBytes: size - end };
+}
+
+/** The lines that a dead owner left, without those that its document has from it. */
+export function* deadSource(
+  { from, to, head, live }: DeadFiles,
+  fd: number,
+  into: DocumentHead,
+  published: Source | undefined,
+): Plan<Source> {
+  const own = {
+    type: "lines" as const,
+    fd,
+    from,
+    to,
+    traceId: head?.traceId ?? live.session?.traceId ?? into.traceId,
+  };
+  if (published?.type !== "lines" || published.traceId !== own.traceId) return own;
+  return { ...own, from: from + (yield* commonLines(published, own)) };
+}
+
+export function pendingSource({ head, live, pending }: DeadFiles, into: DocumentHead): Source[] {
+  const traceId = live.session?.traceId ?? head?.traceId ?? into.traceId;
+  return pending.length > 0 ? [{ type: "spans", spans: pending, traceId }] : [];
 }
 
 /** Whether a sealed open document can take its name as it is: rot may have met any of its lines. */

@@ -55,11 +55,15 @@ export class Elision {
   }
 }
 
-/** Counts a line; the marker of an earlier cap counts what it stands for. */
+/** Counts a line. */
 export function count(line: Buffer, totals: Totals): void {
   const decoded = decodeLine(line, -1);
-  if (decoded.type !== "span") return;
-  const standsFor = elidedTotals(decoded.span.attributes);
+  if (decoded.type === "span") countSpan(decoded.span, totals);
+}
+
+/** Counts the span of a line; the marker of an earlier cap counts what it stands for. */
+export function countSpan(span: TraceSpan, totals: Totals): void {
+  const standsFor = elidedTotals(span.attributes);
   if (standsFor) totals.merge(standsFor);
-  else totals.add(decoded.span);
+  else totals.add(span);
 }

@@ -3,7 +3,7 @@
  * what they were running, as interrupted.
  */
 import { keepLines } from "./cap.js";
-import type { DeadFiles } from "./dead-files.js";
+import { type DeadFiles, deadSource, pendingSource } from "./dead-files.js";
 import { writeAll } from "./line-scan.js";
 import { publishedSources, rottenOf } from "./merge.js";
 import { rootOutput } from "./narrative.js";
@@ -56,7 +56,10 @@ export function* rebuild(request: RebuildRequest): Plan<Rebuilt> {
     fromPublished.push({ type: "spans", spans: left, traceId: published?.head?.traceId ?? "" });
   const union = new UnionFile(out, head, { parse: true });
   const root = rootOf(request, head);
-  const lines = [...fromPublished, ...dead.flatMap((one) => deadSource(one, head))];
+  const fromDead: Source[] = [];
+  for (const one of dead)
+    if (one.open) fromDead.push(yield* deadSource(one, one.open.fd, head, fromPublished[0]));
+  const lines = [...fromPublished, ...fromDead];
   // Last: others may have lines of them, older ones.
   const sources = [...lines, ...dead.flatMap((one) => pendingSource(one, head))];
   yield* union.write(sources, (count, hasMarker) => {
@@ -113,16 +116,6 @@ function headOf({ id, files, published, dead }: RebuildRequest): DocumentHead {
 }
 
 const lastWrite = (dead: readonly DeadFiles[]): number => Math.max(0, ...dead.map((one) => one.lastWrite));
-
-function deadSource({ open, from, to, head, live }: DeadFiles, into: DocumentHead): Source[] {
-  const traceId = head?.traceId ?? live.session?.traceId ?? into.traceId;
-  return open ? [{ type: "lines", fd: open.fd, from, to, traceId }] : [];
-}
-
-function pendingSource({ head, live, pending }: DeadFiles, into: DocumentHead): Source[] {
-  const traceId = live.session?.traceId ?? head?.traceId ?? into.traceId;
-  return pending.length > 0 ? [{ type: "spans", spans: pending, traceId }] : [];
-}
 
 /** Spans that were open when their owner died, and those of the published tail that nobody runs any more. */
 function closedByCrash(

@@ -5,7 +5,7 @@
  * per span while it runs; it runs when a session is resumed, shared, recovered or compacted, never per span.
  */
 
-import { count, Elision, type SelectLines } from "./elision.js";
+import { count, countSpan, Elision, type SelectLines } from "./elision.js";
 import { chunkBytes, scanLines, writeAll } from "./line-scan.js";
 import { decodeMarker, type Marker, markerSpanId } from "./marker.js";
 import {
@@ -47,8 +47,6 @@ export type LineSink = number | ((span: Buffer) => void) | undefined;
 
 /** A file that takes the merged lines of several sources. */
 export class UnionFile {
-  /** Where they are counted: totals of every line, also of those a selection left out. */
-  readonly totals: Totals | undefined;
   readonly rot: Rot[] = [];
   /** How many spans each source was the first to have. */
   readonly given: number[] = [];
@@ -63,6 +61,7 @@ export class UnionFile {
   readonly #running: ReadonlySet<string>;
   readonly #out: LineWriter;
   readonly #winners = new Map<string, Winner>();
+  #totals: Totals | undefined;
 
   /**
    * `parse` each line where bytes may have rotted: a line that is no span is told as rot. `count` totals anew, which
@@ -81,7 +80,12 @@ export class UnionFile {
     this.#parse = parse;
     this.#running = running;
     this.#out = new LineWriter(out, encodeHead(head));
-    this.totals = count ? new Totals() : undefined;
+    this.#totals = count ? new Totals() : undefined;
+  }
+
+  /** Where they are counted: totals of every line, also of those a selection left out. */
+  get totals(): Totals | undefined {
+    return this.#totals;
   }
 
   get size(): number {
@@ -101,17 +105,22 @@ export class UnionFile {
   *write(sources: readonly Source[], select?: SelectLines): Plan<void> {
     const markerId = markerSpanId(this.#head.id ?? "");
     const markers: (Marker & { readonly winner: Winner })[] = [];
+    // Counted as they are looked at, which spares parsing them twice, unless one of several lines of a span is to stand.
+    let isCounted = this.#parse && this.#totals !== undefined;
     for (const [index, source] of sources.entries()) {
       yield* eachLine(source, (line, offset) => {
         const key = readKey(line, offset, this.#parse);
         if (key === undefined) this.rot.push({ source: index, offset, bytes: line.length });
         else if (!this.#running.has(key.spanId)) {
           const winner = { first: index, source: index, offset, interrupted: key.interrupted };
+          if (key.spanId === markerId || this.#winners.has(key.spanId)) isCounted = false;
+          if (isCounted && this.#totals && key.span) countSpan(key.span, this.#totals);
           if (key.spanId === markerId) markers.push({ ...decodeMarker(line), winner });
           else this.#keepBetter(key.spanId, winner);
         }
       });
     }
+    if (this.#totals && !isCounted) this.#totals = new Totals();
     // Of markers that stand for spans without lines, the one of most stands for those of the others as well.
     const marker = markers
       .filter(({ last }) => !this.#winners.has(last))
@@ -131,7 +140,7 @@ export class UnionFile {
       if (winner?.source !== index || winner.offset !== offset) return;
       this.given[winner.first] = (this.given[winner.first] ?? 0) + 1;
       this.standing[index] = (this.standing[index] ?? 0) + 1;
-      if (this.totals) count(line, this.totals);
+      if (this.#totals && !isCounted) count(line, this.#totals);
       mark(key.spanId === markerId ? "marker" : "line");
       if (elision && (key.spanId === markerId || !elision.keeps(line, key.spanId))) return;
       this.#put(line, source);
@@ -153,7 +162,7 @@ export class UnionFile {
         if (this.#winners.has(key.spanId))
           throw new Error(`span ${key.spanId} ended while its line was merged`);
         this.#winners.set(key.spanId, { first: -1, source: -1, offset, interrupted: key.interrupted });
-        if (this.totals) count(line, this.totals);
+        if (this.#totals) count(line, this.#totals);
         this.#put(line, source);
       },
       () => this.#out.drain(),
@@ -191,7 +200,7 @@ function readKey(
   line: Buffer,
   offset: number,
   parse: boolean,
-): { spanId: string; interrupted: boolean } | undefined {
+): { spanId: string; interrupted: boolean; span?: TraceSpan } | undefined {
   const key = parse ? undefined : lineKey(line);
   if (key) return key;
   const decoded = decodeLine(line, offset);
@@ -200,7 +209,7 @@ function readKey(
   const { spanId, interrupted } = decoded.span;
   // With the member twice, its first bytes name another span than its JSON.
   if (parse && (lineKey(line)?.spanId ?? spanId) !== spanId) return undefined;
-  return { spanId, interrupted: interrupted === true };
+  return { spanId, interrupted: interrupted === true, span: decoded.span };
 }
 
 /** Spans that name no trace belong to the document's: those of another document are told so. */
