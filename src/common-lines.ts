@@ -2,15 +2,8 @@
  * Lines that two files begin with alike: a published document is a copy of what its writer's open document held then,
  * and what is compared need not be parsed, which costs some ten times as much.
  */
-import { chunkBytes, readRange } from "./line-scan.js";
+import { chunkBytes, type LineRange, readRange } from "./line-scan.js";
 import type { Plan } from "./plan.js";
-
-/** A range of a file that begins with a line. */
-export interface LineRange {
-  readonly fd: number;
-  readonly from: number;
-  readonly to: number;
-}
 
 const newline = 0x0a;
 

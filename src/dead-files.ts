@@ -6,7 +6,7 @@ import type { CommitPorts } from "./commit.js";
 import { commonLines } from "./common-lines.js";
 import { Descriptor } from "./descriptor.js";
 import { errorCode, type FileCalls, type FileSystem, isNoFile } from "./file-system.js";
-import { readRange, scanLines } from "./line-scan.js";
+import { lastLine, readRange, scanLines } from "./line-scan.js";
 import { type LiveState, replayLiveLog } from "./live-log.js";
 import {
   type DocumentHead,
@@ -172,23 +172,21 @@ function* outlineOpenDocument(
   size: number,
   pending: Map<string, TraceSpan>,
 ): Plan<Pick<DeadFiles, "head" | "from" | "to" | "tail" | "tornBytes">> {
-  let head: DocumentHead | undefined;
-  let from = 0;
-  let to = 0;
-  let tail: DocumentTail | undefined;
-  const end = yield* scanLines(fd, 0, size, (line, offset) => {
-    const isFirst = offset === 0;
-    if (isFirst) head = decodeHead(line);
-    if (isFirst && head) from = line.length + 1;
-    const key = pending.size > 0 ? lineKey(line) : undefined;
-    if (key) pending.delete(key.spanId);
-    // Only the last line can be the tail; others are not parsed here.
-    const isTail = line.at(-1) === 0x7d && line.at(-2) === 0x7d && line.includes('"tailStart":', -64);
-    const decoded = isTail ? decodeLine(line, offset) : undefined;
-    tail = decoded?.type === "tail" ? decoded.tail : undefined;
-    to = tail ? offset : offset + line.length + 1;
-  });
-  return { head, from, to: Math.max(from, to), tail: end === size ? tail : undefined, tornBytes: size - end };
+  const first = yield* readHeadLine(fd, size);
+  const head = decodeHead(first);
+  const from = head ? first.length : 0;
+  const last = yield* lastLine(fd, size);
+  const decoded = decodeLine(last.line, last.from);
+  const to = Math.max(from, decoded.type === "tail" ? last.from : last.to);
+  if (pending.size > 0) {
+    yield* scanLines(fd, from, to, (line) => {
+      const key = lineKey(line);
+      if (key) pending.delete(key.spanId);
+    });
+  }
+  // What follows a tail is no part of it, and makes it none.
+  const tail = decoded.type === "tail" && last.to === size ? decoded.tail : undefined;
+  return { head, from, to, tail, tornBytes: size - last.to };
 }
 
 /** The lines that a dead owner left, without those that its document has from it. */

@@ -10,6 +10,13 @@ export const chunkBytes = 1 << 20;
 /** Scanning: what is looked at between two turns of the event loop; parsing 256 KB takes about 2 ms. */
 const scanBytes = 1 << 18;
 
+/** A range of a file that begins with a line. */
+export interface LineRange {
+  readonly fd: number;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** One line, without its newline, and where it begins. The bytes are valid until the callback returns. */
 export type OnLine = (line: Buffer, offset: number) => void;
 
@@ -50,6 +57,19 @@ export function* scanLines(
     buffer.copyWithin(0, begin, filled);
     filled -= begin;
     if (afterChunk) yield* afterChunk();
+  }
+}
+
+/** The last line that ends in a newline, without it, and where it begins and ends; empty where there is none. */
+export function* lastLine(fd: number, size: number): Plan<{ line: Buffer; from: number; to: number }> {
+  for (let wanted = scanBytes; ; wanted *= 2) {
+    const begin = Math.max(0, size - wanted);
+    const bytes = yield* readRange(fd, begin, size);
+    const end = bytes.lastIndexOf(newline);
+    const before = end > 0 ? bytes.lastIndexOf(newline, end - 1) : -1;
+    if (before < 0 && begin > 0) continue;
+    const from = begin + before + 1;
+    return { line: bytes.subarray(before + 1, Math.max(0, end)), from, to: begin + end + 1 };
   }
 }
 

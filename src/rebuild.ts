@@ -5,6 +5,7 @@
 import { keepLines } from "./cap.js";
 import { type DeadFiles, deadSource, pendingSource } from "./dead-files.js";
 import { writeAll } from "./line-scan.js";
+import type { LineSink } from "./line-writer.js";
 import { publishedSources, rottenOf } from "./merge.js";
 import { rootOutput } from "./narrative.js";
 import { type DocumentHead, type DocumentTail, encodeTail, inTrace, isoTime } from "./open-document.js";
@@ -17,7 +18,7 @@ import { documentPath, type SessionFiles, sessionSpanId } from "./session-name.j
 import { endStatus, layoutOf, statusRank, summarize } from "./summary.js";
 import { Totals } from "./totals.js";
 import type { SessionMetadata, SessionStatus, TraceSpan } from "./trace-file.js";
-import { type LineSink, type Source, UnionFile } from "./union.js";
+import { type Source, UnionFile } from "./union.js";
 
 /** What to build from. */
 export interface RebuildRequest {

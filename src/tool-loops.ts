@@ -5,6 +5,7 @@
  * lines, or put together of parts.
  */
 import { toJsonValue } from "./json-value.js";
+import { isRecord } from "./sound-members.js";
 import type { ToolCall, ToolLoop } from "./trace-file.js";
 
 /** Calls that are looked at together. */
@@ -27,28 +28,29 @@ export interface ToolLoopsRecord {
 }
 
 export class ToolLoops {
-  #window: ToolCall[] = [];
-  readonly #first: ToolCall[] = [];
+  #window: Call[] = [];
+  readonly #first: Call[] = [];
   readonly #loops = new Map<string, { tool: string; inputHash: string; count: number }>();
 
   /** A call has ended. */
   add(tool: string, input: unknown): void {
-    this.#push({ tool, inputHash: inputHash(input) });
+    this.#push(new Call(tool, input));
   }
 
   /** Adds what another count has seen after this one. */
   merge(other: ToolLoopsRecord): void {
-    const calls = list(other.calls).filter(isCall);
+    const calls = list(other.calls).filter(isCall).map(Call.of);
     // Loops are in the order they were found: before all that the last calls alone tell, after what the first do.
     if (!other.firstCalls) this.#mergeLoops(other);
-    for (const call of other.firstCalls ? list(other.firstCalls).filter(isCall) : calls) this.#push(call);
+    const first = other.firstCalls && list(other.firstCalls).filter(isCall).map(Call.of);
+    for (const call of first ?? calls) this.#push(call);
     if (calls.length >= windowCalls) this.#window = calls.slice(-windowCalls);
     if (other.firstCalls) this.#mergeLoops(other);
   }
 
   /** The last calls, for a session that is resumed. */
   calls(): ToolCall[] {
-    return [...this.#window];
+    return this.#window.map((call) => call.record());
   }
 
   /** Loops in the order they were found, for a summary. */
@@ -62,18 +64,15 @@ export class ToolLoops {
   /** As plain data. */
   record(): Required<ToolLoopsRecord> {
     const loops = [...this.#loops.values()].map((loop) => ({ ...loop }));
-    return { loops, calls: this.calls(), firstCalls: [...this.#first] };
+    return { loops, calls: this.calls(), firstCalls: this.#first.map((call) => call.record()) };
   }
 
-  #push(call: ToolCall): void {
+  #push(call: Call): void {
     if (this.#first.length < windowCalls - 1) this.#first.push(call);
     if (this.#window.push(call) > windowCalls) this.#window.shift();
-    if (call.inputHash === "") return;
     let count = 0;
-    for (const { tool, inputHash } of this.#window) {
-      if (inputHash === call.inputHash && tool === call.tool) count++;
-    }
-    if (count >= loopCalls) this.#found(call, count);
+    for (const other of this.#window) if (other === call || call.isSameAs(other)) count++;
+    if (count >= loopCalls) this.#found(call.record(), count);
   }
 
   #mergeLoops({ loops }: ToolLoopsRecord): void {
@@ -90,6 +89,50 @@ export class ToolLoops {
     if (known) known.count = Math.max(known.count, count);
     else if (this.#loops.size < maxLoops) this.#loops.set(key, { tool, inputHash, count });
   }
+}
+
+/** A call whose input is hashed when that is asked for: most differ at the first look, and a hash takes 1.3 µs. */
+class Call {
+  readonly tool: string;
+  readonly #input: unknown;
+  #hash: string | undefined;
+  /** Of a call of a file only the hash is known. */
+  readonly #hasInput: boolean;
+
+  constructor(tool: string, input: unknown, hash?: string) {
+    this.tool = tool;
+    this.#input = input;
+    this.#hash = hash;
+    this.#hasInput = hash === undefined;
+  }
+
+  static of({ tool, inputHash }: ToolCall): Call {
+    return new Call(tool, undefined, inputHash);
+  }
+
+  record(): ToolCall {
+    return { tool: this.tool, inputHash: this.#inputHash() };
+  }
+
+  isSameAs(other: Call): boolean {
+    if (this.tool !== other.tool) return false;
+    if (this.#hasInput && other.#hasInput && differ(this.#input, other.#input)) return false;
+    const hash = this.#inputHash();
+    return hash !== "" && hash === other.#inputHash();
+  }
+
+  #inputHash(): string {
+    this.#hash ??= inputHash(this.#input);
+    return this.#hash;
+  }
+}
+
+/** Whether the JSON of two inputs differs for sure: `false` tells nothing. */
+function differ(a: unknown, b: unknown): boolean {
+  if (typeof a === "string" || typeof b === "string") return a !== b;
+  if (!isRecord(a) || !isRecord(b)) return false;
+  for (const key in a) if (typeof a[key] === "string" && a[key] !== b[key]) return true;
+  return false;
 }
 
 /**

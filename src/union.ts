@@ -6,7 +6,8 @@
  */
 
 import { count, countSpan, Elision, type SelectLines } from "./elision.js";
-import { chunkBytes, scanLines, writeAll } from "./line-scan.js";
+import { scanLines } from "./line-scan.js";
+import { type LineSink, LineWriter } from "./line-writer.js";
 import { decodeMarker, type Marker, markerSpanId } from "./marker.js";
 import {
   type DocumentHead,
@@ -17,7 +18,7 @@ import {
   lineKey,
   withoutComma,
 } from "./open-document.js";
-import { call, type Plan } from "./plan.js";
+import type { Plan } from "./plan.js";
 import { Totals } from "./totals.js";
 import type { TraceSpan } from "./trace-file.js";
 
@@ -42,8 +43,18 @@ interface Winner {
   interrupted: boolean;
 }
 
-/** Where merged lines go: a new, empty file, a function that gets each, or nowhere. */
-export type LineSink = number | ((span: Buffer) => void) | undefined;
+type FoundMarker = Marker & { readonly winner: Winner };
+
+/** What sources hold. */
+interface Look {
+  readonly markers: readonly FoundMarker[];
+  /** Of sources whose lines all stand, as they are: how many. */
+  readonly whole: readonly (number | undefined)[];
+  /** Whether all lines have been counted. */
+  readonly isCounted: boolean;
+}
+
+const comma = 0x2c;
 
 /** A file that takes the merged lines of several sources. */
 export class UnionFile {
@@ -104,22 +115,7 @@ export class UnionFile {
   /** Merges the sources: once to see which line of each span stands, once to write them. Syncs as it goes. */
   *write(sources: readonly Source[], select?: SelectLines): Plan<void> {
     const markerId = markerSpanId(this.#head.id ?? "");
-    const markers: (Marker & { readonly winner: Winner })[] = [];
-    // Counted as they are looked at, which spares parsing them twice, unless one of several lines of a span is to stand.
-    let isCounted = this.#parse && this.#totals !== undefined;
-    for (const [index, source] of sources.entries()) {
-      yield* eachLine(source, (line, offset) => {
-        const key = readKey(line, offset, this.#parse);
-        if (key === undefined) this.rot.push({ source: index, offset, bytes: line.length });
-        else if (!this.#running.has(key.spanId)) {
-          const winner = { first: index, source: index, offset, interrupted: key.interrupted };
-          if (key.spanId === markerId || this.#winners.has(key.spanId)) isCounted = false;
-          if (isCounted && this.#totals && key.span) countSpan(key.span, this.#totals);
-          if (key.spanId === markerId) markers.push({ ...decodeMarker(line), winner });
-          else this.#keepBetter(key.spanId, winner);
-        }
-      });
-    }
+    const { markers, whole, isCounted } = yield* this.#look(sources, markerId);
     if (this.#totals && !isCounted) this.#totals = new Totals();
     // Of markers that stand for spans without lines, the one of most stands for those of the others as well.
     const marker = markers
@@ -146,10 +142,57 @@ export class UnionFile {
       this.#put(line, source);
     };
     for (const [index, source] of sources.entries()) {
-      yield* eachLine(source, emit(index, source), () => this.#out.drain());
+      const isWhole = this.#out.isFile && !elision && (isCounted || !this.#totals);
+      const lines = isWhole ? whole[index] : undefined;
+      if (lines === undefined || source.type !== "lines") {
+        yield* eachLine(source, emit(index, source), () => this.#out.drain());
+      } else {
+        yield* this.#out.addRange(source, lines);
+        this.given[index] = lines;
+        this.standing[index] = lines;
+      }
     }
     mark("end");
     yield* this.#out.finish();
+  }
+
+  /** Which line of each span stands. */
+  *#look(sources: readonly Source[], markerId: string): Plan<Look> {
+    const markers: FoundMarker[] = [];
+    const whole: (number | undefined)[] = [];
+    // Counted as they are looked at, which spares parsing them twice, unless one of several lines of a span is to stand.
+    let isCounted = this.#parse && this.#totals !== undefined;
+    for (const [index, source] of sources.entries()) {
+      const from = source.type === "lines" && source.traceId === this.#head.traceId ? source.from : undefined;
+      let lines: number | undefined = from === undefined ? undefined : 0;
+      const end = yield* eachLine(source, (line, offset) => {
+        const key = readKey(line, offset, this.#parse);
+        const known = key && this.#winners.get(key.spanId);
+        const isMarker = key?.spanId === markerId;
+        if (known) {
+          isCounted = false;
+          whole[known.source] = undefined;
+        }
+        if (isMarker) isCounted = false;
+        const isAsItIs = key && !known && !isMarker && (line[0] === comma || offset === from);
+        if (!isAsItIs || lines === undefined) lines = undefined;
+        else lines++;
+        if (key === undefined) {
+          this.rot.push({ source: index, offset, bytes: line.length });
+          return;
+        }
+        if (this.#running.has(key.spanId)) {
+          lines = undefined;
+          return;
+        }
+        if (isCounted && this.#totals && key.span) countSpan(key.span, this.#totals);
+        const winner = { first: index, source: index, offset, interrupted: key.interrupted };
+        if (isMarker) markers.push({ ...decodeMarker(line), winner });
+        else this.#keepBetter(key.spanId, winner);
+      });
+      whole[index] = source.type === "lines" && end === source.to ? lines : undefined;
+    }
+    return { markers, whole, isCounted };
   }
 
   /** Lines that came while the merge was written. Throws when one of their spans has a line already. */
@@ -183,17 +226,16 @@ export class UnionFile {
   }
 }
 
+/** Gives each line of a source. Returns where the last one ends. */
 function* eachLine(
   source: Source,
   onLine: (line: Buffer, offset: number) => void,
   afterChunk?: () => Plan<void>,
-): Plan<void> {
-  if (source.type === "lines") {
-    yield* scanLines(source.fd, source.from, source.to, onLine, afterChunk);
-  } else {
-    for (const [index, span] of source.spans.entries()) onLine(Buffer.from(encodeSpan(span)), index);
-    if (afterChunk) yield* afterChunk();
-  }
+): Plan<number> {
+  if (source.type === "lines") return yield* scanLines(source.fd, source.from, source.to, onLine, afterChunk);
+  for (const [index, span] of source.spans.entries()) onLine(Buffer.from(encodeSpan(span)), index);
+  if (afterChunk) yield* afterChunk();
+  return source.spans.length;
 }
 
 function readKey(
@@ -218,54 +260,4 @@ function withTraceId(text: Buffer, from: string, to: string): Buffer {
   const decoded = decodeLine(text, -1);
   if (decoded.type !== "span") return text;
   return Buffer.from(encodeSpan(inTrace({ traceId: from, ...decoded.span }, to)));
-}
-
-/** Gathers lines into pieces worth a system call. */
-class LineWriter {
-  size: number;
-  lines = 0;
-  readonly #out: LineSink;
-  #pending: Buffer[];
-  #unsynced = 0;
-
-  constructor(out: LineSink, head: Buffer) {
-    this.#out = out;
-    this.#pending = [head];
-    this.size = head.length;
-  }
-
-  add(text: Buffer): void {
-    if (typeof this.#out !== "number") {
-      this.#out?.(text);
-      this.lines++;
-      return;
-    }
-    // A copy: the bytes given are a view of the scanner's buffer.
-    const line = Buffer.allocUnsafe(text.length + (this.lines === 0 ? 1 : 2));
-    if (this.lines > 0) line[0] = 0x2c;
-    text.copy(line, this.lines === 0 ? 0 : 1);
-    line[line.length - 1] = 0x0a;
-    this.#pending.push(line);
-    this.lines++;
-    this.size += line.length;
-  }
-
-  *drain(): Plan<void> {
-    const bytes = Buffer.concat(this.#pending);
-    this.#pending = [];
-    if (bytes.length === 0 || typeof this.#out !== "number") return;
-    yield* writeAll(this.#out, bytes);
-    this.#unsynced += bytes.length;
-    if (this.#unsynced >= 8 * chunkBytes) yield* this.#sync();
-  }
-
-  *finish(): Plan<void> {
-    yield* this.drain();
-    yield* this.#sync();
-  }
-
-  *#sync(): Plan<void> {
-    this.#unsynced = 0;
-    if (typeof this.#out === "number") yield* call("fdatasync", this.#out);
-  }
 }

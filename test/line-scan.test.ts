@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { FileCalls, FileSystem } from "../src/file-system.js";
-import { readRange, scanLines, writeAll } from "../src/line-scan.js";
+import { lastLine, readRange, scanLines, writeAll } from "../src/line-scan.js";
 import { runNow } from "../src/plan.js";
 
 /** One file in memory that gives and takes as many bytes at a time as it likes. */
@@ -52,6 +52,25 @@ function split(bytes: Buffer, from: number, to: number) {
 }
 
 describe("line scan", () => {
+  it("P6 finds the last whole line, however long it and what follows it are", () => {
+    const length = fc.constantFrom(0, 1, 50, 100_000, (1 << 18) - 1, 1 << 18, 700_000);
+    fc.assert(
+      fc.property(fc.array(length, { maxLength: 3 }), length, (lengths, torn) => {
+        const bytes = Buffer.from(
+          `${lengths.map((one) => `${"x".repeat(one)}\n`).join("")}${"\0".repeat(torn)}`,
+        );
+        const { lines, end } = split(bytes, 0, bytes.length);
+        const file = new ReluctantFile(bytes, () => 1 << 20);
+        const { line, from, to } = runNow(file.fileSystem, lastLine(0, bytes.length));
+        expect(to).toBe(end);
+        expect(from).toBe(lines.at(-1)?.offset ?? 0);
+        // Not compared by the matcher, which takes seconds for so much text.
+        expect(line.toString("latin1") === (lines.at(-1)?.text ?? "")).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
   it("P6 finds the same lines wherever the chunks end", () => {
     const bytes = fc.array(fc.constantFrom(0x0a, 0x0a, 0x61, 0x00, 0xff, 0xc5), { maxLength: 60 });
     fc.assert(

@@ -36,9 +36,18 @@ function model(calls: readonly Call[]): Map<string, number> {
 const anyCalls = fc.array(
   fc.record({
     tool: fc.constantFrom("bash", "read"),
-    input: fc.constantFrom<unknown>(1, "1", { a: [1] }, null),
+    input: fc.constantFrom<unknown>(
+      1,
+      "1",
+      { a: [1] },
+      null,
+      { a: "x" },
+      { a: "y" },
+      { a: "x", b: "y" },
+      { b: 1 },
+    ),
   }),
-  { maxLength: 60 },
+  { maxLength: 100 },
 );
 
 describe("tool loops", () => {
