@@ -76,14 +76,20 @@ export function* openPublished(fileSystem: FileSystem, files: SessionFiles): Pla
 
 type Outline = Pick<Published, "head" | "tail" | "body">;
 
+/** Read at once: a listing takes as long as it makes calls. */
+const usualTailBytes = 16_384;
+
 /** Reads a document's head and tail, without its spans where they are laid out in lines. */
 export function* readOutline(fd: number, size: number): Plan<Outline> {
-  const tailStart = tailStartIn(yield* readRange(fd, Math.max(0, size - 64), size));
-  if (tailStart !== undefined && tailStart < size) {
+  const last = yield* readRange(fd, Math.max(0, size - usualTailBytes), size);
+  const tailStart = tailStartIn(last);
+  if (tailStart !== undefined && tailStart > 0 && tailStart < size) {
     const head = yield* readHeadLine(fd, tailStart);
     const headEnd = head.length;
     const decodedHead = decodeHead(head);
-    const beforeTail = yield* readRange(fd, tailStart - 1, size);
+    const tailBytes = size - tailStart + 1;
+    const beforeTail =
+      tailBytes > last.length ? yield* readRange(fd, tailStart - 1, size) : last.subarray(-tailBytes);
     // An edited document may have moved: the tail must stand at the beginning of a line, where it says.
     const tail = beforeTail[0] === 0x0a ? decodeTail(beforeTail.subarray(1)) : undefined;
     if (decodedHead && tail) {
