@@ -112,8 +112,8 @@ export default [
         patch: [
           {
             file: "union.js",
-            from: /if \(key === undefined\)\s+this\.rot\.push/,
-            to: "if (this.rot.some(({ source }) => source === index)) return; if (key === undefined) this.rot.push",
+            from: /if \(key === undefined\) \{\s+this\.rot\.push/,
+            to: "if (this.rot.some(({ source }) => source === index)) return; if (key === undefined) { this.rot.push",
           },
         ],
         catches: /lost/,
