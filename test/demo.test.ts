@@ -99,8 +99,9 @@ describe("the demo", () => {
 
 test("the demo fails when a promise is broken", async () => {
   const dir = join(scratch, "broken");
-  const NODE_OPTIONS = "--import ./test/programs/demo-immortal-files.mjs";
-  const { code, output } = await run("demo.mjs", [dir], { NODE_OPTIONS });
+  const preload = "./test/programs/demo-immortal-files.mjs";
+  const options = { NODE_OPTIONS: `--import ${preload}`, BUN_OPTIONS: `--preload ${preload}` };
+  const { code, output } = await run("demo.mjs", [dir], options);
   expect(output).toContain("✗ the side files are gone");
   expect(output).toContain("Not as promised: ");
   expect(code).toBe(1);
