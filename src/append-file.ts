@@ -50,6 +50,7 @@ export class AppendFile {
   readonly #fileSystem: FileSystem;
   readonly #events: AppendFileEvents;
   #exists = false;
+  #hasNews = false;
   #queue: Queued[] = [];
   #queuedBytes = 0;
   /** Bytes of the first queued record that the file has. */
@@ -74,6 +75,16 @@ export class AppendFile {
   /** Whether somebody took the file that is open here, or deleted it. */
   isGone(): boolean {
     return this.descriptor !== undefined && !this.#fileSystem.sync.exists(this.path);
+  }
+
+  /**
+   * The same, if something was written since this was asked last: what is acknowledged has to be in a file that a
+   * recovery finds, or has read. One that takes the file earlier than that reads it later. A look takes 1.3 µs.
+   */
+  isGoneWithNews(): boolean {
+    const hasNews = this.#hasNews;
+    this.#hasNews = false;
+    return hasNews && this.isGone();
   }
 
   /** A record as it is. */
@@ -206,6 +217,7 @@ export class AppendFile {
       if (written === 0) throw noBytesTaken();
     }
     this.good += bytes.length - from;
+    this.#hasNews = true;
     if (isLine) this.lines++;
     this.#begun = 0;
   }

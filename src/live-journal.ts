@@ -20,8 +20,6 @@ export class LiveJournal {
   readonly #content: () => Buffer[];
   readonly #newTemp: () => string;
   #lastContent = 0;
-  /** Appended to since somebody asked whether it is gone. */
-  #hasNews = false;
 
   constructor(
     fileSystem: FileSystem,
@@ -44,19 +42,7 @@ export class LiveJournal {
   /** A start or a change. */
   append(bytes: Buffer): void {
     this.file.append(bytes);
-    this.#hasNews = true;
     if (this.file.good > maxBytes && this.file.good > slack * this.#lastContent) this.rewrite();
-  }
-
-  /**
-   * Whether what was appended last may be in a file that somebody took or deleted. A recovery that holds its owner for
-   * dead can end up with this one alone: it takes the open document first, and the owner may have made both anew by
-   * then. Only asked after it was appended to, for 2 µs.
-   */
-  isGoneWithNews(): boolean {
-    const hasNews = this.#hasNews;
-    this.#hasNews = false;
-    return hasNews && this.file.isGone();
   }
 
   /** Where somebody took or deleted it, and nothing was appended since. */

@@ -66,7 +66,15 @@ export function* rewrite(writer: SessionWriter, select?: SelectLines): Plan<void
 
 /** Where a side file was taken by a recovery, or deleted, what it held goes into a new one. A fault is told. */
 export function rehomeIfTaken(writer: SessionWriter): void {
-  if (!writer.isTaken()) return;
+  if (writer.open.isGone() || writer.live.isGoneWithNews()) rehome(writer);
+}
+
+/** The same of those that were recorded into since this was asked last: a recovery may take either alone. */
+export function rehomeRecords(writer: SessionWriter): void {
+  if (writer.open.isGoneWithNews() || writer.live.isGoneWithNews()) rehome(writer);
+}
+
+function rehome(writer: SessionWriter): void {
   const { fileSystem, events } = writer.ports;
   try {
     writer.open.newDirectory = fileSystem.sync.mkdirs(writer.files.dir) ?? writer.open.newDirectory;

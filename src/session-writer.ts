@@ -224,11 +224,6 @@ export class SessionWriter {
     return this.#journal.rewrite();
   }
 
-  /** Whether a recovery that held us for dead took what was recorded into, or somebody deleted it. */
-  isTaken(): boolean {
-    return this.open.isGone() || this.#journal.isGoneWithNews();
-  }
-
   #liveContent(): Buffer[] {
     const spans = this.ledger.open.journaled().map(encodeLiveSpan);
     return [encodeOwner(this.token), encodeSession(this.ledger.record()), ...spans];

@@ -3,7 +3,7 @@
  */
 import { thrifty } from "./descriptor-thrift.js";
 import { allDone, type Lane } from "./lane.js";
-import { rehomeIfTaken } from "./merge.js";
+import { rehomeIfTaken, rehomeRecords } from "./merge.js";
 import { runNow } from "./plan.js";
 import { lostOwner, publish } from "./publish.js";
 import { findPath } from "./published.js";
@@ -126,7 +126,7 @@ export class TraceDirectory {
 
   /** Something of the session was recorded: its document is to follow. */
   changed(writer: SessionWriter): void {
-    rehomeIfTaken(writer);
+    rehomeRecords(writer);
     this.#schedule(writer);
   }
 

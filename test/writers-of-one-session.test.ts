@@ -205,6 +205,21 @@ describe("P7 writers of one session", () => {
     },
   );
 
+  test("P2 P7 an end after a recovery by mistake is kept where its owner dies right after it", async () => {
+    const a = twins.actor();
+    a.record(id, 2);
+    const running = a.start(id);
+    await a.processor.forceFlush();
+    await twins.recover(twins.wrongVerdicts());
+    // Nothing but its line tells of it.
+    a.end(running);
+    twins.bury();
+    await twins.recover();
+    expect(interrupted()).toEqual([]);
+    expect(lines.worked(twins.document(id))).toHaveLength(a.ended.length);
+    expect(twins.files).toEqual([`${id}.json`]);
+  });
+
   test("P2 P7 a start is kept where the copy of its live log is swept by somebody who holds its owner for dead", async () => {
     const calls = { ...nodeFileSystem.sync };
     let swept = 0;

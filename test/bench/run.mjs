@@ -7,7 +7,7 @@
  *   npm run bench -- --runtime bun       the same under another runtime: node22, node24, bun, or a path
  *   npm run bench -- --json              also written to results.json beside this file, workload by workload
  *   npm run bench -- --json --missing    only those that are not in it yet: goes on where a run was stopped
- *   npm run bench -- --report            prints what is in it, and runs nothing
+ *   npm run bench -- --report            prints what is in it, and runs nothing; with --markdown, for a page
  *   npm run bench -- --quick --keep-baseline record burst …   takes their ratios into baseline.json
  *   npm run bench -- --quick --check     compares ratios with baseline.json; ends with 1 beyond 1.5 times
  *
@@ -34,6 +34,7 @@ const { values: options, positionals: wanted } = parseArgs({
     json: { type: "boolean", default: false },
     missing: { type: "boolean", default: false },
     report: { type: "boolean", default: false },
+    markdown: { type: "boolean", default: false },
     check: { type: "boolean", default: false },
     "keep-baseline": { type: "boolean", default: false },
     list: { type: "boolean", default: false },

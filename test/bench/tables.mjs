@@ -9,13 +9,24 @@ import { workloadNamed } from "./workloads.mjs";
 const hasColors = process.stdout.isTTY && process.stdout.hasColors() && !process.env.NO_COLOR;
 const paint = (style, text) => (hasColors ? styleText(style, text) : text);
 
-const newTable = (head, aligns) =>
-  new Table({
+const within = ["mid", "left-mid", "mid-mid", "right-mid"];
+const around = ["top", "bottom"].flatMap((edge) => ["", "-mid", "-left", "-right"].map((at) => edge + at));
+const empty = (names) => Object.fromEntries(names.map((name) => [name, ""]));
+
+/** For a page of documentation, where that is asked for. */
+const isMarkdown = process.argv.includes("--markdown");
+
+function newTable(head, aligns) {
+  const bars = { left: "|", middle: "|", right: "|" };
+  const table = new Table({
     head: head.map((text) => paint("bold", text)),
     colAligns: aligns,
-    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
+    chars: isMarkdown ? { ...empty([...within, ...around]), ...bars } : empty(within),
     style: { head: [], border: hasColors ? ["dim"] : [] },
   });
+  if (isMarkdown) table.push(aligns.map((align) => (align === "right" ? "--:" : "---")));
+  return table;
+}
 
 const none = "–";
 const shown = (value, show) => (Number.isFinite(value) ? show(value) : none);
