@@ -91,13 +91,27 @@ export function listen() {
 
 export const recover = () => recoverTraces(plan.dir);
 
+/** The file system, telling in that very turn when a copy of a document begins. */
+const tellingOfCopies = (onCopy) => {
+  const { sync } = nodeFileSystem;
+  const open = (path, mode) => {
+    const fd = sync.open(path, mode);
+    if (mode === "create" && path.includes(".tmp.")) onCopy();
+    return fd;
+  };
+  return { ...nodeFileSystem, sync: { ...sync, open } };
+};
+
 /** A processor, an exporter, and sessions that say what they do. */
 export class Host {
   #open = new Map();
   #sessions = new Set();
   #options;
+  #onCopy;
 
-  constructor(options = {}) {
+  /** @param onCopy called when a copy of a document begins: to look for its file would miss the quick ones */
+  constructor(options = {}, onCopy = undefined) {
+    this.#onCopy = onCopy;
     this.#options = {
       dir: plan.dir,
       maxSpans: plan.maxSpans ?? 0,
@@ -114,9 +128,9 @@ export class Host {
     const options = this.#options;
     const { fault } = plan;
     this.exporter =
-      oldStyleExporter(fault, options) ??
+      oldStyleExporter(fault, options, this.#onCopy) ??
       brokenExporter(fault, options) ??
-      new CrashSafeFileSpanExporter(options);
+      new CrashSafeFileSpanExporter(options, this.#onCopy && { fileSystem: tellingOfCopies(this.#onCopy) });
     this.processor = brokenProcessor(fault, new CrashSafeSpanProcessor(this.exporter));
     this.#tracer = new BasicTracerProvider({ spanProcessors: [this.processor] }).getTracer("lab");
   }

@@ -4,7 +4,7 @@ import { mkdirSync, promises, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** `fault`: "renames later" (a stale snapshot lands after the crash flush), "forgets the tail" (no second snapshot). */
-export function oldStyleExporter(fault, { dir }) {
+export function oldStyleExporter(fault, { dir }, onCopy) {
   if (fault !== "renames later" && fault !== "forgets the tail") return undefined;
   const sessions = new Map();
   const mustReschedule = fault === "renames later";
@@ -30,6 +30,7 @@ export function oldStyleExporter(fault, { dir }) {
   const write = async (session, status) => {
     const temp = `${pathOf(session)}.tmp.${++temps}`;
     mkdirSync(dir, { recursive: true });
+    onCopy?.();
     await promises.writeFile(temp, textOf(session, status));
     await promises.rename(temp, pathOf(session));
   };

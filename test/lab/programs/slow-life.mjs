@@ -1,7 +1,7 @@
 // Lives beside slow system calls: the fence comes while a document is on its way, and events come that no later event
 // follows.
 import { readdirSync, readFileSync } from "node:fs";
-import { Host, pause, plan, ready, say, turn } from "./child.mjs";
+import { Host, pause, plan, ready, say } from "./child.mjs";
 
 const textNow = () => {
   try {
@@ -24,15 +24,11 @@ const endedIn = ({ spans }) =>
 
 const isPublishing = () => readdirSync(plan.dir).some((name) => name.includes(".tmp."));
 
-/** Until a copy of the document is on its way. */
-async function publishing() {
-  const until = performance.now() + 30_000;
-  while (performance.now() < until) {
-    if (isPublishing()) return;
-    await turn();
-  }
-  say("broken", "nothing was published for half a minute");
-}
+/** Resolves when the first copy of the document is on its way. */
+let tellCopy;
+const publishing = new Promise((resolve) => {
+  tellCopy = resolve;
+});
 
 /** At some moment of the writes, the sync and the renames that follow. */
 const aMoment = () => pause(plan.fraction * plan.delayMillis * 6);
@@ -55,7 +51,7 @@ const lives = {
   // M1: the crash flush against a snapshot on its way.
   M1: async (host) => {
     host.work("alpha", 2);
-    await publishing();
+    await publishing;
     await aMoment();
     host.work("alpha", 1);
     fence(host, 3);
@@ -63,7 +59,7 @@ const lives = {
   // M2: events during a snapshot on its way, and none after them.
   M2: async (host) => {
     host.work("alpha", 1);
-    await publishing();
+    await publishing;
     host.work("alpha", 4);
     const until = performance.now() + plan.patienceMillis;
     while (endedIn(document()) < 5 && performance.now() < until) await pause(5);
@@ -86,7 +82,7 @@ const lives = {
   // A flush that the fence overtakes: settled all the same, and by the document of the fence.
   "flush, fence": async (host) => {
     host.work("alpha", 2);
-    await publishing();
+    await publishing;
     host.work("alpha", 1);
     const flushed = host.flush();
     await aMoment();
@@ -106,7 +102,7 @@ const lives = {
 };
 
 await ready();
-await lives[plan.life](new Host());
+await lives[plan.life](new Host({}, tellCopy));
 say("complete");
 // Where an end was the last word, the process ends by itself: when all that was on its way has arrived.
 if (plan.life === "M2" || plan.life === "flush") process.exit(0);
