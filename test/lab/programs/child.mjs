@@ -128,7 +128,7 @@ export class Host {
     const options = this.#options;
     const { fault } = plan;
     this.exporter =
-      oldStyleExporter(fault, options, this.#onCopy) ??
+      oldStyleExporter(fault, options, tokens[0], this.#onCopy) ??
       brokenExporter(fault, options) ??
       new CrashSafeFileSpanExporter(options, this.#onCopy && { fileSystem: tellingOfCopies(this.#onCopy) });
     this.processor = brokenProcessor(fault, new CrashSafeSpanProcessor(this.exporter));

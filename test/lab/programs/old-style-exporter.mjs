@@ -3,8 +3,12 @@
 import { mkdirSync, promises, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** `fault`: "renames later" (a stale snapshot lands after the crash flush), "forgets the tail" (no second snapshot). */
-export function oldStyleExporter(fault, { dir }, onCopy) {
+/**
+ * @param fault `renames later` (a stale snapshot lands after the crash flush) or `forgets the tail` (no second
+ *   snapshot); `undefined` for any other
+ * @param token part of the names of its temp files, as of ours: strace is told of those
+ */
+export function oldStyleExporter(fault, { dir }, token, onCopy) {
   if (fault !== "renames later" && fault !== "forgets the tail") return undefined;
   const sessions = new Map();
   const mustReschedule = fault === "renames later";
@@ -28,7 +32,7 @@ export function oldStyleExporter(fault, { dir }, onCopy) {
   };
   const pathOf = ({ id }) => join(dir, `${id}.json`);
   const write = async (session, status) => {
-    const temp = `${pathOf(session)}.tmp.${++temps}`;
+    const temp = `${pathOf(session)}.tmp.${token}.${++temps}`;
     mkdirSync(dir, { recursive: true });
     onCopy?.();
     await promises.writeFile(temp, textOf(session, status));

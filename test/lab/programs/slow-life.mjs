@@ -102,7 +102,10 @@ const lives = {
 };
 
 await ready();
+// An agent that waits for its model is alive: nothing is flushed for it because nothing else is to be done.
+const alive = setInterval(() => {}, 60_000);
 await lives[plan.life](new Host({}, tellCopy));
+clearInterval(alive);
 say("complete");
 // Where an end was the last word, the process ends by itself: when all that was on its way has arrived.
 if (plan.life === "M2" || plan.life === "flush") process.exit(0);
