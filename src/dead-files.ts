@@ -67,12 +67,21 @@ export function* listSideFiles(dir: string): Plan<Map<string, SideFiles[]>> {
   return sessions;
 }
 
-/** Whether the owner is gone for good. */
-export function* isDead({ liveness, clock }: CommitPorts, { files, token }: SideFiles): Plan<boolean> {
+/** Whether an owner that was listed is gone for good, lives, or has no files any more. */
+export function* fateOf(
+  { liveness, clock }: CommitPorts,
+  { files, token }: SideFiles,
+): Plan<"dead" | "alive" | "gone"> {
   // The live log carries the heartbeat; without one, the document's own time has to do.
   const stat =
     (yield* call("lstat", livePath(files, token))) ?? (yield* call("lstat", openPath(files, token)));
-  return stat !== undefined && isForsaken(liveness, token, stat.mtimeMs, clock.now());
+  if (stat === undefined) return "gone";
+  return isForsaken(liveness, token, stat.mtimeMs, clock.now()) ? "dead" : "alive";
+}
+
+/** Whether there are files of this owner, and it is gone for good. */
+export function* isDead(ports: CommitPorts, owner: SideFiles): Plan<boolean> {
+  return (yield* fateOf(ports, owner)) === "dead";
 }
 
 /**

@@ -28,11 +28,14 @@ export interface RecoveryPorts extends CommitPorts {
   readonly dryRun?: boolean;
 }
 
+/** What was recovered, and of how many owners another recovery was faster in taking the files. */
+interface Recovered {
+  readonly reports: readonly RecoveredSession[];
+  readonly missed: number;
+}
+
 /** Recovers all dead owners of one session, which may be several after a crash of twins. */
-export function* recoverSession(
-  ports: RecoveryPorts,
-  owners: readonly SideFiles[],
-): Plan<RecoveredSession[]> {
+export function* recoverSession(ports: RecoveryPorts, owners: readonly SideFiles[]): Plan<Recovered> {
   const dead: DeadFiles[] = [];
   const tokens: string[] = [];
   const reports: RecoveredSession[] = [];
@@ -51,7 +54,7 @@ export function* recoverSession(
     for (const { open } of dead) open?.release();
     for (const token of tokens) retire(token);
   }
-  return reports;
+  return { reports, missed: owners.length - dead.length };
 }
 
 /** Ids that are no file names can share a name until their documents part them. */

@@ -10,7 +10,7 @@ import type { SpanExporter } from "./otel-span.js";
 import { SystemLiveness } from "./owner.js";
 import { call, type Plan, runLater } from "./plan.js";
 import { openPublished, type Published } from "./published.js";
-import { recoverDirectory } from "./recover-directory.js";
+import { recoverDirectory, untilRecovered } from "./recover-directory.js";
 import type { ReplayedTrace, ReplayFailure, ReplayReport } from "./replay-report.js";
 import { type ReadableDocument, type ReplayPorts, SessionReplay } from "./replay-session.js";
 import { type ResourceLike, resourceAttributesOf } from "./resource-attributes.js";
@@ -61,6 +61,7 @@ export async function replayTraces(
   const recovery = await recoverDirectory(
     { fileSystem: nodeFileSystem, clock: systemClock, liveness },
     directory,
+    untilRecovered,
   );
   const sessions: ReplayedTrace[] = [];
   const failures: ReplayFailure[] = recovery.failures.map((failure) => ({ ...failure, spans: 0 }));

@@ -90,7 +90,7 @@ function expectSpans(document: TraceFile, { ended, interrupted }: Expected, wher
 /** Recovers synchronously, and checks what every recovery owes. */
 function recoverNow(where: string, want: Expected): RecoveredSession {
   const owners = runNow(unsynced, listSideFiles(dir)).get(session.name) ?? [];
-  const reports = runNow(unsynced, recoverSession(ports, owners));
+  const { reports } = runNow(unsynced, recoverSession(ports, owners));
   if (reports.length !== 1) throw new Error(`${where}: ${reports.length} sessions`);
   const report = reports[0] as RecoveredSession;
   const path = join(dir, `${session.name}.json`);

@@ -210,7 +210,7 @@ export const fenceScenarios: readonly FenceScenario[] = [
     name: "a merge with a twin that lives",
     prepare: (actor, stage) => twinPublishes(actor, stage, false),
     operation: flush,
-    beside: /^s\.json\.said-0-0-0-1\.(open|live)$/,
+    beside: /^s\.json\.said-0-0-0-\d+x1\.(open|live)$/,
   },
   {
     name: "a recovery of the same session",

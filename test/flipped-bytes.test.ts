@@ -116,7 +116,7 @@ function expectNeighbours(document: TraceFile, flip: Flip): void {
 
 function recoverOne(flip: Flip): RecoveredSession {
   const owners = runNow(unsynced, listSideFiles(dir)).get(session.name) ?? [];
-  const reports = runNow(unsynced, recoverSession(ports, owners));
+  const { reports } = runNow(unsynced, recoverSession(ports, owners));
   expect(reports).toHaveLength(1);
   const report = reports[0] as RecoveredSession;
   // The path of the report, since a flip may have hit the session's name.

@@ -19,7 +19,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
  * Just above what it has: CONTRIBUTING.md tells where the bytes are. Raise it for a feature, knowingly; never for
  * comments, maps, or a second build.
  */
-const budget = 155_000;
+const budget = 156_000;
 
 const name = "opentelemetry-exporter-crash-safe-file";
 const project = mkdtempSync(join(tmpdir(), "package-"));

@@ -1,7 +1,6 @@
 /** Two recoveries of one directory beside each other. */
 import { existsSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import type { Liveness } from "../src/owner.js";
 import { PausedFileSystem } from "./paused-file-system.js";
 import * as lines from "./span-lines.js";
 import { TwinStage } from "./twin-stage.js";
@@ -24,15 +23,9 @@ describe("P7 recoveries beside each other", () => {
     const [first, second] = [new PausedFileSystem(), new PausedFileSystem()];
     // Each has taken one owner's files and is about to read them.
     const holds = [first, second].map((one) => one.hold((name) => name === "open", "issued"));
-    // Names that no other test has used: recoveries that are over are remembered for the life of the process.
-    let tokens = 0;
-    const unheardOf: Liveness = {
-      newToken: () => `beside-0-0-0-${tokens++}`,
-      verdict: (token) => twins.stage.liveness.verdict(token),
-    };
-    const slow = twins.recover(unheardOf, first);
+    const slow = twins.recover(undefined, first);
     await holds[0]?.reached;
-    const other = twins.recover(unheardOf, second);
+    const other = twins.recover(undefined, second);
     await holds[1]?.reached;
     // One has committed and not yet removed what it took while the other commits.
     const committed = first.hold((name) => name === "syncDirectory", "issued");

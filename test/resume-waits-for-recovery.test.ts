@@ -1,6 +1,5 @@
 /**
  * A session that is resumed just when a recovery, of this process or another, has taken the files of its dead run.
- * In a file of its own: tokens of this stage come again in each test, and one that a recovery had counts as retired.
  */
 import { expect, test } from "vitest";
 import { agentTurn } from "./agent-turn.js";

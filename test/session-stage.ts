@@ -16,19 +16,23 @@ import { PausedFileSystem } from "./paused-file-system.js";
 import { tracerInto } from "./span-processor-stage.js";
 import { StillClock } from "./still-clock.js";
 
+let stages = 0;
+
 /** Who lives is what the test says. */
 export class SaidLiveness implements Liveness {
   readonly dead = new Set<string>();
   readonly tokens: string[] = [];
+  // A token never comes again: recoveries that are over are remembered for the life of the process.
+  readonly #stage = stages++;
 
   newToken(): string {
-    const token = `said-0-0-0-${this.tokens.length}`;
+    const token = `said-0-0-0-${this.#stage}x${this.tokens.length}`;
     this.tokens.push(token);
     return token;
   }
 
   verdict(token: string): "alive" | "dead" {
-    return this.dead.has(token) ? "dead" : "alive";
+    return this.dead.has(token.replace(/-recovery$/, "")) ? "dead" : "alive";
   }
 
   /** Everyone who has a token by now is gone. */

@@ -3,7 +3,7 @@ import { afterEach, beforeEach } from "vitest";
 import { systemClock } from "../src/clock.js";
 import { type FileSystem, nodeFileSystem } from "../src/file-system.js";
 import type { Liveness } from "../src/owner.js";
-import { recoverDirectory } from "../src/recover-directory.js";
+import { oneLook, type Patience, recoverDirectory } from "../src/recover-directory.js";
 import type { RecoveryReport } from "../src/recovery-report.js";
 import type { TraceFile } from "../src/trace-file.js";
 import { type Actor, Stage } from "./session-stage.js";
@@ -48,8 +48,9 @@ export class TwinStage {
   recover(
     liveness: Liveness = this.stage.liveness,
     fileSystem: FileSystem = nodeFileSystem,
+    patience: Patience = oneLook,
   ): Promise<RecoveryReport> {
-    return recoverDirectory({ fileSystem, liveness, clock: systemClock }, this.stage.dir);
+    return recoverDirectory({ fileSystem, liveness, clock: systemClock }, this.stage.dir, patience);
   }
 
   /** Holds everybody who has a token by now for dead, whether they live or not. */
