@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { type DocumentTail, encodePassingLine, encodeSpan } from "../src/open-document.js";
 import type { SpanKind, TraceSpan } from "../src/trace-file.js";
+import { anyJson, readableKey } from "./json-arbitraries.js";
 
 const text = fc.oneof(
   fc.string(),
@@ -34,12 +35,9 @@ const optional = {
   interrupted: fc.constant(true as const),
   cost: fc.integer(),
   finishReason: text,
-  input: fc.jsonValue(),
-  output: fc.jsonValue(),
-  attributes: fc.dictionary(
-    text.filter((key) => key !== "__proto__"),
-    fc.jsonValue(),
-  ),
+  input: anyJson,
+  output: anyJson,
+  attributes: fc.dictionary(text.filter((key) => key !== "__proto__").map(readableKey), anyJson),
   traceId: text,
 };
 
