@@ -155,7 +155,8 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
 
   /**
    * Ends one session: its open spans are closed, its status becomes `completed`, or `error` with a message. Spans
-   * that start later resume it. Rejects with `WRITE_FAILED` when the disk refuses; it is tried again then.
+   * that start later resume it. One of which this exporter has recorded nothing stays as it is. Rejects with
+   * `WRITE_FAILED` when the disk refuses; it is tried again then.
    */
   endSession(sessionId: string, options: { readonly error?: string | undefined } = {}): Promise<void> {
     if (this.#state !== "open") return Promise.resolve();

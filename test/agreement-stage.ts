@@ -77,17 +77,21 @@ class AgreementStage {
   readonly #bare = Object.fromEntries(ways.map((way) => [way, this.#exporter(way)])) as Readonly<
     Record<Way, CrashSafeFileSpanExporter>
   >;
+  readonly #senders: readonly OneByOne[];
   readonly #processors: readonly SpanProcessor[];
 
   constructor(json: OtlpServer, protobuf: OtlpServer) {
     this.#json = json;
     this.#protobuf = protobuf;
+    this.#senders = [
+      new OneByOne(new JsonExporter({ url: json.url })),
+      new OneByOne(new ProtobufExporter({ url: protobuf.url })),
+    ];
     this.#processors = [
       new CrashSafeSpanProcessor(this.#records),
       new BareSpans(new CrashSafeSpanProcessor(this.#bare["our processor"])),
       new BareSpans(batched(this.#bare["a stock processor"])),
-      batched(new JsonExporter({ url: json.url })),
-      batched(new ProtobufExporter({ url: protobuf.url })),
+      ...this.#senders.map(batched),
     ];
   }
 
@@ -101,6 +105,7 @@ class AgreementStage {
 
   async flush(): Promise<void> {
     for (const processor of this.#processors) await processor.forceFlush();
+    for (const sender of this.#senders) await sender.forceFlush();
     for (const way of ways) await this.#bare[way].forceFlush();
   }
 
@@ -133,6 +138,35 @@ class AgreementStage {
 
   #exporter(name: string): CrashSafeFileSpanExporter {
     return new CrashSafeFileSpanExporter({ dir: join(this.#dir, name.replaceAll(" ", "-")) });
+  }
+}
+
+/** The stock processor neither waits for the batch before, nor flushes it: two on their way could arrive in any order. */
+class OneByOne implements SpanExporter {
+  readonly #exporter: SpanExporter;
+  #sent: Promise<void> = Promise.resolve();
+
+  constructor(exporter: object) {
+    this.#exporter = exporter as SpanExporter;
+  }
+
+  export(...[spans, done]: Parameters<SpanExporter["export"]>): void {
+    const send = () =>
+      new Promise<void>((resolve) =>
+        this.#exporter.export(spans, (result) => {
+          done(result);
+          resolve();
+        }),
+      );
+    this.#sent = this.#sent.then(send);
+  }
+
+  forceFlush(): Promise<void> {
+    return this.#sent;
+  }
+
+  shutdown(): Promise<void> {
+    return this.#exporter.shutdown();
   }
 }
 

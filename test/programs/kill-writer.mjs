@@ -91,8 +91,12 @@ async function close(how, names, act) {
   if (done instanceof Promise) await done;
   for (const session of names) say("closed", session, how);
 }
-const endSession = (session, error) =>
-  close(error ? "error" : "completed", [session], () => exporter.endSession(session, error ? { error } : {}));
+function endSession(session, error) {
+  // Nothing ends where nothing was recorded.
+  if (!sessions.has(session)) work(session);
+  const options = error ? { error } : {};
+  return close(error ? "error" : "completed", [session], () => exporter.endSession(session, options));
+}
 const shutdown = () => close("completed", [...sessions], () => processor.shutdown());
 const crash = () => close("crashed", [...sessions], () => processor.crash("killed while fencing"));
 
