@@ -172,6 +172,10 @@ export function isDocumentOf(id: string, head: DocumentHead | undefined): boolea
 /** Whether a span is the session's own. */
 export const isRoot = (span: TraceSpan): boolean => span.parentSpanId === null && span.kind === "session";
 
+/** The session's own span as one of its writers had it: it began when the first of them began. */
+export const beginningWith = (root: TraceSpan, other: TraceSpan): TraceSpan =>
+  other.startTime < root.startTime ? { ...root, startTime: other.startTime } : root;
+
 /** Spans of a tail that have ended: their owner may change them still, and gives them their lines. */
 export const pendingSpans = (tail: DocumentTail | undefined): TraceSpan[] =>
   (tail?.spans ?? []).filter((span) => span.endTime !== undefined && !isRoot(span));

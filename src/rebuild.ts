@@ -11,7 +11,7 @@ import { rootOutput } from "./narrative.js";
 import { type DocumentHead, type DocumentTail, encodeTail, inTrace, isoTime } from "./open-document.js";
 import type { Plan } from "./plan.js";
 import { call } from "./plan.js";
-import { isRoot, type Published, pendingSpans } from "./published.js";
+import { beginningWith, isRoot, type Published, pendingSpans } from "./published.js";
 import type { RecoveredSession } from "./recovery-report.js";
 import { interrupt } from "./session-ledger.js";
 import { documentPath, type SessionFiles, sessionSpanId } from "./session-name.js";
@@ -47,7 +47,8 @@ export interface Rebuilt {
 }
 
 /** Writes the document; `action` of the report says `swept` when what is published lacks nothing. */
-export function* rebuild(request: RebuildRequest): Plan<Rebuilt> {
+export function* rebuild(given: RebuildRequest): Plan<Rebuilt> {
+  const request = { ...given, dead: [...given.dead].sort(byAge) };
   const { id, files, published, dead, out, othersLive } = request;
   const head = headOf(request);
   const fromPublished = published ? publishedSources(published) : [];
@@ -116,6 +117,14 @@ function headOf({ id, files, published, dead }: RebuildRequest): DocumentHead {
   };
 }
 
+/** Their names tell nothing: what the first one began is the session's beginning, what the last one said holds. */
+const byAge = (a: DeadFiles, b: DeadFiles): number =>
+  compare(startOf(a), startOf(b)) || a.lastWrite - b.lastWrite;
+
+const startOf = ({ head, live }: DeadFiles): string => (head ?? live.session)?.startedAt ?? "";
+
+const compare = (a: string, b: string): number => Number(a > b) - Number(a < b);
+
 const lastWrite = (dead: readonly DeadFiles[]): number => Math.max(0, ...dead.map((one) => one.lastWrite));
 
 /** Spans that were open when their owner died, and those of the published tail that nobody runs any more. */
@@ -161,17 +170,16 @@ function rootOf({ id, published, dead }: RebuildRequest, head: DocumentHead): Tr
   const known = [
     ...dead.map((one) => one.live.session?.root),
     ...[published?.tail, ...dead.map((one) => one.tail)].flatMap((tail) => tail?.spans),
-  ];
-  return (
-    known.find((span) => span !== undefined && isRoot(span)) ?? {
-      spanId: sessionSpanId(id),
-      parentSpanId: null,
-      name: id,
-      kind: "session",
-      startTime: Date.parse(head.startedAt),
-      status: "ok",
-    }
-  );
+  ].filter((span) => span !== undefined && isRoot(span)) as TraceSpan[];
+  const first: TraceSpan = known[0] ?? {
+    spanId: sessionSpanId(id),
+    parentSpanId: null,
+    name: id,
+    kind: "session",
+    startTime: Date.parse(head.startedAt),
+    status: "ok",
+  };
+  return known.reduce(beginningWith, first);
 }
 
 interface End {

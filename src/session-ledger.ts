@@ -5,7 +5,7 @@ import type { SessionRecord } from "./live-log.js";
 import { rootOutput } from "./narrative.js";
 import { type DocumentHead, type DocumentTail, isoTime } from "./open-document.js";
 import { OpenSpans } from "./open-spans.js";
-import { isRoot, type Published } from "./published.js";
+import { beginningWith, isRoot, type Published } from "./published.js";
 import { sessionSpanId } from "./session-name.js";
 import { finite } from "./sound-members.js";
 import { endStatus, layoutOf, statusRank, summarize, totalsOf } from "./summary.js";
@@ -149,7 +149,7 @@ export class SessionLedger {
         interrupted: _interrupted,
         ...open
       } = root;
-      this.root = { ...open, status: "ok" };
+      this.root = beginningWith({ ...open, status: "ok" }, this.root);
     }
   }
 

@@ -117,6 +117,50 @@ describe("P7 a resumed session", () => {
     expect(twins.files).toEqual([`${id}.json`]);
   });
 
+  test.each(["forwards", "backwards"])(
+    "P7 begins where it began, whichever of its dead owners is found first: %s",
+    async (order) => {
+      const traces = [0, 1, 2].map((number) => {
+        const trace = turn(twins.actor(), number);
+        twins.bury();
+        return trace;
+      });
+      const { sync, async } = nodeFileSystem;
+      const readdir = async (path: string) => {
+        const names = (await async.readdir(path)).sort();
+        return order === "forwards" ? names : names.reverse();
+      };
+      const { sessions } = await twins.recover(undefined, { sync, async: { ...async, readdir } });
+      expect(sessions).toHaveLength(1);
+      const found = document();
+      const { startedAt, rootStart, root } = await inOneGo(3);
+      expect(lasting(found)).toMatchObject({ startedAt, rootStart, root });
+      expect(found.traceId).toBe(traces[0]);
+      const starts = worked(found).map(({ startTime }) => startTime);
+      expect(starts).toEqual([...starts].sort());
+    },
+  );
+
+  test.each<[string, (first: Actor, second: Actor) => Promise<unknown>]>([
+    [
+      "the second ends, then the first",
+      async (first, second) => {
+        await second.processor.shutdown();
+        await first.processor.shutdown();
+      },
+    ],
+    ["the first ends, and the second dies", (first) => first.processor.shutdown()],
+    ["the second publishes, and both die", (_, second) => second.processor.forceFlush()],
+  ])("P7 begins with the first of two that live at once: %s", async (_, close) => {
+    const both = [twins.actor(), twins.actor()] as const;
+    for (const [number, one] of both.entries()) turn(one, number);
+    await close(...both);
+    twins.bury();
+    await twins.recover();
+    const { startedAt, rootStart, root } = await inOneGo(2);
+    expect(lasting(document())).toMatchObject({ startedAt, rootStart, root });
+  });
+
   test("P7 outlives ten runs with nothing but its spans added", async () => {
     for (let run = 0; run < 10; run++) {
       const one = twins.actor();
