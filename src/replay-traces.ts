@@ -141,7 +141,8 @@ function* documentsIn(dir: string): Plan<SessionFiles[]> {
   const found: { files: SessionFiles; mtimeMs: number }[] = [];
   // Created by nobody yet: nothing to replay.
   if (!(yield* call("exists", dir))) return [];
-  for (const fileName of yield* call("readdir", dir)) {
+  // By age, and by name where they were written within one tick of the kernel's clock.
+  for (const fileName of (yield* call("readdir", dir)).sort()) {
     const entry = parseEntry(fileName);
     if (entry.type !== "document") continue;
     const stat = yield* call("lstat", `${dir}/${fileName}`);
