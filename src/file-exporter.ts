@@ -228,13 +228,15 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   async #end(): Promise<void> {
     const { directory, user } = this.#lease;
     try {
-      // What the disk refused a fence is tried again, and told.
-      if (this.#state === "crashed") return await this.#bounded("shutdown", directory.flush(user));
-      this.#state = "shutting-down";
-      const { ended, done } = directory.leave(user);
-      this.#ended = ended;
-      await this.#bounded("shutdown", done);
-      if (this.#state === "shutting-down") this.#state = "shut-down";
+      if (this.#state !== "crashed") {
+        this.#state = "shutting-down";
+        const { ended, done } = directory.leave(user);
+        this.#ended = ended;
+        await this.#bounded("shutdown", done);
+      }
+      // What the disk refused a fence, before this or meanwhile, is tried again, and told.
+      if ((this.#state as State) === "crashed") await this.#bounded("shutdown", directory.flush(user));
+      else this.#state = "shut-down";
     } finally {
       leaveExitFlush(this);
       this.#log.end();

@@ -4,6 +4,7 @@
 import { thrifty } from "./descriptor-thrift.js";
 import { allDone, type Lane } from "./lane.js";
 import { rehomeIfTaken, rehomeRecords } from "./merge.js";
+import { retire } from "./owner.js";
 import { runNow } from "./plan.js";
 import { lostOwner, publish } from "./publish.js";
 import { findPath } from "./published.js";
@@ -40,6 +41,7 @@ export class TraceDirectory {
   /** Who writes to a session, of the exporters that share this directory. */
   readonly #usersOf = new Map<string, Set<number>>();
   readonly #gate = new SessionGate();
+  #isAbandoned = false;
 
   constructor(
     dir: string,
@@ -211,6 +213,12 @@ export class TraceDirectory {
     this.#fence(new Set([id]), [id], reason);
   }
 
+  /** Nobody looks after it any more: what the disk has refused is for the next recovery, though this process lives. */
+  abandon(): void {
+    this.#isAbandoned = true;
+    for (const [writer] of this.#unfinished) retire(writer.token);
+  }
+
   /** Looks after what time brings: idle sessions, faults that may have passed, heartbeats. */
   tend(sessionIdleMillis: number, touchLive: boolean): void {
     const { clock, fileSystem } = this.ports;
@@ -265,6 +273,7 @@ export class TraceDirectory {
     const error = reason || defaultReason;
     this.#ends.fence(ids, new Set(reopened), { status: "crashed", error, rootMessage: reason || undefined });
     for (const id of ids) this.#gate.fence(id);
+    if (this.#isAbandoned) this.abandon();
   }
 
   #reopenEnded(id: string): SessionWriter | undefined {

@@ -82,6 +82,7 @@ export function leaseDirectory(
       if (!open.listeners.delete(onFault)) return;
       if (--open.users > 0) return;
       open.housekeeping.stop();
+      open.directory.abandon();
       if (directories.get(path) === open) directories.delete(path);
     },
   };

@@ -6,6 +6,7 @@ import type { Span } from "@opentelemetry/api";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { CrashSafeFileSpanExporter } from "../src/file-exporter.js";
+import { recoverDirectory } from "../src/recover-directory.js";
 import { CrashSafeSpanProcessor } from "../src/span-processor.js";
 import type { TraceFile } from "../src/trace-file.js";
 import { MemoryFileSystem } from "./memory-file-system.js";
@@ -106,14 +107,14 @@ async function run(scheduler: fc.Scheduler, operations: readonly Operation[]): P
   const fileSystem = new MemoryFileSystem((label) => scheduler.schedule(Promise.resolve(), label));
   const model = new Model(fileSystem);
   const clock = new StillClock();
-  const exporter = new CrashSafeFileSpanExporter(
-    { dir, sessionIdleMillis },
-    { fileSystem, clock, liveness: new SaidLiveness() },
-  );
+  const liveness = new SaidLiveness();
+  const exporter = new CrashSafeFileSpanExporter({ dir, sessionIdleMillis }, { fileSystem, clock, liveness });
   const processor = new CrashSafeSpanProcessor(exporter, { exportTimeoutMillis }, { clock });
   const tracer = tracerInto(processor);
   let isOver = false;
   let hadOutage = false;
+  let isShutDown = false;
+  let isFencedLate = false;
   /** A shutdown that failed, and said so, leaves the rest to recovery. */
   let gaveUp = false;
 
@@ -178,6 +179,7 @@ async function run(scheduler: fc.Scheduler, operations: readonly Operation[]): P
         return;
       }
       case "crash":
+        isFencedLate ||= isShutDown;
         isOver = true;
         processor.crash("boom");
         if (fileSystem.outage === undefined) {
@@ -186,6 +188,7 @@ async function run(scheduler: fc.Scheduler, operations: readonly Operation[]): P
         return;
       case "shutdown":
         isOver = true;
+        isShutDown = true;
         close(() => true);
         processor.shutdown().catch(() => {
           gaveUp = true;
@@ -233,6 +236,21 @@ async function run(scheduler: fc.Scheduler, operations: readonly Operation[]): P
   }
   processor.shutdown().catch(() => {});
   await scheduler.waitIdle();
+  if (hadOutage && isFencedLate) {
+    // Nobody looks after the directory any more: what the disk refused the fence is for the next recovery.
+    const recovery = recoverDirectory({ fileSystem, clock, liveness }, dir);
+    await scheduler.waitIdle();
+    expect((await recovery).failures).toEqual([]);
+    for (const name of ["a", "b"]) {
+      const found = occurrences(model.read(name) ?? noDocument);
+      expect([...found.keys()].sort()).toEqual(
+        model
+          .of(name)
+          .map(([spanId]) => spanId)
+          .sort(),
+      );
+    }
+  }
   expect(fileSystem.list(dir).filter((name) => !/^[ab]\.json$/.test(name))).toEqual([]);
 }
 
