@@ -35,6 +35,8 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
     const isAlone = (exceedsCap(writer) || ledger.foreign.size > 0) && !(yield* hasSiblings(writer));
     if (isAlone) closeForeign(writer);
 
+    // Of this turn: what ended since, and the disk refused, has no line yet, and no place in the tail any more.
+    writer.mustSettle();
     const version = writer.version;
     const path = writer.newTemp();
     let copy: Descriptor | undefined;
