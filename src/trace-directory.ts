@@ -13,6 +13,7 @@ import { SessionEnds } from "./session-ends.js";
 import { type Closed, SessionGate } from "./session-gate.js";
 import { interrupt, type SessionEnd, type SessionStart } from "./session-ledger.js";
 import { SessionWriter } from "./session-writer.js";
+import { SharedSessions } from "./shared-sessions.js";
 import { SpanFates } from "./span-fates.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 import { UnfinishedSessions } from "./unfinished-sessions.js";
@@ -35,11 +36,10 @@ export class TraceDirectory {
   readonly fates = new SpanFates();
   readonly #publisher: Publisher;
   readonly #pool = new WriterPool();
-  readonly #sessions = new Map<string, SessionWriter>();
+  /** With who writes to each, of the exporters that share this directory. */
+  readonly #sessions = new SharedSessions();
   readonly #unfinished: UnfinishedSessions;
   readonly #ends: SessionEnds;
-  /** Who writes to a session, of the exporters that share this directory. */
-  readonly #usersOf = new Map<string, Set<number>>();
   readonly #gate = new SessionGate();
   #isAbandoned = false;
 
@@ -73,8 +73,7 @@ export class TraceDirectory {
 
   /** The writer of a session that is open now. */
   openWriter(id: string): SessionWriter | undefined {
-    const writer = this.#sessions.get(id);
-    return writer?.state === "open" ? writer : undefined;
+    return this.#sessions.open(id);
   }
 
   /** Where the session's document is, or would be. */
@@ -88,12 +87,14 @@ export class TraceDirectory {
    */
   openSession(user: number, start: SessionStart): SessionWriter {
     this.#gate.open(start.id);
-    return this.#join(user, start) ?? this.#open(user, start);
+    return this.#sessions.join(user, start.id) ?? this.#open(user, start);
   }
 
   /** The writer for a span of the session; opens the session where that is a span's to do. */
   admit(user: number, start: SessionStart): SessionWriter | Closed {
-    return this.#join(user, start) ?? this.#gate.closed(user, start.id) ?? this.#open(user, start);
+    return (
+      this.#sessions.join(user, start.id) ?? this.#gate.closed(user, start.id) ?? this.#open(user, start)
+    );
   }
 
   /** `source` is the span as its processor knows it, `span` as it is now, `read` as it will be. */
@@ -174,13 +175,11 @@ export class TraceDirectory {
     const ended: string[] = [];
     const work = this.#unfinished.finishAll();
     for (const [id, writer] of this.sessionsOf(user)) {
-      const users = this.#usersOf.get(id);
-      users?.delete(user);
-      if (users && users.size > 0) {
-        work.push(this.#publisher.flush(writer));
-      } else {
+      if (this.#sessions.leave(user, id)) {
         ended.push(id);
         work.push(this.end(id, { status: "completed" }));
+      } else {
+        work.push(this.#publisher.flush(writer));
       }
     }
     return { ended, done: allDone(work) };
@@ -238,7 +237,7 @@ export class TraceDirectory {
 
   /** Syncs what was recorded since the last time: `durability: "interval"`. */
   syncRecent(): void {
-    for (const writer of this.#sessions.values()) {
+    for (const [, writer] of this.#sessions) {
       const files = [writer.live, writer.open].filter(
         ({ unsynced, hasNewName }) => unsynced > 0 || hasNewName,
       );
@@ -252,21 +251,12 @@ export class TraceDirectory {
   }
 
   /** The sessions that a user writes to, with those that wait to be ended. */
-  *sessionsOf(user: number): Iterable<[string, SessionWriter]> {
-    for (const session of this.#sessions) if (this.#usersOf.get(session[0])?.has(user)) yield session;
-  }
-
-  #join(user: number, { id }: SessionStart): SessionWriter | undefined {
-    const known = this.openWriter(id);
-    if (known) this.#usersOf.get(id)?.add(user);
-    return known;
+  sessionsOf(user: number): Iterable<[id: string, writer: SessionWriter]> {
+    return this.#sessions.of(user);
   }
 
   #open(user: number, start: SessionStart): SessionWriter {
-    const writer = new SessionWriter(this.ports, this.dir, start);
-    this.#sessions.set(start.id, writer);
-    this.#usersOf.set(start.id, new Set([user]));
-    return writer;
+    return this.#sessions.add(user, start.id, new SessionWriter(this.ports, this.dir, start));
   }
 
   #fence(ids: ReadonlySet<string>, reopened: readonly string[], reason: string | undefined): void {
@@ -286,8 +276,6 @@ export class TraceDirectory {
     this.#unfinished.delete(writer);
     this.#publisher.forget(writer);
     this.#pool.forget(writer);
-    if (this.#sessions.get(id) !== writer) return;
-    this.#sessions.delete(id);
-    this.#usersOf.delete(id);
+    this.#sessions.delete(id, writer);
   }
 }
