@@ -78,13 +78,14 @@ function rehome(writer: SessionWriter): void {
   const { fileSystem, events } = writer.ports;
   try {
     writer.open.newDirectory = fileSystem.sync.mkdirs(writer.files.dir) ?? writer.open.newDirectory;
-    writer.rewriteLive();
+    // In this order, and a log that is there stays: it tells of the start of a span until its line has a name.
     if (writer.open.isGone()) runNow(fileSystem, rewrite(writer));
-    // What was recorded into the file that is gone is acknowledged only now.
-    writer.syncRecords();
   } catch (error) {
     events.onFault(error, writer.open.path);
   }
+  writer.rewriteLiveIfGone();
+  // What was recorded into the file that is gone is acknowledged only now.
+  writer.syncRecords();
 }
 
 /** Another head for the own open document, which must have no lines yet. Throws; then nothing has changed. */

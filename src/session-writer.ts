@@ -160,7 +160,7 @@ export class SessionWriter {
 
   /** Journals what changed in open spans since they were last looked at. */
   refreshOpen(): void {
-    this.#journal.rewriteIfGone();
+    this.rewriteLiveIfGone();
     for (const text of this.ledger.open.changes()) this.#journal.append(encodePassingLiveSpan(text));
   }
 
@@ -217,6 +217,11 @@ export class SessionWriter {
     this.open.close();
     this.live.close();
     this.base.set(undefined, true);
+  }
+
+  /** Where somebody took or deleted the live log, it is written anew. */
+  rewriteLiveIfGone(): void {
+    this.#journal.rewriteIfGone();
   }
 
   /** Starts the live log anew with what is open now; `false` when the file system refuses. */

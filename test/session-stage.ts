@@ -67,6 +67,11 @@ export class Stage {
     return JSON.parse(this.bytes(id));
   }
 
+  /** Nothing is there, as at the beginning. */
+  clear(): void {
+    for (const name of this.files) rmSync(join(this.dir, name), { recursive: true });
+  }
+
   remove(): void {
     rmSync(this.dir, { recursive: true, force: true });
   }

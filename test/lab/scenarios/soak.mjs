@@ -167,8 +167,8 @@ export default {
       patch: [
         {
           file: "trace-directory.js",
-          from: "this.#sessions.delete(id);",
-          to: "(this.kept ??= []).push(writer);\n        this.#sessions.delete(id);",
+          from: "this.#sessions.delete(id, writer);",
+          to: "(this.kept ??= []).push(writer);\n        this.#sessions.delete(id, writer);",
         },
       ],
       catches: /keeps \d+ writers/,
