@@ -4,6 +4,7 @@
  */
 import { createNow, type Descriptor } from "./descriptor.js";
 import type { SelectLines } from "./elision.js";
+import { errorCode } from "./file-system.js";
 import { readRange } from "./line-scan.js";
 import type { DocumentHead } from "./open-document.js";
 import { type Plan, runNow } from "./plan.js";
@@ -104,16 +105,20 @@ interface Rebuild {
   readonly select?: SelectLines | undefined;
 }
 
+/** Copies made before it is given up: whoever sweeps them, and holds this owner for dead, looks once in seconds. */
+const maxCopies = 5;
+
 /** Builds, swaps, and calls `settle` in the turn of the swap. Throws when the file system refuses; then nothing has changed. */
 function* rebuild(writer: SessionWriter, request: Rebuild, settle: (union: UnionFile) => void): Plan<void> {
-  while (!(yield* buildAndSwap(writer, request, settle)));
+  for (let copies = 1; !(yield* buildAndSwap(writer, request, settle, copies < maxCopies)); copies++);
 }
 
-/** `false`: the own open document was taken and written anew meanwhile, and its lines are in another file. */
+/** `false`: the own open document was taken and written anew meanwhile, or the copy was swept; to be built again. */
 function* buildAndSwap(
   writer: SessionWriter,
   { head, known, count, select }: Rebuild,
   settle: (union: UnionFile) => void,
+  mayBeSwept: boolean,
 ): Plan<boolean> {
   const { ledger, open, ports } = writer;
   const ownTraceId = ledger.head.traceId;
@@ -148,7 +153,12 @@ function* buildAndSwap(
     if (!open.isSettled) throw open.fault;
     // The log must not tell of starts whose ends are about to leave the document: they would look interrupted.
     if (select && !writer.rewriteLive()) return true;
-    ports.fileSystem.sync.rename(path, open.path);
+    try {
+      ports.fileSystem.sync.rename(path, open.path);
+    } catch (error) {
+      if (errorCode(error) === "ENOENT" && mayBeSwept) return false;
+      throw error;
+    }
     writer.temps.delete(path);
     open.swap(out.hold(), union.size, union.lines, 0);
     open.hasMarker = union.hasMarker;

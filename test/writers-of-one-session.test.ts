@@ -239,6 +239,26 @@ describe("P7 writers of one session", () => {
     expect(repeated()).toEqual([]);
   });
 
+  test("P2 P7 an end is kept where the copy of its open document is swept by somebody who holds its owner for dead", async () => {
+    const calls = { ...nodeFileSystem.sync };
+    let swept = 0;
+    calls.rename = (from, to) => {
+      if (to.endsWith(".open") && ++swept <= 2) nodeFileSystem.sync.unlink(from);
+      nodeFileSystem.sync.rename(from, to);
+    };
+    const a = twins.actor({}, { fileSystem: { ...nodeFileSystem, sync: calls } });
+    a.record(id, 1);
+    const running = a.start(id);
+    await a.processor.forceFlush();
+    await twins.recover(twins.wrongVerdicts());
+    a.end(running);
+    expect(swept).toBe(3);
+    twins.bury();
+    await twins.recover();
+    expect(ended()).toHaveLength(a.ended.length);
+    expect(repeated()).toEqual([]);
+  });
+
   test("P7 a writer whose open document is not there, or not yet, keeps the session running", async () => {
     const [a, b] = [twins.actor(), twins.actor()];
     a.record(id, 1);
