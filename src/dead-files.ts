@@ -15,12 +15,13 @@ import {
   decodeLine,
   decodeTail,
   encodeTail,
+  isRoot,
   lineKey,
   tailStartIn,
 } from "./open-document.js";
 import { isForsaken, isRecoveryToken } from "./owner.js";
 import { call, type Plan } from "./plan.js";
-import { isRoot, readHeadLine } from "./published.js";
+import { readHeadLine } from "./published.js";
 import { livePath, openPath, parseEntry, type SessionFiles } from "./session-name.js";
 import { isWholeSummary } from "./sound-members.js";
 import type { TraceSpan } from "./trace-file.js";

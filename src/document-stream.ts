@@ -4,9 +4,9 @@
 import type { FileSystem } from "./file-system.js";
 import { scanLines } from "./line-scan.js";
 import { elidedTotals } from "./marker.js";
-import { decodeLine } from "./open-document.js";
+import { decodeLine, isRoot } from "./open-document.js";
 import { runLater } from "./plan.js";
-import { isRoot, type Published } from "./published.js";
+import type { Published } from "./published.js";
 import { soundSpan } from "./sound-members.js";
 import type { TraceSpan } from "./trace-file.js";
 

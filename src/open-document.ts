@@ -122,6 +122,9 @@ export function isSpan(value: unknown): value is TraceSpan {
   return isRecord(value) && typeof value.spanId === "string" && value.spanId !== "";
 }
 
+/** Whether a span is the session's own, which stands in a tail and has no line. */
+export const isRoot = (span: TraceSpan): boolean => span.parentSpanId === null && span.kind === "session";
+
 /** Reads the head line, with or without its newline. */
 export function decodeHead(line: Buffer): DocumentHead | undefined {
   const text = line.toString("utf8").trimEnd();
@@ -153,7 +156,7 @@ export function decodeLine(line: Buffer, offset: number): DecodedLine {
   }
   // A document must be UTF-8 throughout: for one bad byte in it, strict readers refuse all of it.
   const span = isUtf8(line) ? parse(withoutComma(line).toString("utf8")) : undefined;
-  return isSpan(span) ? { type: "span", span } : { type: "corrupt" };
+  return isSpan(span) && !isRoot(span) ? { type: "span", span } : { type: "corrupt" };
 }
 
 /** Reads a tail line. */
@@ -201,7 +204,7 @@ export function decodeDocument(text: string): TraceFile | undefined {
   if (!isRecord(value) || !Array.isArray(value.spans)) return undefined;
   const document = value as unknown as TraceFile;
   const spans = value.spans.filter(isSpan);
-  const root = spans.find((span) => span.parentSpanId === null && span.kind === "session");
+  const root = spans.find(isRoot);
   const startedAt = typeof document.startedAt === "string" ? document.startedAt : isoTime(root?.startTime);
   return {
     ...document,

@@ -12,6 +12,7 @@ import {
   decodeDocument,
   decodeHead,
   decodeTail,
+  isRoot,
   tailStartIn,
 } from "./open-document.js";
 import { call, type Plan, runNow } from "./plan.js";
@@ -168,9 +169,6 @@ export function* keepDamaged(files: SessionFiles, token: string, { identity }: P
 export function isDocumentOf(id: string, head: DocumentHead | undefined): boolean {
   return head === undefined || (head.id === undefined ? head.sessionId === safeId(id) : head.id === id);
 }
-
-/** Whether a span is the session's own. */
-export const isRoot = (span: TraceSpan): boolean => span.parentSpanId === null && span.kind === "session";
 
 /** The session's own span as one of its writers had it: it began when the first of them began. */
 export const beginningWith = (root: TraceSpan, other: TraceSpan): TraceSpan =>

@@ -8,10 +8,17 @@ import { writeAll } from "./line-scan.js";
 import type { LineSink } from "./line-writer.js";
 import { publishedSources, rottenOf } from "./merge.js";
 import { rootOutput } from "./narrative.js";
-import { type DocumentHead, type DocumentTail, encodeTail, inTrace, isoTime } from "./open-document.js";
+import {
+  type DocumentHead,
+  type DocumentTail,
+  encodeTail,
+  inTrace,
+  isoTime,
+  isRoot,
+} from "./open-document.js";
 import type { Plan } from "./plan.js";
 import { call } from "./plan.js";
-import { beginningWith, isRoot, type Published, pendingSpans } from "./published.js";
+import { beginningWith, type Published, pendingSpans } from "./published.js";
 import type { RecoveredSession } from "./recovery-report.js";
 import { interrupt } from "./session-ledger.js";
 import { documentPath, type SessionFiles, sessionSpanId } from "./session-name.js";

@@ -3,8 +3,9 @@
  */
 import type { CommitPorts } from "./commit.js";
 import { errorCode } from "./file-system.js";
+import { isRoot } from "./open-document.js";
 import { call, type Plan } from "./plan.js";
-import { findDocument, isRoot } from "./published.js";
+import { findDocument } from "./published.js";
 import { type Patience, recoverInRounds } from "./recover-directory.js";
 import { readHistory } from "./session-history.js";
 import { nameCandidates } from "./session-name.js";

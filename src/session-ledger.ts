@@ -3,9 +3,9 @@
  */
 import type { SessionRecord } from "./live-log.js";
 import { rootOutput } from "./narrative.js";
-import { type DocumentHead, type DocumentTail, isoTime } from "./open-document.js";
+import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "./open-document.js";
 import { OpenSpans } from "./open-spans.js";
-import { beginningWith, isRoot, type Published } from "./published.js";
+import { beginningWith, type Published } from "./published.js";
 import { sessionSpanId } from "./session-name.js";
 import { finite } from "./sound-members.js";
 import { endStatus, layoutOf, statusRank, summarize, totalsOf } from "./summary.js";

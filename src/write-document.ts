@@ -13,10 +13,11 @@ import {
   encodeTail,
   inTrace,
   isoTime,
+  isRoot,
   isSpan,
 } from "./open-document.js";
 import { call, type Plan } from "./plan.js";
-import { findDocument, isRoot, keepDamaged } from "./published.js";
+import { findDocument, keepDamaged } from "./published.js";
 import { documentPath, nameCandidates, type SessionFiles, tempPath } from "./session-name.js";
 import type { TraceFile, TraceSpan } from "./trace-file.js";
 

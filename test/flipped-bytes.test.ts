@@ -159,6 +159,16 @@ describe("P6 flipped bytes", () => {
     expect(corrupt).toBeGreaterThan(count / 50);
   });
 
+  it("P6 a newline in the place of any byte of the tail leaves each span once", () => {
+    const tailStart = session.sealed.lastIndexOf("\n", session.sealed.length - 2) + 1;
+    for (let at = tailStart; at < session.sealed.length - 1; at++) {
+      const flip: Flip = { part: "sealed", at, to: 0x0a, was: session.sealed[at] as number };
+      layOutFlipped(flip);
+      expect(() => recoverOne(flip), JSON.stringify(flip)).not.toThrow();
+      for (const file of fs.readdirSync(dir)) fs.rmSync(join(dir, file));
+    }
+  });
+
   it("P6 readTrace and recoverTraces agree on rotten files, and neither throws", async () => {
     for (let trial = 0; trial < trials(200, 2_000); trial++) {
       const seed = runSeed + 1_000_000 + trial;
