@@ -36,6 +36,7 @@ import {
   ATTR_GEN_AI_USAGE_OUTPUT_TOKENS,
   ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
 } from "./semantic-conventions.js";
+import { finite } from "./sound-members.js";
 import type { SpanRecord } from "./span-record.js";
 import type { SpanModel, TokenUsage } from "./trace-file.js";
 
@@ -172,13 +173,13 @@ export const bareModel = (modelId: string, providerId: string | undefined): stri
     ? modelId.slice(providerId.length + 1)
     : modelId;
 
-/** The conventions count cached tokens as input, and reasoning as output. */
+/** The conventions count cached tokens as input, and reasoning as output. A sum beyond all numbers is none: 0. */
 function writeTokens(out: AttributeWriter, tokens: TokenUsage): void {
   const { input, output, reasoning, cacheRead, cacheWrite } = tokens;
   // Sums of what is no whole number, or very large, do not give their parts back.
   if (!isExact(tokens)) out.setAny(ATTR_CRASH_SAFE_FILE_TOKENS, tokens);
-  out.setAny(ATTR_GEN_AI_USAGE_INPUT_TOKENS, input + cacheRead + cacheWrite);
-  out.setAny(ATTR_GEN_AI_USAGE_OUTPUT_TOKENS, output + reasoning);
+  out.setAny(ATTR_GEN_AI_USAGE_INPUT_TOKENS, finite(input + cacheRead + cacheWrite));
+  out.setAny(ATTR_GEN_AI_USAGE_OUTPUT_TOKENS, finite(output + reasoning));
   out.setAny(ATTR_GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS, cacheRead);
   out.setAny(ATTR_GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS, cacheWrite);
   out.setAny(ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS, reasoning);

@@ -119,6 +119,13 @@ export function hostile(tracer: SessionTracer): void {
     cost,
     tokens: { input: 0.1, output: 1e300, reasoning: 0.3, cache: { read: 0.2 } },
   });
+  // A sum of them is no number.
+  tracer.logStepStart({ id: "beyond" });
+  tracer.logStepFinish({
+    id: "beyond",
+    cost,
+    tokens: { input: -1e308, output: 1e308, reasoning: 1e308, cache: { write: -1e308 } },
+  });
   for (const text of strangeTexts) strange(tracer, text);
   for (const [start, end] of strangeTimes) {
     tracer.logToolCall({
