@@ -203,6 +203,13 @@ export function tryUnlink(calls: FileCalls, path: string): boolean {
   }
 }
 
+/** Copies made before it is given up: whoever sweeps them, and holds their owner for dead, looks once in seconds. */
+const maxCopies = 5;
+
+/** Whether the last of so many copies failed to take its name because somebody swept it, and is to be made again. */
+export const isSwept = (error: unknown, copies: number): boolean =>
+  errorCode(error) === "ENOENT" && copies < maxCopies;
+
 /** Removes a directory if it is empty; `false` when another claim is in it, or another committer removed it. */
 export function tryRemoveDirectory(calls: FileCalls, path: string): boolean {
   try {

@@ -2,14 +2,12 @@
  * The live log as a file: appended to, and written anew when most of it is history.
  */
 import { AppendFile, type AppendFileEvents } from "./append-file.js";
-import { tryUnlink } from "./commit.js";
-import { errorCode, type FileSystem } from "./file-system.js";
+import { isSwept, tryUnlink } from "./commit.js";
+import type { FileSystem } from "./file-system.js";
 
 /** Rewritten beyond this size, and this multiple of what is open. */
 const maxBytes = 1_000_000;
 const slack = 4;
-/** Copies made before it is given up: whoever removes them looks once in seconds. */
-const maxCopies = 5;
 
 export class LiveJournal {
   readonly file: AppendFile;
@@ -45,7 +43,7 @@ export class LiveJournal {
     if (this.file.good > maxBytes && this.file.good > slack * this.#lastContent) this.rewrite();
   }
 
-  /** Where somebody took or deleted it, and nothing was appended since. */
+  /** Where somebody took or deleted it. */
   rewriteIfGone(): void {
     if (this.file.isGone()) this.rewrite();
   }
@@ -59,7 +57,7 @@ export class LiveJournal {
       try {
         return this.#swapCopy();
       } catch (error) {
-        if (errorCode(error) === "ENOENT" && copies < maxCopies) continue;
+        if (isSwept(error, copies)) continue;
         this.#events.onFault(error, this.file.path);
         return false;
       }

@@ -2,9 +2,9 @@
  * Making the own open document hold every line of the published one: after a resume, beside a twin, after a
  * recovery that took the own file by mistake, and to write it anew when it was sealed or grew past its cap.
  */
+import { isSwept } from "./commit.js";
 import { createNow, type Descriptor } from "./descriptor.js";
 import type { SelectLines } from "./elision.js";
-import { errorCode } from "./file-system.js";
 import { readRange } from "./line-scan.js";
 import type { DocumentHead } from "./open-document.js";
 import { type Plan, runNow } from "./plan.js";
@@ -105,12 +105,9 @@ interface Rebuild {
   readonly select?: SelectLines | undefined;
 }
 
-/** Copies made before it is given up: whoever sweeps them, and holds this owner for dead, looks once in seconds. */
-const maxCopies = 5;
-
 /** Builds, swaps, and calls `settle` in the turn of the swap. Throws when the file system refuses; then nothing has changed. */
 function* rebuild(writer: SessionWriter, request: Rebuild, settle: (union: UnionFile) => void): Plan<void> {
-  for (let copies = 1; !(yield* buildAndSwap(writer, request, settle, copies < maxCopies)); copies++);
+  for (let copies = 1; !(yield* buildAndSwap(writer, request, settle, copies)); copies++);
 }
 
 /** `false`: the own open document was taken and written anew meanwhile, or the copy was swept; to be built again. */
@@ -118,7 +115,7 @@ function* buildAndSwap(
   writer: SessionWriter,
   { head, known, count, select }: Rebuild,
   settle: (union: UnionFile) => void,
-  mayBeSwept: boolean,
+  copies: number,
 ): Plan<boolean> {
   const { ledger, open, ports } = writer;
   const ownTraceId = ledger.head.traceId;
@@ -156,7 +153,7 @@ function* buildAndSwap(
     try {
       ports.fileSystem.sync.rename(path, open.path);
     } catch (error) {
-      if (errorCode(error) === "ENOENT" && mayBeSwept) return false;
+      if (isSwept(error, copies)) return false;
       throw error;
     }
     writer.temps.delete(path);

@@ -4,7 +4,6 @@
 import { thrifty } from "./descriptor-thrift.js";
 import { allDone, type Lane } from "./lane.js";
 import { rehomeIfTaken, rehomeRecords } from "./merge.js";
-import { retire } from "./owner.js";
 import { runNow } from "./plan.js";
 import { lostOwner, publish } from "./publish.js";
 import { findPath } from "./published.js";
@@ -41,7 +40,6 @@ export class TraceDirectory {
   readonly #unfinished: UnfinishedSessions;
   readonly #ends: SessionEnds;
   readonly #gate = new SessionGate();
-  #isAbandoned = false;
 
   constructor(
     dir: string,
@@ -214,8 +212,7 @@ export class TraceDirectory {
 
   /** Nobody looks after it any more: what the disk has refused is for the next recovery, though this process lives. */
   abandon(): void {
-    this.#isAbandoned = true;
-    for (const [writer] of this.#unfinished) retire(writer.token);
+    this.#unfinished.abandon();
   }
 
   /** Looks after what time brings: idle sessions, faults that may have passed, heartbeats. */
@@ -263,7 +260,6 @@ export class TraceDirectory {
     const error = reason || defaultReason;
     this.#ends.fence(ids, new Set(reopened), { status: "crashed", error, rootMessage: reason || undefined });
     for (const id of ids) this.#gate.fence(id);
-    if (this.#isAbandoned) this.abandon();
   }
 
   #reopenEnded(id: string): SessionWriter | undefined {

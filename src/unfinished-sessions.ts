@@ -2,6 +2,7 @@
  * Sessions that have ended, until the file system has their documents: their turn has not come, or it refused.
  */
 import type { Lane } from "./lane.js";
+import { retire } from "./owner.js";
 import { PlanCancelled, runLater } from "./plan.js";
 import { fenceRefused } from "./publisher.js";
 import { seal } from "./seal.js";
@@ -25,6 +26,7 @@ export class UnfinishedSessions {
   readonly #lane: Lane;
   readonly #events: SealEvents;
   readonly #sessions = new Map<SessionWriter, Unfinished>();
+  #isAbandoned = false;
 
   constructor(lane: Lane, events: SealEvents) {
     this.#lane = lane;
@@ -33,6 +35,13 @@ export class UnfinishedSessions {
 
   add(writer: SessionWriter, id: string, end: SessionEnd): void {
     this.#sessions.set(writer, { id, end });
+    if (this.#isAbandoned) retire(writer.token);
+  }
+
+  /** Nobody tries them any more, nor those that come: they are for the next recovery, though this process lives. */
+  abandon(): void {
+    this.#isAbandoned = true;
+    for (const { token } of this.#sessions.keys()) retire(token);
   }
 
   has(writer: SessionWriter): boolean {

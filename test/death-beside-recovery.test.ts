@@ -8,8 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { systemClock } from "../src/clock.js";
-import { type FileSystem, nodeFileSystem } from "../src/file-system.js";
+import { nodeFileSystem } from "../src/file-system.js";
 import { recoverDirectory } from "../src/recover-directory.js";
+import { FaultyFileSystem } from "./faulty-file-system.js";
 import type { Actor } from "./session-stage.js";
 import * as lines from "./span-lines.js";
 import { TwinStage } from "./twin-stage.js";
@@ -33,36 +34,17 @@ const deeds: Record<string, (owner: Actor) => void | Promise<void>> = {
   "ends the session": (owner) => owner.processor.shutdown(),
 };
 
-/** A file system of whose calls each is told before it is made; one that is thrown at is not made. */
-function told(onCall: () => void): FileSystem {
-  type Call = (...args: unknown[]) => unknown;
-  const wrapped = <Calls extends object>(calls: Calls, wrap: (call: Call) => Call): Calls =>
-    Object.fromEntries(Object.entries(calls).map(([name, call]) => [name, wrap(call)])) as Calls;
-  const now =
-    (call: Call) =>
-    (...args: unknown[]) => {
-      onCall();
-      return call(...args);
-    };
-  const later =
-    (call: Call) =>
-    async (...args: unknown[]) =>
-      now(call)(...args);
-  return { sync: wrapped(nodeFileSystem.sync, now), async: wrapped(nodeFileSystem.async, later) };
-}
-
 /** Keeps the directory as the death of a process at each of its calls would leave it. */
 class Deaths {
-  readonly fileSystem = told(() => this.#die());
+  readonly fileSystem = new FaultyFileSystem();
   readonly #dirs: string[] = [];
-  #of: string | undefined;
 
-  /** The directories that deaths during this work, and right after it, would leave. */
+  /** The directories that deaths before the first call of this work, and after each, would leave. */
   async during(dir: string, work: () => void | Promise<void>): Promise<readonly string[]> {
-    this.#of = dir;
+    this.#die(dir);
+    this.fileSystem.afterCall = () => this.#die(dir);
     await work();
-    this.#die();
-    this.#of = undefined;
+    this.fileSystem.afterCall = () => {};
     return this.#dirs;
   }
 
@@ -70,11 +52,10 @@ class Deaths {
     for (const dir of this.#dirs) rmSync(dir, { recursive: true });
   }
 
-  #die(): void {
-    if (this.#of === undefined) return;
+  #die(dir: string): void {
     const left = mkdtempSync(join(tmpdir(), "death-beside-recovery-"));
     this.#dirs.push(left);
-    cpSync(this.#of, left, { recursive: true, preserveTimestamps: true });
+    cpSync(dir, left, { recursive: true, preserveTimestamps: true });
   }
 }
 
@@ -141,12 +122,9 @@ describe("P2 P7 an owner held for dead dies", () => {
 describe("P2 P7 a recovery of one held for dead dies at each call", () => {
   /** Dies after so many calls: none is made any more. */
   async function recoverUntil(calls: number): Promise<"died" | "recovered"> {
-    let made = 0;
-    const mortal = told(() => {
-      if (made++ >= calls) throw Object.assign(new Error("died"), { code: "EIO" });
-    });
+    const mortal = new FaultyFileSystem({ nth: calls + 1, times: "forever", code: "EIO" });
     await twins.recover(twins.wrongVerdicts(), mortal).catch(() => {});
-    return made > calls ? "died" : "recovered";
+    return mortal.fired > 0 ? "died" : "recovered";
   }
 
   test.each(Object.entries(deeds))("and then its owner %s, and dies", async (_, deed) => {

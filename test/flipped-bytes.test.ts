@@ -138,6 +138,11 @@ function recoverOne(flip: Flip): RecoveredSession {
   return report;
 }
 
+/** For the next flip. */
+function clear(): void {
+  for (const file of fs.readdirSync(dir)) fs.rmSync(join(dir, file));
+}
+
 describe("P6 flipped bytes", () => {
   it("P6 10,000 random bytes turned into others: one record each is lost at most, and told", () => {
     let corrupt = 0;
@@ -153,7 +158,7 @@ describe("P6 flipped bytes", () => {
           cause: error,
         });
       }
-      for (const file of fs.readdirSync(dir)) fs.rmSync(join(dir, file));
+      clear();
     }
     // Most flips hit the inside of a string; those that break a line must be among the rest.
     expect(corrupt).toBeGreaterThan(count / 50);
@@ -165,7 +170,7 @@ describe("P6 flipped bytes", () => {
       const flip: Flip = { part: "sealed", at, to: 0x0a, was: session.sealed[at] as number };
       layOutFlipped(flip);
       expect(() => recoverOne(flip), JSON.stringify(flip)).not.toThrow();
-      for (const file of fs.readdirSync(dir)) fs.rmSync(join(dir, file));
+      clear();
     }
   });
 
@@ -191,7 +196,7 @@ describe("P6 flipped bytes", () => {
           cause: error,
         });
       }
-      for (const file of fs.readdirSync(dir)) fs.rmSync(join(dir, file));
+      clear();
     }
   });
 

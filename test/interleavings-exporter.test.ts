@@ -91,6 +91,14 @@ class Model {
     }
   }
 
+  /** Each span that began stands in its session's document, and no other. */
+  expectAll(name: string): ReturnType<typeof occurrences> {
+    const found = occurrences(this.read(name) ?? noDocument);
+    const known = this.of(name).map(([spanId]) => spanId);
+    expect([...found.keys()].sort()).toEqual(known.sort());
+    return found;
+  }
+
   /** What is not in the documents as it should be. */
   missing(promised: readonly string[]): string[] {
     const documents = new Map(["a", "b"].map((name) => [name, occurrences(this.read(name) ?? noDocument)]));
@@ -223,8 +231,7 @@ async function run(scheduler: fc.Scheduler, operations: readonly Operation[]): P
     const document = model.read(name);
     expect(document === undefined, `a document of ${name}`).toBe(known.length === 0);
     if (!document) continue;
-    const found = occurrences(document);
-    expect([...found.keys()].sort()).toEqual(known.map(([spanId]) => spanId).sort());
+    const found = model.expectAll(name);
     for (const [spanId, { state, mayBeClosed }] of known) {
       const [span] = found.get(spanId) ?? [];
       if (state === "ended")
@@ -241,15 +248,7 @@ async function run(scheduler: fc.Scheduler, operations: readonly Operation[]): P
     const recovery = recoverDirectory({ fileSystem, clock, liveness }, dir);
     await scheduler.waitIdle();
     expect((await recovery).failures).toEqual([]);
-    for (const name of ["a", "b"]) {
-      const found = occurrences(model.read(name) ?? noDocument);
-      expect([...found.keys()].sort()).toEqual(
-        model
-          .of(name)
-          .map(([spanId]) => spanId)
-          .sort(),
-      );
-    }
+    for (const name of ["a", "b"]) model.expectAll(name);
   }
   expect(fileSystem.list(dir).filter((name) => !/^[ab]\.json$/.test(name))).toEqual([]);
 }

@@ -2,7 +2,7 @@
 
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { describe, expect, test } from "vitest";
-import { nodeFileSystem } from "../src/file-system.js";
+import { type FileSystem, nodeFileSystem } from "../src/file-system.js";
 import type { ReadableSpan } from "../src/otel-span.js";
 import { attach } from "../src/span-record.js";
 import * as lines from "./span-lines.js";
@@ -15,6 +15,20 @@ const status = () => twins.document(id).summary.status;
 const repeated = () => lines.repeated(twins.document(id));
 const ended = () => lines.ended(twins.document(id));
 const interrupted = () => lines.interrupted(twins.document(id));
+
+/** Somebody who holds an owner for dead: removes its first two copies that are about to take such a name. */
+class Sweeper {
+  copies = 0;
+  readonly fileSystem: FileSystem;
+
+  constructor(suffix: ".open" | ".live") {
+    const rename = (from: string, to: string) => {
+      if (to.endsWith(suffix) && ++this.copies <= 2) nodeFileSystem.sync.unlink(from);
+      nodeFileSystem.sync.rename(from, to);
+    };
+    this.fileSystem = { ...nodeFileSystem, sync: { ...nodeFileSystem.sync, rename } };
+  }
+}
 
 describe("P7 writers of one session", () => {
   test("P7 end with the union of their spans, and with totals over all of them", async () => {
@@ -221,18 +235,13 @@ describe("P7 writers of one session", () => {
   });
 
   test("P2 P7 a start is kept where the copy of its live log is swept by somebody who holds its owner for dead", async () => {
-    const calls = { ...nodeFileSystem.sync };
-    let swept = 0;
-    calls.rename = (from, to) => {
-      if (to.endsWith(".live") && ++swept <= 2) nodeFileSystem.sync.unlink(from);
-      nodeFileSystem.sync.rename(from, to);
-    };
-    const a = twins.actor({}, { fileSystem: { ...nodeFileSystem, sync: calls } });
+    const sweeper = new Sweeper(".live");
+    const a = twins.actor({}, { fileSystem: sweeper.fileSystem });
     a.record(id, 1);
     await a.processor.forceFlush();
     await twins.recover(twins.wrongVerdicts());
     const started = a.start(id);
-    expect(swept).toBe(3);
+    expect(sweeper.copies).toBe(3);
     twins.bury();
     await twins.recover();
     expect(interrupted().map(({ spanId }) => spanId)).toContain(started.spanContext().spanId);
@@ -240,19 +249,14 @@ describe("P7 writers of one session", () => {
   });
 
   test("P2 P7 an end is kept where the copy of its open document is swept by somebody who holds its owner for dead", async () => {
-    const calls = { ...nodeFileSystem.sync };
-    let swept = 0;
-    calls.rename = (from, to) => {
-      if (to.endsWith(".open") && ++swept <= 2) nodeFileSystem.sync.unlink(from);
-      nodeFileSystem.sync.rename(from, to);
-    };
-    const a = twins.actor({}, { fileSystem: { ...nodeFileSystem, sync: calls } });
+    const sweeper = new Sweeper(".open");
+    const a = twins.actor({}, { fileSystem: sweeper.fileSystem });
     a.record(id, 1);
     const running = a.start(id);
     await a.processor.forceFlush();
     await twins.recover(twins.wrongVerdicts());
     a.end(running);
-    expect(swept).toBe(3);
+    expect(sweeper.copies).toBe(3);
     twins.bury();
     await twins.recover();
     expect(ended()).toHaveLength(a.ended.length);
