@@ -1,9 +1,11 @@
 /**
  * Which files go: documents that are too many, too old, or too large together, with what was kept of damaged ones;
- * and copies that nobody finished. Never a live session's.
+ * and copies that nobody finished. Never a live session's, and never a file that is no document of ours, nor what
+ * carries the name of such a file.
  */
 import { type CommitPorts, tryUnlink } from "./commit.js";
 import type { FileStat } from "./file-system.js";
+import { isOwnDocument, isUnchanged } from "./own-documents.js";
 import { newRecoveryToken, retire } from "./owner.js";
 import { call, type Plan, pause } from "./plan.js";
 import { documentPath, openPath, parseEntry, type SessionFiles } from "./session-name.js";
@@ -13,6 +15,12 @@ import { documentPath, openPath, parseEntry, type SessionFiles } from "./session
  * counts: a machine that slept wakes to copies that are hours old, and go on.
  */
 const staleTempMillis = 3_600_000;
+
+/**
+ * How far the clocks of two machines, or of two time zones, are apart (FAT keeps local time). What is further in the
+ * future than this was dated by a clock that was wrong.
+ */
+const maxAheadMillis = 24 * 3_600_000;
 
 /** What is kept; 0: no limit. */
 export interface Retention {
@@ -29,7 +37,8 @@ interface Kept {
   /** The document as it was when its age was looked at; `undefined`: it is gone, and only the rest is left. */
   readonly document: FileStat | undefined;
   readonly others: readonly string[];
-  readonly mtimeMs: number;
+  /** `undefined` where the file system gives a time that has not come yet. */
+  readonly writtenMillis: number | undefined;
   readonly size: number;
 }
 
@@ -50,36 +59,75 @@ export function* prune(ports: CommitPorts, dir: string, limits: Retention): Plan
       others.set(entry.name, [...(others.get(entry.name) ?? []), path]);
     if (entry.type === "temp" && ports.liveness.verdict(entry.token) === "unknown") {
       const stat = yield* call("lstat", path);
-      if (stat && now - stat.mtimeMs > staleTempMillis) tryUnlink(calls, path);
+      const isStale = stat?.isFile && now - lastWrite(stat, now) > staleTempMillis;
+      if (isStale && !(yield* isForeign(ports, { dir, name: entry.name }))) tryUnlink(calls, path);
     }
   }
   const isTooMany = limits.maxFiles > 0 && documents > limits.maxFiles;
   if (!isTooMany && limits.maxFileAgeMillis === 0 && limits.maxTotalBytes === 0) return;
   const kept: Kept[] = [];
   for (const [name, paths] of others) {
-    const one = yield* measure({ dir, name }, paths);
+    const one = yield* measure({ dir, name }, paths, now);
     if (one) kept.push(one);
   }
-  kept.sort((a, b) => a.mtimeMs - b.mtimeMs || (a.files.name < b.files.name ? -1 : 1));
-  yield* removeSettled(ports, dir, kept, new Excess(kept, limits, now));
+  kept.sort(oldestFirst);
+  const excess = new Excess(kept, limits, now);
+  const own = yield* judge(ports, kept, excess);
+  yield* removeSettled(ports, dir, own, excess);
+}
+
+/**
+ * Those that may go. At first all count; what proves to be foreign counts no longer. Each is judged that is still too
+ * much then: so either no more are too many or too large, or all have been judged, and the numbers are exact.
+ */
+function* judge(ports: CommitPorts, kept: readonly Kept[], excess: Excess): Plan<Kept[]> {
+  const own: Kept[] = [];
+  for (const one of kept) {
+    if (!excess.has(one)) continue;
+    const isOwn = !one.document || (yield* isOwnDocument(ports.fileSystem, one.files, one.document));
+    if (isOwn) own.push(one);
+    else excess.remove(one);
+  }
+  return own;
+}
+
+/** Whether something stands at the document's name that is no document of ours. */
+function* isForeign({ fileSystem }: CommitPorts, files: SessionFiles): Plan<boolean> {
+  const found = yield* call("lstat", documentPath(files));
+  return found !== undefined && !(found.isFile && (yield* isOwnDocument(fileSystem, files, found)));
 }
 
 /** `undefined` where something else than files stands there, or nothing any more. */
-function* measure(files: SessionFiles, others: readonly string[]): Plan<Kept | undefined> {
+function* measure(files: SessionFiles, others: readonly string[], now: number): Plan<Kept | undefined> {
   let size = 0;
   let newest: number | undefined;
   for (const path of others) {
     const stat = yield* call("lstat", path);
     if (!stat?.isFile) continue;
     size += stat.size;
-    newest = Math.max(newest ?? stat.mtimeMs, stat.mtimeMs);
+    newest = Math.max(newest ?? 0, lastWrite(stat, now));
   }
   const document = yield* call("lstat", documentPath(files));
   if (document && !document.isFile) return undefined;
-  const mtimeMs = document?.mtimeMs ?? newest;
-  if (mtimeMs === undefined) return undefined;
-  return { files, document, others, mtimeMs, size: size + (document?.size ?? 0) };
+  const written = document ? lastWrite(document, now) : newest;
+  if (written === undefined) return undefined;
+  const writtenMillis = written > now + maxAheadMillis ? undefined : written;
+  return { files, document, others, writtenMillis, size: size + (document?.size ?? 0) };
 }
+
+/** A program can set a modification time in the future, but no change time. */
+const lastWrite = ({ mtimeMs, ctimeNs }: FileStat, now: number): number =>
+  mtimeMs <= now ? mtimeMs : Math.min(mtimeMs, Number(ctimeNs / 1_000_000n));
+
+/** What has no age comes first: it was written before the clock was put right, all that has one may be newer. */
+const oldestFirst = (a: Kept, b: Kept): number => {
+  const byTime = (a.writtenMillis ?? 0) - (b.writtenMillis ?? 0);
+  return (
+    byTime ||
+    (a.document?.mtimeMs ?? 0) - (b.document?.mtimeMs ?? 0) ||
+    (a.files.name < b.files.name ? -1 : 1)
+  );
+};
 
 /** What the limits say of those that are still there. */
 class Excess {
@@ -96,9 +144,9 @@ class Excess {
   }
 
   /** Whether it goes, as the oldest that can. */
-  has({ mtimeMs, document }: Kept): boolean {
+  has({ writtenMillis = this.#now, document }: Kept): boolean {
     const { maxFiles, maxFileAgeMillis, maxTotalBytes } = this.#limits;
-    if (maxFileAgeMillis > 0 && this.#now - mtimeMs > maxFileAgeMillis) return true;
+    if (maxFileAgeMillis > 0 && this.#now - writtenMillis > maxFileAgeMillis) return true;
     if (maxTotalBytes > 0 && this.#bytes > maxTotalBytes) return true;
     return maxFiles > 0 && this.#files > maxFiles && document !== undefined;
   }
@@ -118,8 +166,7 @@ function* removeSettled(ports: CommitPorts, dir: string, kept: readonly Kept[], 
   const batch = 64;
   for (let from = 0; from < kept.length; from += batch) {
     const some = kept.slice(from, from + batch);
-    // Later ones are younger: when none of these is too much, none of those is.
-    if (!some.some((one) => excess.has(one))) return;
+    if (!some.some((one) => excess.has(one))) continue;
     yield* pause(0);
     const owned = new Set<string>();
     for (const fileName of calls.readdir(dir)) {
@@ -162,7 +209,3 @@ function remove(
   }
   return false;
 }
-
-/** Without its change time: that is new with each name. */
-const isUnchanged = (now: FileStat | undefined, { dev, ino, size, mtimeMs }: FileStat): boolean =>
-  now?.dev === dev && now.ino === ino && now.size === size && now.mtimeMs === mtimeMs;
