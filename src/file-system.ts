@@ -2,6 +2,10 @@
  * The file system as the engine sees it. The only file that imports `node:fs`; tests put faulty, slow and
  * counting ones in its place. Each call exists twice, synchronous and asynchronous, under one name, so that
  * a plan (`plan.ts`) can run either way.
+ *
+ * No call follows a symlink in the last place of its path, except those on the traces directory itself, which a user
+ * may have made a link: `readdir`, `isDirectory`, `mkdirs` and `syncDirectory`. A lock is the only other directory;
+ * `lock.ts` refuses links before it lists one.
  */
 import * as fs from "node:fs";
 import { promisify } from "node:util";
@@ -38,8 +42,12 @@ export interface FileCalls {
   fstat(fd: number): FileStat;
   /** `undefined` when there is no such file. */
   lstat(path: string): FileStat | undefined;
+  /** Whether something bears the name. A symlink is nothing: not a byte is read or written through one. */
   exists(path: string): boolean;
+  /** Whether a directory is there, also behind a symlink. */
+  isDirectory(path: string): boolean;
   rename(from: string, to: string): void;
+  /** ELOOP where `from` is a symlink: link(2) follows one on macOS, and makes a second name of it on Linux. */
   link(from: string, to: string): void;
   unlink(path: string): void;
   /** Creates the directory (0700), with parents; returns the topmost that was not there. */
@@ -48,7 +56,7 @@ export interface FileCalls {
   rmdir(path: string): void;
   /** Names, unsorted. */
   readdir(path: string): string[];
-  /** Sets both times to now. */
+  /** Sets both times to now; those of a symlink itself where one stands there. */
   touch(path: string): void;
   /** Makes renames and new names in a directory durable. Does nothing where directories cannot be synced (Windows). */
   syncDirectory(path: string): void;
@@ -118,9 +126,25 @@ const sync: FileCalls = {
     const stat = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
     return stat && toStat(stat);
   },
-  exists: (path) => fs.existsSync(path),
+  exists(path) {
+    try {
+      return fs.lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === false;
+    } catch {
+      return false;
+    }
+  },
+  isDirectory(path) {
+    try {
+      return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+    } catch {
+      return false;
+    }
+  },
   rename: (from, to) => fs.renameSync(from, to),
-  link: (from, to) => fs.linkSync(from, to),
+  link(from, to) {
+    if (fs.lstatSync(from).isSymbolicLink()) throw noRegularFile(from);
+    fs.linkSync(from, to);
+  },
   unlink: (path) => fs.unlinkSync(path),
   mkdirs: (path) => fs.mkdirSync(path, { recursive: true, mode: 0o700 }),
   mkdir: (path) => void fs.mkdirSync(path, { mode: 0o700 }),
@@ -128,10 +152,17 @@ const sync: FileCalls = {
   readdir: (path) => fs.readdirSync(path),
   touch(path) {
     const now = new Date();
-    fs.utimesSync(path, now, now);
+    fs.lutimesSync(path, now, now);
   },
   syncDirectory,
-  readText: (path) => fs.readFileSync(path, "utf8"),
+  readText(path) {
+    const fd = fs.openSync(path, flags.read);
+    try {
+      return fs.readFileSync(fd, "utf8");
+    } finally {
+      fs.closeSync(fd);
+    }
+  },
   readlink: (path) => fs.readlinkSync(path),
 };
 
@@ -164,9 +195,15 @@ const async: AsyncFileCalls = {
       throw error;
     }
   },
-  exists: (path) => new Promise((resolve) => fs.access(path, (error) => resolve(!error))),
+  exists: (path) =>
+    new Promise((resolve) => fs.lstat(path, (error, stat) => resolve(!error && !stat.isSymbolicLink()))),
+  isDirectory: (path) =>
+    new Promise((resolve) => fs.stat(path, (error, stat) => resolve(!error && stat.isDirectory()))),
   rename: promisify(fs.rename),
-  link: promisify(fs.link),
+  async link(from, to) {
+    if ((await fs.promises.lstat(from)).isSymbolicLink()) throw noRegularFile(from);
+    await fs.promises.link(from, to);
+  },
   unlink: promisify(fs.unlink),
   mkdirs: (path) => fs.promises.mkdir(path, { recursive: true, mode: 0o700 }),
   mkdir: async (path) => void (await fs.promises.mkdir(path, { mode: 0o700 })),
@@ -174,7 +211,7 @@ const async: AsyncFileCalls = {
   readdir: (path) => fs.promises.readdir(path),
   async touch(path) {
     const now = new Date();
-    await fs.promises.utimes(path, now, now);
+    await fs.promises.lutimes(path, now, now);
   },
   async syncDirectory(path) {
     let fd: number | undefined;
@@ -187,7 +224,7 @@ const async: AsyncFileCalls = {
       if (fd !== undefined) await closeLater(fd);
     }
   },
-  readText: (path) => fs.promises.readFile(path, "utf8"),
+  readText: (path) => fs.promises.readFile(path, { encoding: "utf8", flag: flags.read }),
   readlink: (path) => fs.promises.readlink(path),
 };
 
@@ -207,3 +244,28 @@ export const isNoFile = (error: unknown): boolean =>
 /** Thrown for a write that succeeded with 0 bytes: to ask again at once would be to ask for ever. */
 export const noBytesTaken = (): Error =>
   Object.assign(new Error("the file system took no bytes"), { code: "ENOSPC" });
+
+/** Thrown for a symlink in the place of a file; the code is that of open(2) with O_NOFOLLOW. */
+export const noRegularFile = (path: string): Error =>
+  Object.assign(new Error(`ELOOP: ${path} is no regular file`), { code: "ELOOP" });
+
+/** Removes a file; that it cannot go now does no harm. Returns whether it is gone. */
+export function tryUnlink(calls: FileCalls, path: string): boolean {
+  try {
+    calls.unlink(path);
+    return true;
+  } catch (error) {
+    // Swept by the next recovery or retention.
+    return errorCode(error) === "ENOENT";
+  }
+}
+
+/** Removes a directory if it is empty. Returns whether it was removed. */
+export function tryRemoveDirectory(calls: FileCalls, path: string): boolean {
+  try {
+    calls.rmdir(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

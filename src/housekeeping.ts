@@ -67,7 +67,7 @@ export class Housekeeping {
       const { failures, sessions } = await recoverDirectory(ports, dir);
       if (ports.tally) ports.tally.recoveredSessions += sessions.length;
       for (const { error, path } of failures) this.#onFault(error, path);
-      if (await ports.fileSystem.async.exists(dir)) {
+      if (await ports.fileSystem.async.isDirectory(dir)) {
         await runLater(ports.fileSystem, prune(ports, dir, this.#limits()));
       }
     } catch (error) {

@@ -2,8 +2,8 @@
  * The live log as a file: appended to, and written anew when most of it is history.
  */
 import { AppendFile, type AppendFileEvents } from "./append-file.js";
-import { isSwept, tryUnlink } from "./commit.js";
-import type { FileSystem } from "./file-system.js";
+import { isSwept } from "./commit.js";
+import { type FileSystem, tryUnlink } from "./file-system.js";
 
 /** Rewritten beyond this size, and this multiple of what is open. */
 const maxBytes = 1_000_000;

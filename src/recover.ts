@@ -2,7 +2,7 @@
  * Finishing what dead owners left of one session: their lines, and their open spans as interrupted, go into the
  * document; then their side files go.
  */
-import { type CommitPorts, commit, tryUnlink } from "./commit.js";
+import { type CommitPorts, commit } from "./commit.js";
 import {
   type DeadFiles,
   isSound,
@@ -12,7 +12,7 @@ import {
   takeOver,
 } from "./dead-files.js";
 import { Descriptor } from "./descriptor.js";
-import type { FileCalls } from "./file-system.js";
+import { type FileCalls, tryUnlink } from "./file-system.js";
 import { newRecoveryToken, retire } from "./owner.js";
 import { call, type Plan } from "./plan.js";
 import { findDocument, keepDamaged } from "./published.js";

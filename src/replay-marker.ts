@@ -3,8 +3,7 @@
  *
  * It is not synced: one that a power cut took costs sending again, which is what was promised.
  */
-import { tryUnlink } from "./commit.js";
-import { type FileSystem, isNoFile } from "./file-system.js";
+import { type FileSystem, isNoFile, tryUnlink } from "./file-system.js";
 import { readRange, writeAll } from "./line-scan.js";
 import { call, type Plan } from "./plan.js";
 import { replayedPath, type SessionFiles, tempPath } from "./session-name.js";

@@ -140,7 +140,7 @@ function chooserOf(sessions: ReplayOptions["sessions"] = "crashed"): (trace: Lis
 function* documentsIn(dir: string): Plan<SessionFiles[]> {
   const found: { files: SessionFiles; mtimeMs: number }[] = [];
   // Created by nobody yet: nothing to replay.
-  if (!(yield* call("exists", dir))) return [];
+  if (!(yield* call("isDirectory", dir))) return [];
   // By age, and by name where they were written within one tick of the kernel's clock.
   for (const fileName of (yield* call("readdir", dir)).sort()) {
     const entry = parseEntry(fileName);

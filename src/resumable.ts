@@ -21,7 +21,7 @@ export function* findResumable(
   id: string,
 ): Plan<SessionHistory | undefined> {
   const names = nameCandidates(id);
-  if (!(yield* call("exists", dir))) return undefined;
+  if (!(yield* call("isDirectory", dir))) return undefined;
   const [failure] = (yield* recoverInRounds(ports, dir, patience, names)).failures;
   if (failure) throw failure.error;
   try {

@@ -3,8 +3,8 @@
  * and copies that nobody finished. Never a live session's, and never a file that is no document of ours, nor what
  * carries the name of such a file.
  */
-import { type CommitPorts, tryUnlink } from "./commit.js";
-import type { FileStat } from "./file-system.js";
+import type { CommitPorts } from "./commit.js";
+import { type FileStat, tryUnlink } from "./file-system.js";
 import { isOwnDocument, isUnchanged } from "./own-documents.js";
 import { newRecoveryToken, retire } from "./owner.js";
 import { call, type Plan, pause } from "./plan.js";

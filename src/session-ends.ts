@@ -1,7 +1,7 @@
 /**
  * How the sessions of a directory end: in good order, in the background or at once, or by the crash fence.
  */
-import { tryUnlink } from "./commit.js";
+import { tryUnlink } from "./file-system.js";
 import { rehomeIfTaken } from "./merge.js";
 import { runNow } from "./plan.js";
 import { seal } from "./seal.js";

@@ -63,9 +63,13 @@ export type Entry =
   | { readonly type: "temp"; readonly name: string; readonly token: string }
   | { readonly type: "other" };
 
+const token = /^[0-9a-z]+(?:-[0-9a-z]+){4}(?:-recovery)?$/;
 const sideFile = /^([^.]+)\.json\.([0-9a-z]+(?:-[0-9a-z]+){4}(?:-recovery)?)\.(open|live)$/;
 const tempFile = /^([^.]+)\.json\.tmp\.([0-9a-z-]+)(?:\.[0-9]+)?$/;
 const damagedFile = /^([^.]+)\.json\.damaged\.[0-9a-z-]+(?:\.(?:open|live))?$/;
+
+/** Whether a name has the form of an owner's token. */
+export const isToken = (name: string): boolean => token.test(name);
 
 /** Reads a directory entry. Session names hold no dot, so nothing is ambiguous. */
 export function parseEntry(fileName: string): Entry {

@@ -5,9 +5,8 @@
  * `publish.ts`, `seal.ts`), of which at most one runs at a time.
  */
 import { AppendFile } from "./append-file.js";
-import { tryUnlink } from "./commit.js";
 import { DocumentBase } from "./document-base.js";
-import { errorCode } from "./file-system.js";
+import { errorCode, tryUnlink } from "./file-system.js";
 import { LiveJournal } from "./live-journal.js";
 import { encodeLiveSpan, encodeOwner, encodePassingLiveSpan, encodeSession } from "./live-log.js";
 import { encodeHead, encodePassingLine } from "./open-document.js";

@@ -1,8 +1,9 @@
 /**
  * Writing a document that somebody has whole in memory, in our own layout, in the place of its session's document.
  */
-import { type CommitPorts, commit, tryUnlink } from "./commit.js";
+import { type CommitPorts, commit } from "./commit.js";
 import { Descriptor } from "./descriptor.js";
+import { tryUnlink } from "./file-system.js";
 import { toJsonValue } from "./json-value.js";
 import { chunkBytes, writeAll } from "./line-scan.js";
 import {

@@ -113,8 +113,8 @@ export class FaultyFileSystem implements FileSystem {
     }
     if (!isDue) return { type: "call", args } as const;
     this.#fire(name);
-    // existsSync swallows every error; close(2) closes even where it fails.
-    if (name === "exists") return { type: "answer", value: false } as const;
+    // These swallow every error; close(2) closes even where it fails.
+    if (name === "exists" || name === "isDirectory") return { type: "answer", value: false } as const;
     if (name === "close") return { type: "fail late", args, error: errnoOf(fault.code, name) } as const;
     throw errnoOf(fault.code, name);
   }

@@ -259,13 +259,13 @@ describe("sweeping", () => {
     writeFileSync(`${stage.dir}/c.json.lock`, "a file");
     writeFileSync(`${stage.dir}/z.json.tmp.dead.1`, "half");
     stage.liveness.dead.add("dead");
-    const calls = { ...nodeFileSystem.async };
-    calls.readdir = async (path) => {
+    const calls = { ...nodeFileSystem.sync };
+    calls.readdir = (path) => {
       if (path.endsWith("a.json.lock")) nodeFileSystem.sync.rmdir(path);
-      return nodeFileSystem.async.readdir(path);
+      return nodeFileSystem.sync.readdir(path);
     };
     const ports = {
-      fileSystem: { ...nodeFileSystem, async: calls },
+      fileSystem: { ...nodeFileSystem, sync: calls },
       liveness: stage.liveness,
       clock: systemClock,
     };
