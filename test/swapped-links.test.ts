@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../src/clock.js";
 import { type FileCalls, type FileSystem, nodeFileSystem } from "../src/file-system.js";
+import { SessionLock } from "../src/lock.js";
 import { SystemLiveness } from "../src/owner.js";
 import { recoverDirectory } from "../src/recover-directory.js";
 import { OutsideStage, victims } from "./outside-stage.js";
@@ -49,9 +50,12 @@ function acting(
   return { sync: wrap<FileCalls>(nodeFileSystem.sync), async: wrap(nodeFileSystem.async) };
 }
 
-/** The one file of the session's living writer that has this suffix. */
-const sideFile = (suffix: string): string =>
-  join(stage.traces, stage.files.find((name) => name.endsWith(suffix)) as string);
+/** The one file of the session's living writer whose name has this part. */
+function sideFile(part: ".open" | ".live" | ".tmp."): string {
+  const found = stage.files.filter((name) => name.includes(part));
+  expect(found).toHaveLength(1);
+  return join(stage.traces, found[0] as string);
+}
 
 function replaceBy(path: string, target: string): void {
   fs.rmSync(path, { recursive: true });
@@ -148,7 +152,7 @@ describe.skipIf(process.platform === "win32")("P9 a symlink that takes the place
         const fileSystem = acting(
           "before",
           (name, [, to]) => name === call && String(to).includes(".lock/"),
-          () => replaceBy(sideFile(by === "move" ? ".1" : ".open"), target),
+          () => replaceBy(sideFile(by === "move" ? ".tmp." : ".open"), target),
         );
         const host = new SessionHost({ dir: stage.traces }, { clock: nothingRuns, fileSystem });
         host.record("s", "work");
@@ -188,3 +192,45 @@ describe.skipIf(process.platform === "win32")("P9 a symlink that takes the place
 });
 
 const isLock = (path: unknown): boolean => String(path).endsWith(".lock");
+
+describe.skipIf(process.platform === "win32")("P9 a call of the file system on a symlink", () => {
+  const { sync, async } = nodeFileSystem;
+  type Calls = Pick<FileCalls, "open" | "exists" | "link" | "touch" | "readText">;
+  const run = async <Name extends keyof Calls>(
+    how: "sync" | "async",
+    name: Name,
+    ...args: Parameters<Calls[Name]>
+  ): Promise<unknown> => ((how === "sync" ? sync : async)[name] as (...args: unknown[]) => unknown)(...args);
+
+  describe.each(["sync", "async"] as const)("%s", (how) => {
+    test.each(victims)("P9 does not follow it to %s", async (victim) => {
+      const target = stage.makeVictim(victim);
+      const link = join(stage.traces, "s.json");
+      fs.symlinkSync(target, link);
+      const before = stage.look();
+      const first = fs.lstatSync(link, { bigint: true });
+      expect(await run(how, "exists", link)).toBe(false);
+      await run(how, "touch", link);
+      expect(fs.lstatSync(link, { bigint: true }).ctimeNs).toBeGreaterThan(first.ctimeNs);
+      for (const mode of ["read", "append"] as const)
+        await expect(run(how, "open", link, mode)).rejects.toMatchObject({ code: "ELOOP" });
+      await expect(run(how, "open", link, "create")).rejects.toMatchObject({ code: "EEXIST" });
+      await expect(run(how, "readText", link)).rejects.toMatchObject({ code: "ELOOP" });
+      await expect(run(how, "link", link, `${link}.2`)).rejects.toMatchObject({ code: "ELOOP" });
+      expect(stage.files).toEqual(["s.json"]);
+      expect(stage.look()).toEqual(before);
+    });
+  });
+
+  test("P9 a lock that is a link is refused before it is read: what it leads to may never answer", () => {
+    fs.symlinkSync(stage.makeVictim("a directory"), join(stage.traces, "s.json.lock"));
+    const reads: string[] = [];
+    const readdir = (path: string) => {
+      reads.push(path);
+      return sync.readdir(path);
+    };
+    const lock = new SessionLock({ ...sync, readdir }, { dir: stage.traces, name: "s" });
+    expect(() => lock.list()).toThrow("ENOTDIR");
+    expect(reads).toEqual([]);
+  });
+});
