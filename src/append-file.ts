@@ -10,12 +10,18 @@ import { errorCode, type FileSystem, noBytesTaken } from "./file-system.js";
 /** Most that is kept in memory while the file system takes nothing. */
 const maxQueuedBytes = 32_000_000;
 
+/**
+ * Records that are kept while another is written. They come from code of the host that runs in a call of the file system
+ * (instrumentation of `fs`); code that records a span for each write would never come to an end.
+ */
+const maxNested = 8;
+
 /** What became of a record. */
 export type Appended = "written" | "queued" | "dropped";
 
 /** What the file needs of those around it. */
 export interface AppendFileEvents {
-  /** A call failed; the records are kept. */
+  /** A call failed; the records are kept. Called when the file is whole again: it may append to the file. */
   onFault(error: unknown, path: string): void;
 }
 
@@ -45,16 +51,19 @@ export class AppendFile {
   tail: "none" | "torn" | "whole" = "none";
   /** The descriptor; absent before the first write and while parked. */
   descriptor: Descriptor | undefined;
-  /** Why records wait, while any do. */
-  fault: unknown;
   readonly #fileSystem: FileSystem;
   readonly #events: AppendFileEvents;
   #exists = false;
   #hasNews = false;
+  #fault: unknown;
   #queue: Queued[] = [];
   #queuedBytes = 0;
   /** Bytes of the first queued record that the file has. */
   #begun = 0;
+  /** Whether a record is being written: one that comes from within waits for its end. */
+  #isWriting = false;
+  /** Records that came from within, since the last one that did not. */
+  #nested = 0;
 
   constructor(fileSystem: FileSystem, path: string, events: AppendFileEvents) {
     this.#fileSystem = fileSystem;
@@ -64,7 +73,17 @@ export class AppendFile {
 
   /** Whether every record is in the file. */
   get isSettled(): boolean {
-    return this.#queue.length === 0;
+    return this.#queue.length === 0 && !this.#isWriting;
+  }
+
+  /** Whether a record is being written: the caller is code of the host that runs in a call of the file system. */
+  get isWriting(): boolean {
+    return this.#isWriting;
+  }
+
+  /** Why records wait, while any do. */
+  get fault(): unknown {
+    return this.#isWriting ? new Error("a record is being written") : this.#fault;
   }
 
   /** What the file system did not take yet. */
@@ -112,19 +131,10 @@ export class AppendFile {
 
   /** Tries to write what is queued; `true` when nothing is left. Never throws. */
   flush(): boolean {
-    try {
-      for (let first = this.#queue[0]; first; first = this.#queue[0]) {
-        this.#write(first);
-        this.#queue.shift();
-        this.#queuedBytes -= first.bytes.length;
-      }
-      this.fault = undefined;
-      return true;
-    } catch (error) {
-      this.fault = error;
-      this.#events.onFault(error, this.path);
-      return false;
-    }
+    if (!this.#isWriting) this.#nested = 0;
+    const isFlushed = this.#drain();
+    if (!isFlushed) this.#events.onFault(this.fault, this.path);
+    return isFlushed;
   }
 
   /** Syncs what it has got since the last time, on this thread. */
@@ -136,7 +146,7 @@ export class AppendFile {
 
   /** Closes the descriptor until the next write. Not while a record is half written. */
   park(): boolean {
-    if (this.#begun > 0 || this.descriptor === undefined) return false;
+    if (this.#isWriting || this.#begun > 0 || this.descriptor === undefined) return false;
     this.descriptor.releaseNow();
     this.descriptor = undefined;
     return true;
@@ -184,25 +194,52 @@ export class AppendFile {
   }
 
   #add(record: Queued): Appended {
-    if (!this.isSettled) {
-      if (this.#queuedBytes + record.bytes.length > maxQueuedBytes) return "dropped";
-      if (!this.flush()) return this.#keep(record);
-    }
-    try {
-      this.#write(record);
-      return "written";
-    } catch (error) {
-      this.fault = error;
-      this.#events.onFault(error, this.path);
-      return this.#keep(record);
-    }
+    if (this.#isWriting) return this.#nested++ < maxNested ? this.#keep(record, "last") : "dropped";
+    this.#nested = 0;
+    const isNext = this.#drain();
+    const isWritten = isNext && this.#tryWrite(record);
+    const outcome = isWritten ? "written" : this.#keep(record, isNext ? "first" : "last");
+    // Only now: a logger that records a span appends to this file.
+    if (!isWritten || !this.#drain()) this.#events.onFault(this.fault, this.path);
+    return outcome;
   }
 
-  /** A record waits. It is copied: the caller uses its buffer again. */
-  #keep(record: Queued): Appended {
-    this.#queue.push({ ...record, bytes: Buffer.from(record.bytes) });
+  /** Writes the queue; `false` when the file system refuses, for the reason in `fault`. */
+  #drain(): boolean {
+    if (this.#isWriting) return false;
+    for (let first = this.#queue[0]; first; first = this.#queue[0]) {
+      if (!this.#tryWrite(first)) return false;
+      this.#queue.shift();
+      this.#queuedBytes -= first.bytes.length;
+    }
+    this.#fault = undefined;
+    return true;
+  }
+
+  /**
+   * A record waits: as the `first`, of which the file may have the beginning, or as the `last`, if there is room. It is
+   * copied: the caller uses its buffer again.
+   */
+  #keep(record: Queued, place: "first" | "last"): Appended {
+    const kept = { ...record, bytes: Buffer.from(record.bytes) };
+    if (place === "first") this.#queue.unshift(kept);
+    else if (this.#queuedBytes + record.bytes.length > maxQueuedBytes) return "dropped";
+    else this.#queue.push(kept);
     this.#queuedBytes += record.bytes.length;
     return "queued";
+  }
+
+  #tryWrite(record: Queued): boolean {
+    this.#isWriting = true;
+    try {
+      this.#write(record);
+      return true;
+    } catch (error) {
+      this.#fault = error;
+      return false;
+    } finally {
+      this.#isWriting = false;
+    }
   }
 
   #write({ bytes, isLine }: Queued): void {

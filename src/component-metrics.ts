@@ -37,6 +37,8 @@ export class ComponentMetrics {
   readonly #onFault: (error: unknown) => void;
   #meter: Meter | undefined;
   #duration: Histogram | undefined;
+  /** Whether the histogram is at work: what it records itself is not measured, and comes to an end. */
+  #isRecording = false;
   /** What ends with the component. */
   readonly #states: (() => void)[] = [];
 
@@ -92,12 +94,15 @@ export class ComponentMetrics {
 
   /** One operation, and why it failed, if it did. */
   record(millis: number, errorType: string | undefined): void {
-    if (this.#duration === undefined) return;
+    if (this.#duration === undefined || this.#isRecording) return;
+    this.#isRecording = true;
     try {
       this.#duration.record(millis / 1_000, errorType ? this.#with(errorType) : this.#attributes);
     } catch (error) {
       this.#duration = undefined;
       this.#onFault(error);
+    } finally {
+      this.#isRecording = false;
     }
   }
 

@@ -1,6 +1,7 @@
 /**
  * What all content passes on its way to a file: the host's redactor first, then the limits of what is too long.
  */
+import { inertJson } from "./json-value.js";
 import { type Limits, limitSpan, limitValue } from "./limits.js";
 import { type Redact, redactFacts, redactMetadata, redactSpan, redactText } from "./redaction.js";
 import type { SessionFacts } from "./session-recorder.js";
@@ -27,7 +28,10 @@ export class ContentFilter {
   }
 
   facts(facts: SessionFacts): SessionFacts {
-    return limitValue(this.#limits, this.#redact ? redactFacts(this.#redact, facts) : facts);
+    return limitValue(
+      this.#limits,
+      this.#redact ? redactFacts(this.#redact, facts) : (inertJson(facts) as SessionFacts),
+    );
   }
 
   metadata(metadata: Partial<SessionMetadata>): Partial<SessionMetadata> {

@@ -1,5 +1,5 @@
 /**
- * What went wrong in the exporter: counted always, told through `diag` once per fault.
+ * What went wrong in the exporter: counted at once, logged through `diag` once per fault.
  */
 import { diag } from "@opentelemetry/api";
 import { Bursts } from "./bursts.js";
@@ -37,6 +37,10 @@ const losses = {
     type: "exporter_ended",
     why: "the exporter has ended; end spans before shutdown() or crash()",
   },
+  nested: {
+    type: "nested",
+    why: "it was recorded by code that reads spans (a redactor, say) while that code read a span recorded by itself; record no span there, or only once",
+  },
   unreadable: { type: "unreadable", why: "it cannot be read; see what makes such spans" },
   full: {
     type: "queue_full",
@@ -50,8 +54,11 @@ export class FaultLog {
   readonly lost = new LostSpans();
   readonly #faults: Bursts;
   readonly #losses: Bursts;
+  readonly #log: (log: () => void) => void;
 
-  constructor(clock: Clock) {
+  /** `log` runs what calls the host's logger, at once or when the state that it describes is whole. */
+  constructor(clock: Clock, log: (log: () => void) => void = (now) => now()) {
+    this.#log = log;
     this.#faults = new Bursts(clock, faultWindowMillis);
     this.#losses = new Bursts(clock, lossWindowMillis);
   }
@@ -62,7 +69,7 @@ export class FaultLog {
     const code = errorCode(error);
     this.#faults.add(code ?? errorTypeOf(error), 1, {
       first: () =>
-        tell(
+        this.#tell(
           "error",
           code === undefined
             ? `a fault beside ${path}: ${describe(error)}. Spans that it concerned may lack something; more of its ` +
@@ -70,7 +77,7 @@ export class FaultLog {
             : `cannot write ${path}: ${describe(error)}. Spans are kept and written when it can be; ${advice(code)}`,
         ),
       over: (total) =>
-        tell(
+        this.#tell(
           "info",
           `no more ${code ?? errorTypeOf(error)} for a minute, after ${total} failed calls; it was told of ${path}`,
         ),
@@ -81,7 +88,7 @@ export class FaultLog {
   metrics(error: unknown): void {
     this.#faults.add("selfObsMeterProvider", 1, {
       first: () =>
-        tell(
+        this.#tell(
           "warn",
           `selfObsMeterProvider threw: ${describe(error)}. Metrics are missing, spans are not; see to it`,
         ),
@@ -93,8 +100,8 @@ export class FaultLog {
     const { type, why } = losses[reason];
     this.lost.add(type, 1);
     this.#losses.add(reason, 1, {
-      first: () => tell("warn", `dropped a span: ${why}`),
-      more: (spans) => tell("warn", `dropped ${spans} more: ${why} (${this.lost.total} in all)`),
+      first: () => this.#tell("warn", `dropped a span: ${why}`),
+      more: (spans) => this.#tell("warn", `dropped ${spans} more: ${why} (${this.lost.total} in all)`),
     });
   }
 
@@ -103,13 +110,23 @@ export class FaultLog {
     this.#faults.end();
     this.#losses.end();
   }
+
+  #tell(level: "info" | "warn" | "error", message: string): void {
+    this.#log(() => tell(level, message));
+  }
 }
 
 /** What the metrics call a loss. */
 export const lossType = (reason: LossReason): string => losses[reason].type;
 
 /** An error in words. */
-export const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+export function describe(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return "an error that cannot be read";
+  }
+}
 
 function tell(level: "info" | "warn" | "error", message: string): void {
   try {

@@ -5,7 +5,6 @@
 import type { Context } from "@opentelemetry/api";
 import { systemClock } from "./clock.js";
 import { ContentFilter } from "./content-filter.js";
-import { DocumentSpans } from "./document-spans.js";
 import { environment } from "./environment.js";
 import { joinExitFlush, leaveExitFlush } from "./exit-flush.js";
 import { type ExportResult, ExportResultCode } from "./export-result.js";
@@ -17,11 +16,10 @@ import {
   resolveExporterOptions,
 } from "./file-exporter-options.js";
 import type { LiveSpanExporter, ReadableSpan } from "./otel-span.js";
-import { attempt, millis } from "./projection-otel.js";
 import { endOf, openRecordedSession, resumeRecordedSession, type SessionHost } from "./recorded-session.js";
-import type { SessionStart } from "./session-ledger.js";
+import { reports } from "./report-queue.js";
 import type { RecordedSession, SessionOpening, SessionRecorder } from "./session-recorder.js";
-import { SessionRouter } from "./session-router.js";
+import { SpanAdmission } from "./span-admission.js";
 import { CrashSafeFileError } from "./trace-error.js";
 import { type DirectoryLease, type EnginePorts, leaseDirectory } from "./trace-registry.js";
 
@@ -41,9 +39,8 @@ type State = "open" | "shutting-down" | "shut-down" | "crashed";
 export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecorder {
   readonly #options: ResolvedExporterOptions;
   readonly #lease: DirectoryLease;
-  readonly #router: SessionRouter;
   readonly #filter: ContentFilter;
-  readonly #spans: DocumentSpans;
+  readonly #admission: SpanAdmission;
   readonly #host: SessionHost;
   /** Sessions that `shutdown` ended: an explicit `crash` after it marks them. */
   #ended: readonly string[] = [];
@@ -58,8 +55,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   constructor(options?: CrashSafeFileSpanExporterOptions, ports?: EnginePorts);
   constructor(options: CrashSafeFileSpanExporterOptions = {}, ports?: EnginePorts) {
     this.#options = resolveExporterOptions(options, environment());
-    this.#log = new FaultLog(ports?.clock ?? systemClock);
-    this.#router = new SessionRouter(this.#options.sessionId);
+    this.#log = new FaultLog(ports?.clock ?? systemClock, (log) => reports.add(log));
     this.#lease = leaseDirectory(
       this.#options.dir,
       this.#options,
@@ -68,7 +64,12 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
     );
     this.#account = new ExporterAccount(this.#lease, this.#log, this.#options.selfObsMeterProvider);
     this.#filter = new ContentFilter(this.#options.redact, this.#options);
-    this.#spans = new DocumentSpans(this.#filter);
+    this.#admission = new SpanAdmission(
+      this.#lease,
+      this.#options.sessionId,
+      this.#filter,
+      () => this.#state === "open",
+    );
     this.#host = {
       directory: this.#lease.directory,
       user: this.#lease.user,
@@ -91,11 +92,13 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
 
   /** `SpanExporter.export`: records ended spans. Calls back before it returns; never throws. */
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
-    const begun = this.#account.begin();
-    for (const span of spans) this.#guard(() => this.#router.learn(span));
-    const losses = spans.map((span) => this.#recordSpan(span)).filter((lost) => lost !== undefined);
-    this.#account.end(begun, losses[0]);
-    const lost = losses.length;
+    const lost = reports.during(() => {
+      const begun = this.#account.begin();
+      for (const span of spans) this.#guard(() => this.#admission.learn(span));
+      const losses = spans.map((span) => this.#recordSpan(span)).filter((loss) => loss !== undefined);
+      this.#account.end(begun, losses[0]);
+      return losses.length;
+    });
     const error = new CrashSafeFileError("SPANS_DROPPED", `${lost} of ${spans.length} spans were dropped`);
     resultCallback(
       lost === 0 ? { code: ExportResultCode.SUCCESS } : { code: ExportResultCode.FAILED, error },
@@ -106,13 +109,15 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   recordStart(span: ReadableSpan, parentContext?: Context): void {
     if (this.#state !== "open") return;
     this.#guard(() => {
-      const { directory, user } = this.#lease;
-      const start = this.#sessionOf(span);
-      const writer = directory.admit(user, start);
-      if (typeof writer === "string") return this.#spans.leaveOut(span);
-      const project = () => this.#spans.of(span, writer.ledger.root.spanId, parentContext);
-      const { span: first, metadata } = project();
-      if (first) directory.recordStart(writer, span, first, () => project().span ?? first, metadata);
+      const admitted = this.#admission.admit(span, parentContext);
+      if (typeof admitted === "string") {
+        // Unless code of the host ended it while its start was read.
+        if (admitted !== "recorded") this.#admission.leaveOut(span);
+        return;
+      }
+      const { writer, span: first, metadata } = admitted;
+      const read = () => this.#admission.read(span, admitted, parentContext);
+      if (first) this.#lease.directory.recordStart(writer, span, first, () => read() ?? first, metadata);
       else writer.setMetadata(metadata);
       joinExitFlush(this);
     });
@@ -120,8 +125,10 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
 
   /** Records an ended span. When it returns, the span survives the process. Never throws. */
   recordEnd(span: ReadableSpan): void {
-    const begun = this.#account.begin();
-    this.#account.end(begun, this.#recordSpan(span));
+    reports.during(() => {
+      const begun = this.#account.begin();
+      this.#account.end(begun, this.#recordSpan(span));
+    });
   }
 
   /**
@@ -145,11 +152,12 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
    */
   crash(reason?: string): void {
     this.#guard(() => {
+      const isGiven = typeof reason === "string" && reason !== "";
+      const shown = isGiven ? this.#filter.error(reason) : undefined;
       this.#state = "crashed";
       leaveExitFlush(this);
       const { directory, user } = this.#lease;
-      const isGiven = typeof reason === "string" && reason !== "";
-      directory.crash(user, this.#ended, isGiven ? this.#filter.error(reason) : undefined);
+      directory.crash(user, this.#ended, shown);
     });
   }
 
@@ -159,9 +167,9 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
    * `WRITE_FAILED` when the disk refuses; it is tried again then.
    */
   endSession(sessionId: string, options: { readonly error?: string | undefined } = {}): Promise<void> {
-    if (this.#state !== "open") return Promise.resolve();
     const { error } = options;
     const end = endOf(error && this.#filter.error(error));
+    if (this.#state !== "open") return Promise.resolve();
     return this.#bounded("endSession", this.#lease.directory.end(sessionId, end));
   }
 
@@ -175,8 +183,11 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
    * Synchronous: there is a document when it returns. Throws `WRITE_FAILED` after `shutdown` or `crash`.
    */
   openSession(opening: SessionOpening): RecordedSession {
-    if (this.#state !== "open") throw ended();
-    return openRecordedSession(this.#host, opening);
+    return reports.during(() => {
+      const facts = this.#filter.facts(opening);
+      if (this.#state !== "open") throw ended();
+      return openRecordedSession(this.#host, opening, facts);
+    });
   }
 
   /**
@@ -201,28 +212,16 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
 
   /** Records a span, or says why it is lost. */
   #record(span: ReadableSpan): LossReason | undefined {
-    if (this.#state !== "open") return "stopped";
-    const { directory, user } = this.#lease;
-    const fate = directory.fates.of(span);
-    if (fate) return fate === "recorded" ? undefined : fate;
-    const writer = directory.admit(user, this.#sessionOf(span));
-    if (typeof writer === "string") return writer;
-    const { span: record, metadata } = this.#spans.of(span, writer.ledger.root.spanId);
+    const admitted = this.#admission.admit(span);
+    if (typeof admitted === "string") return admitted === "recorded" ? undefined : admitted;
+    const { writer, span: record, metadata } = admitted;
     joinExitFlush(this);
     if (record) {
-      const outcome = directory.recordEnd(writer, span, record, metadata);
+      const outcome = this.#lease.directory.recordEnd(writer, span, record, metadata);
       return outcome === "recorded" ? undefined : outcome;
     }
     writer.setMetadata(metadata);
     return undefined;
-  }
-
-  #sessionOf(span: ReadableSpan): SessionStart {
-    return {
-      id: this.#router.route(span),
-      traceId: span.spanContext().traceId,
-      startTime: attempt(() => millis(span.startTime), Date.now()),
-    };
   }
 
   async #end(): Promise<void> {
@@ -264,7 +263,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
 
   #guard(work: () => void): void {
     try {
-      work();
+      reports.during(work);
     } catch (error) {
       this.#log.fault(error, this.#options.dir);
     }

@@ -50,6 +50,21 @@ export function toJsonValue(value: unknown): unknown {
   return visit(value, { nodes: 0, ancestors: [] }, true);
 }
 
+/**
+ * What `JSON.stringify` makes of a value, as a value that runs no code when it is serialised: its getters and `toJSON`
+ * have run. What JSON cannot carry at all becomes what {@link toJsonValue} makes of it.
+ */
+export function inertJson(value: unknown): unknown {
+  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean" || value === null)
+    return value;
+  try {
+    const text = JSON.stringify(value);
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return toJsonValue(value);
+  }
+}
+
 /** `[unreadable: <message>]`, for a value whose reading threw `error`. */
 export function unreadable(error: unknown): string {
   let reason = "unknown";

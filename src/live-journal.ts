@@ -4,6 +4,7 @@
 import { AppendFile, type AppendFileEvents } from "./append-file.js";
 import { isSwept } from "./commit.js";
 import { type FileSystem, tryUnlink } from "./file-system.js";
+import { passLiveSpan } from "./live-log.js";
 
 /** Rewritten beyond this size, and this multiple of what is open. */
 const maxBytes = 1_000_000;
@@ -43,6 +44,10 @@ export class LiveJournal {
     if (this.file.good > maxBytes && this.file.good > slack * this.#lastContent) this.rewrite();
   }
 
+  appendSpan(spanText: string): void {
+    passLiveSpan(spanText, (bytes) => this.append(bytes));
+  }
+
   /** Where somebody took or deleted it. */
   rewriteIfGone(): void {
     if (this.file.isGone()) this.rewrite();
@@ -53,6 +58,8 @@ export class LiveJournal {
    * Somebody who holds this owner for dead removes the copy now and then, so a copy that is gone is made again.
    */
   rewrite(): boolean {
+    // Code of the host runs in a write (instrumentation of `fs`): a file is not replaced while it is written.
+    if (this.file.isWriting) return false;
     for (let copies = 1; ; copies++) {
       try {
         return this.#swapCopy();

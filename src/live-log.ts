@@ -8,7 +8,7 @@
  */
 import { toJsonValue } from "./json-value.js";
 import { isSpan } from "./open-document.js";
-import { passingBytes } from "./passing-bytes.js";
+import { passBytes } from "./passing-bytes.js";
 import { soundMetadata } from "./sound-members.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 
@@ -48,11 +48,16 @@ export function encodeSession(session: SessionRecord): Buffer {
   return Buffer.from(`${text}\n`);
 }
 
-/** A start or a change; takes the span's text, since callers keep it to tell whether it changed. */
-export const encodeLiveSpan = (spanText: string): Buffer => Buffer.from(encodePassingLiveSpan(spanText));
+/**
+ * Gives `take` a start or a change, as bytes that are valid until `take` returns. Takes the span's text, since callers
+ * keep the text to see whether the span changed.
+ */
+export const passLiveSpan = <T>(spanText: string, take: (bytes: Buffer) => T): T =>
+  passBytes('{"span":', spanText, "}\n", take);
 
-/** The same in a buffer that the next call uses again: whoever keeps it copies it. */
-export const encodePassingLiveSpan = (spanText: string): Buffer => passingBytes('{"span":', spanText, "}\n");
+/** The same in a buffer of its own. */
+export const encodeLiveSpan = (spanText: string): Buffer =>
+  passLiveSpan(spanText, (bytes) => Buffer.from(bytes));
 
 /** Replays a log. Takes any bytes; a torn last line, a NUL tail or rot costs only itself. */
 export function replayLiveLog(bytes: Buffer): LiveState {

@@ -260,7 +260,14 @@ export class MemorySession implements RecordedSession {
     if (this.#over && statusRank[end.status] < statusRank[this.#over.end.status]) return;
     if (this.#over && end.status !== "crashed") return;
     const at = Date.now();
-    for (const span of this.#ledger.open.read()) {
+    const over = this.#over;
+    const spans = this.#ledger.open.read();
+    // Reading them ran code of the host, which may have closed the session.
+    if (this.#over !== over) {
+      this.#close(end);
+      return;
+    }
+    for (const span of spans) {
       if (span.endTime !== undefined) this.record(span);
       else if (end.status === "crashed") this.record(interrupt(span, at, end.error ?? ""));
       else this.record({ ...span, endTime: at });

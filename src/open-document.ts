@@ -13,7 +13,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { toJsonValue } from "./json-value.js";
-import { passingBytes } from "./passing-bytes.js";
+import { passBytes } from "./passing-bytes.js";
 import { isRecord, soundMetadata, soundSummary } from "./sound-members.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceLayout, TraceSpan } from "./trace-file.js";
 
@@ -76,14 +76,14 @@ function isInOrder(span: TraceSpan): boolean {
 }
 
 /**
- * The line of a span's text in a document of that trace; the first line of a document leaves out the comma. It stands
- * in a buffer that the next call uses again: whoever keeps it copies it.
+ * Gives `take` the line of a span's text in a document of that trace, as bytes that are valid until `take` returns. The
+ * first line of a document leaves out the comma.
  */
-export function encodePassingLine(spanText: string, traceId: string): Buffer {
+export function passLine<T>(spanText: string, traceId: string, take: (line: Buffer) => T): T {
   const trace = `,"traceId":"${traceId}"}`;
   return spanText.endsWith(trace)
-    ? passingBytes(",", spanText.slice(0, -trace.length), "}\n")
-    : passingBytes(",", spanText, "\n");
+    ? passBytes(",", spanText.slice(0, -trace.length), "}\n", take)
+    : passBytes(",", spanText, "\n", take);
 }
 
 /** The span as it stands in a document of that trace: its own trace is named only where it differs. */

@@ -5,8 +5,13 @@ import { encodeSpan, inTrace } from "./open-document.js";
 import type { TraceSpan } from "./trace-file.js";
 
 interface OpenSpan {
-  /** No hook tells of attributes set on a running span, so it is read when needed. */
+  /**
+   * No hook tells of attributes set on a running span, so it is read when needed. This runs code of the host, which may
+   * start and end spans, this one included.
+   */
   readonly read: () => TraceSpan;
+  /** Whether it is being read: code of the host within that gets the state that was. */
+  isBeingRead: boolean;
   /** The span as its processor knows it. */
   readonly source: object;
   /** What the live log says of it, and the state that was. */
@@ -42,9 +47,13 @@ export class OpenSpans {
     return [...this.#spans.values()].map(({ source }) => source);
   }
 
-  /** Their present states. One with an `endTime` has ended. */
+  /** Their present states. One with an `endTime` has ended. No code of the host runs after the last one is read. */
   read(): TraceSpan[] {
-    return [...this.#spans.values()].map(({ read }) => inTrace(read(), this.#traceId()));
+    const states = new Map([...this.#spans.values()].map((open) => [open, readNow(open)]));
+    // Those that are open now: reading may have ended some, and started others.
+    return [...this.#spans.values()].map((open) =>
+      inTrace(states.get(open) ?? open.journaledSpan, this.#traceId()),
+    );
   }
 
   /** What the live log says of them. */
@@ -55,7 +64,7 @@ export class OpenSpans {
   /** `read` tells its state from now on; the same object again says that nothing has changed. */
   start(span: TraceSpan, read: () => TraceSpan, source: object): string {
     const journaled = encodeSpan(span);
-    this.#spans.set(span.spanId, { read, source, journaled, journaledSpan: span });
+    this.#spans.set(span.spanId, { read, isBeingRead: false, source, journaled, journaledSpan: span });
     return journaled;
   }
 
@@ -64,7 +73,8 @@ export class OpenSpans {
     const open = this.#spans.get(spanId);
     if (!open) return undefined;
     const wasRunning = open.journaledSpan.endTime === undefined;
-    const text = this.#changeOf(open);
+    const text = this.#changeOf(spanId, open);
+    if (this.#spans.get(spanId) !== open) return undefined;
     if (wasRunning && open.journaledSpan.endTime !== undefined) {
       this.#spans.delete(spanId);
       this.#spans.set(spanId, open);
@@ -74,14 +84,17 @@ export class OpenSpans {
 
   /** The same of all of them. */
   changes(): string[] {
-    return [...this.#spans.values()].map((open) => this.#changeOf(open)).filter((text) => text !== undefined);
+    return [...this.#spans]
+      .map(([spanId, open]) => this.#changeOf(spanId, open))
+      .filter((text) => text !== undefined);
   }
 
   /** A span gets its line: its text, which need not be made again where it is journaled like this. */
   end(span: TraceSpan): string {
     const open = this.#spans.get(span.spanId);
+    const text = open?.journaledSpan === span ? open.journaled : encodeSpan(span);
     this.#spans.delete(span.spanId);
-    return open?.journaledSpan === span ? open.journaled : encodeSpan(span);
+    return text;
   }
 
   /** Whether the live log has the span, as it is and as ended. */
@@ -89,13 +102,23 @@ export class OpenSpans {
     return span.endTime !== undefined && this.#spans.get(span.spanId)?.journaledSpan === span;
   }
 
-  #changeOf(open: OpenSpan): string | undefined {
-    const span = open.read();
-    if (span === open.journaledSpan) return undefined;
+  #changeOf(spanId: string, open: OpenSpan): string | undefined {
+    const span = readNow(open);
+    if (span === open.journaledSpan || this.#spans.get(spanId) !== open) return undefined;
     const text = encodeSpan(span);
     open.journaledSpan = span;
     if (text === open.journaled) return undefined;
     open.journaled = text;
     return text;
+  }
+}
+
+function readNow(open: OpenSpan): TraceSpan {
+  if (open.isBeingRead) return open.journaledSpan;
+  open.isBeingRead = true;
+  try {
+    return open.read();
+  } finally {
+    open.isBeingRead = false;
   }
 }

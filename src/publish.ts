@@ -8,10 +8,10 @@ import { createNow, type Descriptor } from "./descriptor.js";
 import type { LineSelection, SelectLines } from "./elision.js";
 import { chunkBytes, writeAll } from "./line-scan.js";
 import { merge, moveToNextName, rewrite } from "./merge.js";
-import { encodeHead, encodeTail } from "./open-document.js";
+import { type DocumentTail, encodeHead, encodeTail } from "./open-document.js";
 import { call, type Plan, runNow } from "./plan.js";
 import { isDocumentOf, openPublished } from "./published.js";
-import { interrupt, type SessionEnd } from "./session-ledger.js";
+import { interrupt } from "./session-ledger.js";
 import type { SessionWriter } from "./session-writer.js";
 import { syncAll } from "./side-file-sync.js";
 import { type Source, UnionFile } from "./union.js";
@@ -28,21 +28,29 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
   const { epoch } = writer;
   const isCurrent = () => writer.epoch === epoch;
   for (;;) {
-    writer.refreshOpen();
+    if (!writer.refreshOpen()) return false;
     writer.mustSettle();
     yield* catchUpWithOthers(writer);
     // A marker cannot tell whose lines it stands for: where several write, or wait for recovery, all lines stay.
     const isAlone = (exceedsCap(writer) || ledger.foreign.size > 0) && !(yield* hasSiblings(writer));
     if (isAlone) closeForeign(writer);
 
-    // Of this turn: what ended since, and the disk refused, has no line yet, and no place in the tail any more.
+    // Reads open spans, which runs code of the host. Of one turn from here to the copy: the tail and the lines beside it.
+    const tail = ledger.tail(ports.clock.now());
+    if (!isCurrent()) return false;
+    // What ended since, and the disk refused, has no line yet, and no place in the tail any more.
     writer.mustSettle();
     const version = writer.version;
     const path = writer.newTemp();
     let copy: Descriptor | undefined;
     try {
       copy = createNow(ports.fileSystem, path);
-      const { size, selection } = yield* copyDocument(writer, copy.fd, isAlone ? capOf(writer) : undefined);
+      const { size, selection } = yield* copyDocument(
+        writer,
+        copy.fd,
+        tail,
+        isAlone ? capOf(writer) : undefined,
+      );
       const { files, token } = writer;
       // A recovery takes the live log for the later word: after a power cut, too, it must not be the earlier.
       if (ports.durability !== "process") yield* syncAll(writer.live);
@@ -100,17 +108,15 @@ interface Copied {
   readonly selection: LineSelection | undefined;
 }
 
-/** Copies what is recorded at this moment, with the tail of this moment: that of an ended document with an `end`. */
+/** Copies what is recorded at this moment, with a tail that was made in this turn: then they are one state. */
 export function* copyDocument(
   writer: SessionWriter,
   out: number,
+  tail: DocumentTail,
   select: SelectLines | undefined,
-  sessionEnd?: SessionEnd,
 ): Plan<Copied> {
-  const { ledger, open, ports } = writer;
-  // One turn: the lines up to `end` and the open spans beside them are one state.
+  const { ledger, open } = writer;
   const end = open.good;
-  const tail = ledger.tail(ports.clock.now(), sessionEnd);
   const isEmpty = open.lines === 0;
   const source = open.ensureOpen().hold();
   try {

@@ -33,11 +33,16 @@ export interface SessionHost {
 /** A document of this size is read for what its session did before it goes on, when nobody can wait for more. */
 const historyBytes = 1_000_000;
 
-/** Opens a session, or goes on where its document stands. There is a document when it returns. */
-export function openRecordedSession(host: SessionHost, opening: SessionOpening): RecordedSession {
+/**
+ * Opens a session, or goes on where its document stands. There is a document when it returns. `facts`: those of the
+ * opening, filtered.
+ */
+export function openRecordedSession(
+  host: SessionHost,
+  { id, traceId, startTime, name: given }: SessionOpening,
+  { name = given, input, metadata = {} }: SessionFacts,
+): RecordedSession {
   const { directory, user } = host;
-  const { id, traceId, startTime } = opening;
-  const { name = opening.name, input, metadata = {} } = host.filter.facts(opening);
   const known = directory.openWriter(id);
   const writer = directory.openSession(user, { id, traceId, startTime, name, input });
   host.onUse();
@@ -137,9 +142,9 @@ class FileSession implements RecordedSession {
 
   update(facts: SessionFacts): void {
     this.#host.guard(() => {
+      const { metadata, attributes, ...root } = this.#host.filter.facts(facts);
       const writer = this.#writer;
       if (writer.state !== "open") return;
-      const { metadata, attributes, ...root } = this.#host.filter.facts(facts);
       const { ledger } = writer;
       ledger.metadata = { ...ledger.metadata, ...metadata };
       const merged = { ...ledger.root, ...root };
@@ -163,12 +168,16 @@ class FileSession implements RecordedSession {
   }
 
   end(error?: string): Promise<void> {
+    const end = this.#endOf(error);
     if (!this.#isMine()) return this.flush();
-    return this.#host.bounded("end", this.#host.directory.end(this.#id, this.#endOf(error)));
+    return this.#host.bounded("end", this.#host.directory.end(this.#id, end));
   }
 
   endNow(error?: string): void {
-    if (this.#isMine()) this.#host.guard(() => this.#host.directory.endNow(this.#id, this.#endOf(error)));
+    this.#host.guard(() => {
+      const end = this.#endOf(error);
+      if (this.#isMine()) this.#host.directory.endNow(this.#id, end);
+    });
   }
 
   crash(reason?: string): void {

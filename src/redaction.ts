@@ -1,6 +1,7 @@
 /**
  * The user's redactor, applied to every field of a record before it is serialised for any file.
  */
+import { inertJson } from "./json-value.js";
 import type { SessionFacts } from "./session-recorder.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 
@@ -10,7 +11,7 @@ import type { SessionMetadata, TraceSpan } from "./trace-file.js";
  * `finishReason`, `tool.callId`; `summary.error` for why a session ended. Values may be structured. It is not given
  * ids, times, numbers, keys, and the session's id, which names the file.
  *
- * Synchronous, and must not change what it is given. If it throws, or answers with a promise, or with no text where
+ * Synchronous, and must not change what it is given. What it answers is read once, as JSON. If it throws, or answers with a promise, or with no text where
  * the document has one, the field becomes `[redaction failed]`.
  */
 export type Redact = (value: unknown, field: string) => unknown;
@@ -20,7 +21,7 @@ const failed = "[redaction failed]";
 function apply(redact: Redact, value: unknown, field: string): unknown {
   try {
     const shown = redact(value, field);
-    if (!(shown instanceof Promise)) return shown;
+    if (!(shown instanceof Promise)) return inertJson(shown);
     // Nobody else looks after it, and one that rejects would end the process.
     shown.catch(() => {});
   } catch {

@@ -47,11 +47,13 @@ export function* seal(writer: SessionWriter, end: SessionEnd): Plan<boolean> {
 
 function* sealOnce(writer: SessionWriter, end: SessionEnd, isCurrent: () => boolean): Plan<CommitOutcome> {
   if (!(yield* isSealedAs(writer, end))) {
+    if (writer.open.tail !== "none") yield* rewrite(writer);
+    if (!writer.refreshOpen()) return "fenced";
     const effective = yield* prepare(writer, end);
     // A fence has no time to leave lines out: its document may have twice the cap.
     const isCapped = effective !== undefined && end.status !== "crashed" && exceedsCap(writer);
     if (isCapped && !(yield* hasSiblings(writer))) return yield* commitCapped(writer, effective, isCurrent);
-    yield* appendTail(writer, end, effective);
+    if (!(yield* appendTail(writer, end, effective))) return "fenced";
   }
   return yield* commitSealed(writer, isCurrent);
 }
@@ -66,22 +68,25 @@ function* isSealedAs({ open, path, base, sealedAs }: SessionWriter, end: Session
 
 /** Takes in what others did. Returns how the document is to end. */
 function* prepare(writer: SessionWriter, end: SessionEnd): Plan<SessionEnd | undefined> {
-  if (writer.open.tail !== "none") yield* rewrite(writer);
-  writer.refreshOpen();
   writer.mustSettle();
   yield* catchUpWithOthers(writer);
   return yield* endBeside(writer, end);
 }
 
-/** Makes the open document a whole one. */
-function* appendTail(writer: SessionWriter, end: SessionEnd, effective: SessionEnd | undefined): Plan<void> {
+/** Makes the open document a whole one. `false`: the fence came while open spans were read. */
+function* appendTail(
+  writer: SessionWriter,
+  end: SessionEnd,
+  effective: SessionEnd | undefined,
+): Plan<boolean> {
   const { ledger, open, ports } = writer;
   if (open.unsynced > backgroundSyncBytes) yield* syncFile(open);
   // One turn from here to the first attempt at the commit: nothing comes between the last line and the tail.
-  closeOpenSpans(writer, end);
+  if (!closeOpenSpans(writer, end)) return false;
   writer.mustSettle();
   open.end(encodeTail(ledger.tail(ports.clock.now(), effective), open.good, open.lines === 0));
   writer.sealedAs = end;
+  return true;
 }
 
 /**
@@ -101,12 +106,16 @@ function* endBeside(writer: SessionWriter, end: SessionEnd): Plan<SessionEnd | u
   return undefined;
 }
 
-/** Spans that are still open end with their session: interrupted by a crash, in good order otherwise. */
-function closeOpenSpans(writer: SessionWriter, end: SessionEnd): void {
+/**
+ * Spans that are still open end with their session: interrupted by a crash, in good order otherwise. `false`: the fence
+ * came while they were read.
+ */
+function closeOpenSpans(writer: SessionWriter, end: SessionEnd): boolean {
   const now = writer.ports.clock.now();
-  writer.closeOpen((span) =>
+  const closed = writer.closeOpen((span) =>
     end.status === "crashed" ? interrupt(span, now, end.error ?? "") : { ...span, endTime: now },
   );
+  return closed !== undefined;
 }
 
 /**
@@ -123,9 +132,10 @@ function* commitCapped(
   let copy: Descriptor | undefined;
   try {
     copy = createNow(ports.fileSystem, path);
-    closeOpenSpans(writer, end);
+    if (!closeOpenSpans(writer, end)) return "fenced";
     writer.mustSettle();
-    yield* copyDocument(writer, copy.fd, capOf(writer), end);
+    const tail = writer.ledger.tail(ports.clock.now(), end);
+    yield* copyDocument(writer, copy.fd, tail, capOf(writer));
     // As in a publish: the open document has no tail that could tell what is later.
     if (ports.durability !== "process") yield* syncAll(writer.live);
     const base = writer.base.identity;

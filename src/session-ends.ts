@@ -101,8 +101,8 @@ export class SessionEnds {
     const { ports } = this.#sessions;
     try {
       rehomeIfTaken(writer);
-      runNow(ports.fileSystem, seal(writer, end));
-      this.#sessions.forget(writer, id);
+      // Else code of the host fenced the session again while its spans were read.
+      if (runNow(ports.fileSystem, seal(writer, end))) this.#sessions.forget(writer, id);
     } catch (error) {
       // The side files stay: tried again while the process lives, and by recovery after it.
       this.#sessions.unfinished.add(writer, id, end);

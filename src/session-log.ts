@@ -111,21 +111,25 @@ export class SessionLog {
 
   stepStart(part: unknown, now: number): void {
     const id = textOf(member(part, "id") ?? "unknown");
+    const messageId = textMember(part, "messageID");
     const draft = generationDraft(id, this.metadata, this.#tools.takeResults(), now);
     const span = this.#start(undefined, draft);
-    this.#generations.add(new OpenGeneration(span, id, textMember(part, "messageID")));
+    this.#generations.add(new OpenGeneration(span, id, messageId));
   }
 
   text(part: unknown): void {
-    const text = member(part, "text");
-    if (text === undefined || text === null) return;
+    const given = member(part, "text");
+    if (given === undefined || given === null) return;
+    const text = textOf(given);
     const generation = this.#generations.find(part);
-    if (generation?.addText(textOf(text))) this.#changed(generation.span);
+    if (generation?.addText(text)) this.#changed(generation.span);
   }
 
   stepFinish(part: unknown, now: number): void {
+    // First: a getter of the host may finish a step.
+    const finish = finishOf(part);
     const generation = this.#generations.find(part);
-    if (generation) this.#finish(generation, now, finishOf(part));
+    if (generation) this.#finish(generation, now, finish);
   }
 
   toolCall(part: unknown, now: number): void {

@@ -8,8 +8,8 @@ import { AppendFile } from "./append-file.js";
 import { DocumentBase } from "./document-base.js";
 import { errorCode, tryUnlink } from "./file-system.js";
 import { LiveJournal } from "./live-journal.js";
-import { encodeLiveSpan, encodeOwner, encodePassingLiveSpan, encodeSession } from "./live-log.js";
-import { encodeHead, encodePassingLine } from "./open-document.js";
+import { encodeLiveSpan, encodeOwner, encodeSession } from "./live-log.js";
+import { encodeHead, passLine } from "./open-document.js";
 import { retire } from "./owner.js";
 import { Pace } from "./pace.js";
 import { runNow } from "./plan.js";
@@ -23,7 +23,7 @@ import {
   type SessionFiles,
   tempPath,
 } from "./session-name.js";
-import { syncNames } from "./side-file-sync.js";
+import { syncFilesNow } from "./side-file-sync.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 import type { WriterPorts } from "./writer-ports.js";
 
@@ -53,8 +53,6 @@ export class SessionWriter {
   epoch = 0;
   /** Files being built, for the fence to remove. */
   readonly temps = new Set<string>();
-  /** Records that could not be kept. */
-  dropped = 0;
   lastActive: number;
 
   /** Opens a session, or resumes it where a document stands. Faults are reported, not thrown. */
@@ -101,36 +99,37 @@ export class SessionWriter {
   /** A span has started; its start survives the process from here on. */
   recordStart(span: TraceSpan, read: () => TraceSpan, source: object): void {
     this.#touch();
-    this.#journal.append(encodePassingLiveSpan(this.ledger.open.start(span, read, source)));
+    this.#journal.appendSpan(this.ledger.open.start(span, read, source));
     this.syncRecords();
   }
 
   /** A span without a line has changed; its present state survives the process from here on. */
   recordChange(spanId: string): void {
     const text = this.ledger.open.change(spanId);
-    if (text === undefined) return;
+    // Reading the span ran code of the host, which may have ended the session.
+    if (text === undefined || this.state !== "open") return;
     this.#touch();
-    this.#journal.append(encodePassingLiveSpan(text));
+    this.#journal.appendSpan(text);
     this.syncRecords();
   }
 
-  /** A span has ended; it survives the process from here on. `false`: the live log had it, as it is, before. */
-  recordEnd(span: TraceSpan): boolean {
+  /** A span has ended; it survives the process from here on, but for `full`. `known`: the live log had it, as it is. */
+  recordEnd(span: TraceSpan): "news" | "known" | "full" {
     this.#touch();
-    const isNews = !this.ledger.open.isJournaled(span);
-    this.appendSpan(span);
+    const isKnown = this.ledger.open.isJournaled(span);
+    const isKept = this.appendSpan(span);
     this.syncRecords();
-    return isNews;
+    if (!isKept) return "full";
+    return isKnown ? "known" : "news";
   }
 
-  /** A line of the document, counted. */
-  appendSpan(span: TraceSpan): void {
-    const line = encodePassingLine(this.ledger.open.end(span), this.ledger.head.traceId);
-    if (this.open.appendLine(line) === "dropped") {
-      this.dropped++;
-      return;
-    }
+  /** A line of the document, counted; `false` where there is no room for it. */
+  appendSpan(span: TraceSpan): boolean {
+    const text = this.ledger.open.end(span);
+    const appended = passLine(text, this.ledger.head.traceId, (line) => this.open.appendLine(line));
+    if (appended === "dropped") return false;
     this.ledger.totals.add(span);
+    return true;
   }
 
   /** Adds to what is known of the session; journaled when it changes something. */
@@ -151,16 +150,27 @@ export class SessionWriter {
     this.syncRecords();
   }
 
-  /** Gives all spans without a line theirs: as `close` says, or as they are where they have ended. */
-  closeOpen(close: (span: TraceSpan) => TraceSpan): void {
-    for (const span of this.ledger.open.read())
-      this.appendSpan(span.endTime === undefined ? close(span) : span);
+  /**
+   * Gives all spans without a line theirs: as `close` says, or as they are where they have ended. Returns the spans as
+   * their processor knows them; `undefined` when the fence came meanwhile, from code of the host that reads a span.
+   */
+  closeOpen(close: (span: TraceSpan) => TraceSpan): object[] | undefined {
+    const { epoch } = this;
+    const spans = this.ledger.open.read();
+    if (this.epoch !== epoch) return undefined;
+    const sources = this.ledger.open.sources();
+    for (const span of spans) this.appendSpan(span.endTime === undefined ? close(span) : span);
+    return sources;
   }
 
-  /** Journals what changed in open spans since they were last looked at. */
-  refreshOpen(): void {
+  /** Journals what changed in open spans since they were last looked at. `false`: as in {@link closeOpen}. */
+  refreshOpen(): boolean {
     this.rewriteLiveIfGone();
-    for (const text of this.ledger.open.changes()) this.#journal.append(encodePassingLiveSpan(text));
+    const { epoch } = this;
+    const texts = this.ledger.open.changes();
+    if (this.epoch !== epoch) return false;
+    for (const text of texts) this.#journal.appendSpan(text);
+    return true;
   }
 
   /**
@@ -234,14 +244,7 @@ export class SessionWriter {
   }
 
   #sync(): void {
-    const files = [this.live, this.open];
-    try {
-      for (const file of files) file.syncNow();
-      if (files.some(({ hasNewName }) => hasNewName))
-        runNow(this.ports.fileSystem, syncNames(this.files.dir, files));
-    } catch (error) {
-      this.ports.events.onFault(error, this.open.path);
-    }
+    syncFilesNow(this.ports, this.files.dir, [this.live, this.open]);
   }
 
   #touch(): void {

@@ -7,7 +7,8 @@
  */
 import { dirname } from "node:path";
 import type { AppendFile } from "./append-file.js";
-import { call, type Plan } from "./plan.js";
+import { call, type Plan, runNow } from "./plan.js";
+import type { WriterPorts } from "./writer-ports.js";
 
 /** Makes the names of those of these files durable that are not. Throws when the file system refuses: then none are. */
 export function* syncNames(dir: string, files: readonly AppendFile[]): Plan<void> {
@@ -27,6 +28,20 @@ export function* syncNames(dir: string, files: readonly AppendFile[]): Plan<void
   } catch (error) {
     for (const file of renamed) file.hasNewName = true;
     throw error;
+  }
+}
+
+/** Syncs files and their names before it returns. A fault is reported. */
+export function syncFilesNow(
+  { fileSystem, events }: WriterPorts,
+  dir: string,
+  files: readonly AppendFile[],
+): void {
+  try {
+    for (const file of files) file.syncNow();
+    if (files.some(({ hasNewName }) => hasNewName)) runNow(fileSystem, syncNames(dir, files));
+  } catch (error) {
+    events.onFault(error, files.at(-1)?.path ?? dir);
   }
 }
 

@@ -167,7 +167,14 @@ export class CrashSafeSpanProcessor implements CrashTarget {
    * @throws CrashSafeFileError as {@link forceFlush}, for the flush or else for the exporter's shutdown.
    */
   shutdown(): Promise<void> {
-    this.#end ??= this.#shutDown();
+    if (this.#end === undefined) {
+      let follow: (work: Promise<void>) => void = () => {};
+      // Before the work begins: a logger that calls this again gets the same promise.
+      this.#end = new Promise((resolve) => {
+        follow = resolve;
+      });
+      follow(this.#shutDown());
+    }
     return this.#end;
   }
 

@@ -117,12 +117,12 @@ export class TraceDirectory {
     metadata: Partial<SessionMetadata>,
   ): "recorded" | "full" {
     this.fates.set(source, "recorded");
-    const { dropped } = writer;
     writer.setMetadata(metadata);
+    const outcome = writer.recordEnd(span);
     // A record that the live log had has been looked after then: recovery takes both files.
-    if (writer.recordEnd(span)) this.changed(writer);
-    else this.#schedule(writer);
-    return writer.dropped === dropped ? "recorded" : "full";
+    if (outcome === "known") this.#schedule(writer);
+    else this.changed(writer);
+    return outcome === "full" ? "full" : "recorded";
   }
 
   /** Something of the session was recorded: its document is to follow. */
@@ -133,9 +133,10 @@ export class TraceDirectory {
 
   /** Ends what is open in a session whose tracer is gone while its process lives: somebody else goes on with it. */
   interruptOpen(writer: SessionWriter): void {
-    for (const source of writer.ledger.open.sources()) this.fates.set(source, "closed");
+    const closed = writer.closeOpen((span) => interrupt(span, this.ports.clock.now(), lostOwner));
+    if (!closed) return;
+    for (const source of closed) this.fates.set(source, "closed");
     writer.version++;
-    writer.closeOpen((span) => interrupt(span, this.ports.clock.now(), lostOwner));
     this.changed(writer);
   }
 

@@ -1,6 +1,6 @@
 /** Arbitrary spans and tails for property tests. */
 import fc from "fast-check";
-import { type DocumentTail, encodePassingLine, encodeSpan } from "../src/open-document.js";
+import { type DocumentTail, encodeSpan, passLine } from "../src/open-document.js";
 import type { SpanKind, TraceSpan } from "../src/trace-file.js";
 import { anyJson, readableKey } from "./json-arbitraries.js";
 
@@ -59,4 +59,4 @@ export const anyTail: fc.Arbitrary<DocumentTail> = fc.record({
 
 /** A span's line, to keep. */
 export const encodeLine = (span: TraceSpan): Buffer =>
-  Buffer.from(encodePassingLine(encodeSpan(span), "of no span"));
+  passLine(encodeSpan(span), "of no span", (line) => Buffer.from(line));
