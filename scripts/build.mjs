@@ -3,9 +3,9 @@
  * entry an ES module gives the same exports by name. Comments are in the types. What no entry reaches is left out.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, posix } from "node:path";
 
 const require = createRequire(import.meta.url);
 const out = "build";
@@ -26,19 +26,21 @@ writeFileSync(join(out, "package.json"), '{"type":"commonjs"}\n');
 compile("--declaration", "false", "--removeComments");
 compile("--emitDeclarationOnly");
 
+/** Files of the build that the entries import, by their paths in it. */
 const reached = new Set();
-function reach(name) {
-  if (reached.has(name)) return;
-  reached.add(name);
-  const text = readFileSync(join(out, name), "utf8");
-  const end = name.endsWith(".d.ts") ? ".d.ts" : ".js";
-  for (const [, file, kind] of text.matchAll(/(?:\bfrom |\bimport\(|\brequire\()"\.\/([^"]+)(\.c?js)"/g)) {
-    reach(file + (kind === ".js" ? end : kind));
+function reach(path) {
+  if (reached.has(path)) return;
+  reached.add(path);
+  const text = readFileSync(join(out, path), "utf8");
+  const end = path.endsWith(".d.ts") ? ".d.ts" : ".js";
+  for (const [, file, kind] of text.matchAll(/(?:\bfrom |\bimport\(|\brequire\()"(\.[^"]+)(\.c?js)"/g)) {
+    reach(posix.join(posix.dirname(path), file) + (kind === ".js" ? end : kind));
   }
 }
 for (const entry of entries) for (const end of [".js", ".d.ts"]) reach(entry + end);
-for (const name of readdirSync(out)) {
-  if (name !== "package.json" && !reached.has(name)) rmSync(join(out, name));
+for (const path of readdirSync(out, { recursive: true })) {
+  const isKept = path === "package.json" || reached.has(path) || statSync(join(out, path)).isDirectory();
+  if (!isKept) rmSync(join(out, path));
 }
 
 for (const entry of entries) {

@@ -1,14 +1,15 @@
 /** The tracer of altimate-code, with the names and the behaviour that its callers know. */
+
+export type { TraceEntry, TracePage } from "./altimate/listing.js";
 export {
   capSpansForSerialization,
   MAX_SERIALIZED_SPANS,
   USER_MESSAGE_INPUT_MAX_CHARS,
-} from "./altimate-cap.js";
-export { FileExporter, type FileExporterOptions } from "./altimate-file-exporter.js";
-export { HttpExporter } from "./altimate-http-exporter.js";
-export type { TraceEntry, TracePage } from "./altimate-listing.js";
-export { Trace, Trace as Recap, Trace as Tracer, type TraceOptions } from "./altimate-trace.js";
-export { type RedactSecretsOptions, redactSecrets } from "./redact-secrets.js";
-export type { Redact } from "./redaction.js";
-export type { TraceExporter } from "./trace-exporter.js";
-export type { TokenUsage, TraceFile, TraceSpan } from "./trace-file.js";
+} from "./altimate/span-cap.js";
+export { Trace, Trace as Recap, Trace as Tracer, type TraceOptions } from "./altimate/trace.js";
+export type { TraceExporter } from "./altimate/trace-exporter.js";
+export { FileExporter, type FileExporterOptions } from "./altimate/trace-file-exporter.js";
+export { HttpExporter } from "./altimate/trace-http-exporter.js";
+export { type RedactSecretsOptions, redactSecrets } from "./exporter/redact-secrets.js";
+export type { Redact } from "./exporter/redaction.js";
+export type { TokenUsage, TraceFile, TraceSpan } from "./format/trace-file.js";

@@ -1,7 +1,8 @@
 /** Reading and recovering trace documents: needs no OpenTelemetry package. */
-export { type ListedTrace, listTraces, type TraceListing } from "./list-traces.js";
-export { type ReadTrace, readTrace, type TraceDamage } from "./read-trace.js";
-export { recoverTraces } from "./recover-traces.js";
-export type { RecoveredSession, RecoveryFailure, RecoveryReport } from "./recovery-report.js";
-export { type CrashSafeErrorCode, CrashSafeFileError } from "./trace-error.js";
-export type * from "./trace-file.js";
+
+export type * from "./format/trace-file.js";
+export { type CrashSafeErrorCode, CrashSafeFileError } from "./platform/errors.js";
+export { type ListedTrace, listTraces, type TraceListing } from "./recovery/list-traces.js";
+export { type ReadTrace, readTrace, type TraceDamage } from "./recovery/read-trace.js";
+export { recoverTraces } from "./recovery/recover-traces.js";
+export type { RecoveredSession, RecoveryFailure, RecoveryReport } from "./recovery/recovery-report.js";

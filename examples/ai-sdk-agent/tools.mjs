@@ -29,14 +29,17 @@ export async function historyCommand() {
 
 export const tools = {
   list_files: tool({
-    description: "Names and line counts of the files in a directory of the repository",
+    description: "Names and line counts of the files below a directory of the repository",
     inputSchema: z.object({ directory: z.string() }),
     async execute({ directory }) {
       announce("tool", `list_files ${directory}`);
       const dir = inRepository(directory);
-      const names = await readdir(dir);
-      const sizes = names.map(
-        async (name) => `${name} ${(await readFile(join(dir, name), "utf8")).split("\n").length}`,
+      const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+      const files = entries
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name));
+      const sizes = files.map(
+        async (file) => `${relative(dir, file)} ${(await readFile(file, "utf8")).split("\n").length}`,
       );
       return Promise.all(sizes);
     },

@@ -11,7 +11,7 @@ const project = fileURLToPath(new URL("../../", import.meta.url));
 /**
  * Copies the build to `to` and returns where its modules are.
  *
- * @param patch lines to be replaced: `{ file: "commit.js", from: "…", to: "…" }`. `from` is text or a pattern;
+ * @param patch lines to be replaced: `{ file: "storage/commit.js", from: "…", to: "…" }`. `from` is text or a pattern;
  *   one that is not found breaks the lab, so that no mutation silently becomes none.
  */
 export function copyBuild(to, patch = [], from = join(project, "build")) {

@@ -166,17 +166,17 @@ async function resume(dir, way, load, before) {
 }
 
 async function prune(dir, load) {
-  const { prune: plan } = await load("retention.js");
-  const { runLater } = await load("plan.js");
-  const { nodeFileSystem } = await load("file-system.js");
-  const { SystemLiveness } = await load("owner.js");
-  const { systemClock } = await load("clock.js");
+  const { prune: plan } = await load("recovery/retention.js");
+  const { runLater } = await load("platform/plan.js");
+  const { nodeFileSystem } = await load("platform/file-system.js");
+  const { SystemLiveness } = await load("platform/liveness.js");
+  const { systemClock } = await load("platform/clock.js");
   const ports = {
     fileSystem: nodeFileSystem,
     liveness: new SystemLiveness(nodeFileSystem.sync),
     clock: systemClock,
   };
-  const { parseEntry } = await load("session-name.js");
+  const { parseEntry } = await load("format/file-names.js");
   const others = () => new Map([...contentsOf(dir)].filter(([name]) => parseEntry(name).type === "other"));
   const before = others();
   await runLater(nodeFileSystem, plan(ports, dir, 1));

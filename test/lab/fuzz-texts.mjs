@@ -41,8 +41,8 @@ export async function run({ files: { bytes } }, { load }) {
 
 async function lines(bytes, load) {
   const { decodeDocument, decodeHead, decodeLine, decodeTail, lineKey, tailStartIn } =
-    await load("open-document.js");
-  const { replayLiveLog } = await load("live-log.js");
+    await load("format/document.js");
+  const { replayLiveLog } = await load("format/journal.js");
   const log = replayLiveLog(bytes);
   const results = [log.session, [...log.spans.values()], decodeDocument(bytes.toString("utf8"))];
   for (let from = 0, count = 0; from < bytes.length && count < 200; count++) {
@@ -57,9 +57,9 @@ async function lines(bytes, load) {
 }
 
 async function names(text, load) {
-  const { nameCandidates, parseEntry, safeId, sessionSpanId } = await load("session-name.js");
-  const { SystemLiveness, isGone, isForsaken } = await load("owner.js");
-  const { nodeFileSystem } = await load("file-system.js");
+  const { nameCandidates, parseEntry, safeId, sessionSpanId } = await load("format/file-names.js");
+  const { SystemLiveness, isGone, isForsaken } = await load("platform/liveness.js");
+  const { nodeFileSystem } = await load("platform/file-system.js");
   for (const name of [...nameCandidates(text), ...nameCandidates(`${text}x`)]) {
     must(Buffer.byteLength(name) <= 120, () => `a name of ${Buffer.byteLength(name)} bytes`);
     const entry = parseEntry(`${name}.json`);
@@ -79,11 +79,11 @@ async function names(text, load) {
 }
 
 async function words(text, load) {
-  const { resolveMaxSpans, resolveTracesDir } = await load("environment.js");
-  const { resourceAttributesOf } = await load("resource-attributes.js");
-  const { resolveOptions } = await load("session-tracing-options.js");
-  const { clientContext } = await load("session-propagation.js");
-  const { headersOf } = await load("trace-context.js");
+  const { resolveMaxSpans, resolveTracesDir } = await load("platform/environment.js");
+  const { resourceAttributesOf } = await load("otel/resource.js");
+  const { resolveOptions } = await load("tracer/session-tracing-options.js");
+  const { clientContext } = await load("tracer/session-propagation.js");
+  const { headersOf } = await load("tracer/trace-context.js");
   const most = resolveMaxSpans({ ALTIMATE_TRACE_MAX_SPANS: text });
   must(Number.isSafeInteger(most) && most >= 1, () => `a cap of ${most}`);
   must(typeof resolveTracesDir({ XDG_DATA_HOME: text }) === "string", "no directory");
@@ -110,9 +110,9 @@ async function words(text, load) {
 }
 
 async function values(text, load) {
-  const { projectSpan } = await load("projection.js");
-  const { capSpansForSerialization } = await load("altimate-cap.js");
-  const { toJsonValue } = await load("json-value.js");
+  const { projectSpan } = await load("projection/project-span.js");
+  const { capSpansForSerialization } = await load("altimate/span-cap.js");
+  const { toJsonValue } = await load("format/json-value.js");
   let value;
   try {
     value = JSON.parse(text);

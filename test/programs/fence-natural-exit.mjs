@@ -1,8 +1,8 @@
 // Ends spans and then simply finishes: no flush, no shutdown, no signal. Says what was exported.
 import { writeSync } from "node:fs";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
-import { installCrashFence } from "../../build/crash-fence.js";
-import { CrashSafeSpanProcessor } from "../../build/span-processor.js";
+import { installCrashFence } from "../../build/processor/crash-fence.js";
+import { CrashSafeSpanProcessor } from "../../build/processor/span-processor.js";
 
 const [, , way] = process.argv;
 const say = (line) => writeSync(1, `${line}\n`);

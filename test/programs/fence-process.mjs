@@ -1,7 +1,7 @@
 // Ends in the way named by its argument, with a crash fence installed; says on stdout what the fence did.
 import { stat, writeSync } from "node:fs";
 import { isMainThread, Worker } from "node:worker_threads";
-import { installCrashFence } from "../../build/crash-fence.js";
+import { installCrashFence } from "../../build/processor/crash-fence.js";
 import { secondCopyOf } from "./second-copy.mjs";
 
 const [, , way, signal = "SIGTERM"] = process.argv;
@@ -113,7 +113,7 @@ const ways = {
     waitForSignal();
   },
   "two copies of the package"() {
-    const copy = secondCopyOf("crash-fence.js");
+    const copy = secondCopyOf("processor/crash-fence.js");
     if (copy.installCrashFence === installCrashFence) throw new Error("one copy");
     const shared = target("shared");
     installCrashFence(shared);

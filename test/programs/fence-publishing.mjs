@@ -1,10 +1,10 @@
 // Ends in the way named by its argument while a publish is in the middle of its copy, with a crash fence installed.
 import { writeSync } from "node:fs";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
-import { installCrashFence } from "../../build/crash-fence.js";
-import { CrashSafeFileSpanExporter } from "../../build/file-exporter.js";
-import { nodeFileSystem } from "../../build/file-system.js";
-import { CrashSafeSpanProcessor } from "../../build/span-processor.js";
+import { CrashSafeFileSpanExporter } from "../../build/exporter/file-exporter.js";
+import { nodeFileSystem } from "../../build/platform/file-system.js";
+import { installCrashFence } from "../../build/processor/crash-fence.js";
+import { CrashSafeSpanProcessor } from "../../build/processor/span-processor.js";
 
 const [, , dir, way] = process.argv;
 

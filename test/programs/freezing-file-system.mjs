@@ -1,6 +1,6 @@
 // The machine's file system, which stops the whole process for good before one chosen call: whoever kills it
 // then kills it between two system calls of his choice.
-import { nodeFileSystem } from "../../build/file-system.js";
+import { nodeFileSystem } from "../../build/platform/file-system.js";
 
 /** Freezes before call number `freezeAt` (from 1) after `arm()`. */
 export function freezingFileSystem(freezeAt, onFrozen) {

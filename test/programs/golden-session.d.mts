@@ -1,5 +1,5 @@
-import type { SessionTracer } from "../../src/session-tracer.js";
-import type { StartTraceOptions } from "../../src/session-tracer-input.js";
+import type { StartTraceOptions } from "../../src/tracer/input-types.js";
+import type { SessionTracer } from "../../src/tracer/session-tracer.js";
 
 export const options: StartTraceOptions;
 type Part = (tracer: SessionTracer, at: (millis: number) => void) => void;

@@ -7,8 +7,8 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import { systemClock } from "../../build/clock.js";
 import { CrashSafeFileSpanExporter } from "../../build/index.mjs";
+import { systemClock } from "../../build/platform/clock.js";
 
 const logger = new URL("session-logger.mjs", import.meta.url);
 const dir = process.argv[2];

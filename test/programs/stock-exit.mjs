@@ -1,6 +1,6 @@
 // Records through the SDK's own processor, and then simply finishes: no flush, no shutdown, no signal.
 import { BasicTracerProvider, BatchSpanProcessor, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
-import { CrashSafeFileSpanExporter } from "../../build/file-exporter.js";
+import { CrashSafeFileSpanExporter } from "../../build/exporter/file-exporter.js";
 
 const [, , dir, which] = process.argv;
 const exporter = new CrashSafeFileSpanExporter({ dir });

@@ -11,8 +11,8 @@ const fromBuild = createRequire(`${plan.build}/index.js`);
 const { context, trace } = fromBuild("@opentelemetry/api");
 const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
 const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, recoverTraces } = await load("index.js");
-const { SystemLiveness } = await load("owner.js");
-const { nodeFileSystem } = await load("file-system.js");
+const { SystemLiveness } = await load("platform/liveness.js");
+const { nodeFileSystem } = await load("platform/file-system.js");
 
 /** One synchronous write each, so that what was said is out when the process dies. */
 export const say = (...words) => writeSync(1, `${JSON.stringify(words)}\n`);

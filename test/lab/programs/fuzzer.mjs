@@ -22,8 +22,8 @@ const targets = {
 };
 const target = await targets[plan.target]();
 const { mustBeUnpolluted } = await import("../fuzz-model.mjs");
-const { SystemLiveness } = await load("owner.js");
-const { nodeFileSystem } = await load("file-system.js");
+const { SystemLiveness } = await load("platform/liveness.js");
+const { nodeFileSystem } = await load("platform/file-system.js");
 
 /** Of this machine, and of a process that is no more: it would have started at another time. */
 const liveness = new SystemLiveness(nodeFileSystem.sync);

@@ -14,7 +14,7 @@ const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
 const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, installCrashFence, recoverTraces } =
   await load("index.js");
 const { createSessionTracing } = await load("session.js");
-const { SessionWriter } = await load("session-writer.js");
+const { SessionWriter } = await load("storage/session-writer.js");
 
 /** Each word is out before the next thing is done. */
 function say(...words) {

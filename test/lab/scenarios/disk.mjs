@@ -115,7 +115,11 @@ const lacksNobody = () => {
 const noQueue = {
   name: "a writer that keeps nothing",
   patch: [
-    { file: "append-file.js", from: "#keep(record) {", to: '#keep(record) {\n        return "queued";' },
+    {
+      file: "storage/append-log.js",
+      from: "#keep(record, place) {",
+      to: '#keep(record, place) {\n        return "queued";',
+    },
   ],
   catches: /lost \d/,
 };

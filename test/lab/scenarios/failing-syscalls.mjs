@@ -49,23 +49,25 @@ const scenarioOf = (runtime) => ({
       name: "one that drops what is refused",
       patch: [
         {
-          file: "append-file.js",
-          from: "this.fault = error;",
-          to: "this.fault = error;\n            this.#queue = [];",
+          file: "storage/append-log.js",
+          from: "this.#fault = error;",
+          to: "this.#fault = error;\n            this.#queue = [];",
         },
       ],
       catches: /lost span|does not parse/,
     },
     {
       name: "one that takes a short write for a whole one",
-      patch: [{ file: "append-file.js", from: "this.#begun += written;", to: "this.#begun = bytes.length;" }],
+      patch: [
+        { file: "storage/append-log.js", from: "this.#begun += written;", to: "this.#begun = bytes.length;" },
+      ],
       catches: /does not parse|lost span|is left over/,
     },
     {
       name: "a flush that swallows its fault",
       patch: [
         {
-          file: "file-exporter.js",
+          file: "exporter/file-exporter.js",
           from: 'return this.#bounded("forceFlush", this.#lease.directory.flush(this.#lease.user));',
           to: 'return this.#bounded("forceFlush", this.#lease.directory.flush(this.#lease.user)).catch(() => {});',
         },

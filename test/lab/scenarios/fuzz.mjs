@@ -63,7 +63,7 @@ export default [
       {
         name: "a parser that throws",
         patch: [
-          { file: "open-document.js", from: /catch \{\s+return undefined;/, to: "catch (e) { throw e;" },
+          { file: "format/document.js", from: /catch \{\s+return undefined;/, to: "catch (e) { throw e;" },
         ],
         catches: /SyntaxError/,
       },
@@ -71,7 +71,7 @@ export default [
         name: "a resume that puts nothing aside",
         patch: [
           {
-            file: "published.js",
+            file: "storage/document-file.js",
             from: '!(0, commit_js_1.isSame)(yield* (0, plan_js_1.call)("lstat", path), identity)',
             to: "true",
           },
@@ -80,12 +80,12 @@ export default [
       },
       {
         name: "a resume that takes lines as they are",
-        patch: [{ file: "merge.js", from: "parse: known.length > 0", to: "parse: false" }],
+        patch: [{ file: "storage/merge.js", from: "parse: known.length > 0", to: "parse: false" }],
         catches: /JSON|not UTF-8|kept nowhere|lost|twice/,
       },
       {
         name: "a reader that believes types",
-        patch: [{ file: "sound-members.js", from: "wrong.length === 0", to: "true" }],
+        patch: [{ file: "format/validate.js", from: "wrong.length === 0", to: "true" }],
         catches: /TypeError|kept|told|has/,
       },
     ],
@@ -99,19 +99,19 @@ export default [
     brokenWriters: [
       {
         name: "a log reader that throws at a torn line",
-        patch: [{ file: "live-log.js", from: /catch \{\s+return false;/, to: "catch (e) { throw e;" }],
+        patch: [{ file: "format/journal.js", from: /catch \{\s+return false;/, to: "catch (e) { throw e;" }],
         catches: /SyntaxError/,
       },
       {
         name: "a log reader that does not get on",
-        patch: [{ file: "live-log.js", from: "bytes.length : end + 1", to: "bytes.length : end" }],
+        patch: [{ file: "format/journal.js", from: "bytes.length : end + 1", to: "bytes.length : end" }],
         catches: /it hangs/,
       },
       {
         name: "a recovery that stops at rot",
         patch: [
           {
-            file: "union.js",
+            file: "storage/union.js",
             from: /if \(key === undefined\) \{\s+this\.rot\.push/,
             to: "if (this.rot.some(({ source }) => source === index)) return; if (key === undefined) { this.rot.push",
           },
@@ -122,7 +122,7 @@ export default [
         name: "a recovery that assigns keys of a file",
         patch: [
           {
-            file: "rebuild.js",
+            file: "recovery/rebuild.js",
             from: "Object.fromEntries([published",
             to: "((entries) => { const known = {}; for (const [key, value] of entries) known[key] = value; return known; })([published",
           },
@@ -140,7 +140,7 @@ export default [
     brokenWriters: [
       {
         name: "a reader that waits for a pipe",
-        patch: [{ file: "file-system.js", from: "| O_NONBLOCK", to: "" }],
+        patch: [{ file: "platform/file-system.js", from: "| O_NONBLOCK", to: "" }],
         catches: /it hangs/,
       },
     ],
@@ -154,12 +154,12 @@ export default [
     brokenWriters: [
       {
         name: "values that are assigned to __proto__",
-        patch: [{ file: "json-value.js", from: 'key === "__proto__"', to: "false" }],
+        patch: [{ file: "format/json-value.js", from: 'key === "__proto__"', to: "false" }],
         catches: /prototype was set/,
       },
       {
         name: "names that lead elsewhere",
-        patch: [{ file: "session-name.js", from: "[/\\\\.:]/g", to: "[:]/g" }],
+        patch: [{ file: "format/file-names.js", from: "[/\\\\.:]/g", to: "[:]/g" }],
         catches: /leads out/,
       },
     ],

@@ -63,7 +63,7 @@ const scenarioOf = (runtime) => ({
       name: "a flush that resolves before its commit",
       patch: [
         {
-          file: "span-processor.js",
+          file: "processor/span-processor.js",
           from: /forceFlush\(\) \{/,
           to: "forceFlush() { void this.forceFlushLater(); return Promise.resolve(); }\n    forceFlushLater() {",
         },
@@ -75,7 +75,7 @@ const scenarioOf = (runtime) => ({
       title: "recover a running one",
       patch: [
         {
-          file: "recover.js",
+          file: "recovery/recover-session.js",
           from: 'if (rebuilt.report.action === "rebuilt") {',
           to: 'removeSideFiles(calls, dead, new Set());\n            if (rebuilt.report.action === "rebuilt") {',
         },

@@ -82,9 +82,9 @@ export default {
       name: "a writer that records in its next turn",
       patch: [
         {
-          file: "trace-directory.js",
-          from: "if (writer.recordEnd(span))",
-          to: "setTimeout(() => writer.recordEnd(span), 20);\n        if (true)",
+          file: "directory/trace-directory.js",
+          from: "const outcome = writer.recordEnd(span);",
+          to: 'setTimeout(() => writer.recordEnd(span), 20);\n        const outcome = "written";',
         },
       ],
       catches: /lost \d+ (ended|started)/,

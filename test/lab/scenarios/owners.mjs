@@ -280,37 +280,49 @@ export default {
     {
       name: "an owner known by its number alone",
       cases: ["number used again"],
-      patch: [{ file: "owner.js", from: "thread.started === owner.started && ", to: "" }],
+      patch: [{ file: "platform/liveness.js", from: "thread.started === owner.started && ", to: "" }],
       catches: /when its number was another's/,
     },
     {
       name: "zombies that live",
       cases: ["zombie"],
-      patch: [{ file: "owner.js", from: 'thread.state !== "Z" && ', to: "" }],
+      patch: [{ file: "platform/liveness.js", from: 'thread.state !== "Z" && ', to: "" }],
       catches: /when it was a zombie/,
     },
     {
       name: "numbers of another pid namespace taken for ours",
       cases: ["other pid namespace"],
-      patch: [{ file: "owner.js", from: "owner.scope !== this.#self.scope", to: "false" }],
+      patch: [{ file: "platform/liveness.js", from: "owner.scope !== this.#self.scope", to: "false" }],
       catches: /while the writer lived/,
     },
     {
       name: "no lease for who cannot be asked",
       cases: ["other boot"],
-      patch: [{ file: "owner.js", from: '(verdict === "unknown" && ', to: '(verdict === "unknown" || ' }],
+      patch: [
+        {
+          file: "platform/liveness.js",
+          from: '(verdict === "unknown" && ',
+          to: '(verdict === "unknown" || ',
+        },
+      ],
       catches: /while the writer lived/,
     },
     {
       name: "a lease that never ends",
       cases: ["other boot"],
-      patch: [{ file: "owner.js", from: "const leaseMillis = 60_000;", to: "const leaseMillis = Infinity;" }],
+      patch: [
+        {
+          file: "platform/liveness.js",
+          from: "const leaseMillis = 60_000;",
+          to: "const leaseMillis = Infinity;",
+        },
+      ],
       catches: /when its lease had run out/,
     },
     {
       name: "no look after an append whether the file was taken",
       cases: ["wrong verdict"],
-      patch: [{ file: "append-file.js", from: "isGone() {", to: "isGone() {\n        return false;" }],
+      patch: [{ file: "storage/append-log.js", from: "isGone() {", to: "isGone() {\n        return false;" }],
       catches: /lost span/,
     },
   ],

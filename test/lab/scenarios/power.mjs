@@ -150,9 +150,13 @@ const titles = {
 };
 
 const unsynced = [
-  { file: "file-system.js", from: "fdatasync: (fd) => fs.fdatasyncSync(fd)", to: "fdatasync: () => {}" },
   {
-    file: "file-system.js",
+    file: "platform/file-system.js",
+    from: "fdatasync: (fd) => fs.fdatasyncSync(fd)",
+    to: "fdatasync: () => {}",
+  },
+  {
+    file: "platform/file-system.js",
     from: "fdatasync: (0, node_util_1.promisify)(fs.fdatasync)",
     to: "fdatasync: async () => {}",
   },
@@ -163,9 +167,13 @@ const brokenWriters = {
     {
       name: "a document written in place",
       patch: [
-        { file: "commit.js", from: "calls.rename(claim, path);", to: "calls.overwrite(claim, path);" },
         {
-          file: "file-system.js",
+          file: "storage/commit.js",
+          from: "calls.rename(claim, path);",
+          to: "calls.overwrite(claim, path);",
+        },
+        {
+          file: "platform/file-system.js",
           from: "const sync = {",
           to: "const sync = { overwrite(a, b) { fs.writeFileSync(b, fs.readFileSync(a)); fs.unlinkSync(a); },",
         },
@@ -175,7 +183,7 @@ const brokenWriters = {
   interval: [
     {
       name: "no sync in the background",
-      patch: [{ file: "trace-directory.js", from: "syncRecent() {", to: "syncRecent() { return;" }],
+      patch: [{ file: "directory/trace-directory.js", from: "syncRecent() {", to: "syncRecent() { return;" }],
       catches: /lost \d/,
       isAimed: false,
       publishesSeldom: true,
@@ -186,7 +194,7 @@ const brokenWriters = {
       name: "no sync of the directory after a rename",
       patch: [
         {
-          file: "append-file.js",
+          file: "storage/append-log.js",
           from: /(this\.unsynced = unsynced;\s+)this\.hasNewName = true;/,
           to: "this.unsynced = unsynced;",
         },

@@ -42,12 +42,12 @@ const scenarioOf = (runtime) => ({
       name: "M2, ours when only events bring a snapshot",
       patch: [
         {
-          file: "publisher.js",
+          file: "directory/publish-scheduler.js",
           from: /if \(writer\.state === "open" && !writer\.isPublished\)\s+this\.#schedule\(writer\);/,
           to: "",
         },
         {
-          file: "trace-directory.js",
+          file: "directory/trace-directory.js",
           from: /\(0, merge_js_1\.rehomeIfTaken\)\(writer\);\s+this\.#publisher\.changed\(writer\);/,
           to: "",
         },

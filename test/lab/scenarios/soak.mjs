@@ -154,7 +154,7 @@ export default {
       name: "one that leaks descriptors",
       patch: [
         {
-          file: "descriptor.js",
+          file: "platform/descriptor.js",
           from: "if (--this.#holders === 0)",
           to: "if (--this.#holders === 0 && Math.random() < 0.5)",
         },
@@ -166,7 +166,7 @@ export default {
       size: { spans: 8, moveMillis: 40 },
       patch: [
         {
-          file: "trace-directory.js",
+          file: "directory/trace-directory.js",
           from: "this.#sessions.delete(id, writer);",
           to: "(this.kept ??= []).push(writer);\n        this.#sessions.delete(id, writer);",
         },
@@ -177,7 +177,7 @@ export default {
       name: "one that keeps what it has copied",
       patch: [
         {
-          file: "publish.js",
+          file: "storage/publish.js",
           from: "for (let position = 0; position < end;) {",
           to: "(globalThis.kept ??= []).push(Buffer.alloc(400_000));\n    for (let position = 0; position < end;) {",
         },
@@ -186,13 +186,19 @@ export default {
     },
     {
       name: "a resume that forgets what was",
-      patch: [{ file: "merge.js", from: 'if (body.type === "lines")', to: 'if (body.type === "none")' }],
+      patch: [
+        { file: "storage/merge.js", from: 'if (body.type === "lines")', to: 'if (body.type === "none")' },
+      ],
       catches: /lost \d+/,
     },
     {
       name: "a resume that forgets what was counted",
       patch: [
-        { file: "session-ledger.js", from: "this.totals = (0, summary_js_1.totalsOf)(published);", to: "" },
+        {
+          file: "storage/session-state.js",
+          from: /this\.totals = \(0, \w+\.totalsOf\)\(published\.tail, .*\);/,
+          to: "",
+        },
       ],
       catches: /counts \d+ tool calls/,
     },
@@ -201,7 +207,7 @@ export default {
       size: { patienceMillis: 2_000, onlySetBack: true },
       patch: [
         {
-          file: "publisher.js",
+          file: "directory/publish-scheduler.js",
           from: "const { clock } = writer.ports;",
           to: `const { clock: machine } = writer.ports;
         const clock = {
@@ -226,7 +232,7 @@ export default {
       size: { moveMillis: 600_000, deathMillis: 600_000, spans: 2_000 },
       patch: [
         {
-          file: "clock.js",
+          file: "platform/clock.js",
           from: "monotonic: () => performance.now()",
           to: "monotonic: () => Date.now()",
         },
@@ -237,9 +243,9 @@ export default {
       name: "one that records a turn later",
       patch: [
         {
-          file: "trace-directory.js",
-          from: "if (writer.recordEnd(span))",
-          to: "setTimeout(() => writer.recordEnd(span), 20);\n        if (true)",
+          file: "directory/trace-directory.js",
+          from: "const outcome = writer.recordEnd(span);",
+          to: 'setTimeout(() => writer.recordEnd(span), 20);\n        const outcome = "written";',
         },
       ],
       catches: /which had ended|lost \d+|was put away|crashed, not/,

@@ -54,15 +54,19 @@ const needsBun = () => runtimes.bun.lacks();
 const noLock = {
   name: "no lock",
   patch: [
-    { file: "commit.js", from: /remain\(calls, liveness, lock, others, outOfPatience\)\)/, to: "false)" },
+    {
+      file: "storage/commit.js",
+      from: "lock.clear(others, liveness, outOfPatience)",
+      to: "false",
+    },
   ],
 };
 const noIdentity = {
   name: "no look at the document before it is replaced",
   patch: [
     {
-      file: "commit.js",
-      from: "!isSame(calls.lstat((0, session_name_js_1.documentPath)(request.files)), request.base)",
+      file: "storage/commit.js",
+      from: /!isSame\(calls\.lstat\(\(0, \w+\.documentPath\)\(request\.files\)\), request\.base\)/,
       to: "false",
     },
   ],
@@ -71,7 +75,7 @@ const onlyOwnLines = {
   name: "a document without the lines of the others",
   patch: [
     {
-      file: "publish.js",
+      file: "storage/publish.js",
       from: "yield* (0, merge_js_1.merge)(writer, published)",
       to: "writer.base.set(published, true)",
     },
@@ -80,15 +84,21 @@ const onlyOwnLines = {
 const loses = /lost span|lost \d+ spans/;
 const asksNobody = {
   name: "a recovery that asks nobody whether he lives",
-  patch: [{ file: "owner.js", from: "if (retired.has(token))\n        return true;", to: "return true;" }],
+  patch: [
+    {
+      file: "platform/liveness.js",
+      from: "if (retired.has(token))\n        return true;",
+      to: "return true;",
+    },
+  ],
   catches: /which lives, is gone|is running, and was crashed/,
 };
 const alone = {
   name: "a recovery that does not see who else writes",
   patch: [
     {
-      file: "recover.js",
-      from: /yield\* \(0, dead_files_js_1\.othersWrite\)\(ports, files, id, .*\)/,
+      file: "recovery/recover-session.js",
+      from: /yield\* \(0, \w+\.othersWrite\)\(ports, files, id, .*\)/,
       to: "false",
     },
   ],
@@ -98,12 +108,12 @@ const alone = {
 };
 const prunesAll = {
   name: "a retention that does not look who writes",
-  patch: [{ file: "retention.js", from: "owned.has(one.files.name) || ", to: "" }],
+  patch: [{ file: "recovery/retention.js", from: "owned.has(one.files.name) || ", to: "" }],
   catches: /the document is gone, and a writer lives/,
 };
 const noLookAfterAppend = {
   name: "no look after an append whether the file was taken",
-  patch: [{ file: "append-file.js", from: "isGone() {", to: "isGone() {\n        return false;" }],
+  patch: [{ file: "storage/append-log.js", from: "isGone() {", to: "isGone() {\n        return false;" }],
   catches: loses,
 };
 

@@ -1,0 +1,276 @@
+/**
+ * Documents in memory: for those who hand whole documents to exporters of their own and keep no file.
+ */
+
+import type { Context } from "@opentelemetry/api";
+import { DocumentSpans } from "../exporter/document-spans.js";
+import type {
+  RecordedSession,
+  SessionFacts,
+  SessionOpening,
+  SessionRecorder,
+} from "../exporter/session-recorder.js";
+import { inTrace } from "../format/document.js";
+import { safeId } from "../format/file-names.js";
+import { noHistory, type SessionHistory } from "../format/history.js";
+import { statusRank } from "../format/summary.js";
+import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
+import { Bursts } from "../otel/bursts.js";
+import { type ExportResult, ExportResultCode } from "../otel/export-result.js";
+import { ATTR_SESSION_ID } from "../otel/semantic-conventions.js";
+import type { LiveSpanExporter, ReadableSpan, SpanProcessor } from "../otel/types.js";
+import { systemClock } from "../platform/clock.js";
+import { reportFailure } from "../processor/span-loss.js";
+import { interrupt, type SessionEnd, SessionLedger } from "../storage/session-state.js";
+import { capSpansForSerialization } from "./span-cap.js";
+
+/** Said of a session that was fenced without a reason. */
+const defaultReason = "Process exited before trace completed";
+
+/** Keeps one session at a time: the one that was opened last. */
+export class MemorySessionExporter implements LiveSpanExporter, SessionRecorder {
+  readonly #maxSpans: number;
+  readonly #spans = new DocumentSpans(undefined);
+  #session: MemorySession | undefined;
+
+  /** @param maxSpans spans kept of a session: the first 30 % and the last, a marker between */
+  constructor(maxSpans: number) {
+    this.#maxSpans = maxSpans;
+  }
+
+  /** The session that was opened last, until it is forgotten. */
+  get session(): MemorySession | undefined {
+    return this.#session;
+  }
+
+  openSession(opening: SessionOpening): RecordedSession {
+    this.#session = new MemorySession(opening, this.#maxSpans);
+    return this.#session;
+  }
+
+  /** Nothing outlives its session here. */
+  async resumeSession(): Promise<undefined> {
+    return undefined;
+  }
+
+  /** Frees the session, which has ended and was handed out. */
+  forget(): void {
+    this.#session?.free();
+    this.#session = undefined;
+  }
+
+  recordStart(span: ReadableSpan, startedIn?: Context): void {
+    const session = this.#sessionOf(span);
+    if (!session) return;
+    const read = () => this.#spans.of(span, session.rootSpanId, startedIn).span;
+    const first = read();
+    if (first) session.start(first, () => read() ?? first, span);
+  }
+
+  recordEnd(span: ReadableSpan): void {
+    const session = this.#sessionOf(span);
+    const record = session && this.#spans.of(span, session.rootSpanId).span;
+    if (record) session.record(record);
+  }
+
+  export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
+    for (const span of spans) this.recordEnd(span);
+    resultCallback({ code: ExportResultCode.SUCCESS });
+  }
+
+  crash(reason?: string): void {
+    this.#session?.crash(reason);
+  }
+
+  async forceFlush(): Promise<void> {}
+
+  async shutdown(): Promise<void> {
+    await this.#session?.end();
+  }
+
+  #sessionOf(span: ReadableSpan): MemorySession | undefined {
+    const id = span.attributes[ATTR_SESSION_ID];
+    const session = this.#session;
+    return id === undefined || id === session?.id ? session : undefined;
+  }
+}
+
+/**
+ * Hands spans to a recorder at once. A span processor for any exporter would have the process keep it until its next
+ * flush, and with it the spans of sessions that nobody ended.
+ */
+export class MemorySpanProcessor implements SpanProcessor {
+  readonly #failures = new Bursts(systemClock, 1_000);
+
+  constructor(readonly exporter: MemorySessionExporter) {}
+
+  onStart(span: ReadableSpan, startedIn: Context): void {
+    this.#guard(() => this.exporter.recordStart(span, startedIn));
+  }
+
+  onEnd(span: ReadableSpan): void {
+    this.#guard(() => this.exporter.recordEnd(span));
+  }
+
+  async forceFlush(): Promise<void> {}
+
+  async shutdown(): Promise<void> {
+    await this.exporter.shutdown();
+  }
+
+  /** What is thrown here would reach whoever starts and ends spans. */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      reportFailure(this.#failures, "a span could not be kept in memory", error);
+    }
+  }
+}
+
+/** A session in memory. */
+export class MemorySession implements RecordedSession {
+  readonly path = undefined;
+  readonly #ledger: SessionLedger;
+  readonly #maxSpans: number;
+  /** Ended spans: all of them, or up to twice the cap. */
+  #ended: TraceSpan[] = [];
+  #over: { readonly end: SessionEnd; readonly at: number } | undefined;
+
+  constructor(opening: SessionOpening, maxSpans: number) {
+    this.#ledger = new SessionLedger(opening, safeId(opening.id));
+    this.#ledger.metadata = { ...opening.metadata };
+    this.#maxSpans = maxSpans;
+  }
+
+  get id(): string {
+    return this.#ledger.head.id;
+  }
+
+  get rootSpanId(): string {
+    return this.#ledger.root.spanId;
+  }
+
+  get traceId(): string {
+    return this.#ledger.head.traceId;
+  }
+
+  get metadata(): SessionMetadata {
+    return this.#ledger.metadata;
+  }
+
+  get summary(): SessionSummary {
+    return this.#tail().summary;
+  }
+
+  takeHistory(): SessionHistory {
+    return noHistory;
+  }
+
+  setTraceId(traceId: string): void {
+    if (this.#ended.length === 0) this.#ledger.head = { ...this.#ledger.head, traceId };
+  }
+
+  update({ name, input, metadata, attributes }: SessionFacts): void {
+    if (this.#over) return;
+    const ledger = this.#ledger;
+    ledger.metadata = { ...ledger.metadata, ...metadata };
+    ledger.root = {
+      ...ledger.root,
+      ...(name !== undefined && { name }),
+      ...(input !== undefined && { input }),
+      ...(attributes && { attributes: { ...ledger.root.attributes, ...attributes } }),
+    };
+  }
+
+  changed(spanId: string): void {
+    this.#ledger.open.change(spanId);
+  }
+
+  /** A span has started; `read` tells its state from then on. */
+  start(span: TraceSpan, read: () => TraceSpan, source: object): void {
+    if (!this.#over) this.#ledger.open.start(span, read, source);
+  }
+
+  /** A span has ended. What comes after the session's end is not kept. */
+  record(span: TraceSpan): void {
+    if (this.#over) return;
+    this.#ledger.open.end(span);
+    this.#ledger.totals.add(span);
+    this.#ended.push(inTrace(span, this.traceId));
+    if (this.#maxSpans > 0 && this.#ended.length > 2 * this.#maxSpans) {
+      const { root } = this.#ledger;
+      this.#ended = this.#capped([...this.#ended, root]).filter((kept) => kept !== root);
+    }
+  }
+
+  async flush(): Promise<void> {}
+
+  async end(error?: string): Promise<void> {
+    this.endNow(error);
+  }
+
+  endNow(error?: string): void {
+    this.#close(error ? { status: "error", error, rootMessage: error } : { status: "completed" });
+  }
+
+  crash(reason?: string): void {
+    this.#close({ status: "crashed", error: reason || defaultReason, rootMessage: reason || undefined });
+  }
+
+  /** Whoever still holds the session holds no spans of it. */
+  free(): void {
+    this.#ended = [];
+  }
+
+  async document(): Promise<TraceFile> {
+    return this.snapshot();
+  }
+
+  /** The document as of now, or of the session's end. */
+  snapshot(): TraceFile {
+    const { spans, metadata, summary, endedAt } = this.#tail();
+    const { id, traceId, sessionId, startedAt } = this.#ledger.head;
+    // Copies: exporters that users write may do with theirs what they like.
+    const all = this.#capped([...this.#ended, ...spans]).map((span) => ({ ...span }));
+    return {
+      version: 2,
+      id,
+      traceId,
+      sessionId,
+      startedAt,
+      endedAt,
+      metadata: { ...metadata },
+      spans: all,
+      summary,
+    };
+  }
+
+  #capped(spans: TraceSpan[]): TraceSpan[] {
+    return capSpansForSerialization(spans, this.#maxSpans);
+  }
+
+  #tail() {
+    return this.#ledger.tail(this.#over?.at ?? Date.now(), this.#over?.end);
+  }
+
+  /** The worst end stands; of several crashes the last word. */
+  #close(end: SessionEnd): void {
+    if (this.#over && statusRank[end.status] < statusRank[this.#over.end.status]) return;
+    if (this.#over && end.status !== "crashed") return;
+    const at = Date.now();
+    const over = this.#over;
+    const spans = this.#ledger.open.read();
+    // Reading them ran code of the host, which may have closed the session.
+    if (this.#over !== over) {
+      this.#close(end);
+      return;
+    }
+    for (const span of spans) {
+      if (span.endTime !== undefined) this.record(span);
+      else if (end.status === "crashed") this.record(interrupt(span, at, end.error ?? ""));
+      else this.record({ ...span, endTime: at });
+    }
+    this.#over = { end, at };
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Limits of altimate-code's documents, and the cap as a function on arrays of spans.
+ */
+import { createHash } from "node:crypto";
+import type { TraceSpan } from "../format/trace-file.js";
+import { environment, resolveMaxSpans } from "../platform/environment.js";
+
+/** Spans that a document keeps: 5000, or a positive `ALTIMATE_TRACE_MAX_SPANS` as it was when this was loaded. */
+export const MAX_SERIALIZED_SPANS: number = resolveMaxSpans(environment());
+
+/** Characters that are kept of a user's message: the viewer compares exactly so many with the prompt. */
+export const USER_MESSAGE_INPUT_MAX_CHARS = 4_000;
+
+/**
+ * The first 30 % of a session's spans and the last ones, with one marker between them that tells how many were left
+ * out. The root stays wherever it stands, and takes the place of the oldest of the last ones if it must. An older
+ * marker goes up in the new one. Returns the same array when it fits, when `cap` is not positive, and when nothing
+ * would be gained. Never changes the array, never throws.
+ */
+export function capSpansForSerialization(
+  spans: TraceSpan[],
+  cap: number = MAX_SERIALIZED_SPANS,
+): TraceSpan[] {
+  try {
+    return capped(spans, Math.floor(cap));
+  } catch {
+    // Hostile spans: whoever writes them down copes with each by itself.
+    return spans;
+  }
+}
+
+function capped(spans: TraceSpan[], cap: number): TraceSpan[] {
+  if (!Array.isArray(spans) || !(cap > 0) || spans.length <= cap) return spans;
+  const real = spans.filter((span) => elidedBy(span) === undefined);
+  const elidedBefore = spans.reduce((sum, span) => sum + (elidedBy(span) ?? 0), 0);
+  const head = Math.floor(0.3 * cap);
+  let tailStart = Math.max(head, real.length - Math.max(0, cap - head - 1));
+  const root = real.findIndex((span) => span?.parentSpanId === null);
+  const rootBetween = () => root >= head && root < tailStart;
+  // The place of the root is taken from the last ones, as long as they have one.
+  if (rootBetween() && tailStart < real.length) tailStart++;
+  const kept = [...real.slice(0, head), ...(rootBetween() ? [real[root] as TraceSpan] : [])];
+  const tail = real.slice(tailStart);
+  const length = kept.length + 1 + tail.length;
+  if (length >= spans.length) return spans;
+  const elided = real.length - kept.length - tail.length + elidedBefore;
+  const left = real.slice(head, tailStart).filter((_, index) => head + index !== root);
+  const marker = markerOf(left, elided, real.length + elidedBefore, real[root]?.spanId ?? null);
+  return [...kept, marker, ...tail];
+}
+
+/** How many spans a marker stands for; `undefined` for every other span. Also knows the engine's own markers. */
+function elidedBy(span: TraceSpan | undefined): number | undefined {
+  if (span?.kind !== "span" || !String(span.name).includes("elided")) return undefined;
+  const { elided, totalSpans } = span.attributes ?? {};
+  const isMarker = Number.isFinite(elided) && Number.isFinite(totalSpans);
+  return isMarker ? Math.max(0, elided as number) : undefined;
+}
+
+function markerOf(left: TraceSpan[], elided: number, totalSpans: number, root: string | null): TraceSpan {
+  const times = left
+    .flatMap(({ startTime, endTime }) => [startTime, endTime])
+    .filter(Number.isFinite) as number[];
+  const startTime = times.reduce((a, b) => Math.min(a, b), times[0] ?? 0);
+  const endTime = times.reduce((a, b) => Math.max(a, b), startTime);
+  return {
+    spanId: createHash("sha256").update(`elided ${root}`).digest("hex").slice(0, 16),
+    parentSpanId: root,
+    name: `${elided} spans elided`,
+    kind: "span",
+    startTime,
+    endTime,
+    status: "ok",
+    attributes: { elided, totalSpans },
+  };
+}

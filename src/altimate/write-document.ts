@@ -1,0 +1,122 @@
+/**
+ * Writing a document that somebody has whole in memory, in our own layout, in the place of its session's document.
+ */
+
+import {
+  type DocumentHead,
+  type DocumentTail,
+  encodeHead,
+  encodeSpan,
+  encodeTail,
+  inTrace,
+  isoTime,
+  isRoot,
+  isSpan,
+} from "../format/document.js";
+import { documentPath, nameCandidates, type SessionFiles, tempPath } from "../format/file-names.js";
+import { toJsonValue } from "../format/json-value.js";
+import type { TraceFile, TraceSpan } from "../format/trace-file.js";
+import { Descriptor } from "../platform/descriptor.js";
+import { tryUnlink } from "../platform/file-system.js";
+import { call, type Plan } from "../platform/plan.js";
+import { type CommitPorts, commit } from "../storage/commit.js";
+import { findDocument, keepDamaged } from "../storage/document-file.js";
+import { chunkBytes, writeAll } from "../storage/lines.js";
+
+/** A document as bytes, but for what depends on the name that it gets. */
+export interface EncodedDocument {
+  /** The session's id: the raw one where the document has it. */
+  readonly id: string;
+  readonly head: Omit<DocumentHead, "sessionId">;
+  readonly lines: readonly Buffer[];
+  readonly tail: DocumentTail;
+}
+
+/**
+ * Copies a document, so that its caller may go on with it. Ended spans become lines in their order; the open ones
+ * and the session's own go to the end. `undefined`: it names no session, or has no spans.
+ */
+export function encodeDocument(trace: TraceFile): EncodedDocument | undefined {
+  const { traceId, sessionId, startedAt, endedAt, metadata, summary, layout } = trace;
+  const id = trace.id ?? sessionId;
+  if (typeof id !== "string" || !Array.isArray(trace.spans)) return undefined;
+  const head = {
+    id: trace.id,
+    traceId: textOf(traceId, ""),
+    startedAt: textOf(startedAt, isoTime(Date.now())),
+  };
+  const last: TraceSpan[] = [];
+  const lines: Buffer[] = [];
+  for (const span of trace.spans) {
+    if (!isSpan(span)) continue;
+    const own = inTrace(span, head.traceId);
+    if (span.endTime === undefined || isRoot(span)) last.push(own);
+    else lines.push(Buffer.from(`${lines.length === 0 ? "" : ","}${encodeSpan(own)}\n`));
+  }
+  // The session's own span is the last, wherever it stood.
+  const spans = [...last.filter((span) => !isRoot(span)), ...last.filter(isRoot)];
+  const { tailStart: _, ...shape } = layout ?? { tailStart: 0 };
+  const tail = {
+    spans: spans.map((span) => JSON.parse(encodeSpan(span))),
+    metadata: toJsonValue(metadata ?? {}),
+    summary: toJsonValue(summary ?? {}),
+    endedAt: textOf(endedAt, head.startedAt),
+    layout: { ...(toJsonValue(shape) as object), v: 1 },
+  } as DocumentTail;
+  return { id, head, lines, tail };
+}
+
+const textOf = (value: unknown, fallback: string): string => (typeof value === "string" ? value : fallback);
+
+/**
+ * Writes the document where its session's stands; where another session's does, under the next name. Resolves with
+ * its path; with `undefined` when `mayCommit` said no. Throws when the file system refuses.
+ */
+export function* writeDocument(
+  ports: CommitPorts,
+  dir: string,
+  document: EncodedDocument,
+  mayCommit: () => boolean,
+): Plan<string | undefined> {
+  const { fileSystem } = ports;
+  const token = ports.liveness.newToken();
+  const first: SessionFiles = { dir, name: nameCandidates(document.id)[0] as string };
+  yield* call("mkdirs", dir);
+  for (;;) {
+    const { files, published } = yield* findDocument(fileSystem, document.id, first);
+    const path = tempPath(files, token);
+    let temp: Descriptor | undefined;
+    try {
+      temp = new Descriptor(fileSystem, yield* call("open", path, "create"));
+      yield* writeWhole(temp.fd, document, files.name);
+      if (published?.body.type === "unreadable") yield* keepDamaged(files, token, published);
+      const base = published?.identity;
+      const outcome = yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
+      if (outcome === "committed") return documentPath(files);
+      if (outcome === "fenced") return undefined;
+    } finally {
+      temp?.release();
+      tryUnlink(fileSystem.sync, path);
+      published?.descriptor.release();
+    }
+  }
+}
+
+function* writeWhole(fd: number, { head, lines, tail }: EncodedDocument, name: string): Plan<void> {
+  let size = 0;
+  let waiting: Buffer[] = [];
+  let waitingBytes = 0;
+  function* put(bytes: Buffer, isLast = false): Plan<void> {
+    waiting.push(bytes);
+    waitingBytes += bytes.length;
+    if (waitingBytes < chunkBytes && !isLast) return;
+    yield* writeAll(fd, Buffer.concat(waiting));
+    size += waitingBytes;
+    waiting = [];
+    waitingBytes = 0;
+  }
+  yield* put(encodeHead({ ...head, sessionId: name }));
+  for (const line of lines) yield* put(line);
+  yield* put(encodeTail(tail, size + waitingBytes, lines.length === 0), true);
+  yield* call("fdatasync", fd);
+}

@@ -1,0 +1,275 @@
+/**
+ * The exporter: spans in, one trace document per session out.
+ */
+
+import type { Context } from "@opentelemetry/api";
+import { type DirectoryLease, type EnginePorts, leaseDirectory } from "../directory/registry.js";
+import { type ExportResult, ExportResultCode } from "../otel/export-result.js";
+import { reports } from "../otel/report-queue.js";
+import type { LiveSpanExporter, ReadableSpan } from "../otel/types.js";
+import { systemClock } from "../platform/clock.js";
+import { environment } from "../platform/environment.js";
+import { CrashSafeFileError } from "../platform/errors.js";
+import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
+import { ContentFilter } from "./content-filter.js";
+import { ExporterAccount, type FileExporterStats } from "./exporter-stats.js";
+import { describe, FaultLog, type LossReason } from "./fault-log.js";
+import {
+  type CrashSafeFileSpanExporterOptions,
+  type ResolvedExporterOptions,
+  resolveExporterOptions,
+} from "./file-exporter-options.js";
+import { endOf, openRecordedSession, resumeRecordedSession, type SessionHost } from "./recorded-session.js";
+import type { RecordedSession, SessionOpening, SessionRecorder } from "./session-recorder.js";
+import { SpanAdmission } from "./span-admission.js";
+
+/** `shutdown` and `forceFlush` give up waiting for the disk after this long; nothing recorded is lost by it. */
+const timeoutMillis = 30_000;
+
+/** One word for the exporter's life; only `open` takes spans. */
+type State = "open" | "shutting-down" | "shut-down" | "crashed";
+
+/**
+ * An OpenTelemetry `SpanExporter` that writes one trace document per agent session, and keeps it whole whatever
+ * ends the process.
+ *
+ * Under a {@link CrashSafeSpanProcessor} a span is in a file when `onEnd` returns, and its start when `onStart`
+ * returns. Under the SDK's own processors the same holds for what reaches `export`.
+ */
+export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecorder {
+  readonly #options: ResolvedExporterOptions;
+  readonly #lease: DirectoryLease;
+  readonly #filter: ContentFilter;
+  readonly #admission: SpanAdmission;
+  readonly #host: SessionHost;
+  /** Sessions that `shutdown` ended: an explicit `crash` after it marks them. */
+  #ended: readonly string[] = [];
+  readonly #log: FaultLog;
+  readonly #account: ExporterAccount;
+  readonly #onExitFlushError = (error: unknown): void => this.#log.exitFlush(error);
+  #state: State = "open";
+  #shutdown: Promise<void> | undefined;
+
+  /** Throws {@link CrashSafeFileError} `INVALID_OPTION`. Creates nothing on disk; recovers dead sessions in the background. */
+  constructor(options?: CrashSafeFileSpanExporterOptions);
+  /** @internal Tests put parts of their own in the place of the machine's. */
+  constructor(options?: CrashSafeFileSpanExporterOptions, ports?: EnginePorts);
+  constructor(options: CrashSafeFileSpanExporterOptions = {}, ports?: EnginePorts) {
+    this.#options = resolveExporterOptions(options, environment());
+    this.#log = new FaultLog(ports?.clock ?? systemClock, (log) => reports.add(log));
+    this.#lease = leaseDirectory(
+      this.#options.dir,
+      this.#options,
+      (error, path) => this.#log.fault(error, path),
+      ports,
+    );
+    this.#account = new ExporterAccount(this.#lease, this.#log, this.#options.selfObsMeterProvider);
+    this.#filter = new ContentFilter(this.#options.redact, this.#options);
+    this.#admission = new SpanAdmission(
+      this.#lease,
+      this.#options.sessionId,
+      this.#filter,
+      () => this.#state === "open",
+    );
+    this.#host = {
+      directory: this.#lease.directory,
+      user: this.#lease.user,
+      filter: this.#filter,
+      guard: (work) => this.#guard(work),
+      bounded: (what, work) => this.#bounded(what, work),
+      onUse: () => joinExitFlush(this, this.#onExitFlushError),
+    };
+  }
+
+  /** `true` once a normal end is on disk: process hooks have nothing to fence then. */
+  get stopped(): boolean {
+    return this.#state === "shut-down";
+  }
+
+  /** A snapshot of the counters. */
+  stats(): FileExporterStats {
+    return this.#account.stats();
+  }
+
+  /** `SpanExporter.export`: records ended spans. Calls back before it returns; never throws. */
+  export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
+    const lost = reports.during(() => {
+      const begun = this.#account.begin();
+      for (const span of spans) this.#guard(() => this.#admission.learn(span));
+      const losses = spans.map((span) => this.#recordSpan(span)).filter((loss) => loss !== undefined);
+      this.#account.end(begun, losses[0]);
+      return losses.length;
+    });
+    const error = new CrashSafeFileError("SPANS_DROPPED", `${lost} of ${spans.length} spans were dropped`);
+    resultCallback(
+      lost === 0 ? { code: ExportResultCode.SUCCESS } : { code: ExportResultCode.FAILED, error },
+    );
+  }
+
+  /** Journals a span's start. When it returns, the start survives the process. Never throws. */
+  recordStart(span: ReadableSpan, parentContext?: Context): void {
+    if (this.#state !== "open") return;
+    this.#guard(() => {
+      const admitted = this.#admission.admit(span, parentContext);
+      if (typeof admitted === "string") {
+        // Unless code of the host ended it while its start was read.
+        if (admitted !== "recorded") this.#admission.leaveOut(span);
+        return;
+      }
+      const { writer, span: first, metadata } = admitted;
+      const read = () => this.#admission.read(span, admitted, parentContext);
+      if (first) this.#lease.directory.recordStart(writer, span, first, () => read() ?? first, metadata);
+      else writer.setMetadata(metadata);
+      joinExitFlush(this, this.#onExitFlushError);
+    });
+  }
+
+  /** Records an ended span. When it returns, the span survives the process. Never throws. */
+  recordEnd(span: ReadableSpan): void {
+    reports.during(() => {
+      const begun = this.#account.begin();
+      this.#account.end(begun, this.#recordSpan(span));
+    });
+  }
+
+  /**
+   * Resolves when every span recorded before the call is in its published document (and synced, where
+   * `durability` says so). Rejects with `WRITE_FAILED` when the disk refuses: then what was recorded is kept, and
+   * written when it recovers.
+   */
+  forceFlush(): Promise<void> {
+    return this.#bounded("forceFlush", this.#lease.directory.flush(this.#lease.user));
+  }
+
+  /** Ends all sessions of this exporter (status `completed`) and resolves when their documents are written. Idempotent. */
+  shutdown(): Promise<void> {
+    this.#shutdown ??= this.#end();
+    return this.#shutdown;
+  }
+
+  /**
+   * The crash fence: synchronous. When it returns, the documents of this exporter's sessions hold every ended
+   * span, open spans marked interrupted, and status `crashed`; nothing begun before can change that. Never throws.
+   */
+  crash(reason?: string): void {
+    this.#guard(() => {
+      const isGiven = typeof reason === "string" && reason !== "";
+      const shown = isGiven ? this.#filter.error(reason) : undefined;
+      this.#state = "crashed";
+      leaveExitFlush(this);
+      const { directory, user } = this.#lease;
+      directory.crash(user, this.#ended, shown);
+    });
+  }
+
+  /**
+   * Ends one session: its open spans are closed, its status becomes `completed`, or `error` with a message. Spans
+   * that start later resume it. One of which this exporter has recorded nothing stays as it is. Rejects with
+   * `WRITE_FAILED` when the disk refuses; it is tried again then.
+   */
+  endSession(sessionId: string, options: { readonly error?: string | undefined } = {}): Promise<void> {
+    const { error } = options;
+    const end = endOf(error && this.#filter.error(error));
+    if (this.#state !== "open") return Promise.resolve();
+    return this.#bounded("endSession", this.#lease.directory.end(sessionId, end));
+  }
+
+  /** Where the session's document is, or will be. */
+  tracePath(sessionId: string): string {
+    return this.#lease.directory.path(sessionId);
+  }
+
+  /**
+   * Opens a session explicitly, or goes on where its document stands; spans alone do not reopen it after its end.
+   * Synchronous: there is a document when it returns. Throws `WRITE_FAILED` after `shutdown` or `crash`.
+   */
+  openSession(opening: SessionOpening): RecordedSession {
+    return reports.during(() => {
+      const facts = this.#filter.facts(opening);
+      if (this.#state !== "open") throw ended();
+      return openRecordedSession(this.#host, opening, facts);
+    });
+  }
+
+  /**
+   * Goes on where a session's document stands, without changing it yet; `undefined` when there is none that is
+   * usable. What a dead process left of the session is recovered first. Rejects with `WRITE_FAILED` after `shutdown`
+   * or `crash`, or when the disk refuses.
+   */
+  async resumeSession(id: string): Promise<RecordedSession | undefined> {
+    if (this.#state !== "open") throw ended();
+    return resumeRecordedSession(this.#host, id);
+  }
+
+  /** Records and counts a span. Never throws. */
+  #recordSpan(span: ReadableSpan): LossReason | undefined {
+    let lost: LossReason | undefined = "unreadable";
+    this.#guard(() => {
+      lost = this.#record(span);
+    });
+    this.#account.span(lost);
+    return lost;
+  }
+
+  /** Records a span, or says why it is lost. */
+  #record(span: ReadableSpan): LossReason | undefined {
+    const admitted = this.#admission.admit(span);
+    if (typeof admitted === "string") return admitted === "recorded" ? undefined : admitted;
+    const { writer, span: record, metadata } = admitted;
+    joinExitFlush(this, this.#onExitFlushError);
+    if (record) {
+      const outcome = this.#lease.directory.recordEnd(writer, span, record, metadata);
+      return outcome === "recorded" ? undefined : outcome;
+    }
+    writer.setMetadata(metadata);
+    return undefined;
+  }
+
+  async #end(): Promise<void> {
+    const { directory, user } = this.#lease;
+    try {
+      if (this.#state !== "crashed") {
+        this.#state = "shutting-down";
+        const { ended, done } = directory.leave(user);
+        this.#ended = ended;
+        await this.#bounded("shutdown", done);
+      }
+      // What the disk refused a fence, before this or meanwhile, is tried again, and told.
+      if ((this.#state as State) === "crashed") await this.#bounded("shutdown", directory.flush(user));
+      else this.#state = "shut-down";
+    } finally {
+      leaveExitFlush(this);
+      this.#log.end();
+      this.#account.close();
+      this.#lease.release();
+    }
+  }
+
+  async #bounded(what: string, work: Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const message = `${what} did not finish within ${timeoutMillis} ms; what was recorded is in the side files of ${this.#options.dir}`;
+      timer = setTimeout(() => reject(new CrashSafeFileError("WRITE_FAILED", message)), timeoutMillis);
+    });
+    try {
+      await Promise.race([work, late]);
+    } catch (error) {
+      if (error instanceof CrashSafeFileError) throw error;
+      const message = `${what}: ${describe(error)}; what was recorded is kept and written when the disk takes it`;
+      throw new CrashSafeFileError("WRITE_FAILED", message, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #guard(work: () => void): void {
+    try {
+      reports.during(work);
+    } catch (error) {
+      this.#log.fault(error, this.#options.dir);
+    }
+  }
+}
+
+const ended = () =>
+  new CrashSafeFileError("WRITE_FAILED", "the exporter has ended: a session needs one that takes spans");

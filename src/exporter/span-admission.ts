@@ -1,0 +1,102 @@
+/**
+ * From a span of OpenTelemetry to a span of a document, and to the session that takes it.
+ *
+ * Reading a span runs code of the host: the `sessionId` option, getters, the redactor. That code may record spans (this
+ * one included), end the session, and end the exporter. So what decides about the span is asked after the reading, and
+ * no code of the host runs between the answer and the file.
+ */
+import type { Context } from "@opentelemetry/api";
+import type { DirectoryLease } from "../directory/registry.js";
+import type { TraceSpan } from "../format/trace-file.js";
+import type { ReadableSpan } from "../otel/types.js";
+import { attempt, millis } from "../projection/read-span.js";
+import type { SessionStart } from "../storage/session-state.js";
+import type { SessionWriter } from "../storage/session-writer.js";
+import type { ContentFilter } from "./content-filter.js";
+import { type DocumentSpan, DocumentSpans } from "./document-spans.js";
+import type { LossReason } from "./fault-log.js";
+import { type SessionIdOption, SessionRouter } from "./session-router.js";
+
+/** Readings, one within the other: a redactor that records a span for each value would never come to an end. */
+const maxReadings = 3;
+
+/** A span as its document has it, and the session that takes it. */
+export interface AdmittedSpan extends DocumentSpan {
+  readonly writer: SessionWriter;
+}
+
+/** An exporter's. */
+export class SpanAdmission {
+  readonly #lease: DirectoryLease;
+  readonly #router: SessionRouter;
+  readonly #spans: DocumentSpans;
+  readonly #isOpen: () => boolean;
+  /** Spans that are being read. */
+  #readings = 0;
+
+  /** `isOpen`: whether the exporter takes spans. */
+  constructor(
+    lease: DirectoryLease,
+    sessionId: SessionIdOption | undefined,
+    filter: ContentFilter,
+    isOpen: () => boolean,
+  ) {
+    this.#lease = lease;
+    this.#router = new SessionRouter(sessionId);
+    this.#spans = new DocumentSpans(filter);
+    this.#isOpen = isOpen;
+  }
+
+  /** Learns which session the span's trace belongs to, before any span of a batch is admitted. */
+  learn(span: ReadableSpan): void {
+    this.#router.learn(span);
+  }
+
+  /** The span as it is now, and its session; why it is lost; or that it is recorded already. */
+  admit(span: ReadableSpan, startedIn?: Context): AdmittedSpan | LossReason | "recorded" {
+    const { directory, user } = this.#lease;
+    if (!this.#isOpen()) return "stopped";
+    const known = directory.fates.of(span);
+    if (known) return known;
+    if (this.#readings >= maxReadings) return "nested";
+    let start: SessionStart;
+    let writer: SessionWriter;
+    let read: DocumentSpan;
+    this.#readings++;
+    try {
+      start = this.#sessionOf(span);
+      if (!this.#isOpen()) return "stopped";
+      const admitted = directory.admit(user, start);
+      if (typeof admitted === "string") return admitted;
+      writer = admitted;
+      read = this.#spans.of(span, writer.ledger.root.spanId, startedIn);
+    } finally {
+      this.#readings--;
+    }
+    if (!this.#isOpen()) return "stopped";
+    const fate = directory.fates.of(span);
+    if (fate) return fate;
+    const admitted = writer.state === "open" ? writer : directory.admit(user, start);
+    return typeof admitted === "string"
+      ? admitted
+      : { writer: admitted, span: read.span, metadata: read.metadata };
+  }
+
+  /** An admitted span as it is at a later time; absent for a turn. */
+  read(span: ReadableSpan, { writer }: AdmittedSpan, startedIn: Context | undefined): TraceSpan | undefined {
+    return this.#spans.of(span, writer.ledger.root.spanId, startedIn).span;
+  }
+
+  /** A span starts, and no session takes it: what hangs under it hangs under the session. */
+  leaveOut(span: ReadableSpan): void {
+    this.#spans.leaveOut(span);
+  }
+
+  #sessionOf(span: ReadableSpan): SessionStart {
+    return {
+      id: this.#router.route(span),
+      traceId: span.spanContext().traceId,
+      startTime: attempt(() => millis(span.startTime), Date.now()),
+    };
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * The head of a document, read off the first bytes of its file, however the document is laid out. Pure: a text in, a
+ * union out; a text that is cut off, no JSON or another program's throws nothing.
+ */
+import type { DocumentHead } from "./document.js";
+
+/**
+ * - `head`: the text begins as a document of version 2 does, up to the beginning of its spans
+ * - `foreign`: the text is another program's
+ * - `cut`: the text ends before either is certain
+ */
+export type LeadingHead =
+  | { readonly type: "head"; readonly head: DocumentHead }
+  | { readonly type: "foreign" }
+  | { readonly type: "cut" };
+
+/** Reads the head of a document from the beginning of its text. */
+export function decodeLeadingHead(text: string): LeadingHead {
+  const { members, end } = leadingMembers(text);
+  const [version, id, traceId, sessionId, startedAt, spans] = [
+    ...["version", "id", "traceId", "sessionId", "startedAt", "spans"],
+  ].map((name) => members.get(name));
+  if (version !== undefined && version !== 2) return { type: "foreign" };
+  const isText = [traceId, sessionId, startedAt].every((value) => typeof value === "string");
+  if (version === 2 && isText && Array.isArray(spans)) {
+    const head = { id: typeof id === "string" ? id : undefined, traceId, sessionId, startedAt };
+    return { type: "head", head: head as DocumentHead };
+  }
+  return { type: end === "cut" ? "cut" : "foreign" };
+}
+
+interface LeadingMembers {
+  /** Objects and arrays are in it as empty ones, once they have begun. */
+  readonly members: ReadonlyMap<string, unknown>;
+  /** `broken`: the text is no JSON object. */
+  readonly end: "closed" | "cut" | "broken";
+}
+
+/** The members of the object that a text begins with. */
+function leadingMembers(text: string): LeadingMembers {
+  const members = new Map<string, unknown>();
+  // Some editors begin a file with a byte-order mark.
+  let at = afterSpace(text, text.startsWith("\ufeff") ? 1 : 0);
+  for (let separator = "{"; text[at] === separator; separator = ",") {
+    at = afterSpace(text, at + 1);
+    const keyEnd = valueEnd(text, at);
+    const colon = keyEnd === undefined ? text.length : afterSpace(text, keyEnd);
+    const from = afterSpace(text, colon + 1);
+    if (keyEnd === undefined || from >= text.length) return { members, end: brokenOrCut(text, at) };
+    const key = parsed(text.slice(at, keyEnd));
+    if (typeof key !== "string" || text[colon] !== ":") return { members, end: "broken" };
+    const container = containers[text[from] as string];
+    if (container) members.set(key, container);
+    const to = valueEnd(text, from);
+    if (to === undefined) return { members, end: "cut" };
+    if (!container) {
+      const value = parsed(text.slice(from, to));
+      if (value === undefined) return { members, end: "broken" };
+      members.set(key, value);
+    }
+    at = afterSpace(text, to);
+  }
+  if (at >= text.length) return { members, end: "cut" };
+  return { members, end: text[at] === "}" ? "closed" : "broken" };
+}
+
+const containers: Readonly<Record<string, unknown>> = { "[": [], "{": {} };
+
+/** A key that has no end: it is a string that is cut off, or none. */
+const brokenOrCut = (text: string, at: number): "broken" | "cut" =>
+  at >= text.length || text[at] === '"' ? "cut" : "broken";
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function afterSpace(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && " \t\r\n".includes(text[at] as string)) at++;
+  return at;
+}
+
+/** Where the value that begins at `from` has ended; `undefined`: it is cut off. */
+function valueEnd(text: string, from: number): number | undefined {
+  let depth = 0;
+  for (let at = from; at < text.length; at++) {
+    const character = text[at] as string;
+    if (character === '"') {
+      const end = stringEnd(text, at);
+      if (end === undefined || depth === 0) return end;
+      at = end - 1;
+    } else if (character === "[" || character === "{") depth++;
+    else if (character === "]" || character === "}") {
+      if (depth <= 1) return depth === 0 ? at : at + 1;
+      depth--;
+    } else if (depth === 0 && ":, \t\r\n".includes(character)) return at;
+  }
+  return undefined;
+}
+
+function stringEnd(text: string, from: number): number | undefined {
+  for (let at = from + 1; at < text.length; at++) {
+    if (text[at] === "\\") at++;
+    else if (text[at] === '"') return at + 1;
+  }
+  return undefined;
+}

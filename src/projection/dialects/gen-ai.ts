@@ -1,0 +1,115 @@
+/**
+ * The OpenTelemetry GenAI semantic conventions, older key names included. AI SDK 7 (`@ai-sdk/otel`) and
+ * current Traceloop instrumentations write these.
+ */
+
+import {
+  ATTR_GEN_AI_AGENT_NAME,
+  ATTR_GEN_AI_INPUT_MESSAGES,
+  ATTR_GEN_AI_OPERATION_NAME,
+  ATTR_GEN_AI_OUTPUT_MESSAGES,
+  ATTR_GEN_AI_PROVIDER_NAME,
+  ATTR_GEN_AI_REQUEST_MODEL,
+  ATTR_GEN_AI_RESPONSE_FINISH_REASONS,
+  ATTR_GEN_AI_RESPONSE_MODEL,
+  ATTR_GEN_AI_TOOL_CALL_ARGUMENTS,
+  ATTR_GEN_AI_TOOL_CALL_ID,
+  ATTR_GEN_AI_TOOL_CALL_RESULT,
+  ATTR_GEN_AI_TOOL_NAME,
+  ATTR_GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS,
+  ATTR_GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS,
+  ATTR_GEN_AI_USAGE_INPUT_TOKENS,
+  ATTR_GEN_AI_USAGE_OUTPUT_TOKENS,
+  ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
+} from "../../otel/semantic-conventions.js";
+import type { Dialect, SpanFields, SpanView } from "../dialect.js";
+
+/** `gen_ai.provider.name` before it was renamed. */
+const OLD_SYSTEM = "gen_ai.system";
+/** The scope of `@ai-sdk/otel`. */
+const AI_SDK_SCOPE = "gen_ai";
+/** Set by `@ai-sdk/otel`, also under a tracer of the user's. */
+const AI_SDK_TOOL_DURATION = "gen_ai.execute_tool.duration";
+
+export const genAi: Dialect = {
+  name: "gen-ai",
+  matches: (view) =>
+    view.has(ATTR_GEN_AI_OPERATION_NAME) ||
+    view.has(ATTR_GEN_AI_REQUEST_MODEL) ||
+    view.has(ATTR_GEN_AI_PROVIDER_NAME) ||
+    view.has(OLD_SYSTEM) ||
+    view.has(ATTR_GEN_AI_TOOL_NAME) ||
+    view.has(ATTR_GEN_AI_AGENT_NAME),
+
+  read(view: SpanView) {
+    const { fields } = view;
+    const operation = view.text(ATTR_GEN_AI_OPERATION_NAME);
+    const kind = fields.kind ?? kindOf(view, operation);
+    if (kind !== undefined) fields.kind = kind;
+    view.hint("requestedModel", ATTR_GEN_AI_REQUEST_MODEL);
+    view.hint("agent", ATTR_GEN_AI_AGENT_NAME);
+    view.takeText("modelId", ATTR_GEN_AI_RESPONSE_MODEL, ATTR_GEN_AI_REQUEST_MODEL);
+    view.takeText("providerId", ATTR_GEN_AI_PROVIDER_NAME, OLD_SYSTEM);
+    if (fields.kind === "tool") {
+      readTool(view);
+      return;
+    }
+    view.takeContent("input", "structure", ATTR_GEN_AI_INPUT_MESSAGES);
+    view.takeContent("output", "structure", ATTR_GEN_AI_OUTPUT_MESSAGES);
+    if (fields.kind === "generation") readGeneration(view);
+    if (operation === "invoke_agent" || (fields.kind === "generation" && operation !== "embeddings")) {
+      fields.role = "conversation";
+    }
+  },
+};
+
+function kindOf(view: SpanView, operation: string | undefined): SpanFields["kind"] {
+  switch (operation) {
+    case "chat":
+    case "text_completion":
+    case "generate_content":
+      return "generation";
+    case "embeddings":
+      // AI SDK 7 gives the outer `embed` and the model call in it the same operation; only the call has usage.
+      return view.scope === AI_SDK_SCOPE && !view.has(ATTR_GEN_AI_USAGE_INPUT_TOKENS) ? "span" : "generation";
+    case "execute_tool":
+      return "tool";
+    case undefined:
+      if (view.has(ATTR_GEN_AI_TOOL_CALL_ID)) return "tool";
+      return view.has(ATTR_GEN_AI_USAGE_OUTPUT_TOKENS) ? "generation" : undefined;
+    default:
+      // `invoke_agent` carries the totals of the generations below it: counting it would count them twice.
+      return "span";
+  }
+}
+
+function readTool(view: SpanView): void {
+  // AI SDK 7 serialises every result, a text one into a quoted string; elsewhere a text is itself.
+  const isAiSdk = view.scope === AI_SDK_SCOPE || view.has(AI_SDK_TOOL_DURATION);
+  view.takeText("toolName", ATTR_GEN_AI_TOOL_NAME);
+  view.takeText("toolCallId", ATTR_GEN_AI_TOOL_CALL_ID);
+  view.takeContent("input", "structure", ATTR_GEN_AI_TOOL_CALL_ARGUMENTS);
+  view.takeContent("output", isAiSdk ? "json" : "result", ATTR_GEN_AI_TOOL_CALL_RESULT);
+}
+
+function readGeneration(view: SpanView): void {
+  view.takeFirstText("finishReason", ATTR_GEN_AI_RESPONSE_FINISH_REASONS);
+  view.takeNumber("inputTokens", ATTR_GEN_AI_USAGE_INPUT_TOKENS, "gen_ai.usage.prompt_tokens");
+  view.takeNumber("outputTokens", ATTR_GEN_AI_USAGE_OUTPUT_TOKENS, "gen_ai.usage.completion_tokens");
+  view.takeNumber(
+    "cacheReadTokens",
+    ATTR_GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS,
+    "gen_ai.usage.cache_read_input_tokens",
+  );
+  view.takeNumber(
+    "cacheWriteTokens",
+    ATTR_GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS,
+    "gen_ai.usage.cache_creation_input_tokens",
+  );
+  view.takeNumber(
+    "reasoningTokens",
+    ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
+    "gen_ai.usage.reasoning_tokens",
+  );
+  view.restates("total", "gen_ai.usage.total_tokens");
+}

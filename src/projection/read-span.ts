@@ -1,0 +1,118 @@
+/** Reads an OpenTelemetry span that may be hostile, and describes what is not an attribute of it. */
+import { setOwn, toJsonValue, unreadable } from "../format/json-value.js";
+import type { HrTime, ReadableSpan } from "../otel/types.js";
+
+/** `SpanStatusCode.ERROR`. */
+export const ERROR_STATUS = 2;
+
+/** The value, or `otherwise` if reading it throws: a span may be somebody's Proxy. */
+export function attempt<T>(run: () => T, otherwise: T): T {
+  try {
+    return run();
+  } catch {
+    return otherwise;
+  }
+}
+
+/** A text with something in it. */
+export function textOf(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** Each attribute read once: a getter need not answer twice the same. */
+export function readAttributes(source: Readonly<Record<string, unknown>> | undefined): Map<string, unknown> {
+  const attributes = new Map<string, unknown>();
+  if (source === undefined || source === null) return attributes;
+  try {
+    for (const key of Object.keys(source)) {
+      try {
+        attributes.set(key, source[key]);
+      } catch (error) {
+        attributes.set(key, unreadable(error));
+      }
+    }
+  } catch (error) {
+    attributes.set("otel.attributes", unreadable(error));
+  }
+  return attributes;
+}
+
+/** Attributes as plain JSON values; those of the keys `parsed` are plain already. */
+export function plainAttributes(
+  attributes: ReadonlyMap<string, unknown>,
+  parsed?: ReadonlySet<string>,
+): Record<string, unknown> {
+  const result: Record<string, unknown> = {};
+  for (const [key, value] of attributes) {
+    const plain = typeof value === "string" || parsed?.has(key) ? value : toJsonValue(value);
+    if (plain !== undefined) setOwn(result, key, plain);
+  }
+  return result;
+}
+
+/** Epoch milliseconds, in whole microseconds: more digits than a double has are noise in the file. */
+export function millis(time: HrTime): number {
+  const value = time[0] * 1000 + Math.round(time[1] / 1000) / 1000;
+  return Number.isFinite(value) ? value : 0;
+}
+
+/** `SpanKind` by number; INTERNAL, the first, is not worth a word. */
+const OTEL_KINDS: readonly (string | undefined)[] = [undefined, "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
+
+/** What a span carries besides attributes, under the `otel.` names that the specification reserves. */
+export function describeOtel(span: ReadableSpan, attributes: Record<string, unknown>): void {
+  const add = adder(attributes);
+  add("otel.kind", () => OTEL_KINDS[span.kind]);
+  add("otel.scope.name", () => textOf(span.instrumentationScope.name));
+  add("otel.scope.version", () => textOf(span.instrumentationScope.version));
+  describeHistory(span, attributes);
+}
+
+/** What happened to a span: events, links, and what was lost of both. */
+export function describeHistory(span: ReadableSpan, attributes: Record<string, unknown>): void {
+  const add = adder(attributes);
+  add("otel.events", () => (span.events.length > 0 ? span.events.map(describeEvent) : undefined));
+  add("otel.links", () => (span.links.length > 0 ? span.links.map(describeLink) : undefined));
+  add("otel.dropped_attributes_count", () => positive(span.droppedAttributesCount));
+  add("otel.dropped_events_count", () => positive(span.droppedEventsCount));
+  add("otel.dropped_links_count", () => positive(span.droppedLinksCount));
+}
+
+/** A status that others have set on a span whose record says otherwise; keys as the specification has them. */
+export function describeStatus({ status }: ReadableSpan, attributes: Record<string, unknown>): void {
+  if (status.code !== ERROR_STATUS) return;
+  attributes["otel.status_code"] = "ERROR";
+  if (status.message) attributes["otel.status_description"] = status.message;
+}
+
+const adder = (attributes: Record<string, unknown>) => (key: string, read: () => unknown) => {
+  const value = attempt(read, undefined);
+  if (value !== undefined && value !== "") attributes[key] = value;
+};
+
+function positive(count: unknown): number | undefined {
+  return typeof count === "number" && count > 0 ? count : undefined;
+}
+
+function describeEvent(event: ReadableSpan["events"][number]): unknown {
+  return attempt<unknown>(
+    () => ({ name: String(event.name), time: millis(event.time), ...attributesMember(event.attributes) }),
+    "[unreadable event]",
+  );
+}
+
+function describeLink(link: ReadableSpan["links"][number]): unknown {
+  return attempt<unknown>(
+    () => ({
+      traceId: String(link.context.traceId),
+      spanId: String(link.context.spanId),
+      ...attributesMember(link.attributes),
+    }),
+    "[unreadable link]",
+  );
+}
+
+function attributesMember(source: Readonly<Record<string, unknown>> | undefined): { attributes?: unknown } {
+  const attributes = plainAttributes(readAttributes(source));
+  return Object.keys(attributes).length > 0 ? { attributes } : {};
+}

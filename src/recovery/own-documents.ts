@@ -1,0 +1,81 @@
+/**
+ * Which files are documents of ours. A name alone proves nothing: a `package.json` can stand beside a trace. A file is
+ * ours when its head is a document's of version 2, and the session id of that head belongs to the file's name.
+ */
+
+import type { DocumentHead } from "../format/document.js";
+import { documentPath, nameCandidates, type SessionFiles, safeId } from "../format/file-names.js";
+import { decodeLeadingHead } from "../format/leading-head.js";
+import { Descriptor } from "../platform/descriptor.js";
+import type { FileStat, FileSystem } from "../platform/file-system.js";
+import { call, type Plan } from "../platform/plan.js";
+import { RecentMap } from "../platform/recent-map.js";
+import { maxHeadBytes } from "../storage/document-file.js";
+import { readRange } from "../storage/lines.js";
+
+/** The head of most documents is in the first page. */
+const usualHeadBytes = 4_096;
+
+/** What was judged, and as what. A file that has not changed since is not read again: retention comes every 10 s. */
+const verdicts = new RecentMap<string, { readonly judged: FileStat; readonly isOwn: boolean }>(16_384);
+
+/**
+ * Whether the regular file at the document's name is a document of ours. At most `maxHeadBytes` and a page are read. A
+ * file is not ours when that does not suffice, when the file cannot be read, and when it changes meanwhile.
+ */
+export function* isOwnDocument(fileSystem: FileSystem, files: SessionFiles, found: FileStat): Plan<boolean> {
+  const path = documentPath(files);
+  const known = verdicts.get(path);
+  if (known && isUntouched(found, known.judged)) return known.isOwn;
+  let file: Descriptor | undefined;
+  try {
+    file = new Descriptor(fileSystem, yield* call("open", path, "read"));
+    const head = yield* readHead(file.fd, found.size);
+    const isOwn = head !== undefined && (yield* belongs(head, files, found));
+    // Another file may have stood there while the head was read; to put it there and back changes the change time.
+    if (!isUntouched(yield* call("lstat", path), found)) return false;
+    verdicts.set(path, { judged: found, isOwn });
+    return isOwn;
+  } catch {
+    // Judged again at the next pass.
+    return false;
+  } finally {
+    file?.releaseNow();
+  }
+}
+
+function* readHead(fd: number, size: number): Plan<DocumentHead | undefined> {
+  for (const bytes of [usualHeadBytes, maxHeadBytes]) {
+    const text = (yield* readRange(fd, 0, Math.min(bytes, size))).toString("utf8");
+    const decoded = decodeLeadingHead(text);
+    if (decoded.type === "head") return decoded.head;
+    if (decoded.type === "foreign" || bytes >= size) return undefined;
+  }
+  return undefined;
+}
+
+/** Whether a writer of the head's session finds this file by one of the names that the session may have. */
+function* belongs(
+  { id, sessionId }: DocumentHead,
+  { dir, name }: SessionFiles,
+  found: FileStat,
+): Plan<boolean> {
+  // The tracer before ours wrote no raw id, and took the sanitised one for a name, however long it was.
+  const names = id === undefined ? [safeId(sessionId), ...nameCandidates(sessionId)] : nameCandidates(id);
+  if (names.includes(name)) return true;
+  // macOS, Windows and ext4's casefold find a file by a name in another letter case, and keep the name it has.
+  const alike = names.find((one) => folded(one) === folded(name));
+  if (alike === undefined) return false;
+  return isUnchanged(yield* call("lstat", documentPath({ dir, name: alike })), found);
+}
+
+const folded = (name: string): string => name.normalize("NFC").toLowerCase();
+
+const isUntouched = (now: FileStat | undefined, before: FileStat): boolean =>
+  isUnchanged(now, before) && now?.ctimeNs === before.ctimeNs;
+
+/** Whether a file is still the one that was judged. Without its change time: that is new with each name. */
+export const isUnchanged = (
+  now: FileStat | undefined,
+  { dev, ino, size, mtimeMs }: Pick<FileStat, "dev" | "ino" | "size" | "mtimeMs">,
+): boolean => now?.dev === dev && now.ino === ino && now.size === size && now.mtimeMs === mtimeMs;

@@ -1,0 +1,286 @@
+/**
+ * Building the document of a session whose owners died: what was published, what they had recorded since, and
+ * what they were running, as interrupted.
+ */
+
+import {
+  type DocumentHead,
+  type DocumentTail,
+  encodeTail,
+  inTrace,
+  isoTime,
+  isRoot,
+} from "../format/document.js";
+import { documentPath, type SessionFiles, sessionSpanId } from "../format/file-names.js";
+import { keepLines } from "../format/keep-lines.js";
+import { rootOutput } from "../format/narrative.js";
+import { endStatus, layoutOf, statusRank, summarize } from "../format/summary.js";
+import { Totals } from "../format/totals.js";
+import type { SessionMetadata, SessionStatus, TraceSpan } from "../format/trace-file.js";
+import type { Plan } from "../platform/plan.js";
+import { call } from "../platform/plan.js";
+import { beginningWith, type Published, pendingSpans } from "../storage/document-file.js";
+import type { LineSink } from "../storage/line-writer.js";
+import { writeAll } from "../storage/lines.js";
+import { publishedSources, rottenOf } from "../storage/merge.js";
+import { interrupt } from "../storage/session-state.js";
+import { type Source, UnionFile } from "../storage/union.js";
+import { type DeadFiles, deadSource, pendingSource } from "./orphans.js";
+import type { RecoveredSession } from "./recovery-report.js";
+
+/** What to build from. */
+export interface RebuildRequest {
+  readonly id: string;
+  readonly files: SessionFiles;
+  readonly published: Published | undefined;
+  readonly dead: readonly DeadFiles[];
+  readonly out: LineSink;
+  /** Somebody else still writes to the session: it goes on. */
+  readonly othersLive: boolean;
+}
+
+/** Said of a session and of spans whose process ended under them. */
+const crashError = "The process ended without closing the session";
+const interruptedMessage = "Interrupted: the process ended while this was running";
+
+/** What was built. */
+export interface Rebuilt {
+  readonly report: RecoveredSession;
+  /** Whose open document has lines that nobody can read. */
+  readonly rotten: ReadonlySet<DeadFiles>;
+  /** Whether the published document is none, or has such lines. */
+  readonly isDamaged: boolean;
+  readonly head: DocumentHead;
+  readonly tail: DocumentTail;
+}
+
+/** Writes the document; `action` of the report says `swept` when what is published lacks nothing. */
+export function* rebuild(given: RebuildRequest): Plan<Rebuilt> {
+  const request = { ...given, dead: [...given.dead].sort(byAge) };
+  const { id, files, published, dead, out, othersLive } = request;
+  const head = headOf(request);
+  const fromPublished = published ? publishedSources(published) : [];
+  // Beside a living writer they may be its own: it gives them their lines.
+  const left = othersLive ? [] : pendingSpans(published?.tail);
+  if (left.length > 0)
+    fromPublished.push({ type: "spans", spans: left, traceId: published?.head?.traceId ?? "" });
+  const union = new UnionFile(out, head, { parse: true });
+  const root = rootOf(request, head);
+  const fromDead: Source[] = [];
+  for (const one of dead)
+    if (one.open) fromDead.push(yield* deadSource(one, one.open.fd, head, fromPublished[0]));
+  const lines = [...fromPublished, ...fromDead];
+  // Last: others may have lines of them, older ones.
+  const sources = [...lines, ...dead.flatMap((one) => pendingSource(one, head))];
+  yield* union.write(sources, (count, hasMarker) => {
+    const { spans, stillOpen } = closedByCrash(request, union, head, root);
+    const others = spans.length + stillOpen.length + 1;
+    return keepLines({ lines: count, hasMarker, others }, { id, rootSpanId: root.spanId });
+  });
+  const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + (count ?? 0), 0);
+  // An end is news, too, where the document has its span as interrupted by somebody who did not know of it.
+  const corrected = sum(union.corrected.slice(0, fromPublished.length));
+  const recovered = sum(union.given.slice(fromPublished.length)) + corrected;
+  const changed = sum(union.standing.slice(lines.length));
+
+  const closed = closedByCrash(request, union, head, root);
+  yield* union.append({ type: "spans", spans: closed.spans, traceId: head.traceId });
+  const end = endOf(request, recovered + changed + closed.spans.length > 0);
+  const tail = tailOf(request, { head, root, end, union, open: closed.stillOpen });
+  if (typeof out === "number" && end.isNews) {
+    yield* writeAll(out, encodeTail(tail, union.size, union.lines === 0));
+    yield* call("fdatasync", out);
+  }
+
+  const rotten = new Set(
+    union.rot.flatMap(({ source }) => dead.filter((one) => one.open)[source - fromPublished.length] ?? []),
+  );
+  const report: RecoveredSession = {
+    id,
+    path: documentPath(files),
+    action: end.isNews ? "rebuilt" : "swept",
+    status: end.status,
+    recoveredSpans: recovered + closed.spans.length,
+    interrupted: closed.spans.filter((span) => span.interrupted).map((span) => span.name),
+    tornBytes: dead.reduce((sum, one) => sum + one.tornBytes + one.live.tornBytes, 0),
+    corruptLines: union.rot.length + dead.reduce((sum, one) => sum + one.live.corruptLines, 0),
+    keptAs: [],
+  };
+  const isDamaged =
+    published !== undefined &&
+    (published.body.type === "unreadable" || rottenOf([published], union).length > 0);
+  return { report, rotten, isDamaged, head, tail };
+}
+
+function headOf({ id, files, published, dead }: RebuildRequest): DocumentHead {
+  const heads = [published?.head, ...dead.map((one) => one.head ?? one.live.session)].filter(
+    (one) => one !== undefined,
+  );
+  const startedAt = heads.map((head) => head.startedAt).sort()[0];
+  return {
+    id,
+    traceId: heads.find((head) => head.traceId)?.traceId ?? "",
+    sessionId: files.name,
+    startedAt: startedAt ?? isoTime(lastWrite(dead)),
+  };
+}
+
+/** Their names tell nothing: what the first one began is the session's beginning, what the last one said holds. */
+const byAge = (a: DeadFiles, b: DeadFiles): number =>
+  compare(startOf(a), startOf(b)) || a.lastWrite - b.lastWrite;
+
+const startOf = ({ head, live }: DeadFiles): string => (head ?? live.session)?.startedAt ?? "";
+
+const compare = (a: string, b: string): number => Number(a > b) - Number(a < b);
+
+const lastWrite = (dead: readonly DeadFiles[]): number => Math.max(0, ...dead.map((one) => one.lastWrite));
+
+/** Spans that were open when their owner died, and those of the published tail that nobody runs any more. */
+function closedByCrash(
+  { published, dead, othersLive }: RebuildRequest,
+  union: UnionFile,
+  head: DocumentHead,
+  root: TraceSpan,
+) {
+  const spans = new Map<string, TraceSpan>();
+  const stillOpen = new Map<string, TraceSpan>();
+  const close = (span: TraceSpan, at: number) => {
+    if (union.has(span.spanId) || isRoot(span) || span.spanId === root.spanId) return;
+    spans.set(span.spanId, span.endTime === undefined ? interrupt(span, at, interruptedMessage) : span);
+  };
+  for (const one of dead) {
+    for (const span of one.live.spans.values()) {
+      if (!one.isAlive || span.endTime !== undefined) close(span, one.lastWrite);
+      else if (!union.has(span.spanId)) stillOpen.set(span.spanId, span);
+    }
+    for (const span of one.tail?.spans ?? []) if (!othersLive) close(span, one.lastWrite);
+  }
+  for (const span of published?.tail?.spans ?? []) {
+    if (isRoot(span) || spans.has(span.spanId) || union.has(span.spanId)) continue;
+    if (othersLive) stillOpen.set(span.spanId, stillOpen.get(span.spanId) ?? span);
+    else
+      close(
+        { traceId: published?.head?.traceId ?? "", ...span },
+        Date.parse(published?.tail?.endedAt ?? "") || span.startTime,
+      );
+  }
+  return {
+    spans: [...spans.values()].map((span) => inTrace(span, head.traceId)),
+    stillOpen: [...stillOpen.values()],
+  };
+}
+
+/** File times lag behind the clock by a kernel tick. */
+const fileTimeMillis = 10;
+
+/** The session's own span, as one of its writers had it. */
+function rootOf({ id, published, dead }: RebuildRequest, head: DocumentHead): TraceSpan {
+  const known = [
+    ...dead.map((one) => one.live.session?.root),
+    ...[published?.tail, ...dead.map((one) => one.tail)].flatMap((tail) => tail?.spans),
+  ].filter((span) => span !== undefined && isRoot(span)) as TraceSpan[];
+  const first: TraceSpan = known[0] ?? {
+    spanId: sessionSpanId(id),
+    parentSpanId: null,
+    name: id,
+    kind: "session",
+    startTime: Date.parse(head.startedAt),
+    status: "ok",
+  };
+  return known.reduce(beginningWith, first);
+}
+
+interface End {
+  readonly status: SessionStatus;
+  readonly error: string | undefined;
+  readonly isRecovered: boolean;
+  readonly isNews: boolean;
+}
+
+/** A fence or an end that was written stands; an owner that wrote none has crashed. */
+function endOf({ published, dead, othersLive }: RebuildRequest, hasNews: boolean): End {
+  const before = published?.tail;
+  const isOver = before !== undefined && before.summary.status !== "running";
+  const left = dead.map((one) => one.tail).filter((tail) => tail !== undefined);
+  // A tail that the document has already, or that it outranks: only the side files outlived their commit.
+  const isKnown = ({ endedAt, summary }: DocumentTail) =>
+    isOver &&
+    endedAt <= before.endedAt &&
+    statusRank[endStatus(summary)] <= statusRank[before.summary.status];
+  if (!hasNews && isOver && left.every(isKnown)) {
+    const { status, error } = before.summary;
+    return { status, error, isRecovered: false, isNews: false };
+  }
+  const ends = [...(before ? [before] : []), ...left];
+  const fenced = ends.some(({ summary, layout }) => summary.status === "crashed" && !layout.recovered);
+  if (othersLive && !fenced) {
+    // An error that one of several left waits for the last; what was over before these began does not count.
+    const error = [...(isOver ? [] : ends), ...left].find(({ summary }) => summary.error)?.summary.error;
+    return { status: "running", error, isRecovered: false, isNews: true };
+  }
+  const written = ends
+    .map(({ summary }) => ({ status: endStatus(summary), error: summary.error }))
+    .filter(({ status }) => statusRank[status] > 0)
+    .sort((a, b) => statusRank[b.status] - statusRank[a.status])[0];
+  // Who ended the session after an owner had died knew that it goes on without it. Not so where the owner went on from
+  // that very end: times do not tell, since the clock may have been set back.
+  const endedMillis = isOver ? Date.parse(before.endedAt) || 0 : 0;
+  const outlived = ({ live, lastWrite }: DeadFiles) =>
+    lastWrite + fileTimeMillis > endedMillis || (isOver && live.session?.resumed === before.endedAt);
+  const crashed = dead.some((one) => one.tail === undefined && !one.isAlive && outlived(one));
+  if (crashed && written?.status !== "crashed")
+    return { status: "crashed", error: crashError, isRecovered: true, isNews: true };
+  const status = written?.status ?? "crashed";
+  return {
+    status,
+    error: written?.error ?? (status === "crashed" ? crashError : undefined),
+    isRecovered: status === "crashed" && !fenced,
+    isNews: true,
+  };
+}
+
+function tailOf(
+  { published, dead }: RebuildRequest,
+  {
+    head,
+    root,
+    end,
+    union,
+    open,
+  }: { head: DocumentHead; root: TraceSpan; end: End; union: UnionFile; open: readonly TraceSpan[] },
+): DocumentTail {
+  const tails = [published?.tail, ...dead.map((one) => one.tail)].filter((one) => one !== undefined);
+  // Not by assignment, which would take a member `__proto__` of a file for the prototype.
+  const metadata: SessionMetadata = Object.fromEntries(
+    [published?.tail, ...dead.flatMap((one) => [one.live.session, one.tail])].flatMap((one) =>
+      Object.entries(one?.metadata ?? {}),
+    ),
+  );
+  const endedMillis = Math.max(lastWrite(dead), ...tails.map((tail) => Date.parse(tail.endedAt) || 0));
+  const counted = union.totals ?? new Totals();
+  const pending = open.filter((span) => span.endTime !== undefined);
+  const totals = pending.length > 0 ? counted.with(pending) : counted;
+  const isOver = end.status !== "running";
+  const summary = summarize(totals, {
+    status: end.status,
+    error: end.error,
+    duration: endedMillis - Date.parse(head.startedAt),
+    idle: !isOver && !open.some((span) => span.kind === "generation" && span.endTime === undefined),
+  });
+  // An output that it may have is that of an end which no longer counts.
+  const { output: _output, ...bare } = root;
+  const output = rootOutput(summary);
+  const closedRoot: TraceSpan = {
+    ...bare,
+    ...(isOver && { endTime: endedMillis }),
+    ...(end.status === "crashed" && { interrupted: true as const }),
+    ...(output && { output }),
+  };
+  return {
+    spans: [...open.map((span) => inTrace(span, head.traceId)), closedRoot],
+    metadata,
+    summary,
+    endedAt: isoTime(endedMillis),
+    layout: { ...layoutOf(totals), ...(end.isRecovered && { recovered: true as const }) },
+  };
+}

@@ -1,0 +1,180 @@
+/**
+ * The document that bears the session's name, as a writer finds it.
+ */
+
+import {
+  type DocumentHead,
+  type DocumentTail,
+  decodeDocument,
+  decodeHead,
+  decodeTail,
+  isRoot,
+  tailStartIn,
+} from "../format/document.js";
+import { documentPath, nameCandidates, type SessionFiles, safeId } from "../format/file-names.js";
+import { adoptMarker } from "../format/marker.js";
+import type { TraceFile, TraceSpan } from "../format/trace-file.js";
+import { soundMetadata, soundSummary } from "../format/validate.js";
+import { Descriptor } from "../platform/descriptor.js";
+import { errorCode, type FileSystem, isNoFile } from "../platform/file-system.js";
+import { call, type Plan, runNow } from "../platform/plan.js";
+import { type Identity, isSame } from "./commit.js";
+import { readRange } from "./lines.js";
+
+/** Where the span lines of a document are. */
+type Body =
+  | { readonly type: "lines"; readonly from: number; readonly to: number }
+  /** Laid out by somebody else: read whole. */
+  | { readonly type: "spans"; readonly spans: readonly TraceSpan[] }
+  /** Not a document at all: kept aside as it is before a new one takes its name. */
+  | { readonly type: "unreadable" };
+
+/** An open document file. The descriptor keeps its inode from being reused; whoever has it releases it. */
+export interface Published {
+  readonly descriptor: Descriptor;
+  readonly identity: Identity;
+  readonly size: number;
+  readonly head: DocumentHead | undefined;
+  readonly tail: DocumentTail | undefined;
+  readonly body: Body;
+}
+
+/**
+ * The longest document that is read as one text. To parse it takes several times as much memory, and beyond 512 MB it
+ * cannot even be a text. Ours are read line by line, and may be longer.
+ */
+export const maxWholeBytes = 1 << 28;
+
+/** The head is one line; no id that fits a program's memory makes it longer than this. */
+export const maxHeadBytes = 1 << 20;
+
+/**
+ * Opens and reads head and tail; `undefined` when there is no document, or a symlink, a pipe or a socket in its place:
+ * a commit replaces those.
+ */
+export function* openPublished(fileSystem: FileSystem, files: SessionFiles): Plan<Published | undefined> {
+  let fd: number;
+  try {
+    fd = yield* call("open", documentPath(files), "read");
+  } catch (error) {
+    if (isNoFile(error)) return undefined;
+    throw error;
+  }
+  const descriptor = new Descriptor(fileSystem, fd);
+  try {
+    const { dev, ino, size, isFile, isDirectory } = yield* call("fstat", fd);
+    if (isDirectory)
+      throw Object.assign(new Error(`${documentPath(files)} is a directory`), { code: "EISDIR" });
+    if (!isFile) {
+      descriptor.release();
+      return undefined;
+    }
+    return { descriptor, identity: { dev, ino }, size, ...(yield* readOutline(fd, size)) };
+  } catch (error) {
+    descriptor.release();
+    throw error;
+  }
+}
+
+type Outline = Pick<Published, "head" | "tail" | "body">;
+
+/** Read at once: a listing takes as long as it makes calls. */
+const usualTailBytes = 16_384;
+
+/** Reads a document's head and tail, without its spans where they are laid out in lines. */
+export function* readOutline(fd: number, size: number): Plan<Outline> {
+  const last = yield* readRange(fd, Math.max(0, size - usualTailBytes), size);
+  const tailStart = tailStartIn(last);
+  if (tailStart !== undefined && tailStart > 0 && tailStart < size) {
+    const head = yield* readHeadLine(fd, tailStart);
+    const headEnd = head.length;
+    const decodedHead = decodeHead(head);
+    const tailBytes = size - tailStart + 1;
+    const beforeTail =
+      tailBytes > last.length ? yield* readRange(fd, tailStart - 1, size) : last.subarray(-tailBytes);
+    // An edited document may have moved: the tail must stand at the beginning of a line, where it says.
+    const tail = beforeTail[0] === 0x0a ? decodeTail(beforeTail.subarray(1)) : undefined;
+    if (decodedHead && tail) {
+      return { head: decodedHead, tail, body: { type: "lines", from: headEnd, to: tailStart } };
+    }
+  }
+  if (size > maxWholeBytes) return outlineOf(undefined);
+  return outlineOf(decodeDocument((yield* readRange(fd, 0, size)).toString("utf8")));
+}
+
+/** The first line, with its newline; empty when there is none before `end`. */
+export function* readHeadLine(fd: number, end: number): Plan<Buffer> {
+  const first = yield* readRange(fd, 0, Math.min(4096, end));
+  const bytes = first.includes(0x0a) ? first : yield* readRange(fd, 0, Math.min(maxHeadBytes, end));
+  return bytes.subarray(0, bytes.indexOf(0x0a) + 1);
+}
+
+function outlineOf(document: TraceFile | undefined): Outline {
+  if (document === undefined) return { head: undefined, tail: undefined, body: { type: "unreadable" } };
+  const { id, traceId, sessionId, startedAt, endedAt, layout } = document;
+  const metadata = soundMetadata(document.metadata);
+  const summary = soundSummary(document.summary);
+  const spans = adoptMarker({ ...document, summary });
+  const isTail = (span: TraceSpan) => span.endTime === undefined || isRoot(span);
+  return {
+    head: { id: typeof id === "string" ? id : undefined, traceId, sessionId, startedAt },
+    tail: { spans: spans.filter(isTail), metadata, summary, endedAt, layout: { ...layout, v: 1 } },
+    body: { type: "spans", spans: spans.filter((span) => !isTail(span)) },
+  };
+}
+
+/** The session's document: under the name given, or a later one where that is another session's. */
+export function* findDocument(
+  fileSystem: FileSystem,
+  id: string,
+  { dir, name }: SessionFiles,
+): Plan<{ files: SessionFiles; published: Published | undefined }> {
+  const candidates = nameCandidates(id);
+  for (const candidate of [name, ...candidates.slice(candidates.indexOf(name) + 1)]) {
+    const files = { dir, name: candidate };
+    const published = yield* openPublished(fileSystem, files);
+    if (!published || isDocumentOf(id, published.head)) return { files, published };
+    published.descriptor.release();
+  }
+  throw new Error(`no file name is left for session ${JSON.stringify(id)}`);
+}
+
+/** Where the session's document is, or would be: the first of its names may be another session's. Never throws. */
+export function findPath(fileSystem: FileSystem, dir: string, id: string): string {
+  const files = { dir, name: nameCandidates(id)[0] as string };
+  try {
+    const found = runNow(fileSystem, findDocument(fileSystem, id, files));
+    found.published?.descriptor.release();
+    return documentPath(found.files);
+  } catch {
+    return documentPath(files);
+  }
+}
+
+/** Gives what is no trace document a name of its own, before a document takes the one it has. */
+export function* keepDamaged(files: SessionFiles, token: string, { identity }: Published): Plan<void> {
+  const path = documentPath(files);
+  // Gone from there: whoever replaced it has kept it.
+  if (!isSame(yield* call("lstat", path), identity)) return;
+  const kept = `${path}.damaged.${token}`;
+  try {
+    yield* call("link", path, kept);
+  } catch (error) {
+    // Kept already, by work that a fence or a fault cut short; anything else that stands there keeps nothing.
+    const isKept = isSame(yield* call("lstat", path), yield* call("lstat", kept));
+    if (errorCode(error) !== "EEXIST" || !isKept) throw error;
+  }
+}
+
+/** Whether a document is this session's: by its raw id, or by the sanitised one where no raw id is written. */
+export function isDocumentOf(id: string, head: DocumentHead | undefined): boolean {
+  return head === undefined || (head.id === undefined ? head.sessionId === safeId(id) : head.id === id);
+}
+
+/** The session's own span as one of its writers had it: it began when the first of them began. */
+export const beginningWith = (root: TraceSpan, other: TraceSpan): TraceSpan =>
+  other.startTime < root.startTime ? { ...root, startTime: other.startTime } : root;
+
+/** Spans of a tail that have ended: their owner may change them still, and gives them their lines. */
+export const pendingSpans = (tail: DocumentTail | undefined): TraceSpan[] =>
+  (tail?.spans ?? []).filter((span) => span.endTime !== undefined && !isRoot(span));

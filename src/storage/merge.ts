@@ -1,0 +1,207 @@
+/**
+ * Making the own open document hold every line of the published one: after a resume, beside a twin, after a
+ * recovery that took the own file by mistake, and to write it anew when it was sealed or grew past its cap.
+ */
+
+import type { DocumentHead } from "../format/document.js";
+import type { SelectLines } from "../format/elision.js";
+import { livePath, nameCandidates, openPath } from "../format/file-names.js";
+import { createNow, type Descriptor } from "../platform/descriptor.js";
+import { type Plan, runNow } from "../platform/plan.js";
+import { isSwept } from "./commit.js";
+import { keepDamaged, maxHeadBytes, type Published, pendingSpans } from "./document-file.js";
+import { readRange } from "./lines.js";
+import type { SessionWriter } from "./session-writer.js";
+import { type Source, UnionFile } from "./union.js";
+
+/** Lines that were added while the merge was built: few enough to copy in one turn of the event loop. */
+const catchUpBytes = 256 * 1024;
+
+/** The spans of a published document that have lines, as a source. */
+export function publishedSources({ descriptor, head, body }: Published): Source[] {
+  const traceId = head?.traceId ?? "";
+  if (body.type === "lines")
+    return [{ type: "lines", fd: descriptor.fd, from: body.from, to: body.to, traceId }];
+  return body.type === "spans" ? [{ type: "spans", spans: body.spans, traceId }] : [];
+}
+
+/** Of these documents, which were the first sources of a merge, those that have lines that nobody can read. */
+export function rottenOf(known: readonly Published[], { rot }: UnionFile): Published[] {
+  const sources = known.filter(({ body }) => body.type !== "unreadable");
+  return sources.filter((_, index) => rot.some(({ source }) => source === index));
+}
+
+/** Takes the lines of the document under the session's name, if there is one, into the own open document. */
+export function* merge(writer: SessionWriter, current: Published | undefined): Plan<void> {
+  const { ledger } = writer;
+  const resumed = writer.base.isMerged ? undefined : writer.base.published;
+  // Resumed from this very document: its totals are known, its lines cannot be ours.
+  const isResume = resumed !== undefined && isSameDocument(resumed, current);
+  const known: Published[] = [];
+  // The document we resumed from is gone (retention, another writer): what it held is still ours to keep.
+  if (resumed && !isResume) known.push(resumed);
+  if (current) known.push(current);
+  for (const published of known) {
+    if (published.body.type === "unreadable") yield* keepDamaged(writer.files, writer.token, published);
+  }
+
+  const head = mergedHead(writer, current);
+  // Known totals count what the tail holds as ended; its owner gives that a line, and it counts then.
+  const isCounted = isResume && pendingSpans(resumed.tail).length === 0;
+  yield* rebuild(writer, { head, known, count: current !== undefined && !isCounted }, (union) => {
+    if (current && !isResume) ledger.adopt(current, union.totals);
+    else if (union.totals) ledger.totals = union.totals;
+    ledger.head = { ...ledger.head, ...head, id: ledger.head.id };
+    if (resumed && !isResume) ledger.keepForeign(pendingSpans(resumed.tail));
+    ledger.dropForeignWithLines(union);
+    writer.base.set(current, true);
+  });
+}
+
+/**
+ * Writes the own open document anew from itself: when it was taken or deleted under us, when it has a tail
+ * already, and with `select` when it grew past its cap.
+ */
+export function* rewrite(writer: SessionWriter, select?: SelectLines): Plan<void> {
+  yield* rebuild(writer, { head: writer.ledger.head, known: [], count: false, select }, () => {});
+}
+
+/** Where a side file was taken by a recovery, or deleted, what it held goes into a new one. A fault is told. */
+export function rehomeIfTaken(writer: SessionWriter): void {
+  if (writer.open.isGone() || writer.live.isGoneWithNews()) rehome(writer);
+}
+
+/** The same of those that were recorded into since this was asked last: a recovery may take either alone. */
+export function rehomeRecords(writer: SessionWriter): void {
+  if (writer.open.isGoneWithNews() || writer.live.isGoneWithNews()) rehome(writer);
+}
+
+function rehome(writer: SessionWriter): void {
+  const { fileSystem, events } = writer.ports;
+  try {
+    writer.open.newDirectory = fileSystem.sync.mkdirs(writer.files.dir) ?? writer.open.newDirectory;
+    // In this order, and a log that is there stays: it tells of the start of a span until its line has a name.
+    if (writer.open.isGone()) runNow(fileSystem, rewrite(writer));
+  } catch (error) {
+    events.onFault(error, writer.open.path);
+  }
+  writer.rewriteLiveIfGone();
+  // What was recorded into the file that is gone is acknowledged only now.
+  writer.syncRecords();
+}
+
+/** Another head for the own open document, which must have no lines yet. Throws; then nothing has changed. */
+export function* rewriteHead(writer: SessionWriter, head: SessionWriter["ledger"]["head"]): Plan<void> {
+  yield* rebuild(writer, { head, known: [], count: false }, () => {
+    writer.ledger.head = head;
+  });
+}
+
+interface Rebuild {
+  readonly head: DocumentHead;
+  /** Documents whose lines come first. */
+  readonly known: readonly Published[];
+  /** Whether totals are counted anew. */
+  readonly count: boolean;
+  readonly select?: SelectLines | undefined;
+}
+
+/** Builds, swaps, and calls `settle` in the turn of the swap. Throws when the file system refuses; then nothing has changed. */
+function* rebuild(writer: SessionWriter, request: Rebuild, settle: (union: UnionFile) => void): Plan<void> {
+  for (let copies = 1; !(yield* buildAndSwap(writer, request, settle, copies)); copies++);
+}
+
+/** `false`: the own open document was taken and written anew meanwhile, or the copy was swept; to be built again. */
+function* buildAndSwap(
+  writer: SessionWriter,
+  { head, known, count, select }: Rebuild,
+  settle: (union: UnionFile) => void,
+  copies: number,
+): Plan<boolean> {
+  const { ledger, open, ports } = writer;
+  const ownTraceId = ledger.head.traceId;
+  const own = open.ensureOpen().hold();
+  const path = writer.newTemp();
+  let out: Descriptor | undefined;
+  try {
+    const ownLines = (from: number, to: number): Source => ({
+      type: "lines",
+      fd: own.fd,
+      from,
+      to,
+      traceId: ownTraceId,
+    });
+    const headEnd = (yield* readRange(own.fd, 0, Math.min(maxHeadBytes, open.good))).indexOf(0x0a) + 1;
+    let to = open.good;
+    // A recovery that held us for dead gave these lines; they go on, and end in lines of their own.
+    const running = new Set(ledger.open.ids());
+    out = createNow(ports.fileSystem, path);
+    // What others have published may have rotted since, and a line taken as it is would make ours no document, too.
+    const union = new UnionFile(out.fd, head, { parse: known.length > 0, count, running });
+    yield* union.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);
+    for (const published of rottenOf(known, union)) yield* keepDamaged(writer.files, writer.token, published);
+    while (open.descriptor === own && open.good - to > catchUpBytes) {
+      const until = open.good;
+      yield* union.append(ownLines(to, until));
+      to = until;
+    }
+    if (open.descriptor !== own) return false;
+    // From here to the swap there is no step that waits: nothing can be recorded in between.
+    if (open.good > to) runNow(ports.fileSystem, union.append(ownLines(to, open.good)));
+    if (!open.isSettled) throw open.fault;
+    // The log must not tell of starts whose ends are about to leave the document: they would look interrupted.
+    if (select && !writer.rewriteLive()) return true;
+    try {
+      ports.fileSystem.sync.rename(path, open.path);
+    } catch (error) {
+      if (isSwept(error, copies)) return false;
+      throw error;
+    }
+    writer.temps.delete(path);
+    open.swap(out.hold(), union.size, union.lines, 0);
+    open.hasMarker = union.hasMarker;
+    settle(union);
+    return true;
+  } finally {
+    own.release();
+    out?.release();
+    writer.dropTemp(path);
+  }
+}
+
+const isSameDocument = (a: Published, b: Published | undefined): boolean =>
+  b !== undefined && a.identity.dev === b.identity.dev && a.identity.ino === b.identity.ino;
+
+/** The published head stands, so that all writers of a session agree; the earliest start is the session's. */
+function mergedHead({ ledger, files }: SessionWriter, current: Published | undefined): DocumentHead {
+  const theirs = current?.head;
+  const startedAt =
+    theirs && theirs.startedAt < ledger.head.startedAt ? theirs.startedAt : ledger.head.startedAt;
+  return {
+    id: ledger.head.id,
+    traceId: theirs?.traceId || ledger.head.traceId,
+    sessionId: files.name,
+    startedAt,
+  };
+}
+
+/** The document under our name turned out to be another session's: goes on under the next name. */
+export function moveToNextName(writer: SessionWriter): void {
+  const { files, ledger, live, open, ports, token } = writer;
+  const names = nameCandidates(ledger.head.id);
+  const name = names[names.indexOf(files.name) + 1];
+  if (name === undefined)
+    throw new Error(`no file name is left for session ${JSON.stringify(ledger.head.id)}`);
+  writer.files = { ...files, name };
+  ledger.head = { ...ledger.head, sessionId: name };
+  for (const [file, path] of [
+    [open, openPath(writer.files, token)],
+    [live, livePath(writer.files, token)],
+  ] as const) {
+    ports.fileSystem.sync.rename(file.path, path);
+    file.path = path;
+    file.hasNewName = true;
+  }
+  // The head in the open document has the old name: a merge writes it anew.
+  writer.base.isMerged = false;
+}

@@ -1,0 +1,43 @@
+/**
+ * What a published document tells a session that goes on from it, beside its tail: the calls it has, and its turns.
+ */
+
+import { decodeLine } from "../format/document.js";
+import type { SessionHistory } from "../format/history.js";
+import type { TraceSpan } from "../format/trace-file.js";
+import { soundSpan } from "../format/validate.js";
+import type { Plan } from "../platform/plan.js";
+import type { Published } from "./document-file.js";
+import { scanLines } from "./lines.js";
+
+/** Calls that are remembered: a host that compacts its history tells again what it still has in it. */
+export const maxKnownCalls = 20_000;
+/** Traces that are remembered. */
+const maxTraces = 10_000;
+
+/** Reads it off the last so many bytes of the spans; all of them by default. */
+export function* readHistory(
+  { body, descriptor, head, tail }: Published,
+  maxBytes = Number.POSITIVE_INFINITY,
+): Plan<SessionHistory> {
+  const calls: { callId: string; startTime: number }[] = [];
+  const traceIds = new Set<string>();
+  const add = (line: TraceSpan) => {
+    const { kind, startTime, tool, traceId = head?.traceId ?? "" } = soundSpan(line);
+    traceIds.add(traceId);
+    if (kind !== "tool" || tool?.callId === undefined) return;
+    calls.push({ callId: tool.callId, startTime });
+    if (calls.length > 2 * maxKnownCalls) calls.splice(0, maxKnownCalls);
+  };
+  if (body.type === "spans") for (const span of body.spans) add(span);
+  if (body.type === "lines") {
+    const from = Math.max(body.from, body.to - maxBytes);
+    yield* scanLines(descriptor.fd, from, body.to, (line, offset) => {
+      // The first may have been met in its middle: no line, and no matter.
+      const decoded = decodeLine(line, offset);
+      if (decoded.type === "span") add(decoded.span);
+    });
+  }
+  for (const span of tail?.spans ?? []) if (span.kind !== "session") add(span);
+  return { calls: calls.slice(-maxKnownCalls), traceIds: [...traceIds].slice(-maxTraces) };
+}

@@ -1,0 +1,150 @@
+/**
+ * The generations of a session that are open, and which of them a host means.
+ */
+import { SpanKind } from "@opentelemetry/api";
+import type { SessionMetadata, TokenUsage } from "../format/trace-file.js";
+import {
+  ATTR_CRASH_SAFE_FILE_NAME,
+  ATTR_GEN_AI_OPERATION_NAME,
+  ATTR_GEN_AI_PROVIDER_NAME,
+  ATTR_GEN_AI_REQUEST_MODEL,
+} from "../otel/semantic-conventions.js";
+import type { SpanRecord } from "../projection/attached-record.js";
+import { modelName, modelOf } from "./metadata.js";
+import type { SessionSpan, SpanDraft } from "./session-span.js";
+import { finiteOr, member, textMember, textOf } from "./untrusted-input.js";
+
+/** Tool names that are kept for a generation that says nothing. */
+const maxToolNames = 100;
+/** Text that is journaled beyond a few times its length waits for the next publish. */
+const freeJournalChars = 65_536;
+const journalFactor = 4;
+
+export class OpenGeneration {
+  readonly span: SessionSpan;
+  readonly id: string;
+  readonly messageId: string | undefined;
+  readonly #toolNames: string[] = [];
+  #text = "";
+  #journaled = 0;
+
+  constructor(span: SessionSpan, id: string, messageId: string | undefined) {
+    this.span = span;
+    this.id = id;
+    this.messageId = messageId;
+  }
+
+  /** Adds to its output; `true` when that is worth a line in the journal now. */
+  addText(text: string): boolean {
+    if (text === "") return false;
+    this.#text += text;
+    this.span.change({ output: this.#text });
+    // A text that comes in thousands of pieces is not journaled whole for each of them.
+    if (this.#journaled > journalFactor * this.#text.length + freeJournalChars) return false;
+    this.#journaled += this.#text.length;
+    return true;
+  }
+
+  addTool(name: string): void {
+    if (this.#toolNames.length < maxToolNames) this.#toolNames.push(name);
+  }
+
+  /** What it has said, or which tools it called where it said nothing. */
+  get output(): string | undefined {
+    if (this.#text !== "") return this.#text;
+    return this.#toolNames.length > 0 ? `[tool calls: ${this.#toolNames.join(", ")}]` : undefined;
+  }
+
+  /** Its record's changes at its end. */
+  ended(endTime: number, finish: Partial<SpanRecord>): Partial<SpanRecord> {
+    const { output } = this;
+    return { endTime, ...finish, ...(output !== undefined && { output }) };
+  }
+}
+
+export class OpenGenerations {
+  readonly #open: OpenGeneration[] = [];
+
+  add(generation: OpenGeneration): void {
+    this.#open.push(generation);
+  }
+
+  remove(generation: OpenGeneration): void {
+    this.#open.splice(this.#open.indexOf(generation), 1);
+  }
+
+  get newest(): OpenGeneration | undefined {
+    return this.#open.at(-1);
+  }
+
+  /** Oldest first. */
+  all(): OpenGeneration[] {
+    return [...this.#open];
+  }
+
+  /**
+   * By id, else by message, else the newest: hosts give the start and the finish of a step different ids, and both
+   * the message they belong to.
+   */
+  find(part: unknown): OpenGeneration | undefined {
+    const id = member(part, "id");
+    const messageId = textMember(part, "messageID");
+    return (
+      (id === undefined || id === null ? undefined : this.#open.findLast((one) => one.id === textOf(id))) ??
+      (messageId === undefined ? undefined : this.#open.findLast((one) => one.messageId === messageId)) ??
+      this.newest
+    );
+  }
+}
+
+/** The span of a step that starts. `results`: what the tools have answered since the last one. */
+export function generationDraft(
+  id: string,
+  metadata: SessionMetadata,
+  results: string | undefined,
+  now: number,
+): SpanDraft {
+  const model = modelOf(metadata);
+  const name = modelName(metadata);
+  const { providerId } = metadata;
+  return {
+    name: name === undefined ? "chat" : `chat ${name}`,
+    kind: SpanKind.CLIENT,
+    attributes: {
+      [ATTR_GEN_AI_OPERATION_NAME]: "chat",
+      [ATTR_CRASH_SAFE_FILE_NAME]: `generation-${id}`,
+      ...(providerId !== undefined && { [ATTR_GEN_AI_PROVIDER_NAME]: providerId }),
+      ...(name !== undefined && { [ATTR_GEN_AI_REQUEST_MODEL]: name }),
+    },
+    record: {
+      name: `generation-${id}`,
+      kind: "generation",
+      startTime: now,
+      status: "ok",
+      ...(model && { model }),
+      ...(results !== undefined && { input: results }),
+    },
+  };
+}
+
+/** What the finish of a step says; what is missing, or no finite number, counts 0. */
+export function finishOf(part: unknown): Partial<SpanRecord> {
+  const reason = member(part, "reason");
+  return {
+    ...(reason !== undefined && reason !== null && { finishReason: textOf(reason) }),
+    cost: finiteOr(member(part, "cost"), 0),
+    tokens: tokensOf(member(part, "tokens")),
+  };
+}
+
+function tokensOf(given: unknown): TokenUsage {
+  const count = (source: unknown, key: string) => finiteOr(member(source, key), 0);
+  const cache = member(given, "cache");
+  const input = count(given, "input");
+  const output = count(given, "output");
+  const reasoning = count(given, "reasoning");
+  const cacheRead = count(cache, "read");
+  const cacheWrite = count(cache, "write");
+  const total = finiteOr(input + output + reasoning + cacheRead + cacheWrite, 0);
+  return { input, output, reasoning, cacheRead, cacheWrite, total };
+}

@@ -1,0 +1,233 @@
+/** The ends of a session and what follows them: fence, end, resume, the next session. */
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { FileExporter, Trace } from "../../src/altimate.js";
+import type { TraceFile } from "../../src/format/trace-file.js";
+import {
+  answering,
+  gate,
+  Kept,
+  live,
+  never,
+  sessions,
+  started,
+  statuses,
+  tools,
+  turn,
+  turnsOfTheLoop,
+} from "../support/altimate-stage.js";
+import { Stage } from "../support/session-stage.js";
+import { documentOf } from "../support/trace-documents.js";
+
+let stage: Stage;
+let file: FileExporter;
+beforeEach(() => {
+  stage = new Stage();
+  file = new FileExporter(stage.dir);
+});
+afterEach(() => {
+  stage.remove();
+});
+
+describe("flushSync", () => {
+  test("P3 the document says crashed when it returns, and every exporter is told", () => {
+    const [first, last] = [new Kept(), new Kept()];
+    const throwing = new Kept();
+    throwing.markCrashed = () => {
+      throw new Error("no");
+    };
+    const trace = started([first, throwing, file, { name: "deaf", export: async () => undefined }, last]);
+    trace.logStepStart({ id: "step" });
+    trace.flushSync("SIGTERM");
+    expect(stage.files).toEqual(["ses_1.json"]);
+    expect(stage.document("ses_1").summary).toMatchObject({ status: "crashed", error: "SIGTERM" });
+    expect([first.crashed, last.crashed]).toEqual([["ses_1"], ["ses_1"]]);
+  });
+
+  test("P3 endTrace after it answers the path, exports nothing, and changes nothing", async () => {
+    const other = answering("there");
+    const trace = started([other, file]);
+    trace.flushSync();
+    const before = stage.bytes("ses_1");
+    expect(await trace.endTrace()).toBe(`${stage.dir}/ses_1.json`);
+    expect(trace.finalizeSync()).toBe(`${stage.dir}/ses_1.json`);
+    expect(await file.export(documentOf("ses_1"))).toBeUndefined();
+    expect(stage.bytes("ses_1")).toBe(before);
+    expect(other.got).toEqual([]);
+  });
+
+  test("P3 wins over an end under way, and over one that was", async () => {
+    const other = new Kept();
+    const trace = started([file, other]);
+    turn(trace, 1);
+    const ended = trace.endTrace();
+    trace.flushSync("first");
+    expect(await ended).toBe(`${stage.dir}/ses_1.json`);
+    expect(stage.document("ses_1").summary).toMatchObject({ status: "crashed", error: "first" });
+    expect(other.got).toEqual([]);
+
+    trace.startTrace("ses_2");
+    await trace.endTrace();
+    trace.flushSync("second");
+    trace.flushSync("third");
+    expect(stage.document("ses_2").summary).toMatchObject({ status: "crashed", error: "third" });
+    expect(stage.files).toEqual(["ses_1.json", "ses_2.json"]);
+  });
+
+  test("P3 exporters get nothing once it has returned, however far an end had come", async () => {
+    for (let rounds = 0; rounds < 20; rounds++) {
+      const id = `ses_${rounds}`;
+      const other = new Kept();
+      const trace = started([file, other], id);
+      const ended = trace.endTrace();
+      await vi.waitUntil(() => stage.document(id).summary.status === "completed", { interval: 0 });
+      await turnsOfTheLoop(rounds);
+      trace.flushSync();
+      const { length } = other.got;
+      await ended;
+      expect(other.got).toHaveLength(length);
+      expect(stage.document(id).summary.status).toBe("crashed");
+    }
+  });
+
+  test("P3 an export of the session that is under way does not undo it", async () => {
+    const trace = started([file]);
+    const exported = file.export(documentOf("ses_1"));
+    trace.flushSync("why");
+    expect(await exported).toBeUndefined();
+    expect(stage.document("ses_1").summary).toMatchObject({ status: "crashed", error: "why" });
+  });
+
+  test("D4 a resumed or started session can be exported again", async () => {
+    for (const again of ["rehydrateFromFile", "startTrace"] as const) {
+      const trace = started([file]);
+      turn(trace, 1);
+      trace.flushSync();
+      const next = Trace.withExporters([file]);
+      await next[again]("ses_1");
+      turn(next, 2);
+      expect(await next.endTrace()).toBe(`${stage.dir}/ses_1.json`);
+      expect(await file.export(stage.document("ses_1"))).toBe(`${stage.dir}/ses_1.json`);
+      expect(stage.document("ses_1").summary.status).toBe("completed");
+    }
+  });
+
+  test("touches no other session of the exporter", async () => {
+    const [one, two] = [started([file], "ses_1"), started([file], "ses_2")];
+    one.flushSync();
+    turn(two, 1);
+    await two.flush();
+    expect(stage.document("ses_2").summary.status).toBe("running");
+    await two.endTrace();
+    expect(stage.document("ses_2").summary.status).toBe("completed");
+  });
+});
+
+describe("finalizeSync", () => {
+  test("writes the file and has called the others when it returns", () => {
+    const other = new Kept(never);
+    const trace = started([other, file]);
+    turn(trace, 1);
+    expect(trace.finalizeSync()).toBe(`${stage.dir}/ses_1.json`);
+    expect(stage.files).toEqual(["ses_1.json"]);
+    expect(stage.document("ses_1").summary.status).toBe("completed");
+    expect(statuses(other)).toEqual(["completed"]);
+    expect(tools(other.got[0] as TraceFile)).toEqual(["tool1"]);
+  });
+
+  test("without a file calls the others, too", () => {
+    const other = new Kept(() => {
+      throw new Error("no");
+    });
+    expect(started([other]).finalizeSync()).toBeUndefined();
+    expect(statuses(other)).toEqual(["completed"]);
+  });
+
+  test("waits for a push under way, so that it does not come last", async () => {
+    const order: string[] = [];
+    const { wait, release } = gate();
+    const slow = live(async ({ summary }) => {
+      if (summary.status === "running") await wait;
+      order.push(summary.status);
+    });
+    const trace = started([slow, file]);
+    const pushed = trace.exportRemotes();
+    await vi.waitUntil(() => slow.got.length > 0);
+    trace.finalizeSync();
+    expect(order).toEqual([]);
+    release();
+    await pushed;
+    await vi.waitUntil(() => order.length === 2);
+    expect(order).toEqual(["running", "completed"]);
+  });
+});
+
+describe("one object, several sessions", () => {
+  test.each([[true], [false]])(
+    "D12 the open one ends in its own document (with a file: %s)",
+    async (withFile) => {
+      const other = new Kept();
+      const trace = started(withFile ? [file, other] : [other], "ses_1");
+      turn(trace, 1);
+      trace.startTrace("ses_2");
+      turn(trace, 2);
+      expect(sessions(other)).toEqual(["ses_1"]);
+      await trace.endTrace();
+      expect(sessions(other)).toEqual(["ses_1", "ses_2"]);
+      expect(statuses(other)).toEqual(["completed", "completed"]);
+      expect(other.got.map(tools)).toEqual([["tool1"], ["tool2"]]);
+      if (!withFile) return;
+      expect(stage.document("ses_1").summary.status).toBe("completed");
+      expect(tools(stage.document("ses_2"))).toEqual(["tool2"]);
+      expect(stage.files).toEqual(["ses_1.json", "ses_2.json"]);
+    },
+  );
+
+  test("D10 the same id again goes on with its document", async () => {
+    const trace = started([file]);
+    turn(trace, 1);
+    trace.startTrace("ses_1", { title: "new" });
+    turn(trace, 2);
+    await trace.endTrace();
+    expect(stage.files).toEqual(["ses_1.json"]);
+    expect(tools(stage.document("ses_1"))).toEqual(["tool1", "tool2"]);
+    expect(stage.document("ses_1").metadata.title).toBe("new");
+  });
+
+  test("a resume that fails changes nothing, one that succeeds ends the open session", async () => {
+    await started([file], "old").endTrace();
+    const other = new Kept();
+    const trace = started([file, other], "ses_1");
+    expect(await trace.rehydrateFromFile("missing")).toBe(false);
+    turn(trace, 1);
+    expect(trace.getTracePath()).toBe(`${stage.dir}/ses_1.json`);
+    expect(await trace.rehydrateFromFile("old")).toBe(true);
+    expect(trace.getTracePath()).toBe(`${stage.dir}/old.json`);
+    expect(statuses(other)).toEqual(["completed"]);
+    turn(trace, 2);
+    await trace.endTrace();
+    expect(sessions(other)).toEqual(["ses_1", "old"]);
+    expect(tools(stage.document("ses_1"))).toEqual(["tool1"]);
+    expect(tools(stage.document("old"))).toEqual(["tool2"]);
+  });
+
+  test("D4 rehydrateFromFile goes on where another object stopped, a hundred times", async () => {
+    let trace = started([file]);
+    for (let n = 0; n < 100; n++) {
+      turn(trace, n);
+      if (n % 3 === 0) await trace.endTrace();
+      if (n % 3 === 1) trace.finalizeSync();
+      if (n % 3 === 2) trace.flushSync();
+      trace = Trace.withExporters([file]);
+      expect(await trace.rehydrateFromFile("ses_1")).toBe(true);
+    }
+    await trace.endTrace();
+    expect(tools(stage.document("ses_1"))).toHaveLength(100);
+    expect(stage.document("ses_1").summary).toMatchObject({
+      status: "completed",
+      totalToolCalls: 100,
+      totalGenerations: 100,
+      totalTokens: 1_500,
+    });
+    expect(stage.files).toEqual(["ses_1.json"]);
+  });
+});

@@ -1,0 +1,325 @@
+/** Whole documents written at once, and what the file exporter says of its directory. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { FileExporter } from "../../src/altimate/trace-file-exporter.js";
+import { decodeDocument } from "../../src/format/document.js";
+import { safeId } from "../../src/format/file-names.js";
+import type { TraceFile, TraceSpan } from "../../src/format/trace-file.js";
+import { readTrace } from "../../src/recovery/read-trace.js";
+import { type Actor, Stage } from "../support/session-stage.js";
+import { documentOf, rootSpan, toolSpan, toolSpans } from "../support/trace-documents.js";
+
+let stage: Stage;
+let actors: Actor[];
+beforeEach(() => {
+  stage = new Stage();
+  actors = [];
+});
+afterEach(async () => {
+  await Promise.allSettled(actors.map(({ processor }) => processor.shutdown()));
+  stage.remove();
+  vi.unstubAllEnvs();
+});
+
+function actor(): Actor {
+  const one = stage.actor();
+  actors.push(one);
+  return one;
+}
+
+const inOrder = (spans: readonly TraceSpan[]) => [...spans].sort((a, b) => (a.spanId < b.spanId ? -1 : 1));
+
+describe("export", () => {
+  test("writes the whole document under the session's name, and nothing beside it", async () => {
+    const document = documentOf("ses_1");
+    const path = await new FileExporter(stage.dir).export(document);
+    expect(path).toBe(`${stage.dir}/ses_1.json`);
+    expect(stage.files).toEqual(["ses_1.json"]);
+    const { spans, layout, ...rest } = stage.document("ses_1");
+    expect({ ...rest, spans: inOrder(spans) }).toEqual({ ...document, spans: inOrder(document.spans) });
+    expect(layout).toEqual({ v: 1, tailStart: expect.any(Number) });
+  });
+
+  test("lays it out as ours: a line for each span, open ones and the root in the last", async () => {
+    const open = toolSpan(9, { endTime: undefined as never });
+    const document = documentOf("ses_1", { spans: [rootSpan(), open, ...toolSpans(3)] });
+    await new FileExporter(stage.dir).export(document);
+    const bytes = stage.bytes("ses_1");
+    const { tailStart } = stage.document("ses_1").layout as { tailStart: number };
+    expect(bytes.split("\n")).toHaveLength(6);
+    expect(Buffer.from(bytes).subarray(tailStart).toString().startsWith(',{"spanId":"tool9"')).toBe(true);
+    expect(stage.document("ses_1").spans.map(({ spanId }) => spanId)).toEqual([
+      ...["tool0", "tool1", "tool2", "tool9", "root"],
+    ]);
+  });
+
+  test("of a document without spans is whole, too", async () => {
+    await new FileExporter(stage.dir).export(documentOf("ses_1", { spans: [] }));
+    expect(stage.document("ses_1").spans).toEqual([]);
+    expect((await readTrace(`${stage.dir}/ses_1.json`)).trace.summary.status).toBe("completed");
+  });
+
+  test("of a large document is whole, too", async () => {
+    const spans = [rootSpan(), ...toolSpans(2_000).map((span) => ({ ...span, output: "ü".repeat(2_000) }))];
+    await new FileExporter(stage.dir).export(documentOf("ses_1", { spans }));
+    expect(stage.document("ses_1").spans).toHaveLength(2_001);
+    expect((await readTrace(`${stage.dir}/ses_1.json`)).damage).toEqual({ tornBytes: 0, corruptLines: 0 });
+  });
+
+  test("replaces the document of the same session", async () => {
+    const exporter = new FileExporter(stage.dir);
+    await exporter.export(documentOf("ses_1"));
+    await exporter.export(documentOf("ses_1", { spans: [rootSpan(), toolSpan(7)] }));
+    expect(stage.files).toEqual(["ses_1.json"]);
+    expect(stage.document("ses_1").spans.map(({ spanId }) => spanId)).toEqual(["tool7", "root"]);
+  });
+
+  test("replaces a document of the old tracer, which has no raw id", async () => {
+    const { id: _, ...old } = documentOf("ses_1");
+    writeFileSync(`${stage.dir}/ses_1.json`, JSON.stringify(old, null, 2));
+    expect(await new FileExporter(stage.dir).export(documentOf("ses_1"))).toBe(`${stage.dir}/ses_1.json`);
+    expect(stage.files).toEqual(["ses_1.json"]);
+    expect(stage.document("ses_1").id).toBe("ses_1");
+  });
+
+  test("D2 never replaces another session's document", async () => {
+    const exporter = new FileExporter(stage.dir);
+    const paths = [];
+    for (const id of ["a/b", "a_b", "a.b", "a/b"]) {
+      paths.push(await exporter.export(documentOf(id, { sessionId: safeId(id) })));
+    }
+    expect(paths[0]).toBe(`${stage.dir}/a_b.json`);
+    expect(paths[3]).toBe(paths[0]);
+    expect(new Set(paths).size).toBe(3);
+    const ids = paths.map((path) => JSON.parse(readFileSync(path as string, "utf8")).id);
+    expect(ids).toEqual(["a/b", "a_b", "a.b", "a/b"]);
+  });
+
+  test("P9 ids that lead elsewhere do not", async () => {
+    for (const id of ["../x", "/etc/x", "..", ".", "", "a\0b"]) {
+      const path = await new FileExporter(stage.dir).export(documentOf(id));
+      expect(path).toBe(`${stage.dir}/${basename(path as string)}`);
+    }
+    expect(stage.files).toHaveLength(6);
+  });
+
+  test("keeps what stands in its place and is no document", async () => {
+    writeFileSync(`${stage.dir}/ses_1.json`, "notes of mine");
+    expect(await new FileExporter(stage.dir).export(documentOf("ses_1"))).toBe(`${stage.dir}/ses_1.json`);
+    const kept = stage.files.find((name) => name.includes(".damaged."));
+    expect(readFileSync(`${stage.dir}/${kept}`, "utf8")).toBe("notes of mine");
+    expect(stage.document("ses_1").id).toBe("ses_1");
+  });
+
+  test("copies the document when it is called: later changes are not in the file", async () => {
+    const document = documentOf("ses_1");
+    const exported = new FileExporter(stage.dir).export(document);
+    document.spans.push(toolSpan(99));
+    document.metadata.title = "changed";
+    (document.spans[1] as TraceSpan).name = "changed";
+    await exported;
+    expect(stage.bytes("ses_1")).not.toContain("changed");
+    expect(stage.document("ses_1").spans).toHaveLength(4);
+  });
+
+  test("D3 a bad value costs itself", async () => {
+    const circle: Record<string, unknown> = {};
+    circle.self = circle;
+    const document = documentOf("ses_1", { metadata: circle as never });
+    document.spans.push(toolSpan(9, { input: circle }), null as never, 7 as never, {} as never);
+    Object.assign(document.summary, { extra: 1n });
+    expect(await new FileExporter(stage.dir).export(document)).toBe(`${stage.dir}/ses_1.json`);
+    const written = stage.document("ses_1");
+    expect(written.spans.map(({ spanId }) => spanId)).toEqual(["tool0", "tool1", "tool2", "tool9", "root"]);
+    expect(written.spans[3]?.input).toEqual({ self: "[circular]" });
+    expect(written.metadata).toEqual({ self: "[circular]" });
+  });
+
+  test("P6 answers nothing, and writes nothing, for what is no document", async () => {
+    const exporter = new FileExporter(`${stage.dir}/traces`);
+    for (const document of [undefined, null, 7, "text", {}, [], { id: 7, spans: [] }, { id: "x" }]) {
+      expect(await exporter.export(document as never)).toBeUndefined();
+    }
+    expect(existsSync(`${stage.dir}/traces`)).toBe(false);
+  });
+
+  test("P6 answers nothing when it cannot write", async () => {
+    writeFileSync(`${stage.dir}/file`, "");
+    expect(await new FileExporter(`${stage.dir}/file/traces`).export(documentOf("ses_1"))).toBeUndefined();
+    mkdirSync(`${stage.dir}/ses_2.json`);
+    expect(await new FileExporter(stage.dir).export(documentOf("ses_2"))).toBeUndefined();
+    expect(stage.files).toEqual(["file", "ses_2.json"]);
+  });
+
+  test("P1 a reader sees a whole document at every instant", async () => {
+    const exporter = new FileExporter(stage.dir);
+    const sizes = [10, 3_000, 5, 2_000, 20];
+    let isOver = false;
+    const exports = (async () => {
+      for (const size of sizes) await exporter.export(documentOf("ses_1", { spans: toolSpans(size) }));
+      isOver = true;
+    })();
+    const seen = new Set<number>();
+    while (!isOver) {
+      const bytes = stage.bytesIfAny("ses_1");
+      if (bytes !== undefined) seen.add((decodeDocument(bytes) as TraceFile).spans.length);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await exports;
+    expect([...seen].filter((size) => !sizes.includes(size))).toEqual([]);
+    expect(stage.files).toEqual(["ses_1.json"]);
+  });
+
+  test("P7 what a running writer of the session has recorded stays", async () => {
+    const one = actor();
+    one.record("ses_1", 5);
+    await one.processor.forceFlush();
+    await new FileExporter(stage.dir).export(documentOf("ses_1"));
+    one.record("ses_1", 5);
+    await one.processor.shutdown();
+    const found = new Set(stage.document("ses_1").spans.map(({ spanId }) => spanId));
+    expect([...one.ended, "tool0", "tool1", "tool2"].filter((id) => !found.has(id))).toEqual([]);
+  });
+
+  test("P7 exports of one session side by side leave one of the documents, and nothing else", async () => {
+    const exporter = new FileExporter(stage.dir);
+    const sizes = [1, 2, 3, 4, 5, 6];
+    const paths = await Promise.all(
+      sizes.map((size) => exporter.export(documentOf("ses_1", { spans: toolSpans(size) }))),
+    );
+    expect(new Set(paths)).toEqual(new Set([`${stage.dir}/ses_1.json`]));
+    expect(sizes).toContain(stage.document("ses_1").spans.length);
+    expect(stage.files).toEqual(["ses_1.json"]);
+  });
+});
+
+describe("a session that was marked as crashed", () => {
+  test("P3 is not exported any more; others are", async () => {
+    const exporter = new FileExporter(stage.dir);
+    await exporter.export(documentOf("ses_1"));
+    const before = stage.bytes("ses_1");
+    exporter.markCrashed("ses_1");
+    expect(await exporter.export(documentOf("ses_1", { spans: [] }))).toBeUndefined();
+    expect(stage.bytes("ses_1")).toBe(before);
+    expect(await exporter.export(documentOf("ses_2"))).toBe(`${stage.dir}/ses_2.json`);
+  });
+
+  test("P3 is not changed by an export that was under way", async () => {
+    const exporter = new FileExporter(stage.dir);
+    const before = documentOf("ses_1", { summary: { ...documentOf("ses_1").summary, status: "crashed" } });
+    await exporter.export(before);
+    const exported = exporter.export(documentOf("ses_1", { spans: toolSpans(3_000) }));
+    await new Promise((resolve) => setImmediate(resolve));
+    exporter.markCrashed("ses_1");
+    expect(await exported).toBeUndefined();
+    expect(stage.document("ses_1").summary.status).toBe("crashed");
+    expect(stage.files).toEqual(["ses_1.json"]);
+  });
+
+  test("P3 is known by its raw id, and where a document lacks that by its name", async () => {
+    const exporter = new FileExporter(stage.dir);
+    exporter.markCrashed("a/b");
+    expect(await exporter.export(documentOf("a/b", { sessionId: "a_b" }))).toBeUndefined();
+    const { id: _, ...old } = documentOf("a_b");
+    expect(await exporter.export(old)).toBeUndefined();
+    expect(await exporter.export(documentOf("a_b"))).toBe(`${stage.dir}/a_b.json`);
+  });
+
+  test.each([undefined, null, 7, {}])("P6 may be named %s", async (id) => {
+    const exporter = new FileExporter(stage.dir);
+    expect(() => exporter.markCrashed(id as never)).not.toThrow();
+    expect(await exporter.export(documentOf("ses_1"))).toBeDefined();
+  });
+});
+
+describe("the directory", () => {
+  test("is the one given, and otherwise altimate-code's", () => {
+    expect(new FileExporter("some/dir").getDir()).toBe("some/dir");
+    vi.stubEnv("XDG_DATA_HOME", "/data");
+    for (const dir of [undefined, null, "", 7]) {
+      expect(new FileExporter(dir as never).getDir()).toBe("/data/altimate-code/traces");
+    }
+  });
+
+  test("is not created before there is something to write", () => {
+    const dir = `${stage.dir}/traces`;
+    const exporter = new FileExporter(dir);
+    exporter.pruneSync();
+    exporter.markCrashed("ses_1");
+    expect(existsSync(dir)).toBe(false);
+  });
+});
+
+describe("pruneSync", () => {
+  async function settled(count: number): Promise<void> {
+    const exporter = new FileExporter(stage.dir, 0);
+    for (let n = 0; n < count; n++) {
+      await exporter.export(documentOf(`ses_${n}`));
+      age(`ses_${n}.json`, (count - n) * 60);
+    }
+  }
+
+  function age(name: string, seconds: number): void {
+    const then = Date.now() / 1_000 - seconds;
+    utimesSync(`${stage.dir}/${name}`, then, then);
+  }
+
+  test("removes the oldest by modification time", async () => {
+    await settled(5);
+    age("ses_4.json", 10_000);
+    new FileExporter(stage.dir, 3).pruneSync();
+    expect(stage.files).toEqual(["ses_1.json", "ses_2.json", "ses_3.json"]);
+  });
+
+  test.each([0, -1, Number.POSITIVE_INFINITY])("removes nothing with %s for a limit", async (limit) => {
+    await settled(4);
+    new FileExporter(stage.dir, limit).pruneSync();
+    expect(stage.files).toHaveLength(4);
+  });
+
+  test.each([undefined, null, "3", Number.NaN, {}])(
+    "keeps a hundred where the limit is %s",
+    async (limit) => {
+      await settled(102);
+      new FileExporter(stage.dir, limit as never).pruneSync();
+      expect(stage.files).toHaveLength(100);
+    },
+  );
+
+  test("D16 never removes a session that is live, however old its document", async () => {
+    await settled(3);
+    const one = actor();
+    one.record("live", 1);
+    await one.processor.forceFlush();
+    age("live.json", 10_000);
+    new FileExporter(stage.dir, 1).pruneSync();
+    expect(readdirSync(stage.dir).filter((name) => name.endsWith(".json"))).toContain("live.json");
+  });
+
+  test("sweeps copies that nobody finished when they are an hour old, and younger ones never", async () => {
+    await settled(1);
+    for (const [name, seconds] of [
+      ["old", 3_700],
+      ["young", 3_500],
+    ] as const) {
+      writeFileSync(`${stage.dir}/ses_0.json.tmp.${name}`, "half");
+      age(`ses_0.json.tmp.${name}`, seconds);
+    }
+    new FileExporter(stage.dir).pruneSync();
+    expect(stage.files).toEqual(["ses_0.json", "ses_0.json.tmp.young"]);
+  });
+
+  test("export keeps to the limit, too", async () => {
+    await settled(5);
+    await new FileExporter(stage.dir, 2).export(documentOf("newest"));
+    expect(stage.files).toEqual(["newest.json", "ses_4.json"]);
+  });
+
+  test("P6 throws nowhere", () => {
+    writeFileSync(`${stage.dir}/file`, "");
+    for (const dir of ["/nowhere/at/all", `${stage.dir}/file`, "nul\0byte"]) {
+      expect(() => new FileExporter(dir).pruneSync()).not.toThrow();
+    }
+  });
+});

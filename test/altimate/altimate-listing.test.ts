@@ -1,0 +1,218 @@
+/** Listings of a directory of traces, and one trace of it. */
+import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { getTracesDir, listTraces, listTracesPaginated, loadTrace } from "../../src/altimate/listing.js";
+import { FileExporter } from "../../src/altimate/trace-file-exporter.js";
+import { type Actor, Stage } from "../support/session-stage.js";
+import { documentOf, startedAt } from "../support/trace-documents.js";
+
+let stage: Stage;
+let actors: Actor[];
+beforeEach(() => {
+  stage = new Stage();
+  actors = [];
+});
+afterEach(async () => {
+  await Promise.allSettled(actors.map(({ processor }) => processor.shutdown()));
+  stage.remove();
+  vi.unstubAllEnvs();
+});
+
+function actor(): Actor {
+  const one = stage.actor();
+  actors.push(one);
+  return one;
+}
+
+const at = (minutes: number) => new Date(startedAt + minutes * 60_000).toISOString();
+
+/** A session of ours that began so many minutes after the others. */
+async function settled(id: string, minutes: number): Promise<void> {
+  await new FileExporter(stage.dir).export(documentOf(id, { startedAt: at(minutes) }));
+}
+
+/** As the old tracer wrote it: pretty-printed, without a raw id. */
+function old(name: string, minutes: number): void {
+  const { id: _, ...document } = documentOf(name, { startedAt: at(minutes) });
+  writeFileSync(`${stage.dir}/${name}.json`, JSON.stringify(document, null, 2));
+}
+
+describe("listTraces", () => {
+  test("gives whole traces, those that began last first, of both tracers", async () => {
+    await settled("ses_1", 1);
+    old("ses_2", 3);
+    await settled("ses_3", 2);
+    const listed = await listTraces(stage.dir);
+    expect(listed.map(({ sessionId, file }) => [sessionId, file])).toEqual([
+      ["ses_2", "ses_2.json"],
+      ["ses_3", "ses_3.json"],
+      ["ses_1", "ses_1.json"],
+    ]);
+    expect(listed.map(({ trace }) => trace.spans.length)).toEqual([4, 4, 4]);
+    expect(listed[0]?.trace.metadata).toEqual({ title: "title of ses_2" });
+  });
+
+  test("leaves out what is no trace, and what cannot be read", async () => {
+    await settled("ses_1", 1);
+    writeFileSync(`${stage.dir}/broken.json`, '{"version":2,"spans":[');
+    writeFileSync(`${stage.dir}/empty.json`, "");
+    writeFileSync(`${stage.dir}/other.json`, '{"name":"package"}');
+    writeFileSync(`${stage.dir}/ses_1.json.tmp.x`, JSON.stringify(documentOf("ses_9")));
+    writeFileSync(`${stage.dir}/notes.txt`, "");
+    mkdirSync(`${stage.dir}/folder.json`);
+    symlinkSync(`${stage.dir}/ses_1.json`, `${stage.dir}/link.json`);
+    expect((await listTraces(stage.dir)).map(({ file }) => file)).toEqual(["ses_1.json"]);
+  });
+
+  test("P2 shows what a running writer has recorded and not published", async () => {
+    const living = actor();
+    living.record("ses_1", 1);
+    await living.processor.forceFlush();
+    living.record("ses_1", 5);
+    const listed = await listTraces(stage.dir);
+    expect(listed).toHaveLength(1);
+    expect(listed[0]?.trace.spans.filter(({ kind }) => kind !== "session")).toHaveLength(6);
+    expect(listed[0]?.trace.summary.status).toBe("running");
+  });
+
+  test("takes a name for the session where the document has none, and any time for its start", async () => {
+    writeFileSync(`${stage.dir}/bare.json`, '{"spans":[]}');
+    writeFileSync(`${stage.dir}/odd.json`, '{"spans":[],"sessionId":"odd","startedAt":"yesterday"}');
+    await settled("ses_1", 1);
+    expect((await listTraces(stage.dir)).map(({ sessionId }) => sessionId)).toEqual(["ses_1", "bare", "odd"]);
+  });
+
+  test("has nothing of a missing directory, and does not create it", async () => {
+    for (const dir of [`${stage.dir}/missing`, `${stage.dir}/missing/deeper`, "nul\0byte"]) {
+      expect(await listTraces(dir)).toEqual([]);
+    }
+    writeFileSync(`${stage.dir}/file`, "");
+    expect(await listTraces(`${stage.dir}/file`)).toEqual([]);
+    expect(existsSync(`${stage.dir}/missing`)).toBe(false);
+  });
+
+  test("reads altimate-code's directory where none is given", async () => {
+    vi.stubEnv("XDG_DATA_HOME", stage.dir);
+    expect(getTracesDir()).toBe(`${stage.dir}/altimate-code/traces`);
+    expect(getTracesDir("here")).toBe("here");
+    expect(await listTraces()).toEqual([]);
+    await new FileExporter().export(documentOf("ses_1"));
+    for (const dir of [undefined, null, "", 7]) {
+      expect(await listTraces(dir as never)).toHaveLength(1);
+      expect((await listTracesPaginated(dir as never)).total).toBe(1);
+      expect(await loadTrace("ses_1", dir as never)).toMatchObject({ id: "ses_1" });
+    }
+  });
+});
+
+describe("listTracesPaginated", () => {
+  const page = async (options?: unknown) => {
+    const { traces, ...rest } = await listTracesPaginated(stage.dir, options as never);
+    return { ...rest, ids: traces.map(({ sessionId }) => sessionId) };
+  };
+
+  beforeEach(async () => {
+    for (let n = 0; n < 25; n++) await settled(`ses_${n}`, n);
+  });
+  const newest = (from: number, to: number) =>
+    Array.from({ length: 25 }, (_, n) => `ses_${24 - n}`).slice(from, to);
+
+  test.each([
+    ["nothing", undefined, 0, 20],
+    ["null", null, 0, 20],
+    ["an empty object", {}, 0, 20],
+    ["a page", { offset: 5, limit: 3 }, 5, 3],
+    ["fractions", { offset: 5.9, limit: 3.9 }, 5, 3],
+    ["negative numbers", { offset: -5, limit: -3 }, 0, 1],
+    ["a limit of 0", { limit: 0 }, 0, 1],
+    ["a limit below 1", { limit: 0.5 }, 0, 1],
+    ["NaN", { offset: Number.NaN, limit: Number.NaN }, 0, 20],
+    ["Infinity", { offset: Number.POSITIVE_INFINITY, limit: Number.POSITIVE_INFINITY }, 0, 20],
+    ["texts", { offset: "5", limit: "3" }, 0, 20],
+    ["a page beyond the end", { offset: 30 }, 30, 20],
+    ["a page over the end", { offset: 23 }, 23, 20],
+  ])("%s", async (_, options, offset, limit) => {
+    expect(await page(options)).toEqual({ ids: newest(offset, offset + limit), total: 25, offset, limit });
+  });
+
+  test("counts readable traces only", async () => {
+    writeFileSync(`${stage.dir}/broken.json`, "{");
+    expect((await page()).total).toBe(25);
+  });
+
+  test("of a missing directory is empty", async () => {
+    const dir = `${stage.dir}/missing`;
+    expect(await listTracesPaginated(dir, { offset: 2, limit: 4 })).toEqual({
+      traces: [],
+      total: 0,
+      offset: 2,
+      limit: 4,
+    });
+    expect(existsSync(dir)).toBe(false);
+  });
+
+  test("P6 options that cannot be read are none", async () => {
+    const hostile = {
+      get offset(): number {
+        throw new Error("no");
+      },
+    };
+    expect(await page(hostile)).toMatchObject({ offset: 0, limit: 20, total: 25 });
+  });
+});
+
+describe("loadTrace", () => {
+  test("finds a session of either tracer", async () => {
+    await settled("ses_1", 1);
+    old("ses_2", 2);
+    expect(await loadTrace("ses_1", stage.dir)).toMatchObject({ id: "ses_1", spans: { length: 4 } });
+    expect(await loadTrace("ses_2", stage.dir)).toMatchObject({ sessionId: "ses_2", spans: { length: 4 } });
+  });
+
+  test("D2 finds each of those whose names collide, by raw id and as listings name it", async () => {
+    const ids = ["a/b", "a_b", "a.b", "x".repeat(300)];
+    for (const id of ids) await settled(id, 1);
+    for (const id of ids) expect((await loadTrace(id, stage.dir))?.id).toBe(id);
+    const listed = await listTraces(stage.dir);
+    expect(listed.map(({ trace }) => trace.id).sort()).toEqual([...ids].sort());
+    for (const { sessionId, trace } of listed) {
+      // One id's name can be another's id: there the id counts.
+      const expected = ids.includes(sessionId) ? sessionId : trace.id;
+      expect((await loadTrace(sessionId, stage.dir))?.id).toBe(expected);
+    }
+  });
+
+  test("takes the file's word for a name where nothing else says whose it is", async () => {
+    await settled("ses_1", 1);
+    renameSync(`${stage.dir}/ses_1.json`, `${stage.dir}/copy.json`);
+    expect(await loadTrace("copy", stage.dir)).toMatchObject({ id: "ses_1" });
+    expect(await loadTrace("ses_1", stage.dir)).toBeNull();
+  });
+
+  test("has none where the session, the directory or a readable file is missing", async () => {
+    writeFileSync(`${stage.dir}/broken.json`, "{");
+    mkdirSync(`${stage.dir}/folder.json`);
+    for (const id of ["missing", "broken", "folder", ""]) expect(await loadTrace(id, stage.dir)).toBeNull();
+    expect(await loadTrace("ses_1", `${stage.dir}/missing`)).toBeNull();
+    expect(existsSync(`${stage.dir}/missing`)).toBe(false);
+  });
+
+  test("P9 does not leave the directory", async () => {
+    await settled("secret", 1);
+    mkdirSync(`${stage.dir}/traces`);
+    const ids = [
+      "../secret",
+      "..\\secret",
+      `${stage.dir}/secret`,
+      "traces/../secret",
+      "./secret",
+      "../secret.json",
+    ];
+    for (const id of ids) expect(await loadTrace(id, `${stage.dir}/traces`)).toBeNull();
+    for (const id of ["./secret", "traces/../secret"]) expect(await loadTrace(id, stage.dir)).toBeNull();
+  });
+
+  test.each([undefined, null, 7, {}, []])("P6 has none for %s", async (id) => {
+    expect(await loadTrace(id as never, stage.dir)).toBeNull();
+  });
+});

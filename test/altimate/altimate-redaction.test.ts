@@ -1,0 +1,106 @@
+/** What the drop-in's file exporter redacts and cuts, and what it does where that cannot work. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { FileExporter, type FileExporterOptions, Trace } from "../../src/altimate.js";
+import { documentOf, rootSpan, toolSpan } from "../support/trace-documents.js";
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "altimate-redaction-"));
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const redact = (value: unknown): unknown =>
+  value === undefined ? value : JSON.parse(JSON.stringify(value).replaceAll("secret", "[gone]"));
+
+const bytes = (id: string) => readFileSync(join(dir, `${id}.json`), "utf8");
+
+function log(trace: Trace, id: string): void {
+  trace.startTrace(id, { title: "a secret", prompt: "a secret" });
+  trace.logToolCall({
+    tool: "look",
+    callID: "c",
+    state: { status: "completed", input: { key: "secret" }, output: "secret" },
+  });
+  trace.setSpanAttributes({ long: "x".repeat(5_000) }, "session");
+}
+
+describe("P9 a file exporter with a redactor", () => {
+  const options = { redact, maxValueBytes: 1_000 };
+
+  test("keeps what is logged from its file, also with another limit of files, and gives others what it wrote", async () => {
+    const got: string[] = [];
+    const other = { name: "other", export: async (trace: unknown) => void got.push(JSON.stringify(trace)) };
+    const exporters = [new FileExporter(dir, 10, options), other as never];
+    const trace = Trace.withExporters(exporters, { maxFiles: 5 });
+    log(trace, "s");
+    expect(bytes("s")).toContain("a [gone]");
+    await trace.endTrace("a secret");
+    for (const written of [bytes("s"), ...got]) {
+      expect(written).not.toContain("secret");
+      expect(written).toMatch(/x…\[\d+ bytes cut\]/);
+    }
+    expect(got).toHaveLength(1);
+  });
+
+  test("is asked itself, and not another one's on the same directory", async () => {
+    const other = (value: unknown) => (typeof value === "string" ? "[other]" : value);
+    const traces = [
+      new FileExporter(dir, 0),
+      new FileExporter(dir, 0, { redact: other }),
+      new FileExporter(dir, 0, options),
+    ].map((exporter) => Trace.withExporters([exporter]));
+    for (const [i, trace] of traces.entries()) {
+      log(trace, `s${i}`);
+      await trace.endTrace();
+    }
+    expect(bytes("s0")).toContain("a secret");
+    expect(bytes("s1")).toContain("[other]");
+    expect(bytes("s2")).toContain("a [gone]");
+  });
+
+  test("redacts whole documents that it is given, and changes none of them", async () => {
+    const loops = [{ tool: "secret", count: 3, description: "secret called 3 times" }];
+    const document = documentOf("s", {
+      spans: [rootSpan(), toolSpan(1, { name: "secret", output: { deep: ["secret"] } })],
+      metadata: { title: "secret" },
+    });
+    Object.assign(document.summary, {
+      error: "secret",
+      narrative: "secret",
+      loops,
+      topTools: [{ name: "secret", count: 1, totalDuration: 1 }],
+    });
+    const before = structuredClone(document);
+    expect(await new FileExporter(dir, 0, options).export(document)).toBe(join(dir, "s.json"));
+    expect(document).toEqual(before);
+    expect(bytes("s")).not.toContain("secret");
+    expect(bytes("s").match(/\[gone\]/g)?.length).toBeGreaterThan(7);
+  });
+
+  test("that is none writes nothing rather than all, and throws nowhere", async () => {
+    const exporter = new FileExporter(dir, 0, { redact: "secret" } as never);
+    const trace = Trace.withExporters([exporter]);
+    log(trace, "s");
+    await trace.endTrace();
+    expect(await exporter.export(documentOf("s"))).toBeUndefined();
+    exporter.pruneSync();
+    expect(existsSync(dir) ? readdirSync(dir) : []).toEqual([]);
+  });
+
+  test.for<[string, FileExporterOptions]>([
+    ["age", { maxFileAgeMillis: 60_000 }],
+    ["bytes", { maxTotalBytes: 1_500 }],
+  ])("prunes by %s as well", async ([, limits]) => {
+    const exporter = new FileExporter(dir, 0);
+    for (const id of ["a", "b"]) await exporter.export(documentOf(id));
+    utimesSync(join(dir, "a.json"), 1, 1);
+    new FileExporter(dir, 0, limits).pruneSync();
+    expect(readdirSync(dir)).toEqual(["b.json"]);
+  });
+});

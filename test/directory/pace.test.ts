@@ -1,0 +1,91 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { defaultPace, Pace } from "../../src/storage/pace.js";
+
+const hourMillis = 3_600_000;
+
+/** A session of an hour, its events `[wait, bytes]` repeated; copies as the publisher makes them. */
+function simulateHour(pattern: readonly (readonly [wait: number, bytes: number])[]) {
+  const pace = new Pace(defaultPace, 0);
+  let size = 0;
+  let copied = 0;
+  let due: number | undefined;
+  let isUrgent = false;
+  let shown = 0;
+  let worstWait = 0;
+  let now = 0;
+  const publishUntil = (end: number) => {
+    if (due === undefined || due > end) return;
+    copied += size;
+    worstWait = Math.max(worstWait, due - shown);
+    pace.spent(size, due);
+    due = undefined;
+  };
+  for (let event = 0; now < hourMillis; event++) {
+    const [wait, bytes] = pattern[event % pattern.length] as readonly [number, number];
+    now += wait;
+    publishUntil(now);
+    size += bytes;
+    if (due === undefined) shown = now;
+    if (due === undefined || (!isUrgent && pace.hasGrown(size))) {
+      isUrgent = pace.hasGrown(size);
+      due = now + pace.wait(size, now);
+    }
+  }
+  if (due !== undefined) now = due;
+  publishUntil(now);
+  return { size, copied, worstWait, now };
+}
+
+describe("pace", () => {
+  it("P8 copies of an hour stay within four thirds of the data and the rate times the time", () => {
+    const event = fc.tuple(
+      fc.oneof(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 100, max: 20_000 })),
+      fc.oneof(fc.integer({ min: 100, max: 10_000 }), fc.integer({ min: 100_000, max: 1_000_000 })),
+    );
+    fc.assert(
+      fc.property(fc.array(event, { minLength: 1, maxLength: 20 }), (pattern) => {
+        const { size, copied, now } = simulateHour(pattern);
+        expect(copied).toBeLessThanOrEqual((4 / 3) * size + (defaultPace.bytesPerSecond * now) / 1000);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it("P4 the tail catches up within the size over the rate, at every moment of an hour", () => {
+    for (const pattern of [[[100, 500]], [[2_000, 5_000]], [[3, 5_000]], [[60_000, 200_000]]] as const) {
+      const { size, worstWait } = simulateHour(pattern);
+      expect(worstWait).toBeLessThanOrEqual(20 + (size / defaultPace.bytesPerSecond) * 1000);
+    }
+  });
+
+  it("P4 the first event after quiet is published within 20 ms, while the savings cover a copy", () => {
+    const pace = new Pace(defaultPace, 0);
+    expect(pace.wait(1_000, 0)).toBe(20);
+    pace.spent(1_000_000, 0);
+    expect(pace.wait(1_000_100, 0)).toBe(1_001);
+    expect(pace.wait(1_000_100, 1_001)).toBe(20);
+    expect(pace.wait(3_999_999, 0)).toBe(2_999);
+    expect(pace.wait(4_000_000, 0)).toBe(20);
+  });
+
+  it("P8 saves no more than its limit, or one document if that is larger", () => {
+    const pace = new Pace(defaultPace, 0);
+    pace.spent(40_000_000, 0);
+    expect(pace.wait(41_000_000, hourMillis)).toBe(20);
+    pace.spent(41_000_000, hourMillis);
+    // All savings are gone: the next copy is paid from the beginning.
+    expect(pace.wait(42_000_000, hourMillis)).toBe(42_000);
+  });
+
+  it("never waits a negative time, nor for a clock that stands still", () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.nat(), fc.nat(), (first, second, at) => {
+        const pace = new Pace(defaultPace, at);
+        pace.spent(first, at);
+        const wait = pace.wait(second, at);
+        return wait >= 20 && Number.isFinite(wait);
+      }),
+    );
+  });
+});

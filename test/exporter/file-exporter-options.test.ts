@@ -1,0 +1,136 @@
+/** What options and environment make of each other, for the exporter. */
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
+import {
+  type CrashSafeFileSpanExporterOptions,
+  resolveExporterOptions,
+} from "../../src/exporter/file-exporter-options.js";
+import type { Environment } from "../../src/platform/environment.js";
+import { CrashSafeFileError } from "../../src/platform/errors.js";
+
+afterEach(() => vi.unstubAllEnvs());
+
+/** Every option that a variable can be, with a value of each. */
+const variables: [option: string, variable: string, text: string, value: unknown][] = [
+  ["dir", "CRASH_SAFE_FILE_DIR", " traces ", "traces"],
+  ["durability", "CRASH_SAFE_FILE_DURABILITY", "each", "each"],
+  ["maxFiles", "CRASH_SAFE_FILE_MAX_FILES", "100", 100],
+  ["maxFileAgeMillis", "CRASH_SAFE_FILE_MAX_FILE_AGE_MILLIS", "86400000", 86_400_000],
+  ["maxTotalBytes", "CRASH_SAFE_FILE_MAX_TOTAL_BYTES", "1000000000", 1_000_000_000],
+  ["maxValueBytes", "CRASH_SAFE_FILE_MAX_VALUE_BYTES", "0", 0],
+  ["maxSpanBytes", "CRASH_SAFE_FILE_MAX_SPAN_BYTES", "10000", 10_000],
+  ["maxSpans", "CRASH_SAFE_FILE_MAX_SPANS", "5000", 5_000],
+  ["sessionIdleMillis", "CRASH_SAFE_FILE_SESSION_IDLE_MILLIS", " 60000 ", 60_000],
+];
+const standard = resolveExporterOptions({ dir: "d" }, {}) as unknown as Record<string, unknown>;
+
+describe("an option is the program's, else the environment's, else the default", () => {
+  test("every option that is no function or object has a variable", () => {
+    const objects = ["redact", "sessionId", "selfObsMeterProvider"];
+    expect([...variables.map(([option]) => option), ...objects].sort()).toEqual(Object.keys(standard).sort());
+  });
+
+  test.for(variables)("%s by %s", ([option, variable, text, value]) => {
+    const base = option === "dir" ? {} : { dir: "d" };
+    const of = (user: object, env: Environment) =>
+      (resolveExporterOptions({ ...base, ...user }, env) as unknown as Record<string, unknown>)[option];
+    expect(of({}, { [variable]: text })).toBe(value);
+    const users = option === "dir" ? "other" : option === "durability" ? "interval" : 50_000;
+    expect(of({ [option]: users }, { [variable]: text })).toBe(users);
+    // What the program does not give, however it says so, and what the environment leaves empty.
+    expect(of({ [option]: undefined }, { [variable]: text })).toBe(value);
+    if (option === "dir") return;
+    expect(of({}, { [variable]: "  " })).toBe(standard[option]);
+    expect(of({}, {})).toBe(standard[option]);
+  });
+
+  test("P9 a redactor by its name, and the program's wins", () => {
+    const env = { CRASH_SAFE_FILE_REDACT: "secrets" };
+    const { redact } = resolveExporterOptions({ dir: "d" }, env);
+    expect(redact?.("Bearer abcdefghijklmnopqrstuvwxyz0123456789", "input")).toMatch("[redacted:");
+    const own = (value: unknown) => value;
+    expect(resolveExporterOptions({ dir: "d", redact: own }, env).redact).toBe(own);
+  });
+
+  test("neither options nor environment are changed", () => {
+    const user = Object.freeze({ maxFiles: 3 });
+    const env = Object.freeze({ CRASH_SAFE_FILE_DIR: "d", CRASH_SAFE_FILE_MAX_FILES: "4" });
+    expect(resolveExporterOptions(user, env)).toEqual({ ...standard, maxFiles: 3 });
+  });
+
+  test("what is no variable of ours does nothing", () => {
+    const env = { CRASH_SAFE_FILE_REDACTOR: "x", CRASH_SAFE_FILE_SESSION_ID: "s", MAX_FILES: "1" };
+    expect(resolveExporterOptions({ dir: "d" }, env)).toEqual(standard);
+  });
+
+  test("an exporter without options takes its directory from the process's environment", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "environment-"));
+    vi.stubEnv("CRASH_SAFE_FILE_DIR", dir);
+    const exporter = new CrashSafeFileSpanExporter();
+    exporter.openSession({ id: "ses_env", traceId: "", startTime: 0, name: "ses_env", metadata: {} });
+    await exporter.shutdown();
+    expect(readdirSync(dir)).toEqual(["ses_env.json"]);
+    rmSync(dir, { recursive: true });
+  });
+});
+
+describe("what cannot work is an error that names it, its value and what is allowed", () => {
+  const wrong = (user: unknown) => user as CrashSafeFileSpanExporterOptions;
+  const who = "CrashSafeFileSpanExporter:";
+  const whole = "must be a whole number of at least";
+  test.for<[user: CrashSafeFileSpanExporterOptions, env: Environment, message: string]>([
+    [{}, {}, `${who} dir is undefined, and must be a path: pass { dir }, or set CRASH_SAFE_FILE_DIR`],
+    [wrong(null), { CRASH_SAFE_FILE_DIR: " " }, `${who} dir is undefined`],
+    [{ dir: "" }, { CRASH_SAFE_FILE_DIR: "d" }, `${who} dir is "", and must be a path`],
+    [{ dir: "a\0b" }, {}, `${who} dir is "a\\u0000b"`],
+    [{}, { CRASH_SAFE_FILE_DIR: "a\0b" }, `${who} CRASH_SAFE_FILE_DIR is "a\\u0000b"`],
+    [wrong({ dir: 7 }), {}, `${who} dir is 7, and must be a path`],
+    [
+      { dir: "d" },
+      { CRASH_SAFE_FILE_DURABILITY: "always" },
+      `${who} CRASH_SAFE_FILE_DURABILITY is "always", and must be "process", "interval" or "each"`,
+    ],
+    [wrong({ dir: "d", durability: 1 }), {}, `${who} durability is 1`],
+    [wrong({ dir: "d", durability: "toString" }), {}, `${who} durability is "toString"`],
+    [
+      { dir: "d" },
+      { CRASH_SAFE_FILE_MAX_FILES: "ten" },
+      `${who} CRASH_SAFE_FILE_MAX_FILES is "ten", and ${whole} 0`,
+    ],
+    [{ dir: "d" }, { CRASH_SAFE_FILE_MAX_FILES: "-1" }, `CRASH_SAFE_FILE_MAX_FILES is "-1"`],
+    [{ dir: "d" }, { CRASH_SAFE_FILE_MAX_FILES: "1.5" }, `CRASH_SAFE_FILE_MAX_FILES is "1.5"`],
+    [{ dir: "d" }, { CRASH_SAFE_FILE_MAX_FILES: "1e3" }, `CRASH_SAFE_FILE_MAX_FILES is "1e3"`],
+    [{ dir: "d" }, { CRASH_SAFE_FILE_MAX_FILES: "9".repeat(20) }, "CRASH_SAFE_FILE_MAX_FILES is 1"],
+    [
+      { dir: "d" },
+      { CRASH_SAFE_FILE_MAX_SPANS: "9" },
+      `CRASH_SAFE_FILE_MAX_SPANS is 9, and ${whole} 10, or 0: no`,
+    ],
+    [{ dir: "d" }, { CRASH_SAFE_FILE_SESSION_IDLE_MILLIS: "0" }, `SESSION_IDLE_MILLIS is 0, and ${whole} 1`],
+    [wrong({ dir: "d", maxFiles: "3" }), {}, `${who} maxFiles is "3", and ${whole} 0`],
+    [wrong({ dir: "d", maxSpans: Number.NaN }), {}, `${who} maxSpans is NaN`],
+    [
+      { dir: "d" },
+      { CRASH_SAFE_FILE_REDACT: "all" },
+      `${who} CRASH_SAFE_FILE_REDACT is "all", and must be "secrets"`,
+    ],
+    [wrong({ dir: "d", redact: null }), { CRASH_SAFE_FILE_REDACT: "secrets" }, `${who} redact is null`],
+    [wrong({ dir: "d", redact: "secrets" }), {}, `${who} redact is "secrets", and must be a function`],
+    [wrong({ dir: "d", sessionId: Object.create(null) }), {}, `${who} sessionId is object, and must be`],
+  ])("%o with %o", ([user, env, message]) => {
+    const resolve = () => resolveExporterOptions(user, env);
+    expect(resolve).toThrow(message);
+    expect(resolve).toThrow(CrashSafeFileError);
+  });
+
+  test("at construction, before anything is on disk", () => {
+    const dir = mkdtempSync(join(tmpdir(), "environment-"));
+    vi.stubEnv("CRASH_SAFE_FILE_MAX_SPANS", "many");
+    expect(() => new CrashSafeFileSpanExporter({ dir })).toThrow('CRASH_SAFE_FILE_MAX_SPANS is "many"');
+    expect(readdirSync(dir)).toEqual([]);
+    rmSync(dir, { recursive: true });
+  });
+});

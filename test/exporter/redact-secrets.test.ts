@@ -1,0 +1,436 @@
+/** What the ready-made redactor takes out, what it leaves, and how long it takes for the worst of texts. */
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { redactSecrets } from "../../src/exporter/redact-secrets.js";
+import { expressions } from "../../src/exporter/secret-patterns.js";
+import { CrashSafeFileError } from "../../src/platform/errors.js";
+
+const redact = redactSecrets();
+const shown = (value: unknown, field = "output") => redact(value, field);
+
+/** Of letters and digits; the same for the same number. Put together here, so that no scanner takes this file for a leak. */
+const random = (length: number, seed = 1, alphabet = "base64url" as "base64url" | "hex"): string =>
+  Array.from({ length: Math.ceil(length / 32) }, (_, part) =>
+    createHash("sha256").update(`${seed} ${part}`).digest(alphabet).replace(/[_-]/g, "x"),
+  )
+    .join("")
+    .slice(0, length);
+const upper = (length: number) => random(length).toUpperCase();
+
+const pem = (kind: string, end = true) =>
+  [
+    `-----BEGIN ${kind}-----`,
+    random(64, 1),
+    random(64, 2),
+    random(40, 3),
+    ...(end ? [`-----END ${kind}-----`] : []),
+  ].join("\n");
+
+/** Each with the secret itself, of which nothing may be left, and the kind that the marker names. */
+const secrets: [what: string, text: string, secret: string, kind: string][] = [
+  ["an AWS access key id", `id: AKIA${upper(16)}, region`, `AKIA${upper(16)}`, "aws-access-key"],
+  ["a temporary AWS key id", `(ASIA${upper(16)})`, `ASIA${upper(16)}`, "aws-access-key"],
+  ["AWS credentials", `[default]\naws_secret_access_key = ${random(38)}/+\n`, random(38), "secret"],
+  ["AWS credentials in JSON", `{"SecretAccessKey": "${random(40)}"}`, random(40), "secret"],
+  ["an AWS session token", `export AWS_SESSION_TOKEN="${random(300)}"`, random(300), "secret"],
+  ["a GCP API key", `https://maps.example/api?key=AIza${random(35)}&v=3`, random(35), "google-key"],
+  ["a GCP OAuth token", `ya29.${random(80)}`, random(80), "google-key"],
+  [
+    "a GCP service account",
+    JSON.stringify({ private_key: pem("PRIVATE KEY"), client_email: "a@b.c" }),
+    random(64, 2),
+    "private-key",
+  ],
+  [
+    "an Azure account key",
+    `DefaultEndpointsProtocol=https;AccountName=a;AccountKey=${random(86)}==;EndpointSuffix=x`,
+    random(86),
+    "secret",
+  ],
+  [
+    "an Azure bus key",
+    `Endpoint=sb://a.example/;SharedAccessKeyName=Root;SharedAccessKey=${random(43)}=`,
+    random(43),
+    "secret",
+  ],
+  [
+    "an Azure SAS signature",
+    `https://a.example/c?sv=2022&sig=${random(43)}%3D&se=2026`,
+    random(43),
+    "sas-signature",
+  ],
+  ["a GitHub token", `git clone https://ghp_${random(36)}@github.com/a/b`, random(36), "github-token"],
+  ["a fine-grained GitHub token", `token github_pat_${random(22)}_${random(59)}`, random(59), "github-token"],
+  ["a GitLab token", `glpat-${random(20)}`, random(20), "gitlab-token"],
+  ["a Slack token", `xoxb-123456789012-${random(24)}`, random(24), "slack-token"],
+  ["a Stripe key", `sk_live_${random(24)}`, random(24), "stripe-key"],
+  ["an Anthropic key", `"sk-ant-api03-${random(80)}-AA"`, random(80), "anthropic-key"],
+  ["an OpenAI project key", `OPENAI_API_KEY=sk-proj-${random(100)}`, random(100), "openai-key"],
+  ["an OpenAI key", `key is sk-${random(48)}.`, random(48), "openai-key"],
+  ["an npm token", `//registry.npmjs.org/:_authToken=npm_${random(36)}`, random(36), "npm-token"],
+  ["a HuggingFace token", `login(token="hf_${random(34)}")`, random(34), "huggingface-token"],
+  ["a JWT", `eyJ${random(30)}.eyJ${random(90)}.${random(43)}`, random(43), "jwt"],
+  ["a bearer token in a header", `Authorization: Bearer ${random(40)}`, random(40), "authorization"],
+  ["a bearer token in curl", `curl -H "authorization: bearer ${random(40)}" x`, random(40), "authorization"],
+  [
+    "basic authorization",
+    `Authorization: Basic ${Buffer.from("user:hunter2").toString("base64")}`,
+    "dXNlcjpodW50ZXIy",
+    "authorization",
+  ],
+  [
+    "authorization in an object",
+    `{ headers: { "Authorization": "Token ${random(40)}" } }`,
+    random(40),
+    "secret",
+  ],
+  ["a cookie header", `Cookie: theme=dark; sid=${random(32)}; a=b\nAccept: */*`, random(32), "cookie"],
+  ["a private key", `before\n${pem("RSA PRIVATE KEY")}\nafter`, random(64, 2), "private-key"],
+  ["an encrypted private key", pem("ENCRYPTED PRIVATE KEY"), random(40, 3), "private-key"],
+  ["an SSH key", pem("OPENSSH PRIVATE KEY"), random(64), "private-key"],
+  ["a PGP key", pem("PGP PRIVATE KEY BLOCK"), random(64), "private-key"],
+  ["a private key without its end", pem("EC PRIVATE KEY", false), random(40, 3), "private-key"],
+  ["a private key in JSON, cut off", JSON.stringify(pem("PRIVATE KEY", false)), random(40, 3), "private-key"],
+  [
+    "a private key in JSON in JSON",
+    JSON.stringify(JSON.stringify({ k: pem("PRIVATE KEY") })),
+    random(64, 2),
+    "private-key",
+  ],
+  ["a connection string", "postgres://app:s3cr3t-pw@db.example:5432/app?ssl=1", "s3cr3t-pw", "password"],
+  ["one with @ in its password", "mysql://root:p@ss@w0rd@localhost/x", "ss@w0rd", "password"],
+  ["one without a user", "redis://:hunter2hunter2@cache:6379", "hunter2hunter2", "password"],
+  ["a connection string of keys", "host=db user=app password=hunter2 dbname=x", "hunter2", "secret"],
+  [".env", `A=1\nSECRET_KEY=correcthorse\nB=2`, "correcthorse", "secret"],
+  [
+    ".env with export and quotes",
+    `export DB_PASSWORD='correct horse 1'`.replaceAll(" horse 1", "horse1"),
+    "correcthorse1",
+    "secret",
+  ],
+  [".env in double quotes", `STRIPE_WEBHOOK_SECRET="abc"`, "abc", "secret"],
+  ["a line of rails", `SECRET_KEY_BASE=${random(128, 1, "hex")}`, random(128, 1, "hex"), "secret"],
+  ["YAML", `db:\n  password: hunter2!\n  user: app`, "hunter2!", "secret"],
+  ["JSON in a text", `answer: {"user":"a","apiKey":"${random(20)}","n":1}`, random(20), "secret"],
+  [
+    "escaped JSON in a text",
+    JSON.stringify(JSON.stringify({ api_key: random(20), next: 1 })),
+    random(20),
+    "secret",
+  ],
+  [
+    "JSON escaped twice",
+    JSON.stringify(JSON.stringify(JSON.stringify({ clientSecret: "abc-def" }))),
+    "abc-def",
+    "secret",
+  ],
+  ["code", `const client = new Client({ apiKey: "${random(24)}" });`, random(24), "secret"],
+  ["python", `password = "hunter2"`, "hunter2", "secret"],
+  ["a query", `GET /x?access_token=${random(30)}&page=2`, random(30), "secret"],
+  ["a Ruby hash", `:password => "hunter2"`, "hunter2", "secret"],
+];
+
+describe("P9 redactSecrets takes out", () => {
+  test.for(secrets)("%s", ([, text, secret, kind]) => {
+    const out = String(shown(text));
+    expect(out).toContain(`[redacted:${kind}]`);
+    expect(out).not.toContain(secret);
+    expect(shown(out)).toBe(out);
+    // Wherever it stands in a value.
+    expect(JSON.stringify(shown({ a: [{ b: `some ${text} more` }] }))).not.toContain(secret);
+  });
+
+  test("wherever in a text it stands", () => {
+    for (const secret of [`AKIA${upper(16)}`, `SG.${random(16)}.${random(16)}`, `ya29.${random(20)}`])
+      for (let at = 0; at < 40; at++)
+        expect(shown(`${" ".repeat(at)}${secret} and more`), `${at}`).not.toContain(secret);
+  });
+
+  test("only the secret, and leaves what is around it", () => {
+    expect(shown("postgres://app:hunter2@db/x")).toBe("postgres://app:[redacted:password]@db/x");
+    expect(shown(`export API_KEY="${random(20)}" # comment`)).toBe(
+      'export API_KEY="[redacted:secret]" # comment',
+    );
+    expect(shown(`{"apiKey":"${random(20)}","b":1}`)).toBe('{"apiKey":"[redacted:secret]","b":1}');
+    expect(shown(`a\n${pem("PRIVATE KEY")}\nb`)).toBe("a\n[redacted:private-key]\nb");
+    expect(shown(`${pem("PRIVATE KEY")}\n${pem("PRIVATE KEY", false)}`)).toBe(
+      "[redacted:private-key]\n[redacted:private-key]",
+    );
+  });
+
+  test("values whose name says what they are, in objects, lists and attributes", () => {
+    const value = {
+      password: "p",
+      nested: {
+        "X-Api-Key": "k",
+        clientSecret: ["a", "b"],
+        Authorization: "Basic x y",
+        "set-cookie": ["sid=1"],
+      },
+      refresh_token: "t",
+      private_key: "abc",
+      list: [{ passphrase: "correct horse battery staple" }],
+    };
+    const gone = "[redacted:secret]";
+    expect(shown(value)).toEqual({
+      password: gone,
+      nested: { "X-Api-Key": gone, clientSecret: [gone, gone], Authorization: gone, "set-cookie": [gone] },
+      refresh_token: gone,
+      private_key: gone,
+      list: [{ passphrase: gone }],
+    });
+    expect(redact("x", "attributes.http.request.header.authorization")).toBe(gone);
+    expect(redact(["x"], "attributes.db.password")).toEqual([gone]);
+    expect(redact(random(20), "attributes.session.token")).toBe(gone);
+    expect(redact("x", "attributes.gen_ai.tool.name")).toBe("x");
+  });
+
+  test("keys of members, too, where they have the shape of a secret", () => {
+    expect(shown({ [`AKIA${upper(16)}`]: 1 })).toEqual({ "[redacted:aws-access-key]": 1 });
+  });
+});
+
+describe("redactSecrets leaves", () => {
+  test.for<[what: string, value: unknown]>([
+    ["a git SHA", `commit ${random(40, 1, "hex")}`],
+    ["a UUID", "id=123e4567-e89b-42d3-a456-426614174000"],
+    ["a picture", `data:image/png;base64,${Buffer.from(random(6_000)).toString("base64")}`],
+    ["an SRI hash", `"integrity": "sha512-${random(86)}=="`],
+    [
+      "types",
+      "function login(user: string, password: string, token: Token, secret?: Buffer): Promise<string>",
+    ],
+    ["code", "const token = await getToken(); const password = form.password; secret = config.secret;"],
+    [
+      "more code",
+      "if (token === undefined) throw x; this.apiKey = apiKey; password=password, key=lambda x: x[1]",
+    ],
+    [
+      "code that reads variables",
+      'const API_KEY = process.env.API_KEY; password = os.environ["PASSWORD"]; key = getKey(1)',
+    ],
+    [
+      "shell variables",
+      `curl -H "Authorization: Bearer $TOKEN" -u "$USER:${"$"}{PASSWORD}" && export API_KEY=$OTHER`,
+    ],
+    ["a connection string of variables", `postgres://${"$"}{USER}:${"$"}{PASSWORD}@${"$"}{HOST}/db`],
+    ["placeholders", "API_KEY=<your key> password: {{ password }} TOKEN=**** SECRET=%s"],
+    [
+      "usage",
+      { input_tokens: 1200, total_tokens: "12345", max_tokens: 4096, tokens: { input: 1 }, token_count: 3 },
+    ],
+    ["usage as text", "MAX_TOKENS=4096 total_tokens: 12345 token_limit=200000 tokens=12"],
+    ["logprobs", [{ token: "Hello", logprob: -0.3 }]],
+    [
+      "a JSON schema",
+      { properties: { password: { type: "string", description: "your password" } }, required: ["password"] },
+    ],
+    [
+      "prose",
+      "The password is required. Bearer authentication and basic understanding of tokens: read the secret garden.",
+    ],
+    ["numbers and the like", { password: 5, token: null, secret: true, apiKey: undefined }],
+    [
+      "urls",
+      "http://localhost:3000/@vite/client https://example.com:8443/a@b ssh://git@github.com:22/a git@github.com:a/b",
+    ],
+    ["paths", "src/secret-patterns.ts:12 token.ts key=src/a.ts sk-circle-fade-dot-animation-container"],
+    [
+      "a public key",
+      "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA me@host",
+    ],
+    [
+      "cursors and cache keys",
+      { nextPageToken: random(40), cacheKey: random(40), primary_key: "id1234567890123456", key: "a" },
+    ],
+    ["css and html", '<input type="password" name="token" id="secret"> .token { color: red }'],
+    [
+      "dates and versions",
+      "2026-01-02T03:04:05Z v1.2.3-beta.4+build.5 eyJust a word, sk-8 hf_cache npm_config_x glpat",
+    ],
+  ])("%s", ([, value]) => {
+    const before = structuredClone(value);
+    expect(shown(value)).toBe(value);
+    expect(value).toEqual(before);
+  });
+
+  test("the sources of this project, but for those that are about secrets", () => {
+    const names = readdirSync("src", { recursive: true, encoding: "utf8" }).filter(
+      (path) => /\.c?ts$/.test(path) && !path.endsWith("secret-patterns.ts"),
+    );
+    const changed = names.flatMap((name) => {
+      const text = readFileSync(`src/${name}`, "utf8");
+      return shown(text) === text ? [] : [name];
+    });
+    expect(changed).toEqual([]);
+  });
+});
+
+describe("P6 redactSecrets and values of any kind", () => {
+  test("changes none that it is given, and copies none that need no change", () => {
+    const quiet = { a: ["b"] };
+    const value = Object.freeze({ password: "p", quiet, list: Object.freeze(["x", `AKIA${upper(16)}`]) });
+    const out = shown(value) as { quiet: unknown };
+    expect(out).toEqual({
+      password: "[redacted:secret]",
+      quiet: { a: ["b"] },
+      list: ["x", "[redacted:aws-access-key]"],
+    });
+    expect(out.quiet).toBe(quiet);
+  });
+
+  test("looks at what would be written of maps, dates, errors, and objects that write something else", () => {
+    const secret = `AKIA${upper(16)}`;
+    for (const value of [
+      new Map([["k", secret]]),
+      new Set([secret]),
+      new Error(secret),
+      { toJSON: () => ({ secret }) },
+    ]) {
+      const text = JSON.stringify(shown(value));
+      expect(text).toContain("[redacted:");
+      expect(text).not.toContain(secret);
+    }
+  });
+
+  test("of circles, of great depth, and of too many values nothing passes that was not looked at", () => {
+    const circle: Record<string, unknown> = { password: "p" };
+    Object.assign(circle, { one: circle, two: circle });
+    expect(JSON.stringify(shown(circle))).not.toContain('"p"');
+    let deep: unknown = `AKIA${upper(16)}`;
+    for (let i = 0; i < 10_000; i++) deep = [deep];
+    expect(JSON.stringify(shown(deep))).toContain("[redacted:not looked at]");
+    const many = Array.from({ length: 120_000 }, () => [`AKIA${upper(16)}`]);
+    expect(JSON.stringify(shown(many))).not.toContain(`AKIA${upper(16)}`);
+  });
+
+  test("pollutes no prototype", () => {
+    const value = JSON.parse(
+      '{"__proto__": {"polluted": true, "password": "p"}, "constructor": {"secret": "s"}}',
+    );
+    const out = shown(value) as object;
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+    expect(Object.keys(out)).toEqual(["__proto__", "constructor"]);
+    expect(JSON.stringify(out)).not.toContain('"p"');
+  });
+});
+
+describe("options of redactSecrets", () => {
+  test("more patterns and keys", () => {
+    const own = redactSecrets({
+      patterns: [/acme-\d+/, { name: "badge", pattern: /badge (\w+)/y }, /z*/],
+      keys: ["Badge_Number", /^x-acme-/],
+    });
+    expect(own("acme-12 and acme-34, badge seven", "output")).toBe(
+      "[redacted:custom] and [redacted:custom], [redacted:badge]",
+    );
+    expect(own({ badgeNumber: "7", "x-acme-id": "8", other: "9" }, "input")).toEqual({
+      ...{ badgeNumber: "[redacted:secret]", "x-acme-id": "[redacted:secret]", other: "9" },
+    });
+  });
+
+  test.for<[options: unknown, message: RegExp]>([
+    [{ patterns: "x" }, /patterns is "x", and must be an array/],
+    [{ patterns: ["x"] }, /patterns is "x", and must be regular expressions/],
+    [{ patterns: [null] }, /patterns is null/],
+    [{ patterns: [{ name: "", pattern: /x/ }] }, /patterns is "", and must be named/],
+    [{ patterns: [{ name: "a]b", pattern: /x/ }] }, /patterns is "a]b"/],
+    [{ keys: {} }, /keys is .*array/],
+    [{ keys: ["_-"] }, /keys is "_-"/],
+    [{ keys: [5] }, /keys is 5/],
+  ])("%o cannot work, and is told by its name", ([options, message]) => {
+    expect(() => redactSecrets(options as never)).toThrow(message);
+    expect(() => redactSecrets(options as never)).toThrow(CrashSafeFileError);
+  });
+});
+
+describe("P8 redactSecrets is linear", () => {
+  test("by the shape of its expressions: all repetitions are bounded, and none contains another", () => {
+    expect(Object.keys(expressions).length).toBeGreaterThan(20);
+    for (const [from, expression] of Object.entries(expressions)) {
+      const plain = expression.source.replace(/\\./g, "e").replace(/\[[^\]]*\]/g, "c");
+      const isAnchored = /^\^/.test(plain) || /\$$/.test(plain);
+      if (!isAnchored) expect(plain, from).not.toMatch(/[*+]|\{\d+,\}/);
+      let groups = plain;
+      for (let before = ""; before !== groups; ) {
+        before = groups;
+        expect(groups, from).not.toMatch(/\([^()]*[*+}][^()]*\)(?:[*+]|\{\d+,(?!1\}))/);
+        groups = groups.replace(/\((?:\?(?:[:=!]|<[=!]))?([^()]*)\)/g, "<$1>");
+      }
+    }
+  });
+
+  const size = 3_000_000;
+  const repeated = (text: string) => text.repeat(Math.ceil(size / text.length)).slice(0, size);
+  test.for([
+    ...[
+      "a",
+      " ",
+      "\n",
+      "-",
+      "/",
+      "=",
+      '"',
+      "\\",
+      "a.",
+      "a:",
+      "a@",
+      "a b",
+      "eyJ",
+      "eyJ-",
+      "eyJaaaaaaaa.",
+      "eyJaaaaaaaa.eyJ_",
+    ],
+    ...[
+      "-----BEGIN PRIVATE KEY-----",
+      "-----BEGIN ",
+      "-----BEGIN PRIVATE KEY-----\naaaa",
+      "-----",
+      "BEGIN PRIVATE KEY",
+    ],
+    ...[
+      "://",
+      "://a:",
+      "://a:b",
+      "://:@",
+      "://a:@@@@",
+      "a://b:c@",
+      "sk-",
+      "sk-ant-",
+      "sk-proj-aaaaaaaaaaaa",
+      "AKIA",
+      "AIza",
+      "gh",
+      "ghp_a",
+    ],
+    ...[
+      "password",
+      "password=",
+      'password="',
+      "password=a",
+      "secretsecrettoken:",
+      "key ",
+      "key_base",
+      'key\\\\\\"',
+      "token => ",
+    ],
+    ...[
+      "bearer ",
+      "Bearer a",
+      "Bearer aaaaaaaaaaaaaaaaaaaaaaaaa ",
+      "basic \t",
+      "ookie:",
+      "ookie: a",
+      "ookie: a=",
+      "SG.",
+      "SG.a",
+      "?sig=",
+      "?sig=a",
+    ],
+    ...["A_KEY=", "A", "A_", "a-", "token=a1", "passwd:a1 ", '\\\\\\"secret\\\\\\":\\\\\\"', "key='\\"],
+  ])("for %j again and again", { timeout: 20_000 }, (text) => {
+    expect(typeof shown(repeated(text))).toBe("string");
+    expect(typeof shown(`${repeated(text)}\u0000`)).toBe("string");
+  });
+});

@@ -1,0 +1,253 @@
+/** Which content a redactor is given before it is in any file: all of it. */
+import { context, SpanStatusCode, trace } from "@opentelemetry/api";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Redact } from "../../src/exporter/redaction.js";
+import type { TraceFile } from "../../src/format/trace-file.js";
+import { type FileCalls, type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
+import type { SessionTracer } from "../../src/tracer/session-tracer.js";
+import { rootOf, SessionTracerStage, spansOf, type TracerProcess } from "../support/session-tracer-stage.js";
+
+const secret = "hunter2-in-clear";
+
+/** What a user would write: the secret goes, wherever it stands in a value. */
+const redact: Redact = (value) =>
+  value === undefined ? value : JSON.parse(JSON.stringify(value).replaceAll(secret, "[gone]"));
+
+/** The real file system; keeps every byte that was written to any file. */
+class WatchedFileSystem implements FileSystem {
+  readonly #chunks: Buffer[] = [];
+  readonly sync: FileSystem["sync"];
+  readonly async: FileSystem["async"];
+
+  constructor() {
+    const { sync, async } = nodeFileSystem;
+    const write: FileCalls["write"] = (fd, bytes, offset, length) => {
+      this.#chunks.push(Buffer.from(bytes.subarray(offset, offset + length)));
+      return sync.write(fd, bytes, offset, length);
+    };
+    this.sync = { ...sync, write };
+    this.async = { ...async, write: async (...args) => write(...args) };
+  }
+
+  get written(): string {
+    return Buffer.concat(this.#chunks).toString("utf8");
+  }
+}
+
+let stage: SessionTracerStage;
+let files: WatchedFileSystem;
+let host: TracerProcess;
+beforeEach(() => {
+  stage = new SessionTracerStage();
+  files = new WatchedFileSystem();
+  host = stage.process({ redact }, files);
+});
+afterEach(async () => {
+  await host.exporter.shutdown();
+  stage.remove();
+});
+
+/** Everything that can be said of a session, with the secret in it. */
+function logAll(tracer: SessionTracer): void {
+  const said = `it is ${secret}!`;
+  tracer.startTrace("s", {
+    ...{ instance_id: said, title: said, model: said, providerId: said, agent: said, variant: said },
+    ...{ prompt: said, userId: said, environment: said, version: said, tags: ["tag", said] },
+  });
+  tracer.enrichFromAssistant({ modelID: said, providerID: said, agent: said, variant: said });
+  tracer.applyOwuiContext({ userId: said, modelId: said, agent: said });
+  tracer.setTitle(`${said} again`, said);
+  tracer.setSpanAttributes({ said, deep: { said: [said] } }, "session");
+  tracer.logUserMessage(said);
+  tracer.logStepStart({ id: said });
+  tracer.logText({ text: said });
+  const state = { status: "running", input: { said, deep: [{ said }] } };
+  tracer.logToolCall({ tool: said, callID: said, state });
+  tracer.setSpanAttributes({ running: said }, "tool");
+  for (const callID of ["a", "b", "c", "d"])
+    tracer.logToolCall({ tool: said, callID, state: { status: "completed", input: said, output: said } });
+  tracer.logToolCall({ tool: "t", callID: "e", state: { status: "error", input: [said], error: said } });
+  tracer.setSpanAttributes({ late: { said } }, "tool");
+  tracer.logStepFinish({ id: said, reason: said });
+  const times = { startTime: 1, endTime: 2 };
+  tracer.logSpan({ name: said, ...times, input: said, output: { said }, attributes: { said: [said] } });
+  tracer.logStepStart({ id: `open ${said}` });
+}
+
+/** The same of a span of somebody else's, which is told of when it starts, runs and ends. */
+async function recordForeign({ foreign, exporter }: TracerProcess): Promise<void> {
+  const said = `it is ${secret}!`;
+  const attributes = {
+    ...{ "session.id": "s", "user.id": said, "gen_ai.request.model": said, "gen_ai.conversation.id": said },
+    ...{
+      "gen_ai.input.messages": JSON.stringify([{ role: "user", parts: [{ type: "text", content: said }] }]),
+    },
+    ...{ "gen_ai.operation.name": "chat", "gen_ai.response.finish_reasons": [said], list: [said, "b"] },
+  };
+  const span = foreign.startSpan(said, { attributes, links: [] });
+  span.addLink({ context: span.spanContext(), attributes: { said } });
+  await exporter.forceFlush();
+  span.setAttribute(
+    "gen_ai.output.messages",
+    `[{"role":"assistant","parts":[{"type":"text","content":"${said}"}]}]`,
+  );
+  span.addEvent(said, { said });
+  span.recordException(new Error(said));
+  span.setStatus({ code: SpanStatusCode.ERROR, message: said });
+  await exporter.forceFlush();
+  const inside = foreign.startSpan("open", { attributes }, trace.setSpan(context.active(), span));
+  span.end();
+  await exporter.forceFlush();
+  inside.setAttribute("later", said);
+}
+
+function expectRedacted(): TraceFile {
+  const document = stage.document("s");
+  expect(files.written).toContain("[gone]");
+  expect(files.written).not.toContain(secret);
+  return document;
+}
+
+describe("P9 the redactor sees all content before any file does", () => {
+  test("of a session tracer, that is fenced with a reason", async () => {
+    const tracer = host.newTracer();
+    logAll(tracer);
+    await tracer.flush();
+    tracer.flushSync(`it was ${secret}`);
+    const { summary, metadata, spans } = expectRedacted();
+    expect(summary).toMatchObject({ status: "crashed", error: "it was [gone]" });
+    expect(summary.topTools?.[0]?.name).toBe("it is [gone]!");
+    expect(summary.loops?.[0]?.description).toContain("it is [gone]!");
+    expect(metadata).toMatchObject({
+      title: "it is [gone]! again",
+      tags: ["tag", "it is [gone]!"],
+    });
+    expect(spans.filter((span) => span.interrupted).map((span) => span.statusMessage)).toContain(
+      "it was [gone]",
+    );
+  });
+
+  test.for<[string, (tracer: SessionTracer) => unknown]>([
+    ["endTrace", (tracer) => tracer.endTrace(`it was ${secret}`)],
+    ["finalizeSync", (tracer) => tracer.finalizeSync(`it was ${secret}`)],
+  ])("of a session tracer that ends with an error, by %s", async ([, end]) => {
+    const tracer = host.newTracer();
+    logAll(tracer);
+    await end(tracer);
+    const document = expectRedacted();
+    expect(document.summary).toMatchObject({ status: "error", error: "it was [gone]" });
+    expect(rootOf(document)).toMatchObject({
+      statusMessage: "it was [gone]",
+      output: "Error: it was [gone]",
+    });
+  });
+
+  test("of foreign spans, whose exporter is fenced", async () => {
+    await recordForeign(host);
+    host.exporter.crash(`it was ${secret}`);
+    const document = expectRedacted();
+    expect(document.summary.error).toBe("it was [gone]");
+    expect(spansOf(document).map((span) => span.statusMessage)).toEqual(["it is [gone]!", "it was [gone]"]);
+  });
+
+  test("of foreign spans, whose session ends with an error", async () => {
+    await recordForeign(host);
+    await host.exporter.endSession("s", { error: `it was ${secret}` });
+    expect(expectRedacted().summary.error).toBe("it was [gone]");
+  });
+
+  test("of a process that is killed, and whose session another resumes", async () => {
+    logAll(host.newTracer());
+    await recordForeign(host);
+    stage.kill();
+    const next = stage.process({ redact }, files);
+    const tracer = next.newTracer();
+    expect(await tracer.rehydrateFromFile("s")).toBe(true);
+    logAll(tracer);
+    await tracer.endTrace(`it was ${secret}`);
+    await next.exporter.shutdown();
+    expect(expectRedacted().summary.status).toBe("error");
+  });
+
+  test("is given a value under the name of its place, and each value of a span that does not change once", async () => {
+    const seen: string[] = [];
+    const own = stage.process({
+      redact: (value, field) => {
+        seen.push(field);
+        return value;
+      },
+    });
+    const tracer = own.newTracer();
+    tracer.startTrace("s", { title: "t", model: "m", providerId: "p", prompt: "q" });
+    tracer.logStepStart({ id: "1" });
+    const call = { tool: "look", callID: "c", state: { status: "running", input: { a: 1 } } };
+    tracer.logToolCall(call);
+    for (let i = 0; i < 3; i++) {
+      tracer.logSpan({ name: "other", startTime: 1, endTime: 2 });
+      await tracer.flush();
+    }
+    expect(seen.filter((field) => field === "tool.callId")).toHaveLength(1);
+    tracer.logStepFinish({ id: "1", reason: "stop" });
+    tracer.flushSync("why");
+    expect(new Set(seen)).toEqual(
+      new Set([
+        ...["name", "statusMessage", "input", "output", "finishReason", "summary.error", "tool.callId"],
+        ...["model.modelId", "model.providerId", "metadata.title", "metadata.model", "metadata.providerId"],
+        ...["metadata.prompt"],
+      ]),
+    );
+  });
+});
+
+describe("P6 a redactor that does not do what it should", () => {
+  const withRedactor = async (bad: Redact) => {
+    const own = stage.process({ redact: bad });
+    const tracer = own.newTracer();
+    tracer.startTrace("s", { title: "title", prompt: "prompt", tags: ["tag"] });
+    tracer.logToolCall({ tool: "look", callID: "c", state: { status: "error", input: 1, error: "e" } });
+    tracer.logSpan({ name: "work", startTime: 1, endTime: 2, attributes: { good: 1 } });
+    tracer.flushSync("why");
+    expect(own.exporter.stats()).toMatchObject({ dropped: 0, faults: 0 });
+    return stage.document("s");
+  };
+
+  test.for<[string, Redact]>([
+    [
+      "throws",
+      () => {
+        throw new Error("no");
+      },
+    ],
+    ["answers with a promise", async (value) => value],
+    [
+      "answers with a promise that rejects",
+      async () => {
+        throw new Error("no");
+      },
+    ],
+  ])("that %s costs the fields, and no span", async ([, bad]) => {
+    const document = await withRedactor(bad);
+    expect(document.summary).toMatchObject({ status: "crashed", error: "[redaction failed]" });
+    expect(document.metadata).toEqual({
+      title: "[redaction failed]",
+      prompt: "[redaction failed]",
+      tags: ["[redaction failed]"],
+    });
+    expect(spansOf(document)).toMatchObject([
+      {
+        name: "[redaction failed]",
+        input: "[redaction failed]",
+        statusMessage: "[redaction failed]",
+        tool: { callId: "[redaction failed]" },
+      },
+      { name: "[redaction failed]", attributes: { good: "[redaction failed]" } },
+    ]);
+  });
+
+  test("that answers with no text where the document has one costs those", async () => {
+    const document = await withRedactor((value) => (typeof value === "string" ? { was: "text" } : value));
+    expect(document.summary.error).toBe("[redaction failed]");
+    expect(document.metadata).toMatchObject({ title: "[redaction failed]", tags: ["tag"] });
+    expect(spansOf(document)[1]).toMatchObject({ name: "[redaction failed]", attributes: { good: 1 } });
+  });
+});

@@ -1,0 +1,101 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { encodeSpan } from "../../src/format/document.js";
+import {
+  encodeLiveSpan,
+  encodeOwner,
+  encodeSession,
+  replayLiveLog,
+  type SessionRecord,
+} from "../../src/format/journal.js";
+import type { TraceSpan } from "../../src/format/trace-file.js";
+import { anySpan } from "../support/trace-arbitraries.js";
+
+const root: TraceSpan = {
+  spanId: "root",
+  parentSpanId: null,
+  name: "s",
+  kind: "session",
+  startTime: 1,
+  status: "ok",
+};
+const session: SessionRecord = { id: "s", traceId: "t", startedAt: "2025", root, metadata: { title: "a" } };
+const begun = Buffer.concat([encodeOwner("1-1-1-1-1"), encodeSession(session)]);
+
+describe("live log", () => {
+  it("P2 replays the last record of every span, in order of start; D15 those that ended in order of their ends", () => {
+    fc.assert(
+      fc.property(fc.array(anySpan, { maxLength: 8 }), (spans) => {
+        const log = Buffer.concat([begun, ...spans.map((span) => encodeLiveSpan(encodeSpan(span)))]);
+        const state = replayLiveLog(log);
+        const want = new Map<string, TraceSpan>();
+        for (const span of spans) {
+          const isEnd = span.endTime !== undefined && want.get(span.spanId)?.endTime === undefined;
+          if (isEnd) want.delete(span.spanId);
+          want.set(span.spanId, JSON.parse(JSON.stringify(span)));
+        }
+        expect([...state.spans]).toEqual([...want]);
+        expect(state).toMatchObject({ session, corruptLines: 0, tornBytes: 0 });
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("P2 the last session record counts", () => {
+    const later = { ...session, metadata: { title: "b" } };
+    expect(replayLiveLog(Buffer.concat([begun, encodeSession(later)])).session).toEqual(later);
+  });
+
+  it("P2 cut anywhere, it keeps every whole record, and tells the torn rest", () => {
+    const spans = ["a", "b", "c"].map((spanId) => ({
+      ...root,
+      spanId,
+      kind: "span" as const,
+      name: "zażółć 🦩",
+    }));
+    const log = Buffer.concat([begun, ...spans.map((span) => encodeLiveSpan(encodeSpan(span)))]);
+    for (let at = 0; at <= log.length; at++) {
+      const state = replayLiveLog(log.subarray(0, at));
+      const whole =
+        log
+          .subarray(0, at + 1)
+          .toString("latin1")
+          .split("\n").length - 1;
+      expect(state.spans.size).toBe(Math.max(0, whole - 2));
+      expect(state.session !== undefined).toBe(whole >= 2);
+      expect(state.corruptLines).toBe(0);
+      const isWhole = at === 0 || log[at - 1] === 0x0a || log[at] === 0x0a;
+      expect(state.tornBytes).toBe(isWhole ? 0 : at - (log.lastIndexOf(0x0a, at - 1) + 1));
+    }
+  });
+
+  it("P6 takes any bytes, and counts what are no records", () => {
+    const bytes = fc.oneof(
+      fc.uint8Array(),
+      fc.json().map((text) => Buffer.from(`${text}\n`)),
+      fc.json().map((value) => Buffer.from(`{"session":${value}}\n{"span":${value}}\n`)),
+    );
+    fc.assert(
+      fc.property(bytes, (given) => {
+        const state = replayLiveLog(Buffer.concat([begun, Buffer.from(given)]));
+        expect(state.session?.id).toBeTypeOf("string");
+        for (const span of state.spans.values()) expect(span.spanId).toMatch(/./s);
+      }),
+      { numRuns: 3_000 },
+    );
+    expect(replayLiveLog(Buffer.from('{"span":{}}\n{"span":{"spanId":"a"}}\n\n{"x":1}\n\0\0'))).toMatchObject(
+      {
+        corruptLines: 3,
+        tornBytes: 2,
+      },
+    );
+  });
+
+  it("P6 keys of the prototype are ids and members like others", () => {
+    const log =
+      '{"span":{"spanId":"__proto__"}}\n{"span":{"spanId":"constructor"}}\n{"__proto__":{"polluted":1}}\n';
+    const state = replayLiveLog(Buffer.from(log));
+    expect([...state.spans.keys()]).toEqual(["__proto__", "constructor"]);
+    expect(({} as { polluted?: number }).polluted).toBeUndefined();
+  });
+});

@@ -1,0 +1,200 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  decodeDocument,
+  decodeHead,
+  decodeLine,
+  decodeTail,
+  encodeHead,
+  encodeSpan,
+  encodeTail,
+  inTrace,
+  isoTime,
+  lineKey,
+  tailStartIn,
+  withoutComma,
+} from "../../src/format/document.js";
+import type { TraceSpan } from "../../src/format/trace-file.js";
+import { anyJsonText } from "../support/json-arbitraries.js";
+import { anySpan, anyTail, encodeLine } from "../support/trace-arbitraries.js";
+
+const withoutNewline = (line: Buffer): Buffer => line.subarray(0, -1);
+/** What JSON makes of a value: -0 becomes 0, undefined members go. */
+const plain = <T>(value: T): T => JSON.parse(JSON.stringify(value));
+
+describe("open document lines", () => {
+  it("P6 decodes every span it encoded, as one line", () => {
+    fc.assert(
+      fc.property(anySpan, fc.nat(), (span, offset) => {
+        const line = encodeLine(span);
+        expect(line.indexOf(0x0a)).toBe(line.length - 1);
+        const decoded = decodeLine(withoutNewline(line), offset);
+        expect(decoded).toEqual({ type: "span", span: plain(span) });
+        // The first line of a document has no comma.
+        expect(decodeLine(withoutNewline(line.subarray(1)), offset)).toEqual(decoded);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("P6 tells a line by its first bytes as by all of it", () => {
+    fc.assert(
+      fc.property(anySpan, (span) => {
+        const key = lineKey(encodeLine(span));
+        const { spanId, interrupted } = span;
+        if (key) expect(key).toEqual({ spanId, interrupted: interrupted === true });
+        // What it cannot tell is read whole.
+        else expect(/^[ !#-[\]-~]{1,256}$/.test(spanId)).toBe(false);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("P6 reads an id in other letters with its whole line, never by its bytes", () => {
+    expect(lineKey(encodeLine({ ...span, spanId: "zażółć" }))).toBeUndefined();
+    expect(lineKey(encodeLine({ ...span, spanId: "x".repeat(257) }))).toBeUndefined();
+  });
+
+  it("P6 never throws on arbitrary bytes", () => {
+    const bytes = fc.oneof(
+      fc.uint8Array(),
+      fc.string().map((text) => Buffer.from(text)),
+      anyJsonText.map((text) => Buffer.from(`,${text}\n`)),
+      fc.tuple(anySpan, fc.nat(), fc.nat({ max: 255 })).map(([span, at, byte]) => {
+        const line = encodeLine(span);
+        line[at % line.length] = byte;
+        return line;
+      }),
+    );
+    fc.assert(
+      fc.property(bytes, fc.nat(), (given, offset) => {
+        const line = Buffer.from(given);
+        const decoded = decodeLine(line, offset);
+        if (decoded.type === "span") expect(decoded.span.spanId).toMatch(/./s);
+        decodeHead(line);
+        decodeTail(line);
+        tailStartIn(line);
+        lineKey(line);
+        withoutComma(line);
+        decodeDocument(line.toString("utf8"));
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it("P6 calls a line that is not UTF-8 corrupt: for one such byte, strict readers refuse a whole document", () => {
+    const line = withoutNewline(encodeLine(span));
+    line[line.indexOf("work")] = 0xff;
+    expect(decodeLine(line, 9)).toEqual({ type: "corrupt" });
+  });
+
+  it("P6 sets no prototype, and keeps a member of that name", () => {
+    const hostile = JSON.parse('{"spanId":"a","__proto__":{"polluted":true}}');
+    const decoded = decodeLine(Buffer.from(JSON.stringify(hostile)), 0);
+    expect(decoded.type).toBe("span");
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+    expect(Object.getPrototypeOf(decoded)).toBe(Object.prototype);
+    expect(encodeSpan(hostile as TraceSpan)).toContain('"__proto__"');
+  });
+
+  it("P6 takes no span for a tail, whatever its content says", () => {
+    const offset = 1_234;
+    const text = `],"metadata":{},"summary":{},"endedAt":"","layout":{"v":1,"tailStart":${offset}}}`;
+    const spans: TraceSpan[] = [
+      { ...span, input: text },
+      { ...span, name: text },
+      // Raw members that end exactly as a tail does.
+      { ...span, attributes: { layout: { v: 1, tailStart: offset } } },
+      JSON.parse(`{"spanId":"a","summary":{},"layout":{"v":1,"tailStart":${offset}}}`),
+    ];
+    for (const given of spans) {
+      expect(decodeLine(withoutNewline(encodeLine(given)), offset)).toEqual({ type: "span", span: given });
+    }
+  });
+
+  it("P6 one value that JSON cannot carry costs that value", () => {
+    const circular: Record<string, unknown> = {};
+    circular.self = circular;
+    const { span: decoded } = decodeLine(
+      withoutNewline(encodeLine({ ...span, input: "good", output: circular })),
+      0,
+    ) as { span: TraceSpan };
+    expect(decoded).toMatchObject({ spanId: span.spanId, input: "good" });
+  });
+
+  it("P6 encodes and decodes heads of any id", () => {
+    const text = fc.oneof(fc.string(), fc.string({ unit: "binary" }));
+    fc.assert(
+      fc.property(
+        fc.option(text, { nil: undefined }),
+        text,
+        text,
+        text,
+        (id, traceId, sessionId, startedAt) => {
+          const head = { id, traceId, sessionId, startedAt };
+          expect(decodeHead(encodeHead(head))).toEqual(head);
+          expect(encodeHead(head).indexOf(0x0a)).toBe(encodeHead(head).length - 1);
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("P1 head, lines and tail are a whole document, and tell where the tail begins", () => {
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(anySpan, { selector: (s) => s.spanId, maxLength: 6 }),
+        anyTail,
+        (spans, tail) => {
+          const head = encodeHead({ id: "i", traceId: "t", sessionId: "s", startedAt: "2025" });
+          const lines = spans.map((span, index) => encodeLine(span).subarray(index === 0 ? 1 : 0));
+          const body = Buffer.concat([head, ...lines]);
+          const last = encodeTail(tail, body.length, spans.length === 0);
+          const document = Buffer.concat([body, last]);
+          expect(last.indexOf(0x0a)).toBe(last.length - 1);
+          expect(tailStartIn(document.subarray(-64))).toBe(body.length);
+          expect(decodeLine(withoutNewline(last), body.length)).toEqual({ type: "tail", tail: plain(tail) });
+          expect(decodeDocument(document.toString("utf8"))?.spans).toEqual(plain([...spans, ...tail.spans]));
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it("P6 a tail that stands elsewhere than it says is none", () => {
+    const tail = encodeTail(
+      { spans: [], metadata: {}, summary: {} as never, endedAt: "", layout: { v: 1 } },
+      100,
+      true,
+    );
+    expect(decodeLine(withoutNewline(tail), 100).type).toBe("tail");
+    expect(decodeLine(withoutNewline(tail), 101).type).toBe("corrupt");
+  });
+
+  it("P7 reads documents of other writers, and nothing that is no document", () => {
+    expect(decodeDocument('{"spans":[{"spanId":"u-1"},{"spanId":""},{"spanId":7},null,[]]}')).toMatchObject({
+      version: 2,
+      traceId: "",
+      spans: [{ spanId: "u-1" }],
+    });
+    for (const text of ["", "{", "[]", "null", "7", '{"spans":{}}', '{"spans":null}', "\0\0\0"]) {
+      expect(decodeDocument(text), text).toBeUndefined();
+    }
+  });
+
+  it("names a span's trace only where it differs, and makes times of any number", () => {
+    expect(inTrace({ ...span, traceId: "t" }, "t")).toEqual(span);
+    expect(inTrace({ ...span, traceId: "t" }, "u").traceId).toBe("t");
+    fc.assert(fc.property(fc.double(), (millis) => isoTime(millis).endsWith("Z")));
+    expect(isoTime(undefined)).toBe("1970-01-01T00:00:00.000Z");
+  });
+});
+
+const span: TraceSpan = {
+  spanId: "0123456789abcdef",
+  parentSpanId: null,
+  name: "work",
+  kind: "span",
+  startTime: 1,
+  status: "ok",
+};

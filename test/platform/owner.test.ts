@@ -1,0 +1,144 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import { describe, expect, it, vi } from "vitest";
+import { type FileCalls, nodeFileSystem } from "../../src/platform/file-system.js";
+import { isForsaken, type Liveness, SystemLiveness, type Verdict } from "../../src/platform/liveness.js";
+
+const liveness = new SystemLiveness(nodeFileSystem.sync);
+const base36 = (number: number) => number.toString(36);
+
+/** The fields of a token of this thread, to be changed one by one. */
+function parts(): [pid: string, thread: string, started: string, scope: string, random: string] {
+  return liveness.newToken().split("-") as ReturnType<typeof parts>;
+}
+
+/** The token that a single-threaded process would have: its main thread bears its number. */
+function tokenOf(pid: number): string {
+  const stat = nodeFileSystem.sync.readText(`/proc/${pid}/task/${pid}/stat`);
+  const started = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  const [, , , scope, random] = parts();
+  return [base36(pid), base36(pid), base36(Number(started)), scope, random].join("-");
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  child.kill("SIGKILL");
+  await once(child, "exit");
+}
+
+const noProc: FileCalls = {
+  ...nodeFileSystem.sync,
+  readlink: () => {
+    throw Object.assign(new Error("no /proc"), { code: "ENOENT" });
+  },
+};
+
+describe.runIf(process.platform === "linux")("P2 P7 owners", () => {
+  it("P7 this thread is alive, and its tokens differ", () => {
+    const tokens = new Set(Array.from({ length: 100 }, () => liveness.newToken()));
+    expect(tokens.size).toBe(100);
+    for (const token of tokens) expect(liveness.verdict(token)).toBe("alive");
+  });
+
+  it("P2 a child is alive until it is killed", async () => {
+    const child = spawn("sleep", ["60"]);
+    const token = tokenOf(child.pid as number);
+    expect(liveness.verdict(token)).toBe("alive");
+    await kill(child);
+    expect(liveness.verdict(token)).toBe("dead");
+  });
+
+  it("P2 a zombie is dead", async () => {
+    // The shell becomes `sleep`, which never asks how its child ended.
+    const parent = spawn("sh", ["-c", "sleep 0.01 & echo $!; exec sleep 60"], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    try {
+      const [line] = (await once(parent.stdout, "data")) as [Buffer];
+      const pid = Number(line.toString("utf8"));
+      const isZombie = () =>
+        / Z /.test(nodeFileSystem.sync.readText(`/proc/${pid}/stat`).replace(/\(.*\)/, ""));
+      await vi.waitFor(() => expect(isZombie()).toBe(true), 10_000);
+      expect(liveness.verdict(tokenOf(pid))).toBe("dead");
+    } finally {
+      await kill(parent);
+    }
+  });
+
+  it("P2 a process number that is used again is not its owner", () => {
+    const [pid, thread, started, scope, random] = parts();
+    const earlier = base36(parseInt(started, 36) - 1);
+    expect(liveness.verdict([pid, thread, earlier, scope, random].join("-"))).toBe("dead");
+  });
+
+  it("P7 an owner of another boot, container or host is unknown, however its process number reads", () => {
+    const [pid, thread, started, , random] = parts();
+    expect(liveness.verdict([pid, thread, started, "elsewhere", random].join("-"))).toBe("unknown");
+    expect(liveness.verdict(["1", "1", "1", "elsewhere", random].join("-"))).toBe("unknown");
+  });
+
+  it.each(["", "-", "a-b-c", "no token"])("P7 %j is unknown", (token) => {
+    expect(liveness.verdict(token)).toBe("unknown");
+  });
+
+  it("P7 a worker thread that was terminated is dead, while its process lives", async () => {
+    const program = `
+      const { parentPort } = require("node:worker_threads");
+      const { readlinkSync } = require("node:fs");
+      parentPort.postMessage(readlinkSync("/proc/thread-self"));
+      setInterval(() => {}, 1000);`;
+    const worker = new Worker(program, { eval: true });
+    const [link] = (await once(worker, "message")) as [string];
+    const thread = Number(link.split("/").at(-1));
+    const stat = nodeFileSystem.sync.readText(`/proc/${process.pid}/task/${thread}/stat`);
+    const started = base36(Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]));
+    const [pid, , , scope, random] = parts();
+    const token = [pid, base36(thread), started, scope, random].join("-");
+    expect(liveness.verdict(token)).toBe("alive");
+    await worker.terminate();
+    await vi.waitFor(() => expect(liveness.verdict(token)).toBe("dead"), 10_000);
+    expect(liveness.verdict(liveness.newToken())).toBe("alive");
+  });
+
+  it("P7 without /proc a living process number proves nothing, and a free one does", () => {
+    const blind = new SystemLiveness(noProc);
+    const own = blind.newToken();
+    expect(own.split("-")[2]).toBe("0");
+    expect(blind.verdict(own)).toBe("unknown");
+    const gone = spawnSync("true").pid;
+    expect(blind.verdict([base36(gone), ...own.split("-").slice(1)].join("-"))).toBe("dead");
+  });
+
+  it("P7 a stat file that cannot be read proves nothing", () => {
+    let isReadable = true;
+    const calls: FileCalls = {
+      ...nodeFileSystem.sync,
+      readText(path) {
+        if (isReadable) return nodeFileSystem.sync.readText(path);
+        throw Object.assign(new Error("not for you"), { code: "EACCES" });
+      },
+    };
+    const guarded = new SystemLiveness(calls);
+    const token = guarded.newToken();
+    isReadable = false;
+    expect(guarded.verdict(token)).toBe("unknown");
+  });
+});
+
+describe("P7 leases", () => {
+  const saying = (verdict: Verdict): Liveness => ({ newToken: () => "", verdict: () => verdict });
+  const minute = 60_000;
+
+  it.each([
+    ["dead", 0, true],
+    ["alive", 0, false],
+    ["alive", 10 * minute, false],
+    ["unknown", 0, false],
+    ["unknown", minute, false],
+    ["unknown", minute + 1, true],
+    // The clock was set back: no lease lasts until it has caught up.
+    ["unknown", -minute - 1, true],
+  ] as const)("P7 an owner that is %s, touched %i ms ago: forsaken %s", (verdict, age, isFree) => {
+    expect(isForsaken(saying(verdict), "token", 1e12 - age, 1e12)).toBe(isFree);
+  });
+});

@@ -1,0 +1,32 @@
+import { describe, expect, test } from "vitest";
+import { RecentMap } from "../../src/platform/recent-map.js";
+
+describe("a map of what was set last", () => {
+  test("has at least the last entries of its size, whenever it is asked", () => {
+    const map = new RecentMap<number, string>(10);
+    for (let n = 0; n < 1_000; n++) {
+      map.set(n, `${n}`);
+      for (let back = 0; back < Math.min(10, n + 1); back++) expect(map.get(n - back)).toBe(`${n - back}`);
+    }
+  });
+
+  test("P8 never has more than twice its size", () => {
+    const map = new RecentMap<number, true>(10);
+    for (let n = 0; n < 1_000; n++) {
+      map.set(n, true);
+      const kept = Array.from({ length: n + 1 }, (_, key) => key).filter((key) => map.has(key));
+      expect(kept.length).toBeLessThanOrEqual(20);
+    }
+  });
+
+  test("an entry set again is young again, with its new value", () => {
+    const map = new RecentMap<string, number>(3);
+    map.set("kept", 0);
+    for (let n = 1; n < 50; n++) {
+      map.set(`other ${n}`, n);
+      map.set("kept", n);
+      expect(map.get("kept")).toBe(n);
+    }
+    expect(map.has("other 1")).toBe(false);
+  });
+});

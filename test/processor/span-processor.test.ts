@@ -1,0 +1,442 @@
+import { context, diag, ROOT_CONTEXT, trace } from "@opentelemetry/api";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
+import { isTracingSuppressed } from "@opentelemetry/core";
+import {
+  AlwaysOffSampler,
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  type SpanExporter as SdkSpanExporter,
+  type SpanProcessor as SdkSpanProcessor,
+} from "@opentelemetry/sdk-trace-base";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { SpanExporter } from "../../src/otel/types.js";
+import {
+  CrashSafeSpanProcessor,
+  type CrashSafeSpanProcessorOptions,
+} from "../../src/processor/span-processor.js";
+import {
+  endSpans,
+  failure,
+  HandClock,
+  isPending,
+  listenToDiag,
+  ScriptedExporter,
+  settled,
+  success,
+  tracerInto,
+} from "../support/span-processor-stage.js";
+
+let clock: HandClock;
+let told: string[];
+
+beforeEach(() => {
+  clock = new HandClock();
+  told = listenToDiag();
+});
+afterEach(() => {
+  diag.disable();
+  context.disable();
+});
+
+const processorFor = (exporter: SpanExporter, options: CrashSafeSpanProcessorOptions = {}) =>
+  new CrashSafeSpanProcessor(exporter, options, { clock });
+
+describe("options", () => {
+  it.each([
+    [{ scheduleDelayMillis: -1 }, "scheduleDelayMillis is -1"],
+    [{ scheduleDelayMillis: 2 ** 31 }, "scheduleDelayMillis is 2147483648"],
+    [{ maxQueueSize: 0 }, "maxQueueSize is 0"],
+    [{ maxQueueSize: 1.5 }, "maxQueueSize is 1.5"],
+    [{ maxExportBatchSize: Number.NaN }, "maxExportBatchSize is NaN"],
+    [{ maxQueueSize: 10, maxExportBatchSize: 11 }, "from 1 to 10 (maxQueueSize)"],
+    [{ exportTimeoutMillis: 0 }, "exportTimeoutMillis is 0"],
+    [{ exportTimeoutMillis: "5" as unknown as number }, 'exportTimeoutMillis is "5"'],
+    [{ exportTimeoutMillis: Number.POSITIVE_INFINITY }, "exportTimeoutMillis is Infinity"],
+  ])("P6 refuses %j when constructed", (options, message) => {
+    expect(() => processorFor(new ScriptedExporter(), options)).toThrow(
+      expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining(message) }),
+    );
+  });
+
+  it("P6 refuses what is no exporter when constructed", () => {
+    expect(() => processorFor({} as SpanExporter)).toThrow(
+      expect.objectContaining({ code: "INVALID_OPTION" }),
+    );
+  });
+
+  it("P10 keeps the default batch within a smaller queue", async () => {
+    const exporter = new ScriptedExporter();
+    endSpans(processorFor(exporter, { maxQueueSize: 3, scheduleDelayMillis: 0 }), 3);
+    await settled();
+    expect(exporter.names).toHaveLength(3);
+  });
+
+  it("P10 is an SDK span processor, and takes SDK exporters", () => {
+    const sdkExporter: SdkSpanExporter = new InMemorySpanExporter();
+    const sdkProcessor: SdkSpanProcessor = new CrashSafeSpanProcessor(sdkExporter);
+    expect(sdkProcessor).toBeDefined();
+  });
+});
+
+describe("P4 scheduling", () => {
+  it("P4 exports a batch within scheduleDelayMillis of its first span", async () => {
+    const exporter = new ScriptedExporter();
+    const processor = processorFor(exporter, { scheduleDelayMillis: 1000 });
+    endSpans(processor, 1, "early ");
+    await clock.advance(600);
+    endSpans(processor, 1, "late ");
+    await clock.advance(399);
+    expect(exporter.calls).toHaveLength(0);
+    await clock.advance(1);
+    expect(exporter.names).toEqual(["early 1", "late 1"]);
+  });
+
+  it("P4 counts the delay of a batch from its first span also behind a slow export", async () => {
+    const exporter = new ScriptedExporter();
+    const processor = processorFor(exporter, { scheduleDelayMillis: 1000 });
+    endSpans(processor, 1, "first ");
+    await clock.advance(1000);
+    endSpans(processor, 1, "second ");
+    await clock.advance(700);
+    exporter.call(0).answer();
+    await clock.advance(299);
+    expect(exporter.calls).toHaveLength(1);
+    await clock.advance(1);
+    expect(exporter.calls).toHaveLength(2);
+  });
+
+  it("P4 exports a full batch at once, and never from within onEnd", async () => {
+    const exporter = new ScriptedExporter();
+    endSpans(processorFor(exporter, { maxExportBatchSize: 2 }), 2);
+    expect(exporter.calls).toHaveLength(0);
+    await settled();
+    expect(exporter.names).toEqual(["span 1", "span 2"]);
+  });
+
+  it("P4 does not export an empty queue", async () => {
+    const exporter = new ScriptedExporter();
+    const processor = processorFor(exporter);
+    processor.crash();
+    await processor.forceFlush();
+    await processor.shutdown();
+    expect(exporter.calls).toHaveLength(0);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("P4 skips spans that are not sampled", async () => {
+    const exporter = new ScriptedExporter();
+    const processor = processorFor(exporter);
+    const provider = new BasicTracerProvider({ sampler: new AlwaysOffSampler() });
+    const span = provider.getTracer("test").startSpan("unsampled");
+    processor.onStart(span as never, ROOT_CONTEXT);
+    processor.onEnd(span as never);
+    await processor.forceFlush();
+    expect(exporter.calls).toHaveLength(0);
+    expect(processor.stats()).toMatchObject({ dropped: 0, faults: 0 });
+  });
+
+  /** How the first export goes wrong; what it takes until the next batch must follow. */
+  const firstExports: Record<string, (exporter: ScriptedExporter) => unknown> = {
+    succeeds: (exporter) => exporter.call(0).answer(),
+    fails: (exporter) => exporter.call(0).answer(failure("unavailable")),
+    "answers nothing usable": (exporter) => exporter.call(0).answer(null as never),
+    "never answers": () => clock.advance(30_000),
+    "answers twice": (exporter) => {
+      exporter.call(0).answer();
+      exporter.call(0).answer(failure("again"));
+    },
+    "answers after its timeout": async (exporter) => {
+      await clock.advance(30_000);
+      exporter.call(0).answer();
+    },
+  };
+  it.each(Object.entries(firstExports))("P4 goes on when an export %s", async (_, goWrong) => {
+    const exporter = new ScriptedExporter();
+    const processor = processorFor(exporter, { maxExportBatchSize: 2 });
+    endSpans(processor, 4);
+    await settled();
+    expect(exporter.calls).toHaveLength(1);
+    await goWrong(exporter);
+    await settled();
+    expect(exporter.calls).toHaveLength(2);
+    exporter.call(1).answer();
+    endSpans(processor, 1, "afterwards ");
+    await clock.advance(1000);
+    expect(exporter.names).toEqual(["span 1", "span 2", "span 3", "span 4", "afterwards 1"]);
+  });
+
+  const throwing: Record<string, (call: { answer(): void }) => unknown> = {
+    throws: () => {
+      throw new Error("broken");
+    },
+    "answers, then throws": (call) => {
+      call.answer();
+      throw new Error("broken");
+    },
+    "answers in the call": (call) => call.answer(),
+    "is async and rejects": () => Promise.reject(new Error("broken")),
+  };
+  it.each(Object.entries(throwing))("P4 goes on when export() %s", async (how, act) => {
+    const names: string[] = [];
+    const exporter: SpanExporter = {
+      export(spans, resultCallback) {
+        names.push(...spans.map(({ name }) => name));
+        return act({ answer: () => resultCallback(success) }) as undefined;
+      },
+      shutdown: async () => {},
+    };
+    const processor = processorFor(exporter, { maxExportBatchSize: 2 });
+    endSpans(processor, 5);
+    await clock.advance(1000);
+    expect(names).toEqual(["span 1", "span 2", "span 3", "span 4", "span 5"]);
+    const lost = how === "throws" || how.startsWith("is async") ? 5 : 0;
+    expect(processor.stats()).toMatchObject({ queued: 0, exporting: 0, exported: 5 - lost, failed: lost });
+  });
+
+  it("P4 answers that belong to an older export do not end the present one", async () => {
+    const exporter = new ScriptedExporter();
+    const processor = processorFor(exporter, { maxExportBatchSize: 1 });
+    endSpans(processor, 3);
+    await clock.advance(30_000);
+    expect(exporter.calls).toHaveLength(2);
+    exporter.call(0).answer();
+    await settled();
+    expect(exporter.calls).toHaveLength(2);
+    expect(processor.stats()).toMatchObject({ failed: 1, exported: 0, exporting: 1, queued: 1 });
+  });
+});
+
+describe("P6 accounting", () => {
+  it("P6 reports a failed batch with its size and reason", async () => {
+    const exporter = new ScriptedExporter((call) => call.answer(failure("503 from the collector")));
+    const processor = processorFor(exporter);
+    endSpans(processor, 3);
+    await clock.advance(1000);
+    expect(told).toEqual([
+      expect.stringMatching(/^CrashSafeSpanProcessor: 3 spans were not exported: 503 from the collector\. /),
+    ]);
+    expect(processor.stats()).toMatchObject({ failed: 3, exported: 0, queued: 0 });
+  });
+
+  it("P6 reports drops once per burst, the first and the last one too", async () => {
+    const exporter = new ScriptedExporter();
+    const processor = processorFor(exporter, { maxQueueSize: 2, scheduleDelayMillis: 1000 });
+    endSpans(processor, 12);
+    const full = "the queue is full (maxQueueSize 2); raise it, or see why the exporter is slow";
+    expect(told).toEqual([`CrashSafeSpanProcessor: dropped 1 span: ${full}`]);
+    await clock.advance(1000);
+    expect(told[1]).toBe(`CrashSafeSpanProcessor: dropped 9 spans more: ${full} (10 in all)`);
+
+    exporter.call(0).answer();
+    await settled();
+    endSpans(processor, 4);
+    const flushed = processor.forceFlush();
+    expect(told.slice(2)).toEqual([`CrashSafeSpanProcessor: dropped 2 spans more: ${full} (12 in all)`]);
+    expect(processor.stats().dropped).toBe(12);
+    await settled();
+    exporter.call(1).answer();
+    await flushed;
+  });
+
+  it("P6 drops, counts and reports spans that end after shutdown", async () => {
+    const processor = processorFor(new ScriptedExporter());
+    const open = tracerInto(processor).startSpan("open");
+    await processor.shutdown();
+    open.end();
+    endSpans(processor, 2);
+    await processor.forceFlush();
+    expect(processor.stats().dropped).toBe(3);
+    expect(told).toEqual([
+      "CrashSafeSpanProcessor: dropped 1 span: after shutdown; end spans before it",
+      "CrashSafeSpanProcessor: dropped 2 spans more: after shutdown; end spans before it (3 in all)",
+    ]);
+  });
+
+  it("P6 survives a span that throws, and reports the fault once", async () => {
+    const exporter = new ScriptedExporter((call) => call.answer());
+    const processor = processorFor(exporter);
+    const hostile = new Proxy({} as never, {
+      get() {
+        throw new Error("no");
+      },
+    });
+    for (let i = 0; i < 3; i++) {
+      processor.onStart(hostile, ROOT_CONTEXT);
+      processor.onEnd(hostile);
+    }
+    endSpans(processor, 1);
+    await processor.forceFlush();
+    expect(exporter.names).toEqual(["span 1"]);
+    expect(processor.stats().faults).toBe(6);
+    expect(told).toHaveLength(2);
+  });
+
+  it("P6 survives a diag logger that throws", async () => {
+    const shout = () => {
+      throw new Error("logger");
+    };
+    const logger = { error: shout, warn: shout, info: shout, debug: shout, verbose: shout };
+    diag.setLogger(logger, { suppressOverrideMessage: true });
+    const exporter = new ScriptedExporter((call) => call.answer(failure("down")));
+    const processor = processorFor(exporter, { maxQueueSize: 1 });
+    endSpans(processor, 3);
+    await clock.advance(1000);
+    endSpans(processor, 1);
+    await clock.advance(1000);
+    expect(processor.stats()).toMatchObject({ failed: 2, dropped: 2, queued: 0 });
+  });
+
+  it("P6 loses no span of a burst of 10,000 into a synchronous exporter", async () => {
+    const exporter = new InMemorySpanExporter();
+    const processor = new CrashSafeSpanProcessor(exporter);
+    endSpans(processor, 10_000);
+    await processor.forceFlush();
+    expect(exporter.getFinishedSpans()).toHaveLength(10_000);
+    expect(processor.stats()).toMatchObject({ exported: 10_000, dropped: 0 });
+  });
+
+  it("P6 loses no span of a burst of 10,000 into an exporter that takes 100 ms per batch", async () => {
+    const exporter = new ScriptedExporter((call) => clock.after(100, () => call.answer()));
+    const processor = processorFor(exporter);
+    const names = endSpans(processor, 10_000);
+    const flushed = processor.forceFlush();
+    await clock.advance(100 * 20);
+    await flushed;
+    expect(exporter.names).toEqual(names);
+    expect(exporter.calls).toHaveLength(20);
+    expect(exporter.mostConcurrent).toBe(1);
+    expect(processor.stats()).toMatchObject({ exported: 10_000, dropped: 0 });
+  });
+
+  it("P6 does not trace the exporter's own work", async () => {
+    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+    const suppressed: boolean[] = [];
+    const note = () => void suppressed.push(isTracingSuppressed(context.active()));
+    const exporter = {
+      export(_: unknown, done: (result: typeof success) => void) {
+        note();
+        done(success);
+      },
+      forceFlush: async () => note(),
+      shutdown: async () => note(),
+    };
+    const processor = processorFor(exporter);
+    endSpans(processor, 1);
+    await processor.shutdown();
+    expect(suppressed).toEqual([true, true, true]);
+  });
+});
+
+describe("resources whose attributes are still being detected", () => {
+  const spanOf = (resource: object) => {
+    const span = new BasicTracerProvider().getTracer("test").startSpan("detected");
+    return Object.create(span, { resource: { value: resource }, name: { value: "detected" } });
+  };
+
+  it("P10 are waited for before the export", async () => {
+    const exporter = new ScriptedExporter((call) => call.answer());
+    const processor = processorFor(exporter);
+    let detected: () => void = () => {};
+    const resource = {
+      asyncAttributesPending: true,
+      waitForAsyncAttributes: () => new Promise<void>((resolve) => (detected = resolve)),
+    };
+    processor.onEnd(spanOf(resource));
+    const flushed = processor.forceFlush();
+    expect(await isPending(flushed)).toBe(true);
+    expect(exporter.calls).toHaveLength(0);
+    resource.asyncAttributesPending = false;
+    detected();
+    await flushed;
+    expect(exporter.names).toEqual(["detected"]);
+  });
+
+  it.each<[string, () => Promise<void>]>([
+    ["takes too long", () => new Promise(() => {})],
+    ["fails", () => Promise.reject(new Error("no metadata"))],
+    ["ends without an end", () => Promise.resolve()],
+    [
+      "throws",
+      () => {
+        throw new Error("broken");
+      },
+    ],
+  ])("P6 do not cost the spans when detection %s", async (_, waitForAsyncAttributes) => {
+    const exporter = new ScriptedExporter((call) => call.answer());
+    const processor = processorFor(exporter, { exportTimeoutMillis: 5000 });
+    const resource = { asyncAttributesPending: true, waitForAsyncAttributes };
+    processor.onEnd(spanOf(resource));
+    await clock.advance(1000 + 5000);
+    expect(exporter.calls).toHaveLength(1);
+    processor.onEnd(spanOf(resource));
+    await clock.advance(1000);
+    expect(exporter.calls).toHaveLength(2);
+  });
+
+  it("P3 are not waited for by the fence", () => {
+    const exporter = new ScriptedExporter((call) => call.answer());
+    const processor = processorFor(exporter);
+    processor.onEnd(
+      spanOf({ asyncAttributesPending: true, waitForAsyncAttributes: () => new Promise(() => {}) }),
+    );
+    void processor.forceFlush();
+    processor.crash();
+    expect(exporter.names).toEqual(["detected"]);
+  });
+});
+
+describe("the flush before a natural exit", () => {
+  const listeners = () => process.listenerCount("beforeExit");
+  const SLOT = Symbol.for("opentelemetry-exporter-crash-safe-file/exit-flush/1");
+
+  beforeEach(() => {
+    // Processors that other tests never ended.
+    const slots = globalThis as unknown as Record<symbol, { listener(): void } | undefined>;
+    if (slots[SLOT]) process.off("beforeExit", slots[SLOT].listener);
+    slots[SLOT] = undefined;
+  });
+
+  it("P5 takes one listener for all processors, as long as one has something to flush", async () => {
+    const before = listeners();
+    const processors = [1, 2, 3].map(() => processorFor(new ScriptedExporter((call) => call.answer())));
+    expect(listeners()).toBe(before);
+    for (const processor of processors) endSpans(processor, 2);
+    expect(listeners()).toBe(before + 1);
+    await Promise.all(processors.slice(1).map((processor) => processor.shutdown()));
+    expect(listeners()).toBe(before + 1);
+    await processors[0]?.forceFlush();
+    expect(listeners()).toBe(before);
+  });
+
+  it("P5 takes one listener for two copies of the package", async () => {
+    const before = listeners();
+    const processor = processorFor(new ScriptedExporter((call) => call.answer()));
+    endSpans(processor, 1);
+    vi.resetModules();
+    const copy = await import("../../src/processor/span-processor.js");
+    expect(copy.CrashSafeSpanProcessor).not.toBe(CrashSafeSpanProcessor);
+    const other = new copy.CrashSafeSpanProcessor(new ScriptedExporter((call) => call.answer()));
+    endSpans(other, 1);
+    expect(listeners()).toBe(before + 1);
+    await other.shutdown();
+    await processor.shutdown();
+    expect(listeners()).toBe(before);
+  });
+});
+
+it("P10 stamps the session before it tells a live exporter of the start", () => {
+  const seen: unknown[] = [];
+  const exporter = {
+    ...new InMemorySpanExporter(),
+    export: () => {},
+    shutdown: async () => {},
+    recordStart: (span: { attributes: Record<string, unknown> }) => seen.push(span.attributes["session.id"]),
+    recordEnd: () => {},
+    crash: () => {},
+  };
+  const processor = processorFor(exporter as never);
+  const tracer = tracerInto(processor);
+  const agent = tracer.startSpan("invoke_agent", { attributes: { "session.id": "ses_1" } });
+  tracer.startSpan("chat", {}, trace.setSpan(ROOT_CONTEXT, agent));
+  expect(seen).toEqual(["ses_1", "ses_1"]);
+});

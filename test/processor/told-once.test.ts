@@ -1,0 +1,333 @@
+/** How often `diag` speaks of a fault: once, and what to do, however many spans it concerns. */
+import * as fs from "node:fs";
+import * as os from "node:os";
+import { join } from "node:path";
+import { diag, ROOT_CONTEXT } from "@opentelemetry/api";
+import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
+import { MemorySessionExporter, MemorySpanProcessor } from "../../src/altimate/memory-recorder.js";
+import { FaultLog } from "../../src/exporter/fault-log.js";
+import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
+import { Bursts } from "../../src/otel/bursts.js";
+import type { ReadableSpan } from "../../src/otel/types.js";
+import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
+import { FaultyFileSystem, faultCodes } from "../support/faulty-file-system.js";
+import { IdleClock } from "../support/idle-clock.js";
+import { MortalLiveness } from "../support/mortal-liveness.js";
+import { spanOf } from "../support/projection-span.js";
+import { SessionTracerStage } from "../support/session-tracer-stage.js";
+import {
+  endSpans,
+  failure,
+  HandClock,
+  listenToDiag,
+  ScriptedExporter,
+  settled,
+} from "../support/span-processor-stage.js";
+
+const many = 1_000;
+const sessionId = "ses_told";
+let dir: string;
+let told: string[];
+
+beforeEach(() => {
+  dir = fs.mkdtempSync(join(os.tmpdir(), "told-once-"));
+  told = listenToDiag();
+});
+afterEach(() => {
+  diag.disable();
+  fs.rmSync(dir, { recursive: true, force: true });
+});
+
+function span(n: number, text = "short"): ReadableSpan {
+  const spanId = (0x1000_0000 + n).toString(16).padStart(16, "0");
+  return spanOf({
+    name: `step ${n}`,
+    spanContext: () => ({ traceId: "0af7651916cd43dd8448eb211c80319c", spanId, traceFlags: 1 }),
+    attributes: { "session.id": sessionId, text },
+  });
+}
+
+const unreadable = new Proxy({} as ReadableSpan, {
+  get(_, key) {
+    throw new TypeError(`no ${String(key)} at ${Math.random()}`);
+  },
+});
+
+function exporterOn(fileSystem = new FaultyFileSystem()) {
+  return new CrashSafeFileSpanExporter(
+    { dir },
+    { fileSystem, clock: new IdleClock(), liveness: new MortalLiveness() },
+  );
+}
+
+function recordMany(exporter: CrashSafeFileSpanExporter, of = (n: number) => span(n)): void {
+  for (let n = 0; n < many; n++) {
+    exporter.recordStart(of(n));
+    exporter.recordEnd(of(n));
+  }
+}
+
+describe("P6 the exporter, of 1,000 spans", () => {
+  const advice = {
+    ENOSPC: "free some space on that disk",
+    EIO: "check that directory and its disk",
+    EMFILE: "raise the limit of open files",
+    EACCES: "check who may write there",
+  };
+
+  test.for([...faultCodes])("P6 tells %s once: which file, and what to do", async (code) => {
+    const fileSystem = new FaultyFileSystem({ nth: 12, times: "forever", code });
+    const exporter = exporterOn(fileSystem);
+    recordMany(exporter);
+    await exporter.forceFlush().catch(() => {});
+    expect(told).toHaveLength(1);
+    expect(told[0]).toMatch(`CrashSafeFileSpanExporter: cannot write ${dir}/${sessionId}.json`);
+    expect(told[0]).toMatch(code);
+    expect(told[0]).toMatch(advice[code]);
+    expect(exporter.stats().faults).toBeGreaterThan(many);
+    fileSystem.clear();
+    await exporter.shutdown();
+    expect(told).toHaveLength(1);
+  });
+
+  it("P6 tells of spans without room twice: that, and how many", async () => {
+    const fileSystem = new FaultyFileSystem({ nth: 12, times: "forever", code: "ENOSPC" });
+    const exporter = exporterOn(fileSystem);
+    const text = "x".repeat(100_000);
+    for (let n = 0; n < many; n++) exporter.recordEnd(span(n, text));
+    fileSystem.clear();
+    await exporter.shutdown();
+    const { dropped } = exporter.stats();
+    expect(dropped).toBeGreaterThan(600);
+    expect(told).toEqual([
+      expect.stringMatching(/ENOSPC.*free some space/),
+      expect.stringMatching(/dropped a span: .*queue is full; free some space/),
+      expect.stringMatching(`dropped ${dropped - 1} more: .*\\(${dropped} in all\\)`),
+    ]);
+  });
+
+  it("P6 tells of spans that cannot be read, of those after an end, and of those after a fence", async () => {
+    const exporter = exporterOn();
+    recordMany(exporter, () => unreadable);
+    expect(told).toEqual([
+      expect.stringMatching(/a fault beside .*: no spanContext at .*Please report it/),
+      expect.stringMatching(/dropped a span: it cannot be read/),
+    ]);
+    told.length = 0;
+    for (let n = 0; n < many; n++) exporter.recordStart(span(n));
+    await exporter.endSession(sessionId);
+    exporter.crash();
+    for (let n = 0; n < many; n++) exporter.recordEnd(span(n));
+    await exporter.shutdown();
+    expect(told).toEqual([
+      expect.stringMatching(/dropped a span: the exporter has ended; end spans before shutdown/),
+      expect.stringMatching(/dropped 999 more: it cannot be read.*\(2000 in all\)/),
+      expect.stringMatching(/dropped 999 more: the exporter has ended/),
+    ]);
+  });
+
+  it("P6 tells of spans of sessions that have ended", async () => {
+    const exporter = exporterOn();
+    const open = Array.from({ length: many }, (_, n) => span(n));
+    for (const one of open) exporter.recordStart(one);
+    await exporter.endSession(sessionId);
+    for (const one of open) exporter.recordEnd(one);
+    expect(told).toEqual([
+      expect.stringMatching(/dropped a span: its session had ended before it; end spans/),
+    ]);
+    await exporter.shutdown();
+    expect(told).toHaveLength(2);
+  });
+});
+
+describe("P6 the processor, of 1,000 spans", () => {
+  it("P6 tells of a full queue twice: that, and how many", async () => {
+    const clock = new HandClock();
+    const processor = new CrashSafeSpanProcessor(new ScriptedExporter(), { maxQueueSize: 1 }, { clock });
+    endSpans(processor, many + 1);
+    await clock.advance(1_000);
+    expect(told).toEqual([
+      expect.stringMatching(/dropped 1 span: the queue is full \(maxQueueSize 1\); raise it, or see/),
+      expect.stringMatching(/dropped 999 spans more: the queue is full.*\(1000 in all\)/),
+    ]);
+  });
+
+  it("P6 tells of an exporter that fails twice: that, and how many", async () => {
+    const clock = new HandClock();
+    const exporter = new ScriptedExporter((call) => call.answer(failure(`503 at ${call.names}`)));
+    const processor = new CrashSafeSpanProcessor(exporter, { maxExportBatchSize: 1 }, { clock });
+    endSpans(processor, many);
+    await processor.forceFlush().catch(() => {});
+    await clock.advance(1_000);
+    expect(exporter.calls).toHaveLength(many);
+    expect(told).toEqual([
+      expect.stringMatching(/1 span were? not exported: 503 at span 1\. They are not sent again/),
+      expect.stringMatching(/999 spans more were not exported: .*\(1000 in all\)/),
+    ]);
+  });
+
+  it("P6 tells of a collector that is down for hours in a line a minute at most", async () => {
+    const clock = new HandClock();
+    const exporter = new ScriptedExporter((call) => call.answer(failure("down")));
+    const processor = new CrashSafeSpanProcessor(exporter, {}, { clock });
+    const hours = 2;
+    for (let second = 0; second < hours * 3_600; second++) {
+      endSpans(processor, 1);
+      clock.jump(1_000);
+      if (second % 60 === 0) await settled();
+    }
+    await settled();
+    expect(processor.stats().failed).toBeGreaterThan(100);
+    expect(told.length).toBeLessThan(hours * 60 + 10);
+  });
+
+  it("P6 tells of spans and exporters that throw once for each place", async () => {
+    const clock = new HandClock();
+    const broken = () => {
+      throw new Error(`broken ${Math.random()}`);
+    };
+    const live = Object.assign(new ScriptedExporter(), {
+      recordStart: broken,
+      recordEnd: broken,
+      crash: broken,
+    });
+    const processor = new CrashSafeSpanProcessor(live, {}, { clock });
+    endSpans(processor, many);
+    for (let n = 0; n < many; n++) {
+      processor.onStart(unreadable as never, ROOT_CONTEXT);
+      processor.onEnd(unreadable);
+    }
+    expect(told).toEqual([
+      expect.stringMatching(/onStart threw; further faults of this kind are only counted/),
+      expect.stringMatching(/onEnd threw/),
+    ]);
+    expect(processor.stats().faults).toBe(4 * many);
+  });
+});
+
+describe("P6 session tracers, of 1,000 calls", () => {
+  it("P6 tell of calls after the end once, and of a disk that refuses once for each who tells", async () => {
+    const stage = new SessionTracerStage();
+    const fileSystem = new FaultyFileSystem();
+    const process = stage.process({}, fileSystem);
+    const tracer = process.newTracer();
+    tracer.startTrace("ses_calls");
+    fileSystem.fail("write", "ENOSPC");
+    for (let n = 0; n < many; n++) {
+      tracer.logSpan({ name: `span ${n}`, startTime: n, endTime: n });
+      if (n % 100 === 0) await tracer.flush();
+    }
+    expect(told).toEqual([
+      expect.stringMatching(/CrashSafeFileSpanExporter: cannot write .*ENOSPC/),
+      expect.stringMatching(/a trace could not be written yet; it is tried again/),
+    ]);
+    fileSystem.clear();
+    await tracer.endTrace();
+    told.length = 0;
+    for (let n = 0; n < many; n++) tracer.logText({ text: `late ${n}` });
+    expect(tracer.dropped).toBe(many);
+    expect(told).toEqual([
+      expect.stringMatching(/dropped logText: session ses_calls is over; start or resume it/),
+    ]);
+    stage.remove();
+  });
+
+  it("P6 tell of what memory cannot keep once", () => {
+    const processor = new MemorySpanProcessor(new MemorySessionExporter(0));
+    for (let n = 0; n < many; n++) {
+      processor.onStart(unreadable, ROOT_CONTEXT);
+      processor.onEnd(unreadable);
+    }
+    expect(told).toEqual([expect.stringMatching(/a span could not be kept in memory/)]);
+  });
+});
+
+describe("what happens again and again", () => {
+  const enospc = () => Object.assign(new Error("ENOSPC: no space left"), { code: "ENOSPC" });
+
+  it("P6 a fault is told when it begins, when it is over, and when it comes back", async () => {
+    const clock = new HandClock();
+    const log = new FaultLog(clock);
+    for (let second = 0; second < 3_600; second++) {
+      log.fault(enospc(), "/traces/a.json");
+      clock.jump(1_000);
+    }
+    expect(told).toEqual([expect.stringMatching(/cannot write \/traces\/a.json: ENOSPC/)]);
+    clock.jump(180_000);
+    expect(told[1]).toMatch(
+      "no more ENOSPC for a minute, after 3600 failed calls; it was told of /traces/a.json",
+    );
+    log.fault(enospc(), "/traces/b.json");
+    expect(told[2]).toMatch("cannot write /traces/b.json: ENOSPC");
+    expect(told).toHaveLength(3);
+    expect(log.faults).toBe(3_601);
+    log.end();
+    expect(clock.pending).toBe(0);
+  });
+
+  it("P6 what comes back every few seconds is no new burst each time", () => {
+    const clock = new HandClock();
+    const bursts = new Bursts(clock, 1_000);
+    const lines: string[] = [];
+    const telling = { first: () => void lines.push("first"), more: () => void lines.push("more") };
+    for (let second = 0; second < 600; second += 10) {
+      bursts.add("kind", 1, telling);
+      clock.jump(100);
+      bursts.add("kind", 1, telling);
+      clock.jump(9_900);
+    }
+    expect(lines.filter((line) => line === "first")).toHaveLength(1);
+    expect(lines.length).toBeLessThan(15);
+    bursts.end();
+  });
+
+  it("P6 kinds are told apart, but not without end", () => {
+    const log = new FaultLog(new HandClock());
+    for (let n = 0; n < many; n++) {
+      log.fault(Object.assign(new Error("no"), { code: `E${n}` }), "/traces/a.json");
+    }
+    expect(told).toHaveLength(100);
+    expect(log.faults).toBe(many);
+  });
+
+  it("P6 windows grow while it goes on, and it begins anew after one without news", () => {
+    const clock = new HandClock();
+    const bursts = new Bursts(clock, 1_000);
+    const lines: string[] = [];
+    const telling = {
+      first: () => void lines.push("first"),
+      more: (count: number) => void lines.push(`${count} more`),
+      over: (total: number) => void lines.push(`over at ${total}`),
+    };
+    for (let second = 0; second < 15; second++) {
+      bursts.add("kind", 10, telling);
+      clock.jump(1_000);
+    }
+    // Nothing in the first second after the first one: then windows of a minute.
+    expect(lines).toEqual(["first"]);
+    bursts.tell();
+    expect(lines[1]).toBe("140 more");
+    for (let quarter = 0; quarter < 240; quarter++) {
+      bursts.add("kind", 1, telling);
+      clock.jump(15_000);
+    }
+    expect(lines.length).toBeLessThan(70);
+    clock.jump(180_000);
+    expect(lines.at(-1)).toBe("over at 390");
+    const counted = lines.reduce((sum, line) => sum + (/more/.test(line) ? Number.parseInt(line, 10) : 0), 0);
+    expect(counted).toBe(380);
+    bursts.add("kind", 1, telling);
+    expect(lines.at(-1)).toBe("first");
+    for (let burst = 0; burst < 40; burst++) {
+      bursts.add("kind", 5, telling);
+      clock.jump(500);
+    }
+    // In the windows of 1, 2, 4 and 8 seconds.
+    expect(lines.slice(-5).map((line) => line.replace(/\d+/, ""))).toEqual([
+      "first",
+      ...Array(4).fill(" more"),
+    ]);
+    bursts.end();
+    expect(clock.pending).toBe(0);
+  });
+});

@@ -1,0 +1,75 @@
+/**
+ * The types that users get, as they are built: everything that has a contract says it. Data members may speak for
+ * themselves, but for those of options.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+
+const files = readdirSync("build", { recursive: true, encoding: "utf8" }).filter((path) =>
+  path.endsWith(".d.ts"),
+);
+
+interface Declaration {
+  readonly name: string;
+  readonly isDescribed: boolean;
+}
+
+/** Exported declarations of a file, what can be called on them, and the members of options. */
+function declarationsOf(text: string): Declaration[] {
+  const found: Declaration[] = [];
+  const lines = text.split("\n");
+  let owner = "";
+  for (const [i, line] of lines.entries()) {
+    const isDescribed = lines[i - 1]?.trimEnd().endsWith("*/") ?? false;
+    const [, declared] =
+      /^export declare (?:const|function|class|abstract class) (\w+)|^export (?:interface|type) (\w+)/
+        .exec(line)
+        ?.filter((part) => part !== undefined) ?? [];
+    if (declared !== undefined) {
+      owner = declared;
+      found.push({ name: owner, isDescribed });
+      continue;
+    }
+    // One level deep; the parts of an inline type are told with what they are part of.
+    const member = /^ {4}(?!private |\*|\/)((?:static |readonly |get |set |async )*)(\w+)\??([(<:])/.exec(
+      line,
+    );
+    if (!member) continue;
+    const [, modifiers = "", name, next] = member;
+    const isCallable = next !== ":" || /\b[gs]et /.test(modifiers);
+    if (isCallable || /(Options|Info|Context)$/.test(owner))
+      found.push({ name: `${owner}.${name}`, isDescribed });
+  }
+  return found;
+}
+
+const declarations = files.flatMap((file) =>
+  declarationsOf(readFileSync(`build/${file}`, "utf8")).map((one) => ({ ...one, file })),
+);
+
+test("every exported declaration, every method, and every option has a comment", () => {
+  expect(declarations.length).toBeGreaterThan(250);
+  expect(
+    declarations.filter(({ isDescribed }) => !isDescribed).map(({ file, name }) => `${file} ${name}`),
+  ).toEqual([]);
+});
+
+test("every name that an entry exports is among them", () => {
+  const names = new Set(declarations.map(({ name }) => name));
+  const exported = ["index", "reader", "session", "altimate"].flatMap((entry) =>
+    [...readFileSync(`build/${entry}.d.ts`, "utf8").matchAll(/\{([^}]*)\}/g)].flatMap(([, list = ""]) =>
+      [...list.matchAll(/(?:^|,)\s*(?:type )?(\w+)/g)].map(([, name = ""]) => name),
+    ),
+  );
+  expect(exported.length).toBeGreaterThan(30);
+  expect(exported.filter((name) => !names.has(name))).toEqual([]);
+});
+
+test("what lacks a comment is seen", () => {
+  const text = [
+    "/** A. */\nexport interface AOptions {\n    bare: number;\n    /** Described. */\n    other: number;\n}",
+    "export declare class B {\n    #private;\n    /** C. */\n    constructor();\n    get d(): number;\n    e(): void;\n    f: number;\n}",
+  ].join("\n");
+  const bare = declarationsOf(text).filter(({ isDescribed }) => !isDescribed);
+  expect(bare.map(({ name }) => name)).toEqual(["AOptions.bare", "B", "B.d", "B.e"]);
+});

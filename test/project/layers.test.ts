@@ -1,0 +1,169 @@
+/** The rules of the house: the rooms of `src`, and who may import from whom. Read from the folders themselves. */
+import { readdirSync, readFileSync } from "node:fs";
+import { posix } from "node:path";
+import { describe, expect, test } from "vitest";
+
+/** Files of `src` by their paths in it, with `/` on every platform. */
+const files = readdirSync("src", { recursive: true, encoding: "utf8" })
+  .map((path) => path.replaceAll("\\", "/"))
+  .filter((path) => /\.c?ts$/.test(path));
+
+const textOf = (file: string): string => readFileSync(`src/${file}`, "utf8");
+
+/** The room of a file; entries stand at the top and have none. */
+const roomOf = (file: string): string => (file.includes("/") ? (file.split("/")[0] as string) : "");
+
+/** Imports of each file, files of ours by their paths in `src`. Type imports are marked. */
+const imports = new Map(
+  files.map((file) => {
+    const found = [
+      ...textOf(file).matchAll(/^(?:import|export)\s+(type\s+)?(?:[^"';]*?from\s+)?"([^"]+)";/gms),
+    ];
+    return [
+      file,
+      found.map(([, type, from = ""]) => ({
+        from: from.startsWith(".")
+          ? posix.join(posix.dirname(file), from).replace(/\.(c?)js$/, ".$1ts")
+          : from,
+        isType: type !== undefined,
+      })),
+    ] as const;
+  }),
+);
+
+/** Everything that a file loads at run time. */
+function reaches(file: string, seen = new Set<string>()): Set<string> {
+  for (const { from, isType } of imports.get(file) ?? []) {
+    if (isType || seen.has(from)) continue;
+    seen.add(from);
+    if (imports.has(from)) reaches(from, seen);
+  }
+  return seen;
+}
+
+const openTelemetryIn = (names: Iterable<string>): string[] =>
+  [...names].filter((name) => name.startsWith("@opentelemetry"));
+
+/** The rooms from top to bottom, as CONTRIBUTING.md lists them. */
+const rooms = [...readFileSync("CONTRIBUTING.md", "utf8").matchAll(/^\| `src\/([a-z]*)\/?`/gm)].map(
+  ([, room = ""]) => room,
+);
+const rank = (file: string): number => rooms.indexOf(roomOf(file));
+
+describe("rooms", () => {
+  test("CONTRIBUTING.md lists the folders of src, each once", () => {
+    const folders = readdirSync("src", { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name);
+    expect([...rooms].sort()).toEqual(["", ...folders].sort());
+  });
+
+  test("imports go down the list of rooms, imports of types included", () => {
+    const upward = files.flatMap((file) =>
+      (imports.get(file) ?? [])
+        .filter(({ from }) => imports.has(from) && rank(from) < rank(file))
+        .map(({ from }) => `${file} imports ${from}`),
+    );
+    expect(upward).toEqual([]);
+  });
+
+  test("imports point one way: no file reaches itself", () => {
+    expect(files.filter((file) => reaches(file).has(file))).toEqual([]);
+  });
+
+  test("every import of ours is a file of ours", () => {
+    const broken = [...imports].flatMap(([file, found]) =>
+      found
+        .filter(({ from }) => /\.c?ts$/.test(from) && !imports.has(from))
+        .map(({ from }) => `${file}: ${from}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  test("only entries stand at the top of src, and package.json exports each", () => {
+    const { exports } = JSON.parse(readFileSync("package.json", "utf8"));
+    const entries = Object.keys(exports)
+      .filter((path) => path !== "./package.json")
+      .map((path) => `${path === "." ? "index" : path.slice(2)}.ts`);
+    expect(files.filter((file) => roomOf(file) === "").sort()).toEqual(entries.sort());
+  });
+
+  test("no base name occurs in two rooms", () => {
+    const names = files.map((file) => posix.basename(file).replace(/\.c?ts$/, ""));
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+  });
+
+  test("each room has a README of a few lines", () => {
+    const lines = rooms.map((room) => [
+      room,
+      readFileSync(posix.join("src", room, "README.md"), "utf8")
+        .trim()
+        .split("\n").length,
+    ]);
+    expect(lines.filter(([, count]) => Number(count) < 3 || Number(count) > 15)).toEqual([]);
+  });
+
+  test("a file has at most 400 lines", () => {
+    expect(files.filter((file) => textOf(file).split("\n").length > 401)).toEqual([]);
+  });
+});
+
+describe("what a room may need", () => {
+  test.each(["directory", "recovery", "storage", "format", "platform"])(
+    "%s knows nothing of OpenTelemetry",
+    (room) => {
+      const inside = files.filter((file) => roomOf(file) === room);
+      expect(inside.length).toBeGreaterThan(2);
+      const needing = inside.filter(
+        (file) =>
+          openTelemetryIn(reaches(file)).length > 0 ||
+          (imports.get(file) ?? []).some(
+            ({ from }) => from.startsWith("@opentelemetry") || roomOf(from) === "otel",
+          ),
+      );
+      expect(needing).toEqual([]);
+    },
+  );
+
+  test("only the port imports node:fs", () => {
+    const importers = files.filter((file) =>
+      imports.get(file)?.some(({ from }) => /^(node:)?fs\b/.test(from)),
+    );
+    expect(importers).toEqual(["platform/file-system.ts"]);
+  });
+
+  test("only one file reads the environment", () => {
+    expect(files.filter((file) => textOf(file).includes("process.env"))).toEqual(["platform/environment.ts"]);
+  });
+
+  test("P10 reading and recovery need no OpenTelemetry package", () => {
+    const reached = reaches("reader.ts");
+    expect(openTelemetryIn(reached)).toEqual([]);
+    expect(reached.size).toBeGreaterThan(15);
+  });
+
+  test("P10 one file requires an SDK, by literal names in try and catch; exporter and processor do not reach it", () => {
+    const requiring = files.filter((file) => /\brequire\(/.test(textOf(file)));
+    const [file = ""] = requiring;
+    expect(requiring).toEqual(["tracer/sdk-packages.cts"]);
+    const text = textOf(file);
+    expect(text.match(/require\(/g)).toHaveLength(
+      text.match(/require\("@opentelemetry\/[a-z-]+"\)/g)?.length ?? 0,
+    );
+    // Each one directly within a try block: bundlers take no other for optional.
+    const tried = [...text.matchAll(/^ *try \{\n(.*?)^ *\} catch/gms)]
+      .map(([, block]) => block ?? "")
+      .join("");
+    expect(tried.match(/require\(/g)).toHaveLength(4);
+    expect(text.match(/require\(/g)).toHaveLength(4);
+    expect(reaches("session.ts")).toContain(file);
+    expect(reaches("index.ts")).not.toContain(file);
+    expect(imports.get(file)).toEqual([]);
+  });
+
+  test("nothing but the api of OpenTelemetry is imported, and nothing else from outside Node", () => {
+    const outside = new Set([...imports.values()].flat().map(({ from }) => from));
+    const allowed = /^(node:|@opentelemetry\/api$)/;
+    expect([...outside].filter((from) => !imports.has(from) && !allowed.test(from))).toEqual([]);
+  });
+});

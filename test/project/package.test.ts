@@ -1,0 +1,185 @@
+/** What `npm pack` makes of the build, unpacked in an empty project. */
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join, relative, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+/**
+ * Bytes of the tarball, with headroom for features: CONTRIBUTING.md lists where the bytes are. Comments, source maps
+ * or a second build would break it.
+ */
+const budget = 190_000;
+
+const name = "opentelemetry-exporter-crash-safe-file";
+const project = mkdtempSync(join(tmpdir(), "package-"));
+const root = join(project, "node_modules", name);
+let packed: number;
+
+beforeAll(() => {
+  const npm = ["pack", "--ignore-scripts", "--silent", "--pack-destination", project];
+  const tarball = join(project, execFileSync("npm", npm, { encoding: "utf8" }).trim());
+  packed = statSync(tarball).size;
+  mkdirSync(root, { recursive: true });
+  execFileSync("tar", ["-xzf", tarball, "-C", root, "--strip-components=1"]);
+  symlinkSync(resolve("node_modules/@opentelemetry"), join(project, "node_modules/@opentelemetry"));
+});
+afterAll(() => rmSync(project, { recursive: true, force: true }));
+
+interface Manifest {
+  readonly exports: Record<
+    string,
+    string | Record<"import" | "require", { readonly types: string; readonly default: string }>
+  >;
+  readonly [field: string]: unknown;
+}
+const read = (path: string) => readFileSync(join(root, path), "utf8");
+const manifest = (): Manifest => JSON.parse(read("package.json"));
+/** The entries, by the names that users import. */
+const entries = () =>
+  Object.entries(manifest().exports).flatMap(([path, target]) =>
+    typeof target === "string" ? [] : [{ specifier: join(name, path), target }],
+  );
+const files = () =>
+  readdirSync(join(root, "build"), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(join(root, "build"), join(entry.parentPath, entry.name)));
+
+/** Runs an ES module in the project, and reads what it prints. */
+function said(program: string): unknown {
+  const flags = [
+    "--input-type=module",
+    "--eval",
+    `import { createRequire } from "node:module";
+    const require = createRequire(process.cwd() + "/"); ${program}`,
+  ];
+  return JSON.parse(execFileSync(process.execPath, flags, { cwd: project, encoding: "utf8" }));
+}
+
+describe("the package", () => {
+  test("is small", () => {
+    expect(packed).toBeLessThan(budget);
+  });
+
+  test("P10 depends on nothing at run time but OpenTelemetry's api, as a peer", () => {
+    const { dependencies, optionalDependencies, bundleDependencies, scripts, ...rest } = manifest();
+    expect([dependencies, optionalDependencies, bundleDependencies]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(Object.keys(scripts as object).filter((script) => /install|^prepare$/.test(script))).toEqual([]);
+    const optional = Object.keys(rest.peerDependenciesMeta as object);
+    const peers = Object.keys(rest.peerDependencies as object);
+    expect(peers.filter((peer) => !optional.includes(peer))).toEqual(["@opentelemetry/api"]);
+  });
+
+  test("has the build and what npm wants, and no more", () => {
+    expect(readdirSync(root).sort()).toEqual(["LICENSE", "README.md", "build", "package.json"]);
+    expect(files().filter((file) => !/\.(m?js|cjs|d\.m?ts)$/.test(file))).toEqual(["package.json"]);
+  });
+
+  test("exports files that are there", () => {
+    const { exports, main, types, typesVersions } = manifest();
+    expect(Object.keys(exports)).toEqual([".", "./reader", "./session", "./altimate", "./package.json"]);
+    const targets = JSON.stringify([exports, main, types, typesVersions]).match(/\.\/[^"]+\.[^"]+/g) ?? [];
+    expect(targets.length).toBeGreaterThan(20);
+    expect(targets.filter((target) => !existsSync(join(root, target)))).toEqual([]);
+  });
+
+  test("P10 gives one copy to import and require, with the same names", () => {
+    const specifiers = JSON.stringify(entries().map(({ specifier }) => specifier));
+    const differences = said(`const found = [];
+      for (const name of ${specifiers}) {
+        const esm = await import(name), cjs = require(name);
+        const names = Object.keys(cjs).sort();
+        if (names.length < 3) found.push(name + " is empty");
+        if (String(names) !== String(Object.keys(esm).sort())) found.push(name + ": other names");
+        for (const key of names) if (esm[key] !== cjs[key]) found.push(name + ": two of " + key);
+      }
+      console.log(JSON.stringify(found));`);
+    expect(differences).toEqual([]);
+  });
+
+  test("lets nothing else be reached", () => {
+    const inner = files().map((file) => `${name}/build/${file}`);
+    const guesses = [...inner, `${name}/index`, `${name}/storage/commit`, `${name}/reader.js`];
+    const reached = said(`const reached = new Set();
+      for (const name of ${JSON.stringify(guesses)}) {
+        await import(name).then(() => reached.add(name), () => {});
+        try { require(name); reached.add(name); } catch {}
+      }
+      console.log(JSON.stringify([...reached]));`);
+    expect(inner.length).toBeGreaterThan(100);
+    // Bun also finds an entry by a name with an end.
+    expect(reached).toEqual(process.versions.bun ? [`${name}/reader.js`] : []);
+  });
+});
+
+describe("the files of the package", () => {
+  /** All that files import or require, from these on. */
+  function reached(from: readonly string[]): { readonly ours: Set<string>; readonly others: Set<string> } {
+    const ours = new Set(from);
+    const others = new Set<string>();
+    for (const file of ours) {
+      const end = /\.d\.m?ts$/.test(file) ? ".d.ts" : ".js";
+      for (const [, target = ""] of read(`build/${file}`).matchAll(
+        /(?:\bfrom |\bimport\(|\brequire\()"([^"]+)"/g,
+      )) {
+        if (target.startsWith(".")) ours.add(join(dirname(file), target).replace(/\.js$/, end));
+        else others.add(target);
+      }
+    }
+    return { ours, others };
+  }
+  const targets = (kind: "types" | "default") =>
+    entries().flatMap(({ target }) =>
+      [target.import[kind], target.require[kind]].map((path) => path.slice("./build/".length)),
+    );
+
+  test("are those that the entries reach", () => {
+    const { ours } = reached([...targets("types"), ...targets("default")]);
+    expect([...ours, "package.json"].sort()).toEqual(files().sort());
+  });
+
+  test("P10 types need no SDK, and no more than what is required", () => {
+    const { others } = reached(targets("types"));
+    expect([...others].sort()).toEqual(["@opentelemetry/api"]);
+  });
+
+  test("P10 the reader loads no package", () => {
+    const { others } = reached(["reader.js"]);
+    expect([...others].filter((one) => !one.startsWith("node:"))).toEqual([]);
+  });
+
+  test("have no comments but in their types", () => {
+    const commented = files().filter(
+      (file) => /\.[mc]?js$/.test(file) && /^\s*(\/\*|\/\/)/m.test(read(`build/${file}`)),
+    );
+    expect(commented).toEqual([]);
+  });
+
+  test("types of ES modules are those of the names they give", () => {
+    const require = createRequire(import.meta.url);
+    for (const { target } of entries()) {
+      const types = read(target.import.types);
+      expect(types).toBe(
+        `export * from "./${target.require.types.slice("./build/".length, -".d.ts".length)}.js";\n`,
+      );
+      const names = Object.keys(require(join(root, target.require.default)));
+      const given = read(target.import.default).match(/\w+(?=[, ].*\bfrom)/g) ?? [];
+      expect(given.filter((word) => word !== "export").sort()).toEqual(names.sort());
+      expect(dirname(target.import.default)).toBe(dirname(target.require.default));
+    }
+  });
+});

@@ -1,0 +1,221 @@
+import { describe, expect, test } from "vitest";
+import { projectSpan } from "../../src/projection/project-span.js";
+import { capturedSpan, capturedSpans, spanOf } from "../support/projection-span.js";
+
+const captured = capturedSpans("vercel-ai-7");
+const weatherTool = {
+  type: "function",
+  name: "weather",
+  inputSchema: {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    type: "object",
+    properties: { city: { type: "string" } },
+    required: ["city"],
+    additionalProperties: false,
+  },
+  description: "The weather",
+};
+
+function projected(attributes: Record<string, unknown>) {
+  return projectSpan(spanOf({ attributes })).span;
+}
+
+describe("Vercel AI SDK 7, captured", () => {
+  test("counts each model call once: agents, steps and the outer embed are not generations", () => {
+    expect(
+      captured.map(projectSpan).map(({ span }) => [span.name, span.kind, span.status, span.tokens?.total]),
+    ).toEqual([
+      ["chat gpt-4o", "generation", "ok", 150],
+      ["weather", "tool", "ok", undefined],
+      ["step 1", "span", "ok", undefined],
+      ["chat gpt-4o", "generation", "ok", 150],
+      ["step 2", "span", "ok", undefined],
+      ["invoke_agent gpt-4o", "span", "ok", undefined],
+      ["chat gpt-4o", "generation", "ok", 150],
+      ["step 1", "span", "ok", undefined],
+      ["invoke_agent gpt-4o", "span", "ok", undefined],
+      ["chat mock-model-id", "generation", "error", undefined],
+      ["step 1", "span", "error", undefined],
+      ["invoke_agent mock-model-id", "span", "error", undefined],
+      ["embeddings mock-model-id", "generation", "ok", 7],
+      ["embeddings mock-model-id", "span", "ok", undefined],
+    ]);
+  });
+
+  test("projects a generation", () => {
+    const span = capturedSpan("vercel-ai-7", ({ name }) => name === "chat gpt-4o");
+    const { attributes } = span;
+    expect(projectSpan(span)).toStrictEqual({
+      span: {
+        spanId: "0000000000000002",
+        parentSpanId: "0000000000000003",
+        traceId: "00000000000000000000000000000001",
+        name: "chat gpt-4o",
+        kind: "generation",
+        startTime: 1750000000739,
+        endTime: 1750000000742.42,
+        status: "ok",
+        model: { modelId: "gpt-4o-2024-08-06", providerId: "openai" },
+        finishReason: "tool-calls",
+        input: [{ role: "user", parts: [{ type: "text", content: "Weather in Paris?" }] }],
+        output: [
+          {
+            role: "assistant",
+            parts: [{ type: "tool_call", id: "call_1", name: "weather", arguments: { city: "Paris" } }],
+            finish_reason: "tool_call",
+          },
+        ],
+        tokens: { input: 60, output: 50, reasoning: 0, cacheRead: 30, cacheWrite: 10, total: 150 },
+        attributes: {
+          "gen_ai.operation.name": "chat",
+          "gen_ai.request.model": "gpt-4o",
+          "gen_ai.system_instructions": '[{"type":"text","content":"Be short."}]',
+          "gen_ai.tool.definitions": JSON.stringify([weatherTool]),
+          "gen_ai.client.operation.duration": attributes["gen_ai.client.operation.duration"],
+          "gen_ai.response.id": "chatcmpl-1",
+          "otel.kind": "CLIENT",
+          "otel.scope.name": "gen_ai",
+        },
+      },
+      metadata: { model: "openai/gpt-4o", providerId: "openai", environment: "test", version: "1.2.3" },
+    });
+  });
+
+  test("projects a tool, its quoted result as text", () => {
+    const span = capturedSpan("vercel-ai-7", ({ name }) => name === "execute_tool weather");
+    expect(span.attributes["gen_ai.tool.call.result"]).toBe('"sunny"');
+    expect(projectSpan(span).span).toStrictEqual({
+      spanId: "0000000000000004",
+      parentSpanId: "0000000000000003",
+      traceId: "00000000000000000000000000000001",
+      name: "weather",
+      kind: "tool",
+      startTime: 1750000000743,
+      endTime: 1750000000743.52,
+      status: "ok",
+      tool: { callId: "call_1", durationMs: 0.52 },
+      input: { city: "Paris" },
+      output: "sunny",
+      attributes: {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.type": "function",
+        "gen_ai.execute_tool.duration": span.attributes["gen_ai.execute_tool.duration"],
+        "otel.span_name": "execute_tool weather",
+        "otel.scope.name": "gen_ai",
+      },
+    });
+  });
+
+  test("takes the session's prompt, agent and model from the agent, and leaves its totals where they are", () => {
+    const { span, metadata } = projectSpan(
+      capturedSpan("vercel-ai-7", ({ name }) => name === "invoke_agent gpt-4o"),
+    );
+    expect(metadata).toStrictEqual({
+      model: "openai/gpt-4o",
+      providerId: "openai",
+      prompt: "Weather in Paris?",
+      agent: "forecast",
+      environment: "test",
+      version: "1.2.3",
+    });
+    expect(span.attributes).toMatchObject({
+      "gen_ai.usage.input_tokens": 200,
+      "gen_ai.usage.output_tokens": 100,
+      "gen_ai.response.finish_reasons": ["stop"],
+    });
+    expect(span).toMatchObject({ parentSpanId: null, model: { modelId: "gpt-4o", providerId: "openai" } });
+  });
+
+  test("keeps the exception of a failed call as an event", () => {
+    const { span } = projectSpan(capturedSpan("vercel-ai-7", ({ name }) => name === "chat mock-model-id"));
+    expect(span).toMatchObject({
+      statusMessage: "model is down",
+      attributes: {
+        "otel.events": [{ name: "exception", attributes: { "exception.message": "model is down" } }],
+      },
+    });
+  });
+});
+
+describe("gen_ai.* keys", () => {
+  test.each([
+    ["chat", "generation"],
+    ["text_completion", "generation"],
+    ["generate_content", "generation"],
+    ["embeddings", "generation"],
+    ["execute_tool", "tool"],
+    ["invoke_agent", "span"],
+    ["create_agent", "span"],
+    ["rerank", "span"],
+  ])("operation %s is a %s", (operation, kind) => {
+    const attributes = { "gen_ai.operation.name": operation };
+    expect(projected(attributes)).toMatchObject({ kind, attributes });
+  });
+
+  test("without an operation, usage shows a generation and a call id a tool", () => {
+    expect(projected({ "gen_ai.request.model": "m", "gen_ai.usage.output_tokens": 5 }).kind).toBe(
+      "generation",
+    );
+    expect(projected({ "gen_ai.tool.name": "t", "gen_ai.tool.call.id": "c" }).kind).toBe("tool");
+    expect(projected({ "gen_ai.request.model": "m" }).kind).toBe("span");
+  });
+
+  test("an open generation is one already, without an end", () => {
+    const attributes = { "gen_ai.operation.name": "chat", "gen_ai.request.model": "m" };
+    const { span } = projectSpan(spanOf({ attributes, ended: false, endTime: [0, 0] }));
+    expect(span).toMatchObject({ kind: "generation", model: { modelId: "m" } });
+    expect(span).not.toHaveProperty("endTime");
+  });
+
+  test("an open tool has no duration yet", () => {
+    const attributes = { "gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.id": "c" };
+    expect(projectSpan(spanOf({ attributes, ended: false })).span.tool).toStrictEqual({ callId: "c" });
+  });
+
+  test("further finish reasons stay attributes", () => {
+    const reasons = ["stop", "length"];
+    const attributes = { "gen_ai.operation.name": "chat", "gen_ai.response.finish_reasons": reasons };
+    expect(projected(attributes)).toMatchObject({
+      finishReason: "stop",
+      attributes: { "gen_ai.response.finish_reasons": reasons },
+    });
+  });
+
+  test.each([
+    ["text", "plain text", "plain text"],
+    ["quoted text", '"quoted"', '"quoted"'],
+    ["compact JSON", '{"a":[1,2]}', { a: [1, 2] }],
+    ["a JSON file with its own layout", '{\n  "a": 1\n}\n', '{\n  "a": 1\n}\n'],
+    ["a number that JSON.parse would round", '{"id":12345678901234567890}', '{"id":12345678901234567890}'],
+    ["text that only looks like JSON", "[12:00] started", "[12:00] started"],
+    ["a structure, on 3.x", { a: 1n }, { a: "1" }],
+  ])("a tool result that is %s", (_, result, output) => {
+    const attributes = { "gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.result": result };
+    expect(projected(attributes).output).toEqual(output);
+  });
+
+  test("numbers that JSON.parse would round leave the arguments as they were", () => {
+    const argumentsOf = (text: string) =>
+      projected({ "gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.arguments": text }).input;
+    expect(argumentsOf('{"id": 12345678901234567890}')).toBe('{"id": 12345678901234567890}');
+    expect(argumentsOf('{"id": 1234567890}')).toEqual({ id: 1234567890 });
+    expect(argumentsOf('{"id":1234567890123456}')).toEqual({ id: 1234567890123456 });
+    expect(argumentsOf('{"id": "12345678901234567890"}')).toEqual({ id: "12345678901234567890" });
+  });
+
+  test("a result of more than a million characters is not looked into", () => {
+    const attributes = (length: number) => ({
+      "gen_ai.operation.name": "execute_tool",
+      "gen_ai.tool.call.result": JSON.stringify(["x".repeat(length - 4)]),
+    });
+    expect(projected(attributes(1_000_000)).output).toEqual(["x".repeat(999_996)]);
+    expect(projected(attributes(1_000_001)).output).toBe(JSON.stringify(["x".repeat(999_997)]));
+  });
+
+  test("messages may be structures, as 3.x keeps them, or broken JSON", () => {
+    const messages = [{ role: "user", parts: [{ type: "text", content: "Hi" }] }];
+    const chat = { "gen_ai.operation.name": "chat" };
+    expect(projected({ ...chat, "gen_ai.input.messages": messages }).input).toEqual(messages);
+    expect(projected({ ...chat, "gen_ai.input.messages": "[cut" }).input).toBe("[cut");
+  });
+});

@@ -1,0 +1,179 @@
+/**
+ * What holds the fence, layer by layer: a commit is one turn and asks in it; work that nobody cancels is refused
+ * there; and no link of the promise chain between a call and what follows it is unguarded.
+ */
+import { readdirSync, writeFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { TraceDirectory } from "../../src/directory/trace-directory.js";
+import type { TraceSpan } from "../../src/format/trace-file.js";
+import { Lane } from "../../src/platform/async.js";
+import { nodeFileSystem } from "../../src/platform/file-system.js";
+import { type Plan, runLater } from "../../src/platform/plan.js";
+import { type CommitRequest, commit } from "../../src/storage/commit.js";
+import { defaultPace } from "../../src/storage/pace.js";
+import { publish } from "../../src/storage/publish.js";
+import { seal } from "../../src/storage/seal.js";
+import type { SessionWriter } from "../../src/storage/session-writer.js";
+import { type Moment, PausedFileSystem } from "../support/paused-file-system.js";
+import { Stage } from "../support/session-stage.js";
+import { StillClock } from "../support/still-clock.js";
+
+let stage: Stage;
+beforeEach(() => {
+  stage = new Stage();
+});
+afterEach(() => stage.remove());
+
+describe("P3 a commit", () => {
+  const request = (mayCommit: () => boolean, by: "move" | "link"): CommitRequest => {
+    const source = `${stage.dir}/s.json.source`;
+    writeFileSync(source, "{}");
+    return { files: { dir: stage.dir, name: "s" }, token: "t", source, by, base: undefined, mayCommit };
+  };
+  const ports = () => ({
+    fileSystem: new PausedFileSystem(),
+    clock: new StillClock(),
+    liveness: stage.liveness,
+  });
+
+  it.each(["move", "link"] as const)("P3 by %s is one turn, in which the fence is asked", (by) => {
+    const asked: string[][] = [];
+    const ask = () => {
+      asked.push(readdirSync(stage.dir));
+      return true;
+    };
+    const first = commit(ports(), request(ask, by)).next();
+    expect(first).toEqual({ done: true, value: "committed" });
+    expect(asked).toEqual([["s.json.source"]]);
+    expect(stage.files).toContain("s.json");
+  });
+
+  it.each(["move", "link"] as const)("P3 by %s is refused after the fence, and touches nothing", (by) => {
+    const first = commit(
+      ports(),
+      request(() => false, by),
+    ).next();
+    expect(first).toEqual({ done: true, value: "fenced" });
+    expect(stage.files).toEqual(["s.json.source"]);
+  });
+});
+
+describe("P3 work that nobody cancels", () => {
+  const spanOf = (spanId: string): TraceSpan => ({
+    spanId,
+    parentSpanId: null,
+    name: "work",
+    kind: "span",
+    startTime: 1,
+    status: "ok",
+  });
+
+  const works: readonly [string, (writer: SessionWriter) => Plan<boolean>][] = [
+    ["publish", publish],
+    ["seal", (writer) => seal(writer, { status: "completed" })],
+  ];
+
+  /** Whether the disk takes the fence. */
+  let takesFence = true;
+  const link = (from: string, to: string) => {
+    if (takesFence) return nodeFileSystem.sync.link(from, to);
+    throw Object.assign(new Error("no"), { code: "EIO" });
+  };
+  const below = { sync: { ...nodeFileSystem.sync, link }, async: nodeFileSystem.async };
+
+  /** Runs the work as a plain caller would, fences it at a call, and lets it go on. `false`: no such call. */
+  async function fenceAt(work: (writer: SessionWriter) => Plan<boolean>, number: number, moment: Moment) {
+    const fileSystem = new PausedFileSystem(below);
+    const ports = {
+      fileSystem,
+      clock: new StillClock(),
+      liveness: stage.liveness,
+      durability: "process" as const,
+      maxSpans: 0,
+      pace: defaultPace,
+    };
+    const lanes = { publish: new Lane(), sync: new Lane() };
+    const directory = new TraceDirectory(stage.dir, ports, lanes, () => {});
+    const user = directory.join();
+    const start = { id: "s", traceId: "0".repeat(32), startTime: 1 };
+    const record = (spanId: string) => {
+      const writer = directory.admit(user, start) as SessionWriter;
+      directory.recordEnd(writer, {}, { ...spanOf(spanId), endTime: 2 }, {});
+    };
+    record("a");
+    await directory.flush(user);
+    record("b");
+    await fileSystem.idle();
+    const writer = directory.openWriter("s");
+    if (!writer) throw new Error("nobody writes to the session");
+    if (work === works[1]?.[1]) writer.state = "sealing";
+    fileSystem.mark();
+    const hold = fileSystem.holdNumber(number, moment);
+    const outcome = runLater(fileSystem, work(writer)).catch(() => false);
+    if ((await Promise.race([hold.reached, outcome])) === true) return false;
+    const wasOver = stage.document("s").summary.status !== "running";
+    const before = stage.bytes("s");
+    directory.crash(user, [], "boom");
+    hold.release();
+    await outcome;
+    await fileSystem.idle();
+    if (!takesFence) {
+      expect(stage.bytes("s"), `call ${number} ${moment}`).toBe(before);
+      return true;
+    }
+    if (!wasOver) {
+      expect(stage.document("s").summary).toMatchObject({ status: "crashed", error: "boom" });
+    }
+    expect(stage.document("s").spans.map(({ spanId }) => spanId)).toEqual(expect.arrayContaining(["a", "b"]));
+    return true;
+  }
+
+  it.each(works)("P3 a %s does not commit", (_, work) => fenceEverywhere(work));
+
+  it("P3 a publish does not commit when the disk refused the fence", async () => {
+    takesFence = false;
+    await fenceEverywhere(publish).finally(() => {
+      takesFence = true;
+    });
+  });
+
+  async function fenceEverywhere(work: (writer: SessionWriter) => Plan<boolean>): Promise<void> {
+    for (const moment of ["issued", "done"] as const) {
+      for (let number = 1; await fenceAt(work, number, moment); number++) {
+        stage.remove();
+        stage = new Stage();
+      }
+    }
+  }
+});
+
+it("P3 on every link of the promise chain after each call of a publish, a seal and a shutdown", async () => {
+  const operations = ["forceFlush", "endSession", "shutdown"] as const;
+  for (const operation of operations) {
+    for (let number = 1; number <= 8; number++) {
+      for (let links = 0; links <= 12; links++) {
+        const at = `${operation}, call ${number}, ${links} links on`;
+        const own = new Stage();
+        const actor = own.actor();
+        actor.record("s", 2);
+        actor.fileSystem.mark();
+        const hold = actor.fileSystem.holdNumber(number, "done");
+        const work = actor.exporter[operation]("s");
+        const over = work.then(() => actor.fileSystem.idle());
+        await Promise.race([hold.reached, over]);
+        hold.release();
+        for (let i = 0; i < links; i++) await undefined;
+        const hasEnded = operation === "endSession" && own.bytesIfAny("s") !== undefined;
+        actor.exporter.crash("boom");
+        const fenced = own.bytes("s");
+        await over;
+        await actor.fileSystem.idle();
+        if (!hasEnded) expect(JSON.parse(fenced).summary, at).toMatchObject({ status: "crashed" });
+        expect(own.document("s").spans, at).toHaveLength(3);
+        expect(own.bytes("s"), at).toBe(fenced);
+        expect(own.files, at).toEqual(["s.json"]);
+        own.remove();
+      }
+    }
+  }
+});

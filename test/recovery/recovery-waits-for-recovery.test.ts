@@ -1,0 +1,95 @@
+/**
+ * A recovery whose caller reads the documents next, while another, of this process or another, has taken the files:
+ * a new exporter recovers in the background, and a program asks for it at the same moment.
+ */
+import { expect, test } from "vitest";
+import { untilRecovered } from "../../src/recovery/recover-directory.js";
+import { PausedFileSystem } from "../support/paused-file-system.js";
+import * as lines from "../support/span-lines.js";
+import { TwinStage } from "../support/twin-stage.js";
+
+const id = "ses_1";
+const twins = new TwinStage();
+
+/** A session with a published document and news beside it, whose process is dead. */
+async function leaveSession(): Promise<void> {
+  const dead = twins.actor();
+  dead.record(id, 2);
+  await dead.processor.forceFlush();
+  dead.record(id, 2);
+  twins.bury();
+}
+
+/** A recovery that has taken the files, and stands still. */
+async function standingStill() {
+  const slow = new PausedFileSystem();
+  const atWork = slow.hold((name) => name === "fdatasync", "issued");
+  const report = twins.recover(undefined, slow);
+  await atWork.reached;
+  return { report, goOn: () => atWork.release() };
+}
+
+test.each([
+  ["before it looks for them", undefined],
+  ["after it has listed them", "readdir"],
+  ["after it has seen that their owner is dead", "lstat"],
+])("P2 P7 it ends when the session is complete, taken %s", async (_, call) => {
+  await leaveSession();
+  const early = call ? undefined : await standingStill();
+  const fileSystem = new PausedFileSystem();
+  const looked = fileSystem.hold((name) => name === (call ?? "readdir"), "done");
+  const waiting = twins.recover(undefined, fileSystem, untilRecovered);
+  const found = waiting.then(() => twins.document(id));
+  await looked.reached;
+  const { report, goOn } = early ?? (await standingStill());
+  const again = fileSystem.hold((name) => name === "readdir", "issued");
+  looked.release();
+  // Whoever does not wait has its answer at once, and lists the directory no second time.
+  await Promise.race([again.reached, found]);
+  goOn();
+  again.release();
+  expect((await found).summary.status).toBe("crashed");
+  expect(lines.ended(await found)).toHaveLength(4);
+  expect(await waiting).toEqual({ sessions: [], failures: [], running: 0 });
+  expect((await report).sessions).toHaveLength(1);
+});
+
+test("P2 one that dies meanwhile is followed by who waits", async () => {
+  await leaveSession();
+  const { report, goOn } = await standingStill();
+  const fileSystem = new PausedFileSystem();
+  const again = fileSystem.hold((name, number) => name === "readdir" && number > 1, "issued");
+  const waiting = twins.recover(undefined, fileSystem, untilRecovered);
+  await again.reached;
+  // Its token, like everybody's.
+  twins.bury();
+  again.release();
+  expect((await waiting).sessions).toMatchObject([{ id, action: "rebuilt", status: "crashed" }]);
+  expect(lines.ended(twins.document(id))).toHaveLength(4);
+  goOn();
+  await report;
+  expect(lines.ended(twins.document(id))).toHaveLength(4);
+  expect(twins.files).toEqual([`${id}.json`]);
+});
+
+test("P2 a session whose recovery does not end counts as running when patience does", async () => {
+  await leaveSession();
+  const { report, goOn } = await standingStill();
+  expect(await twins.recover(undefined, undefined, { looks: 3, millis: 1 })).toEqual({
+    sessions: [],
+    failures: [],
+    running: 1,
+  });
+  goOn();
+  expect((await report).sessions).toHaveLength(1);
+});
+
+test("P2 living writers are not waited for", async () => {
+  const living = twins.actor();
+  living.record(id, 2);
+  const [patient, other] = [new PausedFileSystem(), new PausedFileSystem()];
+  const report = await twins.recover(undefined, patient, untilRecovered);
+  expect(report).toEqual({ sessions: [], failures: [], running: 1 });
+  await twins.recover(undefined, other);
+  expect(patient.names).toEqual(other.names);
+});

@@ -1,0 +1,218 @@
+/** Retention by age and by size, and every kind of orphan. */
+import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { systemClock } from "../../src/platform/clock.js";
+import { nodeFileSystem } from "../../src/platform/file-system.js";
+import type { Liveness } from "../../src/platform/liveness.js";
+import { runLater } from "../../src/platform/plan.js";
+import { recoverDirectory } from "../../src/recovery/recover-directory.js";
+import { prune, type Retention } from "../../src/recovery/retention.js";
+import { type Actor, Stage } from "../support/session-stage.js";
+import { ended } from "../support/span-lines.js";
+
+const hour = 3_600_000;
+const day = 24 * hour;
+
+let stage: Stage;
+let actors: Actor[];
+beforeEach(() => {
+  stage = new Stage();
+  actors = [];
+});
+afterEach(async () => {
+  await Promise.allSettled(actors.map(({ processor }) => processor.shutdown()));
+  stage.remove();
+});
+
+function actor(...given: Parameters<Stage["actor"]>): Actor {
+  const one = stage.actor(...given);
+  actors.push(one);
+  return one;
+}
+
+/** Settled sessions `s0`, `s1`, …: so many days old. */
+async function settled(...days: number[]): Promise<void> {
+  const one = actor();
+  for (const id of days.keys()) one.record(`s${id}`, 2);
+  await one.processor.shutdown();
+  for (const [id, old] of days.entries()) age(`s${id}.json`, old * day);
+}
+
+function age(name: string, millis: number): void {
+  const then = (Date.now() - millis) / 1000;
+  utimesSync(`${stage.dir}/${name}`, then, then);
+}
+
+const write = (...names: string[]) => {
+  for (const name of names) writeFileSync(`${stage.dir}/${name}`, "something");
+};
+
+const sizeOf = (...names: string[]) =>
+  names.reduce((sum, name) => sum + statSync(`${stage.dir}/${name}`).size, 0);
+
+const ports = (liveness: Liveness = stage.liveness, fileSystem = nodeFileSystem) => ({
+  fileSystem,
+  liveness,
+  clock: systemClock,
+});
+
+const keep = (limits: Partial<Retention>, from = ports()) =>
+  runLater(
+    from.fileSystem,
+    prune(from, stage.dir, { maxFiles: 0, maxFileAgeMillis: 0, maxTotalBytes: 0, ...limits }),
+  );
+
+describe("P7 P9 retention by age", () => {
+  test("removes what was last written to longer ago, and nothing younger", async () => {
+    await settled(10, 3, 8, 1);
+    await keep({ maxFileAgeMillis: 8 * day + hour });
+    expect(stage.files).toEqual(["s1.json", "s2.json", "s3.json"]);
+    await keep({ maxFileAgeMillis: 2 * day });
+    expect(stage.files).toEqual(["s3.json"]);
+  });
+
+  test("never removes a live session, of this process or another, however old its document is", async () => {
+    await settled(10, 10);
+    const other = actor();
+    other.record("s0", 1);
+    await other.processor.forceFlush();
+    age("s0.json", 10 * day);
+    await keep({ maxFileAgeMillis: day });
+    expect(stage.files.filter((name) => name.endsWith(".json"))).toEqual(["s0.json"]);
+    await other.processor.shutdown();
+    expect(ended(stage.document("s0"))).toHaveLength(3);
+  });
+
+  test("takes with a document what was kept of damaged ones and the marker of its replay, and what is left of others", async () => {
+    await settled(10, 1);
+    write("s0.json.replayed", "s0.json.damaged.a-1-2-3-4", "s0.json.damaged.a-1-2-3-4.live");
+    write(
+      "s1.json.replayed",
+      "s1.json.damaged.a-1-2-3-4",
+      "gone.json.damaged.a-1-2-3-4",
+      "new.json.damaged.b-1-2-3-4",
+    );
+    age("gone.json.damaged.a-1-2-3-4", 10 * day);
+    age("s1.json.damaged.a-1-2-3-4", 10 * day);
+    await keep({ maxFileAgeMillis: 2 * day });
+    expect(stage.files).toEqual([
+      ...["new.json.damaged.b-1-2-3-4", "s1.json", "s1.json.damaged.a-1-2-3-4", "s1.json.replayed"],
+    ]);
+  });
+
+  test("keeps a session that went on, and ended, while the documents were looked at", async () => {
+    await settled(10, 9);
+    const calls = { ...nodeFileSystem.sync };
+    const later = actor();
+    calls.readdir = (path) => {
+      if (path === stage.dir && !existsSync(`${stage.dir}/once`)) {
+        write("once");
+        later.record("s0", 1);
+        later.processor.crash("over");
+      }
+      return nodeFileSystem.sync.readdir(path);
+    };
+    await keep({ maxFileAgeMillis: day }, ports(stage.liveness, { ...nodeFileSystem, sync: calls }));
+    expect(stage.files).toEqual(["once", "s0.json"]);
+    expect(ended(stage.document("s0"))).toHaveLength(3);
+  });
+});
+
+describe("P7 P8 retention by bytes", () => {
+  test("removes the oldest until all that is left fits, and none when it does", async () => {
+    await settled(3, 9, 5, 1);
+    const all = sizeOf("s0.json", "s1.json", "s2.json", "s3.json");
+    await keep({ maxTotalBytes: all });
+    expect(stage.files).toHaveLength(4);
+    await keep({ maxTotalBytes: all - 1 });
+    expect(stage.files).toEqual(["s0.json", "s2.json", "s3.json"]);
+    await keep({ maxTotalBytes: sizeOf("s0.json", "s3.json") });
+    expect(stage.files).toEqual(["s0.json", "s3.json"]);
+  });
+
+  test("counts damaged ones, and a live session that it does not remove", async () => {
+    await settled(5, 4, 3, 2);
+    const one = actor();
+    one.record("s0", 1);
+    await one.processor.forceFlush();
+    age("s0.json", 5 * day);
+    write("s2.json.damaged.a-1-2-3-4");
+    await keep({ maxTotalBytes: sizeOf("s0.json", "s2.json", "s3.json", "s2.json.damaged.a-1-2-3-4") - 1 });
+    expect(stage.files.filter((name) => !name.includes(".said"))).toEqual(["s0.json", "s3.json"]);
+  });
+
+  test("goes with the other limits: whichever is stricter counts", async () => {
+    await settled(9, 7, 5, 3, 1);
+    await keep({ maxFiles: 4, maxFileAgeMillis: 6 * day, maxTotalBytes: 1e9 });
+    expect(stage.files).toEqual(["s2.json", "s3.json", "s4.json"]);
+    await keep({ maxFiles: 2, maxFileAgeMillis: 6 * day, maxTotalBytes: 1e9 });
+    expect(stage.files).toEqual(["s3.json", "s4.json"]);
+  });
+
+  test("is part of what an exporter does when it begins, and every minute", async () => {
+    await settled(9, 1);
+    const one = actor({ maxFileAgeMillis: 2 * day });
+    one.clock.pass(0);
+    await expect.poll(() => stage.files).toEqual(["s1.json"]);
+    age("s1.json", 3 * day);
+    one.record("s9", 1);
+    one.clock.pass(50_000);
+    await expect.poll(() => stage.files).toContain("s9.json");
+    expect(stage.files).toContain("s1.json");
+    await expect
+      .poll(() => {
+        one.clock.pass(10_000);
+        return stage.files;
+      })
+      .not.toContain("s1.json");
+  });
+});
+
+describe("P6 P7 orphans", () => {
+  /** Nobody knows these owners: another boot, or another machine. */
+  const stranger: Liveness = { newToken: () => "me-0-0-0-0", verdict: () => "unknown" };
+
+  test("a settled directory holds nothing but documents, whatever the dead left in it", async () => {
+    await settled(1);
+    const dead = actor();
+    for (const id of ["s0", "fresh"]) dead.start(id);
+    await dead.processor.forceFlush();
+    dead.record("late", 1);
+    stage.liveness.bury();
+    for (const token of ["dead-0-0-0-1", "dead-0-0-0-1-recovery"]) stage.liveness.dead.add(token);
+    const [open] = stage.files.filter((name) => name.startsWith("late.json.") && name.endsWith(".open"));
+    const [live] = stage.files.filter((name) => name.startsWith("fresh.json.") && name.endsWith(".open"));
+    nodeFileSystem.sync.unlink(`${stage.dir}/${open?.replace(/open$/, "live")}`);
+    nodeFileSystem.sync.unlink(`${stage.dir}/${live}`);
+    mkdirSync(`${stage.dir}/s0.json.lock`);
+    mkdirSync(`${stage.dir}/empty.json.lock`);
+    write("s0.json.lock/dead-0-0-0-1", "s0.json.tmp.dead-0-0-0-1.7", "nobody.json.replayed");
+    write(
+      "headless.json.dead-0-0-0-1.open",
+      "only.json.dead-0-0-0-1.live",
+      "x.json.dead-0-0-0-1-recovery.live",
+    );
+    const { failures } = await recoverDirectory(ports(), stage.dir);
+    await keep({});
+    expect(failures).toEqual([]);
+    expect(stage.files.filter((name) => !/^[^.]+\.json$|\.damaged\./.test(name))).toEqual([]);
+    expect(stage.files).toEqual(expect.arrayContaining(["fresh.json", "late.json", "s0.json"]));
+  });
+
+  test("claims and copies of strangers go after an hour, and not before", async () => {
+    await settled(1);
+    mkdirSync(`${stage.dir}/s0.json.lock`);
+    write("s0.json.lock/x-0-0-0-1", "s0.json.tmp.x-0-0-0-1.1");
+    age("s0.json.tmp.x-0-0-0-1.1", 0.9 * hour);
+    // A claim is a document that was written long before it was put there.
+    age("s0.json.lock/x-0-0-0-1", 9 * day);
+    await recoverDirectory(ports(stranger), stage.dir);
+    await keep({}, ports(stranger));
+    expect(stage.files).toEqual(["s0.json", "s0.json.lock", "s0.json.tmp.x-0-0-0-1.1"]);
+    expect(readdirSync(`${stage.dir}/s0.json.lock`)).toEqual(["x-0-0-0-1"]);
+    const later = { ...ports(stranger), clock: { ...systemClock, now: () => Date.now() + 1.1 * hour } };
+    await recoverDirectory(later, stage.dir);
+    await keep({}, later);
+    expect(stage.files).toEqual(["s0.json"]);
+  });
+});

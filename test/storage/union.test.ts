@@ -1,0 +1,192 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, describe, expect, it } from "vitest";
+import { encodeHead } from "../../src/format/document.js";
+import { Totals } from "../../src/format/totals.js";
+import type { TraceSpan } from "../../src/format/trace-file.js";
+import { nodeFileSystem } from "../../src/platform/file-system.js";
+import { runNow } from "../../src/platform/plan.js";
+import { type Source, UnionFile } from "../../src/storage/union.js";
+import { encodeLine } from "../support/trace-arbitraries.js";
+
+const dir = fs.mkdtempSync(join(os.tmpdir(), "union-"));
+afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+const head = { id: "s", traceId: "t0", sessionId: "s", startedAt: "2025" };
+const fileSystem = { ...nodeFileSystem, sync: { ...nodeFileSystem.sync, fdatasync: () => {} } };
+
+interface Given {
+  readonly type: "lines" | "spans";
+  readonly traceId: string;
+  readonly spans: readonly TraceSpan[];
+}
+
+/** Few ids, so that sources have spans in common; letters beyond ASCII, as other writers may use. */
+const shared: fc.Arbitrary<TraceSpan> = fc.record(
+  {
+    spanId: fc.constantFrom("a", "b", "c", "d", "zażółć", 'qu"ote', "__proto__"),
+    parentSpanId: fc.constant(null),
+    name: fc.string(),
+    kind: fc.constantFrom("span" as const, "tool" as const, "generation" as const),
+    startTime: fc.nat(),
+    status: fc.constant("ok" as const),
+    cost: fc.nat(),
+    interrupted: fc.constant(true as const),
+    traceId: fc.constantFrom("t0", "t1", "t2"),
+  },
+  { requiredKeys: ["spanId", "parentSpanId", "name", "kind", "startTime", "status"] },
+) as fc.Arbitrary<TraceSpan>;
+
+const givens: fc.Arbitrary<Given[]> = fc.array(
+  fc.record({
+    type: fc.constantFrom("lines" as const, "spans" as const),
+    traceId: fc.constantFrom("t0", "t1"),
+    spans: fc.array(shared, { maxLength: 6 }),
+  }),
+  { maxLength: 4 },
+);
+
+/** Each span once, where its winning line stands; ended beats interrupted, later beats earlier. */
+function model(sources: readonly Given[]): TraceSpan[] {
+  const all = sources.flatMap(({ spans, traceId }) => spans.map((span) => ({ span, traceId })));
+  const winners = new Map<string, (typeof all)[number]>();
+  for (const one of all) {
+    const known = winners.get(one.span.spanId);
+    if (!known || !one.span.interrupted || known.span.interrupted) winners.set(one.span.spanId, one);
+  }
+  return all
+    .filter((one) => winners.get(one.span.spanId) === one)
+    .map(({ span, traceId }) => {
+      if (traceId === head.traceId) return span;
+      const { traceId: own = traceId, ...rest } = span;
+      // Named only where it differs from the document's.
+      return own === head.traceId ? rest : { ...rest, traceId: own };
+    });
+}
+
+function inFile<T>(bytes: Buffer, work: (fd: number) => T): T {
+  const path = join(dir, "source");
+  fs.writeFileSync(path, bytes);
+  const fd = fs.openSync(path, "r");
+  try {
+    return work(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function unite(
+  sources: readonly Given[],
+  parse: boolean,
+  noise = Buffer.alloc(0),
+): { text: string; union: UnionFile } {
+  const bytes: Buffer[] = [];
+  const ranges = sources.map(({ spans }) => {
+    const from = bytes.reduce((sum, { length }) => sum + length, 0);
+    bytes.push(noise, ...spans.map((span, index) => encodeLine(span).subarray(index === 0 ? 1 : 0)));
+    return { from, to: bytes.reduce((sum, { length }) => sum + length, 0) };
+  });
+  return inFile(Buffer.concat(bytes), (fd) => {
+    const out = fs.openSync(join(dir, "out"), "w+");
+    try {
+      const union = new UnionFile(out, head, { parse });
+      const given: Source[] = sources.map(({ type, traceId, spans }, index) =>
+        type === "spans"
+          ? { type, traceId, spans }
+          : { type, traceId, fd, ...(ranges[index] as { from: number; to: number }) },
+      );
+      runNow(fileSystem, union.write(given));
+      return { text: fs.readFileSync(join(dir, "out"), "utf8"), union };
+    } finally {
+      fs.closeSync(out);
+    }
+  });
+}
+
+describe("union", () => {
+  it("P7 has each span of all sources once, ended before interrupted, the later before the earlier", () => {
+    fc.assert(
+      fc.property(givens, fc.boolean(), (sources, parse) => {
+        const { text, union } = unite(sources, parse);
+        const want = model(sources);
+        expect(text.startsWith(encodeHead(head).toString())).toBe(true);
+        expect(JSON.parse(`${text}]}`).spans).toEqual(want);
+        expect(union.size).toBe(Buffer.byteLength(text));
+        expect(union.lines).toBe(want.length);
+        expect(union.rot).toEqual([]);
+        for (const { spanId } of want) expect(union.has(spanId)).toBe(true);
+        // Every span is counted for the source that had it first.
+        expect(union.given.reduce((sum, count) => sum + (count ?? 0), 0)).toBe(want.length);
+        // Whether each line was counted as it was looked at, or the ones that stand as they were written.
+        const totals = new Totals();
+        for (const span of want) totals.add(span);
+        expect(union.totals?.record()).toEqual(parse ? totals.record() : undefined);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("P6 leaves out lines that are no spans, and says where they stood", () => {
+    const noise = Buffer.from('garbage\n,{"spanId":""}\n{"spanId":"x"\n\0\0\n');
+    fc.assert(
+      fc.property(givens, (sources) => {
+        const { text, union } = unite(sources, true, noise);
+        expect(JSON.parse(`${text}]}`).spans).toEqual(model(sources));
+        const inLines = sources.flatMap(({ type }, source) => (type === "lines" ? [source] : []));
+        expect(union.rot.map(({ source }) => source)).toEqual(
+          inLines.flatMap((source) => Array(4).fill(source)),
+        );
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it("P7 a united file united again is the same file", () => {
+    fc.assert(
+      fc.property(givens, fc.boolean(), (sources, parse) => {
+        const once = unite(sources, parse).text;
+        const spans: TraceSpan[] = JSON.parse(`${once}]}`).spans;
+        expect(unite([{ type: "lines", traceId: head.traceId, spans }], parse).text).toBe(once);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it("P7 lines that come while it is built are added, and refused if their span has a line", () => {
+    const span = (spanId: string): TraceSpan => ({
+      spanId,
+      parentSpanId: null,
+      name: "n",
+      kind: "span",
+      startTime: 1,
+      status: "ok",
+    });
+    const found: string[] = [];
+    const union = new UnionFile((line) => found.push(JSON.parse(line.toString()).spanId), head, {
+      parse: false,
+    });
+    runNow(fileSystem, union.write([{ type: "spans", traceId: "t0", spans: [span("a"), span("b")] }]));
+    runNow(fileSystem, union.append({ type: "spans", traceId: "t0", spans: [span("c")] }));
+    expect(found).toEqual(["a", "b", "c"]);
+    expect(() =>
+      runNow(fileSystem, union.append({ type: "spans", traceId: "t0", spans: [span("a")] })),
+    ).toThrow("a");
+  });
+
+  it("P7 of spans that still run, no line is kept", () => {
+    const spans: TraceSpan[] = ["a", "b"].map((spanId) => ({
+      spanId,
+      parentSpanId: null,
+      name: "n",
+      kind: "span",
+      startTime: 1,
+      status: "error",
+      interrupted: true,
+    }));
+    const union = new UnionFile(undefined, head, { parse: true, running: new Set(["a"]) });
+    runNow(fileSystem, union.write([{ type: "spans", traceId: "t0", spans }]));
+    expect([union.has("a"), union.has("b")]).toEqual([false, true]);
+  });
+});

@@ -1,0 +1,191 @@
+/**
+ * One session, five documents: from its records, and from nothing but its spans' attributes as they come by our
+ * processor, by a stock one, and by OTLP as JSON and as protobuf.
+ */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { context, type Tracer } from "@opentelemetry/api";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
+import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace-otlp-http";
+import { OTLPTraceExporter as ProtobufExporter } from "@opentelemetry/exporter-trace-otlp-proto";
+import {
+  BasicTracerProvider,
+  BatchSpanProcessor,
+  type SpanExporter,
+  type SpanLimits,
+} from "@opentelemetry/sdk-trace-base";
+import { vi } from "vitest";
+import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
+import type { TraceFile } from "../../src/format/trace-file.js";
+import type { ReadableSpan, SpanProcessor } from "../../src/otel/types.js";
+import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
+import { createSessionTracing, type SessionTracing } from "../../src/tracer/session-tracing.js";
+import { BareSpans, receivedSpan } from "./bare-spans.js";
+import { OtlpServer } from "./otlp-server.js";
+
+export const ways = ["our processor", "a stock processor", "OTLP as JSON", "OTLP as protobuf"] as const;
+export type Way = (typeof ways)[number];
+
+/** What is played. Ends its sessions itself. */
+export type Play = (tracing: SessionTracing, foreign: Tracer) => void | Promise<void>;
+
+/** The documents of what was played, by session and way. */
+export interface Told {
+  readonly records: Readonly<Record<string, TraceFile>>;
+  readonly attributes: Readonly<Record<Way, Readonly<Record<string, TraceFile>>>>;
+}
+
+/** What differs between plays. */
+export interface Staging {
+  /** How the sessions end in the documents made of attributes, where nobody tells of an end: in good order. */
+  readonly end?: { readonly error: string } | { readonly crash: string } | "still running" | undefined;
+  /** A host's provider, with limits of its own. */
+  readonly host?: SpanLimits;
+}
+
+/** When every play begins, and when it is, unless it says otherwise. */
+export const begin = Date.UTC(2026, 0, 2, 3, 4, 5);
+
+/** Plays once, and tells what five exporters have made of it. */
+export async function told(play: Play, { end, host }: Staging = {}): Promise<Told> {
+  vi.useFakeTimers({ toFake: ["Date"], now: begin });
+  const stage = new AgreementStage(await OtlpServer.start(), await OtlpServer.start());
+  const tracing = stage.tracing(host);
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  try {
+    await play(tracing, tracing.tracerProvider.getTracer("foreign"));
+    await stage.flush();
+    await stage.receive();
+    await stage.flush();
+    const ids = Object.keys(stage.told().records);
+    if (end !== "still running") await stage.end(ids, end);
+    return stage.told();
+  } finally {
+    context.disable();
+    await stage.close();
+    vi.useRealTimers();
+  }
+}
+
+class AgreementStage {
+  readonly #dir = mkdtempSync(join(tmpdir(), "agreement-"));
+  readonly #json: OtlpServer;
+  readonly #protobuf: OtlpServer;
+  readonly #records = this.#exporter("records");
+  /** Each gets spans without records. */
+  readonly #bare = Object.fromEntries(ways.map((way) => [way, this.#exporter(way)])) as Readonly<
+    Record<Way, CrashSafeFileSpanExporter>
+  >;
+  readonly #senders: readonly OneByOne[];
+  readonly #processors: readonly SpanProcessor[];
+
+  constructor(json: OtlpServer, protobuf: OtlpServer) {
+    this.#json = json;
+    this.#protobuf = protobuf;
+    this.#senders = [
+      new OneByOne(new JsonExporter({ url: json.url })),
+      new OneByOne(new ProtobufExporter({ url: protobuf.url })),
+    ];
+    this.#processors = [
+      new CrashSafeSpanProcessor(this.#records),
+      new BareSpans(new CrashSafeSpanProcessor(this.#bare["our processor"])),
+      new BareSpans(batched(this.#bare["a stock processor"])),
+      ...this.#senders.map(batched),
+    ];
+  }
+
+  tracing(host: SpanLimits | undefined): SessionTracing {
+    const processors = [...this.#processors];
+    if (!host) return createSessionTracing({ processors });
+    const spanProcessors = processors as unknown as BatchSpanProcessor[];
+    const tracerProvider = new BasicTracerProvider({ spanLimits: host, spanProcessors });
+    return createSessionTracing({ tracerProvider, processors });
+  }
+
+  async flush(): Promise<void> {
+    for (const processor of this.#processors) await processor.forceFlush();
+    for (const sender of this.#senders) await sender.forceFlush();
+    for (const way of ways) await this.#bare[way].forceFlush();
+  }
+
+  /** What the collectors were sent, in their documents. */
+  async receive(): Promise<void> {
+    await exported(this.#bare["OTLP as JSON"], this.#json.spans.map(receivedSpan));
+    await exported(this.#bare["OTLP as protobuf"], this.#protobuf.spans.map(receivedSpan));
+  }
+
+  async end(ids: readonly string[], end: Exclude<Staging["end"], "still running">): Promise<void> {
+    for (const way of ways) {
+      const exporter = this.#bare[way];
+      if (end && "crash" in end) exporter.crash(end.crash);
+      else await Promise.all(ids.map((id) => exporter.endSession(id, end)));
+    }
+  }
+
+  told(): Told {
+    const documents = (name: string) => documentsIn(join(this.#dir, name.replaceAll(" ", "-")));
+    const attributes = Object.fromEntries(ways.map((way) => [way, documents(way)])) as Told["attributes"];
+    return { records: documents("records"), attributes };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#processors.map((processor) => processor.shutdown()));
+    for (const way of ways) await this.#bare[way].shutdown();
+    await Promise.all([this.#json.close(), this.#protobuf.close()]);
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  #exporter(name: string): CrashSafeFileSpanExporter {
+    return new CrashSafeFileSpanExporter({ dir: join(this.#dir, name.replaceAll(" ", "-")) });
+  }
+}
+
+/** The stock processor neither waits for the batch before, nor flushes it: two on their way could arrive in any order. */
+class OneByOne implements SpanExporter {
+  readonly #exporter: SpanExporter;
+  #sent: Promise<void> = Promise.resolve();
+
+  constructor(exporter: object) {
+    this.#exporter = exporter as SpanExporter;
+  }
+
+  export(...[spans, done]: Parameters<SpanExporter["export"]>): void {
+    const send = () =>
+      new Promise<void>((resolve) =>
+        this.#exporter.export(spans, (result) => {
+          done(result);
+          resolve();
+        }),
+      );
+    this.#sent = this.#sent.then(send);
+  }
+
+  forceFlush(): Promise<void> {
+    return this.#sent;
+  }
+
+  shutdown(): Promise<void> {
+    return this.#exporter.shutdown();
+  }
+}
+
+/** Room for whatever is played: what the stock processor drops is not what is asked here. */
+const batched = (exporter: object): SpanProcessor =>
+  new BatchSpanProcessor(exporter as SpanExporter, {
+    maxQueueSize: 100_000,
+    maxExportBatchSize: 100_000,
+    scheduledDelayMillis: 3_600_000,
+  }) as unknown as SpanProcessor;
+
+const exported = (exporter: CrashSafeFileSpanExporter, spans: ReadableSpan[]): Promise<void> =>
+  new Promise((resolve, reject) => {
+    exporter.export(spans, ({ error }) => (error ? reject(error) : resolve()));
+  });
+
+function documentsIn(dir: string): Record<string, TraceFile> {
+  if (!existsSync(dir)) return {};
+  const files = readdirSync(dir).filter((name) => name.endsWith(".json"));
+  const documents = files.map((name): TraceFile => JSON.parse(readFileSync(join(dir, name), "utf8")));
+  return Object.fromEntries(documents.map((document) => [document.id as string, document]));
+}

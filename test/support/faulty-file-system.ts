@@ -1,0 +1,139 @@
+/**
+ * The real file system, of which one call fails: the Nth, synchronous and asynchronous calls counted together.
+ */
+import {
+  type AsyncFileCalls,
+  type FileCalls,
+  type FileSystem,
+  nodeFileSystem,
+} from "../../src/platform/file-system.js";
+
+export const faultCodes = ["ENOSPC", "EIO", "EMFILE", "EACCES"] as const;
+
+/** What goes wrong. */
+export interface Fault {
+  /** The first call is 1; with `isShort`, only writes are counted. */
+  readonly nth: number;
+  /** `forever`: that call and all after it. */
+  readonly times: "once" | "forever";
+  readonly code: (typeof faultCodes)[number];
+  /** The write takes half of its bytes, and the next one fails: a disk that fills up. */
+  readonly isShort?: boolean;
+}
+
+export class FaultyFileSystem implements FileSystem {
+  /** Calls so far, or writes if the fault is a short one. */
+  calls = 0;
+  /** How often a call was failed or cut short. */
+  fired = 0;
+  /** The name of the call that was first. */
+  firedAt: keyof FileCalls | undefined;
+  /** Runs after each call, failed ones included. */
+  afterCall: () => void = () => {};
+  /** Descriptors that were opened and not closed. */
+  readonly descriptors = new Set<number>();
+  readonly sync: FileCalls;
+  readonly async: AsyncFileCalls;
+  #fault: Fault | undefined;
+  #broken: { readonly name: keyof FileCalls; readonly code: Fault["code"] } | undefined;
+  #isShortened = false;
+
+  constructor(fault?: Fault) {
+    this.#fault = fault;
+    const names = Object.keys(nodeFileSystem.sync) as (keyof FileCalls)[];
+    this.sync = Object.fromEntries(names.map((name) => [name, this.#now(name)])) as unknown as FileCalls;
+    this.async = Object.fromEntries(
+      names.map((name) => [name, this.#later(name)]),
+    ) as unknown as AsyncFileCalls;
+  }
+
+  /** From now on every call of this name fails. */
+  fail(name: keyof FileCalls, code: Fault["code"]): void {
+    this.#broken = { name, code };
+  }
+
+  /** Nothing fails any more. */
+  clear(): void {
+    this.#fault = undefined;
+    this.#broken = undefined;
+  }
+
+  /** Closes what a writer that is held for dead had open, as its death would. */
+  closeAll(): void {
+    for (const fd of this.descriptors) nodeFileSystem.sync.close(fd);
+    this.descriptors.clear();
+  }
+
+  #now(name: keyof FileCalls) {
+    return (...args: unknown[]): unknown => {
+      const call = nodeFileSystem.sync[name] as (...args: unknown[]) => unknown;
+      try {
+        const verdict = this.#decide(name, args);
+        if (verdict.type === "answer") return verdict.value;
+        this.#forgetClosed(name, args);
+        const result = call(...verdict.args);
+        if (name === "open") this.descriptors.add(result as number);
+        if (verdict.type === "fail late") throw verdict.error;
+        return result;
+      } finally {
+        this.afterCall();
+      }
+    };
+  }
+
+  #later(name: keyof FileCalls) {
+    return async (...args: unknown[]): Promise<unknown> => {
+      const call = nodeFileSystem.async[name] as (...args: unknown[]) => Promise<unknown>;
+      try {
+        const verdict = this.#decide(name, args);
+        if (verdict.type === "answer") return verdict.value;
+        this.#forgetClosed(name, args);
+        const result = await call(...verdict.args);
+        if (name === "open") this.descriptors.add(result as number);
+        if (verdict.type === "fail late") throw verdict.error;
+        return result;
+      } finally {
+        this.afterCall();
+      }
+    };
+  }
+
+  #decide(name: keyof FileCalls, args: unknown[]) {
+    const fault = this.#fault;
+    if (this.#broken?.name === name) throw errnoOf(this.#broken.code, name);
+    if (fault === undefined) return { type: "call", args } as const;
+    if (fault.isShort && name !== "write") return { type: "call", args } as const;
+    this.calls++;
+    const isDue = fault.times === "once" ? this.calls === fault.nth : this.calls >= fault.nth;
+    if (fault.isShort) {
+      if (isDue && !this.#isShortened) {
+        this.#isShortened = true;
+        this.#fire(name);
+        const [fd, bytes, offset, length] = args as [number, Uint8Array, number, number];
+        return { type: "call", args: [fd, bytes, offset, Math.ceil(length / 2)] } as const;
+      }
+      const isNext = fault.times === "once" ? this.calls === fault.nth + 1 : isDue;
+      if (isNext) throw errnoOf(fault.code, name);
+      return { type: "call", args } as const;
+    }
+    if (!isDue) return { type: "call", args } as const;
+    this.#fire(name);
+    // These swallow every error; close(2) closes even where it fails.
+    if (name === "exists" || name === "isDirectory") return { type: "answer", value: false } as const;
+    if (name === "close") return { type: "fail late", args, error: errnoOf(fault.code, name) } as const;
+    throw errnoOf(fault.code, name);
+  }
+
+  #fire(name: keyof FileCalls): void {
+    this.fired++;
+    this.firedAt ??= name;
+  }
+
+  /** Before the call: once it is closed, the number may be given out again. */
+  #forgetClosed(name: keyof FileCalls, args: unknown[]): void {
+    if (name === "close") this.descriptors.delete(args[0] as number);
+  }
+}
+
+const errnoOf = (code: string, name: string): Error =>
+  Object.assign(new Error(`${code}: injected, ${name}`), { code });

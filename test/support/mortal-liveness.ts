@@ -1,0 +1,35 @@
+import { nodeFileSystem } from "../../src/platform/file-system.js";
+import { type Liveness, SystemLiveness, type Verdict } from "../../src/platform/liveness.js";
+
+/** The machine's answer, except for owners that a test declares dead. */
+export class MortalLiveness implements Liveness {
+  readonly #system = new SystemLiveness(nodeFileSystem.sync);
+  readonly #alive: string[] = [];
+  readonly #dead: string[] = [];
+
+  newToken(): string {
+    const token = this.#system.newToken();
+    this.#alive.push(token);
+    return token;
+  }
+
+  verdict(token: string): Verdict {
+    // A recovery's token begins with one of ours.
+    return this.#dead.some((dead) => token.startsWith(dead)) ? "dead" : this.#system.verdict(token);
+  }
+
+  /** The owners that are not dead, in order of their beginnings. */
+  get alive(): readonly string[] {
+    return this.#alive;
+  }
+
+  /** This owner is dead. */
+  kill(token: string): void {
+    this.#dead.push(...this.#alive.splice(this.#alive.indexOf(token), 1));
+  }
+
+  /** Every owner so far is dead. */
+  killAll(): void {
+    this.#dead.push(...this.#alive.splice(0));
+  }
+}

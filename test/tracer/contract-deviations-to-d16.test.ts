@@ -1,0 +1,228 @@
+/** The contract's deviations from the tracer that is replaced, D9 to D16: a test for each. */
+import { utimesSync } from "node:fs";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { systemClock } from "../../src/platform/clock.js";
+import { nodeFileSystem } from "../../src/platform/file-system.js";
+import { SystemLiveness } from "../../src/platform/liveness.js";
+import { runNow } from "../../src/platform/plan.js";
+import { prune } from "../../src/recovery/retention.js";
+import type { SessionTracer } from "../../src/tracer/session-tracer.js";
+import { begin, named, rootOf, SessionTracerStage, spansOf } from "../support/session-tracer-stage.js";
+
+let stage: SessionTracerStage;
+beforeEach(() => {
+  stage = new SessionTracerStage();
+});
+afterEach(() => stage.remove());
+
+const tool = (tracer: SessionTracer, name: string, state: object = {}, more: object = {}) =>
+  tracer.logToolCall({ tool: name, state: { status: "completed", ...state }, ...more });
+const shown = async (tracer: SessionTracer) =>
+  named(await stage.flushed(tracer)).map(
+    ({ spanId, endTime }) => `${spanId}${endTime === undefined ? " runs" : ""}`,
+  );
+
+test("D9 ids are those of OpenTelemetry", async () => {
+  const tracer = stage.start("ses_1");
+  tracer.logUserMessage("one");
+  tracer.logUserMessage("two");
+  const { traceId, spans } = await stage.flushed(tracer);
+  for (const id of [traceId, ...spans.flatMap((span) => span.traceId ?? [])])
+    expect(id).toMatch(/^[0-9a-f]{32}$/);
+  for (const { spanId } of spans) expect(spanId).toMatch(/^[0-9a-f]{16}$/);
+});
+
+test("D10 startTrace on an id that has a document continues it", async () => {
+  const tracer = stage.start("ses_1", { title: "old", agent: "a", prompt: "first" });
+  tool(tracer, "one");
+  await tracer.endTrace("failed");
+  const before = stage.document("ses_1");
+  stage.at(5_000);
+  const next = stage.start("ses_1", { title: "new", prompt: "second" });
+  tool(next, "two");
+  const after = await stage.flushed(next);
+  expect(after).toMatchObject({
+    traceId: before.traceId,
+    startedAt: before.startedAt,
+    metadata: { title: "new", agent: "a", prompt: "second" },
+    summary: { status: "running", totalToolCalls: 2, duration: 5_000 },
+  });
+  expect(after.spans.map(({ name }) => name)).toEqual(["one", "two", "ses_1"]);
+  expect(after.spans[0]).toEqual(before.spans[0]);
+  const root = rootOf(after);
+  expect(root).toMatchObject({ spanId: rootOf(before).spanId, startTime: begin, status: "ok" });
+  for (const key of ["endTime", "output", "statusMessage", "interrupted"])
+    expect(root).not.toHaveProperty(key);
+});
+
+test.each(["endTrace", "finalizeSync"] as const)(
+  "D11 %s ends what is still open, in good order",
+  async (end) => {
+    const tracer = stage.start("ses_1");
+    tracer.logStepStart({ id: "g" });
+    tracer.logText({ text: "half" });
+    tracer.logStepStart({ id: "h" });
+    tool(tracer, "bash", { status: "running" }, { callID: "c" });
+    stage.at(30);
+    await tracer[end]();
+    const { spans, summary } = stage.document("ses_1");
+    for (const span of spans) {
+      expect(span).toMatchObject({ status: "ok", endTime: begin + 30 });
+      for (const key of ["finishReason", "tokens", "interrupted", "statusMessage"])
+        expect(span).not.toHaveProperty(key);
+    }
+    expect(spans.map(({ name, output }) => [name, output]).slice(0, 3)).toEqual([
+      ["bash", undefined],
+      ["generation-g", "half"],
+      ["generation-h", "[tool calls: bash]"],
+    ]);
+    expect(summary).toMatchObject({
+      status: "completed",
+      totalGenerations: 2,
+      totalToolCalls: 1,
+      totalTokens: 0,
+    });
+  },
+);
+
+test("D12 startTrace on an object with an open session first ends that one in its own file", async () => {
+  const tracer = stage.start("first");
+  tracer.logStepStart({ id: "g" });
+  stage.at(20);
+  tracer.startTrace("second");
+  tool(tracer, "ls");
+  await tracer.endTrace();
+  await tracer.flush();
+  expect(stage.document("first")).toMatchObject({
+    summary: { status: "completed", totalGenerations: 1, totalToolCalls: 0 },
+  });
+  expect(stage.document("first").spans[0]).toMatchObject({ name: "generation-g", endTime: begin + 20 });
+  expect(stage.document("second")).toMatchObject({ summary: { status: "completed", totalToolCalls: 1 } });
+  expect(stage.files).toEqual(["first.json", "second.json"]);
+});
+
+test("D13 a callID already logged with the same start time is ignored, also after a resume", async () => {
+  const at = (start?: number) => ({
+    time: start === undefined ? {} : { start, end: start + 5 },
+    output: "x",
+  });
+  let tracer = stage.start("ses_1");
+  const told = () => {
+    tool(tracer, "one", at(begin), { callID: "c" });
+    tool(tracer, "one", { ...at(begin), status: "running" }, { callID: "c" });
+    tool(tracer, "one", { ...at(begin), status: "error", error: "now failed" }, { callID: "c" });
+  };
+  told();
+  tool(tracer, "two", at(begin + 1), { callID: "c" });
+  tool(tracer, "three", at(begin), { callID: "other" });
+  tool(tracer, "four", at(), { callID: "c" });
+  tool(tracer, "five", at(), { callID: "c" });
+  tool(tracer, "six", at(begin));
+  tool(tracer, "six", at(begin));
+  expect((await shown(tracer)).join()).toBe("one,two,three,four,five,six,six#2,ses_1 runs");
+  tracer.logStepStart({ id: "g" });
+  tracer.logStepFinish({ id: "g" });
+  await tracer.endTrace();
+  const { summary } = stage.document("ses_1");
+  expect(summary.totalToolCalls).toBe(7);
+  tracer = stage.process().newTracer();
+  expect(await tracer.rehydrateFromFile("ses_1")).toBe(true);
+  told();
+  await tracer.endTrace();
+  expect(stage.document("ses_1").summary.totalToolCalls).toBe(7);
+  tracer = stage.start("ses_1");
+  told();
+  await tracer.endTrace();
+  expect(stage.document("ses_1").summary.totalToolCalls).toBe(7);
+});
+
+test("D14 running tools are spans at once: a file after a kill says which tool was running", async () => {
+  const tracer = stage.start("ses_1");
+  tool(tracer, "bash", { status: "pending", input: { command: "make" } }, { callID: "c" });
+  expect(await shown(tracer)).toEqual(["bash runs", "ses_1 runs"]);
+  const { spanId } = spansOf(await stage.flushed(tracer))[0] ?? {};
+  tool(tracer, "bash", { status: "running", time: { start: begin } }, { callID: "c" });
+  tracer.setSpanAttributes({ pid: 7 }, "tool");
+  stage.kill();
+  expect(await stage.process().newTracer().rehydrateFromFile("ses_1")).toBe(true);
+  expect(spansOf(stage.document("ses_1"))).toMatchObject([
+    {
+      spanId,
+      name: "bash",
+      kind: "tool",
+      status: "error",
+      interrupted: true,
+      input: { command: "make" },
+      attributes: { pid: 7 },
+    },
+  ]);
+});
+
+test.each([{}, { late: 1 }])(
+  "D14 P2 the end of a tool that ran survives a kill right after the call, and so does what is set on it then: %j",
+  async (late) => {
+    const tracer = stage.start("ses_1");
+    tracer.logStepStart({ id: "g" });
+    tool(tracer, "bash", { status: "running", time: { start: begin } }, { callID: "c" });
+    tool(tracer, "bash", { output: "done", time: { start: begin, end: begin + 9 } }, { callID: "c" });
+    tracer.setSpanAttributes(late, "tool");
+    tracer.logStepFinish({ id: "g", reason: "stop" });
+    stage.kill();
+    expect(await stage.process().newTracer().rehydrateFromFile("ses_1")).toBe(true);
+    const [bash, generation] = spansOf(stage.document("ses_1"));
+    expect(bash).toMatchObject({ status: "ok", endTime: begin + 9, output: "done" });
+    expect(bash?.attributes ?? {}).toEqual(late);
+    expect(generation).toMatchObject({ status: "ok", finishReason: "stop" });
+    for (const span of [bash, generation]) expect(span).not.toHaveProperty("interrupted");
+  },
+);
+
+test("D14 a running tool that ends is the same span", async () => {
+  const tracer = stage.start("ses_1");
+  tool(tracer, "bash", { status: "running", time: { start: begin } }, { callID: "c" });
+  tool(tracer, "ls", { status: "running" });
+  const [{ spanId } = {}] = spansOf(await stage.flushed(tracer));
+  tool(tracer, "bash", { time: { start: begin, end: begin + 9 }, output: "x" }, { callID: "c" });
+  await tracer.endTrace();
+  expect(spansOf(stage.document("ses_1"))).toMatchObject([
+    { spanId, name: "bash", tool: { callId: "c", durationMs: 9 }, output: "x" },
+    { name: "ls", status: "ok" },
+  ]);
+});
+
+test("D15 spans are in completion order, open ones last", async () => {
+  const tracer = stage.start("ses_1");
+  tracer.logStepStart({ id: "a", messageID: "ma" });
+  tracer.logStepStart({ id: "b", messageID: "mb" });
+  for (const name of ["slow", "fast", "last"])
+    tool(tracer, name, { status: "running" }, { callID: name, messageID: "ma" });
+  tool(tracer, "fast", {}, { callID: "fast" });
+  tracer.logStepFinish({ id: "b" });
+  tracer.logSpan({ name: "span", startTime: 1, endTime: 2 });
+  tool(tracer, "slow", {}, { callID: "slow" });
+  tracer.logUserMessage("next");
+  const order = ["fast", "generation-b", "span", "slow", "user-message"];
+  expect(await shown(tracer)).toEqual([...order, "generation-a runs", "last runs", "ses_1 runs"]);
+  await tracer.endTrace();
+  expect(stage.document("ses_1").spans.map(({ name }) => name)).toEqual([
+    ...order,
+    "last",
+    "generation-a",
+    "ses_1",
+  ]);
+});
+
+test("D16 retention never removes a session that is live in any process", async () => {
+  const live = stage.start("live");
+  for (const [seconds, id] of ["live", "old", "new"].entries()) {
+    if (id !== "live") await stage.start(id).endTrace();
+    const time = begin / 1_000 + seconds;
+    utimesSync(`${stage.dir}/${id}.json`, time, time);
+  }
+  const liveness = new SystemLiveness(nodeFileSystem.sync);
+  const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
+  runNow(nodeFileSystem, prune(ports, stage.dir, { maxFiles: 1, maxFileAgeMillis: 0, maxTotalBytes: 0 }));
+  expect(stage.files.filter((name) => name.endsWith(".json"))).toEqual(["live.json"]);
+  tool(live, "still here");
+  expect((await stage.flushed(live)).spans).toHaveLength(2);
+});

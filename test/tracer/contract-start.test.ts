@@ -1,0 +1,284 @@
+/** The contract: `startTrace`, and what becomes known of a session as a whole. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { StartTraceOptions } from "../../src/tracer/input-types.js";
+import type { SessionTracer } from "../../src/tracer/session-tracer.js";
+import { hostileArguments } from "../support/hostile-arguments.js";
+import { begin, rootOf, SessionTracerStage } from "../support/session-tracer-stage.js";
+
+let stage: SessionTracerStage;
+beforeEach(() => {
+  stage = new SessionTracerStage();
+});
+afterEach(() => stage.remove());
+
+const metadata = async (tracer: SessionTracer) => (await stage.flushed(tracer)).metadata;
+/** Tells the contract's types nothing. */
+const any = <T>(value: unknown): T => value as T;
+
+describe("startTrace", () => {
+  test("a whole document exists when it returns", () => {
+    stage.start("ses_1", { prompt: "do it", title: "t", tags: ["a", "b"] });
+    const { traceId, layout, ...document } = stage.document("ses_1");
+    expect(document).toStrictEqual({
+      version: 2,
+      id: "ses_1",
+      sessionId: "ses_1",
+      startedAt: new Date(begin).toISOString(),
+      endedAt: new Date(begin).toISOString(),
+      metadata: { title: "t", prompt: "do it", tags: ["a", "b"] },
+      spans: [
+        {
+          spanId: expect.stringMatching(/^[0-9a-f]{16}$/),
+          parentSpanId: null,
+          name: "ses_1",
+          kind: "session",
+          startTime: begin,
+          status: "ok",
+          input: "do it",
+        },
+      ],
+      summary: {
+        totalTokens: 0,
+        totalCost: 0,
+        totalToolCalls: 0,
+        totalGenerations: 0,
+        duration: 0,
+        status: "running",
+        idle: true,
+        tokens: { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0 },
+      },
+    });
+    expect(traceId).toMatch(/^[0-9a-f]{32}$/);
+    expect(layout).toMatchObject({ v: 1, tailStart: expect.any(Number) });
+  });
+
+  test("all options are metadata, instance_id is the name of the session span", () => {
+    const options = {
+      title: "t",
+      model: "m",
+      providerId: "p",
+      agent: "a",
+      variant: "v",
+      prompt: "do it",
+      userId: "u",
+      environment: "prod",
+      version: "1.2.3",
+      tags: ["x"],
+    };
+    stage.start("ses_1", { instance_id: "case 7", ...options });
+    expect(stage.document("ses_1").metadata).toStrictEqual(options);
+    expect(rootOf(stage.document("ses_1")).name).toBe("case 7");
+  });
+
+  test.each([undefined, null, {}, "text", 7])("options may be %j", (options) => {
+    stage.start("ses_1", any(options));
+    expect(stage.document("ses_1").metadata).toStrictEqual({});
+    const root = rootOf(stage.document("ses_1"));
+    expect(root).toMatchObject({ name: "ses_1", status: "ok" });
+    expect(root).not.toHaveProperty("input");
+  });
+
+  test.each(["", undefined, null])("an id of %j is the session `unknown`", (id) => {
+    const tracer = stage.start(any(id));
+    expect(tracer.getTracePath()).toBe(`${stage.dir}/unknown.json`);
+    expect(stage.document("unknown").sessionId).toBe("unknown");
+  });
+
+  test("each of / \\ . : is _ in the file's name and the sessionId; the id stays raw", () => {
+    stage.start("a/b\\c.d:e");
+    expect(stage.files.filter((name) => name.endsWith(".json"))).toEqual(["a_b_c_d_e.json"]);
+    expect(stage.document("a_b_c_d_e")).toMatchObject({ id: "a/b\\c.d:e", sessionId: "a_b_c_d_e" });
+  });
+
+  test("10,000 tags, a prompt of 1 MB and text of any script are kept whole", async () => {
+    const tags = Array.from({ length: 10_000 }, (_, n) => `tag ${n} é日本🦩`);
+    const prompt = "日本語🦩\u2028\u0000\ud800".repeat(125_000);
+    const tracer = stage.start("ses_1", { tags, prompt, title: "🦩" });
+    const document = await stage.flushed(tracer);
+    expect(document.metadata).toStrictEqual({ tags, prompt, title: "🦩" });
+    expect(rootOf(document).input).toBe(prompt);
+  });
+
+  test.each([["text"], [7], [{ length: 2, 0: "a" }], [new Set(["a"])]])(
+    "tags that are no list (%j) are none",
+    (tags) => {
+      stage.start("ses_1", { tags: any(tags) });
+      expect(stage.document("ses_1").metadata).toStrictEqual({});
+    },
+  );
+
+  test("what the caller changes afterwards changes nothing", async () => {
+    const options = { title: "t", tags: ["a"] };
+    const tracer = stage.start("ses_1", options);
+    options.tags.push("b");
+    options.title = "changed";
+    expect(await metadata(tracer)).toStrictEqual({ title: "t", tags: ["a"] });
+  });
+
+  test("traces of sessions are their own", () => {
+    stage.start("a");
+    stage.start("b");
+    expect(stage.document("a").traceId).not.toBe(stage.document("b").traceId);
+    expect(rootOf(stage.document("a")).spanId).not.toBe(rootOf(stage.document("b")).spanId);
+  });
+});
+
+describe("D3 a bad option costs itself, not the session", () => {
+  const options = [
+    "instance_id",
+    "title",
+    "model",
+    "agent",
+    "prompt",
+    "userId",
+    "tags",
+    "traceparent",
+    "parent",
+  ];
+
+  test.each(hostileArguments())("%s", async (_, value) => {
+    for (const [number, option] of options.entries()) {
+      const id = `ses_${number}`;
+      const tracer = stage.start(id, { variant: "v", [option]: value });
+      tracer.logSpan({ name: "after", startTime: 1, endTime: 2 });
+      const document = await stage.flushed(tracer);
+      expect(document.metadata.variant).toBe("v");
+      expect(document.spans.map(({ name }) => name)).toContain("after");
+    }
+    stage.start("all", any(value));
+    expect(rootOf(stage.document("all")).status).toBe("ok");
+    // Whatever it is, as an id it is a session.
+    const tracer = stage.start(any(value));
+    expect(rootOf(await stage.flushed(tracer)).kind).toBe("session");
+  });
+
+  test("a hostile tag costs that tag", () => {
+    const tags = hostileArguments().map(([, value]) => value);
+    stage.start("ses_1", { tags: ["first", ...any<string[]>(tags), "last"] });
+    const { tags: kept = [] } = stage.document("ses_1").metadata;
+    expect([kept[0], kept.at(-1), kept.length]).toEqual(["first", "last", tags.length + 2]);
+    expect(kept.every((tag) => typeof tag === "string")).toBe(true);
+  });
+});
+
+describe("enrichFromAssistant", () => {
+  const start = (options?: StartTraceOptions) => stage.start("ses_1", options);
+
+  test.each([
+    [
+      { modelID: "m", providerID: "p" },
+      { model: "p/m", providerId: "p" },
+    ],
+    [{ modelID: "m" }, { model: "/m" }],
+    [{ modelID: "m", providerID: "" }, { model: "/m" }],
+    [{ providerID: "p" }, { providerId: "p" }],
+    [
+      { agent: "a", variant: "v" },
+      { agent: "a", variant: "v" },
+    ],
+    [{ agent: "", variant: "", modelID: "", providerID: "" }, {}],
+    [
+      { modelID: 4, providerID: 5, agent: 6, variant: true },
+      { model: "5/4", providerId: "5", agent: "6", variant: "true" },
+    ],
+    [{}, {}],
+    [null, {}],
+    [undefined, {}],
+    ["text", {}],
+  ])("%j", async (info, expected) => {
+    const tracer = start();
+    tracer.enrichFromAssistant(any(info));
+    expect(await metadata(tracer)).toStrictEqual(expected);
+  });
+
+  test("the model and the variant are the last ones told, the agent the first", async () => {
+    const tracer = start({ model: "given", agent: "first", variant: "v1" });
+    tracer.enrichFromAssistant({ modelID: "m", providerID: "p", agent: "second", variant: "v2" });
+    tracer.enrichFromAssistant({ providerID: "p2" });
+    expect(await metadata(tracer)).toStrictEqual({
+      model: "p/m",
+      providerId: "p2",
+      agent: "first",
+      variant: "v2",
+    });
+  });
+});
+
+describe("setTitle and setPrompt", () => {
+  test("change metadata only", async () => {
+    const tracer = stage.start("ses_1", { prompt: "first" });
+    tracer.setTitle("title", "second");
+    const document = await stage.flushed(tracer);
+    expect(document.metadata).toStrictEqual({ title: "title", prompt: "second" });
+    expect(rootOf(document)).toMatchObject({ name: "ses_1", input: "first" });
+    tracer.setPrompt("third");
+    expect(await metadata(tracer)).toStrictEqual({ title: "title", prompt: "third" });
+    expect(rootOf(await stage.flushed(tracer)).input).toBe("first");
+  });
+
+  test.each(["", null, undefined, 0, false, Number.NaN])("skip %j", async (falsy) => {
+    const tracer = stage.start("ses_1", { title: "t", prompt: "p" });
+    tracer.setTitle(any(falsy), any(falsy));
+    tracer.setPrompt(any(falsy));
+    expect(await metadata(tracer)).toStrictEqual({ title: "t", prompt: "p" });
+    tracer.setTitle(any(falsy), "kept");
+    expect(await metadata(tracer)).toStrictEqual({ title: "t", prompt: "kept" });
+  });
+
+  test("make text of everything else", async () => {
+    const tracer = stage.start("ses_1");
+    tracer.setTitle(any(7), any({}));
+    expect(await metadata(tracer)).toStrictEqual({ title: "7", prompt: "[object Object]" });
+  });
+
+  test("P2 survive a kill right after the call", async () => {
+    const tracer = stage.start("ses_1", { agent: "a" });
+    tracer.setTitle("told");
+    stage.kill();
+    const next = stage.process().newTracer();
+    expect(await next.rehydrateFromFile("ses_1")).toBe(true);
+    expect(stage.document("ses_1").metadata).toStrictEqual({ agent: "a", title: "told" });
+  });
+});
+
+describe("applyOwuiContext", () => {
+  test("tells user, model and agent, and tags both ids once", async () => {
+    const tracer = stage.start("ses_1", { tags: ["u", "x"], agent: "a" });
+    tracer.applyOwuiContext({ userId: "u", modelId: "m", agent: "b" });
+    tracer.applyOwuiContext({ userId: "u", modelId: "m" });
+    const tags = ["u", "x", "m"];
+    expect(await metadata(tracer)).toStrictEqual({
+      agent: "b",
+      model: "m",
+      owuiModel: "m",
+      tags,
+      userId: "u",
+    });
+  });
+
+  test("leaves a model that is known", async () => {
+    const tracer = stage.start("ses_1", { model: "known" });
+    tracer.applyOwuiContext({ modelId: "m" });
+    expect(await metadata(tracer)).toStrictEqual({ model: "known", owuiModel: "m", tags: ["m"] });
+  });
+
+  test.each([undefined, null, {}, { userId: "", modelId: "", agent: "" }, "text"])(
+    "%j changes nothing",
+    async (info) => {
+      const tracer = stage.start("ses_1", { title: "t" });
+      tracer.applyOwuiContext(any(info));
+      expect(await metadata(tracer)).toStrictEqual({ title: "t" });
+    },
+  );
+
+  test("makes text of everything", async () => {
+    const tracer = stage.start("ses_1");
+    tracer.applyOwuiContext({ userId: any(7), modelId: any(true) });
+    expect(await metadata(tracer)).toStrictEqual({
+      userId: "7",
+      model: "true",
+      owuiModel: "true",
+      tags: ["7", "true"],
+    });
+  });
+});

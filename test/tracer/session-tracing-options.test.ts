@@ -1,0 +1,173 @@
+/** What options and environment make of each other. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ProxyTracerProvider } from "@opentelemetry/api";
+import { InMemorySpanExporter } from "@opentelemetry/sdk-trace-base";
+import { describe, expect, test } from "vitest";
+import type { Environment } from "../../src/platform/environment.js";
+import { CrashSafeFileError } from "../../src/platform/errors.js";
+import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
+import { createSessionTracing } from "../../src/tracer/session-tracing.js";
+import { resolveOptions, type SessionTracingOptions } from "../../src/tracer/session-tracing-options.js";
+import { CollectedMetrics } from "../support/collected-metrics.js";
+
+const exporter = new InMemorySpanExporter();
+const processor = new CrashSafeSpanProcessor(exporter);
+const file = { type: "crash-safe-file", dir: "d" };
+const given = { type: "given", exporter };
+const otlp = { type: "otlp", protocol: "http/protobuf" };
+
+const exportersOf = (user: SessionTracingOptions, env: Environment = {}) => {
+  const plan = resolveOptions(user, env);
+  return plan.type === "own" ? plan.exporters : plan.type;
+};
+
+describe("P10 where spans go", () => {
+  test.for<[user: SessionTracingOptions, variable: string | undefined, exporters: unknown[]]>([
+    [{ dir: "d" }, undefined, [file]],
+    [{ dir: "d" }, "", [file]],
+    [{ dir: "d" }, "crash-safe-file", [file]],
+    [{ dir: "d" }, "otlp", [otlp]],
+    [{ dir: "d" }, "console", [{ type: "console" }]],
+    [{ dir: "d" }, "none", []],
+    [{ dir: "d" }, " crash-safe-file , OTLP,otlp ", [file, otlp]],
+    [{}, "otlp", [otlp]],
+    [{ dir: "d", exporters: [], processors: [] }, "otlp", [otlp]],
+    [{ exporter }, "none", [given]],
+    [{ dir: "d", exporter }, "console", [file, given]],
+    [{ exporter, exporters: [exporter] }, "what?", [given, given]],
+    [{ processors: [processor] }, "otlp", []],
+    [{ dir: "d", processors: [processor] }, "otlp", [file]],
+  ])("%o with OTEL_TRACES_EXPORTER=%s", ([user, variable, exporters]) => {
+    expect(exportersOf(user, { OTEL_TRACES_EXPORTER: variable })).toEqual(exporters);
+  });
+
+  test("P9 what is said of documents goes to their exporter, wherever their directory is said", () => {
+    const redact = (value: unknown) => value;
+    const documents = { redact, maxTotalBytes: 9, durability: "each", maxValueBytes: 0 } as const;
+    expect(exportersOf({ dir: "d", ...documents })).toEqual([{ ...file, ...documents }]);
+    expect(exportersOf({ dir: "d", exporter, ...documents })).toEqual([{ ...file, ...documents }, given]);
+    expect(exportersOf(documents, { CRASH_SAFE_FILE_DIR: "e" })).toEqual([
+      { ...file, dir: "e", ...documents },
+    ]);
+    expect(exportersOf(documents, { OTEL_TRACES_EXPORTER: "otlp" })).toEqual([otlp]);
+  });
+
+  test("the directory may come from the environment, and the option wins", () => {
+    const env = { CRASH_SAFE_FILE_DIR: "e" };
+    expect(exportersOf({}, env)).toEqual([{ type: "crash-safe-file", dir: "e" }]);
+    expect(exportersOf({ dir: "d" }, env)).toEqual([file]);
+    expect(exportersOf({ exporter }, env)).toEqual([given]);
+  });
+
+  test.for<[string, Environment]>([
+    ["http/protobuf", {}],
+    ["http/json", { OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" }],
+    ["http/json", { OTEL_EXPORTER_OTLP_PROTOCOL: "grpc", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "http/json" }],
+    [
+      "http/protobuf",
+      { OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "" },
+    ],
+  ])("OTLP goes by %s with %o", ([protocol, env]) => {
+    expect(exportersOf({}, { OTEL_TRACES_EXPORTER: "otlp", ...env })).toEqual([{ type: "otlp", protocol }]);
+  });
+
+  test("a provider that is there is taken as it is, whatever the environment says", () => {
+    const provider = new ProxyTracerProvider();
+    const plan = resolveOptions(
+      { tracerProvider: provider, processors: [processor], exporters: [] },
+      { OTEL_TRACES_EXPORTER: "what?" },
+    );
+    expect(plan).toEqual({ type: "host's", provider, processors: [processor] });
+  });
+});
+
+describe("P10 the service by its variables", () => {
+  test.for<[Environment, Record<string, string>]>([
+    [{}, {}],
+    [{ OTEL_SERVICE_NAME: " agent " }, { "service.name": "agent" }],
+    [
+      {
+        OTEL_SERVICE_NAME: "agent",
+        OTEL_RESOURCE_ATTRIBUTES: "service.name=other,team=data%2C%20ml, a = b ",
+      },
+      { "service.name": "agent", team: "data, ml", a: "b" },
+    ],
+    [{ OTEL_RESOURCE_ATTRIBUTES: "bad,=x,y=,z=%,u=1=2,ok=1" }, { ok: "1" }],
+  ])("%o", ([env, attributes]) => {
+    expect(resolveOptions({ dir: "d" }, env)).toMatchObject({ resource: { attributes } });
+  });
+
+  test("a resource that is given counts alone", () => {
+    const resource = { attributes: { "service.name": "mine" } };
+    const plan = resolveOptions({ dir: "d", resource }, { OTEL_SERVICE_NAME: "agent" });
+    expect(plan).toMatchObject({ resource });
+  });
+});
+
+test("a meter provider gets the metrics of what is made, and of nothing else", async () => {
+  const metrics = new CollectedMetrics();
+  const dir = mkdtempSync(join(tmpdir(), "tracing-options-"));
+  const tracing = createSessionTracing({ dir, exporter, selfObsMeterProvider: metrics.provider });
+  tracing.tracer("ses_metered").logSpan({ name: "step", startTime: 1, endTime: 2 });
+  await tracing.shutdown();
+  const components = new Set((await metrics.points()).map(({ type }) => type));
+  expect(components).toEqual(new Set(["CrashSafeFileSpanExporter", "CrashSafeSpanProcessor"]));
+  const values = await metrics.values();
+  expect(values["otel.sdk.exporter.span.exported"]).toBeGreaterThan(0);
+  rmSync(dir, { recursive: true });
+});
+
+describe("what cannot work is an error that names it and its value", () => {
+  const tracerProvider = new ProxyTracerProvider();
+  const wrong = (user: unknown) => user as SessionTracingOptions;
+  test.for<[user: SessionTracingOptions, env: Environment, message: RegExp]>([
+    [{}, {}, /dir is undefined.*CRASH_SAFE_FILE_DIR/],
+    [{}, { OTEL_TRACES_EXPORTER: "otlp,crash-safe-file" }, /dir is undefined.*otlp,crash-safe-file/],
+    [wrong({ dir: "" }), {}, /dir is ""/],
+    [wrong({ dir: 7 }), {}, /dir is 7/],
+    [
+      { dir: "d" },
+      { OTEL_TRACES_EXPORTER: "zipkin" },
+      /^OTEL_TRACES_EXPORTER is "zipkin": "zipkin" is none of/,
+    ],
+    [
+      { dir: "d" },
+      { OTEL_TRACES_EXPORTER: "otlp,,console" },
+      /^OTEL_TRACES_EXPORTER is "otlp,,console": "" is/,
+    ],
+    [{ dir: "d" }, { OTEL_TRACES_EXPORTER: "none,otlp" }, /^OTEL_TRACES_EXPORTER is "none,otlp": none goes/],
+    [
+      {},
+      { OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" },
+      /^OTEL_EXPORTER_OTLP_PROTOCOL is "grpc": it must be http\/protobuf or http\/json; for grpc/,
+    ],
+    [
+      {},
+      { OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "smtp" },
+      /^OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is "smtp"/,
+    ],
+    [wrong({ exporter: 1 }), {}, /exporter is 1, and must be a SpanExporter/],
+    [wrong({ exporters: "otlp" }), {}, /exporters is "otlp", and must be an array/],
+    [wrong({ processors: [exporter] }), {}, /processors is .*, and must be SpanProcessors/],
+    [wrong({ dir: "d", resource: 1 }), {}, /resource is 1/],
+    [wrong({ tracerProvider: "global" }), {}, /tracerProvider is "global"/],
+    [wrong({ selfObsMeterProvider: {} }), {}, /selfObsMeterProvider is .*, and must be a MeterProvider/],
+    [
+      { tracerProvider, selfObsMeterProvider: { getMeter: () => undefined as never } },
+      {},
+      /selfObsMeterProvider is .*but tracerProvider is given/,
+    ],
+    [{ tracerProvider, dir: "d" }, {}, /dir is "d", but tracerProvider is given.*CrashSafeSpanProcessor/],
+    [{ exporter, redact: () => "" }, {}, /redact is .*but no documents are written without dir/],
+    [{ processors: [processor], maxFiles: 3 }, {}, /maxFiles is 3, but no documents are written without dir/],
+    [{ tracerProvider, redact: () => "" }, {}, /redact is .*but tracerProvider is given/],
+    [{ tracerProvider, exporter }, {}, /exporter is .*but tracerProvider is given/],
+    [{ tracerProvider, exporters: [exporter] }, {}, /exporters is .*but tracerProvider is given/],
+    [{ tracerProvider, resource: { attributes: {} } }, {}, /resource is .*but tracerProvider is given/],
+  ])("%o with %o", ([user, env, message]) => {
+    expect(() => resolveOptions(user, env)).toThrow(message);
+    expect(() => resolveOptions(user, env)).toThrow(CrashSafeFileError);
+  });
+});

@@ -1,0 +1,64 @@
+/** How backends are flushed at the end of a turn. */
+import { DiagLogLevel, diag } from "@opentelemetry/api";
+import { expect, test } from "vitest";
+import { TurnDelivery } from "../../src/tracer/turn-delivery.js";
+
+/** A backend whose flushes end when told. */
+function backend() {
+  const flushes: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
+  const forceFlush = () => new Promise<void>((resolve, reject) => flushes.push({ resolve, reject }));
+  return { flushes, forceFlush };
+}
+
+const turnOfLoop = () => new Promise((done) => setImmediate(done));
+
+test("turns that end during a flush are sent by one more", async () => {
+  const { flushes, forceFlush } = backend();
+  const delivery = new TurnDelivery([{ forceFlush }]);
+  delivery.send();
+  delivery.send();
+  delivery.send();
+  expect(flushes).toHaveLength(1);
+  flushes[0]?.resolve();
+  await turnOfLoop();
+  expect(flushes).toHaveLength(2);
+  flushes[1]?.resolve();
+  await turnOfLoop();
+  expect(flushes).toHaveLength(2);
+  delivery.send();
+  expect(flushes).toHaveLength(3);
+});
+
+test("P6 a backend that fails or throws stops neither the turn nor the next", async () => {
+  const { flushes, forceFlush } = backend();
+  const throwing = {
+    forceFlush() {
+      throw new Error("no");
+    },
+  };
+  const delivery = new TurnDelivery([throwing, { forceFlush }]);
+  delivery.send();
+  flushes[0]?.reject(new Error("down"));
+  await turnOfLoop();
+  delivery.send();
+  expect(flushes).toHaveLength(2);
+});
+
+test("P6 neither does a logger that throws when it is told of that", async () => {
+  let isReady = false;
+  const shout = () => {
+    if (isReady) throw new Error("logger");
+  };
+  const logger = { error: shout, warn: shout, info: shout, debug: shout, verbose: shout };
+  diag.setLogger(logger, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
+  isReady = true;
+  const { flushes, forceFlush } = backend();
+  const delivery = new TurnDelivery([{ forceFlush }]);
+  delivery.send();
+  flushes[0]?.reject(new Error("down"));
+  await turnOfLoop();
+  delivery.send();
+  expect(flushes).toHaveLength(2);
+  isReady = false;
+  diag.disable();
+});
