@@ -201,12 +201,14 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
     return resumeRecordedSession(this.#host, id);
   }
 
-  /** Records and counts a span. Never throws. */
+  /** Records and counts a span, for a caller that has reports wait. Never throws. */
   #recordSpan(span: ReadableSpan): LossReason | undefined {
     let lost: LossReason | undefined = "unreadable";
-    this.#guard(() => {
+    try {
       lost = this.#record(span);
-    });
+    } catch (error) {
+      this.#log.fault(error, this.#options.dir);
+    }
     this.#account.span(lost);
     return lost;
   }

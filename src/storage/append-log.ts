@@ -196,8 +196,9 @@ export class AppendFile {
   #add(record: Queued): Appended {
     if (this.#isWriting) return this.#nested++ < maxNested ? this.#keep(record, "last") : "dropped";
     this.#nested = 0;
-    const isNext = this.#drain();
+    const isNext = this.isSettled || this.#drain();
     const isWritten = isNext && this.#tryWrite(record);
+    if (isWritten && this.isSettled) return "written";
     const outcome = isWritten ? "written" : this.#keep(record, isNext ? "first" : "last");
     // Only now: a logger that records a span appends to this file.
     if (!isWritten || !this.#drain()) this.#events.onFault(this.fault, this.path);
