@@ -11,6 +11,7 @@ import { systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
+import { Lifecycle } from "../platform/lifecycle.js";
 import { ContentFilter } from "./content-filter.js";
 import { ExporterAccount, type FileExporterStats } from "./exporter-stats.js";
 import { describe, FaultLog, type LossReason } from "./fault-log.js";
@@ -25,9 +26,6 @@ import { SpanAdmission } from "./span-admission.js";
 
 /** `shutdown` and `forceFlush` give up waiting for the disk after this long; nothing recorded is lost by it. */
 const timeoutMillis = 30_000;
-
-/** One word for the exporter's life; only `open` takes spans. */
-type State = "open" | "shutting-down" | "shut-down" | "crashed";
 
 /**
  * An OpenTelemetry `SpanExporter` that writes one trace document per agent session, and keeps it whole whatever
@@ -47,7 +45,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   readonly #log: FaultLog;
   readonly #account: ExporterAccount;
   readonly #onExitFlushError = (error: unknown): void => this.#log.exitFlush(error);
-  #state: State = "open";
+  readonly #lifecycle = new Lifecycle();
   #shutdown: Promise<void> | undefined;
 
   /** Throws {@link CrashSafeFileError} `INVALID_OPTION`. Creates nothing on disk; recovers dead sessions in the background. */
@@ -69,7 +67,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
       this.#lease,
       this.#options.sessionId,
       this.#filter,
-      () => this.#state === "open",
+      () => this.#lifecycle.isOpen,
     );
     this.#host = {
       directory: this.#lease.directory,
@@ -83,7 +81,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
 
   /** `true` once a normal end is on disk: process hooks have nothing to fence then. */
   get stopped(): boolean {
-    return this.#state === "shut-down";
+    return this.#lifecycle.state === "ended";
   }
 
   /** A snapshot of the counters. */
@@ -108,7 +106,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
 
   /** Journals a span's start. When it returns, the start survives the process. Never throws. */
   recordStart(span: ReadableSpan, parentContext?: Context): void {
-    if (this.#state !== "open") return;
+    if (!this.#lifecycle.isOpen) return;
     this.#guard(() => {
       const admitted = this.#admission.admit(span, parentContext);
       if (typeof admitted === "string") {
@@ -155,7 +153,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
     this.#guard(() => {
       const isGiven = typeof reason === "string" && reason !== "";
       const shown = isGiven ? this.#filter.error(reason) : undefined;
-      this.#state = "crashed";
+      this.#lifecycle.crash();
       leaveExitFlush(this);
       const { directory, user } = this.#lease;
       directory.crash(user, this.#ended, shown);
@@ -170,7 +168,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   endSession(sessionId: string, options: { readonly error?: string | undefined } = {}): Promise<void> {
     const { error } = options;
     const end = endOf(error && this.#filter.error(error));
-    if (this.#state !== "open") return Promise.resolve();
+    if (!this.#lifecycle.isOpen) return Promise.resolve();
     return this.#bounded("endSession", this.#lease.directory.end(sessionId, end));
   }
 
@@ -186,7 +184,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   openSession(opening: SessionOpening): RecordedSession {
     return reports.during(() => {
       const facts = this.#filter.facts(opening);
-      if (this.#state !== "open") throw ended();
+      if (!this.#lifecycle.isOpen) throw ended();
       return openRecordedSession(this.#host, opening, facts);
     });
   }
@@ -197,7 +195,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
    * or `crash`, or when the disk refuses.
    */
   async resumeSession(id: string): Promise<RecordedSession | undefined> {
-    if (this.#state !== "open") throw ended();
+    if (!this.#lifecycle.isOpen) throw ended();
     return resumeRecordedSession(this.#host, id);
   }
 
@@ -230,15 +228,13 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   async #end(): Promise<void> {
     const { directory, user } = this.#lease;
     try {
-      if (this.#state !== "crashed") {
-        this.#state = "shutting-down";
+      if (this.#lifecycle.end()) {
         const { ended, done } = directory.leave(user);
         this.#ended = ended;
         await this.#bounded("shutdown", done);
       }
-      // What the disk refused a fence, before this or meanwhile, is tried again, and told.
-      if ((this.#state as State) === "crashed") await this.#bounded("shutdown", directory.flush(user));
-      else this.#state = "shut-down";
+      // A crash came before the shutdown or during it. What the disk refused to its fence is tried again and reported.
+      if (!this.#lifecycle.confirmEnd()) await this.#bounded("shutdown", directory.flush(user));
     } finally {
       leaveExitFlush(this);
       this.#log.end();

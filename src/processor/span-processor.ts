@@ -16,6 +16,7 @@ import { type Clock, systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
+import { Lifecycle } from "../platform/lifecycle.js";
 import { ExportPump } from "./batch-queue.js";
 import { processorMetrics, type SpanProcessorStats } from "./processor-stats.js";
 import { type DropReason, report, SpanLoss } from "./span-loss.js";
@@ -28,14 +29,6 @@ const late = {
   crashed: { type: "crashed", why: "after the crash fence; nothing is taken after crash()" },
   ended: { type: "shutdown", why: "after shutdown; end spans before it" },
 } as const;
-
-/**
- * - `open`: takes spans.
- * - `crashed`: fenced; takes none, and still hands out what it has.
- * - `ending`: `shutdown()` was called, and has not succeeded.
- * - `ended`: the exporter has confirmed its shutdown.
- */
-type Lifecycle = "open" | "crashed" | "ending" | "ended";
 
 /**
  * A span processor for any `SpanExporter` (OpenTelemetry specification, Trace SDK, "Span processor").
@@ -57,7 +50,9 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   readonly #queueFull: DropReason;
   readonly #queueCapacity: number;
   readonly #metrics: ComponentMetrics;
-  #lifecycle: Lifecycle = "open";
+  readonly #lifecycle = new Lifecycle();
+  /** Independent of the state: a processor that crashed can be shut down, and one that was shut down can crash. */
+  #isShutDown = false;
   #recorded = 0;
   #lastFlush: Promise<void> = Promise.resolve();
   #end: Promise<void> | undefined;
@@ -119,13 +114,13 @@ export class CrashSafeSpanProcessor implements CrashTarget {
    * alone; one whose exporter failed to shut down they still fence.
    */
   get stopped(): boolean {
-    return this.#lifecycle === "ended";
+    return this.#isShutDown;
   }
 
   /** Stamps `session.id` where it is missing and tells a live exporter. Called by the SDK. */
   onStart(span: StartedSpan, parentContext: Context): void {
     try {
-      if (!isSampled(span) || this.#lifecycle !== "open") return;
+      if (!isSampled(span) || !this.#lifecycle.isOpen) return;
       this.#guard("session.id", () => stampSessionId(span, parentContext));
       if (this.#live === undefined) return;
       joinExitFlush(this, reportExitFlush);
@@ -140,8 +135,8 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     try {
       if (!isSampled(span)) return;
       joinExitFlush(this, reportExitFlush);
-      if (this.#lifecycle !== "open") {
-        this.#loss.drop(1, this.#lifecycle === "crashed" ? late.crashed : late.ended);
+      if (!this.#lifecycle.isOpen) {
+        this.#loss.drop(1, this.#lifecycle.state === "crashed" ? late.crashed : late.ended);
       } else if (this.#live === undefined) {
         if (!this.#pump.add(span)) this.#loss.drop(1, this.#queueFull);
       } else {
@@ -193,7 +188,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
    * @param reason - why, for people; an exporter may write it down.
    */
   crash(reason?: string): void {
-    if (this.#lifecycle === "open") this.#lifecycle = "crashed";
+    this.#lifecycle.crash();
     this.#guard("export", () => this.#pump.exportNow());
     this.#guard("crash", () => context.with(UNTRACED, () => this.#exporter.crash?.(reason)));
     this.#loss.tellDrops();
@@ -217,11 +212,14 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   }
 
   async #shutDown(): Promise<void> {
-    this.#lifecycle = "ending";
+    this.#lifecycle.end();
     const flushed = await outcome(this.#flush(true));
     this.#pump.stop();
     const ended = await outcome(this.#within("shutdown", (step) => step(this.#call("shutdown"))));
-    if (ended === undefined) this.#lifecycle = "ended";
+    if (ended === undefined) {
+      this.#lifecycle.confirmEnd();
+      this.#isShutDown = true;
+    }
     this.#loss.end();
     this.#metrics.stop();
     leaveExitFlush(this);
