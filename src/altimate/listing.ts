@@ -7,7 +7,7 @@ import type { TraceFile } from "../format/trace-file.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { environment, resolveTracesDir } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
-import { call, type Plan, runLater } from "../platform/plan.js";
+import { type Gensync, io, runAsync } from "../platform/gensync.js";
 import { readTrace } from "../recovery/read-trace.js";
 import { isDocumentOf, readOutline } from "../storage/document-file.js";
 
@@ -85,21 +85,21 @@ interface Outlined {
 
 async function outlines(dir: string): Promise<Outlined[]> {
   try {
-    return newestFirst(await runLater(nodeFileSystem, readOutlines(resolve(dir))));
+    return newestFirst(await runAsync(nodeFileSystem, readOutlines(resolve(dir))));
   } catch {
     return [];
   }
 }
 
-function* readOutlines(dir: string): Plan<Outlined[]> {
+function* readOutlines(dir: string): Gensync<Outlined[]> {
   const found: Outlined[] = [];
-  for (const fileName of yield* call("readdir", dir)) {
+  for (const fileName of yield* io.readdir(dir)) {
     if (parseEntry(fileName).type !== "document") continue;
     const path = `${dir}/${fileName}`;
     let file: Descriptor | undefined;
     try {
-      file = new Descriptor(nodeFileSystem, yield* call("open", path, "read"));
-      const { size } = yield* call("fstat", file.fd);
+      file = new Descriptor(nodeFileSystem, yield* io.open(path, "read"));
+      const { size } = yield* io.fstat(file.fd);
       const { head } = yield* readOutline(file.fd, size);
       if (head) found.push({ path, startedAt: head.startedAt });
     } catch {

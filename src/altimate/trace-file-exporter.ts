@@ -15,8 +15,8 @@ import type { TraceFile } from "../format/trace-file.js";
 import { systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
+import { runAsync, runSync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
-import { runLater, runNow } from "../platform/plan.js";
 import { CrashSafeSpanProcessor } from "../processor/span-processor.js";
 import { prune } from "../recovery/retention.js";
 import { getTracesDir } from "./listing.js";
@@ -106,7 +106,7 @@ export class FileExporter implements TraceExporter {
       const mayCommit = () => !this.#isCrashed(id, sessionId);
       if (!document || !mayCommit()) return undefined;
       ports ??= machine();
-      const path = await runLater(
+      const path = await runAsync(
         nodeFileSystem,
         writeDocument(ports, resolve(this.#dir), document, mayCommit),
       );
@@ -131,7 +131,7 @@ export class FileExporter implements TraceExporter {
   pruneSync(): void {
     try {
       ports ??= machine();
-      runNow(nodeFileSystem, prune(ports, resolve(this.#dir), this.#resolved()));
+      runSync(nodeFileSystem, prune(ports, resolve(this.#dir), this.#resolved()));
     } catch {
       // No directory, or not ours to change.
     }
@@ -140,7 +140,7 @@ export class FileExporter implements TraceExporter {
   async #prune(): Promise<void> {
     try {
       ports ??= machine();
-      await runLater(nodeFileSystem, prune(ports, resolve(this.#dir), this.#resolved()));
+      await runAsync(nodeFileSystem, prune(ports, resolve(this.#dir), this.#resolved()));
     } catch {
       // As above; tried again at the next end.
     }

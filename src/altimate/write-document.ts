@@ -18,7 +18,7 @@ import { toJsonValue } from "../format/json-value.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { tryUnlink } from "../platform/file-system.js";
-import { call, type Plan } from "../platform/plan.js";
+import { type Gensync, io } from "../platform/gensync.js";
 import { type CommitPorts, commit } from "../storage/commit.js";
 import { findDocument, keepDamaged } from "../storage/document-file.js";
 import { chunkBytes, writeAll } from "../storage/lines.js";
@@ -77,17 +77,17 @@ export function* writeDocument(
   dir: string,
   document: EncodedDocument,
   mayCommit: () => boolean,
-): Plan<string | undefined> {
+): Gensync<string | undefined> {
   const { fileSystem } = ports;
   const token = ports.liveness.newToken();
   const first: SessionFiles = { dir, name: nameCandidates(document.id)[0] as string };
-  yield* call("mkdirs", dir);
+  yield* io.mkdirs(dir);
   for (;;) {
     const { files, published } = yield* findDocument(fileSystem, document.id, first);
     const path = tempPath(files, token);
     let temp: Descriptor | undefined;
     try {
-      temp = new Descriptor(fileSystem, yield* call("open", path, "create"));
+      temp = new Descriptor(fileSystem, yield* io.open(path, "create"));
       yield* writeWhole(temp.fd, document, files.name);
       if (published?.body.type === "unreadable") yield* keepDamaged(files, token, published);
       const base = published?.identity;
@@ -102,11 +102,11 @@ export function* writeDocument(
   }
 }
 
-function* writeWhole(fd: number, { head, lines, tail }: EncodedDocument, name: string): Plan<void> {
+function* writeWhole(fd: number, { head, lines, tail }: EncodedDocument, name: string): Gensync<void> {
   let size = 0;
   let waiting: Buffer[] = [];
   let waitingBytes = 0;
-  function* put(bytes: Buffer, isLast = false): Plan<void> {
+  function* put(bytes: Buffer, isLast = false): Gensync<void> {
     waiting.push(bytes);
     waitingBytes += bytes.length;
     if (waitingBytes < chunkBytes && !isLast) return;
@@ -118,5 +118,5 @@ function* writeWhole(fd: number, { head, lines, tail }: EncodedDocument, name: s
   yield* put(encodeHead({ ...head, sessionId: name }));
   for (const line of lines) yield* put(line);
   yield* put(encodeTail(tail, size + waitingBytes, lines.length === 0), true);
-  yield* call("fdatasync", fd);
+  yield* io.fdatasync(fd);
 }

@@ -2,7 +2,7 @@
  * How the sessions of a directory end: in good order, in the background or at once, or by the crash fence.
  */
 import { tryUnlink } from "../platform/file-system.js";
-import { runNow } from "../platform/plan.js";
+import { runSync } from "../platform/gensync.js";
 import { rehomeIfTaken } from "../storage/merge.js";
 import { seal } from "../storage/seal.js";
 import type { SessionEnd } from "../storage/session-state.js";
@@ -102,7 +102,7 @@ export class SessionEnds {
     try {
       rehomeIfTaken(writer);
       // Else code of the host fenced the session again while its spans were read.
-      if (runNow(ports.fileSystem, seal(writer, end))) this.#sessions.forget(writer, id);
+      if (runSync(ports.fileSystem, seal(writer, end))) this.#sessions.forget(writer, id);
     } catch (error) {
       // The side files stay: tried again while the process lives, and by recovery after it.
       this.#sessions.unfinished.add(writer, id, end);

@@ -3,7 +3,7 @@
  * heartbeats, retries, ends of idle sessions.
  */
 import type { Timer } from "../platform/clock.js";
-import { runLater } from "../platform/plan.js";
+import { runAsync } from "../platform/gensync.js";
 import { recoverDirectory } from "../recovery/recover-directory.js";
 import { prune, type Retention } from "../recovery/retention.js";
 import type { TraceDirectory } from "./trace-directory.js";
@@ -68,7 +68,7 @@ export class Housekeeping {
       if (ports.tally) ports.tally.recoveredSessions += sessions.length;
       for (const { error, path } of failures) this.#onFault(error, path);
       if (await ports.fileSystem.async.isDirectory(dir)) {
-        await runLater(ports.fileSystem, prune(ports, dir, this.#limits()));
+        await runAsync(ports.fileSystem, prune(ports, dir, this.#limits()));
       }
     } catch (error) {
       this.#onFault(error, dir);

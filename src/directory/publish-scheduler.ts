@@ -4,7 +4,7 @@
 
 import type { Lane } from "../platform/async.js";
 import type { Timer } from "../platform/clock.js";
-import { PlanCancelled, runLater } from "../platform/plan.js";
+import { OperationCancelled, runAsync } from "../platform/gensync.js";
 import type { AppendFile } from "../storage/append-log.js";
 import { publish } from "../storage/publish.js";
 import { backgroundSyncBytes } from "../storage/seal.js";
@@ -69,9 +69,9 @@ export class Publisher {
       .run(async () => {
         // Again for what came during a sync: no later record may ask for it.
         do {
-          for (const file of files) if (writer.state === "open") await runLater(fileSystem, syncFile(file));
+          for (const file of files) if (writer.state === "open") await runAsync(fileSystem, syncFile(file));
           if (durability !== "process" && writer.state === "open")
-            await runLater(fileSystem, syncNames(writer.files.dir, files));
+            await runAsync(fileSystem, syncNames(writer.files.dir, files));
         } while (writer.state === "open" && writer.open.unsynced > backgroundSyncBytes);
       })
       .catch((error: unknown) => this.#onFault(error, writer.open.path))
@@ -114,9 +114,9 @@ export class Publisher {
     if (!isUnderWay(writer)) return;
     const { epoch } = writer;
     try {
-      await runLater(writer.ports.fileSystem, publish(writer), () => writer.epoch !== epoch);
+      await runAsync(writer.ports.fileSystem, publish(writer), () => writer.epoch !== epoch);
     } catch (error) {
-      if (!(error instanceof PlanCancelled)) throw error;
+      if (!(error instanceof OperationCancelled)) throw error;
     } finally {
       this.#used(writer);
     }

@@ -4,7 +4,7 @@
 
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { allDone, type Lane } from "../platform/async.js";
-import { runNow } from "../platform/plan.js";
+import { runSync } from "../platform/gensync.js";
 import { findPath } from "../storage/document-file.js";
 import { rehomeIfTaken, rehomeRecords } from "../storage/merge.js";
 import { lostOwner, publish } from "../storage/publish.js";
@@ -145,7 +145,7 @@ export class TraceDirectory {
   publishFirst(writer: SessionWriter): void {
     const { events, fileSystem } = this.ports;
     try {
-      if (!fileSystem.sync.exists(writer.path)) runNow(fileSystem, publish(writer));
+      if (!fileSystem.sync.exists(writer.path)) runSync(fileSystem, publish(writer));
     } catch (error) {
       events.onFault(error, writer.path);
       this.#publisher.changed(writer);

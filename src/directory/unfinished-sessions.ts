@@ -2,8 +2,8 @@
  * Sessions that have ended, until the file system has their documents: their turn has not come, or it refused.
  */
 import type { Lane } from "../platform/async.js";
+import { OperationCancelled, runAsync } from "../platform/gensync.js";
 import { retire } from "../platform/liveness.js";
-import { PlanCancelled, runLater } from "../platform/plan.js";
 import { seal } from "../storage/seal.js";
 import type { SessionEnd } from "../storage/session-state.js";
 import type { SessionWriter } from "../storage/session-writer.js";
@@ -79,10 +79,10 @@ export class UnfinishedSessions {
       const { epoch, ports } = writer;
       this.#events.onTry(writer);
       try {
-        await runLater(ports.fileSystem, seal(writer, unfinished.end), () => writer.epoch !== epoch);
+        await runAsync(ports.fileSystem, seal(writer, unfinished.end), () => writer.epoch !== epoch);
         if (writer.epoch === epoch) this.#events.onSealed(writer, unfinished.id);
       } catch (error) {
-        if (!(error instanceof PlanCancelled)) {
+        if (!(error instanceof OperationCancelled)) {
           ports.events.onFault(error, writer.path);
           throw error;
         }

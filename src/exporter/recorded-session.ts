@@ -6,7 +6,7 @@ import type { TraceDirectory } from "../directory/trace-directory.js";
 import { noHistory, type SessionHistory } from "../format/history.js";
 import type { SessionMetadata, SessionSummary, TraceFile } from "../format/trace-file.js";
 import { newTraceId } from "../otel/ids.js";
-import { runLater, runNow } from "../platform/plan.js";
+import { runAsync, runSync } from "../platform/gensync.js";
 import { readTrace } from "../recovery/read-trace.js";
 import { findResumable } from "../recovery/resume.js";
 import { rewriteHead } from "../storage/merge.js";
@@ -52,7 +52,7 @@ export function openRecordedSession(
   const history =
     known || !published
       ? noHistory
-      : runNow(directory.ports.fileSystem, readHistory(published, historyBytes));
+      : runSync(directory.ports.fileSystem, readHistory(published, historyBytes));
   const isNew = !known && !published;
   writer.setMetadata(metadata);
   directory.publishFirst(writer);
@@ -68,7 +68,7 @@ export async function resumeRecordedSession(
   const { fileSystem, clock } = directory.ports;
   // An end under way, or a session that somebody here has open: its document is behind.
   await directory.flushSession(id).catch(() => {});
-  const history = await runLater(fileSystem, findResumable(directory.ports, directory.dir, id));
+  const history = await runAsync(fileSystem, findResumable(directory.ports, directory.dir, id));
   if (!history) return undefined;
   const known = directory.openWriter(id);
   const writer = directory.openSession(user, { id, traceId: newTraceId(), startTime: clock.now() });
@@ -137,7 +137,7 @@ class FileSession implements RecordedSession {
       const { head } = writer.ledger;
       if (head.traceId === traceId || head.traceId !== this.#assumedTraceId || writer.open.lines > 0) return;
       if (writer.state !== "open") return;
-      runNow(writer.ports.fileSystem, rewriteHead(writer, { ...head, traceId }));
+      runSync(writer.ports.fileSystem, rewriteHead(writer, { ...head, traceId }));
       writer.recordSession();
     });
   }

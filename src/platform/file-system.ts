@@ -1,7 +1,7 @@
 /**
  * The file system as the engine sees it. The only file that imports `node:fs`; tests put faulty, slow and
  * counting ones in its place. Each call exists twice, synchronous and asynchronous, under one name, so that
- * a plan (`plan.ts`) can run either way.
+ * an operation (`gensync.ts`) runs in either form.
  *
  * No call follows a symlink in the last place of its path, except those on the traces directory itself, which a user
  * may have made a link: `readdir`, `isDirectory`, `mkdirs` and `syncDirectory`. A lock is the only other directory;

@@ -3,13 +3,13 @@
  * and what is compared need not be parsed, which costs some ten times as much.
  */
 
-import type { Plan } from "../platform/plan.js";
+import type { Gensync } from "../platform/gensync.js";
 import { chunkBytes, type LineRange, readRange } from "../storage/lines.js";
 
 const newline = 0x0a;
 
 /** How many bytes both begin with, in whole lines. */
-export function* commonLines(a: LineRange, b: LineRange): Plan<number> {
+export function* commonLines(a: LineRange, b: LineRange): Gensync<number> {
   const most = Math.min(a.to - a.from, b.to - b.from);
   let whole = 0;
   for (let done = 0; done < most; ) {

@@ -6,7 +6,7 @@ import { parseEntry } from "../format/file-names.js";
 import type { SessionMetadata, SessionSummary } from "../format/trace-file.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileSystem, nodeFileSystem } from "../platform/file-system.js";
-import { call, type Plan, runLater } from "../platform/plan.js";
+import { type Gensync, io, runAsync } from "../platform/gensync.js";
 import { readOutline } from "../storage/document-file.js";
 
 /** A trace in a listing: what its first and last line say. */
@@ -50,7 +50,7 @@ export async function listTraces(
     const dated = await datedDocuments(resolve(dir));
     const page = dated.slice(offset, offset + limit);
     const read = await inLanes(page, ({ path }) =>
-      runLater(nodeFileSystem, readListed(nodeFileSystem, path)),
+      runAsync(nodeFileSystem, readListed(nodeFileSystem, path)),
     );
     return { traces: read.filter((trace) => trace !== undefined), total: dated.length, offset, limit };
   } catch (error) {
@@ -93,11 +93,11 @@ async function datedDocuments(dir: string): Promise<{ path: string; mtimeMs: num
   return dated.flat().sort((a, b) => b.mtimeMs - a.mtimeMs || (a.path < b.path ? -1 : 1));
 }
 
-function* readListed(fileSystem: FileSystem, path: string): Plan<ListedTrace | undefined> {
+function* readListed(fileSystem: FileSystem, path: string): Gensync<ListedTrace | undefined> {
   let file: Descriptor | undefined;
   try {
-    file = new Descriptor(fileSystem, yield* call("open", path, "read"));
-    const { size } = yield* call("fstat", file.fd);
+    file = new Descriptor(fileSystem, yield* io.open(path, "read"));
+    const { size } = yield* io.fstat(file.fd);
     const { head, tail } = yield* readOutline(file.fd, size);
     if (!head || !tail) return undefined;
     const { id, sessionId, traceId, startedAt } = head;

@@ -17,7 +17,7 @@ import type { TraceSpan } from "../format/trace-file.js";
 import { isWholeSummary } from "../format/validate.js";
 import type { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileCalls, type FileSystem } from "../platform/file-system.js";
-import { call, type Plan } from "../platform/plan.js";
+import { type Gensync, io } from "../platform/gensync.js";
 import { readHeadLine } from "../storage/document-file.js";
 import { lastLine, readRange, scanLines } from "../storage/lines.js";
 import { type SideFiles, tryOpen } from "../storage/side-files.js";
@@ -72,14 +72,14 @@ export function* readSideFiles(
   fileSystem: FileSystem,
   { files, token }: SideFiles,
   isAlive: boolean,
-): Plan<DeadFiles> {
+): Gensync<DeadFiles> {
   const open = yield* tryOpen(fileSystem, openPath(files, token));
   const log = yield* tryOpen(fileSystem, livePath(files, token));
   try {
     let lastWrite = 0;
     let live = replayLiveLog(Buffer.alloc(0));
     if (log) {
-      const stat = yield* call("fstat", log.fd);
+      const stat = yield* io.fstat(log.fd);
       live = replayLiveLog(yield* readRange(log.fd, 0, stat.size));
       lastWrite = stat.mtimeMs;
     }
@@ -88,7 +88,7 @@ export function* readSideFiles(
       const nothing = { open, head: undefined, from: 0, to: 0, tail: undefined, tornBytes: 0 };
       return { files, token, isAlive, ...nothing, live, pending: [...pending.values()], lastWrite };
     }
-    const stat = yield* call("fstat", open.fd);
+    const stat = yield* io.fstat(open.fd);
     const outline = yield* outlineOpenDocument(open.fd, stat.size, pending);
     lastWrite = Math.max(lastWrite, stat.mtimeMs);
     return { files, token, isAlive, open, ...outline, live, pending: [...pending.values()], lastWrite };
@@ -105,7 +105,7 @@ function* outlineOpenDocument(
   fd: number,
   size: number,
   pending: Map<string, TraceSpan>,
-): Plan<Pick<DeadFiles, "head" | "from" | "to" | "tail" | "tornBytes">> {
+): Gensync<Pick<DeadFiles, "head" | "from" | "to" | "tail" | "tornBytes">> {
   const first = yield* readHeadLine(fd, size);
   const head = decodeHead(first);
   const from = head ? first.length : 0;
@@ -129,7 +129,7 @@ export function* deadSource(
   fd: number,
   into: DocumentHead,
   published: Source | undefined,
-): Plan<Source> {
+): Gensync<Source> {
   const own = {
     type: "lines" as const,
     fd,
@@ -147,7 +147,7 @@ export function pendingSource({ head, live, pending }: DeadFiles, into: Document
 }
 
 /** Whether a sealed open document can take its name as it is: rot may have met any of its lines. */
-export function* isSound({ open, head, from, to, tail, live }: DeadFiles): Plan<boolean> {
+export function* isSound({ open, head, from, to, tail, live }: DeadFiles): Gensync<boolean> {
   const root = tail?.spans.find(isRoot);
   if (!open || !head || !tail || !root || !isWholeSummary(tail.summary)) return false;
   // All spans hang under it: one changed digit would part them from it, and still parse.

@@ -8,7 +8,7 @@ import { documentPath, nameCandidates, type SessionFiles, safeId } from "../form
 import { decodeLeadingHead } from "../format/leading-head.js";
 import { Descriptor } from "../platform/descriptor.js";
 import type { FileStat, FileSystem } from "../platform/file-system.js";
-import { call, type Plan } from "../platform/plan.js";
+import { type Gensync, io } from "../platform/gensync.js";
 import { RecentMap } from "../platform/recent-map.js";
 import { maxHeadBytes } from "../storage/document-file.js";
 import { readRange } from "../storage/lines.js";
@@ -23,17 +23,21 @@ const verdicts = new RecentMap<string, { readonly judged: FileStat; readonly isO
  * Whether the regular file at the document's name is a document of ours. At most `maxHeadBytes` and a page are read. A
  * file is not ours when that does not suffice, when the file cannot be read, and when it changes meanwhile.
  */
-export function* isOwnDocument(fileSystem: FileSystem, files: SessionFiles, found: FileStat): Plan<boolean> {
+export function* isOwnDocument(
+  fileSystem: FileSystem,
+  files: SessionFiles,
+  found: FileStat,
+): Gensync<boolean> {
   const path = documentPath(files);
   const known = verdicts.get(path);
   if (known && isUntouched(found, known.judged)) return known.isOwn;
   let file: Descriptor | undefined;
   try {
-    file = new Descriptor(fileSystem, yield* call("open", path, "read"));
+    file = new Descriptor(fileSystem, yield* io.open(path, "read"));
     const head = yield* readHead(file.fd, found.size);
     const isOwn = head !== undefined && (yield* belongs(head, files, found));
     // Another file may have stood there while the head was read; to put it there and back changes the change time.
-    if (!isUntouched(yield* call("lstat", path), found)) return false;
+    if (!isUntouched(yield* io.lstat(path), found)) return false;
     verdicts.set(path, { judged: found, isOwn });
     return isOwn;
   } catch {
@@ -44,7 +48,7 @@ export function* isOwnDocument(fileSystem: FileSystem, files: SessionFiles, foun
   }
 }
 
-function* readHead(fd: number, size: number): Plan<DocumentHead | undefined> {
+function* readHead(fd: number, size: number): Gensync<DocumentHead | undefined> {
   for (const bytes of [usualHeadBytes, maxHeadBytes]) {
     const text = (yield* readRange(fd, 0, Math.min(bytes, size))).toString("utf8");
     const decoded = decodeLeadingHead(text);
@@ -59,14 +63,14 @@ function* belongs(
   { id, sessionId }: DocumentHead,
   { dir, name }: SessionFiles,
   found: FileStat,
-): Plan<boolean> {
+): Gensync<boolean> {
   // The tracer before ours wrote no raw id, and took the sanitised one for a name, however long it was.
   const names = id === undefined ? [safeId(sessionId), ...nameCandidates(sessionId)] : nameCandidates(id);
   if (names.includes(name)) return true;
   // macOS, Windows and ext4's casefold find a file by a name in another letter case, and keep the name it has.
   const alike = names.find((one) => folded(one) === folded(name));
   if (alike === undefined) return false;
-  return isUnchanged(yield* call("lstat", documentPath({ dir, name: alike })), found);
+  return isUnchanged(yield* io.lstat(documentPath({ dir, name: alike })), found);
 }
 
 const folded = (name: string): string => name.normalize("NFC").toLowerCase();

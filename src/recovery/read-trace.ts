@@ -8,8 +8,8 @@ import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { systemClock } from "../platform/clock.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { type FileSystem, nodeFileSystem } from "../platform/file-system.js";
+import { type Gensync, runAsync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
-import { type Plan, runLater } from "../platform/plan.js";
 import { maxWholeBytes, openPublished, type Published } from "../storage/document-file.js";
 import { readRange, scanLines } from "../storage/lines.js";
 import { isDead, listSideFiles } from "../storage/side-files.js";
@@ -39,7 +39,7 @@ export interface ReadTrace {
  */
 export async function readTrace(path: string): Promise<ReadTrace> {
   try {
-    return await runLater(nodeFileSystem, read(nodeFileSystem, resolve(path)));
+    return await runAsync(nodeFileSystem, read(nodeFileSystem, resolve(path)));
   } catch (error) {
     if (error instanceof CrashSafeFileError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
@@ -47,7 +47,7 @@ export async function readTrace(path: string): Promise<ReadTrace> {
   }
 }
 
-function* read(fileSystem: FileSystem, path: string): Plan<ReadTrace> {
+function* read(fileSystem: FileSystem, path: string): Gensync<ReadTrace> {
   const dir = dirname(path);
   const entry = parseEntry(basename(path));
   const isSide = entry.type === "open" || entry.type === "live";
@@ -85,7 +85,7 @@ function* readOwners(
   fileSystem: FileSystem,
   files: SessionFiles,
   token: string | undefined,
-): Plan<DeadFiles[]> {
+): Gensync<DeadFiles[]> {
   const ports = { fileSystem, clock: systemClock, liveness: new SystemLiveness(fileSystem.sync) };
   const found: DeadFiles[] = [];
   for (const owner of (yield* listSideFiles(files.dir)).get(files.name) ?? []) {
@@ -99,7 +99,7 @@ function* readOwners(
 }
 
 /** What can be read of a document of ours in which lines have rotted, or that is too long for one text. */
-function* readLines({ descriptor, head, tail, body }: Published): Plan<ReadTrace | undefined> {
+function* readLines({ descriptor, head, tail, body }: Published): Gensync<ReadTrace | undefined> {
   if (!head || !tail || body.type !== "lines") return undefined;
   const spans: TraceSpan[] = [];
   let corruptLines = 0;
@@ -130,7 +130,7 @@ function traceOf(
 }
 
 /** A document that nobody is writing to, as it is. */
-function* readDocument(path: string, published: Published | undefined): Plan<ReadTrace> {
+function* readDocument(path: string, published: Published | undefined): Gensync<ReadTrace> {
   if (!published) throw new CrashSafeFileError("READ_FAILED", `there is no trace at ${path}`);
   const { descriptor, size } = published;
   if (size <= maxWholeBytes) {

@@ -17,8 +17,8 @@ import { rootOutput } from "../format/narrative.js";
 import { endStatus, layoutOf, statusRank, summarize } from "../format/summary.js";
 import { Totals } from "../format/totals.js";
 import type { SessionMetadata, SessionStatus, TraceSpan } from "../format/trace-file.js";
-import type { Plan } from "../platform/plan.js";
-import { call } from "../platform/plan.js";
+import type { Gensync } from "../platform/gensync.js";
+import { io } from "../platform/gensync.js";
 import { beginningWith, type Published, pendingSpans } from "../storage/document-file.js";
 import type { LineSink } from "../storage/line-writer.js";
 import { writeAll } from "../storage/lines.js";
@@ -55,7 +55,7 @@ export interface Rebuilt {
 }
 
 /** Writes the document; `action` of the report says `swept` when what is published lacks nothing. */
-export function* rebuild(given: RebuildRequest): Plan<Rebuilt> {
+export function* rebuild(given: RebuildRequest): Gensync<Rebuilt> {
   const request = { ...given, dead: [...given.dead].sort(byAge) };
   const { id, files, published, dead, out, othersLive } = request;
   const head = headOf(request);
@@ -89,7 +89,7 @@ export function* rebuild(given: RebuildRequest): Plan<Rebuilt> {
   const tail = tailOf(request, { head, root, end, union, open: closed.stillOpen });
   if (typeof out === "number" && end.isNews) {
     yield* writeAll(out, encodeTail(tail, union.size, union.lines === 0));
-    yield* call("fdatasync", out);
+    yield* io.fdatasync(out);
   }
 
   const rotten = new Set(

@@ -3,8 +3,8 @@
  */
 
 import { errorCode } from "../platform/file-system.js";
+import { type Gensync, pause, runAsync } from "../platform/gensync.js";
 import { isRecoveryToken } from "../platform/liveness.js";
-import { type Plan, pause, runLater } from "../platform/plan.js";
 import { fateOf, listSideFiles, type SideFiles } from "../storage/side-files.js";
 import { type RecoveryPorts, recoverSession } from "./recover-session.js";
 import type { RecoveredSession, RecoveryFailure, RecoveryReport } from "./recovery-report.js";
@@ -34,14 +34,14 @@ export async function recoverDirectory(
 ): Promise<RecoveryReport> {
   let report: RecoveryReport;
   try {
-    report = await runLater(ports.fileSystem, recoverInRounds(ports, dir, patience));
+    report = await runAsync(ports.fileSystem, recoverInRounds(ports, dir, patience));
   } catch (error) {
     if (errorCode(error) === "ENOENT") return { sessions: [], failures: [], running: 0 };
     throw error;
   }
   const failures: RecoveryFailure[] = [...report.failures];
   if (!ports.dryRun)
-    await runLater(ports.fileSystem, sweepDead(ports, dir)).catch((error) =>
+    await runAsync(ports.fileSystem, sweepDead(ports, dir)).catch((error) =>
       failures.push({ path: dir, error }),
     );
   return { ...report, failures };
@@ -56,7 +56,7 @@ export function* recoverInRounds(
   dir: string,
   { looks, millis }: Patience,
   names?: readonly string[],
-): Plan<RecoveryReport> {
+): Gensync<RecoveryReport> {
   const sessions: RecoveredSession[] = [];
   const failures: RecoveryFailure[] = [];
   const running = new Set<string>();
@@ -90,7 +90,7 @@ export function* recoverInRounds(
 function* sortOwners(
   ports: RecoveryPorts,
   owners: readonly SideFiles[],
-): Plan<{ dead: SideFiles[]; lives: boolean; isTaken: boolean }> {
+): Gensync<{ dead: SideFiles[]; lives: boolean; isTaken: boolean }> {
   const dead: SideFiles[] = [];
   let [lives, isTaken] = [false, false];
   for (const owner of owners) {

@@ -6,8 +6,8 @@
 import { documentPath, livePath, openPath, type SessionFiles, tempPath } from "../format/file-names.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { type FileCalls, tryUnlink } from "../platform/file-system.js";
+import { type Gensync, io } from "../platform/gensync.js";
 import { newRecoveryToken, retire } from "../platform/liveness.js";
-import { call, type Plan } from "../platform/plan.js";
 import { type CommitPorts, commit } from "../storage/commit.js";
 import { findDocument, keepDamaged } from "../storage/document-file.js";
 import { othersWrite, type SideFiles } from "../storage/side-files.js";
@@ -30,7 +30,7 @@ interface Recovered {
 }
 
 /** Recovers all dead owners of one session, which may be several after a crash of twins. */
-export function* recoverSession(ports: RecoveryPorts, owners: readonly SideFiles[]): Plan<Recovered> {
+export function* recoverSession(ports: RecoveryPorts, owners: readonly SideFiles[]): Gensync<Recovered> {
   const dead: DeadFiles[] = [];
   const tokens: string[] = [];
   const reports: RecoveredSession[] = [];
@@ -67,7 +67,7 @@ function* recoverGroup(
   id: string,
   first: DeadFiles,
   dead: readonly DeadFiles[],
-): Plan<RecoveredSession> {
+): Gensync<RecoveredSession> {
   const calls = ports.fileSystem.sync;
   let canLink = dead.length === 1 && (yield* isSound(first));
   for (;;) {
@@ -84,10 +84,10 @@ function* recoverGroup(
         if (outcome === "unlinkable") canLink = false;
         if (outcome !== "committed") continue;
         // Before the side files go: else a power cut could take the name, and leave nothing else.
-        yield* call("syncDirectory", files.dir);
+        yield* io.syncDirectory(files.dir);
         return committedReport(id, files, first, removeSideFiles(calls, dead, new Set()));
       }
-      if (!ports.dryRun) out = new Descriptor(ports.fileSystem, yield* call("open", temp, "create"));
+      if (!ports.dryRun) out = new Descriptor(ports.fileSystem, yield* io.open(temp, "create"));
       const others = yield* othersWrite(ports, files, id, new Set(dead.map(({ token }) => token)));
       const rebuilt = yield* rebuild({ id, files, published, dead, out: out?.fd, othersLive: others });
       if (ports.dryRun) return rebuilt.report;
@@ -95,7 +95,7 @@ function* recoverGroup(
         if (published && rebuilt.isDamaged) yield* keepDamaged(files, first.token, published);
         const outcome = yield* commit(ports, { ...request, source: temp, by: "move" });
         if (outcome !== "committed") continue;
-        yield* call("syncDirectory", files.dir);
+        yield* io.syncDirectory(files.dir);
       }
       return { ...rebuilt.report, keptAs: removeSideFiles(calls, dead, rebuilt.rotten) };
     } finally {

@@ -6,7 +6,7 @@ import { isRoot } from "../format/document.js";
 import { nameCandidates } from "../format/file-names.js";
 import type { SessionHistory } from "../format/history.js";
 import { errorCode } from "../platform/file-system.js";
-import { call, type Plan } from "../platform/plan.js";
+import { type Gensync, io } from "../platform/gensync.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { findDocument } from "../storage/document-file.js";
 import { readHistory } from "../storage/session-history.js";
@@ -20,9 +20,9 @@ export function* findResumable(
   ports: CommitPorts,
   dir: string,
   id: string,
-): Plan<SessionHistory | undefined> {
+): Gensync<SessionHistory | undefined> {
   const names = nameCandidates(id);
-  if (!(yield* call("isDirectory", dir))) return undefined;
+  if (!(yield* io.isDirectory(dir))) return undefined;
   const [failure] = (yield* recoverInRounds(ports, dir, patience, names)).failures;
   if (failure) throw failure.error;
   try {

@@ -6,8 +6,8 @@
 
 import { documentPath, openPath, parseEntry, type SessionFiles } from "../format/file-names.js";
 import { type FileStat, tryUnlink } from "../platform/file-system.js";
+import { type Gensync, io, pause } from "../platform/gensync.js";
 import { newRecoveryToken, retire } from "../platform/liveness.js";
-import { call, type Plan, pause } from "../platform/plan.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { isOwnDocument, isUnchanged } from "./own-documents.js";
 
@@ -44,12 +44,12 @@ interface Kept {
 }
 
 /** Removes the oldest documents until the limits are kept, and stale copies. */
-export function* prune(ports: CommitPorts, dir: string, limits: Retention): Plan<void> {
+export function* prune(ports: CommitPorts, dir: string, limits: Retention): Gensync<void> {
   const { sync: calls } = ports.fileSystem;
   const now = ports.clock.now();
   let documents = 0;
   const others = new Map<string, string[]>();
-  for (const fileName of yield* call("readdir", dir)) {
+  for (const fileName of yield* io.readdir(dir)) {
     const entry = parseEntry(fileName);
     const path = `${dir}/${fileName}`;
     if (entry.type === "document") {
@@ -59,7 +59,7 @@ export function* prune(ports: CommitPorts, dir: string, limits: Retention): Plan
     if (entry.type === "damaged" || entry.type === "replayed")
       others.set(entry.name, [...(others.get(entry.name) ?? []), path]);
     if (entry.type === "temp" && ports.liveness.verdict(entry.token) === "unknown") {
-      const stat = yield* call("lstat", path);
+      const stat = yield* io.lstat(path);
       const isStale = stat?.isFile && now - lastWrite(stat, now) > staleTempMillis;
       if (isStale && !(yield* isForeign(ports, { dir, name: entry.name }))) tryUnlink(calls, path);
     }
@@ -81,7 +81,7 @@ export function* prune(ports: CommitPorts, dir: string, limits: Retention): Plan
  * Those that may go. At first all count; what proves to be foreign counts no longer. Each is judged that is still too
  * much then: so either no more are too many or too large, or all have been judged, and the numbers are exact.
  */
-function* judge(ports: CommitPorts, kept: readonly Kept[], excess: Excess): Plan<Kept[]> {
+function* judge(ports: CommitPorts, kept: readonly Kept[], excess: Excess): Gensync<Kept[]> {
   const own: Kept[] = [];
   for (const one of kept) {
     if (!excess.has(one)) continue;
@@ -93,22 +93,22 @@ function* judge(ports: CommitPorts, kept: readonly Kept[], excess: Excess): Plan
 }
 
 /** Whether something stands at the document's name that is no document of ours. */
-function* isForeign({ fileSystem }: CommitPorts, files: SessionFiles): Plan<boolean> {
-  const found = yield* call("lstat", documentPath(files));
+function* isForeign({ fileSystem }: CommitPorts, files: SessionFiles): Gensync<boolean> {
+  const found = yield* io.lstat(documentPath(files));
   return found !== undefined && !(found.isFile && (yield* isOwnDocument(fileSystem, files, found)));
 }
 
 /** `undefined` where something else than files stands there, or nothing any more. */
-function* measure(files: SessionFiles, others: readonly string[], now: number): Plan<Kept | undefined> {
+function* measure(files: SessionFiles, others: readonly string[], now: number): Gensync<Kept | undefined> {
   let size = 0;
   let newest: number | undefined;
   for (const path of others) {
-    const stat = yield* call("lstat", path);
+    const stat = yield* io.lstat(path);
     if (!stat?.isFile) continue;
     size += stat.size;
     newest = Math.max(newest ?? 0, lastWrite(stat, now));
   }
-  const document = yield* call("lstat", documentPath(files));
+  const document = yield* io.lstat(documentPath(files));
   if (document && !document.isFile) return undefined;
   const written = document ? lastWrite(document, now) : newest;
   if (written === undefined) return undefined;
@@ -162,7 +162,12 @@ class Excess {
  * Removes what is too much and nobody writes to. The directory is read in the turn of the removal. A writer that opened
  * the document just before, and has no side files yet, keeps what it opened until it has merged every line of it.
  */
-function* removeSettled(ports: CommitPorts, dir: string, kept: readonly Kept[], excess: Excess): Plan<void> {
+function* removeSettled(
+  ports: CommitPorts,
+  dir: string,
+  kept: readonly Kept[],
+  excess: Excess,
+): Gensync<void> {
   const calls = ports.fileSystem.sync;
   const batch = 64;
   for (let from = 0; from < kept.length; from += batch) {

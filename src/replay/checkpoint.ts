@@ -6,7 +6,7 @@
 
 import { replayedPath, type SessionFiles, tempPath } from "../format/file-names.js";
 import { type FileSystem, isNoFile, tryUnlink } from "../platform/file-system.js";
-import { call, type Plan } from "../platform/plan.js";
+import { type Gensync, io } from "../platform/gensync.js";
 import { readRange, writeAll } from "../storage/lines.js";
 
 /** What was sent. */
@@ -23,19 +23,19 @@ export interface ReplayMarker {
 const maxMarkerBytes = 4096;
 
 /** Reads it; `undefined` where there is none that can be understood. Follows no symlink. */
-export function* readMarker(files: SessionFiles): Plan<ReplayMarker | undefined> {
+export function* readMarker(files: SessionFiles): Gensync<ReplayMarker | undefined> {
   let fd: number;
   try {
-    fd = yield* call("open", replayedPath(files), "read");
+    fd = yield* io.open(replayedPath(files), "read");
   } catch (error) {
     if (isNoFile(error)) return undefined;
     throw error;
   }
   try {
-    if (!(yield* call("fstat", fd)).isFile) return undefined;
+    if (!(yield* io.fstat(fd)).isFile) return undefined;
     return decodeMarker((yield* readRange(fd, 0, maxMarkerBytes)).toString("utf8"));
   } finally {
-    yield* call("close", fd);
+    yield* io.close(fd);
   }
 }
 
@@ -60,16 +60,16 @@ export function* writeMarker(
   files: SessionFiles,
   token: string,
   marker: ReplayMarker,
-): Plan<void> {
+): Gensync<void> {
   const temp = tempPath(files, token);
   try {
-    const fd = yield* call("open", temp, "create");
+    const fd = yield* io.open(temp, "create");
     try {
       yield* writeAll(fd, Buffer.from(`${JSON.stringify(marker)}\n`));
     } finally {
-      yield* call("close", fd);
+      yield* io.close(fd);
     }
-    yield* call("rename", temp, replayedPath(files));
+    yield* io.rename(temp, replayedPath(files));
   } catch (error) {
     tryUnlink(fileSystem.sync, temp);
     throw error;

@@ -7,7 +7,7 @@ import { elidedTotals } from "../format/marker.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { soundSpan } from "../format/validate.js";
 import type { FileSystem } from "../platform/file-system.js";
-import { runLater } from "../platform/plan.js";
+import { runAsync } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
 import { scanLines } from "../storage/lines.js";
 
@@ -30,7 +30,7 @@ export async function* documentSpans(
     while (from < body.to) {
       const spans: TraceSpan[] = [];
       const to = Math.min(from + bytes, body.to);
-      const end = await runLater(
+      const end = await runAsync(
         fileSystem,
         scanLines(descriptor.fd, from, to, (line) => {
           const decoded = decodeLine(line, -1);

@@ -12,7 +12,7 @@ import { exportBatch } from "../otel/export.js";
 import type { ResourceLike } from "../otel/resource.js";
 import type { ReadableSpan, SpanExporter } from "../otel/types.js";
 import type { FileSystem } from "../platform/file-system.js";
-import { runLater } from "../platform/plan.js";
+import { runAsync } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
 import { type ReplayMarker, readMarker, writeMarker } from "./checkpoint.js";
 import { documentSpans } from "./document-stream.js";
@@ -55,7 +55,7 @@ export class SessionReplay {
    */
   async run(): Promise<boolean> {
     const { fileSystem } = this.#ports;
-    const known = await runLater(fileSystem, readMarker(this.#files));
+    const known = await runAsync(fileSystem, readMarker(this.#files));
     const { size: bytes, tail } = this.#document;
     if (known?.done?.bytes === bytes && known.done.endedAt === tail.endedAt) return false;
     const session = this.#session();
@@ -112,7 +112,7 @@ export class SessionReplay {
 
   #mark(marker: ReplayMarker): Promise<void> {
     const { fileSystem, token } = this.#ports;
-    return runLater(fileSystem, writeMarker(fileSystem, this.#files, token, marker));
+    return runAsync(fileSystem, writeMarker(fileSystem, this.#files, token, marker));
   }
 
   #session(): ReplayedSession {

@@ -9,8 +9,8 @@ import { systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
+import { type Gensync, io, runAsync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
-import { call, type Plan, runLater } from "../platform/plan.js";
 import type { ListedTrace } from "../recovery/list-traces.js";
 import { recoverDirectory, untilRecovered } from "../recovery/recover-directory.js";
 import { openPublished, type Published } from "../storage/document-file.js";
@@ -69,17 +69,17 @@ export async function replayTraces(
   let settled = 0;
   let running = 0;
   const replay = { ...ports, token: liveness.newToken() };
-  for (const files of await runLater(nodeFileSystem, documentsIn(directory))) {
+  for (const files of await runAsync(nodeFileSystem, documentsIn(directory))) {
     const path = documentPath(files);
     if (unrecovered.has(path)) continue;
     let session: SessionReplay | undefined;
     let published: Published | undefined;
     try {
-      if (await runLater(nodeFileSystem, isOwned(files))) {
+      if (await runAsync(nodeFileSystem, isOwned(files))) {
         running++;
         continue;
       }
-      published = await runLater(nodeFileSystem, openPublished(nodeFileSystem, files));
+      published = await runAsync(nodeFileSystem, openPublished(nodeFileSystem, files));
       const document = published && readable(published);
       if (!document || !choose(listed(path, document))) continue;
       session = new SessionReplay(replay, files, document);
@@ -137,23 +137,23 @@ function chooserOf(sessions: ReplayOptions["sessions"] = "crashed"): (trace: Lis
 }
 
 /** Oldest first, so that a backend gets them in the order of their time. */
-function* documentsIn(dir: string): Plan<SessionFiles[]> {
+function* documentsIn(dir: string): Gensync<SessionFiles[]> {
   const found: { files: SessionFiles; mtimeMs: number }[] = [];
   // Created by nobody yet: nothing to replay.
-  if (!(yield* call("isDirectory", dir))) return [];
+  if (!(yield* io.isDirectory(dir))) return [];
   // By age, and by name where they were written within one tick of the kernel's clock.
-  for (const fileName of (yield* call("readdir", dir)).sort()) {
+  for (const fileName of (yield* io.readdir(dir)).sort()) {
     const entry = parseEntry(fileName);
     if (entry.type !== "document") continue;
-    const stat = yield* call("lstat", `${dir}/${fileName}`);
+    const stat = yield* io.lstat(`${dir}/${fileName}`);
     if (stat?.isFile) found.push({ files: { dir, name: entry.name }, mtimeMs: stat.mtimeMs });
   }
   return found.sort((a, b) => a.mtimeMs - b.mtimeMs).map(({ files }) => files);
 }
 
 /** Whether somebody writes to the session, as of now: what the dead left was recovered before. */
-function* isOwned({ dir, name }: SessionFiles): Plan<boolean> {
-  return (yield* call("readdir", dir)).some((fileName) => {
+function* isOwned({ dir, name }: SessionFiles): Gensync<boolean> {
+  return (yield* io.readdir(dir)).some((fileName) => {
     const entry = parseEntry(fileName);
     return (entry.type === "open" || entry.type === "live") && entry.name === name;
   });

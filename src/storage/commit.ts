@@ -17,9 +17,9 @@ import {
   noRegularFile,
   tryUnlink,
 } from "../platform/file-system.js";
+import { type Gensync, pause } from "../platform/gensync.js";
 import type { DirectoryTally } from "../platform/io-counters.js";
 import type { Liveness } from "../platform/liveness.js";
-import { type Plan, pause } from "../platform/plan.js";
 import { type Entrance, SessionLock } from "./lock.js";
 
 /** How long a living (or stopped) holder keeps others waiting. It needs the lock for some 50 µs. */
@@ -70,7 +70,7 @@ export interface CommitPorts {
 }
 
 /** Commits, waiting for other claims. Throws when the file system refuses. */
-export function* commit(ports: CommitPorts, request: CommitRequest): Plan<CommitOutcome> {
+export function* commit(ports: CommitPorts, request: CommitRequest): Gensync<CommitOutcome> {
   const deadline = ports.clock.monotonic() + patienceMillis;
   for (;;) {
     const outcome = tryCommit(ports, request, ports.clock.monotonic() >= deadline);

@@ -17,7 +17,7 @@ import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { soundMetadata, soundSummary } from "../format/validate.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileSystem, isNoFile } from "../platform/file-system.js";
-import { call, type Plan, runNow } from "../platform/plan.js";
+import { type Gensync, io, runSync } from "../platform/gensync.js";
 import { type Identity, isSame } from "./commit.js";
 import { readRange } from "./lines.js";
 
@@ -52,17 +52,17 @@ export const maxHeadBytes = 1 << 20;
  * Opens and reads head and tail; `undefined` when there is no document, or a symlink, a pipe or a socket in its place:
  * a commit replaces those.
  */
-export function* openPublished(fileSystem: FileSystem, files: SessionFiles): Plan<Published | undefined> {
+export function* openPublished(fileSystem: FileSystem, files: SessionFiles): Gensync<Published | undefined> {
   let fd: number;
   try {
-    fd = yield* call("open", documentPath(files), "read");
+    fd = yield* io.open(documentPath(files), "read");
   } catch (error) {
     if (isNoFile(error)) return undefined;
     throw error;
   }
   const descriptor = new Descriptor(fileSystem, fd);
   try {
-    const { dev, ino, size, isFile, isDirectory } = yield* call("fstat", fd);
+    const { dev, ino, size, isFile, isDirectory } = yield* io.fstat(fd);
     if (isDirectory)
       throw Object.assign(new Error(`${documentPath(files)} is a directory`), { code: "EISDIR" });
     if (!isFile) {
@@ -82,7 +82,7 @@ type Outline = Pick<Published, "head" | "tail" | "body">;
 const usualTailBytes = 16_384;
 
 /** Reads a document's head and tail, without its spans where they are laid out in lines. */
-export function* readOutline(fd: number, size: number): Plan<Outline> {
+export function* readOutline(fd: number, size: number): Gensync<Outline> {
   const last = yield* readRange(fd, Math.max(0, size - usualTailBytes), size);
   const tailStart = tailStartIn(last);
   if (tailStart !== undefined && tailStart > 0 && tailStart < size) {
@@ -103,7 +103,7 @@ export function* readOutline(fd: number, size: number): Plan<Outline> {
 }
 
 /** The first line, with its newline; empty when there is none before `end`. */
-export function* readHeadLine(fd: number, end: number): Plan<Buffer> {
+export function* readHeadLine(fd: number, end: number): Gensync<Buffer> {
   const first = yield* readRange(fd, 0, Math.min(4096, end));
   const bytes = first.includes(0x0a) ? first : yield* readRange(fd, 0, Math.min(maxHeadBytes, end));
   return bytes.subarray(0, bytes.indexOf(0x0a) + 1);
@@ -128,7 +128,7 @@ export function* findDocument(
   fileSystem: FileSystem,
   id: string,
   { dir, name }: SessionFiles,
-): Plan<{ files: SessionFiles; published: Published | undefined }> {
+): Gensync<{ files: SessionFiles; published: Published | undefined }> {
   const candidates = nameCandidates(id);
   for (const candidate of [name, ...candidates.slice(candidates.indexOf(name) + 1)]) {
     const files = { dir, name: candidate };
@@ -143,7 +143,7 @@ export function* findDocument(
 export function findPath(fileSystem: FileSystem, dir: string, id: string): string {
   const files = { dir, name: nameCandidates(id)[0] as string };
   try {
-    const found = runNow(fileSystem, findDocument(fileSystem, id, files));
+    const found = runSync(fileSystem, findDocument(fileSystem, id, files));
     found.published?.descriptor.release();
     return documentPath(found.files);
   } catch {
@@ -152,16 +152,16 @@ export function findPath(fileSystem: FileSystem, dir: string, id: string): strin
 }
 
 /** Gives what is no trace document a name of its own, before a document takes the one it has. */
-export function* keepDamaged(files: SessionFiles, token: string, { identity }: Published): Plan<void> {
+export function* keepDamaged(files: SessionFiles, token: string, { identity }: Published): Gensync<void> {
   const path = documentPath(files);
   // Gone from there: whoever replaced it has kept it.
-  if (!isSame(yield* call("lstat", path), identity)) return;
+  if (!isSame(yield* io.lstat(path), identity)) return;
   const kept = `${path}.damaged.${token}`;
   try {
-    yield* call("link", path, kept);
+    yield* io.link(path, kept);
   } catch (error) {
     // Kept already, by work that a fence or a fault cut short; anything else that stands there keeps nothing.
-    const isKept = isSame(yield* call("lstat", path), yield* call("lstat", kept));
+    const isKept = isSame(yield* io.lstat(path), yield* io.lstat(kept));
     if (errorCode(error) !== "EEXIST" || !isKept) throw error;
   }
 }

@@ -2,7 +2,7 @@
  * The lines of a new document on their way to its file.
  */
 
-import { call, type Plan } from "../platform/plan.js";
+import { type Gensync, io } from "../platform/gensync.js";
 import { chunkBytes, type LineRange, writeAll } from "./lines.js";
 
 /** Where lines go: a new, empty file, a function that gets each, or nowhere. */
@@ -46,10 +46,10 @@ export class LineWriter {
   }
 
   /** Whole lines as they stand; all but the first have their commas. To take them apart would cost ten times as much. */
-  *addRange({ fd, from, to }: LineRange, lines: number): Plan<void> {
+  *addRange({ fd, from, to }: LineRange, lines: number): Gensync<void> {
     for (let position = from; position < to; ) {
       const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, to - position));
-      const got = yield* call("read", fd, chunk, 0, chunk.length, position);
+      const got = yield* io.read(fd, chunk, 0, chunk.length, position);
       if (got === 0) throw new Error("a file of lines is shorter than it was");
       let bytes = chunk.subarray(0, got);
       if (position === from) {
@@ -64,7 +64,7 @@ export class LineWriter {
     this.lines += lines;
   }
 
-  *drain(): Plan<void> {
+  *drain(): Gensync<void> {
     const [first] = this.#pending;
     const bytes = first && this.#pending.length === 1 ? first : Buffer.concat(this.#pending);
     this.#pending = [];
@@ -74,13 +74,13 @@ export class LineWriter {
     if (this.#unsynced >= 8 * chunkBytes) yield* this.#sync();
   }
 
-  *finish(): Plan<void> {
+  *finish(): Gensync<void> {
     yield* this.drain();
     yield* this.#sync();
   }
 
-  *#sync(): Plan<void> {
+  *#sync(): Gensync<void> {
     this.#unsynced = 0;
-    if (typeof this.#out === "number") yield* call("fdatasync", this.#out);
+    if (typeof this.#out === "number") yield* io.fdatasync(this.#out);
   }
 }

@@ -2,7 +2,7 @@
  * Reading a file line by line in bounded memory.
  */
 import { noBytesTaken } from "../platform/file-system.js";
-import { call, type Plan } from "../platform/plan.js";
+import { type Gensync, io } from "../platform/gensync.js";
 
 const newline = 0x0a;
 /** Copying: small enough never to hold up a process exit, large enough for the disk's speed. */
@@ -29,8 +29,8 @@ export function* scanLines(
   from: number,
   to: number,
   onLine: OnLine,
-  afterChunk?: () => Plan<void>,
-): Plan<number> {
+  afterChunk?: () => Gensync<void>,
+): Gensync<number> {
   let buffer = Buffer.allocUnsafe(scanBytes);
   let filled = 0;
   let position = from;
@@ -39,7 +39,7 @@ export function* scanLines(
     // A line longer than the buffer: make room for it.
     if (filled === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
     const wanted = Math.min(buffer.length - filled, to - position);
-    const got = wanted <= 0 ? 0 : yield* call("read", fd, buffer, filled, wanted, position);
+    const got = wanted <= 0 ? 0 : yield* io.read(fd, buffer, filled, wanted, position);
     if (got === 0) return lineStart;
     const searchFrom = filled;
     filled += got;
@@ -61,7 +61,7 @@ export function* scanLines(
 }
 
 /** The last line that ends in a newline, without it, and where it begins and ends; empty where there is none. */
-export function* lastLine(fd: number, size: number): Plan<{ line: Buffer; from: number; to: number }> {
+export function* lastLine(fd: number, size: number): Gensync<{ line: Buffer; from: number; to: number }> {
   for (let wanted = scanBytes; ; wanted *= 2) {
     const begin = Math.max(0, size - wanted);
     const bytes = yield* readRange(fd, begin, size);
@@ -74,12 +74,12 @@ export function* lastLine(fd: number, size: number): Plan<{ line: Buffer; from: 
 }
 
 /** Reads exactly `[from, to)`, or up to the end of the file if that comes first. */
-export function* readRange(fd: number, from: number, to: number): Plan<Buffer> {
+export function* readRange(fd: number, from: number, to: number): Gensync<Buffer> {
   const bytes = Buffer.allocUnsafe(Math.max(0, to - from));
   let filled = 0;
   while (filled < bytes.length) {
     const wanted = Math.min(chunkBytes, bytes.length - filled);
-    const got = yield* call("read", fd, bytes, filled, wanted, from + filled);
+    const got = yield* io.read(fd, bytes, filled, wanted, from + filled);
     if (got === 0) break;
     filled += got;
   }
@@ -87,11 +87,11 @@ export function* readRange(fd: number, from: number, to: number): Plan<Buffer> {
 }
 
 /** Writes all bytes, whatever pieces the file system takes. Throws when it takes none. */
-export function* writeAll(fd: number, bytes: Uint8Array): Plan<void> {
+export function* writeAll(fd: number, bytes: Uint8Array): Gensync<void> {
   let done = 0;
   while (done < bytes.length) {
     const wanted = Math.min(chunkBytes, bytes.length - done);
-    const written = yield* call("write", fd, bytes, done, wanted);
+    const written = yield* io.write(fd, bytes, done, wanted);
     // Who asks again and again never comes back.
     if (written === 0) throw noBytesTaken();
     done += written;

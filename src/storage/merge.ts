@@ -7,7 +7,7 @@ import type { DocumentHead } from "../format/document.js";
 import type { SelectLines } from "../format/elision.js";
 import { livePath, nameCandidates, openPath } from "../format/file-names.js";
 import { createNow, type Descriptor } from "../platform/descriptor.js";
-import { type Plan, runNow } from "../platform/plan.js";
+import { type Gensync, runSync } from "../platform/gensync.js";
 import { isSwept } from "./commit.js";
 import { keepDamaged, maxHeadBytes, type Published, pendingSpans } from "./document-file.js";
 import { readRange } from "./lines.js";
@@ -32,7 +32,7 @@ export function rottenOf(known: readonly Published[], { rot }: UnionFile): Publi
 }
 
 /** Takes the lines of the document under the session's name, if there is one, into the own open document. */
-export function* merge(writer: SessionWriter, current: Published | undefined): Plan<void> {
+export function* merge(writer: SessionWriter, current: Published | undefined): Gensync<void> {
   const { ledger } = writer;
   const resumed = writer.base.isMerged ? undefined : writer.base.published;
   // Resumed from this very document: its totals are known, its lines cannot be ours.
@@ -62,7 +62,7 @@ export function* merge(writer: SessionWriter, current: Published | undefined): P
  * Writes the own open document anew from itself: when it was taken or deleted under us, when it has a tail
  * already, and with `select` when it grew past its cap.
  */
-export function* rewrite(writer: SessionWriter, select?: SelectLines): Plan<void> {
+export function* rewrite(writer: SessionWriter, select?: SelectLines): Gensync<void> {
   yield* rebuild(writer, { head: writer.ledger.head, known: [], count: false, select }, () => {});
 }
 
@@ -81,7 +81,7 @@ function rehome(writer: SessionWriter): void {
   try {
     writer.open.newDirectory = fileSystem.sync.mkdirs(writer.files.dir) ?? writer.open.newDirectory;
     // In this order, and a log that is there stays: it tells of the start of a span until its line has a name.
-    if (writer.open.isGone()) runNow(fileSystem, rewrite(writer));
+    if (writer.open.isGone()) runSync(fileSystem, rewrite(writer));
   } catch (error) {
     events.onFault(error, writer.open.path);
   }
@@ -91,7 +91,7 @@ function rehome(writer: SessionWriter): void {
 }
 
 /** Another head for the own open document, which must have no lines yet. Throws; then nothing has changed. */
-export function* rewriteHead(writer: SessionWriter, head: SessionWriter["ledger"]["head"]): Plan<void> {
+export function* rewriteHead(writer: SessionWriter, head: SessionWriter["ledger"]["head"]): Gensync<void> {
   yield* rebuild(writer, { head, known: [], count: false }, () => {
     writer.ledger.head = head;
   });
@@ -107,7 +107,11 @@ interface Rebuild {
 }
 
 /** Builds, swaps, and calls `settle` in the turn of the swap. Throws when the file system refuses; then nothing has changed. */
-function* rebuild(writer: SessionWriter, request: Rebuild, settle: (union: UnionFile) => void): Plan<void> {
+function* rebuild(
+  writer: SessionWriter,
+  request: Rebuild,
+  settle: (union: UnionFile) => void,
+): Gensync<void> {
   for (let copies = 1; !(yield* buildAndSwap(writer, request, settle, copies)); copies++);
 }
 
@@ -117,7 +121,7 @@ function* buildAndSwap(
   { head, known, count, select }: Rebuild,
   settle: (union: UnionFile) => void,
   copies: number,
-): Plan<boolean> {
+): Gensync<boolean> {
   const { ledger, open, ports } = writer;
   const ownTraceId = ledger.head.traceId;
   const own = open.ensureOpen().hold();
@@ -147,7 +151,7 @@ function* buildAndSwap(
     }
     if (open.descriptor !== own) return false;
     // From here to the swap there is no step that waits: nothing can be recorded in between.
-    if (open.good > to) runNow(ports.fileSystem, union.append(ownLines(to, open.good)));
+    if (open.good > to) runSync(ports.fileSystem, union.append(ownLines(to, open.good)));
     if (!open.isSettled) throw open.fault;
     // The log must not tell of starts whose ends are about to leave the document: they would look interrupted.
     if (select && !writer.rewriteLive()) return true;

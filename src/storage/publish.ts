@@ -6,7 +6,7 @@ import { type DocumentTail, encodeHead, encodeTail } from "../format/document.js
 import type { LineSelection, SelectLines } from "../format/elision.js";
 import { selectLines } from "../format/keep-lines.js";
 import { createNow, type Descriptor } from "../platform/descriptor.js";
-import { call, type Plan, runNow } from "../platform/plan.js";
+import { type Gensync, io, runSync } from "../platform/gensync.js";
 import { commit, isSame } from "./commit.js";
 import { isDocumentOf, openPublished } from "./document-file.js";
 import { chunkBytes, writeAll } from "./lines.js";
@@ -24,7 +24,7 @@ const syncEveryBytes = 8 * chunkBytes;
 export const lostOwner = "Interrupted by a restart: not an agent failure";
 
 /** Brings the document up to date with what is recorded now. `false`: the fence came first. */
-export function* publish(writer: SessionWriter): Plan<boolean> {
+export function* publish(writer: SessionWriter): Gensync<boolean> {
   const { ledger, ports } = writer;
   const { epoch } = writer;
   const isCurrent = () => writer.epoch === epoch;
@@ -69,7 +69,7 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
           true,
         );
         // Not published before it is as durable as was asked for: a flush that failed here is tried again.
-        if (ports.durability !== "process") yield* call("syncDirectory", files.dir);
+        if (ports.durability !== "process") yield* io.syncDirectory(files.dir);
         writer.publishedVersion = version;
         yield* compact(writer, selection);
         return true;
@@ -83,10 +83,10 @@ export function* publish(writer: SessionWriter): Plan<boolean> {
 }
 
 /** Merges until the own open document holds every line of the document under the session's name. */
-export function* catchUpWithOthers(writer: SessionWriter): Plan<void> {
+export function* catchUpWithOthers(writer: SessionWriter): Gensync<void> {
   const { ports } = writer;
   for (;;) {
-    const current = yield* call("lstat", writer.path);
+    const current = yield* io.lstat(writer.path);
     if (writer.base.isMerged && isSame(current, writer.base.identity)) return;
     const published = yield* openPublished(ports.fileSystem, writer.files);
     if (published && !isDocumentOf(writer.ledger.head.id, published.head)) {
@@ -115,7 +115,7 @@ export function* copyDocument(
   out: number,
   tail: DocumentTail,
   select: SelectLines | undefined,
-): Plan<Copied> {
+): Gensync<Copied> {
   const { ledger, open } = writer;
   const end = open.good;
   const isEmpty = open.lines === 0;
@@ -132,13 +132,13 @@ export function* copyDocument(
       });
       const bytes = encodeTail(tail, union.size, union.lines === 0);
       yield* writeAll(out, bytes);
-      yield* call("fdatasync", out);
+      yield* io.fdatasync(out);
       return { size: union.size + bytes.length, selection };
     }
     yield* copyRange(source.fd, out, end);
     const bytes = encodeTail(tail, end, isEmpty);
     yield* writeAll(out, bytes);
-    yield* call("fdatasync", out);
+    yield* io.fdatasync(out);
     return { size: end + bytes.length, selection: undefined };
   } finally {
     source.release();
@@ -146,17 +146,17 @@ export function* copyDocument(
 }
 
 /** Copies `[0, end)`, in pieces, syncing as it grows. */
-export function* copyRange(from: number, to: number, end: number): Plan<void> {
+export function* copyRange(from: number, to: number, end: number): Gensync<void> {
   const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, end));
   let unsynced = 0;
   for (let position = 0; position < end; ) {
-    const got = yield* call("read", from, chunk, 0, Math.min(chunk.length, end - position), position);
+    const got = yield* io.read(from, chunk, 0, Math.min(chunk.length, end - position), position);
     if (got === 0) throw new Error("the open document is shorter than what was written to it");
     yield* writeAll(to, got === chunk.length ? chunk : chunk.subarray(0, got));
     position += got;
     unsynced += got;
     if (unsynced >= syncEveryBytes) {
-      yield* call("fdatasync", to);
+      yield* io.fdatasync(to);
       unsynced = 0;
     }
   }
@@ -180,19 +180,19 @@ export function exceedsCap(writer: SessionWriter): boolean {
  * Keeps the open document of a capped session at about twice its cap. Only what the published document left out
  * goes, so that the open one always has every line of it, and a union of the two counts each span once.
  */
-function* compact(writer: SessionWriter, published: LineSelection | undefined): Plan<void> {
+function* compact(writer: SessionWriter, published: LineSelection | undefined): Gensync<void> {
   if (published && writer.open.lines > 2 * writer.ports.maxSpans) yield* rewrite(writer, () => published);
 }
 
 /** Whether the session has side files of others: of writers, or of the dead whose spans recovery will bring. */
-export function* hasSiblings({ files, token }: SessionWriter): Plan<boolean> {
+export function* hasSiblings({ files, token }: SessionWriter): Gensync<boolean> {
   const owners = (yield* listSideFiles(files.dir)).get(files.name) ?? [];
   return owners.some((owner) => owner.token !== token);
 }
 
 /** The same in the turn of a commit: who came while a document without all lines was built needs them all. */
 export const isStillAlone = (writer: SessionWriter): boolean =>
-  !runNow(writer.ports.fileSystem, hasSiblings(writer));
+  !runSync(writer.ports.fileSystem, hasSiblings(writer));
 
 /**
  * Open spans that nobody runs any more get lines, as interrupted. Those that have ended stay in the tail: a line of

@@ -4,7 +4,7 @@
 
 import { encodeTail } from "../format/document.js";
 import { createNow, type Descriptor } from "../platform/descriptor.js";
-import { call, type Plan } from "../platform/plan.js";
+import { type Gensync, io } from "../platform/gensync.js";
 import { type CommitOutcome, commit, isSame } from "./commit.js";
 import { rewrite } from "./merge.js";
 import {
@@ -23,11 +23,11 @@ import { syncAll, syncFile } from "./side-file-sync.js";
 import { othersWrite } from "./side-files.js";
 
 /**
- * Ends the session's document. The same plan ends a session in the background and fences it: there, without an
+ * Ends the session's document. The same operation ends a session in the background and fences it: there, without an
  * event loop, the sync costs what the background sync has left over. Throws when the file system refuses: then
  * the side files stay, and a retry or recovery finishes the work. `false`: a fence came first.
  */
-export function* seal(writer: SessionWriter, end: SessionEnd): Plan<boolean> {
+export function* seal(writer: SessionWriter, end: SessionEnd): Gensync<boolean> {
   const { ports } = writer;
   const { epoch } = writer;
   const isCurrent = () => writer.epoch === epoch;
@@ -36,7 +36,7 @@ export function* seal(writer: SessionWriter, end: SessionEnd): Plan<boolean> {
     if (outcome === "fenced" && !isCurrent()) return false;
     if (outcome === "committed") {
       // Before anything is let go of: if it fails, or the fence comes meanwhile, there is still all to seal again.
-      if (ports.durability !== "process") yield* call("syncDirectory", writer.files.dir);
+      if (ports.durability !== "process") yield* io.syncDirectory(writer.files.dir);
       writer.publishedVersion = writer.version;
       if (writer.state === "sealing") writer.state = "sealed";
       writer.close();
@@ -46,7 +46,7 @@ export function* seal(writer: SessionWriter, end: SessionEnd): Plan<boolean> {
   }
 }
 
-function* sealOnce(writer: SessionWriter, end: SessionEnd, isCurrent: () => boolean): Plan<CommitOutcome> {
+function* sealOnce(writer: SessionWriter, end: SessionEnd, isCurrent: () => boolean): Gensync<CommitOutcome> {
   if (!(yield* isSealedAs(writer, end))) {
     if (writer.open.tail !== "none") yield* rewrite(writer);
     if (!writer.refreshOpen()) return "fenced";
@@ -60,15 +60,15 @@ function* sealOnce(writer: SessionWriter, end: SessionEnd, isCurrent: () => bool
 }
 
 /** Whether the tail is there and only the commit has failed: a retry need not build it again. */
-function* isSealedAs({ open, path, base, sealedAs }: SessionWriter, end: SessionEnd): Plan<boolean> {
+function* isSealedAs({ open, path, base, sealedAs }: SessionWriter, end: SessionEnd): Gensync<boolean> {
   if (open.tail !== "whole" || sealedAs !== end || !base.isMerged) return false;
   // Taken by a recovery that held us for dead: written anew, and merged with what that publishes.
-  if (!(yield* call("exists", open.path))) return false;
-  return isSame(yield* call("lstat", path), base.identity);
+  if (!(yield* io.exists(open.path))) return false;
+  return isSame(yield* io.lstat(path), base.identity);
 }
 
 /** Takes in what others did. Returns how the document is to end. */
-function* prepare(writer: SessionWriter, end: SessionEnd): Plan<SessionEnd | undefined> {
+function* prepare(writer: SessionWriter, end: SessionEnd): Gensync<SessionEnd | undefined> {
   writer.mustSettle();
   yield* catchUpWithOthers(writer);
   return yield* endBeside(writer, end);
@@ -79,7 +79,7 @@ function* appendTail(
   writer: SessionWriter,
   end: SessionEnd,
   effective: SessionEnd | undefined,
-): Plan<boolean> {
+): Gensync<boolean> {
   const { ledger, open, ports } = writer;
   if (open.unsynced > backgroundSyncBytes) yield* syncFile(open);
   // One turn from here to the first attempt at the commit: nothing comes between the last line and the tail.
@@ -94,7 +94,7 @@ function* appendTail(
  * How the document is to end. Beside living writers the session goes on: a normal end leaves it running, and an
  * error waits for the last of them; only a crash is final at once.
  */
-function* endBeside(writer: SessionWriter, end: SessionEnd): Plan<SessionEnd | undefined> {
+function* endBeside(writer: SessionWriter, end: SessionEnd): Gensync<SessionEnd | undefined> {
   const { ledger } = writer;
   if (end.status === "crashed" && ledger.foreign.size === 0) return end;
   const { id } = ledger.head;
@@ -127,7 +127,7 @@ function* commitCapped(
   writer: SessionWriter,
   end: SessionEnd,
   isCurrent: () => boolean,
-): Plan<CommitOutcome> {
+): Gensync<CommitOutcome> {
   const { files, ports, token } = writer;
   const path = writer.newTemp();
   let copy: Descriptor | undefined;
@@ -149,7 +149,7 @@ function* commitCapped(
 }
 
 /** Links the sealed document to its name; copies it where there are no links. */
-function* commitSealed(writer: SessionWriter, mayCommit: () => boolean): Plan<CommitOutcome> {
+function* commitSealed(writer: SessionWriter, mayCommit: () => boolean): Gensync<CommitOutcome> {
   const { open, ports } = writer;
   const { files, token } = writer;
   const base = writer.base.identity;
@@ -160,8 +160,8 @@ function* commitSealed(writer: SessionWriter, mayCommit: () => boolean): Plan<Co
   try {
     copy = createNow(ports.fileSystem, path);
     const { fd } = open.ensureOpen();
-    yield* copyRange(fd, copy.fd, (yield* call("fstat", fd)).size);
-    yield* call("fdatasync", copy.fd);
+    yield* copyRange(fd, copy.fd, (yield* io.fstat(fd)).size);
+    yield* io.fdatasync(copy.fd);
     return yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
   } finally {
     copy?.release();

@@ -6,7 +6,7 @@ import { decodeLine } from "../format/document.js";
 import type { SessionHistory } from "../format/history.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { soundSpan } from "../format/validate.js";
-import type { Plan } from "../platform/plan.js";
+import type { Gensync } from "../platform/gensync.js";
 import type { Published } from "./document-file.js";
 import { scanLines } from "./lines.js";
 
@@ -19,7 +19,7 @@ const maxTraces = 10_000;
 export function* readHistory(
   { body, descriptor, head, tail }: Published,
   maxBytes = Number.POSITIVE_INFINITY,
-): Plan<SessionHistory> {
+): Gensync<SessionHistory> {
   const calls: { callId: string; startTime: number }[] = [];
   const traceIds = new Set<string>();
   const add = (line: TraceSpan) => {

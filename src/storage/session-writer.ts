@@ -17,8 +17,8 @@ import {
 import { encodeLiveSpan, encodeOwner, encodeSession } from "../format/journal.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { errorCode, tryUnlink } from "../platform/file-system.js";
+import { runSync } from "../platform/gensync.js";
 import { retire } from "../platform/liveness.js";
-import { runNow } from "../platform/plan.js";
 import { AppendFile } from "./append-log.js";
 import { DocumentBase } from "./document-base.js";
 import { findDocument, type Published } from "./document-file.js";
@@ -274,7 +274,7 @@ export class SessionWriter {
   #findDocument(id: string): Published | undefined {
     const { fileSystem, events } = this.ports;
     try {
-      const { files, published } = runNow(fileSystem, findDocument(fileSystem, id, this.files));
+      const { files, published } = runSync(fileSystem, findDocument(fileSystem, id, this.files));
       this.files = files;
       return published;
     } catch (error) {

@@ -6,23 +6,23 @@
  * must, and no other file may be synced in time.
  */
 import { dirname } from "node:path";
-import { call, type Plan, runNow } from "../platform/plan.js";
+import { type Gensync, io, runSync } from "../platform/gensync.js";
 import type { AppendFile } from "./append-log.js";
 import type { WriterPorts } from "./writer-ports.js";
 
 /** Makes the names of those of these files durable that are not. Throws when the file system refuses: then none are. */
-export function* syncNames(dir: string, files: readonly AppendFile[]): Plan<void> {
+export function* syncNames(dir: string, files: readonly AppendFile[]): Gensync<void> {
   const renamed = files.filter(({ hasNewName }) => hasNewName);
   if (renamed.length === 0) return;
   // Before the call: a file that is renamed while it runs needs another.
   for (const file of renamed) file.hasNewName = false;
   try {
-    yield* call("syncDirectory", dir);
+    yield* io.syncDirectory(dir);
     for (const file of renamed) {
       const { newDirectory } = file;
       if (newDirectory === undefined) continue;
       for (let made = dir; made.length >= newDirectory.length; made = dirname(made))
-        yield* call("syncDirectory", dirname(made));
+        yield* io.syncDirectory(dirname(made));
       file.newDirectory = undefined;
     }
   } catch (error) {
@@ -39,29 +39,29 @@ export function syncFilesNow(
 ): void {
   try {
     for (const file of files) file.syncNow();
-    if (files.some(({ hasNewName }) => hasNewName)) runNow(fileSystem, syncNames(dir, files));
+    if (files.some(({ hasNewName }) => hasNewName)) runSync(fileSystem, syncNames(dir, files));
   } catch (error) {
     events.onFault(error, files.at(-1)?.path ?? dir);
   }
 }
 
 /** Waits until all that a file has got is on the disk, also what a sync that is under way is still to bring there. */
-export function* syncAll(file: AppendFile): Plan<void> {
+export function* syncAll(file: AppendFile): Gensync<void> {
   if (file.unsynced > 0 || file.syncs > 0) yield* syncNow(file);
 }
 
 /** Syncs what a file has got since the last sync began. */
-export function* syncFile(file: AppendFile): Plan<void> {
+export function* syncFile(file: AppendFile): Gensync<void> {
   if (file.unsynced > 0) yield* syncNow(file);
 }
 
-function* syncNow(file: AppendFile): Plan<void> {
+function* syncNow(file: AppendFile): Gensync<void> {
   const held = file.ensureOpen().hold();
   const pending = file.unsynced;
   file.unsynced = 0;
   file.syncs++;
   try {
-    yield* call("fdatasync", held.fd);
+    yield* io.fdatasync(held.fd);
   } catch (error) {
     file.unsynced += pending;
     throw error;

@@ -6,8 +6,8 @@ import { decodeHead, decodeTail, tailStartIn } from "../format/document.js";
 import { livePath, openPath, parseEntry, type SessionFiles } from "../format/file-names.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { type FileSystem, isNoFile } from "../platform/file-system.js";
+import { type Gensync, io } from "../platform/gensync.js";
 import { isForsaken, isRecoveryToken } from "../platform/liveness.js";
-import { call, type Plan } from "../platform/plan.js";
 import type { CommitPorts } from "./commit.js";
 import { readHeadLine } from "./document-file.js";
 import { readRange } from "./lines.js";
@@ -19,9 +19,9 @@ export interface SideFiles {
 }
 
 /** Groups a directory's side files by session and owner. */
-export function* listSideFiles(dir: string): Plan<Map<string, SideFiles[]>> {
+export function* listSideFiles(dir: string): Gensync<Map<string, SideFiles[]>> {
   const sessions = new Map<string, SideFiles[]>();
-  for (const fileName of yield* call("readdir", dir)) {
+  for (const fileName of yield* io.readdir(dir)) {
     const entry = parseEntry(fileName);
     if (entry.type !== "open" && entry.type !== "live") continue;
     const { name, token } = entry;
@@ -36,16 +36,15 @@ export function* listSideFiles(dir: string): Plan<Map<string, SideFiles[]>> {
 export function* fateOf(
   { liveness, clock }: CommitPorts,
   { files, token }: SideFiles,
-): Plan<"dead" | "alive" | "gone"> {
+): Gensync<"dead" | "alive" | "gone"> {
   // The live log carries the heartbeat; without one, the document's own time has to do.
-  const stat =
-    (yield* call("lstat", livePath(files, token))) ?? (yield* call("lstat", openPath(files, token)));
+  const stat = (yield* io.lstat(livePath(files, token))) ?? (yield* io.lstat(openPath(files, token)));
   if (stat === undefined) return "gone";
   return isForsaken(liveness, token, stat.mtimeMs, clock.now()) ? "dead" : "alive";
 }
 
 /** Whether there are files of this owner, and it is gone for good. */
-export function* isDead(ports: CommitPorts, owner: SideFiles): Plan<boolean> {
+export function* isDead(ports: CommitPorts, owner: SideFiles): Gensync<boolean> {
   return (yield* fateOf(ports, owner)) === "dead";
 }
 
@@ -58,7 +57,7 @@ export function* othersWrite(
   files: SessionFiles,
   id: string,
   owners: ReadonlySet<string>,
-): Plan<boolean> {
+): Gensync<boolean> {
   for (const owner of (yield* listSideFiles(files.dir)).get(files.name) ?? []) {
     if (owners.has(owner.token) || isRecoveryToken(owner.token) || (yield* isDead(ports, owner))) continue;
     if (yield* writesTo(ports.fileSystem, owner, id)) return true;
@@ -67,12 +66,12 @@ export function* othersWrite(
 }
 
 /** Whether an open document is this session's and still grows. Ids can share a name until one is published. */
-function* writesTo(fileSystem: FileSystem, { files, token }: SideFiles, id: string): Plan<boolean> {
+function* writesTo(fileSystem: FileSystem, { files, token }: SideFiles, id: string): Gensync<boolean> {
   const open = yield* tryOpen(fileSystem, openPath(files, token));
   // Not yet there, or taken by a wrong verdict; when its owner ends, it goes last.
-  if (!open) return yield* call("exists", livePath(files, token));
+  if (!open) return yield* io.exists(livePath(files, token));
   try {
-    const { size } = yield* call("fstat", open.fd);
+    const { size } = yield* io.fstat(open.fd);
     const tailStart = tailStartIn(yield* readRange(open.fd, Math.max(0, size - 64), size));
     const head = decodeHead(yield* readHeadLine(open.fd, size));
     if (head && head.id !== id) return false;
@@ -85,9 +84,9 @@ function* writesTo(fileSystem: FileSystem, { files, token }: SideFiles, id: stri
   }
 }
 
-export function* tryOpen(fileSystem: FileSystem, path: string): Plan<Descriptor | undefined> {
+export function* tryOpen(fileSystem: FileSystem, path: string): Gensync<Descriptor | undefined> {
   try {
-    return new Descriptor(fileSystem, yield* call("open", path, "read"));
+    return new Descriptor(fileSystem, yield* io.open(path, "read"));
   } catch (error) {
     // A symlink or a socket in the place of a side file is nobody's.
     if (isNoFile(error)) return undefined;

@@ -18,7 +18,7 @@ import { count, countSpan, Elision, type SelectLines } from "../format/elision.j
 import { decodeMarker, type Marker, markerSpanId } from "../format/marker.js";
 import { Totals } from "../format/totals.js";
 import type { TraceSpan } from "../format/trace-file.js";
-import type { Plan } from "../platform/plan.js";
+import type { Gensync } from "../platform/gensync.js";
 import { type LineSink, LineWriter } from "./line-writer.js";
 import { scanLines } from "./lines.js";
 
@@ -113,7 +113,7 @@ export class UnionFile {
   }
 
   /** Merges the sources: once to see which line of each span stands, once to write them. Syncs as it goes. */
-  *write(sources: readonly Source[], select?: SelectLines): Plan<void> {
+  *write(sources: readonly Source[], select?: SelectLines): Gensync<void> {
     const markerId = markerSpanId(this.#head.id ?? "");
     const { markers, whole, isCounted } = yield* this.#look(sources, markerId);
     if (this.#totals && !isCounted) this.#totals = new Totals();
@@ -157,7 +157,7 @@ export class UnionFile {
   }
 
   /** Which line of each span stands. */
-  *#look(sources: readonly Source[], markerId: string): Plan<Look> {
+  *#look(sources: readonly Source[], markerId: string): Gensync<Look> {
     const markers: FoundMarker[] = [];
     const whole: (number | undefined)[] = [];
     // Counted as they are looked at, which spares parsing them twice, unless one of several lines of a span is to stand.
@@ -196,7 +196,7 @@ export class UnionFile {
   }
 
   /** Lines that came while the merge was written. Throws when one of their spans has a line already. */
-  *append(source: Source): Plan<void> {
+  *append(source: Source): Gensync<void> {
     yield* eachLine(
       source,
       (line, offset) => {
@@ -230,8 +230,8 @@ export class UnionFile {
 function* eachLine(
   source: Source,
   onLine: (line: Buffer, offset: number) => void,
-  afterChunk?: () => Plan<void>,
-): Plan<number> {
+  afterChunk?: () => Gensync<void>,
+): Gensync<number> {
   if (source.type === "lines") return yield* scanLines(source.fd, source.from, source.to, onLine, afterChunk);
   for (const [index, span] of source.spans.entries()) onLine(Buffer.from(encodeSpan(span)), index);
   if (afterChunk) yield* afterChunk();

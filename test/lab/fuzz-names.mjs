@@ -167,7 +167,7 @@ async function resume(dir, way, load, before) {
 
 async function prune(dir, load) {
   const { prune: plan } = await load("recovery/retention.js");
-  const { runLater } = await load("platform/plan.js");
+  const { runAsync } = await load("platform/gensync.js");
   const { nodeFileSystem } = await load("platform/file-system.js");
   const { SystemLiveness } = await load("platform/liveness.js");
   const { systemClock } = await load("platform/clock.js");
@@ -179,7 +179,7 @@ async function prune(dir, load) {
   const { parseEntry } = await load("format/file-names.js");
   const others = () => new Map([...contentsOf(dir)].filter(([name]) => parseEntry(name).type === "other"));
   const before = others();
-  await runLater(nodeFileSystem, plan(ports, dir, 1));
+  await runAsync(nodeFileSystem, plan(ports, dir, 1));
   const taken = changesOf(before, others());
   must(taken.length === 0, () => `retention took ${brief(taken)}`);
 }

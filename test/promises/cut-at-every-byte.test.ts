@@ -9,8 +9,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { TraceFile } from "../../src/format/trace-file.js";
 import { systemClock } from "../../src/platform/clock.js";
 import { type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
+import { runSync } from "../../src/platform/gensync.js";
 import { SystemLiveness } from "../../src/platform/liveness.js";
-import { runNow } from "../../src/platform/plan.js";
 import { readTrace } from "../../src/recovery/read-trace.js";
 import { recoverSession } from "../../src/recovery/recover-session.js";
 import { recoverTraces } from "../../src/recovery/recover-traces.js";
@@ -89,8 +89,8 @@ function expectSpans(document: TraceFile, { ended, interrupted }: Expected, wher
 
 /** Recovers synchronously, and checks what every recovery owes. */
 function recoverNow(where: string, want: Expected): RecoveredSession {
-  const owners = runNow(unsynced, listSideFiles(dir)).get(session.name) ?? [];
-  const { reports } = runNow(unsynced, recoverSession(ports, owners));
+  const owners = runSync(unsynced, listSideFiles(dir)).get(session.name) ?? [];
+  const { reports } = runSync(unsynced, recoverSession(ports, owners));
   if (reports.length !== 1) throw new Error(`${where}: ${reports.length} sessions`);
   const report = reports[0] as RecoveredSession;
   const path = join(dir, `${session.name}.json`);

@@ -8,7 +8,7 @@ import { TraceDirectory } from "../../src/directory/trace-directory.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { Lane } from "../../src/platform/async.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
-import { type Plan, runLater } from "../../src/platform/plan.js";
+import { type Gensync, runAsync } from "../../src/platform/gensync.js";
 import { type CommitRequest, commit } from "../../src/storage/commit.js";
 import { defaultPace } from "../../src/storage/pace.js";
 import { publish } from "../../src/storage/publish.js";
@@ -68,7 +68,7 @@ describe("P3 work that nobody cancels", () => {
     status: "ok",
   });
 
-  const works: readonly [string, (writer: SessionWriter) => Plan<boolean>][] = [
+  const works: readonly [string, (writer: SessionWriter) => Gensync<boolean>][] = [
     ["publish", publish],
     ["seal", (writer) => seal(writer, { status: "completed" })],
   ];
@@ -82,7 +82,7 @@ describe("P3 work that nobody cancels", () => {
   const below = { sync: { ...nodeFileSystem.sync, link }, async: nodeFileSystem.async };
 
   /** Runs the work as a plain caller would, fences it at a call, and lets it go on. `false`: no such call. */
-  async function fenceAt(work: (writer: SessionWriter) => Plan<boolean>, number: number, moment: Moment) {
+  async function fenceAt(work: (writer: SessionWriter) => Gensync<boolean>, number: number, moment: Moment) {
     const fileSystem = new PausedFileSystem(below);
     const ports = {
       fileSystem,
@@ -109,7 +109,7 @@ describe("P3 work that nobody cancels", () => {
     if (work === works[1]?.[1]) writer.state = "sealing";
     fileSystem.mark();
     const hold = fileSystem.holdNumber(number, moment);
-    const outcome = runLater(fileSystem, work(writer)).catch(() => false);
+    const outcome = runAsync(fileSystem, work(writer)).catch(() => false);
     if ((await Promise.race([hold.reached, outcome])) === true) return false;
     const wasOver = stage.document("s").summary.status !== "running";
     const before = stage.bytes("s");
@@ -137,7 +137,7 @@ describe("P3 work that nobody cancels", () => {
     });
   });
 
-  async function fenceEverywhere(work: (writer: SessionWriter) => Plan<boolean>): Promise<void> {
+  async function fenceEverywhere(work: (writer: SessionWriter) => Gensync<boolean>): Promise<void> {
     for (const moment of ["issued", "done"] as const) {
       for (let number = 1; await fenceAt(work, number, moment); number++) {
         stage.remove();

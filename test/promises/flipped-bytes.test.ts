@@ -8,8 +8,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { TraceFile, TraceSpan } from "../../src/format/trace-file.js";
 import { systemClock } from "../../src/platform/clock.js";
 import { type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
+import { runSync } from "../../src/platform/gensync.js";
 import { SystemLiveness } from "../../src/platform/liveness.js";
-import { runNow } from "../../src/platform/plan.js";
 import { readTrace } from "../../src/recovery/read-trace.js";
 import { recoverSession } from "../../src/recovery/recover-session.js";
 import { recoverTraces } from "../../src/recovery/recover-traces.js";
@@ -115,8 +115,8 @@ function expectNeighbours(document: TraceFile, flip: Flip): void {
 }
 
 function recoverOne(flip: Flip): RecoveredSession {
-  const owners = runNow(unsynced, listSideFiles(dir)).get(session.name) ?? [];
-  const { reports } = runNow(unsynced, recoverSession(ports, owners));
+  const owners = runSync(unsynced, listSideFiles(dir)).get(session.name) ?? [];
+  const { reports } = runSync(unsynced, recoverSession(ports, owners));
   expect(reports).toHaveLength(1);
   const report = reports[0] as RecoveredSession;
   // The path of the report, since a flip may have hit the session's name.

@@ -18,7 +18,7 @@ import { nameCandidates } from "../../src/format/file-names.js";
 import type { TraceFile } from "../../src/format/trace-file.js";
 import { systemClock } from "../../src/platform/clock.js";
 import { type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
-import { runLater } from "../../src/platform/plan.js";
+import { runAsync } from "../../src/platform/gensync.js";
 import { prune, type Retention } from "../../src/recovery/retention.js";
 import { foldingFileSystem } from "../support/folding-file-system.js";
 import { MortalLiveness } from "../support/mortal-liveness.js";
@@ -60,7 +60,7 @@ function foreign(content: string, ...fileNames: string[]): void {
 }
 
 const keep = (limits: Partial<Retention>, fileSystem: FileSystem = nodeFileSystem) =>
-  runLater(
+  runAsync(
     fileSystem,
     prune({ fileSystem, liveness: new MortalLiveness(), clock: systemClock }, stage.dir, {
       maxFiles: 0,

@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
+import { runAsync } from "../../src/platform/gensync.js";
 import type { Liveness } from "../../src/platform/liveness.js";
-import { runLater } from "../../src/platform/plan.js";
 import { recoverDirectory } from "../../src/recovery/recover-directory.js";
 import { prune, type Retention } from "../../src/recovery/retention.js";
 import { type Actor, Stage } from "../support/session-stage.js";
@@ -57,7 +57,7 @@ const ports = (liveness: Liveness = stage.liveness, fileSystem = nodeFileSystem)
 });
 
 const keep = (limits: Partial<Retention>, from = ports()) =>
-  runLater(
+  runAsync(
     from.fileSystem,
     prune(from, stage.dir, { maxFiles: 0, maxFileAgeMillis: 0, maxTotalBytes: 0, ...limits }),
   );

@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFile
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.js";
 import { type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
+import { runAsync } from "../../src/platform/gensync.js";
 import type { Liveness } from "../../src/platform/liveness.js";
-import { runLater } from "../../src/platform/plan.js";
 import { recoverDirectory } from "../../src/recovery/recover-directory.js";
 import { prune, type Retention } from "../../src/recovery/retention.js";
 import { MortalLiveness } from "../support/mortal-liveness.js";
@@ -51,7 +51,7 @@ async function tidy(
   const given = typeof limits === "number" ? { maxFiles: limits } : limits;
   const ports = { fileSystem, liveness, clock: systemClock };
   expect((await recoverDirectory(ports, stage.dir)).failures).toEqual([]);
-  await runLater(fileSystem, prune(ports, stage.dir, { ...unlimited, ...given }));
+  await runAsync(fileSystem, prune(ports, stage.dir, { ...unlimited, ...given }));
 }
 
 const unlimited = { maxFiles: 0, maxFileAgeMillis: 0, maxTotalBytes: 0 };

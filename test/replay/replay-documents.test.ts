@@ -7,8 +7,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { SessionStatus, TraceFile, TraceSpan } from "../../src/format/trace-file.js";
 import { systemClock } from "../../src/platform/clock.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
+import { runAsync } from "../../src/platform/gensync.js";
 import { SystemLiveness } from "../../src/platform/liveness.js";
-import { runLater } from "../../src/platform/plan.js";
 import { recoverTraces } from "../../src/recovery/recover-traces.js";
 import { prune } from "../../src/recovery/retention.js";
 import { type ReadableDocument, SessionReplay } from "../../src/replay/replay-session.js";
@@ -214,7 +214,7 @@ describe("the mark beside a document", () => {
     utimesSync(join(stage.dir, "a.json"), 1, 1);
     const liveness = new SystemLiveness(nodeFileSystem.sync);
     const ports = { fileSystem: nodeFileSystem, liveness, clock: systemClock };
-    await runLater(
+    await runAsync(
       nodeFileSystem,
       prune(ports, stage.dir, { maxFiles: 2, maxFileAgeMillis: 0, maxTotalBytes: 0 }),
     );
@@ -252,7 +252,7 @@ describe("the mark beside a document", () => {
     const refuse = () => Promise.reject(Object.assign(new Error(code), { code }));
     const fileSystem = { ...nodeFileSystem, async: { ...nodeFileSystem.async, write: refuse } };
     const files = { dir: stage.dir, name: "a" };
-    const published = await runLater(fileSystem, openPublished(fileSystem, files));
+    const published = await runAsync(fileSystem, openPublished(fileSystem, files));
     const exporter = new FailingExporter(() => undefined);
     const resource = { attributes: {} };
     const ports = { fileSystem, exporter, resource, exportTimeoutMillis: 1_000, token: "mine" };

@@ -15,8 +15,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Clock, systemClock } from "../../src/platform/clock.js";
 import { errorCode, type FileCalls, nodeFileSystem } from "../../src/platform/file-system.js";
+import { runAsync, runSync } from "../../src/platform/gensync.js";
 import type { Verdict } from "../../src/platform/liveness.js";
-import { runLater, runNow } from "../../src/platform/plan.js";
 import { type CommitOutcome, type CommitRequest, commit, type Identity } from "../../src/storage/commit.js";
 
 let dir: string;
@@ -63,7 +63,7 @@ function requestOf(token: string, members: Partial<CommitRequest> = {}): CommitR
 }
 
 const commitNow = (request: CommitRequest, ports = portsOf()): CommitOutcome =>
-  runNow(ports.fileSystem, commit(ports, request));
+  runSync(ports.fileSystem, commit(ports, request));
 
 function claim(token: string): void {
   mkdirSync(path("s.json.lock"), { recursive: true });
@@ -99,7 +99,7 @@ describe("P7 a commit", () => {
     let asked = 0;
     const ports = portsOf({}, systemClock);
     const waited = commit(ports, requestOf("b", { mayCommit: () => ++asked < 3 }));
-    expect(await runLater(ports.fileSystem, waited)).toBe("fenced");
+    expect(await runAsync(ports.fileSystem, waited)).toBe("fenced");
     expect(existsSync(path())).toBe(false);
     expect(readFileSync(path("s.json.lock/other"), "utf8")).toBe("other");
   });
@@ -113,7 +113,7 @@ describe("P7 a commit", () => {
       if (++looks === 4) rmSync(path("s.json.lock/other"));
       return readdir(at);
     };
-    expect(await runLater(ports.fileSystem, commit(ports, requestOf("a")))).toBe("committed");
+    expect(await runAsync(ports.fileSystem, commit(ports, requestOf("a")))).toBe("committed");
     expect(looks).toBe(4);
     expect(readdirSync(dir)).toEqual(["s.json"]);
   });

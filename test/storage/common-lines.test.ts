@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
-import { runNow } from "../../src/platform/plan.js";
+import { runSync } from "../../src/platform/gensync.js";
 import { commonLines } from "../../src/recovery/common-lines.js";
 
 const dir = fs.mkdtempSync(join(os.tmpdir(), "common-lines-"));
@@ -19,7 +19,7 @@ function measure(texts: readonly [string, string], heads: readonly [string, stri
     return { fd: fs.openSync(path, "r"), from, to: from + Buffer.byteLength(text) };
   }) as [Parameters<typeof commonLines>[0], Parameters<typeof commonLines>[1]];
   try {
-    return runNow(nodeFileSystem, commonLines(a, b));
+    return runSync(nodeFileSystem, commonLines(a, b));
   } finally {
     for (const { fd } of [a, b]) fs.closeSync(fd);
   }

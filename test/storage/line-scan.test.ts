@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { FileCalls, FileSystem } from "../../src/platform/file-system.js";
-import { runNow } from "../../src/platform/plan.js";
+import { runSync } from "../../src/platform/gensync.js";
 import { lastLine, readRange, scanLines, writeAll } from "../../src/storage/lines.js";
 
 /** One file in memory that gives and takes as many bytes at a time as it likes. */
@@ -32,7 +32,7 @@ class ReluctantFile {
 function scan(bytes: Buffer, from: number, to: number, most: () => number) {
   const file = new ReluctantFile(bytes, most);
   const lines: { text: string; offset: number }[] = [];
-  const end = runNow(
+  const end = runSync(
     file.fileSystem,
     scanLines(0, from, to, (line, offset) => lines.push({ text: line.toString("latin1"), offset })),
   );
@@ -61,7 +61,7 @@ describe("line scan", () => {
         );
         const { lines, end } = split(bytes, 0, bytes.length);
         const file = new ReluctantFile(bytes, () => 1 << 20);
-        const { line, from, to } = runNow(file.fileSystem, lastLine(0, bytes.length));
+        const { line, from, to } = runSync(file.fileSystem, lastLine(0, bytes.length));
         expect(to).toBe(end);
         expect(from).toBe(lines.at(-1)?.offset ?? 0);
         // Not compared by the matcher, which takes seconds for so much text.
@@ -102,7 +102,7 @@ describe("line scan", () => {
 
   it("P8 reads a file once, however long its lines", () => {
     const file = new ReluctantFile(Buffer.from(`${"x".repeat(3_000_000)}\n`), () => Number.POSITIVE_INFINITY);
-    runNow(
+    runSync(
       file.fileSystem,
       scanLines(0, 0, file.bytes.length, () => {}),
     );
@@ -115,15 +115,15 @@ describe("line scan", () => {
       end: 2,
     });
     const file = new ReluctantFile(Buffer.from("abc"), () => 1);
-    expect(runNow(file.fileSystem, readRange(0, 1, 99)).toString()).toBe("bc");
-    expect(runNow(file.fileSystem, readRange(0, 2, 1))).toHaveLength(0);
+    expect(runSync(file.fileSystem, readRange(0, 1, 99)).toString()).toBe("bc");
+    expect(runSync(file.fileSystem, readRange(0, 2, 1))).toHaveLength(0);
   });
 
   it("P6 writes all bytes, in whatever pieces they are taken", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.integer({ min: 1, max: 7 }), (bytes, most) => {
         const file = new ReluctantFile(Buffer.alloc(0), () => most);
-        runNow(file.fileSystem, writeAll(0, bytes));
+        runSync(file.fileSystem, writeAll(0, bytes));
         expect(file.bytes.equals(Buffer.from(bytes))).toBe(true);
       }),
     );
@@ -137,6 +137,6 @@ it("P6 a write that takes nothing, again and again, is a fault and no endless lo
     if (taken === undefined) throw new Error("it asks on and on");
     return taken;
   });
-  expect(() => runNow(file.fileSystem, writeAll(0, Buffer.from("0123456789")))).toThrow("took no bytes");
+  expect(() => runSync(file.fileSystem, writeAll(0, Buffer.from("0123456789")))).toThrow("took no bytes");
   expect(file.bytes.toString()).toBe("0123456");
 });

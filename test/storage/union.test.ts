@@ -7,7 +7,7 @@ import { encodeHead } from "../../src/format/document.js";
 import { Totals } from "../../src/format/totals.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
-import { runNow } from "../../src/platform/plan.js";
+import { runSync } from "../../src/platform/gensync.js";
 import { type Source, UnionFile } from "../../src/storage/union.js";
 import { encodeLine } from "../support/trace-arbitraries.js";
 
@@ -97,7 +97,7 @@ function unite(
           ? { type, traceId, spans }
           : { type, traceId, fd, ...(ranges[index] as { from: number; to: number }) },
       );
-      runNow(fileSystem, union.write(given));
+      runSync(fileSystem, union.write(given));
       return { text: fs.readFileSync(join(dir, "out"), "utf8"), union };
     } finally {
       fs.closeSync(out);
@@ -167,11 +167,11 @@ describe("union", () => {
     const union = new UnionFile((line) => found.push(JSON.parse(line.toString()).spanId), head, {
       parse: false,
     });
-    runNow(fileSystem, union.write([{ type: "spans", traceId: "t0", spans: [span("a"), span("b")] }]));
-    runNow(fileSystem, union.append({ type: "spans", traceId: "t0", spans: [span("c")] }));
+    runSync(fileSystem, union.write([{ type: "spans", traceId: "t0", spans: [span("a"), span("b")] }]));
+    runSync(fileSystem, union.append({ type: "spans", traceId: "t0", spans: [span("c")] }));
     expect(found).toEqual(["a", "b", "c"]);
     expect(() =>
-      runNow(fileSystem, union.append({ type: "spans", traceId: "t0", spans: [span("a")] })),
+      runSync(fileSystem, union.append({ type: "spans", traceId: "t0", spans: [span("a")] })),
     ).toThrow("a");
   });
 
@@ -186,7 +186,7 @@ describe("union", () => {
       interrupted: true,
     }));
     const union = new UnionFile(undefined, head, { parse: true, running: new Set(["a"]) });
-    runNow(fileSystem, union.write([{ type: "spans", traceId: "t0", spans }]));
+    runSync(fileSystem, union.write([{ type: "spans", traceId: "t0", spans }]));
     expect([union.has("a"), union.has("b")]).toEqual([false, true]);
   });
 });

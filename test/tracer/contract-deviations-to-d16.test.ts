@@ -3,8 +3,8 @@ import { utimesSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
+import { runSync } from "../../src/platform/gensync.js";
 import { SystemLiveness } from "../../src/platform/liveness.js";
-import { runNow } from "../../src/platform/plan.js";
 import { prune } from "../../src/recovery/retention.js";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
 import { begin, named, rootOf, SessionTracerStage, spansOf } from "../support/session-tracer-stage.js";
@@ -221,7 +221,7 @@ test("D16 retention never removes a session that is live in any process", async 
   }
   const liveness = new SystemLiveness(nodeFileSystem.sync);
   const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
-  runNow(nodeFileSystem, prune(ports, stage.dir, { maxFiles: 1, maxFileAgeMillis: 0, maxTotalBytes: 0 }));
+  runSync(nodeFileSystem, prune(ports, stage.dir, { maxFiles: 1, maxFileAgeMillis: 0, maxTotalBytes: 0 }));
   expect(stage.files.filter((name) => name.endsWith(".json"))).toEqual(["live.json"]);
   tool(live, "still here");
   expect((await stage.flushed(live)).spans).toHaveLength(2);
