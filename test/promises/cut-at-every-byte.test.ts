@@ -1,6 +1,6 @@
 /**
- * What recovery and reading make of a dead writer's files, cut at every byte, in every state a death can leave
- * them in.
+ * Reading and recovering a dead writer's files that are cut at every byte, in every state in which a death can
+ * leave the files.
  */
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -18,7 +18,7 @@ import type { RecoveredSession } from "../../src/recovery/recovery-report.js";
 import { listSideFiles } from "../../src/storage/side-files.js";
 import { layOut, type RecordedSession, recordSession, spansOf } from "../support/recorded-session.js";
 
-/** The real file system, without waiting for the disk; closes at once, since nothing here lets the event loop turn. */
+/** The real file system without syncs. Closes synchronously, because no test here lets the event loop turn. */
 const unsynced: FileSystem = {
   sync: { ...nodeFileSystem.sync, fdatasync: () => {}, syncDirectory: () => {} },
   async: { ...nodeFileSystem.async, close: async (fd) => nodeFileSystem.sync.close(fd) },
@@ -29,10 +29,10 @@ const ports = { fileSystem: unsynced, liveness, clock: systemClock };
 
 const session: RecordedSession = await recordSession();
 const tailStart = session.sealed.lastIndexOf(0x0a, session.sealed.length - 2) + 1;
-/** Span lines of the sealed open document: those of the open one, and the spans that the end closed. */
+/** Span lines of the finalized append log: those of the unfinished log, and the spans that the end closed. */
 const sealedLines = linesOfSealed();
 
-/** In memory where there is a file system for it: tens of thousands of recoveries need no disk. */
+/** In memory where a RAM disk exists: tens of thousands of recoveries need no disk. */
 const bulk = fs.existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir();
 let dir: string;
 beforeEach(() => {
@@ -62,7 +62,7 @@ function linesOfSealed(): { to: number; id: string; text: string }[] {
   return found;
 }
 
-/** The texts of ended spans and the ids of interrupted ones that a document must hold, no more and no less. */
+/** The texts of ended spans and the ids of interrupted spans that a document must hold, no more and no less. */
 interface Expected {
   readonly ended: ReadonlyMap<string, string>;
   readonly interrupted: ReadonlySet<string>;
@@ -73,7 +73,7 @@ function expected(openBytes: number, liveBytes: number, isSealed = false): Expec
     ? sealedLines
     : session.lines.map(({ to, span }) => ({ to, id: span.spanId, text: JSON.stringify(span) }));
   const ended = new Map(all.filter(({ to }) => to <= openBytes).map(({ id, text }) => [id, text]));
-  // A start that lacks only its newline is whole JSON.
+  // A start that lacks only its newline is complete JSON.
   const started = session.starts.filter(({ to }) => to - 1 <= liveBytes).map(({ span }) => span.spanId);
   return { ended, interrupted: new Set(started.filter((id) => !ended.has(id))) };
 }
@@ -87,7 +87,7 @@ function expectSpans(document: TraceFile, { ended, interrupted }: Expected, wher
   if (wrong.length > 0) throw new Error(`${where}: ${wrong.join(", ")}`);
 }
 
-/** Recovers synchronously, and checks what every recovery owes. */
+/** Recovers synchronously, and checks what every recovery must produce. */
 function recoverNow(where: string, want: Expected): RecoveredSession {
   const owners = runSync(unsynced, listSideFiles(dir)).get(session.name) ?? [];
   const { reports } = runSync(unsynced, recoverSession(ports, owners));
@@ -102,7 +102,7 @@ function recoverNow(where: string, want: Expected): RecoveredSession {
   return report;
 }
 
-/** Everything through the public functions: reading before, dry run, recovery, once more, reading after. */
+/** Calls every public function: reads, recovers as a dry run, recovers twice, reads again. */
 async function recoverInPublic(where: string, want: Expected): Promise<void> {
   const path = join(dir, `${session.name}.json`);
   const before = listing();
@@ -127,12 +127,12 @@ const listing = (): string[] =>
     .sort()
     .map((name) => `${name} ${fs.statSync(join(dir, name)).ino} ${fs.statSync(join(dir, name)).size}`);
 
-/** Every offset of a file, the last first. */
+/** Every offset of a file, from the end to the start. */
 function* offsets(bytes: Buffer): Iterable<number> {
   for (let at = bytes.length; at >= 0; at--) yield at;
 }
 
-/** The offsets around each line's end, and some in between. */
+/** The offsets around the end of each line. */
 function someOffsets(bytes: Buffer): number[] {
   const some = new Set<number>([0, 1, bytes.length]);
   for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, at + 1)) {
@@ -141,18 +141,18 @@ function someOffsets(bytes: Buffer): number[] {
   return [...some];
 }
 
-/** Bytes after the last whole line. */
+/** The number of bytes after the last whole line. */
 const tornIn = (bytes: Buffer): number => bytes.length - (bytes.lastIndexOf(0x0a) + 1);
 
 describe("P2 cut at every byte", () => {
-  it("P2 has a session worth cutting", () => {
+  it("P2 the recorded session has enough lines and starts to be cut", () => {
     expect(session.lines).toHaveLength(18);
     expect(session.starts.length).toBeGreaterThan(15);
     expect(sealedLines).toHaveLength(21);
     expect(liveness.verdict(session.token)).toBe("dead");
   });
 
-  it("P2 an open document cut anywhere loses only the record that was cut", () => {
+  it("P2 an append log cut anywhere loses only the record that was cut", () => {
     for (const at of offsets(session.open)) {
       const open = session.open.subarray(0, at);
       layOut(dir, session, { open, live: session.live });
@@ -166,14 +166,14 @@ describe("P2 cut at every byte", () => {
     }
   });
 
-  it("P2 an open document cut anywhere keeps its lines without a live log", () => {
+  it("P2 an append log cut anywhere keeps its lines without a journal", () => {
     for (const at of offsets(session.open)) {
       layOut(dir, session, { open: session.open.subarray(0, at) });
       recoverNow(`.open cut at ${at}, no .live`, expected(at, 0));
     }
   });
 
-  it("P2 a live log cut anywhere loses only the start that was cut", () => {
+  it("P2 a journal cut anywhere loses only the start that was cut", () => {
     for (const at of offsets(session.live)) {
       const live = session.live.subarray(0, at);
       layOut(dir, session, { open: session.open, live });
@@ -183,14 +183,14 @@ describe("P2 cut at every byte", () => {
     }
   });
 
-  it("P2 a live log alone still tells what was running", () => {
+  it("P2 a journal alone still recovers the spans that were open", () => {
     for (const at of offsets(session.live)) {
       layOut(dir, session, { live: session.live.subarray(0, at) });
       recoverNow(`.live alone, cut at ${at}`, expected(0, at));
     }
   });
 
-  it("P2 a torn tail costs only the tail; a whole one ends the session as it says", () => {
+  it("P2 a torn tail loses only the tail; a whole tail ends the session with the status of the tail", () => {
     for (const at of offsets(session.sealed)) {
       if (at < session.open.length) break;
       const open = session.sealed.subarray(0, at);
@@ -206,7 +206,7 @@ describe("P2 cut at every byte", () => {
     }
   });
 
-  it("P2 beside an older document, cut anywhere, nothing of either is lost or doubled", () => {
+  it("P2 an append log cut anywhere and an older document together lose no span and repeat none", () => {
     const publishedIds = new Set(spansOf(JSON.parse(session.published.toString("utf8"))).keys());
     for (const at of someOffsets(session.open)) {
       layOut(dir, session, {
@@ -215,7 +215,7 @@ describe("P2 cut at every byte", () => {
         json: session.published,
       });
       const want = expected(at, session.live.length);
-      // What the document had, it keeps.
+      // The document keeps every span that it had.
       for (const { span } of session.lines) {
         if (!publishedIds.has(span.spanId) || span.spanId === undefined || want.ended.has(span.spanId))
           continue;
@@ -228,7 +228,7 @@ describe("P2 cut at every byte", () => {
     }
   });
 
-  it("P2 files taken by a recovery that died in between are finished by the next", async () => {
+  it("P2 a recovery finishes files that a recovery which died had claimed", async () => {
     const taker = session.token.replace(/-[^-]+$/, "-takerrrr");
     for (const at of someOffsets(session.open)) {
       layOut(dir, { name: session.name, token: taker }, { open: session.open.subarray(0, at) });
@@ -240,14 +240,14 @@ describe("P2 cut at every byte", () => {
     await recoverInPublic("renamed", expected(session.open.length, session.live.length));
   });
 
-  it("P2 a copy that a recovery left half built is swept", async () => {
+  it("P2 a recovery removes a copy that an earlier recovery left half built", async () => {
     onDisk();
     layOut(dir, session, { open: session.open, live: session.live });
     fs.writeFileSync(join(dir, `${session.name}.json.tmp.${session.token}.1`), session.open.subarray(0, 500));
     await recoverInPublic("half built", expected(session.open.length, session.live.length));
   });
 
-  it("P2 a sealed document whose side files outlived its commit stays as it is", async () => {
+  it("P2 a finalized document whose side files outlived its commit stays unchanged", async () => {
     const path = join(dir, `${session.name}.json`);
     layOut(dir, session, { open: session.sealed, live: session.sealedLive });
     fs.linkSync(`${path}.${session.token}.open`, path);
@@ -258,7 +258,7 @@ describe("P2 cut at every byte", () => {
     expect(fs.readdirSync(dir)).toEqual([`${session.name}.json`]);
   });
 
-  it("P6 tails of NUL bytes, as ext4 leaves them after a power cut, cost nothing before them", () => {
+  it("P6 NUL bytes at the end, as ext4 leaves them after a power cut, lose nothing before them", () => {
     for (let length = 1; length <= 4096; length++) {
       const nul = Buffer.alloc(length);
       const at = (length * 7) % session.open.length;
@@ -269,7 +269,7 @@ describe("P2 cut at every byte", () => {
     }
   });
 
-  it("P6 bytes after a whole tail make it none: a document ends with its tail", () => {
+  it("P6 a tail that other bytes follow is no tail: a document ends with its tail", () => {
     for (const rest of ["\0", "\0".repeat(4096), "x", ',{"spanId":"dead']) {
       layOut(dir, session, {
         open: Buffer.concat([session.sealed, Buffer.from(rest)]),
@@ -283,20 +283,20 @@ describe("P2 cut at every byte", () => {
     }
   });
 
-  it("P2 readTrace and recoverTraces say the same at every end of a line", async () => {
+  it("P2 readTrace and recoverTraces return the same content for a cut at every end of a line", async () => {
     onDisk();
     for (const at of someOffsets(session.open)) {
       layOut(dir, session, { open: session.open.subarray(0, at), live: session.live });
       await recoverInPublic(`.open cut at ${at}`, expected(at, session.live.length));
     }
-    // With less than its first record, a live log says nothing, as if there were none.
+    // A journal that lacks its first record counts as absent.
     for (const at of someOffsets(session.live)) {
       layOut(dir, session, { open: session.open, live: session.live.subarray(0, at) });
       await recoverInPublic(`.live cut at ${at}`, expected(session.open.length, at));
     }
   });
 
-  it("P6 readTrace reads an open document cut anywhere, and throws only its own error where there is nothing", async () => {
+  it("P6 readTrace reads an append log cut anywhere, and throws only CrashSafeFileError where it finds no session", async () => {
     const path = join(dir, `${session.name}.json.${session.token}.open`);
     layOut(dir, session, { open: session.open, live: session.live });
     for (const at of offsets(session.open)) {

@@ -1,6 +1,4 @@
-/**
- * What the host is told of faults, and what a fault does to calls that come while it lasts.
- */
+/** What the library reports about faults, and what a fault does to calls that come while it lasts. */
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -18,15 +16,15 @@ import { spanOf } from "../support/projection-span.js";
 import { spansOf } from "../support/recorded-session.js";
 
 const sessionId = "ses_reports";
-const told: string[] = [];
+const reported: string[] = [];
 let dir: string;
 
 beforeEach(() => {
   dir = fs.mkdtempSync(join(os.tmpdir(), "fault-reports-"));
-  told.length = 0;
-  const tell = (...words: unknown[]) => void told.push(words.join(" "));
-  diag.setLogger({ error: tell, warn: tell, info() {}, debug() {}, verbose() {} }, DiagLogLevel.ALL);
-  told.length = 0;
+  reported.length = 0;
+  const report = (...words: unknown[]) => void reported.push(words.join(" "));
+  diag.setLogger({ error: report, warn: report, info() {}, debug() {}, verbose() {} }, DiagLogLevel.ALL);
+  reported.length = 0;
 });
 afterEach(() => {
   diag.disable();
@@ -57,8 +55,8 @@ function exporterOn(fileSystem: FaultyFileSystem): CrashSafeFileSpanExporter {
 
 const namesOf = (count: number): string[] => Array.from({ length: count }, (_, n) => `step ${n}`);
 
-describe("P6 what is told of faults", () => {
-  it("P6 a full disk is told once, not per span, and counted", async () => {
+describe("P6 reports of faults", () => {
+  it("P6 a full disk is reported once, not once per span, and counted", async () => {
     const fileSystem = new FaultyFileSystem({ nth: 10, times: "forever", code: "ENOSPC" });
     const exporter = exporterOn(fileSystem);
     for (let n = 0; n < 200; n++) exporter.recordEnd(traced(n));
@@ -67,18 +65,18 @@ describe("P6 what is told of faults", () => {
       code: "WRITE_FAILED",
       cause: { code: "ENOSPC" },
     });
-    expect(told).toHaveLength(1);
-    expect(told[0]).toMatch(/ENOSPC.*free some space/);
+    expect(reported).toHaveLength(1);
+    expect(reported[0]).toMatch(/ENOSPC.*free some space/);
     expect(exporter.stats()).toMatchObject({ recorded: 200, dropped: 0 });
     expect(exporter.stats().faults).toBeGreaterThan(150);
     fileSystem.clear();
     await exporter.forceFlush();
     expect(namesIn(exporter)).toEqual(namesOf(200));
     await exporter.shutdown();
-    expect(told).toHaveLength(1);
+    expect(reported).toHaveLength(1);
   });
 
-  it("P6 what the retry queue has no room for is dropped, the newest first, and counted", async () => {
+  it("P6 records that exceed the retry queue are dropped, the newest first, and counted", async () => {
     const fileSystem = new FaultyFileSystem({ nth: 10, times: "forever", code: "ENOSPC" });
     const exporter = exporterOn(fileSystem);
     const text = "x".repeat(1_000_000);
@@ -87,8 +85,8 @@ describe("P6 what is told of faults", () => {
     expect(recorded + dropped).toBe(50);
     expect(recorded).toBeGreaterThanOrEqual(31);
     expect(dropped).toBeGreaterThan(10);
-    // The first one at once, the others when nothing more is to come.
-    expect(told.filter((line) => line.includes("dropped"))).toEqual([
+    // The first drop is reported at once. The rest are reported together at the end.
+    expect(reported.filter((line) => line.includes("dropped"))).toEqual([
       expect.stringMatching(/dropped a span: .*retry queue is full; free some space/),
     ]);
     fileSystem.clear();
@@ -96,11 +94,11 @@ describe("P6 what is told of faults", () => {
     await exporter.forceFlush();
     expect(namesIn(exporter)).toEqual([...namesOf(recorded), "step 50"]);
     await exporter.shutdown();
-    expect(told.at(-1)).toMatch(`dropped ${dropped - 1} more: `);
-    expect(told.at(-1)).toMatch(`(${dropped} in all)`);
+    expect(reported.at(-1)).toMatch(`dropped ${dropped - 1} more: `);
+    expect(reported.at(-1)).toMatch(`(${dropped} in all)`);
   });
 
-  it("P6 the rest of a record that was cut short comes before any other byte", async () => {
+  it("P6 the rest of a record that was cut short is written before any other byte", async () => {
     for (let nth = 1; nth <= 5; nth++) {
       const fileSystem = new FaultyFileSystem({ nth, times: "once", code: "ENOSPC", isShort: true });
       const exporter = exporterOn(fileSystem);
@@ -113,7 +111,7 @@ describe("P6 what is told of faults", () => {
     }
   });
 
-  it("P5 an end that failed is not said to have succeeded when it is asked for again", async () => {
+  it("P5 a second endSession after a failed end does not resolve while the end is not written", async () => {
     const fileSystem = new FaultyFileSystem();
     fileSystem.fail("link", "EIO");
     const exporter = exporterOn(fileSystem);
@@ -129,7 +127,7 @@ describe("P6 what is told of faults", () => {
     await exporter.shutdown();
   });
 
-  it("P5 a second end waits for the first", async () => {
+  it("P5 a second endSession waits for the first", async () => {
     const exporter = exporterOn(new FaultyFileSystem());
     exporter.recordEnd(traced(0));
     const first = exporter.endSession(sessionId);
@@ -139,7 +137,7 @@ describe("P6 what is told of faults", () => {
     await exporter.shutdown();
   });
 
-  it("P6 a directory that nobody may write is no reason to throw, and no reason to lose a span", async () => {
+  it("P6 a directory without write permission throws nothing and loses no span", async () => {
     const fileSystem = new FaultyFileSystem({ nth: 1, times: "forever", code: "EACCES" });
     const exporter = exporterOn(fileSystem);
     exporter.recordStart(traced(0));
@@ -152,7 +150,7 @@ describe("P6 what is told of faults", () => {
   });
 });
 
-/** A disk of one megabyte; only root can have one. */
+/** A disk of one megabyte. Mounting it requires root. */
 function mountSmallDisk(at: string): boolean {
   try {
     execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", at], { stdio: "ignore" });
@@ -163,7 +161,7 @@ function mountSmallDisk(at: string): boolean {
 }
 
 describe("P6 a real full disk", () => {
-  it("P6 spans wait in memory while a disk is full, and are all there when it has room again", async (context) => {
+  it("P6 spans wait in memory while a disk is full, and are all written when the disk has room again", async (context) => {
     if (!mountSmallDisk(dir)) context.skip("no permission to mount a small file system here");
     try {
       const traces = join(dir, "traces");
@@ -178,7 +176,7 @@ describe("P6 a real full disk", () => {
       await expect(exporter.forceFlush()).rejects.toMatchObject({ code: "WRITE_FAILED" });
       expect(fs.readFileSync(exporter.tracePath(sessionId)).equals(before)).toBe(true);
       expect(exporter.stats()).toMatchObject({ recorded: 40, dropped: 0 });
-      expect(told.filter((line) => line.includes("ENOSPC"))).toHaveLength(1);
+      expect(reported.filter((line) => line.includes("ENOSPC"))).toHaveLength(1);
 
       nodeFileSystem.sync.unlink(filler);
       await exporter.forceFlush();
@@ -190,7 +188,7 @@ describe("P6 a real full disk", () => {
     }
   });
 
-  it("P6 a fence on a full disk leaves the last good document, and ends it when there is room", async (context) => {
+  it("P6 a crash fence on a full disk keeps the last good document, and finishes it when the disk has room", async (context) => {
     if (!mountSmallDisk(dir)) context.skip("no permission to mount a small file system here");
     try {
       const exporter = new CrashSafeFileSpanExporter(
@@ -216,7 +214,7 @@ describe("P6 a real full disk", () => {
   });
 });
 
-/** Writes until the disk takes nothing. */
+/** Writes until the disk is full. */
 function fillUp(path: string): void {
   const fd = fs.openSync(path, "w");
   try {

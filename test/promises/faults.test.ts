@@ -1,6 +1,6 @@
 /**
- * Every file-system call of a session's life fails once: what was recorded is kept, what was published stays whole,
- * and the host never notices but by what it is told.
+ * Every file-system call of a session's life fails once: recorded spans are kept, published documents stay whole,
+ * and the host sees nothing but the reports.
  */
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -18,7 +18,7 @@ vi.setConfig({ testTimeout: 300_000 });
 const base = fs.existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir();
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Recovers with owners declared dead; the directory must be settled then. */
+/** Recovers with owners declared dead. No side file may remain in the directory afterwards. */
 async function recover(dir: string, liveness: MortalLiveness, fileSystem: FileSystem = nodeFileSystem) {
   liveness.killAll();
   const report = await recoverDirectory({ fileSystem, liveness, clock: systemClock }, dir);
@@ -26,14 +26,14 @@ async function recover(dir: string, liveness: MortalLiveness, fileSystem: FileSy
   expect(fs.readdirSync(dir)).toEqual([`${sessionId}.json`]);
 }
 
-/** How a life goes, beside its fault. */
+/** How a life continues apart from its fault. */
 interface Life {
   readonly durability: "process" | "each";
-  /** Or it goes on, and ends in good order when the fault has passed. */
+  /** The life continues after the fault has passed, and ends normally. */
   readonly isFenced: boolean;
 }
 
-/** One life with one fault in it. Returns whether the fault was met. */
+/** One life with one fault. Returns whether the fault was met. */
 async function liveWith(fault: Fault, { durability, isFenced }: Life): Promise<boolean> {
   const root = fs.mkdtempSync(join(base, "faults-"));
   const [dir, copy] = [`${root}/traces`, `${root}/copy`];
@@ -47,7 +47,7 @@ async function liveWith(fault: Fault, { durability, isFenced }: Life): Promise<b
     const secured = new Set(scenario.secured);
     if (fs.existsSync(dir)) fs.cpSync(dir, copy, { recursive: true });
 
-    // The fault passes, and the process goes on.
+    // The fault passes, and the process continues.
     await scenario.retry();
     const after = scenario.document();
     expect([...after.names].sort()).toEqual([...accepted, ...running].sort());
@@ -61,7 +61,7 @@ async function liveWith(fault: Fault, { durability, isFenced }: Life): Promise<b
     await recover(dir, liveness);
     expect([...scenario.document().names].sort()).toEqual([...after.names].sort());
 
-    // Or it dies with the fault, and what it had told is there.
+    // The process dies with the fault, and every acknowledged span is on disk.
     if (!fs.existsSync(copy)) {
       expect(secured.size).toBe(0);
       return true;
@@ -69,7 +69,7 @@ async function liveWith(fault: Fault, { durability, isFenced }: Life): Promise<b
     const isHeld = fs.readdirSync(copy).length > 0;
     if (isHeld) await recover(copy, liveness);
     const found = isHeld ? scenario.document(`${copy}/${sessionId}.json`) : undefined;
-    // A fence tries again what waited; without one, a last record that met the fault dies with the process.
+    // A crash fence retries what waited. Without a fence, a last record that met the fault dies with the process.
     const isOver = fault.times === "once" && isFenced;
     const want = isOver ? accepted : secured;
     for (const name of want) expect(found?.names, "after a death").toContain(name);
@@ -97,20 +97,20 @@ const fenced: Life = { durability: "process", isFenced: true };
 describe("P6 faults", () => {
   for (const times of ["once", "forever"] as const) {
     for (const code of faultCodes) {
-      it(`P6 ${code} ${times} at the Nth call costs nothing that was recorded`, async () => {
+      it(`P6 ${code} ${times} at the Nth call loses no recorded span`, async () => {
         expect(await failEach({ times, code }, fenced)).toBeGreaterThan(100);
       });
     }
 
-    it(`P6 the Nth write cut short, ${times}, costs nothing that was recorded`, async () => {
+    it(`P6 the Nth write cut short, ${times}, loses no recorded span`, async () => {
       expect(await failEach({ times, code: "ENOSPC", isShort: true }, fenced)).toBeGreaterThan(15);
     });
 
-    it(`P6 EIO ${times} at the Nth call of a life that goes on costs nothing that was recorded`, async () => {
+    it(`P6 EIO ${times} at the Nth call of a life that continues loses no recorded span`, async () => {
       expect(await failEach({ times, code: "EIO" }, { ...fenced, isFenced: false })).toBeGreaterThan(80);
     });
 
-    it(`P6 EIO ${times} at the Nth call, with every record synced, costs nothing that was recorded`, async () => {
+    it(`P6 EIO ${times} at the Nth call, with every record synced, loses no recorded span`, async () => {
       expect(await failEach({ times, code: "EIO" }, { ...fenced, durability: "each" })).toBeGreaterThan(120);
     });
   }

@@ -1,6 +1,4 @@
-/**
- * The crash fence in the situations that a process can be in when it comes.
- */
+/** The crash fence in every situation in which a process can be. */
 import { existsSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
@@ -15,7 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => stage.remove());
 
-/** Every span that the actor began is there once, and the directory holds nothing else. */
+/** Every span that the actor started is in the document once, and the directory holds no other file. */
 function expectFenced(actor: Actor, error: string): void {
   const document = stage.document("s");
   expect(document.summary).toMatchObject({ status: "crashed", error });
@@ -28,8 +26,8 @@ function expectFenced(actor: Actor, error: string): void {
   expect(stage.files).toEqual(["s.json"]);
 }
 
-describe("P3 when the fence comes", () => {
-  it("P3 before the first span: nothing is written, and later spans are counted", async () => {
+describe("P3 the crash fence", () => {
+  it("P3 before the first span writes nothing, and later spans are counted as dropped", async () => {
     const actor = stage.actor();
     actor.exporter.crash("boom");
     actor.record("s", 3);
@@ -39,7 +37,7 @@ describe("P3 when the fence comes", () => {
     expect(stage.files).toEqual([]);
   });
 
-  it("P3 twice: the first stands, to the byte", async () => {
+  it("P3 called twice leaves the document of the first call, byte for byte", async () => {
     const actor = stage.actor();
     actor.record("s", 2);
     actor.start("s");
@@ -51,7 +49,7 @@ describe("P3 when the fence comes", () => {
     expect(stage.bytes("s")).toBe(first);
   });
 
-  it("P3 twice, with a publish in flight all the time", async () => {
+  it("P3 called twice during a publish leaves the document of the first call", async () => {
     const actor = stage.actor();
     actor.record("s", 2);
     const hold = actor.fileSystem.hold((name) => name === "fdatasync", "issued");
@@ -67,7 +65,7 @@ describe("P3 when the fence comes", () => {
     expect(stage.bytes("s")).toBe(fenced);
   });
 
-  it("P3 after shutdown: an explicit crash marks the sessions that ended with it", async () => {
+  it("P3 after shutdown marks the sessions that shutdown ended as crashed", async () => {
     const actor = stage.actor();
     actor.record("s", 3);
     await actor.exporter.shutdown();
@@ -77,7 +75,7 @@ describe("P3 when the fence comes", () => {
     expectFenced(actor, "boom");
   });
 
-  it("P3 after endSession: the good end stands", async () => {
+  it("P3 after endSession keeps the status of the normal end", async () => {
     const actor = stage.actor();
     actor.record("s", 3);
     await actor.exporter.endSession("s");
@@ -88,7 +86,7 @@ describe("P3 when the fence comes", () => {
     expect(stage.files).toEqual(["s.json"]);
   });
 
-  it("P3 with every asynchronous call slow, before and after it", async () => {
+  it("P3 holds when every asynchronous call before and after it is slow", async () => {
     const actor = stage.actor();
     actor.record("s", 2);
     await actor.exporter.forceFlush();
@@ -110,7 +108,7 @@ describe("P3 when the fence comes", () => {
     expect(stage.bytes("s")).toBe(fenced);
   });
 
-  it("P3 P6 with records after it: dropped, counted, and none of them in the file", async () => {
+  it("P3 P6 drops and counts records that come later, and writes none of them", async () => {
     const actor = stage.actor();
     actor.record("s", 2);
     const running = actor.start("s");
@@ -128,7 +126,7 @@ describe("P3 when the fence comes", () => {
     expect(stage.bytes("s")).toBe(fenced);
   });
 
-  it("P3 many sessions at once: all are fenced in one turn", async () => {
+  it("P3 fences many sessions in one turn of the event loop", async () => {
     const actor = stage.actor();
     for (let i = 0; i < 50; i++) actor.record(`s${i}`, 2);
     const flushed = actor.exporter.forceFlush();
@@ -141,8 +139,8 @@ describe("P3 when the fence comes", () => {
   });
 });
 
-describe("P3 with several processors and exporters", () => {
-  it("P3 two processors over one exporter: either fence is the fence", async () => {
+describe("P3 the crash fence with several processors and exporters", () => {
+  it("P3 through either of two processors over one exporter fences the session", async () => {
     const actor = stage.actor();
     const second = new CrashSafeSpanProcessor(actor.exporter);
     actor.record("s", 2);
@@ -163,7 +161,7 @@ describe("P3 with several processors and exporters", () => {
     expect(second.stats().dropped).toBe(1);
   });
 
-  it("P3 no copy is created in the thread pool, where it could appear after the fence and the process", async () => {
+  it("P3 leaves no copy in the thread pool that could appear after the fence and the process", async () => {
     const { async } = nodeFileSystem;
     const created: string[] = [];
     const open: typeof async.open = (path, how) => {
@@ -185,7 +183,7 @@ describe("P3 with several processors and exporters", () => {
     expect(created).toEqual([]);
   });
 
-  it("P3 two exporters on one directory: the fence of one holds for the session of both", async () => {
+  it("P3 of one of two exporters on one directory holds for the session of both", async () => {
     const first = new CrashSafeFileSpanExporter({ dir: stage.dir });
     const second = new CrashSafeFileSpanExporter({ dir: stage.dir });
     const spanOf = (exporter: CrashSafeFileSpanExporter) =>
@@ -211,7 +209,7 @@ describe("P3 with several processors and exporters", () => {
     expect(second.stats()).toMatchObject({ recorded: 1, dropped: 2 });
   });
 
-  it("P3 of two sessions of two exporters, only the fenced one crashes", async () => {
+  it("P3 of one of two exporters crashes only that exporter's session", async () => {
     const first = stage.actor();
     const second = stage.actor();
     first.record("s", 1);

@@ -1,6 +1,7 @@
 /**
- * What holds the fence, layer by layer: a commit is one turn and asks in it; work that nobody cancels is refused
- * there; and no link of the promise chain between a call and what follows it is unguarded.
+ * Each layer that holds the crash fence: a commit runs in one turn and checks for the fence in it; work that was
+ * not cancelled is refused there; and every link of the promise chain between a call and its continuation is
+ * guarded.
  */
 import { readdirSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -36,29 +37,35 @@ describe("P3 a commit", () => {
     liveness: stage.liveness,
   });
 
-  it.each(["move", "link"] as const)("P3 by %s is one turn, in which the fence is asked", (by) => {
-    const asked: string[][] = [];
-    const ask = () => {
-      asked.push(readdirSync(stage.dir));
-      return true;
-    };
-    const first = commit(ports(), request(ask, by)).next();
-    expect(first).toEqual({ done: true, value: "committed" });
-    expect(asked).toEqual([["s.json.source"]]);
-    expect(stage.files).toContain("s.json");
-  });
+  it.each(["move", "link"] as const)(
+    "P3 by %s runs in one turn, and checks for the crash fence in it",
+    (by) => {
+      const asked: string[][] = [];
+      const ask = () => {
+        asked.push(readdirSync(stage.dir));
+        return true;
+      };
+      const first = commit(ports(), request(ask, by)).next();
+      expect(first).toEqual({ done: true, value: "committed" });
+      expect(asked).toEqual([["s.json.source"]]);
+      expect(stage.files).toContain("s.json");
+    },
+  );
 
-  it.each(["move", "link"] as const)("P3 by %s is refused after the fence, and touches nothing", (by) => {
-    const first = commit(
-      ports(),
-      request(() => false, by),
-    ).next();
-    expect(first).toEqual({ done: true, value: "fenced" });
-    expect(stage.files).toEqual(["s.json.source"]);
-  });
+  it.each(["move", "link"] as const)(
+    "P3 by %s is refused after the crash fence, and changes nothing",
+    (by) => {
+      const first = commit(
+        ports(),
+        request(() => false, by),
+      ).next();
+      expect(first).toEqual({ done: true, value: "fenced" });
+      expect(stage.files).toEqual(["s.json.source"]);
+    },
+  );
 });
 
-describe("P3 work that nobody cancels", () => {
+describe("P3 work that was not cancelled", () => {
   const spanOf = (spanId: string): TraceSpan => ({
     spanId,
     parentSpanId: null,
@@ -73,7 +80,7 @@ describe("P3 work that nobody cancels", () => {
     ["seal", (writer) => seal(writer, { status: "completed" })],
   ];
 
-  /** Whether the disk takes the fence. */
+  /** Whether the disk accepts the fence. */
   let takesFence = true;
   const link = (from: string, to: string) => {
     if (takesFence) return nodeFileSystem.sync.link(from, to);
@@ -81,7 +88,10 @@ describe("P3 work that nobody cancels", () => {
   };
   const below = { sync: { ...nodeFileSystem.sync, link }, async: nodeFileSystem.async };
 
-  /** Runs the work as a plain caller would, fences it at a call, and lets it go on. `false`: no such call. */
+  /**
+   * Runs the work as a plain caller would, calls the fence at one of its calls, and lets the work continue. Returns
+   * `false` when the work makes fewer calls.
+   */
   async function fenceAt(work: (writer: SessionWriter) => Gensync<boolean>, number: number, moment: Moment) {
     const fileSystem = new PausedFileSystem(below);
     const ports = {
@@ -105,7 +115,7 @@ describe("P3 work that nobody cancels", () => {
     record("b");
     await fileSystem.idle();
     const writer = directory.openWriter("s");
-    if (!writer) throw new Error("nobody writes to the session");
+    if (!writer) throw new Error("the session has no writer");
     if (work === works[1]?.[1]) writer.state = "sealing";
     fileSystem.mark();
     const hold = fileSystem.holdNumber(number, moment);
@@ -128,9 +138,9 @@ describe("P3 work that nobody cancels", () => {
     return true;
   }
 
-  it.each(works)("P3 a %s does not commit", (_, work) => fenceEverywhere(work));
+  it.each(works)("P3 a %s does not commit after the crash fence", (_, work) => fenceEverywhere(work));
 
-  it("P3 a publish does not commit when the disk refused the fence", async () => {
+  it("P3 a publish does not commit when the disk refused the crash fence", async () => {
     takesFence = false;
     await fenceEverywhere(publish).finally(() => {
       takesFence = true;
@@ -147,7 +157,7 @@ describe("P3 work that nobody cancels", () => {
   }
 });
 
-it("P3 on every link of the promise chain after each call of a publish, a seal and a shutdown", async () => {
+it("P3 the crash fence holds on every link of the promise chain after each call of a publish, a finalize and a shutdown", async () => {
   const operations = ["forceFlush", "endSession", "shutdown"] as const;
   for (const operation of operations) {
     for (let number = 1; number <= 8; number++) {

@@ -1,6 +1,4 @@
-/**
- * The crash fence in real processes that end while a publish is under way.
- */
+/** The crash fence in real processes that end during a publish. */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -43,20 +41,20 @@ function expectCrashed(error: string): void {
   expect(stage.files).toEqual(["s.json"]);
 }
 
-describe.skipIf(process.platform === "win32")("P3 a signal in the middle of a publish", () => {
-  it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("P3 %s", async (signal) => {
+describe.skipIf(process.platform === "win32")("P3 a signal during a publish", () => {
+  it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("P3 %s leaves the crashed document", async (signal) => {
     expect(await run("signal", signal)).toEqual({ code: null, signal });
     expectCrashed(`Received ${signal}`);
   });
 });
 
-describe("P3 another end in the middle of a publish", () => {
-  it("P3 process.exit", async () => {
+describe("P3 another end during a publish", () => {
+  it("P3 process.exit leaves the crashed document", async () => {
     expect(await run("exit")).toEqual({ code: 3, signal: null });
     expectCrashed("Process exited before trace completed");
   });
 
-  it("P3 an uncaught exception", async () => {
+  it("P3 an uncaught exception leaves the crashed document", async () => {
     expect(await run("exception")).toEqual({ code: 1, signal: null });
     expectCrashed("Uncaught exception: boom");
   });

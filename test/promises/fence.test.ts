@@ -1,13 +1,13 @@
 /**
- * The crash fence against work in flight: every operation is stopped at each of its asynchronous calls, before
- * and after the call's effect, fenced there, and let go again.
+ * The crash fence against work in flight: every operation is stopped at each of its asynchronous calls, before and
+ * after the call's effect, fenced there, and released.
  */
 import { describe, expect, it } from "vitest";
 import { type FenceScenario, fenceScenarios } from "../support/fence-scenarios.js";
 import type { Moment } from "../support/paused-file-system.js";
 import { type Actor, Stage } from "../support/session-stage.js";
 
-/** Lets promises that are settled tell those who wait for them, so many links of a chain far. */
+/** Lets settled promises run their continuations, for this many links of a chain. */
 async function letTick(ticks: number): Promise<void> {
   for (let i = 0; i < ticks; i++) await undefined;
 }
@@ -15,11 +15,11 @@ async function letTick(ticks: number): Promise<void> {
 interface Point {
   readonly number: number;
   readonly moment: Moment;
-  /** Links of the promise chain that the call's answer has travelled when the fence comes. */
+  /** Links of the promise chain that the call's result has passed when the fence is called. */
   readonly ticks?: number;
 }
 
-/** `false` when the operation makes fewer calls. */
+/** Returns `false` when the operation makes fewer calls. */
 async function fenceAt(scenario: FenceScenario, point: Point): Promise<boolean> {
   const stage = new Stage();
   try {
@@ -32,7 +32,7 @@ async function fenceAt(scenario: FenceScenario, point: Point): Promise<boolean> 
 async function fenceOn(stage: Stage, scenario: FenceScenario, { number, moment, ticks }: Point) {
   const before = (await scenario.before?.(stage)) ?? [];
   const actor = stage.actor(scenario.options, scenario.fileSystem && { fileSystem: scenario.fileSystem });
-  const others = [...before, ...(await scenario.prepare(actor, stage))];
+  const earlier = [...before, ...(await scenario.prepare(actor, stage))];
   await actor.fileSystem.idle();
   const standing = stage.bytesIfAny("s");
   actor.fileSystem.mark();
@@ -46,7 +46,8 @@ async function fenceOn(stage: Stage, scenario: FenceScenario, { number, moment, 
   }
   const isClosed = scenario.closes !== undefined && stage.bytesIfAny("s") !== standing;
   const expected = { stage, actor, scenario, isClosed };
-  // A file that is just being created appears after the fence, and goes when its creator finds the fence.
+  // A file whose creation is in flight appears after the fence. The work that created it removes it when it finds
+  // the fence.
   const mayAppear = moment === "done" && actor.fileSystem.underway.includes("open");
 
   actor.exporter.crash("boom");
@@ -54,13 +55,13 @@ async function fenceOn(stage: Stage, scenario: FenceScenario, { number, moment, 
   const fenced = stage.bytesIfAny("s");
   const linksOn = ticks === undefined ? "" : ` and ${ticks} links on`;
   const at = `call ${number} (${actor.fileSystem.names[number - 1]}) ${moment}${linksOn}`;
-  expectCrashed(expected, scenario.grows ? [] : others, `${at}, at once`);
+  expectCrashed(expected, scenario.grows ? [] : earlier, `${at}, at once`);
   if (!scenario.isRecovered && !mayAppear) expectSettled(expected, `${at}, at once`);
 
   hold.release();
   await work;
   await actor.fileSystem.idle();
-  // Whatever was to happen later finds nothing to do, and later spans find no room.
+  // Work that was still pending finds nothing to do, and later spans are dropped.
   actor.clock.pass(60_000);
   await actor.fileSystem.idle();
   const { dropped } = actor.exporter.stats();
@@ -71,7 +72,7 @@ async function fenceOn(stage: Stage, scenario: FenceScenario, { number, moment, 
   await actor.exporter.shutdown();
   await actor.fileSystem.idle();
 
-  expectCrashed(expected, others, `${at}, in the end`);
+  expectCrashed(expected, earlier, `${at}, in the end`);
   if (!scenario.grows) expect(stage.bytes("s"), `${at}: the document has changed`).toBe(fenced);
   expectSettled(expected, `${at}, in the end`);
   return true;
@@ -81,13 +82,13 @@ interface Expected {
   readonly stage: Stage;
   readonly actor: Actor;
   readonly scenario: FenceScenario;
-  /** The session had ended in good order before the fence came, and its open spans with it. */
+  /** The session had ended normally, with its open spans, before the fence was called. */
   readonly isClosed: boolean;
 }
 
 function expectCrashed(
   { stage, actor, scenario, isClosed }: Expected,
-  others: readonly string[],
+  earlier: readonly string[],
   at: string,
 ) {
   const { summary, spans } = stage.document("s");
@@ -96,7 +97,7 @@ function expectCrashed(
   const ids = spans.map(({ spanId }) => spanId);
   expect([...new Set(ids)], `${at}: each span once`).toEqual(ids);
   if (!scenario.isCapped) {
-    const wanted = [...others, ...actor.ended, ...actor.running.keys()];
+    const wanted = [...earlier, ...actor.ended, ...actor.running.keys()];
     const missing = wanted.filter((spanId) => !ids.includes(spanId));
     expect(missing, `${at}: missing`).toEqual([]);
   }
@@ -114,15 +115,18 @@ function expectSettled({ stage, scenario: { beside } }: Expected, at: string): v
   expect(left, `${at}: left over`).toEqual([]);
 }
 
-describe("P3 the fence against work in flight", () => {
+describe("P3 the crash fence against work in flight", () => {
   const scenarios = fenceScenarios.map((scenario) => [scenario.name, scenario] as const);
-  it.each(scenarios)("P3 %s, fenced at each of its calls", async (_, scenario) => {
-    let points = 0;
-    for (const moment of ["issued", "done"] as const) {
-      let number = 1;
-      while (await fenceAt(scenario, { number, moment })) number++;
-      points += number - 1;
-    }
-    expect(points).toBeGreaterThanOrEqual(8);
-  });
+  it.each(scenarios)(
+    "P3 %s, fenced at each of its calls, keeps the crashed document",
+    async (_, scenario) => {
+      let points = 0;
+      for (const moment of ["issued", "done"] as const) {
+        let number = 1;
+        while (await fenceAt(scenario, { number, moment })) number++;
+        points += number - 1;
+      }
+      expect(points).toBeGreaterThanOrEqual(8);
+    },
+  );
 });

@@ -1,6 +1,4 @@
-/**
- * Rot: bytes of a dead writer's files that are not what was written.
- */
+/** Corruption: bytes of a dead writer's files that differ from what was written. */
 import * as fs from "node:fs";
 import * as os from "node:os";
 import { join } from "node:path";
@@ -42,7 +40,7 @@ afterEach(() => {
 
 type Part = "open" | "live" | "sealed";
 
-/** A byte turned into another one. */
+/** One byte replaced with another. */
 interface Flip {
   readonly part: Part;
   readonly at: number;
@@ -55,7 +53,7 @@ function flipOf(seed: number): Flip {
   const part = (["open", "live", "sealed"] as const)[Math.floor(random() * 3)] as Part;
   const at = Math.floor(random() * session[part].length);
   const was = session[part][at] as number;
-  // Half of them one bit, as memory rots; half any byte, as disks do.
+  // Half of the flips change one bit, as memory errors do. The other half change the whole byte, as disk errors do.
   const to = random() < 0.5 ? was ^ (1 << Math.floor(random() * 8)) : Math.floor(random() * 256);
   return { part, at, to, was };
 }
@@ -67,7 +65,7 @@ function layOutFlipped({ part, at, to }: Flip): void {
   else layOut(dir, session, { open: bytes, live: part === "sealed" ? session.sealedLive : session.live });
 }
 
-/** The spans whose record, or the newline that parts it from the next, holds this byte. */
+/** The spans whose record, or whose separating newline, contains this byte. */
 function hit({ part, at }: Flip): Set<string> {
   if (part === "live") return new Set(session.starts.filter(isHit).map(({ span }) => span.spanId));
   const bytes = session[part];
@@ -75,7 +73,7 @@ function hit({ part, at }: Flip): Set<string> {
   let from = 0;
   while (from < bytes.length) {
     const to = bytes.indexOf(0x0a, from) + 1;
-    // A newline that is gone makes one line of two.
+    // A lost newline joins two lines.
     if (at >= from - 1 && at < to) {
       const id = /"spanId":"([0-9a-f]{16})"/.exec(bytes.subarray(from, to).toString("latin1"))?.[1];
       if (id !== undefined) ids.add(id);
@@ -94,13 +92,13 @@ const recorded = new Map<string, string>(
 );
 const started = new Set(session.starts.map(({ span }) => span.spanId));
 
-/** Nothing but the record that was hit is lost or altered, and at most that one is there under another name. */
+/** Only the record that was hit is lost or altered, and at most one span appears under another id. */
 function expectNeighbours(document: TraceFile, flip: Flip): void {
   const damaged = hit(flip);
   const spans = spansOf(document);
   const wrong: string[] = [];
   for (const [id, text] of recorded) {
-    // In a live log the end of a span does not stand; its line in the document is untouched.
+    // A journal does not contain the end of a span. Its line in the document is intact.
     if (flip.part !== "live" && damaged.has(id)) continue;
     if (JSON.stringify(spans.get(id)) !== text) wrong.push(`lost ${id}`);
   }
@@ -119,17 +117,17 @@ function recoverOne(flip: Flip): RecoveredSession {
   const { reports } = runSync(unsynced, recoverSession(ports, owners));
   expect(reports).toHaveLength(1);
   const report = reports[0] as RecoveredSession;
-  // The path of the report, since a flip may have hit the session's name.
+  // The path from the report, because a flip may have hit the session's name.
   const bytes = fs.readFileSync(report.path);
   const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   expectNeighbours(JSON.parse(text), flip);
   const kept = report.keptAs.map((file) => file.slice(dir.length + 1));
   expect(fs.readdirSync(dir).sort()).toEqual([report.path.slice(dir.length + 1), ...kept].sort());
-  // Whatever was not understood is counted, and kept as it was.
+  // Every line that could not be decoded is counted, and kept unchanged.
   if (report.corruptLines > 0) expect(kept).toHaveLength(1);
   const lost = [...hit(flip)].filter((id) => !text.includes(`"${id}"`));
   if (lost.length > 0 && report.corruptLines + report.tornBytes === 0) {
-    // The id itself was hit: the span is there, under the name that the rot gave it.
+    // The id itself was hit: the span is in the document under the corrupted id.
     const strangers = [...spansOf(JSON.parse(text)).keys()].filter(
       (id) => !recorded.has(id) && !started.has(id),
     );
@@ -138,13 +136,13 @@ function recoverOne(flip: Flip): RecoveredSession {
   return report;
 }
 
-/** For the next flip. */
+/** Prepares the directory for the next flip. */
 function clear(): void {
   for (const file of fs.readdirSync(dir)) fs.rmSync(join(dir, file));
 }
 
 describe("P6 flipped bytes", () => {
-  it("P6 10,000 random bytes turned into others: one record each is lost at most, and told", () => {
+  it("P6 each of 10,000 random flipped bytes loses at most one record, and the loss is reported", () => {
     let corrupt = 0;
     const count = trials(10_000, 100_000);
     for (let trial = 0; trial < count; trial++) {
@@ -160,7 +158,7 @@ describe("P6 flipped bytes", () => {
       }
       clear();
     }
-    // Most flips hit the inside of a string; those that break a line must be among the rest.
+    // Most flips hit the inside of a string. The rest must include flips that break a line.
     expect(corrupt).toBeGreaterThan(count / 50);
   });
 
@@ -174,7 +172,7 @@ describe("P6 flipped bytes", () => {
     }
   });
 
-  it("P6 readTrace and recoverTraces agree on rotten files, and neither throws", async () => {
+  it("P6 readTrace and recoverTraces agree on corrupt files, and neither throws", async () => {
     for (let trial = 0; trial < trials(200, 2_000); trial++) {
       const seed = runSeed + 1_000_000 + trial;
       const flip = flipOf(seed);
@@ -200,7 +198,7 @@ describe("P6 flipped bytes", () => {
     }
   });
 
-  it("P6 a rotten file is kept under another name, byte for byte", async () => {
+  it("P6 a corrupt file is kept under another name, byte for byte", async () => {
     const at = session.open.indexOf('"name"', 2000);
     const open = Buffer.from(session.open);
     open[at] = 0;

@@ -1,8 +1,8 @@
 /**
  * SIGKILL at every step of a writer's life, at random moments and before chosen file-system calls.
  *
- * A failure prints the plans that led to it; `KILL_PLANS='[…]' npx vitest run test/kill-matrix.test.ts` runs them
- * again.
+ * A failure prints the plans that led to it. `KILL_PLANS='[…]' npx vitest run test/promises/kill-matrix.test.ts`
+ * repeats them.
  */
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,7 +22,7 @@ const steps = [
   "while publishing",
   "while publishing again and again",
   "while ending a session",
-  "while a session ends beside others",
+  "while a session ends and other sessions continue",
   "while shutting down",
   "after shutdown",
   "while resuming what this process ended",
@@ -40,12 +40,15 @@ const maxGenerations = 4;
 /** A directory as a killed writer, or the recovery after it, left it. */
 interface Past {
   readonly dir: string;
-  readonly said: AcknowledgedSessions;
-  /** How it came about, for who must do it again. */
+  readonly acknowledged: AcknowledgedSessions;
+  /** The plans that led here, to repeat them. */
   readonly history: readonly Generation[];
 }
 
-/** One life of the directory: a writer that was killed, and whether it was recovered before the next. */
+/**
+ * One generation of the directory: a writer that was killed, and whether its files were recovered before the next
+ * writer.
+ */
 type Generation = KillPlan & { readonly isRecovered: boolean };
 
 let root: string;
@@ -57,28 +60,28 @@ afterAll(() => fs.rmSync(root, { recursive: true, force: true }));
 let directories = 0;
 const newPast = (): Past => ({
   dir: join(root, `${++directories}`),
-  said: new AcknowledgedSessions(),
+  acknowledged: new AcknowledgedSessions(),
   history: [],
 });
 
-/** Lives one more generation in a directory, and returns what is wrong. */
+/** Runs one more generation in a directory, and returns the problems found. */
 async function live(
   past: Past,
   plan: Generation,
 ): Promise<{ problems: string[]; looks: number; next: Past }> {
-  const { dir, said } = past;
-  const { problems, looks } = await writeAndKill(dir, plan, said);
+  const { dir, acknowledged } = past;
+  const { problems, looks } = await writeAndKill(dir, plan, acknowledged);
   const next: Past = {
     dir: join(root, `${++directories}`),
-    said: said.copy(),
+    acknowledged: acknowledged.copy(),
     history: [...past.history, plan],
   };
   const keep = () => fs.existsSync(dir) && fs.cpSync(dir, next.dir, { recursive: true });
   if (!plan.isRecovered) keep();
-  const found = [...problems, ...(await recoverAndCheck(dir, said))];
+  const found = [...problems, ...(await recoverAndCheck(dir, acknowledged))];
   if (plan.isRecovered) {
     keep();
-    next.said.recovered();
+    next.acknowledged.recovered();
   }
   fs.rmSync(dir, { recursive: true, force: true });
   return { problems: found, looks, next };
@@ -88,7 +91,7 @@ function expectNone(problems: readonly string[], history: readonly Generation[])
   expect(problems, `seed ${runSeed}, KILL_PLANS='${JSON.stringify(history)}'`).toEqual([]);
 }
 
-/** Directories of earlier trials, for later ones to go on in. */
+/** Directories of earlier trials, in which later trials continue. */
 const pasts: Past[] = [];
 
 const isWatched = (step: string) => step.includes("again and again");
@@ -99,7 +102,7 @@ function planOf(step: string, trial: number): Generation {
   return {
     step,
     seed,
-    // Most steps are over within a few dozen calls, some within a few hundred.
+    // Most steps end within a few dozen calls, some within a few hundred.
     freezeAt: trial % 2 === 0 || isWatched(step) ? 0 : Math.ceil(2 ** (random() * 8)),
     delayMillis: random() ** 2 * 40,
     isRecovered: random() < 0.4,
@@ -124,9 +127,10 @@ const replay = process.env.KILL_PLANS;
 describe.skipIf(process.platform === "win32" || replay !== undefined)("P1 P2 kill matrix", () => {
   let looks = 0;
   it.each(steps)(
-    "P1 P2 killed %s: nothing acknowledged is lost, no look finds a torn document",
+    "P1 P2 killed %s: no acknowledged span is lost, and no read finds a torn document",
     async (step) => {
-      // Under a cap, what is in a document depends on its history: those directories stay among themselves.
+      // Under a cap, the content of a document depends on its history. These directories continue only with steps
+      // under a cap.
       const own = step.includes("cap") ? [] : pasts;
       let trial = 0;
       const lane = async () => {
@@ -136,13 +140,13 @@ describe.skipIf(process.platform === "win32" || replay !== undefined)("P1 P2 kil
     },
   );
 
-  it("P1 documents were looked at while they were written", () => {
+  it("P1 documents were read while they were written", () => {
     expect(looks).toBeGreaterThanOrEqual(30 * trialsPerStep);
   });
 });
 
 describe.skipIf(process.platform === "win32" || replay !== undefined)(
-  "P1 P2 the matrix finds broken writers",
+  "P1 P2 the kill matrix finds broken writers",
   () => {
     const findIn = async (broken: NonNullable<KillPlan["broken"]>, problem: RegExp) => {
       for (let trial = 0; trial < 40; trial++) {
@@ -155,15 +159,17 @@ describe.skipIf(process.platform === "win32" || replay !== undefined)(
       expect.unreachable(`40 kills did not show that it ${problem.source}`);
     };
 
-    it("P2 one that acknowledges before it records", () => findIn("records later", /and is interrupted/));
-    it("P2 one that keeps spans in memory", () => findIn("writes in place", /lost span/));
-    it("P1 one that writes over its document", () => findIn("writes in place", /does not parse/));
+    it("P2 a writer that acknowledges before it records", () =>
+      findIn("records later", /and is interrupted/));
+    it("P2 a writer that keeps spans in memory", () => findIn("writes in place", /lost span/));
+    it("P1 a writer that overwrites its document in place", () =>
+      findIn("writes in place", /does not parse/));
   },
 );
 
 if (replay !== undefined) {
-  describe("P1 P2 kill matrix, again", () => {
-    it("P1 P2 the given plans", async () => {
+  describe("P1 P2 kill matrix, repeated", () => {
+    it("P1 P2 the given plans lose nothing", async () => {
       let past = newPast();
       for (const plan of JSON.parse(replay) as Generation[]) {
         const { problems, next } = await live(past, plan);

@@ -1,6 +1,6 @@
 /**
- * Two processes, or two threads, log 200 tool calls each to one session at once, each call with attributes that come
- * after its end; then each is gone in its way.
+ * Two processes, or two threads, log 200 tool calls each to one session at the same time, each call with attributes
+ * that arrive after its end. Then each writer ends in its way.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TraceFile } from "../../src/format/trace-file.js";
@@ -15,7 +15,7 @@ const orders = ends.flatMap((first) => ends.map((second) => [first, second] as c
 const named = (name: string) => Array.from({ length: calls }, (_, n) => `${name} ${n}`);
 const inGoodOrder = (end: string) => end === "endTrace" || end === "finalizeSync";
 
-/** All that both have logged, once. */
+/** Every call of both writers, once. */
 function expectAll(trace: TraceFile): void {
   const spans = worked(trace);
   const tools = spans.filter(({ kind }) => kind === "tool");
@@ -35,7 +35,7 @@ function expectAll(trace: TraceFile): void {
   const generations = spans.filter(({ kind }) => kind === "generation");
   expect(new Set(generations.map(({ parentSpanId }) => parentSpanId))).toEqual(new Set([roots[0]?.spanId]));
 
-  // Of each tool, by each of the two: 40 calls.
+  // 40 calls of each tool by each of the two writers.
   const durations = [0, 1, 2, 3, 4].map((tool) => {
     let total = 0;
     for (let n = tool; n < calls; n += 5) total += 2 * (1 + (n % 7));
@@ -53,7 +53,7 @@ function expectAll(trace: TraceFile): void {
   expect(summary.loops).toBeUndefined();
 }
 
-/** A fence is final; an end in good order counts when it comes last. */
+/** A crash fence is final. A normal end counts when it comes last. */
 function statusOf(inTurn: boolean, [first, second]: readonly [string, string]): readonly string[] {
   if (first === "flushSync" || second === "flushSync") return ["crashed"];
   if (inTurn) return [inGoodOrder(second) ? "completed" : "crashed"];
@@ -80,7 +80,7 @@ async function runTwins(
   expect(own).toEqual([`${scenario.sessionId}.json`]);
 }
 
-describe.each(runtimes)("P7 two of $name", ({ name, path }) => {
+describe.each(runtimes)("P7 two writers of one session on $name", ({ name, path }) => {
   let host: LoggerHost;
   beforeAll(() => {
     if (path) host = new LoggerHost(path);
@@ -88,7 +88,7 @@ describe.each(runtimes)("P7 two of $name", ({ name, path }) => {
   afterAll(() => host?.end());
 
   test.skipIf(!path).each(name === "Node" ? orders : pairs)(
-    "threads have 400 of 400 calls: %s, then %s",
+    "as threads keep 400 of 400 calls: %s, then %s",
     async (...both) => {
       await runTwins(host, { as: "thread", sessionId: `t_${both.join("_then_")}`, inTurn: true }, both);
     },
@@ -96,7 +96,7 @@ describe.each(runtimes)("P7 two of $name", ({ name, path }) => {
 
   const few = ends.map((end) => [end, end] as const);
   test.skipIf(!path).each(name === "Node" ? pairs : few)(
-    "processes have 400 of 400 calls: %s beside %s",
+    "as processes keep 400 of 400 calls: %s and %s at the same time",
     async (...both) => {
       await runTwins(host, { as: "process", sessionId: `p_${both.join("_beside_")}` }, both);
     },

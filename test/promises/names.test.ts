@@ -1,5 +1,6 @@
 /**
- * Session ids that are hard on file names: each has a document of its own, in the directory, with its raw id.
+ * Session ids that are hard on file names: each session has a document of its own, in the directory, with its raw
+ * id.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -68,7 +69,7 @@ beforeEach(() => {
 });
 afterEach(() => sandbox.remove());
 
-/** Every id has one document with these spans, and there is nothing else. */
+/** Every id has one document with these spans, and the directory holds no other document. */
 function expectDocuments(ids: readonly string[], names: readonly string[], status: string): void {
   const documents = sandbox.documents();
   expect(new Set(documents.keys())).toEqual(new Set(ids));
@@ -76,7 +77,7 @@ function expectDocuments(ids: readonly string[], names: readonly string[], statu
     expect([id, spanNames(document).sort()]).toEqual([id, [...names].sort()]);
     expect([id, document.summary.status]).toEqual([id, status]);
     for (const span of document.spans)
-      if (span.kind !== "session") expect([id, span.attributes?.["said.by"]]).toEqual([id, id]);
+      if (span.kind !== "session") expect([id, span.attributes?.["recorded.by"]]).toEqual([id, id]);
   }
   expect(sandbox.all).toEqual(["traces", ...sandbox.files.map((name) => `traces/${name}`)]);
   expect(sandbox.files.filter((name) => !name.endsWith(".json"))).toEqual([]);
@@ -84,7 +85,7 @@ function expectDocuments(ids: readonly string[], names: readonly string[], statu
 }
 
 describe("P7 P9 session ids of any kind", () => {
-  it("P7 P9 in one process, side by side: one document each, inside the directory", async () => {
+  it("P7 P9 in one process have one document each, inside the directory", async () => {
     const host = new SessionHost({ dir: sandbox.traces });
     const open = hardIds.map((id) => host.start(id, "slow"));
     for (const id of hardIds) host.record(id, "quick");
@@ -99,7 +100,7 @@ describe("P7 P9 session ids of any kind", () => {
     expectDocuments(hardIds, ["slow", "quick", "late"], "completed");
   });
 
-  it("P7 P9 in the other order, resumed twice, and fenced: each finds its own document", async () => {
+  it("P7 P9 in reverse order, resumed twice, and fenced, find their own documents", async () => {
     for (const ids of [hardIds, [...hardIds].reverse()]) {
       const host = new SessionHost({ dir: sandbox.traces });
       for (const id of ids) host.record(id, "work");
@@ -113,7 +114,7 @@ describe("P7 P9 session ids of any kind", () => {
     await host.processor.shutdown();
   });
 
-  it("P7 ends of single sessions touch no other", async () => {
+  it("P7 the end of one session changes no other session", async () => {
     const host = new SessionHost({ dir: sandbox.traces });
     for (const id of hardIds) host.record(id, "work");
     for (const id of hardIds) await host.exporter.endSession(id);
@@ -121,7 +122,7 @@ describe("P7 P9 session ids of any kind", () => {
     await host.processor.shutdown();
   });
 
-  it("P7 an empty id is none: the span goes by its trace", async () => {
+  it("P7 an empty session id counts as absent: the span belongs to the session of its trace", async () => {
     const host = new SessionHost({ dir: sandbox.traces, sessionId: () => "" });
     const span = host.start("", "work");
     span.end();
@@ -129,7 +130,7 @@ describe("P7 P9 session ids of any kind", () => {
     expect([...sandbox.documents().keys()]).toEqual([span.spanContext().traceId]);
   });
 
-  it("P7 where the file system folds letter case and Unicode forms, ids that meet there part", async () => {
+  it("P7 ids that share a name where the file system folds letter case and Unicode forms get documents of their own", async () => {
     const ports = () => ({
       fileSystem: foldingFileSystem(sandbox.root),
       liveness: new SystemLiveness(nodeFileSystem.sync),
@@ -147,20 +148,20 @@ describe("P7 P9 session ids of any kind", () => {
   });
 });
 
-/** A clock whose timers never fire: a host with it publishes when it is told to. */
+/** A clock whose timers never fire, so that the host publishes only on request. */
 const timerless: Clock = {
   ...systemClock,
   after: () => ({ cancel: () => {} }),
   every: () => ({ cancel: () => {} }),
 };
 
-describe("P7 two ids under one name, until one of them is published", () => {
+describe("P7 two ids under one file name, until one of them is published", () => {
   const hosts = () => {
     const newHost = () => new SessionHost({ dir: sandbox.traces }, { clock: timerless });
     return [newHost(), newHost()] as const;
   };
 
-  it("P7 the end of one is not kept open by the other", async () => {
+  it("P7 a session ends while the other session continues", async () => {
     const [one, other] = hosts();
     one.record("a_b", "work");
     other.record("a/b", "work");
@@ -170,7 +171,7 @@ describe("P7 two ids under one name, until one of them is published", () => {
     expectDocuments(["a_b", "a/b"], ["work"], "completed");
   });
 
-  it("P7 a fence of one says nothing of the other", async () => {
+  it("P7 a crash fence of one session does not mark the other", async () => {
     const [one, other] = hosts();
     one.start("a_b", "work");
     other.record("a/b", "work");
@@ -184,7 +185,7 @@ describe("P7 two ids under one name, until one of them is published", () => {
     await one.processor.shutdown();
   });
 
-  it("P7 a reader of one sees nothing of the other", async () => {
+  it("P7 a reader of one session gets nothing of the other", async () => {
     const [one, other] = hosts();
     one.record("a_b", "mine");
     other.record("a/b", "not mine");
@@ -195,19 +196,19 @@ describe("P7 two ids under one name, until one of them is published", () => {
   });
 });
 
-/** A host in a process of its own, that does what it is told. */
-class ToldProcess {
+/** A host in a process of its own that runs the commands it gets. */
+class CommandedProcess {
   readonly #child: ChildProcess;
   readonly #lines: Interface;
 
   constructor(dir: string) {
-    const program = fileURLToPath(new URL("../programs/told-host.mjs", import.meta.url));
+    const program = fileURLToPath(new URL("../programs/commanded-host.mjs", import.meta.url));
     this.#child = spawn(process.execPath, [program, dir], { stdio: ["pipe", "pipe", "inherit"] });
     this.#lines = createInterface({ input: this.#child.stdout as NodeJS.ReadableStream });
   }
 
-  /** Resolves when it is done. */
-  async tell(act: string, ids: readonly string[] = [], name = "work"): Promise<void> {
+  /** Resolves when the process has run the command. */
+  async command(act: string, ids: readonly string[] = [], name = "work"): Promise<void> {
     this.#child.stdin?.write(`${JSON.stringify({ act, ids, name })}\n`);
     const [line] = (await once(this.#lines, "line")) as [string];
     expect(line).toBe("done");
@@ -219,75 +220,84 @@ class ToldProcess {
   }
 }
 
-describe.skipIf(process.platform === "win32")("P7 ids that would share a name, in several processes", () => {
-  const processes: ToldProcess[] = [];
-  const newProcess = () => {
-    const child = new ToldProcess(sandbox.traces);
-    processes.push(child);
-    return child;
-  };
-  afterEach(async () => {
-    for (const child of processes.splice(0)) await child.kill();
-  });
-  const orders = [
-    ["a/b", "a_b"],
-    ["a_b", "a/b"],
-  ] as const;
+describe.skipIf(process.platform === "win32")(
+  "P7 ids that would share a file name, in several processes",
+  () => {
+    const processes: CommandedProcess[] = [];
+    const newProcess = () => {
+      const child = new CommandedProcess(sandbox.traces);
+      processes.push(child);
+      return child;
+    };
+    afterEach(async () => {
+      for (const child of processes.splice(0)) await child.kill();
+    });
+    const orders = [
+      ["a/b", "a_b"],
+      ["a_b", "a/b"],
+    ] as const;
 
-  it.each(orders)("P7 %j, then %j: killed and recovered", async (first, second) => {
-    const one = newProcess();
-    const other = newProcess();
-    await one.tell("start", [first]);
-    await other.tell("start", [second]);
-    await one.tell("record", [first], "quick");
-    await other.tell("record", [second], "quick");
-    await one.kill();
-    await other.kill();
-    processes.length = 0;
-    const report = await recoverTraces(sandbox.traces);
-    expect(report.failures).toEqual([]);
-    expectDocuments([first, second], ["work", "quick"], "crashed");
-  });
+    it.each(orders)(
+      "P7 %j, then %j, are killed and recovered under their own names",
+      async (first, second) => {
+        const one = newProcess();
+        const other = newProcess();
+        await one.command("start", [first]);
+        await other.command("start", [second]);
+        await one.command("record", [first], "quick");
+        await other.command("record", [second], "quick");
+        await one.kill();
+        await other.kill();
+        processes.length = 0;
+        const report = await recoverTraces(sandbox.traces);
+        expect(report.failures).toEqual([]);
+        expectDocuments([first, second], ["work", "quick"], "crashed");
+      },
+    );
 
-  it.each(orders)("P7 %j, then %j: both publish and end", async (first, second) => {
-    const one = newProcess();
-    const other = newProcess();
-    await Promise.all([one.tell("record", [first]), other.tell("record", [second])]);
-    await Promise.all([one.tell("flush"), other.tell("flush")]);
-    await one.tell("record", [first], "more");
-    await one.tell("shutdown");
-    await other.tell("record", [second], "more");
-    await other.tell("shutdown");
-    expectDocuments([first, second], ["work", "more"], "completed");
-  });
+    it.each(orders)("P7 %j, then %j, publish and end under their own names", async (first, second) => {
+      const one = newProcess();
+      const other = newProcess();
+      await Promise.all([one.command("record", [first]), other.command("record", [second])]);
+      await Promise.all([one.command("flush"), other.command("flush")]);
+      await one.command("record", [first], "more");
+      await one.command("shutdown");
+      await other.command("record", [second], "more");
+      await other.command("shutdown");
+      expectDocuments([first, second], ["work", "more"], "completed");
+    });
 
-  it.each(orders)("P7 %j is killed beside %j, and goes on elsewhere", async (first, second) => {
-    const one = newProcess();
-    const other = newProcess();
-    await Promise.all([one.tell("record", [first]), other.tell("record", [second])]);
-    await one.kill();
-    processes.shift();
-    // Recovery beside a living writer of the other id, whose side files bear the same name.
-    expect((await recoverTraces(sandbox.traces)).failures).toEqual([]);
-    const next = newProcess();
-    await next.tell("record", [first], "more");
-    await other.tell("record", [second], "more");
-    await next.tell("shutdown");
-    await other.tell("shutdown");
-    expectDocuments([first, second], ["work", "more"], "completed");
-  });
+    it.each(orders)(
+      "P7 %j is killed while %j continues, and resumes under another name",
+      async (first, second) => {
+        const one = newProcess();
+        const other = newProcess();
+        await Promise.all([one.command("record", [first]), other.command("record", [second])]);
+        await one.kill();
+        processes.shift();
+        // Recovery runs while a live writer of the other id has side files of the same base name.
+        expect((await recoverTraces(sandbox.traces)).failures).toEqual([]);
+        const next = newProcess();
+        await next.command("record", [first], "more");
+        await other.command("record", [second], "more");
+        await next.command("shutdown");
+        await other.command("shutdown");
+        expectDocuments([first, second], ["work", "more"], "completed");
+      },
+    );
 
-  it("P7 every id, killed, recovered by the next process, and resumed there", async () => {
-    const one = newProcess();
-    await one.tell("start", hardIds);
-    await one.tell("record", hardIds, "quick");
-    await one.kill();
-    processes.length = 0;
-    expect((await recoverTraces(sandbox.traces)).failures).toEqual([]);
-    expectDocuments(hardIds, ["work", "quick"], "crashed");
-    const next = newProcess();
-    await next.tell("record", [...hardIds].reverse(), "more");
-    await next.tell("shutdown");
-    expectDocuments(hardIds, ["work", "quick", "more"], "completed");
-  });
-});
+    it("P7 every id is killed, recovered by the next process, and resumed there", async () => {
+      const one = newProcess();
+      await one.command("start", hardIds);
+      await one.command("record", hardIds, "quick");
+      await one.kill();
+      processes.length = 0;
+      expect((await recoverTraces(sandbox.traces)).failures).toEqual([]);
+      expectDocuments(hardIds, ["work", "quick"], "crashed");
+      const next = newProcess();
+      await next.command("record", [...hardIds].reverse(), "more");
+      await next.command("shutdown");
+      expectDocuments(hardIds, ["work", "quick", "more"], "completed");
+    });
+  },
+);

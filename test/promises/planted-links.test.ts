@@ -1,6 +1,4 @@
-/**
- * Symlinks that lie in a directory of traces: nothing that they lead to is changed, whichever function meets them.
- */
+/** Symlinks planted in a directory of traces: no public function changes what they point to. */
 import * as fs from "node:fs";
 import { basename, join } from "node:path";
 import { InMemorySpanExporter } from "@opentelemetry/sdk-trace-base";
@@ -24,7 +22,7 @@ beforeEach(() => {
 });
 afterEach(() => stage.remove());
 
-/** Every name that the engine makes or knows, by what it is. */
+/** Every file name that the library creates or recognises, by its kind. */
 const places: Record<string, string> = {
   document: "s.json",
   "document of another session": "other.json",
@@ -49,7 +47,7 @@ const places: Record<string, string> = {
   "another file": "notes.txt",
 };
 
-test("P9 the names of this test are those that the engine knows", () => {
+test("P9 this test plants every name that the library recognises", () => {
   const types = new Set(Object.values(places).map((name) => parseEntry(basename(name)).type));
   expect(types).toEqual(
     new Set(["document", "open", "live", "temp", "lock", "damaged", "replayed", "other"]),
@@ -71,7 +69,7 @@ async function exporterLife(limits: object): Promise<unknown[]> {
   const clock = new StillClock();
   const dir = stage.traces;
   const host = new SessionHost({ dir, maxSpans: 10, durability: "interval", ...limits }, { clock });
-  // From the constructor's own housekeeping on.
+  // Includes the housekeeping that the constructor starts.
   clock.pass(0);
   host.record("s", "first");
   host.start("s", "running");
@@ -104,7 +102,7 @@ async function readerLife(): Promise<void> {
   await listTraces(dir);
 }
 
-/** Every function of the drop-in that reaches the disk. */
+/** Every function of the altimate API that reaches the disk. */
 async function dropInLife(): Promise<void> {
   const exporter = new FileExporter(stage.traces, 1, { maxFileAgeMillis: 1, maxTotalBytes: 1 });
   const trace = Trace.withExporters([exporter]);
@@ -130,7 +128,7 @@ async function dropInLife(): Promise<void> {
 
 describe.skipIf(process.platform === "win32")("P9 a symlink in a directory of traces", () => {
   describe.each(victims)("to %s", (victim) => {
-    test.each(Object.keys(places))("P9 in the place of a %s leads nothing outside", async (place) => {
+    test.each(Object.keys(places))("P9 in the place of a %s leads to no file outside", async (place) => {
       const target = stage.makeVictim(victim);
       layOut(stage.traces, recorded, { json: recorded.published });
       layOut(stage.traces, recorded, { open: recorded.open, live: recorded.live });
@@ -160,7 +158,7 @@ describe.skipIf(process.platform === "win32")("P9 a symlink in a directory of tr
     });
   });
 
-  test("P9 at all names at once leads nothing outside", async () => {
+  test("P9 at all names at once leads to no file outside", async () => {
     const target = stage.makeVictim("a directory");
     for (const place of Object.keys(places)) if (!place.startsWith("claim")) plant(place, target);
     const before = stage.look();
@@ -171,7 +169,7 @@ describe.skipIf(process.platform === "win32")("P9 a symlink in a directory of tr
     }
   });
 
-  test("P9 as the directory itself is followed: a user may have made it", async () => {
+  test("P9 in the place of the directory itself is followed, because users create such links", async () => {
     fs.rmdirSync(stage.traces);
     fs.symlinkSync(stage.outside, stage.traces);
     layOut(stage.outside, recorded, { open: recorded.open, live: recorded.live });
@@ -182,7 +180,7 @@ describe.skipIf(process.platform === "win32")("P9 a symlink in a directory of tr
     expect(await replayTraces(stage.traces, exporter)).toMatchObject({ sessions: [{ id: "s" }] });
   });
 
-  test("P9 in the place of a document that cannot be written: an exporter gets nothing of what it leads to", () => {
+  test("P9 in the place of a document that cannot be written gives the exporter nothing of its target", () => {
     const kept = new Kept();
     const trace = Trace.withExporters([new FileExporter(stage.traces), kept]);
     trace.startTrace("s", { title: "t" });
@@ -197,7 +195,7 @@ describe.skipIf(process.platform === "win32")("P9 a symlink in a directory of tr
     expect(stage.look()).toEqual(before);
   });
 
-  test("P9 below the lock directory of another program: its files stay, however old", async () => {
+  test("P9 below the lock directory of another program leaves its files, however old they are", async () => {
     fs.mkdirSync(join(stage.traces, "package.json.lock"));
     const file = join(stage.traces, "package.json.lock", "owner");
     fs.writeFileSync(file, "precious");

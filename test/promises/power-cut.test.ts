@@ -1,6 +1,6 @@
 /**
- * Power cuts, on a disk that keeps nothing that it was not told to keep: the session is recovered as of every moment
- * at which something was promised, or a name changed. Real file systems are kinder; they are cut in the proof lab.
+ * Power cuts on a disk that keeps only what was synced: the session is recovered from every moment at which the
+ * library promised something or a name changed. Real file systems keep more; the proof lab cuts the power of those.
  */
 import type { Span, Tracer } from "@opentelemetry/api";
 import { describe, expect, test } from "vitest";
@@ -19,10 +19,10 @@ import { StillClock } from "../support/still-clock.js";
 
 const dir = "/home/agent/traces";
 
-/** What must be so of the document; says what is wrong. */
+/** What must hold for the document. Returns the problem, if there is one. */
 type Promised = (document: TraceFile | undefined) => string | undefined;
 
-/** The disk as it would be after a cut, and what must be in it. */
+/** The disk as it would be after a cut, and what must be on it. */
 interface Cut {
   readonly after: string;
   readonly names: "as synced" | "as they are";
@@ -33,13 +33,13 @@ interface Cut {
 const isFound = (document: TraceFile | undefined, spanId: string, fits: (span: TraceSpan) => boolean) =>
   document?.spans.some((span) => span.spanId === spanId && fits(span)) ?? false;
 
-/** A machine whose power may go at any moment. */
+/** A machine whose power may fail at any moment. */
 class Machine {
   disk = new MemoryFileSystem();
   readonly clock = new StillClock();
   readonly liveness = new SaidLiveness();
   readonly promised = new Map<string, Promised>();
-  /** Recorded, and promised when the time of the level has passed. */
+  /** Recorded spans that are promised only after the interval of the level has passed. */
   readonly later = new Map<string, Promised>();
   readonly cuts: Cut[] = [];
   readonly #durability: Durability;
@@ -53,10 +53,10 @@ class Machine {
     this.boot();
   }
 
-  /** Another process. */
+  /** Starts another process on the same disk. */
   boot(options: Partial<CrashSafeFileSpanExporterOptions> = {}): void {
     const { clock, liveness } = this;
-    // No publish comes to the aid of a sync that is left out.
+    // No publish makes up for a missing sync.
     const pace = { bytesPerSecond: 1, maxBytes: 1 };
     const ports = { clock, liveness, pace, fileSystem: this.watched() };
     this.exporter = new CrashSafeFileSpanExporter({ dir, durability: this.#durability, ...options }, ports);
@@ -76,25 +76,25 @@ class Machine {
     this.#record(this.#names.get(span) ?? "", span, ({ interrupted }) => !interrupted);
   }
 
-  /** This is so from now on. */
+  /** Adds a promise that holds from now on. */
   promise(what: string, promised: Promised): void {
     this.promised.set(what, promised);
     this.cut(what);
   }
 
-  /** Notes how the disk would be if the power went now. */
+  /** Keeps the disk as it would be if the power failed now. */
   cut(after: string): void {
     const promised = [...this.promised.values()];
     for (const names of ["as synced", "as they are"] as const)
       this.cuts.push({ after, names, disk: this.disk.afterPowerCut(names), promised });
   }
 
-  /** Everything that was under way has come to its end. */
+  /** Waits until all work in flight has ended. */
   async quiet(): Promise<void> {
     for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** Recovers each of the disks, and says what is missing there. */
+  /** Recovers each of the disks, and returns what is missing there. */
   async problems(): Promise<string[]> {
     this.liveness.bury();
     const problems = new Set<string>();
@@ -121,7 +121,7 @@ class Machine {
     else this.later.set(`span ${spanId}`, isSo);
   }
 
-  /** The disk, with a look after every call that changes what a cut would leave. */
+  /** The disk, with a cut after every call that changes what a cut would leave. */
   watched(): FileSystem {
     const looked = ["rename", "link", "unlink", "rmdir", "syncDirectory", "fdatasync"] as const;
     const sync = { ...this.disk.sync } as FileCalls;
@@ -144,8 +144,8 @@ class Machine {
 
 const payload = "x".repeat(60_000);
 
-describe("P2 power cuts on a disk that keeps only what it was told to keep", () => {
-  test('"each": every start and end is there, also of the first session in a new directory', async () => {
+describe("P2 power cuts on a disk that keeps only what was synced", () => {
+  test('P2 "each" keeps every start and end, also of the first session in a new directory', async () => {
     const machine = new Machine("each");
     for (let i = 0; i < 5; i++) machine.end(machine.start(`span ${i}`));
     machine.start("running");
@@ -155,14 +155,14 @@ describe("P2 power cuts on a disk that keeps only what it was told to keep", () 
     expect(await machine.problems()).toEqual([]);
   });
 
-  test('"each": a start is there when the live log was written anew for it', async () => {
+  test('P2 "each" keeps a start for which the journal was rewritten', async () => {
     const machine = new Machine("each");
     for (let i = 0; i < 20; i++) machine.end(machine.start(`span ${i}`, payload));
     expect(machine.cuts.some(({ after }) => /^rename .*\.live$/.test(after))).toBe(true);
     expect(await machine.problems()).toEqual([]);
   });
 
-  test('"each": what is recorded after a resume, beside a recovery by mistake and after it, is there', async () => {
+  test('P2 "each" keeps what is recorded after a resume, during and after a recovery by mistake', async () => {
     const machine = new Machine("each");
     machine.end(machine.start("before"));
     await machine.exporter.endSession("s");
@@ -176,7 +176,7 @@ describe("P2 power cuts on a disk that keeps only what it was told to keep", () 
       { fileSystem: machine.disk, clock: machine.clock, liveness: machine.liveness },
       dir,
     );
-    // What it removed is gone for good.
+    // The files that the recovery removed stay removed.
     machine.disk.sync.syncDirectory(dir);
     machine.end(machine.start("taken"));
     machine.end(machine.start("begun anew"));
@@ -185,7 +185,7 @@ describe("P2 power cuts on a disk that keeps only what it was told to keep", () 
     expect(await machine.problems()).toEqual([]);
   });
 
-  test('"each": ends and fences are there when they return', async () => {
+  test('P2 "each" keeps ends and crash fences that have returned', async () => {
     for (const how of ["end", "fence"] as const) {
       const machine = new Machine("each");
       machine.end(machine.start("one"));
@@ -199,7 +199,7 @@ describe("P2 power cuts on a disk that keeps only what it was told to keep", () 
     }
   });
 
-  test('"interval": all of the second before is there, with files that were created or renamed in it', async () => {
+  test('P2 "interval" keeps everything older than a second, with files that were created or renamed meanwhile', async () => {
     const machine = new Machine("interval");
     for (let second = 0; second < 4; second++) {
       for (let i = 0; i < 6; i++) machine.end(machine.start(`span ${second} ${i}`, payload));
@@ -212,7 +212,7 @@ describe("P2 power cuts on a disk that keeps only what it was told to keep", () 
     expect(await machine.problems()).toEqual([]);
   });
 
-  test('"interval": a start is there a second after the live log was written anew for it', async () => {
+  test('P2 "interval" keeps a start one second after the journal was rewritten for it', async () => {
     const machine = new Machine("interval");
     for (let second = 0; second < 20; second++) {
       machine.start(`running ${second}`, payload);
@@ -225,7 +225,7 @@ describe("P2 power cuts on a disk that keeps only what it was told to keep", () 
     expect(await machine.problems()).toEqual([]);
   });
 
-  test('"each": what a session tracer logged is there when its call returns, with what was set late', async () => {
+  test('P2 "each" keeps what a session tracer logged when its call returns, with attributes that were set late', async () => {
     const machine = new Machine("each");
     const { tracer: spans, exporter } = machine;
     const tracer = new SessionTracer({ tracer: spans, recorders: [exporter] });
@@ -253,7 +253,7 @@ describe("P2 power cuts on a disk that keeps only what it was told to keep", () 
     expect(await machine.problems()).toEqual([]);
   });
 
-  test('"interval" and "each": what a document told is not taken back by a live log that was synced before it', async () => {
+  test('P2 "interval" and "each" recover no older state from a journal that was synced before the document', async () => {
     for (const durability of ["interval", "each"] as const) {
       const machine = new Machine(durability);
       const tracer = new SessionTracer({ tracer: machine.tracer, recorders: [machine.exporter] });
@@ -272,12 +272,12 @@ describe("P2 power cuts on a disk that keeps only what it was told to keep", () 
     }
   });
 
-  test("a recovery that is cut anywhere is finished by the next", async () => {
+  test("P2 a recovery that a power cut interrupts anywhere is finished by the next recovery", async () => {
     for (const isSealed of [false, true]) {
       const machine = new Machine("each");
       for (let i = 0; i < 3; i++) machine.end(machine.start(`span ${i}`));
       if (isSealed) {
-        // Its open document has its tail; the name is still to come.
+        // Its append log has its tail, and is not renamed yet.
         const link = machine.disk.sync.link;
         machine.disk.sync.link = () => {
           throw Object.assign(new Error("cut"), { code: "EIO" });

@@ -1,5 +1,6 @@
 /**
- * Traces are their owner's: modes, and symlinks planted at the names that we are about to make.
+ * Traces are private to their owner: file modes, and symlinks planted at the names that the library is about to
+ * create.
  */
 import * as fs from "node:fs";
 import { basename, join } from "node:path";
@@ -19,21 +20,21 @@ beforeEach(() => {
 });
 afterEach(() => sandbox.remove());
 
-/** Publishes only when told to, so that the same calls come in every run. */
+/** Publishes only on request, so that every run makes the same calls. */
 const timerless: Clock = {
   ...systemClock,
   after: () => ({ cancel: () => {} }),
   every: () => ({ cancel: () => {} }),
 };
 
-/** Takes everybody for dead: recovery after the end of this process, within it. */
+/** Reports every owner as dead, so that recovery after a writer's end can run in this process. */
 const mourning: Liveness = {
   newToken: () => new SystemLiveness(nodeFileSystem.sync).newToken(),
   verdict: () => "dead",
 };
 
 describe.skipIf(process.platform === "win32")("P9 modes", () => {
-  /** Looks at the modes of everything below the root after each call. */
+  /** Checks the modes of everything below the root after each call. */
   function watching(seen: Map<string, string>): FileSystem {
     const look = () => {
       for (const path of fs.readdirSync(sandbox.root, { recursive: true }) as string[]) {
@@ -92,7 +93,7 @@ describe.skipIf(process.platform === "win32")("P9 modes", () => {
     expect(odd).toEqual([]);
   });
 
-  it("P9 a directory that exists keeps its modes, and files of others in it keep theirs", async () => {
+  it("P9 an existing directory keeps its mode, and so do foreign files in it", async () => {
     fs.mkdirSync(sandbox.traces);
     fs.chmodSync(sandbox.traces, 0o755);
     const foreign = join(sandbox.traces, "notes.txt");
@@ -111,7 +112,7 @@ describe.skipIf(process.platform === "win32")("P9 modes", () => {
   });
 });
 
-/** What the links point to: outside, and to be left alone. */
+/** The targets of the links, outside of the directory. No test may change them. */
 const victims = ["a file", "a document of the same session", "a directory", "nothing"] as const;
 type Victim = (typeof victims)[number];
 
@@ -150,100 +151,103 @@ function outside(): string[] {
 
 const isGone = (error: unknown) => void error;
 
-describe.skipIf(process.platform === "win32")("P9 symlinks planted at the names we make", () => {
-  /** Lives a session through with a link planted before the nth new name; returns the planted name. */
-  async function liveAmong(n: number, target: string, before?: string): Promise<string | undefined> {
-    fs.rmSync(sandbox.traces, { recursive: true, force: true });
-    if (before !== undefined) {
-      fs.mkdirSync(sandbox.traces, { mode: 0o700 });
-      fs.writeFileSync(join(sandbox.traces, "s.json"), before);
+describe.skipIf(process.platform === "win32")(
+  "P9 symlinks planted at the names that the library creates",
+  () => {
+    /** Runs a session with a link planted before the nth new name. Returns the planted name. */
+    async function liveAmong(n: number, target: string, before?: string): Promise<string | undefined> {
+      fs.rmSync(sandbox.traces, { recursive: true, force: true });
+      if (before !== undefined) {
+        fs.mkdirSync(sandbox.traces, { mode: 0o700 });
+        fs.writeFileSync(join(sandbox.traces, "s.json"), before);
+      }
+      const fileSystem = new PlantingFileSystem(n, target);
+      const ports = { fileSystem, clock: timerless };
+      const host = new SessionHost({ dir: sandbox.traces, maxSpans: 10 }, ports);
+      host.record("s", "first");
+      await host.processor.forceFlush().catch(isGone);
+      host.record("s", "second");
+      await host.exporter.endSession("s").catch(isGone);
+      host.record("s", "third");
+      host.start("s", "fourth");
+      await host.processor.forceFlush().catch(isGone);
+      host.processor.crash("enough");
+      // Waiting records are written when the fault passes. Links planted from here on meet the recovery.
+      fileSystem.weed();
+      await host.exporter.forceFlush();
+      await host.processor.shutdown().catch(isGone);
+      const next = new SessionHost({ dir: sandbox.traces }, ports);
+      next.record("s", "fifth");
+      await recoverDirectory({ fileSystem, clock: systemClock, liveness: mourning }, sandbox.traces);
+      next.processor.crash();
+      // Every writer is gone now. A writer that comes later, without a link, finds every span.
+      do await recoverDirectory({ fileSystem, clock: systemClock, liveness: mourning }, sandbox.traces);
+      while (fileSystem.weed());
+      return fileSystem.planted && basename(fileSystem.planted);
     }
-    const fileSystem = new PlantingFileSystem(n, target);
-    const ports = { fileSystem, clock: timerless };
-    const host = new SessionHost({ dir: sandbox.traces, maxSpans: 10 }, ports);
-    host.record("s", "first");
-    await host.processor.forceFlush().catch(isGone);
-    host.record("s", "second");
-    await host.exporter.endSession("s").catch(isGone);
-    host.record("s", "third");
-    host.start("s", "fourth");
-    await host.processor.forceFlush().catch(isGone);
-    host.processor.crash("enough");
-    // What could not be written waits for the fault to pass; links planted from here on meet the recovery.
-    fileSystem.weed();
-    await host.exporter.forceFlush();
-    await host.processor.shutdown().catch(isGone);
-    const next = new SessionHost({ dir: sandbox.traces }, ports);
-    next.record("s", "fifth");
-    await recoverDirectory({ fileSystem, clock: systemClock, liveness: mourning }, sandbox.traces);
-    next.processor.crash();
-    // All are gone now; who comes after them, and after the link, finds everything.
-    do await recoverDirectory({ fileSystem, clock: systemClock, liveness: mourning }, sandbox.traces);
-    while (fileSystem.weed());
-    return fileSystem.planted && basename(fileSystem.planted);
-  }
 
-  const all = ["first", "second", "third", "fourth", "fifth"];
+    const all = ["first", "second", "third", "fourth", "fifth"];
 
-  it.each(victims)("P9 links to %s: it is never touched, and nothing is lost", async (victim) => {
-    const target = makeVictim(victim);
-    const before = outside();
-    const kinds = new Set<string>();
-    for (let n = 1; ; n++) {
-      const planted = await liveAmong(n, target);
-      if (planted === undefined) break;
-      kinds.add(parseEntry(planted).type);
-      expect([planted, outside()]).toEqual([planted, before]);
-      expect([planted, sandbox.files]).toEqual([planted, ["s.json"]]);
+    it.each(victims)("P9 links to %s are never followed, and no span is lost", async (victim) => {
+      const target = makeVictim(victim);
+      const before = outside();
+      const kinds = new Set<string>();
+      for (let n = 1; ; n++) {
+        const planted = await liveAmong(n, target);
+        if (planted === undefined) break;
+        kinds.add(parseEntry(planted).type);
+        expect([planted, outside()]).toEqual([planted, before]);
+        expect([planted, sandbox.files]).toEqual([planted, ["s.json"]]);
+        expect(fs.lstatSync(join(sandbox.traces, "s.json")).isFile()).toBe(true);
+        expect([planted, spanNames(sandbox.documents().get("s")).sort()]).toEqual([planted, [...all].sort()]);
+      }
+      // Claims in the lock directory count as `other`.
+      expect(kinds).toEqual(new Set(["document", "open", "live", "lock", "temp", "other"]));
+    });
+
+    it("P9 a corrupt file is kept aside, and not through a link in the place of its new name", async () => {
+      const target = makeVictim("a file");
+      const before = outside();
+      let hasKept = false;
+      for (let n = 1; ; n++) {
+        const planted = await liveAmong(n, target, "not a document\n");
+        if (planted === undefined) break;
+        hasKept ||= planted.includes(".damaged.");
+        expect([planted, outside()]).toEqual([planted, before]);
+        expect([planted, spanNames(sandbox.documents().get("s")).sort()]).toEqual([planted, [...all].sort()]);
+        const kept = sandbox.files.filter((name) => name.includes(".damaged."));
+        const texts = kept.map((name) => fs.readFileSync(join(sandbox.traces, name), "utf8"));
+        expect([planted, new Set(texts)]).toEqual([planted, new Set(["not a document\n"])]);
+      }
+      expect(hasKept).toBe(true);
+    });
+
+    it("P9 a document that is a link is neither read nor written through, and becomes a file", async () => {
+      const target = makeVictim("a document of the same session");
+      const before = outside();
+      fs.mkdirSync(sandbox.traces);
+      fs.symlinkSync(target, join(sandbox.traces, "s.json"));
+      const host = new SessionHost({ dir: sandbox.traces });
+      host.record("s", "work");
+      await host.processor.shutdown();
+      expect(outside()).toEqual(before);
       expect(fs.lstatSync(join(sandbox.traces, "s.json")).isFile()).toBe(true);
-      expect([planted, spanNames(sandbox.documents().get("s")).sort()]).toEqual([planted, [...all].sort()]);
-    }
-    // Claims in the lock directory are the `other`.
-    expect(kinds).toEqual(new Set(["document", "open", "live", "lock", "temp", "other"]));
-  });
+      expect(spanNames(sandbox.documents().get("s"))).toEqual(["work"]);
+    });
 
-  it("P9 where a file that is no document is kept aside, it is kept also from a link in its place", async () => {
-    const target = makeVictim("a file");
-    const before = outside();
-    let hasKept = false;
-    for (let n = 1; ; n++) {
-      const planted = await liveAmong(n, target, "not a document\n");
-      if (planted === undefined) break;
-      hasKept ||= planted.includes(".damaged.");
-      expect([planted, outside()]).toEqual([planted, before]);
-      expect([planted, spanNames(sandbox.documents().get("s")).sort()]).toEqual([planted, [...all].sort()]);
-      const kept = sandbox.files.filter((name) => name.includes(".damaged."));
-      const texts = kept.map((name) => fs.readFileSync(join(sandbox.traces, name), "utf8"));
-      expect([planted, new Set(texts)]).toEqual([planted, new Set(["not a document\n"])]);
-    }
-    expect(hasKept).toBe(true);
-  });
-
-  it("P9 a document that is a link is neither read nor written through, and becomes a file", async () => {
-    const target = makeVictim("a document of the same session");
-    const before = outside();
-    fs.mkdirSync(sandbox.traces);
-    fs.symlinkSync(target, join(sandbox.traces, "s.json"));
-    const host = new SessionHost({ dir: sandbox.traces });
-    host.record("s", "work");
-    await host.processor.shutdown();
-    expect(outside()).toEqual(before);
-    expect(fs.lstatSync(join(sandbox.traces, "s.json")).isFile()).toBe(true);
-    expect(spanNames(sandbox.documents().get("s"))).toEqual(["work"]);
-  });
-
-  it("P9 a lock that is a link keeps the session from being published, until it is gone", async () => {
-    const target = makeVictim("a directory");
-    fs.mkdirSync(sandbox.traces);
-    const lock = join(sandbox.traces, "s.json.lock");
-    fs.symlinkSync(target, lock);
-    const host = new SessionHost({ dir: sandbox.traces });
-    host.record("s", "work");
-    await expect(host.exporter.forceFlush()).rejects.toMatchObject({ code: "WRITE_FAILED" });
-    expect(fs.readdirSync(target)).toEqual([]);
-    fs.unlinkSync(lock);
-    await host.processor.shutdown();
-    expect(spanNames(sandbox.documents().get("s"))).toEqual(["work"]);
-    expect(sandbox.files).toEqual(["s.json"]);
-  });
-});
+    it("P9 a lock that is a link prevents publishing until it is removed", async () => {
+      const target = makeVictim("a directory");
+      fs.mkdirSync(sandbox.traces);
+      const lock = join(sandbox.traces, "s.json.lock");
+      fs.symlinkSync(target, lock);
+      const host = new SessionHost({ dir: sandbox.traces });
+      host.record("s", "work");
+      await expect(host.exporter.forceFlush()).rejects.toMatchObject({ code: "WRITE_FAILED" });
+      expect(fs.readdirSync(target)).toEqual([]);
+      fs.unlinkSync(lock);
+      await host.processor.shutdown();
+      expect(spanNames(sandbox.documents().get("s"))).toEqual(["work"]);
+      expect(sandbox.files).toEqual(["s.json"]);
+    });
+  },
+);

@@ -1,6 +1,6 @@
 /**
  * Code of the host that calls back into the library: loggers, redactors, getters, `toJSON`, the `sessionId` option,
- * metrics, result callbacks. Each may record spans, and may end what is at work.
+ * metrics, result callbacks. Each may record spans, and may end the session that is being written.
  */
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -86,7 +86,7 @@ describe("P6 a logger", () => {
     expect(occurrences(document).size).toBe(1);
   });
 
-  it("is given a fault after the record is kept, and sees it counted", () => {
+  it("is called after the record is kept, and sees the fault counted", () => {
     const host = new Host(dir);
     host.listen();
     host.record();
@@ -101,7 +101,7 @@ describe("P6 a logger", () => {
     expect(seen).toEqual({ faults: 1, recorded: 2 });
   });
 
-  it("may shut down while a shutdown reports: there is one", async () => {
+  it("may shut down while a shutdown reports, and gets the same shutdown", async () => {
     const exporter = new ScriptedExporter();
     const processor = new CrashSafeSpanProcessor(
       exporter,
@@ -161,7 +161,7 @@ describe("P6 a redactor", () => {
     await host.expectAll();
   });
 
-  test.for(actions)("may answer with a value whose toJSON may %s", async (action) => {
+  test.for(actions)("may return a value whose toJSON may %s", async (action) => {
     const host: Host = new Host(dir, {
       redact: (value, field) =>
         field === "attributes.text"
@@ -182,7 +182,7 @@ describe("P6 a redactor", () => {
     expect(spansOf(document).length).toBeGreaterThan(1);
   });
 
-  it("may end a span while it is serialised: it has one line", async () => {
+  it("may end a span while it is serialised, and the span has one line", async () => {
     let outer: Span | undefined;
     const host: Host = new Host(dir, {
       redact: (value, field) => ({
@@ -219,7 +219,7 @@ describe("P6 the sessionId option", () => {
     await host.expectAll();
   });
 
-  it("may end the span that it is asked about", async () => {
+  it("may end the span that it gets", async () => {
     let outer: Span | undefined;
     const host: Host = new Host(dir, {
       sessionId: () => {
@@ -236,7 +236,7 @@ describe("P6 the sessionId option", () => {
   });
 });
 
-describe("P6 an attribute that is read", () => {
+describe("P6 an attribute getter", () => {
   test.for(actions)("may %s at the end of its span", async (action) => {
     const host = new Host(dir);
     host.record();
@@ -253,7 +253,7 @@ describe("P6 an attribute that is read", () => {
       const host = new Host(dir);
       host.record();
       const open = withGetter(host.start(), () => host.called());
-      // Once when changes are journaled, and once for the tail.
+      // The getter runs once when changes are journaled, and once for the tail.
       for (const skipped of [0, 1]) {
         host.plan.push(...Array.from({ length: skipped }, () => () => {}));
         host.plan.push(() => (action === "end its span" ? host.end(open) : host.act(action)));
@@ -286,7 +286,7 @@ describe("P6 an attribute that is read", () => {
     },
   );
 
-  it("may end the span while its start is recorded: it does not run on", async () => {
+  it("may end the span while its start is recorded, and the span does not stay open", async () => {
     const host: Host = new Host(dir, {
       redact: (value, field) => {
         if (field === "attributes.text") host.called();
@@ -307,7 +307,7 @@ describe("P6 an attribute that is read", () => {
     await host.processor.shutdown();
   });
 
-  test.for(["crash", "end"] as const)("may %s a session in memory that is closed", (action) => {
+  test.for(["crash", "end"] as const)("may %s the in-memory session that is being closed", (action) => {
     const exporter = new MemorySessionExporter(0);
     const tracer = tracerInto(new MemorySpanProcessor(exporter));
     exporter.openSession({ id: sessionId, traceId: "0".repeat(32), startTime: 1, name: "s", metadata: {} });
@@ -328,7 +328,7 @@ describe("P6 an attribute that is read", () => {
 });
 
 describe("P6 a session tracer", () => {
-  it("is given a step whose getter finishes it: it ends once, and no other step does", async () => {
+  it("is given a step whose getter finishes the step: the step ends once, and no other step ends", async () => {
     const stage = new SessionTracerStage();
     const tracer = stage.process().newTracer();
     tracer.startTrace("steps");
@@ -380,7 +380,7 @@ describe("P6 callbacks of metrics and exports", () => {
 });
 
 describe("P6 a full retry queue", () => {
-  it("tries to write before it drops", () => {
+  it("is written to disk before the next record is dropped", () => {
     const fileSystem = new FaultyFileSystem();
     const file = new AppendFile(fileSystem, `${dir}/x.open`, { onFault() {} });
     const record = Buffer.alloc(1_000_000, "x");

@@ -1,4 +1,6 @@
-/** Code of the host that calls back into the library, in random order and place, and without end. */
+/**
+ * Code of the host that calls back into the library, in random order, from random places, and in endless recursion.
+ */
 import * as fs from "node:fs";
 import * as os from "node:os";
 import { join } from "node:path";
@@ -28,8 +30,8 @@ afterEach(() => {
   fs.rmSync(dir, { recursive: true, force: true });
 });
 
-describe("P6 code of the host that calls back without end", () => {
-  it("records a span for each value that it redacts: the spans beyond three readings are dropped", async () => {
+describe("P6 code of the host that calls back in endless recursion", () => {
+  it("that records a span for each value it redacts: spans beyond three nested reads are dropped", async () => {
     const host: Host = new Host(dir, {
       redact: (value) => {
         host.record();
@@ -45,7 +47,7 @@ describe("P6 code of the host that calls back without end", () => {
     expect(occurrences(host.document()).size).toBe(recorded);
   });
 
-  it("records a span for each duration: one is measured", async () => {
+  it("that records a span for each duration: one duration is measured", async () => {
     let durations = 0;
     const host: Host = new Host(dir, {
       selfObsMeterProvider: histogramOf(() => {
@@ -58,7 +60,7 @@ describe("P6 code of the host that calls back without end", () => {
     await host.expectAll();
   });
 
-  it("records a span for each write: those beyond a few are dropped", async () => {
+  it("that records a span for each write: spans beyond a few nested writes are dropped", async () => {
     const host = new Host(dir);
     host.record();
     const { write } = nodeFileSystem.sync;
@@ -80,7 +82,7 @@ describe("P6 code of the host that calls back without end", () => {
     expect(found.size).toBe(recorded);
   });
 
-  it("records a span for each fault", async () => {
+  it("that records a span for each fault: every span is kept", async () => {
     const host = new Host(dir);
     const again = () => host.record();
     diag.setLogger(
@@ -93,7 +95,7 @@ describe("P6 code of the host that calls back without end", () => {
     await host.expectAll();
   });
 
-  it("fences whenever an open span is read", async () => {
+  it("that fences whenever an open span is read: the session crashes once", async () => {
     const host = new Host(dir);
     withGetter(host.start(), () => host.processor.crash("by the host"));
     host.processor.crash("fenced");
@@ -105,8 +107,8 @@ describe("P6 code of the host that calls back without end", () => {
   });
 });
 
-describe("P6 code of the host that runs in a write, as instrumentation of `fs` does,", () => {
-  it("may record a span in a write that is cut short: each line has its own bytes", async () => {
+describe("P6 code of the host that runs inside a write, as instrumentation of `fs` does", () => {
+  it("may record a span in a write that is cut short, and each line has its own bytes", async () => {
     const host = new Host(dir);
     host.record();
     const outer = host.start();
@@ -122,7 +124,7 @@ describe("P6 code of the host that runs in a write, as instrumentation of `fs` d
     await host.expectAll();
   });
 
-  it("may record a span in a write that is cut short, and cannot go on: the rest of the line comes first", async () => {
+  it("may record a span in a write that is cut short and cannot continue, and the rest of the line comes first", async () => {
     const host = new Host(dir);
     host.record();
     const outer = host.start();
@@ -157,7 +159,7 @@ const step = fc.record({
 });
 
 describe("P6 code of the host in any order", () => {
-  it("P6 every span stands once, and is counted once", async () => {
+  it("P6 every span is in the document once, and is counted once", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
         const own = fs.mkdtempSync(join(dir, "trial-"));
@@ -181,9 +183,9 @@ describe("P6 code of the host in any order", () => {
             };
           },
         });
-        const say = () => calledAt("logger");
+        const log = () => calledAt("logger");
         diag.setLogger(
-          { error: say, warn: say, info: say, debug() {}, verbose() {} },
+          { error: log, warn: log, info: log, debug() {}, verbose() {} },
           { suppressOverrideMessage: true },
         );
         host.record();

@@ -1,7 +1,7 @@
 /**
- * The eight reproductions reported for the tracer that this one replaces. Each runs here on a writer built the old
- * way as well. Where the fault is certain there, it is asserted; where it depends on the machine, how often it was
- * seen is noted, and a delayed rename makes it certain.
+ * The eight reproductions that were reported for the tracer this library replaces. Each also runs on a writer built
+ * the old way. Where the fault is certain there, the test asserts it. Where it depends on the machine, the test
+ * notes how often it was seen, and a delayed rename makes it certain.
  */
 import { mkdtempSync, promises, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -52,17 +52,17 @@ function slowRename() {
 }
 
 const ours = (): TraceFile => stage.document("s");
-/** Ended spans; the session's own beside them. */
+/** Ended spans, without the span of the session itself. */
 const expectCrashed = (document: TraceFile, spanCount: number) => {
   expect(document.summary).toMatchObject({ status: "crashed", error: "SIGTERM" });
   expect(document.spans).toHaveLength(spanCount + 1);
 };
 
-/** The last asynchronous step before our publish or seal takes the name. */
+/** The last asynchronous call before a publish or a finalize takes the document's name. */
 const lastStep = (name: string) => name === "fdatasync" || name === "lstat";
 
-describe("R1 crash flush against an in-flight snapshot rename (M1)", () => {
-  it("P3 R1 ours: the crashed document stays", async () => {
+describe("R1 crash flush during an in-flight snapshot rename (M1)", () => {
+  it("P3 R1 this library: the crashed document stays", async () => {
     const actor = stage.actor();
     actor.record("s", 3);
     const hold = actor.fileSystem.hold((name) => name === "fdatasync", "done");
@@ -75,7 +75,7 @@ describe("R1 crash flush against an in-flight snapshot rename (M1)", () => {
     expectCrashed(ours(), 3);
   });
 
-  it("R1 the old way: the stale snapshot replaces it", async () => {
+  it("R1 the old way: the stale snapshot replaces the crashed document", async () => {
     const { rename, reached, release } = slowRename();
     const writer = new OldStyleWriter(oldPath(), { rename });
     writer.event(oneMore);
@@ -91,11 +91,11 @@ describe("R1 crash flush against an in-flight snapshot rename (M1)", () => {
 interface Natural {
   readonly preloaded: number;
   readonly trials: number;
-  /** What else keeps the thread pool busy. */
+  /** Other work for the thread pool. */
   readonly noise?: () => Promise<void>;
 }
 
-/** Crash flushes right after a snapshot or final export has begun; how often each writer ends up wrong. */
+/** Crash flushes right after a snapshot or a final export has begun. Returns how often each writer ends up wrong. */
 async function crashIntoWrite(how: "snapshot" | "final export", natural: Natural): Promise<number> {
   let oldFaults = 0;
   for (let trial = 0; trial < natural.trials; trial++) {
@@ -140,8 +140,8 @@ it("P3 R3 M1 natural, aggressive", async ({ annotate }) => {
   await annotate(`the old way: stale in ${seen} of ${natural.trials}; ours: 0`);
 });
 
-describe("R4 events during an in-flight snapshot dropped (M2)", () => {
-  it("P4 R4 ours: the document catches up without a further event", async () => {
+describe("R4 events during an in-flight snapshot are dropped (M2)", () => {
+  it("P4 R4 this library: the document catches up without a further event", async () => {
     const actor = stage.actor();
     actor.record("s", 1);
     const hold = actor.fileSystem.hold((name) => name === "fdatasync", "done");
@@ -156,7 +156,7 @@ describe("R4 events during an in-flight snapshot dropped (M2)", () => {
     expect(ours().spans).toHaveLength(10);
   });
 
-  it("R4 the old way: they are not in the file, and nothing will bring them there", async () => {
+  it("R4 the old way: the events are not in the file, and nothing will write them", async () => {
     const { rename, reached, release } = slowRename();
     const writer = new OldStyleWriter(oldPath(), { rename });
     writer.event(oneMore);
@@ -169,7 +169,7 @@ describe("R4 events during an in-flight snapshot dropped (M2)", () => {
   });
 });
 
-it("P4 R5 M2 natural: a burst into a snapshot in flight", async ({ annotate }) => {
+it("P4 R5 M2 natural: a burst during an in-flight snapshot", async ({ annotate }) => {
   const count = trials(20, 100);
   let oldLost = 0;
   for (let trial = 0; trial < count; trial++) {
@@ -181,7 +181,7 @@ it("P4 R5 M2 natural: a burst into a snapshot in flight", async ({ annotate }) =
       actor.record("s", 1, bulk);
       await turn();
     }
-    // No further event: only time.
+    // No further event, only time.
     await actor.fileSystem.idle();
     actor.clock.pass(5_000);
     await actor.fileSystem.idle();
@@ -204,8 +204,8 @@ it("P4 R5 M2 natural: a burst into a snapshot in flight", async ({ annotate }) =
   await annotate(`the old way: events lost in ${oldLost} of ${count}; ours: 0`);
 });
 
-describe("R6 final export against the crash flush (M3)", () => {
-  it("P3 R6 ours: the crashed document stays", async () => {
+describe("R6 final export during the crash flush (M3)", () => {
+  it("P3 R6 this library: the crashed document stays", async () => {
     const actor = stage.actor();
     actor.record("s", 3);
     const hold = actor.fileSystem.hold(lastStep, "done");
@@ -231,14 +231,14 @@ describe("R6 final export against the crash flush (M3)", () => {
   });
 });
 
-it("P3 R7 M3 natural: final export of a large session against the crash flush", async ({ annotate }) => {
+it("P3 R7 M3 natural: final export of a large session during the crash flush", async ({ annotate }) => {
   const natural = { preloaded: 5000, trials: trials(3, 10) };
   const seen = await crashIntoWrite("final export", natural);
   await annotate(`the old way: completed in ${seen} of ${natural.trials}; ours: 0`);
 });
 
 describe("R8 baseline, crash flush alone", () => {
-  it("P3 R8 ours is right", async () => {
+  it("P3 R8 this library writes the crashed document", async () => {
     const actor = stage.actor();
     actor.record("s", 3);
     actor.exporter.crash("SIGTERM");
@@ -246,7 +246,7 @@ describe("R8 baseline, crash flush alone", () => {
     expectCrashed(ours(), 3);
   });
 
-  it("R8 the old way is right", () => {
+  it("R8 the old way writes the crashed document", () => {
     const writer = new OldStyleWriter(oldPath());
     writer.preload(spans(3));
     writer.crashFlush("SIGTERM");

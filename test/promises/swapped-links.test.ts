@@ -1,6 +1,6 @@
 /**
- * Symlinks that take the place of a file of ours in the middle of a session: nothing that they lead to is changed, and
- * nothing of the session is lost.
+ * Symlinks that replace a file of the library in the middle of a session: what they point to stays unchanged, and
+ * no span of the session is lost.
  */
 import * as fs from "node:fs";
 import { join } from "node:path";
@@ -50,7 +50,7 @@ function acting(
   return { sync: wrap<FileCalls>(nodeFileSystem.sync), async: wrap(nodeFileSystem.async) };
 }
 
-/** The one file of the session's living writer whose name has this part. */
+/** The only file of the session's live writer whose name contains this part. */
 function sideFile(part: ".open" | ".live" | ".tmp."): string {
   const found = stage.files.filter((name) => name.includes(part));
   expect(found).toHaveLength(1);
@@ -64,9 +64,9 @@ function replaceBy(path: string, target: string): void {
 
 const nothingRuns = { ...systemClock, after: () => ({ cancel() {} }), every: () => ({ cancel() {} }) };
 
-describe.skipIf(process.platform === "win32")("P9 a symlink that takes the place of a file in use", () => {
+describe.skipIf(process.platform === "win32")("P9 a symlink that replaces a file in use", () => {
   describe.each(victims)("to %s", (victim) => {
-    test("P9 `.live`: the heartbeat does not touch what it leads to", async () => {
+    test("P9 `.live`: the heartbeat does not touch the link's target", async () => {
       const target = stage.makeVictim(victim);
       const clock = new StillClock();
       let touches = 0;
@@ -94,7 +94,7 @@ describe.skipIf(process.platform === "win32")("P9 a symlink that takes the place
     });
 
     test.each(["forceFlush", "endSession", "crash", "shutdown"] as const)(
-      "P9 `.open`: %s writes the document from what it holds, and publishes no link",
+      "P9 `.open`: %s writes the document from memory, and publishes no link",
       async (how) => {
         const target = stage.makeVictim(victim);
         const host = new SessionHost({ dir: stage.traces }, { clock: new StillClock() });
@@ -144,7 +144,7 @@ describe.skipIf(process.platform === "win32")("P9 a symlink that takes the place
     });
 
     test.each(["move", "link"] as const)(
-      "P9 the file that a commit gives its name to, by %s: the link never becomes the document",
+      "P9 the file that a commit by %s renames: the link never becomes the document",
       async (by) => {
         const target = stage.makeVictim(victim);
         const before = stage.look();
@@ -170,7 +170,7 @@ describe.skipIf(process.platform === "win32")("P9 a symlink that takes the place
   });
 
   test.each(["before", "after"] as const)(
-    "P9 a lock that the sweep is about to list, %s: nothing in the other directory is removed",
+    "P9 a lock, %s the sweep lists it: no file of the other directory is removed",
     async (when) => {
       const target = stage.makeVictim("a directory");
       const before = stage.look();
@@ -203,7 +203,7 @@ describe.skipIf(process.platform === "win32")("P9 a call of the file system on a
   ): Promise<unknown> => ((how === "sync" ? sync : async)[name] as (...args: unknown[]) => unknown)(...args);
 
   describe.each(["sync", "async"] as const)("%s", (how) => {
-    test.each(victims)("P9 does not follow it to %s", async (victim) => {
+    test.each(victims)("P9 does not follow the link to %s", async (victim) => {
       const target = stage.makeVictim(victim);
       const link = join(stage.traces, "s.json");
       fs.symlinkSync(target, link);
@@ -222,7 +222,7 @@ describe.skipIf(process.platform === "win32")("P9 a call of the file system on a
     });
   });
 
-  test("P9 a lock that is a link is refused before it is read: what it leads to may never answer", () => {
+  test("P9 a lock that is a link is refused before it is read, because a read of its target may never return", () => {
     fs.symlinkSync(stage.makeVictim("a directory"), join(stage.traces, "s.json.lock"));
     const reads: string[] = [];
     const readdir = (path: string) => {

@@ -1,4 +1,4 @@
-/** Threads that log a session in one turn, and are gone in the next: all of it was done when the calls returned. */
+/** Threads that log a session in one turn and end in the next: everything was written when the calls returned. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { LoggerHost, runtimes } from "../support/logger-host.js";
 import { interrupted, repeated, worked } from "../support/span-lines.js";
@@ -15,7 +15,7 @@ describe.each(runtimes)("P2 a quiet $name thread", ({ path }) => {
   afterAll(() => host?.end());
 
   test.skipIf(!path).each(ends.flatMap((end) => departures.map((departure) => [departure, end] as const)))(
-    "that %s right after %s has everything in its document",
+    "that %s right after %s has every span in its document",
     async (departure, end) => {
       const sessionId = `${end} ${departure}`.replaceAll(" ", "_");
       const loggers = [{ name: "only", end }];
@@ -42,7 +42,7 @@ describe.each(runtimes)("P2 a quiet $name thread", ({ path }) => {
         expect(summary.status).toBe("completed");
         expect(names).toEqual([]);
       } else {
-        // Nobody waited for the end: if it did not come, the thread was killed.
+        // Nothing waited for the end: if the end is missing, the thread was killed before it.
         expect(summary.status).toBe("crashed");
         if (end !== "endTrace")
           expect(names.sort()).toEqual(["generation-only step 2", ...(isRunning ? ["sleep"] : [])]);

@@ -1,5 +1,6 @@
 /**
- * Several processes write to one session while some are killed, some are stopped, and some hold others for dead.
+ * Several processes write to one session while some are killed, some are stopped, and some report live peer writers
+ * as dead.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,7 +26,7 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** Kills, stops and wakes processes as acknowledged lines come in, until there are enough of them. */
+/** Kills, stops and continues processes as acknowledged lines arrive, until there are enough lines. */
 async function torment(acknowledged: Acknowledged, seed: number, lies: number): Promise<void> {
   const random = randomOf(seed);
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
@@ -87,11 +88,11 @@ async function settle(): Promise<void> {
   }
 }
 
-test(`P7 twins: five processes on one session, killed, stopped and held for dead (seed ${runSeed})`, async () => {
+test(`P7 five processes on one session, killed, stopped and wrongly reported as dead, keep every span (seed ${runSeed})`, async () => {
   const acknowledged: Acknowledged = { started: new Set(), ended: new Set() };
   const watch = new DocumentWatch(join(dir, `${sessionId}.json`));
   for (let run = 0; run * perRun < lines; run++) {
-    // Every other run without lies: what the truth does to twins.
+    // Every other run makes no wrong report, to see the correct case alone.
     await torment(acknowledged, runSeed + run, run % 2 === 0 ? 0.2 : 0);
     await settle();
     twins = [];
@@ -120,7 +121,7 @@ test(`P7 twins: five processes on one session, killed, stopped and held for dead
     twice: 0,
     open: 0,
     invalid: [],
-    // While anybody writes it says running; the second run resumes what the first one ended.
+    // While a process writes, the status is running. The second run resumes the session that the first run ended.
     statuses: ["running", "completed", "running", "completed"],
     status: "completed",
     files: [`${sessionId}.json`],

@@ -1,4 +1,4 @@
-/** Worker threads that write to one session, and what the main thread does for one that was terminated. */
+/** Worker threads that write to one session, and how the main thread recovers a terminated one. */
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,7 +22,7 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** A thread, and what it told before it went. */
+/** A thread, and what it reported before it ended. */
 class Thread {
   readonly started: string[] = [];
   readonly ended: string[] = [];
@@ -33,9 +33,9 @@ class Thread {
 
   constructor() {
     threads.push(this);
-    this.worker.on("message", (told: { started?: string; ended?: string }) => {
-      if (told.started) this.started.push(told.started);
-      if (told.ended) this.ended.push(told.ended);
+    this.worker.on("message", (reported: { started?: string; ended?: string }) => {
+      if (reported.started) this.started.push(reported.started);
+      if (reported.ended) this.ended.push(reported.ended);
       this.#onEnded();
     });
   }
@@ -68,18 +68,18 @@ test("P7 worker threads on one session end with the union of their spans", async
   expect(readdirSync(dir)).toEqual([`${sessionId}.json`]);
 });
 
-test("P2 P7 what a terminated thread left is folded in by the main thread, beside a living one", async () => {
+test("P2 P7 the main thread merges the files of a terminated thread while another thread writes", async () => {
   const clock = new StillClock();
   const main = new CrashSafeFileSpanExporter({ dir }, { clock });
   const [a, b] = [new Thread(), new Thread()];
   await Promise.all([a.hasEnded(100), b.hasEnded(100)]);
   expect(owners()).toHaveLength(4);
-  // In the middle of whatever it does.
+  // Terminated at any point of its work.
   await a.worker.terminate();
   clock.pass(10_000);
   await expect.poll(owners, { timeout: 20_000 }).toHaveLength(2);
 
-  // Published again by the living one, with all of it.
+  // The live thread publishes again, with every span.
   const heard = b.ended.length;
   await b.hasEnded(heard + 50);
   expect(document().summary.status).toBe("running");

@@ -117,7 +117,7 @@ describe("sessions without a session tracer", () => {
     expect(spans[0]?.attributes).toEqual({
       "session.id": "ses_1",
       "gen_ai.conversation.id": "ses_1",
-      "said.by": "ses_1",
+      "recorded.by": "ses_1",
     });
     expect(spans[2]).toMatchObject({ status: { code: SpanStatusCode.ERROR, message: "killed" } });
   });
@@ -149,7 +149,7 @@ describe("sessions without a session tracer", () => {
     host.start("ses_1", "execute_tool look").setAttributes(tool).end();
     host.processor.crash();
     const { spans } = await stage.replay();
-    const session = { "session.id": "ses_1", "gen_ai.conversation.id": "ses_1", "said.by": "ses_1" };
+    const session = { "session.id": "ses_1", "gen_ai.conversation.id": "ses_1", "recorded.by": "ses_1" };
     expect(spans.map((span) => [span.name, span.attributes])).toEqual([
       ["chat gpt", { ...attributes, ...session }],
       ["execute_tool look", { ...tool, ...session }],

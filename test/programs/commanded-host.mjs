@@ -1,12 +1,12 @@
-// A host that records what its parent tells it, line by line, and answers each line when it is done.
+// A host that records what its parent commands, one command per line, and answers each line when it is done.
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/index.mjs";
 
 const processor = new CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir: process.argv[2] }));
-const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("told-host");
-const start = (id, name) => tracer.startSpan(name, { attributes: { "session.id": id, "said.by": id } });
+const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("commanded-host");
+const start = (id, name) => tracer.startSpan(name, { attributes: { "session.id": id, "recorded.by": id } });
 
 const acts = {
   start: (ids, name) => ids.forEach((id) => void start(id, name)),
