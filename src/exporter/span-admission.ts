@@ -8,8 +8,9 @@
 import type { Context } from "@opentelemetry/api";
 import type { DirectoryLease } from "../directory/registry.js";
 import type { TraceSpan } from "../format/trace-file.js";
+import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
-import { attempt, millis } from "../projection/read-span.js";
+import { attempt } from "../projection/read-span.js";
 import type { SessionStart } from "../storage/session-state.js";
 import type { SessionWriter } from "../storage/session-writer.js";
 import type { ContentFilter } from "./content-filter.js";

@@ -12,6 +12,7 @@ import {
   ATTR_SERVICE_VERSION,
   ATTR_USER_ID,
 } from "../otel/semantic-conventions.js";
+import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { userText } from "./content.js";
 import { type Dialect, type SpanFields, SpanView } from "./dialect.js";
@@ -28,7 +29,6 @@ import {
   describeOtel,
   describeStatus,
   ERROR_STATUS,
-  millis,
   plainAttributes,
   readAttributes,
   textOf,

@@ -1,6 +1,7 @@
 /** Reads an OpenTelemetry span that may be hostile, and describes what is not an attribute of it. */
 import { setOwn, toJsonValue, unreadable } from "../format/json-value.js";
-import type { HrTime, ReadableSpan } from "../otel/types.js";
+import { millis } from "../otel/time.js";
+import type { ReadableSpan } from "../otel/types.js";
 
 /** `SpanStatusCode.ERROR`. */
 export const ERROR_STATUS = 2;
@@ -48,12 +49,6 @@ export function plainAttributes(
     if (plain !== undefined) setOwn(result, key, plain);
   }
   return result;
-}
-
-/** Epoch milliseconds, in whole microseconds: more digits than a double has are noise in the file. */
-export function millis(time: HrTime): number {
-  const value = time[0] * 1000 + Math.round(time[1] / 1000) / 1000;
-  return Number.isFinite(value) ? value : 0;
 }
 
 /** `SpanKind` by number; INTERNAL, the first, is not worth a word. */

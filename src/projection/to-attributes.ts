@@ -4,7 +4,7 @@
  */
 import type { Attributes, AttributeValue } from "@opentelemetry/api";
 import { toJsonValue } from "../format/json-value.js";
-import type { SpanModel, TokenUsage } from "../format/trace-file.js";
+import type { SessionMetadata, SpanModel, TokenUsage } from "../format/trace-file.js";
 import { finite } from "../format/validate.js";
 import {
   ATTR_CRASH_SAFE_FILE_ATTRIBUTE,
@@ -16,11 +16,17 @@ import {
   ATTR_CRASH_SAFE_FILE_MODEL_ID,
   ATTR_CRASH_SAFE_FILE_NAME,
   ATTR_CRASH_SAFE_FILE_OUTPUT,
+  ATTR_CRASH_SAFE_FILE_OWUI_MODEL,
+  ATTR_CRASH_SAFE_FILE_PROMPT,
   ATTR_CRASH_SAFE_FILE_STATUS_MESSAGE,
+  ATTR_CRASH_SAFE_FILE_TAGS,
+  ATTR_CRASH_SAFE_FILE_TITLE,
   ATTR_CRASH_SAFE_FILE_TOKENS,
   ATTR_CRASH_SAFE_FILE_TOOL_DURATION,
   ATTR_CRASH_SAFE_FILE_VARIANT,
+  ATTR_DEPLOYMENT_ENVIRONMENT_NAME,
   ATTR_ERROR_TYPE,
+  ATTR_GEN_AI_AGENT_NAME,
   ATTR_GEN_AI_INPUT_MESSAGES,
   ATTR_GEN_AI_OPERATION_NAME,
   ATTR_GEN_AI_OUTPUT_MESSAGES,
@@ -37,6 +43,8 @@ import {
   ATTR_GEN_AI_USAGE_INPUT_TOKENS,
   ATTR_GEN_AI_USAGE_OUTPUT_TOKENS,
   ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
+  ATTR_SERVICE_VERSION,
+  ATTR_USER_ID,
 } from "../otel/semantic-conventions.js";
 import type { SpanRecord } from "./attached-record.js";
 
@@ -131,6 +139,32 @@ export function recordAttributes(record: SpanRecord, first: Attributes = {}): At
   }
   out.setCallers(record.attributes ?? {});
   return out.finish();
+}
+
+/** The model of a session as the conventions name it, without its provider. */
+export const modelName = ({ model, providerId }: SessionMetadata): string | undefined =>
+  model === undefined ? undefined : bareModel(model, providerId);
+
+/** The metadata of a session, as attributes of its turns. */
+export function metadataAttributes(metadata: SessionMetadata): Attributes {
+  const { model, tags } = metadata;
+  const name = modelName(metadata);
+  const texts = {
+    [ATTR_GEN_AI_AGENT_NAME]: metadata.agent,
+    [ATTR_GEN_AI_PROVIDER_NAME]: metadata.providerId,
+    [ATTR_GEN_AI_REQUEST_MODEL]: name,
+    [ATTR_CRASH_SAFE_FILE_MODEL_ID]: model === name ? undefined : model,
+    [ATTR_CRASH_SAFE_FILE_VARIANT]: metadata.variant,
+    [ATTR_CRASH_SAFE_FILE_TITLE]: metadata.title,
+    [ATTR_CRASH_SAFE_FILE_PROMPT]: metadata.prompt,
+    [ATTR_CRASH_SAFE_FILE_OWUI_MODEL]: metadata.owuiModel,
+    [ATTR_USER_ID]: metadata.userId,
+    [ATTR_DEPLOYMENT_ENVIRONMENT_NAME]: metadata.environment,
+    [ATTR_SERVICE_VERSION]: metadata.version,
+  };
+  const attributes: Attributes = tags ? { [ATTR_CRASH_SAFE_FILE_TAGS]: tags } : {};
+  for (const [key, text] of Object.entries(texts)) if (text !== undefined) attributes[key] = text;
+  return attributes;
 }
 
 /** Epoch milliseconds where a span cannot have them as its time: they may be too many for a number of OTLP. */

@@ -7,10 +7,9 @@ import {
   ATTR_CRASH_SAFE_FILE_END_TIME,
   ATTR_CRASH_SAFE_FILE_START_TIME,
 } from "../otel/semantic-conventions.js";
+import { hrTimeOf, millis } from "../otel/time.js";
 import type { HrTime, ReadableSpan } from "../otel/types.js";
-import { millis } from "../projection/read-span.js";
 import { setExactTime } from "../projection/to-attributes.js";
-import { hrTimeOf } from "../tracer/session-span.js";
 
 /** What differs between spans. Times in epoch milliseconds. */
 export interface SpanParts {

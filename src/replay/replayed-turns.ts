@@ -19,10 +19,9 @@ import {
   ATTR_SESSION_ID,
 } from "../otel/semantic-conventions.js";
 import { SESSION_SCOPE } from "../otel/session-scope.js";
+import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
-import { millis } from "../projection/read-span.js";
-import { callerAttributes, messageOf } from "../projection/to-attributes.js";
-import { metadataAttributes } from "../tracer/metadata.js";
+import { callerAttributes, messageOf, metadataAttributes } from "../projection/to-attributes.js";
 import { isForeign } from "./described-span.js";
 import { nothingDropped, readableSpan } from "./readable-span.js";
 import { type ReplayedSession, type TurnPlace, traceIdOf } from "./replayed-span.js";

@@ -10,9 +10,10 @@ import {
   ATTR_GEN_AI_REQUEST_MODEL,
 } from "../otel/semantic-conventions.js";
 import type { SpanRecord } from "../projection/attached-record.js";
-import { modelName, modelOf } from "./metadata.js";
+import { modelName } from "../projection/to-attributes.js";
+import { modelOf } from "./metadata.js";
 import type { SessionSpan, SpanDraft } from "./session-span.js";
-import { finiteOr, member, textMember, textOf } from "./untrusted-input.js";
+import { finiteOr, member, textMember, toText } from "./untrusted-input.js";
 
 /** Tool names that are kept for a generation that says nothing. */
 const maxToolNames = 100;
@@ -90,7 +91,7 @@ export class OpenGenerations {
     const id = member(part, "id");
     const messageId = textMember(part, "messageID");
     return (
-      (id === undefined || id === null ? undefined : this.#open.findLast((one) => one.id === textOf(id))) ??
+      (id === undefined || id === null ? undefined : this.#open.findLast((one) => one.id === toText(id))) ??
       (messageId === undefined ? undefined : this.#open.findLast((one) => one.messageId === messageId)) ??
       this.newest
     );
@@ -131,7 +132,7 @@ export function generationDraft(
 export function finishOf(part: unknown): Partial<SpanRecord> {
   const reason = member(part, "reason");
   return {
-    ...(reason !== undefined && reason !== null && { finishReason: textOf(reason) }),
+    ...(reason !== undefined && reason !== null && { finishReason: toText(reason) }),
     cost: finiteOr(member(part, "cost"), 0),
     tokens: tokensOf(member(part, "tokens")),
   };

@@ -11,7 +11,7 @@ import { report, reportFailure } from "../processor/span-loss.js";
 import type { SessionTracerPorts } from "./input-types.js";
 import { startMetadata } from "./metadata.js";
 import { type Closing, type LoggedSession, SessionLog } from "./session-log.js";
-import { clientContext } from "./session-propagation.js";
+import { clientContext } from "./trace-context.js";
 import { textMember } from "./untrusted-input.js";
 
 /**

@@ -1,23 +1,5 @@
-/**
- * What is known of a session as a whole: its metadata, and how its turns tell them to a backend.
- */
-import type { Attributes } from "@opentelemetry/api";
+/** The metadata of a session, read from what a host reports about the session. */
 import type { SessionMetadata, SpanModel } from "../format/trace-file.js";
-import {
-  ATTR_CRASH_SAFE_FILE_MODEL_ID,
-  ATTR_CRASH_SAFE_FILE_OWUI_MODEL,
-  ATTR_CRASH_SAFE_FILE_PROMPT,
-  ATTR_CRASH_SAFE_FILE_TAGS,
-  ATTR_CRASH_SAFE_FILE_TITLE,
-  ATTR_CRASH_SAFE_FILE_VARIANT,
-  ATTR_DEPLOYMENT_ENVIRONMENT_NAME,
-  ATTR_GEN_AI_AGENT_NAME,
-  ATTR_GEN_AI_PROVIDER_NAME,
-  ATTR_GEN_AI_REQUEST_MODEL,
-  ATTR_SERVICE_VERSION,
-  ATTR_USER_ID,
-} from "../otel/semantic-conventions.js";
-import { bareModel } from "../projection/to-attributes.js";
 import { textMember, textsMember } from "./untrusted-input.js";
 
 const startFields = [
@@ -32,7 +14,7 @@ const startFields = [
   "version",
 ] as const;
 
-/** Metadata as a session starts with them; what is falsy is left out. */
+/** The metadata in the options of `startTrace`. Falsy members are left out. */
 export function startMetadata(options: unknown): SessionMetadata {
   const metadata: SessionMetadata = {};
   for (const field of startFields) {
@@ -44,7 +26,7 @@ export function startMetadata(options: unknown): SessionMetadata {
   return metadata;
 }
 
-/** What an assistant's message says of the session. */
+/** The metadata in an assistant's message. The agent counts only while the session has none. */
 export function assistantMetadata(info: unknown, known: SessionMetadata): SessionMetadata {
   const modelId = textMember(info, "modelID");
   const providerId = textMember(info, "providerID");
@@ -58,7 +40,7 @@ export function assistantMetadata(info: unknown, known: SessionMetadata): Sessio
   };
 }
 
-/** What a chat front end says of it. */
+/** The metadata from a chat front end. Its model counts as the session's only while the session has none. */
 export function owuiMetadata(info: unknown, known: SessionMetadata): SessionMetadata {
   const userId = textMember(info, "userId");
   const modelId = textMember(info, "modelId");
@@ -73,7 +55,7 @@ export function owuiMetadata(info: unknown, known: SessionMetadata): SessionMeta
   };
 }
 
-/** The model of a generation that starts now. */
+/** The model of a generation that starts with this metadata. */
 export function modelOf({ model, providerId, variant }: SessionMetadata): SpanModel | undefined {
   const known = {
     ...(model !== undefined && { modelId: model }),
@@ -81,30 +63,4 @@ export function modelOf({ model, providerId, variant }: SessionMetadata): SpanMo
     ...(variant !== undefined && { variant }),
   };
   return Object.keys(known).length > 0 ? known : undefined;
-}
-
-/** The model as the conventions name it. */
-export const modelName = ({ model, providerId }: SessionMetadata): string | undefined =>
-  model === undefined ? undefined : bareModel(model, providerId);
-
-/** The metadata on a turn. */
-export function metadataAttributes(metadata: SessionMetadata): Attributes {
-  const { model, tags } = metadata;
-  const name = modelName(metadata);
-  const texts = {
-    [ATTR_GEN_AI_AGENT_NAME]: metadata.agent,
-    [ATTR_GEN_AI_PROVIDER_NAME]: metadata.providerId,
-    [ATTR_GEN_AI_REQUEST_MODEL]: name,
-    [ATTR_CRASH_SAFE_FILE_MODEL_ID]: model === name ? undefined : model,
-    [ATTR_CRASH_SAFE_FILE_VARIANT]: metadata.variant,
-    [ATTR_CRASH_SAFE_FILE_TITLE]: metadata.title,
-    [ATTR_CRASH_SAFE_FILE_PROMPT]: metadata.prompt,
-    [ATTR_CRASH_SAFE_FILE_OWUI_MODEL]: metadata.owuiModel,
-    [ATTR_USER_ID]: metadata.userId,
-    [ATTR_DEPLOYMENT_ENVIRONMENT_NAME]: metadata.environment,
-    [ATTR_SERVICE_VERSION]: metadata.version,
-  };
-  const attributes: Attributes = tags ? { [ATTR_CRASH_SAFE_FILE_TAGS]: tags } : {};
-  for (const [key, text] of Object.entries(texts)) if (text !== undefined) attributes[key] = text;
-  return attributes;
 }

@@ -1,5 +1,6 @@
 /**
- * One open session of a tracer: what is logged becomes spans of its turns, and facts for the keepers of documents.
+ * One session while it is open: turns the calls of a host into spans of turns, and passes facts of the session to its
+ * recorders.
  */
 import { type Attributes, type Context, type Link, SpanKind, type Tracer } from "@opentelemetry/api";
 import type { RecordedSession } from "../exporter/session-recorder.js";
@@ -15,57 +16,62 @@ import {
 } from "../otel/semantic-conventions.js";
 import { report } from "../processor/span-loss.js";
 import type { SpanRecord } from "../projection/attached-record.js";
-import { callerAttributes } from "../projection/to-attributes.js";
-import { CommitQueue } from "./commit-queue.js";
+import { callerAttributes, metadataAttributes } from "../projection/to-attributes.js";
 import { finishOf, generationDraft, OpenGeneration, OpenGenerations } from "./generations.js";
 import type { SpanTarget } from "./input-types.js";
-import { metadataAttributes } from "./metadata.js";
 import { SessionSpan, type SpanDraft } from "./session-span.js";
-import { SessionTools } from "./session-tools.js";
-import type { SessionTurn, TurnFailure } from "./session-turn.js";
-import { SessionTurns, type TurnFacts, type TurnPorts } from "./session-turns.js";
-import { readToolCall, sinceStart, summaryOf, toolDraft, toolRecord } from "./tool-call.js";
-import { copyAttributes, copyValue, finiteOr, member, textMember, textOf } from "./untrusted-input.js";
+import { parseToolCall, SessionTools, startedAt, toolDraft, toolRecord } from "./tool-calls.js";
+import {
+  type SessionTurn,
+  SessionTurns,
+  type TurnDescription,
+  type TurnFailure,
+  type TurnPorts,
+} from "./turns.js";
+import { copyAttributes, copyValue, finiteOr, member, textMember, toText } from "./untrusted-input.js";
 
 /** What a session is logged with. */
 export type SessionLogPorts = Omit<TurnPorts, "onTurnStart">;
 
-/** A session that starts, or goes on. */
+/** A session that starts or resumes. */
 export interface LoggedSession {
   readonly id: string;
-  /** Of the first turn, where that can be chosen. */
+  /** The trace id of the first turn, where the ids of turns can be chosen. */
   readonly traceId: string;
   readonly metadata: SessionMetadata;
   readonly recorded: readonly RecordedSession[];
-  /** The session that started this one, and what ran in it then. */
+  /** The session that started this one, and a link to the span that was running in it then. */
   readonly parent: { readonly sessionId: string; readonly link: Link | undefined } | undefined;
 }
 
-/** How all that is open ends. */
+/** How a session ends. */
 export type Closing =
   | { readonly type: "end"; readonly error: string | undefined }
   | { readonly type: "crash"; readonly reason: string };
 
 const maxUserMessageChars = 4_000;
 
+/** Spans that the commit queue holds behind a tool span. Attributes for the tool span come too late after that. */
+const maxHeld = 64;
+
 export class SessionLog {
   readonly id: string;
   readonly recorded: readonly RecordedSession[];
-  metadata: SessionMetadata;
+  #metadata: SessionMetadata;
   readonly #tracer: Tracer;
   readonly #parentSessionId: string | undefined;
   readonly #turns: SessionTurns;
   readonly #generations = new OpenGenerations();
   readonly #tools: SessionTools;
   readonly #queue = new CommitQueue((span) => this.#changed(span));
-  /** Set on the session: every turn has them. */
+  /** Attributes that the host set on the session: every turn gets them. */
   #attributes: Record<string, unknown> = {};
   /** The last answer of the turn. */
   #lastOutput: string | undefined;
 
   constructor(ports: SessionLogPorts, { id, traceId, metadata, recorded, parent }: LoggedSession) {
     this.id = id;
-    this.metadata = metadata;
+    this.#metadata = metadata;
     this.recorded = recorded;
     this.#tracer = ports.tracer;
     this.#parentSessionId = parent?.sessionId;
@@ -80,18 +86,22 @@ export class SessionLog {
     );
   }
 
-  setMetadata(changes: SessionMetadata): void {
-    if (Object.keys(changes).length === 0) return;
-    this.metadata = { ...this.metadata, ...changes };
-    for (const session of this.recorded) session.update({ metadata: changes });
-    this.#turns.current?.set(metadataAttributes(this.metadata));
+  get metadata(): SessionMetadata {
+    return this.#metadata;
   }
 
-  /** Begins a turn. */
+  setMetadata(changes: SessionMetadata): void {
+    if (Object.keys(changes).length === 0) return;
+    this.#metadata = { ...this.#metadata, ...changes };
+    for (const session of this.recorded) session.update({ metadata: changes });
+    this.#turns.current?.set(metadataAttributes(this.#metadata));
+  }
+
+  /** Ends the open turn and begins the next. */
   userMessage(text: string, now: number, client: Context | undefined): void {
     this.endTurn(now);
     const input = text.slice(0, maxUserMessageChars);
-    this.#turns.open(now, input, this.#facts(), client);
+    this.#turns.open(now, input, this.#description(), client);
     const cut = text.length - input.length;
     this.#instant({
       name: "user-message",
@@ -104,15 +114,15 @@ export class SessionLog {
     });
   }
 
-  /** Begins a turn before anything is logged in it. */
+  /** Begins a turn before its first span. */
   openTurn(now: number, client: Context): void {
-    this.#turns.open(now, this.metadata.prompt, this.#facts(), client);
+    this.#turns.open(now, this.#metadata.prompt, this.#description(), client);
   }
 
   stepStart(part: unknown, now: number): void {
-    const id = textOf(member(part, "id") ?? "unknown");
+    const id = toText(member(part, "id") ?? "unknown");
     const messageId = textMember(part, "messageID");
-    const draft = generationDraft(id, this.metadata, this.#tools.takeResults(), now);
+    const draft = generationDraft(id, this.#metadata, this.#tools.takeResults(), now);
     const span = this.#start(undefined, draft);
     this.#generations.add(new OpenGeneration(span, id, messageId));
   }
@@ -120,23 +130,23 @@ export class SessionLog {
   text(part: unknown): void {
     const given = member(part, "text");
     if (given === undefined || given === null) return;
-    const text = textOf(given);
+    const text = toText(given);
     const generation = this.#generations.find(part);
     if (generation?.addText(text)) this.#changed(generation.span);
   }
 
   stepFinish(part: unknown, now: number): void {
-    // First: a getter of the host may finish a step.
+    // Before the generation is looked up: a getter of the host may finish that generation.
     const finish = finishOf(part);
     const generation = this.#generations.find(part);
     if (generation) this.#finish(generation, now, finish);
   }
 
   toolCall(part: unknown, now: number): void {
-    const told = readToolCall(part, now);
-    if (!told || this.#tools.isKnown(told)) return;
-    const running = this.#tools.running(told.callId);
-    const call = running ? sinceStart(told, running.record.startTime) : told;
+    const reported = parseToolCall(part, now);
+    if (!reported || this.#tools.hasEnded(reported)) return;
+    const running = this.#tools.running(reported.callId);
+    const call = running ? startedAt(reported, running.record.startTime) : reported;
     const generation = this.#generations.find({ messageID: call.messageId });
     if (!running) generation?.addTool(call.name);
     const span = running ?? this.#start(generation?.span, toolDraft(call));
@@ -148,7 +158,7 @@ export class SessionLog {
       this.#tools.start(call, span);
     } else {
       this.#queue.hold(span);
-      this.#tools.end(call, span, summaryOf(call));
+      this.#tools.end(call, span);
     }
   }
 
@@ -158,7 +168,7 @@ export class SessionLog {
     const output = copyValue(member(given, "output"));
     const attributes = copyAttributes(member(given, "attributes"));
     this.#instant({
-      name: textOf(member(given, "name") ?? "unknown"),
+      name: toText(member(given, "name") ?? "unknown"),
       kind: "span",
       startTime,
       endTime: finiteOr(member(given, "endTime"), now),
@@ -173,12 +183,12 @@ export class SessionLog {
     const attributes = copyAttributes(given);
     if (Object.keys(attributes).length === 0) return;
     const { last } = this.#tools;
-    // Once it is handed out, nothing reaches it any more.
+    // A committed span cannot change any more.
     const tool = last && (last.record.endTime === undefined || this.#queue.has(last)) ? last : undefined;
     const generation = this.#generations.newest?.span;
-    // Anything else is no target.
-    const isOne = target === "tool" || target === "generation" || target === "session";
-    const span = isOne ? { tool, generation, session: undefined }[target] : (tool ?? generation);
+    // Any other value counts as no target.
+    const hasTarget = target === "tool" || target === "generation" || target === "session";
+    const span = hasTarget ? { tool, generation, session: undefined }[target] : (tool ?? generation);
     if (span) {
       span.change({ attributes: { ...span.record.attributes, ...attributes } });
       this.#changed(span);
@@ -187,11 +197,11 @@ export class SessionLog {
       for (const session of this.recorded) session.update({ attributes });
       this.#turns.current?.set(callerAttributes(this.#attributes));
     } else if (target === "tool" && last) {
-      report("warn", "dropped attributes: the last tool call was handed out before they came");
+      report("warn", 'setSpanAttributes("tool") came too late: the last tool span was already exported');
     }
   }
 
-  /** The context of what runs: a tool, else a generation, else the turn. */
+  /** The context of the running tool, else of the newest open generation, else of the turn. */
   context(
     target: "tool" | "generation" | "turn" | undefined,
     callId: string | undefined,
@@ -205,7 +215,7 @@ export class SessionLog {
     return (wanted.tool ?? wanted.generation ?? this.#ensureTurn(now)).context;
   }
 
-  /** Hands out what waits, and ends the turn. */
+  /** Commits the spans in the queue, and ends the turn. */
   endTurn(now: number, failure?: TurnFailure): void {
     this.#queue.flush();
     const output = this.#lastOutput;
@@ -213,17 +223,17 @@ export class SessionLog {
     this.#turns.end(now, output, failure);
   }
 
-  /** Ends all that is open. */
+  /** Ends all open spans, and the turn. */
   close(closing: Closing, now: number): void {
     const isInterrupted = closing.type === "crash";
     const how: Partial<SpanRecord> = isInterrupted
       ? { status: "error", statusMessage: closing.reason, interrupted: true }
       : {};
-    for (const tool of this.#tools.allRunning()) {
-      const { startTime, tool: known } = tool.record;
-      tool.change({ endTime: now, ...how, tool: { ...known, durationMs: finiteOr(now - startTime, 0) } });
+    for (const call of this.#tools.allRunning()) {
+      const { startTime, tool } = call.record;
+      call.change({ endTime: now, ...how, tool: { ...tool, durationMs: finiteOr(now - startTime, 0) } });
       this.#queue.flush();
-      tool.commit();
+      call.commit();
     }
     for (const generation of this.#generations.all()) this.#finish(generation, now, how);
     const message = closing.type === "crash" ? closing.reason : closing.error;
@@ -242,11 +252,11 @@ export class SessionLog {
     this.#queue.end(this.#start(undefined, draft));
   }
 
-  /** `parent`: absent for what stands directly under the turn. */
+  /** `parent`: `undefined` for a span directly under the turn. */
   #start(parent: SessionSpan | undefined, draft: SpanDraft): SessionSpan {
     const { name, kind, record } = draft;
     const turn = this.#ensureTurn(record.startTime);
-    // The draft is ours: what its session says goes on the same object.
+    // The draft is not shared: its attributes may be changed.
     const attributes: Attributes = Object.assign(draft.attributes, this.#identity());
     attributes[ATTR_CRASH_SAFE_FILE_KIND] = record.kind;
     if (!parent) attributes[ATTR_CRASH_SAFE_FILE_TURN_INDEX] = turn.index;
@@ -255,14 +265,14 @@ export class SessionLog {
   }
 
   #ensureTurn(startTime: number): SessionTurn {
-    return this.#turns.current ?? this.#turns.open(startTime, this.metadata.prompt, this.#facts());
+    return this.#turns.current ?? this.#turns.open(startTime, this.#metadata.prompt, this.#description());
   }
 
-  #facts(): TurnFacts {
-    const { agent } = this.metadata;
+  #description(): TurnDescription {
+    const { agent } = this.#metadata;
     const attributes = {
       ...callerAttributes(this.#attributes),
-      ...metadataAttributes(this.metadata),
+      ...metadataAttributes(this.#metadata),
       ...this.#identity(),
     };
     return { agent, attributes };
@@ -270,7 +280,7 @@ export class SessionLog {
 
   #identity(): Attributes {
     const identity: Attributes = { [ATTR_SESSION_ID]: this.id, [ATTR_GEN_AI_CONVERSATION_ID]: this.id };
-    const { agent } = this.metadata;
+    const { agent } = this.#metadata;
     if (agent !== undefined) identity[ATTR_GEN_AI_AGENT_NAME] = agent;
     if (this.#parentSessionId !== undefined)
       identity[ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID] = this.#parentSessionId;
@@ -279,5 +289,45 @@ export class SessionLog {
 
   #changed(span: SessionSpan): void {
     for (const session of this.recorded) session.changed(span.spanId);
+  }
+}
+
+/**
+ * Spans that have ended and are not committed yet: the last tool call, which may still get attributes, and behind it
+ * the spans that ended later, since a document has its spans in the order of their ends.
+ */
+class CommitQueue {
+  readonly #held: SessionSpan[] = [];
+  readonly #onHold: (span: SessionSpan) => void;
+
+  /** `onHold` is called for each span that is held behind a tool span. */
+  constructor(onHold: (span: SessionSpan) => void) {
+    this.#onHold = onHold;
+  }
+
+  /** A tool call has ended: commits the spans before it, and holds it. */
+  hold(tool: SessionSpan): void {
+    this.flush();
+    this.#held.push(tool);
+  }
+
+  /** Another span has ended: commits it at once, or holds it behind the tool span. */
+  end(span: SessionSpan): void {
+    if (this.#held.length === 0) {
+      span.commit();
+      return;
+    }
+    this.#held.push(span);
+    if (this.#held.length > maxHeld) this.flush();
+    else this.#onHold(span);
+  }
+
+  has(span: SessionSpan): boolean {
+    return this.#held.includes(span);
+  }
+
+  /** Commits all spans, in order. */
+  flush(): void {
+    for (const span of this.#held.splice(0)) span.commit();
   }
 }

@@ -1,6 +1,4 @@
-/**
- * One span of a session: the exact record, and the OpenTelemetry span that carries it.
- */
+/** One span of a session: the exact record, and the OpenTelemetry span that carries the record. */
 import {
   type Attributes,
   type Context,
@@ -14,17 +12,17 @@ import {
   ATTR_CRASH_SAFE_FILE_END_TIME,
   ATTR_CRASH_SAFE_FILE_START_TIME,
 } from "../otel/semantic-conventions.js";
+import { hrTimeOf, millis } from "../otel/time.js";
 import type { HrTime } from "../otel/types.js";
 import { type Attachment, attach, type SpanRecord, withAttachment } from "../projection/attached-record.js";
-import { millis } from "../projection/read-span.js";
 import { recordAttributes, setExactTime } from "../projection/to-attributes.js";
 
-/** A span to be started, without its place. */
+/** A span that is not started yet, without its parent. */
 export interface SpanDraft {
-  /** As OpenTelemetry has it. */
+  /** The name of the OpenTelemetry span. */
   readonly name: string;
   readonly kind: SpanKind;
-  /** Told at once, to samplers and processors; the record's follow at the end. */
+  /** Attributes at the start, for samplers and processors. Those of the record are set at the end. */
   readonly attributes: Attributes;
   readonly record: SpanRecord;
 }
@@ -32,7 +30,7 @@ export interface SpanDraft {
 /** What a span starts with. */
 export interface SpanOpening extends SpanDraft {
   readonly tracer: Tracer;
-  /** Holds the parent, and the session. */
+  /** Holds the parent span and the session's id. */
   readonly parent: Context;
 }
 
@@ -40,7 +38,7 @@ export class SessionSpan {
   readonly #otel: Span;
   readonly #parent: Context;
   readonly #startTime: HrTime;
-  /** The attributes that were set. */
+  /** The attributes that this class has set: other attributes on the span are from the host. */
   readonly #own: Attributes[];
   #record: SpanRecord;
 
@@ -52,7 +50,7 @@ export class SessionSpan {
     const attachment: Attachment = { type: "span", read: () => this.#record, own: this.#own };
     const options = { kind, attributes, startTime: this.#startTime };
     this.#otel = tracer.startSpan(name, options, withAttachment(parent, attachment));
-    // For processors that are told of its end only.
+    // For processors that get the span at its end only.
     attach(this.#otel, attachment);
   }
 
@@ -64,17 +62,17 @@ export class SessionSpan {
     return this.#otel.spanContext().spanId;
   }
 
-  /** For what runs in it. */
+  /** The context for spans that start in this span. */
   get context(): Context {
     return trace.setSpan(this.#parent, this.#otel);
   }
 
-  /** Changes the record. The OpenTelemetry span gets what changed when it is committed. */
+  /** Changes the record. The OpenTelemetry span gets the changes at {@link commit}. */
   change(changes: Partial<SpanRecord>): void {
     this.#record = { ...this.#record, ...changes };
   }
 
-  /** Hands it to the processors, as ended at the time the record says. */
+  /** Ends the OpenTelemetry span at the record's end time, which hands the span to the processors. */
   commit(): void {
     const record = this.#record;
     const endTime = latest(this.#startTime, hrTimeOf(record.endTime ?? record.startTime));
@@ -95,18 +93,6 @@ export class SessionSpan {
     this.#otel.setAttributes(attributes);
     this.#otel.end(endTime);
   }
-}
-
-/** The latest time that OTLP can carry: nanoseconds in 64 bits. */
-const maxSeconds = 9_223_372_036;
-
-/** Never a bare number: the SDK takes small ones for times of `performance.now()`. */
-export function hrTimeOf(epochMillis: number): HrTime {
-  const seconds = Math.floor(epochMillis / 1_000);
-  if (!(seconds >= 0)) return [0, 0];
-  if (seconds > maxSeconds) return [maxSeconds, 0];
-  const nanos = Math.round((epochMillis - seconds * 1_000) * 1e6);
-  return nanos >= 1e9 ? [seconds + 1, 0] : [seconds, nanos];
 }
 
 const latest = (a: HrTime, b: HrTime): HrTime => (a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]) ? a : b);

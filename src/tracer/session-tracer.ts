@@ -23,9 +23,8 @@ import type {
 import { SessionLifecycle } from "./lifecycle.js";
 import { assistantMetadata, owuiMetadata } from "./metadata.js";
 import type { LoggedSession } from "./session-log.js";
-import { clientContext } from "./session-propagation.js";
-import { headersOf } from "./trace-context.js";
-import { member, textMember, textOf } from "./untrusted-input.js";
+import { clientContext, headersOf } from "./trace-context.js";
+import { member, textMember, toText } from "./untrusted-input.js";
 
 /**
  * Logs one session of an agent, as OpenTelemetry spans with the GenAI conventions: one trace per turn. With a
@@ -103,7 +102,7 @@ export class SessionTracer {
   logUserMessage(text: string, options: UserMessageOptions = {}): void {
     this.#life.with("logUserMessage", (log) => {
       if (text === undefined || text === null) return;
-      const message = textOf(text);
+      const message = toText(text);
       if (message !== "") log.userMessage(message, Date.now(), clientContext(options));
     });
   }
@@ -221,11 +220,11 @@ function parentOf(given: unknown): LoggedSession["parent"] {
 }
 
 const idOf = (sessionId: unknown): string => {
-  const id = sessionId === undefined || sessionId === null ? "" : textOf(sessionId);
+  const id = sessionId === undefined || sessionId === null ? "" : toText(sessionId);
   return id === "" ? "unknown" : id;
 };
 
-const messageOf = (error: unknown): string | undefined => (error ? textOf(error) : undefined);
+const messageOf = (error: unknown): string | undefined => (error ? toText(error) : undefined);
 
 function texts(fields: Readonly<Record<"title" | "prompt", unknown>> | { prompt: unknown }): SessionMetadata {
   const title = textMember(fields, "title");

@@ -1,5 +1,5 @@
 /**
- * Tracing of many sessions: one provider, its processors, and a tracer for each session.
+ * Tracing of many sessions: one provider, its processors, and one tracer per session.
  */
 import type { TracerProvider } from "@opentelemetry/api";
 import type { SessionRecorder } from "../exporter/session-recorder.js";
@@ -11,38 +11,35 @@ import { environment } from "../platform/environment.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { report } from "../processor/span-loss.js";
 import type { SessionTracerPorts, StartTraceOptions } from "./input-types.js";
-import { OpenSessions } from "./open-sessions.js";
 import { sessionProvider } from "./provider.js";
 import { SessionTracer } from "./session-tracer.js";
 import { resolveOptions, type SessionTracingOptions, type TracingPlan } from "./session-tracing-options.js";
-import { type Flushable, TurnDelivery } from "./turn-delivery.js";
 
-/** Milliseconds that an end may take: for the sessions, and after them for the processors. */
+/** Longest time for the ends of the sessions, and after that for the shutdown of the processors. */
 const endMillis = Object.freeze({ sessions: 30_000, processors: 61_000 });
 
-/** A processor as far as we know it. */
+/** The methods and properties of a processor that are used if it has them. */
 type Processor = SpanProcessor & Partial<CrashTarget> & { readonly stopped?: boolean };
 
 /**
  * - `open`: sessions are traced.
- * - `crashed`: fenced.
+ * - `crashed`: `crash()` was called.
  * - `ending`, `ended`: `shutdown()` was called; has settled.
  */
 type Lifecycle = "open" | "crashed" | "ending" | "ended";
 
 /**
- * Makes the tracers of sessions, and ends them together. Made by {@link createSessionTracing}.
- *
- * It can be given to `installCrashFence`.
+ * Makes the tracers of sessions, and ends them together. {@link createSessionTracing} makes one;
+ * `installCrashFence` takes one.
  */
 export class SessionTracing implements CrashTarget {
-  /** Where its spans come from: for `trace.setGlobalTracerProvider`, or for a library that takes one. */
+  /** The provider of all spans: for `trace.setGlobalTracerProvider`, or for a library that takes a provider. */
   readonly tracerProvider: TracerProvider;
   readonly #isOwnProvider: boolean;
   readonly #processors: readonly Processor[];
-  /** Those behind which documents are kept. */
+  /** The processors whose exporter records documents. */
   readonly #recording: readonly Processor[];
-  /** What a flush is asked of. */
+  /** The processors, or the provider, that a flush calls. */
   readonly #flushed: readonly Flushable[];
   readonly #ports: SessionTracerPorts;
   readonly #sessions = new OpenSessions<SessionTracer>();
@@ -70,16 +67,16 @@ export class SessionTracing implements CrashTarget {
     };
   }
 
-  /** `true` once {@link shutdown} has ended all documents: process hooks have nothing to fence then. */
+  /** `true` once {@link shutdown} has ended all documents: the crash fence has nothing to do then. */
   get stopped(): boolean {
     if (this.#lifecycle !== "ended") return false;
     return !this.#isOwnProvider || this.#recording.every(({ stopped }) => stopped !== false);
   }
 
   /**
-   * The tracer of a session: the one that has it open, else a new one, started with `options`. Never throws.
+   * The tracer that has the session open, else a new tracer, with the session started. Never throws.
    *
-   * @param options - as for `startTrace`; not looked at when the session is open.
+   * @param options as for `startTrace`; ignored when the session is open
    */
   tracer(sessionId: string, options?: StartTraceOptions): SessionTracer {
     const open = this.#sessions.find(sessionId);
@@ -89,24 +86,24 @@ export class SessionTracing implements CrashTarget {
     return tracer;
   }
 
-  /** How many sessions are open. */
+  /** Number of open sessions. */
   get openSessions(): number {
     return this.#sessions.all.length;
   }
 
-  /** A tracer without a session: for `startTrace`, or for `rehydrateFromFile`. */
+  /** A new tracer without a session; `startTrace` starts one, `rehydrateFromFile` resumes one. */
   newTracer(): SessionTracer {
     const tracer: SessionTracer = new SessionTracer({
       ...this.#ports,
-      onSessionStart: (id) => this.#sessions.enter(id, tracer),
-      onSessionEnd: (id) => this.#sessions.leave(id, tracer),
+      onSessionStart: (id) => this.#sessions.add(id, tracer),
+      onSessionEnd: (id) => this.#sessions.remove(id, tracer),
     });
     return tracer;
   }
 
   /**
-   * The crash fence of all sessions, synchronous: their documents are final, with status `crashed`, when it returns.
-   * What other exporters wait with is handed to them; it arrives only if the process lives long enough. Never throws.
+   * The crash fence of all sessions, synchronous: when it returns, their documents are final, with status `crashed`.
+   * Other processors are flushed; their spans arrive only if the process lives long enough. Never throws.
    */
   crash(reason?: string): void {
     if (this.#lifecycle === "open") this.#lifecycle = "crashed";
@@ -120,20 +117,20 @@ export class SessionTracing implements CrashTarget {
   }
 
   /**
-   * Resolves when the documents equal memory and exporters have taken all spans that ended before the call.
-   * Rejects with the first failure, when all have settled.
+   * Resolves when the documents equal memory and exporters have taken all spans that ended before the call. When a
+   * flush fails, rejects with the first failure, after all flushes have settled.
    */
   async forceFlush(): Promise<void> {
     await allDone(this.#flushed.map(async (target) => target.forceFlush()));
   }
 
   /**
-   * Ends all sessions, then flushes and shuts down the processors. Those of a host's provider are flushed and go on:
-   * they are the host's. Idempotent; takes at most 91 seconds, whatever collectors do.
+   * Ends all sessions, then shuts down the processors. Processors of the host's provider are only flushed: the host
+   * shuts them down. Idempotent; takes at most 91 seconds, whatever backends do.
    *
-   * @throws CrashSafeFileError `EXPORT_TIMEOUT`, or the first failure of a processor, when all have settled; the
-   * documents are complete nevertheless, unless the failure is theirs. Spans that a backend refused before the call
-   * were told through `diag` then.
+   * @throws CrashSafeFileError `EXPORT_TIMEOUT`, or the first failure of a processor, after all processors have
+   * settled. The documents are complete, unless the failure is that of a file exporter. Spans that a backend refused
+   * before the call were logged through `diag` then.
    */
   shutdown(): Promise<void> {
     this.#end ??= this.#shutDown();
@@ -169,29 +166,95 @@ export class SessionTracing implements CrashTarget {
   }
 }
 
+/** @internal The session tracers that have a session open, by the session's id. */
+export class OpenSessions<T> {
+  readonly #tracers = new Set<T>();
+  readonly #byId = new Map<string, T>();
+
+  /** All tracers with an open session. */
+  get all(): T[] {
+    return [...this.#tracers];
+  }
+
+  /** The tracer that opened the session last. */
+  find(id: string): T | undefined {
+    return this.#byId.get(id);
+  }
+
+  add(id: string, tracer: T): void {
+    this.#tracers.add(tracer);
+    this.#byId.set(id, tracer);
+  }
+
+  /** An older tracer of the session does not remove a newer one. */
+  remove(id: string, tracer: T): void {
+    this.#tracers.delete(tracer);
+    if (this.#byId.get(id) === tracer) this.#byId.delete(id);
+  }
+}
+
+/** A processor or a provider that sends spans to a backend. */
+interface Flushable {
+  forceFlush(): Promise<void>;
+}
+
 /**
- * Sets up the tracing of sessions: a provider, a `CrashSafeSpanProcessor` for each exporter, and tracers by session id.
- * Where spans go is for the options to say or, if they name only a directory, for the environment: see
+ * @internal Flushes backends when a turn has ended. Callers do not wait: one flush runs at a time, and turns that end
+ * during a flush are sent by one more.
+ */
+export class TurnDelivery {
+  #state: "idle" | "flushing" | "flushing, and once more" = "idle";
+
+  constructor(private readonly backends: readonly Flushable[]) {}
+
+  /** Never throws. Returns at once. */
+  send(): void {
+    if (this.backends.length === 0) return;
+    if (this.#state !== "idle") {
+      this.#state = "flushing, and once more";
+      return;
+    }
+    this.#state = "flushing";
+    void Promise.all(this.backends.map(flushed)).then(() => {
+      const again = this.#state === "flushing, and once more";
+      this.#state = "idle";
+      if (again) this.send();
+    });
+  }
+}
+
+async function flushed(backend: Flushable): Promise<void> {
+  try {
+    await backend.forceFlush();
+  } catch (error) {
+    // Debug only: the processor that lost spans has logged it.
+    report("debug", "the flush at the end of a turn failed", error);
+  }
+}
+
+/**
+ * Sets up the tracing of sessions: a provider, a `CrashSafeSpanProcessor` for each exporter, and tracers by session
+ * id. The options decide where spans go; if they name at most a directory, the environment decides. See
  * {@link SessionTracingOptions}.
  *
- * The provider it builds samples every span, cuts no value, and keeps up to 4096 attributes and 1024 events and links
- * per span, whatever the variables `OTEL_TRACES_SAMPLER`, `OTEL_SPAN_*` and `OTEL_ATTRIBUTE_*` say. It is not made
- * the global one, and no context manager is set: that is for the host to do.
+ * The provider samples every span, cuts no value, and keeps up to 4096 attributes and 1024 events and links per span,
+ * whatever the variables `OTEL_TRACES_SAMPLER`, `OTEL_SPAN_*` and `OTEL_ATTRIBUTE_*` say. The function sets neither the
+ * global provider nor a context manager: the host does.
  *
  * @throws CrashSafeFileError `INVALID_OPTION`, naming the option or variable and its value; `MISSING_PACKAGE`, naming
- * what is to be installed.
+ * the package to install
  */
 export function createSessionTracing(options: SessionTracingOptions = {}): SessionTracing {
   return new SessionTracing(resolveOptions(options ?? {}, environment()));
 }
 
-/** What keeps documents behind a processor, if anything does. */
+/** The exporter of a processor, if it records documents. */
 function recorderOf(processor: SpanProcessor): SessionRecorder | undefined {
   const { exporter } = processor as { readonly exporter?: Partial<SessionRecorder> };
   return typeof exporter?.openSession === "function" ? (exporter as SessionRecorder) : undefined;
 }
 
-/** The provider itself, or the one behind the API's global one, if it can be flushed. */
+/** The provider, or the provider behind the API's global proxy, if it has `forceFlush`. */
 function flushableProvider(provider: TracerProvider): Flushable[] {
   const proxy = provider as { getDelegate?(): unknown };
   const target = (proxy.getDelegate?.() ?? provider) as Partial<Flushable>;

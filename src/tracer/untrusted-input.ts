@@ -16,7 +16,7 @@ export function member(source: unknown, key: string): unknown {
 }
 
 /** Any value as text. */
-export function textOf(value: unknown): string {
+export function toText(value: unknown): string {
   try {
     return String(value);
   } catch {
@@ -27,7 +27,7 @@ export function textOf(value: unknown): string {
 /** A member as text; `undefined` for what is falsy. */
 export function textMember(source: unknown, key: string): string | undefined {
   const value = member(source, key);
-  return value ? textOf(value) : undefined;
+  return value ? toText(value) : undefined;
 }
 
 /** A member that is a list, as texts; `undefined` when it is none. */
@@ -35,7 +35,7 @@ export function textsMember(source: unknown, key: string): string[] | undefined 
   const list = member(source, key);
   try {
     if (!Array.isArray(list)) return undefined;
-    return Array.from({ length: list.length }, (_, index) => textOf(member(list, String(index))));
+    return Array.from({ length: list.length }, (_, index) => toText(member(list, String(index))));
   } catch {
     return undefined;
   }
@@ -59,7 +59,7 @@ export function copyInput(value: unknown): unknown {
     const text = JSON.stringify(value);
     return text === undefined ? undefined : JSON.parse(text);
   } catch (error) {
-    return { _serialization_error: textOf(member(error, "message") ?? error) };
+    return { _serialization_error: toText(member(error, "message") ?? error) };
   }
 }
 
@@ -112,14 +112,14 @@ function attributeValue(source: object, key: string): unknown {
   if (typeof value === "number") return Number.isFinite(value) ? value : null;
   try {
     const text = JSON.stringify(value);
-    return text === undefined ? textOf(value) : JSON.parse(text);
+    return text === undefined ? toText(value) : JSON.parse(text);
   } catch {
-    return textOf(value);
+    return toText(value);
   }
 }
 
 /** The text with at most `max` characters; where it was cut, a marker at its end tells how many are missing. */
-export function cutText(text: string, max: number): string {
+export function shorten(text: string, max: number): string {
   if (text.length <= max) return text;
   const markerFor = (cut: number) => `… [${cut} characters cut]`;
   // The number may grow by a digit when the marker takes its room.

@@ -82,8 +82,7 @@ async function words(text, load) {
   const { resolveMaxSpans, resolveTracesDir } = await load("platform/environment.js");
   const { resourceAttributesOf } = await load("otel/resource.js");
   const { resolveOptions } = await load("tracer/session-tracing-options.js");
-  const { clientContext } = await load("tracer/session-propagation.js");
-  const { headersOf } = await load("tracer/trace-context.js");
+  const { clientContext, headersOf } = await load("tracer/trace-context.js");
   const most = resolveMaxSpans({ ALTIMATE_TRACE_MAX_SPANS: text });
   must(Number.isSafeInteger(most) && most >= 1, () => `a cap of ${most}`);
   must(typeof resolveTracesDir({ XDG_DATA_HOME: text }) === "string", "no directory");

@@ -1,20 +1,20 @@
 /** Which tracers are found by their session, and which are to be fenced. */
 import { expect, test } from "vitest";
-import { OpenSessions } from "../../src/tracer/open-sessions.js";
+import { OpenSessions } from "../../src/tracer/session-tracing.js";
 
 test("the end of an older tracer of a session does not hide the newer one", () => {
   const sessions = new OpenSessions<string>();
-  sessions.enter("a", "older");
-  sessions.enter("a", "newer");
+  sessions.add("a", "older");
+  sessions.add("a", "newer");
   expect(sessions.all).toEqual(["older", "newer"]);
-  sessions.leave("a", "older");
+  sessions.remove("a", "older");
   expect(sessions.find("a")).toBe("newer");
   expect(sessions.all).toEqual(["newer"]);
 });
 
 test("a tracer is nowhere once its session has ended", () => {
   const sessions = new OpenSessions<string>();
-  sessions.enter("a", "tracer");
-  sessions.leave("a", "tracer");
+  sessions.add("a", "tracer");
+  sessions.remove("a", "tracer");
   expect([sessions.find("a"), sessions.all]).toEqual([undefined, []]);
 });

@@ -1,7 +1,7 @@
 /** How backends are flushed at the end of a turn. */
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { expect, test } from "vitest";
-import { TurnDelivery } from "../../src/tracer/turn-delivery.js";
+import { TurnDelivery } from "../../src/tracer/session-tracing.js";
 
 /** A backend whose flushes end when told. */
 function backend() {
