@@ -20,8 +20,8 @@ import type {
   TraceHeaders,
   UserMessageOptions,
 } from "./input-types.js";
-import { SessionLifecycle } from "./lifecycle.js";
 import { assistantMetadata, owuiMetadata } from "./metadata.js";
+import { SessionLifecycle } from "./session-lifecycle.js";
 import type { LoggedSession } from "./session-log.js";
 import { clientContext, headersOf } from "./trace-context.js";
 import { member, textMember, toText } from "./untrusted-input.js";

@@ -72,7 +72,7 @@ export default [
         patch: [
           {
             file: "storage/document-file.js",
-            from: '!(0, commit_js_1.isSame)(yield* gensync_js_1.io.lstat(path), identity)',
+            from: "!(0, commit_js_1.isSame)(yield* gensync_js_1.io.lstat(path), identity)",
             to: "true",
           },
         ],
