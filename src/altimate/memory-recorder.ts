@@ -13,7 +13,7 @@ import type {
 import { inTrace } from "../format/document.js";
 import { safeId } from "../format/file-names.js";
 import { noHistory, type SessionHistory } from "../format/history.js";
-import { statusRank } from "../format/summary.js";
+import { interrupt, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
 import { Bursts } from "../otel/bursts.js";
 import { type ExportResult, ExportResultCode } from "../otel/export-result.js";
@@ -21,7 +21,7 @@ import { ATTR_SESSION_ID } from "../otel/semantic-conventions.js";
 import type { LiveSpanExporter, ReadableSpan, SpanProcessor } from "../otel/types.js";
 import { systemClock } from "../platform/clock.js";
 import { reportFailure } from "../processor/span-loss.js";
-import { interrupt, type SessionEnd, SessionLedger } from "../storage/session-state.js";
+import { SessionState } from "../storage/session-state.js";
 import { capSpansForSerialization } from "./span-cap.js";
 
 /** Said of a session that was fenced without a reason. */
@@ -131,32 +131,32 @@ export class MemorySpanProcessor implements SpanProcessor {
 /** A session in memory. */
 export class MemorySession implements RecordedSession {
   readonly path = undefined;
-  readonly #ledger: SessionLedger;
+  readonly #state: SessionState;
   readonly #maxSpans: number;
   /** Ended spans: all of them, or up to twice the cap. */
   #ended: TraceSpan[] = [];
   #over: { readonly end: SessionEnd; readonly at: number } | undefined;
 
   constructor(opening: SessionOpening, maxSpans: number) {
-    this.#ledger = new SessionLedger(opening, safeId(opening.id));
-    this.#ledger.metadata = { ...opening.metadata };
+    this.#state = new SessionState(opening, safeId(opening.id));
+    this.#state.learn(opening.metadata);
     this.#maxSpans = maxSpans;
   }
 
   get id(): string {
-    return this.#ledger.head.id;
+    return this.#state.head.id;
   }
 
   get rootSpanId(): string {
-    return this.#ledger.root.spanId;
+    return this.#state.root.spanId;
   }
 
   get traceId(): string {
-    return this.#ledger.head.traceId;
+    return this.#state.head.traceId;
   }
 
   get metadata(): SessionMetadata {
-    return this.#ledger.metadata;
+    return this.#state.metadata;
   }
 
   get summary(): SessionSummary {
@@ -168,38 +168,30 @@ export class MemorySession implements RecordedSession {
   }
 
   setTraceId(traceId: string): void {
-    if (this.#ended.length === 0) this.#ledger.head = { ...this.#ledger.head, traceId };
+    if (this.#ended.length === 0) this.#state.setHead({ ...this.#state.head, traceId });
   }
 
-  update({ name, input, metadata, attributes }: SessionFacts): void {
-    if (this.#over) return;
-    const ledger = this.#ledger;
-    ledger.metadata = { ...ledger.metadata, ...metadata };
-    ledger.root = {
-      ...ledger.root,
-      ...(name !== undefined && { name }),
-      ...(input !== undefined && { input }),
-      ...(attributes && { attributes: { ...ledger.root.attributes, ...attributes } }),
-    };
+  update(facts: SessionFacts): void {
+    if (!this.#over) this.#state.update(facts);
   }
 
   changed(spanId: string): void {
-    this.#ledger.open.change(spanId);
+    this.#state.openSpans.change(spanId);
   }
 
   /** A span has started; `read` tells its state from then on. */
   start(span: TraceSpan, read: () => TraceSpan, source: object): void {
-    if (!this.#over) this.#ledger.open.start(span, read, source);
+    if (!this.#over) this.#state.openSpans.start(span, read, source);
   }
 
   /** A span has ended. What comes after the session's end is not kept. */
   record(span: TraceSpan): void {
     if (this.#over) return;
-    this.#ledger.open.end(span);
-    this.#ledger.totals.add(span);
+    this.#state.openSpans.end(span);
+    this.#state.count(span);
     this.#ended.push(inTrace(span, this.traceId));
     if (this.#maxSpans > 0 && this.#ended.length > 2 * this.#maxSpans) {
-      const { root } = this.#ledger;
+      const { root } = this.#state;
       this.#ended = this.#capped([...this.#ended, root]).filter((kept) => kept !== root);
     }
   }
@@ -230,7 +222,7 @@ export class MemorySession implements RecordedSession {
   /** The document as of now, or of the session's end. */
   snapshot(): TraceFile {
     const { spans, metadata, summary, endedAt } = this.#tail();
-    const { id, traceId, sessionId, startedAt } = this.#ledger.head;
+    const { id, traceId, sessionId, startedAt } = this.#state.head;
     // Copies: exporters that users write may do with theirs what they like.
     const all = this.#capped([...this.#ended, ...spans]).map((span) => ({ ...span }));
     return {
@@ -251,16 +243,15 @@ export class MemorySession implements RecordedSession {
   }
 
   #tail() {
-    return this.#ledger.tail(this.#over?.at ?? Date.now(), this.#over?.end);
+    return this.#state.tail(this.#over?.at ?? Date.now(), this.#over?.end);
   }
 
-  /** The worst end stands; of several crashes the last word. */
+  /** An ended session keeps its end, unless it crashes: a crash replaces every end, an earlier crash too. */
   #close(end: SessionEnd): void {
-    if (this.#over && statusRank[end.status] < statusRank[this.#over.end.status]) return;
     if (this.#over && end.status !== "crashed") return;
     const at = Date.now();
     const over = this.#over;
-    const spans = this.#ledger.open.read();
+    const spans = this.#state.openSpans.read();
     // Reading them ran code of the host, which may have closed the session.
     if (this.#over !== over) {
       this.#close(end);

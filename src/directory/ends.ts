@@ -1,11 +1,12 @@
 /**
  * How the sessions of a directory end: in good order, in the background or at once, or by the crash fence.
  */
+
+import type { SessionEnd } from "../format/session-end.js";
 import { tryUnlink } from "../platform/file-system.js";
 import { runSync } from "../platform/gensync.js";
 import { rehomeIfTaken } from "../storage/merge.js";
 import { seal } from "../storage/seal.js";
-import type { SessionEnd } from "../storage/session-state.js";
 import type { SessionWriter } from "../storage/session-writer.js";
 import type { WriterPorts } from "../storage/writer-ports.js";
 import type { SpanFates } from "./span-fates.js";
@@ -85,7 +86,7 @@ export class SessionEnds {
     if (writer.state !== "open") return;
     // At once: a span that starts while the seal waits for its turn belongs to what follows, and is not closed by it.
     writer.state = "sealing";
-    for (const source of writer.ledger.open.sources()) this.#sessions.fates.set(source, "closed");
+    for (const source of writer.session.openSpans.sources()) this.#sessions.fates.set(source, "closed");
     this.#sessions.unfinished.add(writer, id, end);
   }
 

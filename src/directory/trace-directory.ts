@@ -2,13 +2,14 @@
  * One directory of sessions in this process: who writes to it, and what is written.
  */
 
+import { interrupt, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { allDone, type Lane } from "../platform/async.js";
 import { runSync } from "../platform/gensync.js";
 import { findPath } from "../storage/document-file.js";
 import { rehomeIfTaken, rehomeRecords } from "../storage/merge.js";
 import { lostOwner, publish } from "../storage/publish.js";
-import { interrupt, type SessionEnd, type SessionStart } from "../storage/session-state.js";
+import type { SessionStart } from "../storage/session-state.js";
 import { SessionWriter } from "../storage/session-writer.js";
 import type { WriterPorts } from "../storage/writer-ports.js";
 import { thrifty } from "./descriptor-thrift.js";
@@ -104,7 +105,7 @@ export class TraceDirectory {
     read: () => TraceSpan,
     metadata: Partial<SessionMetadata>,
   ): void {
-    if (writer.ledger.open.has(span.spanId)) return;
+    if (writer.session.openSpans.has(span.spanId)) return;
     writer.setMetadata(metadata);
     writer.recordStart(span, read, source);
     this.changed(writer);
@@ -228,7 +229,7 @@ export class TraceDirectory {
       }
       if (touchLive) void fileSystem.async.touch(writer.live.path).catch(() => {});
       const idle = clock.monotonic() - writer.lastActive;
-      if (!this.#gate.isExplicit(id) && writer.ledger.open.size === 0 && idle > sessionIdleMillis)
+      if (!this.#gate.isExplicit(id) && writer.session.openSpans.size === 0 && idle > sessionIdleMillis)
         this.end(id, { status: "completed" }).catch(() => {});
     }
     for (const finished of this.#unfinished.finishAll()) finished.catch(() => {});

@@ -1,11 +1,12 @@
 /**
  * Sessions that have ended, until the file system has their documents: their turn has not come, or it refused.
  */
+
+import type { SessionEnd } from "../format/session-end.js";
 import type { Lane } from "../platform/async.js";
 import { OperationCancelled, runAsync } from "../platform/gensync.js";
 import { retire } from "../platform/liveness.js";
 import { seal } from "../storage/seal.js";
-import type { SessionEnd } from "../storage/session-state.js";
 import type { SessionWriter } from "../storage/session-writer.js";
 import { fenceRefused } from "./publish-scheduler.js";
 

@@ -4,15 +4,15 @@
 
 import type { TraceDirectory } from "../directory/trace-directory.js";
 import { noHistory, type SessionHistory } from "../format/history.js";
+import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceFile } from "../format/trace-file.js";
 import { newTraceId } from "../otel/ids.js";
 import { runAsync, runSync } from "../platform/gensync.js";
 import { readTrace } from "../recovery/read-trace.js";
 import { findResumable } from "../recovery/resume.js";
 import { rewriteHead } from "../storage/merge.js";
-import { closeForeign, isStillAlone } from "../storage/publish.js";
+import { closePeerSpans, isStillAlone } from "../storage/publish.js";
 import { readHistory } from "../storage/session-history.js";
-import type { SessionEnd } from "../storage/session-state.js";
 import type { SessionWriter } from "../storage/session-writer.js";
 import type { ContentFilter } from "./content-filter.js";
 import type { RecordedSession, SessionFacts, SessionOpening } from "./session-recorder.js";
@@ -76,7 +76,7 @@ export async function resumeRecordedSession(
   if (known) directory.interruptOpen(writer);
   else {
     // Before what is recorded from here on: spans stand in order of completion.
-    if (isStillAlone(writer)) closeForeign(writer);
+    if (isStillAlone(writer)) closePeerSpans(writer);
     writer.takeAsPublished();
   }
   return new FileSession(host, writer, history, undefined);
@@ -102,7 +102,7 @@ class FileSession implements RecordedSession {
   ) {
     this.#host = host;
     this.#writer = writer;
-    this.#id = writer.ledger.head.id;
+    this.#id = writer.session.head.id;
     this.#history = history;
     this.#assumedTraceId = assumedTraceId;
     holders.set(writer, this);
@@ -114,15 +114,15 @@ class FileSession implements RecordedSession {
   }
 
   get traceId(): string {
-    return this.#writer.ledger.head.traceId;
+    return this.#writer.session.head.traceId;
   }
 
   get metadata(): SessionMetadata {
-    return this.#writer.ledger.metadata;
+    return this.#writer.session.metadata;
   }
 
   get summary(): SessionSummary {
-    return this.#writer.ledger.tail(this.#writer.ports.clock.now()).summary;
+    return this.#writer.session.tail(this.#writer.ports.clock.now()).summary;
   }
 
   takeHistory(): SessionHistory {
@@ -134,7 +134,7 @@ class FileSession implements RecordedSession {
   setTraceId(traceId: string): void {
     this.#host.guard(() => {
       const writer = this.#writer;
-      const { head } = writer.ledger;
+      const { head } = writer.session;
       if (head.traceId === traceId || head.traceId !== this.#assumedTraceId || writer.open.lines > 0) return;
       if (writer.state !== "open") return;
       runSync(writer.ports.fileSystem, rewriteHead(writer, { ...head, traceId }));
@@ -144,14 +144,10 @@ class FileSession implements RecordedSession {
 
   update(facts: SessionFacts): void {
     this.#host.guard(() => {
-      const { metadata, attributes, ...root } = this.#host.filter.facts(facts);
+      const change = this.#host.filter.facts(facts);
       const writer = this.#writer;
       if (writer.state !== "open") return;
-      const { ledger } = writer;
-      ledger.metadata = { ...ledger.metadata, ...metadata };
-      const merged = { ...ledger.root, ...root };
-      if (attributes) merged.attributes = { ...merged.attributes, ...attributes };
-      ledger.root = this.#host.filter.assembled(merged);
+      writer.session.update(change, (root) => this.#host.filter.assembled(root));
       writer.recordSession();
       this.#host.directory.changed(writer);
     });

@@ -70,7 +70,7 @@ export class SpanAdmission {
       const admitted = directory.admit(user, start);
       if (typeof admitted === "string") return admitted;
       writer = admitted;
-      read = this.#spans.of(span, writer.ledger.root.spanId, startedIn);
+      read = this.#spans.of(span, writer.session.root.spanId, startedIn);
     } finally {
       this.#readings--;
     }
@@ -85,7 +85,7 @@ export class SpanAdmission {
 
   /** An admitted span as it is at a later time; absent for a turn. */
   read(span: ReadableSpan, { writer }: AdmittedSpan, startedIn: Context | undefined): TraceSpan | undefined {
-    return this.#spans.of(span, writer.ledger.root.spanId, startedIn).span;
+    return this.#spans.of(span, writer.session.root.spanId, startedIn).span;
   }
 
   /** A span starts, and no session takes it: what hangs under it hangs under the session. */

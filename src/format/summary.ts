@@ -8,13 +8,6 @@ import { narrate } from "./narrative.js";
 import { Totals } from "./totals.js";
 import type { SessionStatus, SessionSummary, TraceSpan } from "./trace-file.js";
 
-/** Of two ways to have ended, the higher one stands. */
-export const statusRank: Record<SessionStatus, number> = { running: 0, completed: 1, error: 2, crashed: 3 };
-
-/** How a session stands: an error in a running document waits for the end of its last writer. */
-export const endStatus = ({ status, error }: SessionSummary): SessionStatus =>
-  status === "running" && error ? "error" : status;
-
 /** The summary of a document. */
 export function summarize(
   totals: Totals,

@@ -3,6 +3,7 @@
  * what they were running, as interrupted.
  */
 
+import { mergeHeads, mergeSessionSpans, sessionSpan } from "../format/beginnings.js";
 import {
   type DocumentHead,
   type DocumentTail,
@@ -11,19 +12,18 @@ import {
   isoTime,
   isRoot,
 } from "../format/document.js";
-import { documentPath, type SessionFiles, sessionSpanId } from "../format/file-names.js";
+import { documentPath, type SessionFiles } from "../format/file-names.js";
 import { keepLines } from "../format/keep-lines.js";
-import { rootOutput } from "../format/narrative.js";
-import { endStatus, layoutOf, statusRank, summarize } from "../format/summary.js";
+import { interrupt, recordedEnd, statusRank, worseEnd } from "../format/session-end.js";
+import { buildTail, pendingSpans } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
 import type { SessionMetadata, SessionStatus, TraceSpan } from "../format/trace-file.js";
 import type { Gensync } from "../platform/gensync.js";
 import { io } from "../platform/gensync.js";
-import { beginningWith, type Published, pendingSpans } from "../storage/document-file.js";
+import type { Published } from "../storage/document-file.js";
 import type { LineSink } from "../storage/line-writer.js";
 import { writeAll } from "../storage/lines.js";
 import { publishedSources, rottenOf } from "../storage/merge.js";
-import { interrupt } from "../storage/session-state.js";
 import { type Source, UnionFile } from "../storage/union.js";
 import { type DeadFiles, deadSource, pendingSource } from "./orphans.js";
 import type { RecoveredSession } from "./recovery-report.js";
@@ -114,15 +114,10 @@ export function* rebuild(given: RebuildRequest): Gensync<Rebuilt> {
 
 function headOf({ id, files, published, dead }: RebuildRequest): DocumentHead {
   const heads = [published?.head, ...dead.map((one) => one.head ?? one.live.session)].filter(
-    (one) => one !== undefined,
+    (head) => head !== undefined,
   );
-  const startedAt = heads.map((head) => head.startedAt).sort()[0];
-  return {
-    id,
-    traceId: heads.find((head) => head.traceId)?.traceId ?? "",
-    sessionId: files.name,
-    startedAt: startedAt ?? isoTime(lastWrite(dead)),
-  };
+  const unknown = { traceId: "", startedAt: isoTime(lastWrite(dead)) };
+  return mergeHeads({ id, sessionId: files.name }, heads.length > 0 ? heads : [unknown]);
 }
 
 /** Their names tell nothing: what the first one began is the session's beginning, what the last one said holds. */
@@ -179,15 +174,7 @@ function rootOf({ id, published, dead }: RebuildRequest, head: DocumentHead): Tr
     ...dead.map((one) => one.live.session?.root),
     ...[published?.tail, ...dead.map((one) => one.tail)].flatMap((tail) => tail?.spans),
   ].filter((span) => span !== undefined && isRoot(span)) as TraceSpan[];
-  const first: TraceSpan = known[0] ?? {
-    spanId: sessionSpanId(id),
-    parentSpanId: null,
-    name: id,
-    kind: "session",
-    startTime: Date.parse(head.startedAt),
-    status: "ok",
-  };
-  return known.reduce(beginningWith, first);
+  return mergeSessionSpans(known[0] ?? sessionSpan({ id, startTime: Date.parse(head.startedAt) }), known);
 }
 
 interface End {
@@ -206,7 +193,7 @@ function endOf({ published, dead, othersLive }: RebuildRequest, hasNews: boolean
   const isKnown = ({ endedAt, summary }: DocumentTail) =>
     isOver &&
     endedAt <= before.endedAt &&
-    statusRank[endStatus(summary)] <= statusRank[before.summary.status];
+    statusRank[recordedEnd(summary)?.status ?? "running"] <= statusRank[before.summary.status];
   if (!hasNews && isOver && left.every(isKnown)) {
     const { status, error } = before.summary;
     return { status, error, isRecovered: false, isNews: false };
@@ -218,10 +205,7 @@ function endOf({ published, dead, othersLive }: RebuildRequest, hasNews: boolean
     const error = [...(isOver ? [] : ends), ...left].find(({ summary }) => summary.error)?.summary.error;
     return { status: "running", error, isRecovered: false, isNews: true };
   }
-  const written = ends
-    .map(({ summary }) => ({ status: endStatus(summary), error: summary.error }))
-    .filter(({ status }) => statusRank[status] > 0)
-    .sort((a, b) => statusRank[b.status] - statusRank[a.status])[0];
+  const written = ends.map(({ summary }) => recordedEnd(summary)).reduce(worseEnd, undefined);
   // Who ended the session after an owner had died knew that it goes on without it. Not so where the owner went on from
   // that very end: times do not tell, since the clock may have been set back.
   const endedMillis = isOver ? Date.parse(before.endedAt) || 0 : 0;
@@ -257,30 +241,18 @@ function tailOf(
     ),
   );
   const endedMillis = Math.max(lastWrite(dead), ...tails.map((tail) => Date.parse(tail.endedAt) || 0));
-  const counted = union.totals ?? new Totals();
-  const pending = open.filter((span) => span.endTime !== undefined);
-  const totals = pending.length > 0 ? counted.with(pending) : counted;
-  const isOver = end.status !== "running";
-  const summary = summarize(totals, {
+  // An output that the session span may have is that of an end which no longer counts.
+  const { output: _output, ...bare } = root;
+  return buildTail({
+    head,
+    root: bare,
+    rootEnd: end.status === "running" ? undefined : { status: end.status },
+    spans: open.map((span) => inTrace(span, head.traceId)),
+    totals: union.totals ?? new Totals(),
+    metadata,
     status: end.status,
     error: end.error,
-    duration: endedMillis - Date.parse(head.startedAt),
-    idle: !isOver && !open.some((span) => span.kind === "generation" && span.endTime === undefined),
+    nowMillis: endedMillis,
+    isRecovered: end.isRecovered,
   });
-  // An output that it may have is that of an end which no longer counts.
-  const { output: _output, ...bare } = root;
-  const output = rootOutput(summary);
-  const closedRoot: TraceSpan = {
-    ...bare,
-    ...(isOver && { endTime: endedMillis }),
-    ...(end.status === "crashed" && { interrupted: true as const }),
-    ...(output && { output }),
-  };
-  return {
-    spans: [...open.map((span) => inTrace(span, head.traceId)), closedRoot],
-    metadata,
-    summary,
-    endedAt: isoTime(endedMillis),
-    layout: { ...layoutOf(totals), ...(end.isRecovered && { recovered: true as const }) },
-  };
 }

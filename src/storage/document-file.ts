@@ -170,11 +170,3 @@ export function* keepDamaged(files: SessionFiles, token: string, { identity }: P
 export function isDocumentOf(id: string, head: DocumentHead | undefined): boolean {
   return head === undefined || (head.id === undefined ? head.sessionId === safeId(id) : head.id === id);
 }
-
-/** The session's own span as one of its writers had it: it began when the first of them began. */
-export const beginningWith = (root: TraceSpan, other: TraceSpan): TraceSpan =>
-  other.startTime < root.startTime ? { ...root, startTime: other.startTime } : root;
-
-/** Spans of a tail that have ended: their owner may change them still, and gives them their lines. */
-export const pendingSpans = (tail: DocumentTail | undefined): TraceSpan[] =>
-  (tail?.spans ?? []).filter((span) => span.endTime !== undefined && !isRoot(span));

@@ -3,13 +3,15 @@
  * recovery that took the own file by mistake, and to write it anew when it was sealed or grew past its cap.
  */
 
+import { mergeHeads } from "../format/beginnings.js";
 import type { DocumentHead } from "../format/document.js";
 import type { SelectLines } from "../format/elision.js";
 import { livePath, nameCandidates, openPath } from "../format/file-names.js";
+import { pendingSpans } from "../format/tail.js";
 import { createNow, type Descriptor } from "../platform/descriptor.js";
 import { type Gensync, runSync } from "../platform/gensync.js";
 import { isSwept } from "./commit.js";
-import { keepDamaged, maxHeadBytes, type Published, pendingSpans } from "./document-file.js";
+import { keepDamaged, maxHeadBytes, type Published } from "./document-file.js";
 import { readRange } from "./lines.js";
 import type { SessionWriter } from "./session-writer.js";
 import { type Source, UnionFile } from "./union.js";
@@ -33,7 +35,7 @@ export function rottenOf(known: readonly Published[], { rot }: UnionFile): Publi
 
 /** Takes the lines of the document under the session's name, if there is one, into the own open document. */
 export function* merge(writer: SessionWriter, current: Published | undefined): Gensync<void> {
-  const { ledger } = writer;
+  const { session } = writer;
   const resumed = writer.base.isMerged ? undefined : writer.base.published;
   // Resumed from this very document: its totals are known, its lines cannot be ours.
   const isResume = resumed !== undefined && isSameDocument(resumed, current);
@@ -49,11 +51,11 @@ export function* merge(writer: SessionWriter, current: Published | undefined): G
   // Known totals count what the tail holds as ended; its owner gives that a line, and it counts then.
   const isCounted = isResume && pendingSpans(resumed.tail).length === 0;
   yield* rebuild(writer, { head, known, count: current !== undefined && !isCounted }, (union) => {
-    if (current && !isResume) ledger.adopt(current, union.totals);
-    else if (union.totals) ledger.totals = union.totals;
-    ledger.head = { ...ledger.head, ...head, id: ledger.head.id };
-    if (resumed && !isResume) ledger.keepForeign(pendingSpans(resumed.tail));
-    ledger.dropForeignWithLines(union);
+    if (current && !isResume) session.adopt(current, union.totals);
+    else if (union.totals) session.setTotals(union.totals);
+    session.setHead(head);
+    if (resumed && !isResume) session.keepPeerSpans(pendingSpans(resumed.tail));
+    session.dropPeerSpansWithLines(union);
     writer.base.set(current, true);
   });
 }
@@ -63,7 +65,7 @@ export function* merge(writer: SessionWriter, current: Published | undefined): G
  * already, and with `select` when it grew past its cap.
  */
 export function* rewrite(writer: SessionWriter, select?: SelectLines): Gensync<void> {
-  yield* rebuild(writer, { head: writer.ledger.head, known: [], count: false, select }, () => {});
+  yield* rebuild(writer, { head: writer.session.head, known: [], count: false, select }, () => {});
 }
 
 /** Where a side file was taken by a recovery, or deleted, what it held goes into a new one. A fault is told. */
@@ -91,9 +93,9 @@ function rehome(writer: SessionWriter): void {
 }
 
 /** Another head for the own open document, which must have no lines yet. Throws; then nothing has changed. */
-export function* rewriteHead(writer: SessionWriter, head: SessionWriter["ledger"]["head"]): Gensync<void> {
+export function* rewriteHead(writer: SessionWriter, head: DocumentHead): Gensync<void> {
   yield* rebuild(writer, { head, known: [], count: false }, () => {
-    writer.ledger.head = head;
+    writer.session.setHead(head);
   });
 }
 
@@ -122,8 +124,8 @@ function* buildAndSwap(
   settle: (union: UnionFile) => void,
   copies: number,
 ): Gensync<boolean> {
-  const { ledger, open, ports } = writer;
-  const ownTraceId = ledger.head.traceId;
+  const { session, open, ports } = writer;
+  const ownTraceId = session.head.traceId;
   const own = open.ensureOpen().hold();
   const path = writer.newTemp();
   let out: Descriptor | undefined;
@@ -138,7 +140,7 @@ function* buildAndSwap(
     const headEnd = (yield* readRange(own.fd, 0, Math.min(maxHeadBytes, open.good))).indexOf(0x0a) + 1;
     let to = open.good;
     // A recovery that held us for dead gave these lines; they go on, and end in lines of their own.
-    const running = new Set(ledger.open.ids());
+    const running = new Set(session.openSpans.ids());
     out = createNow(ports.fileSystem, path);
     // What others have published may have rotted since, and a line taken as it is would make ours no document, too.
     const union = new UnionFile(out.fd, head, { parse: known.length > 0, count, running });
@@ -177,27 +179,20 @@ const isSameDocument = (a: Published, b: Published | undefined): boolean =>
   b !== undefined && a.identity.dev === b.identity.dev && a.identity.ino === b.identity.ino;
 
 /** The published head stands, so that all writers of a session agree; the earliest start is the session's. */
-function mergedHead({ ledger, files }: SessionWriter, current: Published | undefined): DocumentHead {
-  const theirs = current?.head;
-  const startedAt =
-    theirs && theirs.startedAt < ledger.head.startedAt ? theirs.startedAt : ledger.head.startedAt;
-  return {
-    id: ledger.head.id,
-    traceId: theirs?.traceId || ledger.head.traceId,
-    sessionId: files.name,
-    startedAt,
-  };
+function mergedHead({ session, files }: SessionWriter, current: Published | undefined): DocumentHead {
+  const own = session.head;
+  return mergeHeads({ id: own.id, sessionId: files.name }, current?.head ? [current.head, own] : [own]);
 }
 
 /** The document under our name turned out to be another session's: goes on under the next name. */
 export function moveToNextName(writer: SessionWriter): void {
-  const { files, ledger, live, open, ports, token } = writer;
-  const names = nameCandidates(ledger.head.id);
+  const { files, session, live, open, ports, token } = writer;
+  const names = nameCandidates(session.head.id);
   const name = names[names.indexOf(files.name) + 1];
   if (name === undefined)
-    throw new Error(`no file name is left for session ${JSON.stringify(ledger.head.id)}`);
+    throw new Error(`no file name is left for session ${JSON.stringify(session.head.id)}`);
   writer.files = { ...files, name };
-  ledger.head = { ...ledger.head, sessionId: name };
+  session.setHead({ ...session.head, sessionId: name });
   for (const [file, path] of [
     [open, openPath(writer.files, token)],
     [live, livePath(writer.files, token)],

@@ -11,7 +11,6 @@ import { commit, isSame } from "./commit.js";
 import { isDocumentOf, openPublished } from "./document-file.js";
 import { chunkBytes, writeAll } from "./lines.js";
 import { merge, moveToNextName, rewrite } from "./merge.js";
-import { interrupt } from "./session-state.js";
 import type { SessionWriter } from "./session-writer.js";
 import { syncAll } from "./side-file-sync.js";
 import { listSideFiles } from "./side-files.js";
@@ -25,7 +24,7 @@ export const lostOwner = "Interrupted by a restart: not an agent failure";
 
 /** Brings the document up to date with what is recorded now. `false`: the fence came first. */
 export function* publish(writer: SessionWriter): Gensync<boolean> {
-  const { ledger, ports } = writer;
+  const { session, ports } = writer;
   const { epoch } = writer;
   const isCurrent = () => writer.epoch === epoch;
   for (;;) {
@@ -33,11 +32,11 @@ export function* publish(writer: SessionWriter): Gensync<boolean> {
     writer.mustSettle();
     yield* catchUpWithOthers(writer);
     // A marker cannot tell whose lines it stands for: where several write, or wait for recovery, all lines stay.
-    const isAlone = (exceedsCap(writer) || ledger.foreign.size > 0) && !(yield* hasSiblings(writer));
-    if (isAlone) closeForeign(writer);
+    const isAlone = (exceedsCap(writer) || session.peerSpans.size > 0) && !(yield* hasSiblings(writer));
+    if (isAlone) closePeerSpans(writer);
 
     // Reads open spans, which runs code of the host. Of one turn from here to the copy: the tail and the lines beside it.
-    const tail = ledger.tail(ports.clock.now());
+    const tail = session.tail(ports.clock.now());
     if (!isCurrent()) return false;
     // What ended since, and the disk refused, has no line yet, and no place in the tail any more.
     writer.mustSettle();
@@ -62,7 +61,7 @@ export function* publish(writer: SessionWriter): Gensync<boolean> {
       if (outcome === "committed") {
         writer.temps.delete(path);
         const { dev, ino } = ports.fileSystem.sync.fstat(copy.fd);
-        const head = ledger.head;
+        const head = session.head;
         const body = { type: "lines", from: 0, to: 0 } as const;
         writer.base.set(
           { descriptor: copy.hold(), identity: { dev, ino }, size, head, tail: undefined, body },
@@ -89,7 +88,7 @@ export function* catchUpWithOthers(writer: SessionWriter): Gensync<void> {
     const current = yield* io.lstat(writer.path);
     if (writer.base.isMerged && isSame(current, writer.base.identity)) return;
     const published = yield* openPublished(ports.fileSystem, writer.files);
-    if (published && !isDocumentOf(writer.ledger.head.id, published.head)) {
+    if (published && !isDocumentOf(writer.session.head.id, published.head)) {
       published.descriptor.release();
       moveToNextName(writer);
       continue;
@@ -116,16 +115,16 @@ export function* copyDocument(
   tail: DocumentTail,
   select: SelectLines | undefined,
 ): Gensync<Copied> {
-  const { ledger, open } = writer;
+  const { session, open } = writer;
   const end = open.good;
   const isEmpty = open.lines === 0;
   const source = open.ensureOpen().hold();
   try {
     if (select && exceedsCap(writer)) {
       let selection: LineSelection | undefined;
-      const union = new UnionFile(out, ledger.head, { parse: false });
-      const from = encodeHead(ledger.head).length;
-      const lines: Source = { type: "lines", fd: source.fd, from, to: end, traceId: ledger.head.traceId };
+      const union = new UnionFile(out, session.head, { parse: false });
+      const from = encodeHead(session.head).length;
+      const lines: Source = { type: "lines", fd: source.fd, from, to: end, traceId: session.head.traceId };
       yield* union.write([lines], (...counted) => {
         selection = select(...counted);
         return selection;
@@ -163,11 +162,11 @@ export function* copyRange(from: number, to: number, end: number): Gensync<void>
 }
 
 /** How a session's cap chooses lines. */
-export function capOf({ ledger, ports: { maxSpans } }: SessionWriter): SelectLines | undefined {
+export function capOf({ session, ports: { maxSpans } }: SessionWriter): SelectLines | undefined {
   if (maxSpans <= 0) return undefined;
-  const others = ledger.open.size + ledger.foreign.size + 1;
-  const session = { id: ledger.head.id, rootSpanId: ledger.root.spanId };
-  return (lines, hasMarker) => selectLines({ lines, hasMarker, others }, maxSpans, session);
+  const others = session.openSpans.size + session.peerSpans.size + 1;
+  const ids = { id: session.head.id, rootSpanId: session.root.spanId };
+  return (lines, hasMarker) => selectLines({ lines, hasMarker, others }, maxSpans, ids);
 }
 
 /** Whether a document of this moment would not be the open one as it is. */
@@ -198,11 +197,6 @@ export const isStillAlone = (writer: SessionWriter): boolean =>
  * Open spans that nobody runs any more get lines, as interrupted. Those that have ended stay in the tail: a line of
  * ours would stand against the one that their owner may have published meanwhile.
  */
-export function closeForeign(writer: SessionWriter): void {
-  const { ledger } = writer;
-  for (const [spanId, span] of ledger.foreign) {
-    if (span.endTime !== undefined) continue;
-    writer.appendSpan(interrupt(span, ledger.foreignSeen || span.startTime, lostOwner));
-    ledger.foreign.delete(spanId);
-  }
+export function closePeerSpans(writer: SessionWriter): void {
+  for (const span of writer.session.interruptPeerSpans(lostOwner)) writer.appendSpan(span);
 }

@@ -3,6 +3,7 @@
  */
 
 import { encodeTail } from "../format/document.js";
+import { interrupt, type SessionEnd } from "../format/session-end.js";
 import { createNow, type Descriptor } from "../platform/descriptor.js";
 import { type Gensync, io } from "../platform/gensync.js";
 import { type CommitOutcome, commit, isSame } from "./commit.js";
@@ -10,14 +11,13 @@ import { rewrite } from "./merge.js";
 import {
   capOf,
   catchUpWithOthers,
-  closeForeign,
+  closePeerSpans,
   copyDocument,
   copyRange,
   exceedsCap,
   hasSiblings,
   isStillAlone,
 } from "./publish.js";
-import { interrupt, type SessionEnd } from "./session-state.js";
 import type { SessionWriter } from "./session-writer.js";
 import { syncAll, syncFile } from "./side-file-sync.js";
 import { othersWrite } from "./side-files.js";
@@ -80,12 +80,12 @@ function* appendTail(
   end: SessionEnd,
   effective: SessionEnd | undefined,
 ): Gensync<boolean> {
-  const { ledger, open, ports } = writer;
+  const { session, open, ports } = writer;
   if (open.unsynced > backgroundSyncBytes) yield* syncFile(open);
   // One turn from here to the first attempt at the commit: nothing comes between the last line and the tail.
   if (!closeOpenSpans(writer, end)) return false;
   writer.mustSettle();
-  open.end(encodeTail(ledger.tail(ports.clock.now(), effective), open.good, open.lines === 0));
+  open.end(encodeTail(session.tail(ports.clock.now(), effective), open.good, open.lines === 0));
   writer.sealedAs = end;
   return true;
 }
@@ -95,15 +95,15 @@ function* appendTail(
  * error waits for the last of them; only a crash is final at once.
  */
 function* endBeside(writer: SessionWriter, end: SessionEnd): Gensync<SessionEnd | undefined> {
-  const { ledger } = writer;
-  if (end.status === "crashed" && ledger.foreign.size === 0) return end;
-  const { id } = ledger.head;
+  const { session } = writer;
+  if (end.status === "crashed" && session.peerSpans.size === 0) return end;
+  const { id } = session.head;
   if (!(yield* othersWrite(writer.ports, writer.files, id, new Set([writer.token])))) {
-    closeForeign(writer);
+    closePeerSpans(writer);
     return end;
   }
   if (end.status === "crashed") return end;
-  if (end.status === "error") ledger.inherited ??= end;
+  if (end.status === "error") session.inheritEnd(end);
   return undefined;
 }
 
@@ -135,7 +135,7 @@ function* commitCapped(
     copy = createNow(ports.fileSystem, path);
     if (!closeOpenSpans(writer, end)) return "fenced";
     writer.mustSettle();
-    const tail = writer.ledger.tail(ports.clock.now(), end);
+    const tail = writer.session.tail(ports.clock.now(), end);
     yield* copyDocument(writer, copy.fd, tail, capOf(writer));
     // As in a publish: the open document has no tail that could tell what is later.
     if (ports.durability !== "process") yield* syncAll(writer.live);

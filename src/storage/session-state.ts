@@ -1,179 +1,336 @@
 /**
- * What a writer knows of its session beside the spans on disk: head, root, metadata, totals, open spans.
+ * The state of a session that its spans on disk do not carry: head, session span, metadata, totals, open spans.
  */
 
-import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "../format/document.js";
-import { sessionSpanId } from "../format/file-names.js";
+import { mergeHeads, mergeSessionSpans, reopened, sessionSpan } from "../format/beginnings.js";
+import {
+  type DocumentHead,
+  type DocumentTail,
+  encodeSpan,
+  inTrace,
+  isoTime,
+  isRoot,
+} from "../format/document.js";
 import type { SessionRecord } from "../format/journal.js";
-import { rootOutput } from "../format/narrative.js";
-import { endStatus, layoutOf, statusRank, summarize, totalsOf } from "../format/summary.js";
+import { interrupt, recordedEnd, type SessionEnd, statusOf, worseEnd } from "../format/session-end.js";
+import { totalsOf } from "../format/summary.js";
+import { buildTail } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
-import type { SessionMetadata, SessionStatus, TraceSpan } from "../format/trace-file.js";
-import { finite } from "../format/validate.js";
-import { beginningWith, type Published } from "./document-file.js";
-import { OpenSpans } from "./open-spans.js";
+import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import type { Published } from "./document-file.js";
 
-/** How a session's document ends. */
-export interface SessionEnd {
-  readonly status: Exclude<SessionStatus, "running">;
-  /** For `summary.error`. */
-  readonly error?: string | undefined;
-  /** Said of the session span too; absent when nobody gave a reason. */
-  readonly rootMessage?: string | undefined;
-}
-
-/** What opens a session. */
+/** The opening of a session. */
 export interface SessionStart {
   readonly id: string;
   readonly traceId: string;
   /** Epoch milliseconds. */
   readonly startTime: number;
-  /** Of the session span; the raw id by default. */
+  /** Name of the session span; the raw id by default. */
   readonly name?: string;
   readonly input?: unknown;
 }
 
-export class SessionLedger {
-  head: DocumentHead & { readonly id: string };
-  root: TraceSpan;
-  metadata: SessionMetadata = {};
-  totals = new Totals();
+/** A change of the session as a whole; absent members stay as they are. */
+export interface SessionChange {
+  /** Name of the session span. */
+  readonly name?: string;
+  /** Input of the session span. */
+  readonly input?: unknown;
+  readonly metadata?: Partial<SessionMetadata>;
+  /** Merged into the attributes of the session span. */
+  readonly attributes?: Readonly<Record<string, unknown>>;
+}
+
+interface OpenSpan {
+  /**
+   * Reads the present state of the span: the SDK has no hook for attributes set on a running span. The call runs code
+   * of the host, which may start and end spans, this one included.
+   */
+  readonly read: () => TraceSpan;
+  /** Whether a `read` is running: code of the host that runs within it gets the state last journaled. */
+  isBeingRead: boolean;
+  /** The span object of the processor. */
+  readonly source: object;
+  /** The state last journaled, as text and as a span. */
+  journaled: string;
+  journaledSpan: TraceSpan;
+}
+
+/**
+ * Spans of a writer that have no line yet: running spans, and ended spans that may still get attributes. Callers append
+ * every returned text to the journal, in order.
+ */
+export class OpenSpans {
+  /** Running spans in order of start, then ended spans in order of end. */
+  readonly #spans = new Map<string, OpenSpan>();
+  readonly #traceId: () => string;
+
+  /** `traceId` returns the trace of the document: spans of that trace do not repeat it. */
+  constructor(traceId: () => string) {
+    this.#traceId = traceId;
+  }
+
+  get size(): number {
+    return this.#spans.size;
+  }
+
+  has(spanId: string): boolean {
+    return this.#spans.has(spanId);
+  }
+
+  ids(): Iterable<string> {
+    return this.#spans.keys();
+  }
+
+  /** The span objects of the processor. */
+  sources(): object[] {
+    return [...this.#spans.values()].map(({ source }) => source);
+  }
+
+  /** The present states; a span with an `endTime` has ended. No code of the host runs after the last span is read. */
+  read(): TraceSpan[] {
+    const states = new Map([...this.#spans.values()].map((open) => [open, readNow(open)]));
+    // Reading may have ended spans and started new ones: return the spans that are open now.
+    return [...this.#spans.values()].map((open) =>
+      inTrace(states.get(open) ?? open.journaledSpan, this.#traceId()),
+    );
+  }
+
+  /** The texts last journaled. */
+  journaled(): string[] {
+    return [...this.#spans.values()].map((open) => open.journaled);
+  }
+
+  /** Adds a span. `read` returns its state from now on, and the same object again if nothing has changed. */
+  start(span: TraceSpan, read: () => TraceSpan, source: object): string {
+    const journaled = encodeSpan(span);
+    this.#spans.set(span.spanId, { read, isBeingRead: false, source, journaled, journaledSpan: span });
+    return journaled;
+  }
+
+  /** The text of one span, if the span has changed since it was journaled. */
+  change(spanId: string): string | undefined {
+    const open = this.#spans.get(spanId);
+    if (!open) return undefined;
+    const wasRunning = open.journaledSpan.endTime === undefined;
+    const text = this.#changeOf(spanId, open);
+    if (this.#spans.get(spanId) !== open) return undefined;
+    if (wasRunning && open.journaledSpan.endTime !== undefined) {
+      this.#spans.delete(spanId);
+      this.#spans.set(spanId, open);
+    }
+    return text;
+  }
+
+  /** The texts of all spans that have changed since they were journaled. */
+  changes(): string[] {
+    return [...this.#spans]
+      .map(([spanId, open]) => this.#changeOf(spanId, open))
+      .filter((text) => text !== undefined);
+  }
+
+  /** Removes a span that gets its line now. Returns the text of the line, which is encoded only if it has changed. */
+  end(span: TraceSpan): string {
+    const open = this.#spans.get(span.spanId);
+    const text = open?.journaledSpan === span ? open.journaled : encodeSpan(span);
+    this.#spans.delete(span.spanId);
+    return text;
+  }
+
+  /** Whether the journal has the span as ended, in exactly this state. */
+  isJournaled(span: TraceSpan): boolean {
+    return span.endTime !== undefined && this.#spans.get(span.spanId)?.journaledSpan === span;
+  }
+
+  #changeOf(spanId: string, open: OpenSpan): string | undefined {
+    const span = readNow(open);
+    if (span === open.journaledSpan || this.#spans.get(spanId) !== open) return undefined;
+    const text = encodeSpan(span);
+    open.journaledSpan = span;
+    if (text === open.journaled) return undefined;
+    open.journaled = text;
+    return text;
+  }
+}
+
+function readNow(open: OpenSpan): TraceSpan {
+  if (open.isBeingRead) return open.journaledSpan;
+  open.isBeingRead = true;
+  try {
+    return open.read();
+  } finally {
+    open.isBeingRead = false;
+  }
+}
+
+/** The head of a session whose raw id is known. */
+export type SessionHead = DocumentHead & { readonly id: string };
+
+export class SessionState {
   /** Own spans that have no line yet. */
-  readonly open = new OpenSpans(() => this.head.traceId);
-  /** Spans of other writers that have no line yet, as the document had them. */
-  foreign = new Map<string, TraceSpan>();
-  /** When they were last known to be open, in epoch milliseconds. */
-  foreignSeen = 0;
-  /** When the document that we went on with had ended, in its words. */
-  #resumed: string | undefined;
-  /** An error or a crash that another writer's end left in the document: it outranks a normal end of ours. */
-  inherited: SessionEnd | undefined;
+  readonly openSpans = new OpenSpans(() => this.#head.traceId);
+  #head: SessionHead;
+  #root: TraceSpan;
+  #metadata: SessionMetadata = {};
+  #totals = new Totals();
+  /** Spans of peer writers that have no line yet, as the document has them, by id. */
+  #peerSpans = new Map<string, TraceSpan>();
+  /** When the document listed the peer spans, in epoch milliseconds; 0 while no document did. */
+  #peerSpansAt = 0;
+  /** `endedAt` of the ended document that this session resumed from. */
+  #resumedEnd: string | undefined;
+  /** The worst error or crash that a peer writer, or this one beside living peers, left for the end of the session. */
+  #inheritedEnd: SessionEnd | undefined;
 
+  /** `name`: the session id as file names have it. */
   constructor(start: SessionStart, name: string) {
-    const startedAt = isoTime(start.startTime);
-    this.head = { id: start.id, traceId: start.traceId, sessionId: name, startedAt };
-    this.root = {
-      spanId: sessionSpanId(start.id),
-      parentSpanId: null,
-      name: start.name ?? start.id,
-      kind: "session",
-      startTime: start.startTime,
-      status: "ok",
-      ...(start.input !== undefined && { input: start.input }),
-    };
+    const { id, traceId, startTime } = start;
+    this.#head = { id, traceId, sessionId: name, startedAt: isoTime(startTime) };
+    this.#root = sessionSpan(start);
   }
 
-  /** Goes on where the document stands: a resume. What ended it before no longer counts. */
+  get head(): SessionHead {
+    return this.#head;
+  }
+
+  get root(): TraceSpan {
+    return this.#root;
+  }
+
+  get metadata(): SessionMetadata {
+    return this.#metadata;
+  }
+
+  /** Spans of peer writers that have no line yet, by id. */
+  get peerSpans(): ReadonlyMap<string, TraceSpan> {
+    return this.#peerSpans;
+  }
+
+  /** Continues from a document. The end of that document no longer counts. */
   resume(published: Published): void {
-    this.#takeHead(published);
-    if (!published.tail) return;
-    this.#takeTail(published.tail);
-    if (published.tail.summary.status !== "running") this.#resumed = published.tail.endedAt;
-    this.totals = totalsOf(published.tail, published.body.type === "spans" ? published.body.spans : []);
+    this.#mergeHead(published);
+    const { tail, body } = published;
+    if (!tail) return;
+    this.#mergeTail(tail);
+    if (tail.summary.status !== "running") this.#resumedEnd = tail.endedAt;
+    this.#totals = totalsOf(tail, body.type === "spans" ? body.spans : []);
   }
 
-  /** Takes in what another writer of this session published. `totals` were counted over the union. */
+  /** Merges the document that a peer writer published; `totals` of the lines of both, where they were counted. */
   adopt(published: Published, totals: Totals | undefined): void {
-    this.#takeHead(published);
-    if (totals) this.totals = totals;
-    if (!published.tail) return;
-    this.#takeTail(published.tail);
-    const { summary, layout } = published.tail;
-    const status = endStatus(summary);
-    if (status === "error" || (status === "crashed" && layout.recovered !== true)) {
-      if (statusRank[status] > statusRank[this.inherited?.status ?? "running"])
-        this.inherited = { status, error: summary.error };
-    }
+    this.#mergeHead(published);
+    if (totals) this.#totals = totals;
+    const { tail } = published;
+    if (!tail) return;
+    this.#mergeTail(tail);
+    const end = recordedEnd(tail.summary);
+    const isProgramCrash = end?.status === "crashed" && tail.layout.recovered !== true;
+    if (end?.status === "error" || isProgramCrash) this.inheritEnd(end);
   }
 
-  /** Keeps spans of others that no document tells of any more. */
-  keepForeign(spans: readonly TraceSpan[]): void {
-    for (const span of spans) if (!this.foreign.has(span.spanId)) this.foreign.set(span.spanId, span);
+  /** The totals of the lines were counted anew. */
+  setTotals(totals: Totals): void {
+    this.#totals = totals;
   }
 
-  /** Forgets spans of others that have lines now, or are our own. */
-  dropForeignWithLines(lines: { has(spanId: string): boolean }): void {
-    for (const spanId of this.foreign.keys()) {
-      if (lines.has(spanId) || this.open.has(spanId)) this.foreign.delete(spanId);
-    }
+  /** The span has a line now. */
+  count(span: TraceSpan): void {
+    this.#totals.add(span);
   }
 
-  /** What the live log needs to rebuild the session without its document. */
-  record(): SessionRecord {
-    const { id, traceId, startedAt } = this.head;
-    return { id, traceId, startedAt, root: this.root, metadata: this.metadata, resumed: this.#resumed };
+  /** Another head; the raw id stays. */
+  setHead(head: DocumentHead): void {
+    this.#head = { ...head, id: this.#head.id };
   }
 
-  /** The tail of a document as of now. */
-  tail(nowMillis: number, end?: SessionEnd): DocumentTail {
-    const spans = [...this.open.read(), ...this.foreign.values()];
-    const ended = spans.filter((span) => span.endTime !== undefined);
-    const running = spans.filter((span) => span.endTime === undefined);
-    const worst =
-      this.inherited && statusRank[this.inherited.status] > statusRank[end?.status ?? "running"]
-        ? this.inherited
-        : end;
-    // A crash that was fenced stays; another writer's error waits for the end of the last one.
-    const totals = ended.length > 0 ? this.totals.with(ended) : this.totals;
-    const status = end
-      ? (worst?.status ?? end.status)
-      : this.inherited?.status === "crashed"
-        ? "crashed"
-        : "running";
-    const summary = summarize(totals, {
-      status,
-      error: worst?.error ?? end?.error,
-      duration: nowMillis - Date.parse(this.head.startedAt),
-      idle: status === "running" && !running.some((span) => span.kind === "generation"),
+  /** Adds metadata; returns whether a value changed. Arrays are equal when their elements are. */
+  learn(metadata: Partial<SessionMetadata>): boolean {
+    const known = this.#metadata as Record<string, unknown>;
+    const changes = Object.entries(metadata).filter(
+      ([key, value]) => value !== undefined && !isSameValue(known[key], value),
+    );
+    if (changes.length === 0) return false;
+    this.#metadata = { ...this.#metadata, ...Object.fromEntries(changes) };
+    return true;
+  }
+
+  /** Changes metadata and session span; `limit` bounds the size of the changed session span. */
+  update(
+    { name, input, metadata, attributes }: SessionChange,
+    limit: (root: TraceSpan) => TraceSpan = (root) => root,
+  ): void {
+    this.#metadata = { ...this.#metadata, ...metadata };
+    this.#root = limit({
+      ...this.#root,
+      ...(name !== undefined && { name }),
+      ...(input !== undefined && { input }),
+      ...(attributes && { attributes: { ...this.#root.attributes, ...attributes } }),
     });
-    const output = rootOutput(summary);
-    const root = end ? { ...this.root, endTime: nowMillis, ...rootStatus(end) } : this.root;
-    return {
-      spans: [...ended, ...running, end && output ? { ...root, output } : root],
-      metadata: this.metadata,
-      summary,
-      endedAt: isoTime(nowMillis),
-      layout: layoutOf(totals),
-    };
   }
 
-  #takeHead({ head, tail }: Published): void {
-    if (!head) return;
-    const startedAt = [head.startedAt, this.head.startedAt].sort()[0] as string;
-    const root = tail?.spans.find(isRoot);
-    this.head = { ...this.head, traceId: head.traceId || this.head.traceId, startedAt };
-    if (root) {
-      const {
-        endTime: _end,
-        output: _output,
-        statusMessage: _message,
-        interrupted: _interrupted,
-        ...open
-      } = root;
-      this.root = beginningWith({ ...open, status: "ok" }, this.root);
+  /** An end that counts when the last writer ends the session, unless that end is worse. */
+  inheritEnd(end: SessionEnd): void {
+    this.#inheritedEnd = worseEnd(this.#inheritedEnd, end);
+  }
+
+  /** Keeps spans of peer writers that no document lists any more. */
+  keepPeerSpans(spans: readonly TraceSpan[]): void {
+    for (const span of spans) if (!this.#peerSpans.has(span.spanId)) this.#peerSpans.set(span.spanId, span);
+  }
+
+  /** Drops spans of peer writers that have lines now, or that are open spans of this writer. */
+  dropPeerSpansWithLines(lines: { has(spanId: string): boolean }): void {
+    for (const spanId of this.#peerSpans.keys()) {
+      if (lines.has(spanId) || this.openSpans.has(spanId)) this.#peerSpans.delete(spanId);
     }
   }
 
-  #takeTail(tail: DocumentTail): void {
-    this.foreignSeen = Date.parse(tail.endedAt) || 0;
-    this.metadata = { ...tail.metadata, ...this.metadata };
-    this.foreign = new Map(tail.spans.filter((span) => !isRoot(span)).map((span) => [span.spanId, span]));
+  /** Removes the open spans of peer writers and returns them as interrupted. Ended ones stay. */
+  interruptPeerSpans(statusMessage: string): TraceSpan[] {
+    const open = [...this.#peerSpans.values()].filter((span) => span.endTime === undefined);
+    for (const { spanId } of open) this.#peerSpans.delete(spanId);
+    return open.map((span) => interrupt(span, this.#peerSpansAt || span.startTime, statusMessage));
+  }
+
+  /** The record that a journal needs to recover the session without its document. */
+  record(): SessionRecord {
+    const { id, traceId, startedAt } = this.#head;
+    const [root, metadata, resumed] = [this.#root, this.#metadata, this.#resumedEnd];
+    return { id, traceId, startedAt, root, metadata, resumed };
+  }
+
+  /** The tail of the document at this moment. Reads the open spans, which runs code of the host. */
+  tail(nowMillis: number, end?: SessionEnd): DocumentTail {
+    const spans = [...this.openSpans.read(), ...this.#peerSpans.values()];
+    return buildTail({
+      head: this.#head,
+      root: this.#root,
+      rootEnd: end,
+      spans,
+      totals: this.#totals,
+      metadata: this.#metadata,
+      ...statusOf(end, this.#inheritedEnd),
+      nowMillis,
+    });
+  }
+
+  #mergeHead({ head, tail }: Published): void {
+    if (!head) return;
+    this.#head = mergeHeads(this.#head, [head, this.#head]);
+    const root = tail?.spans.find(isRoot);
+    if (root) this.#root = mergeSessionSpans(reopened(root), [this.#root]);
+  }
+
+  #mergeTail({ metadata, spans, endedAt }: DocumentTail): void {
+    this.#peerSpansAt = Date.parse(endedAt) || 0;
+    this.#metadata = { ...metadata, ...this.#metadata };
+    this.#peerSpans = new Map(spans.filter((span) => !isRoot(span)).map((span) => [span.spanId, span]));
   }
 }
 
-const rootStatus = ({ status, rootMessage }: SessionEnd): Partial<TraceSpan> => ({
-  ...(status === "crashed" && { interrupted: true as const }),
-  ...(rootMessage && { status: "error", statusMessage: rootMessage }),
-});
-
-/** An open span closed by something else than the program. */
-export function interrupt(span: TraceSpan, endTime: number, statusMessage: string): TraceSpan {
-  // Recovery knows the end from file times, which kernels keep in ticks of up to 10 ms.
-  return {
-    ...span,
-    endTime: Math.max(endTime, finite(span.startTime)),
-    status: "error",
-    statusMessage,
-    interrupted: true,
-  };
-}
+const isSameValue = (known: unknown, value: unknown): boolean =>
+  known === value ||
+  (Array.isArray(known) &&
+    Array.isArray(value) &&
+    known.length === value.length &&
+    known.every((element, index) => element === value[index]));

@@ -15,6 +15,7 @@ import {
   tempPath,
 } from "../format/file-names.js";
 import { encodeLiveSpan, encodeOwner, encodeSession } from "../format/journal.js";
+import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { errorCode, tryUnlink } from "../platform/file-system.js";
 import { runSync } from "../platform/gensync.js";
@@ -24,7 +25,7 @@ import { DocumentBase } from "./document-base.js";
 import { findDocument, type Published } from "./document-file.js";
 import { LiveJournal } from "./journal-file.js";
 import { Pace } from "./pace.js";
-import { type SessionEnd, SessionLedger, type SessionStart } from "./session-state.js";
+import { type SessionStart, SessionState } from "./session-state.js";
 import { syncFilesNow } from "./side-file-sync.js";
 import type { WriterPorts } from "./writer-ports.js";
 
@@ -37,7 +38,7 @@ export type WriterState = "open" | "sealing" | "sealed" | "crashed";
 export class SessionWriter {
   readonly ports: WriterPorts;
   readonly token: string;
-  readonly ledger: SessionLedger;
+  readonly session: SessionState;
   readonly open: AppendFile;
   readonly live: AppendFile;
   readonly #journal: LiveJournal;
@@ -62,9 +63,9 @@ export class SessionWriter {
     this.token = ports.liveness.newToken();
     this.files = { dir, name: nameCandidates(start.id)[0] as string };
     const published = this.#findDocument(start.id);
-    this.ledger = new SessionLedger(start, this.files.name);
+    this.session = new SessionState(start, this.files.name);
     if (published) {
-      this.ledger.resume(published);
+      this.session.resume(published);
       this.base.set(published, false);
     }
     this.open = new AppendFile(ports.fileSystem, openPath(this.files, this.token), ports.events);
@@ -79,7 +80,7 @@ export class SessionWriter {
     this.lastActive = ports.clock.monotonic();
     // The live log first: from here on retention sees an owner.
     this.#journal.begin();
-    this.open.append(encodeHead(this.ledger.head));
+    this.open.append(encodeHead(this.session.head));
     if (ports.durability !== "process") this.#sync();
   }
 
@@ -100,13 +101,13 @@ export class SessionWriter {
   /** A span has started; its start survives the process from here on. */
   recordStart(span: TraceSpan, read: () => TraceSpan, source: object): void {
     this.#touch();
-    this.#journal.appendSpan(this.ledger.open.start(span, read, source));
+    this.#journal.appendSpan(this.session.openSpans.start(span, read, source));
     this.syncRecords();
   }
 
   /** A span without a line has changed; its present state survives the process from here on. */
   recordChange(spanId: string): void {
-    const text = this.ledger.open.change(spanId);
+    const text = this.session.openSpans.change(spanId);
     // Reading the span ran code of the host, which may have ended the session.
     if (text === undefined || this.state !== "open") return;
     this.#touch();
@@ -117,7 +118,7 @@ export class SessionWriter {
   /** A span has ended; it survives the process from here on, but for `full`. `known`: the live log had it, as it is. */
   recordEnd(span: TraceSpan): "news" | "known" | "full" {
     this.#touch();
-    const isKnown = this.ledger.open.isJournaled(span);
+    const isKnown = this.session.openSpans.isJournaled(span);
     const isKept = this.appendSpan(span);
     this.syncRecords();
     if (!isKept) return "full";
@@ -126,28 +127,22 @@ export class SessionWriter {
 
   /** A line of the document, counted; `false` where there is no room for it. */
   appendSpan(span: TraceSpan): boolean {
-    const text = this.ledger.open.end(span);
-    const appended = passLine(text, this.ledger.head.traceId, (line) => this.open.appendLine(line));
+    const text = this.session.openSpans.end(span);
+    const appended = passLine(text, this.session.head.traceId, (line) => this.open.appendLine(line));
     if (appended === "dropped") return false;
-    this.ledger.totals.add(span);
+    this.session.count(span);
     return true;
   }
 
   /** Adds to what is known of the session; journaled when it changes something. */
   setMetadata(metadata: Partial<SessionMetadata>): void {
-    const known = this.ledger.metadata as Record<string, unknown>;
-    const changes = Object.entries(metadata).filter(
-      ([key, value]) => value !== undefined && known[key] !== value,
-    );
-    if (changes.length === 0) return;
-    this.ledger.metadata = { ...this.ledger.metadata, ...Object.fromEntries(changes) };
-    this.recordSession();
+    if (this.session.learn(metadata)) this.recordSession();
   }
 
   /** The session as a whole has changed; what is known of it survives the process from here on. */
   recordSession(): void {
     this.#touch();
-    this.#journal.append(encodeSession(this.ledger.record()));
+    this.#journal.append(encodeSession(this.session.record()));
     this.syncRecords();
   }
 
@@ -157,9 +152,9 @@ export class SessionWriter {
    */
   closeOpen(close: (span: TraceSpan) => TraceSpan): object[] | undefined {
     const { epoch } = this;
-    const spans = this.ledger.open.read();
+    const spans = this.session.openSpans.read();
     if (this.epoch !== epoch) return undefined;
-    const sources = this.ledger.open.sources();
+    const sources = this.session.openSpans.sources();
     for (const span of spans) this.appendSpan(span.endTime === undefined ? close(span) : span);
     return sources;
   }
@@ -168,7 +163,7 @@ export class SessionWriter {
   refreshOpen(): boolean {
     this.rewriteLiveIfGone();
     const { epoch } = this;
-    const texts = this.ledger.open.changes();
+    const texts = this.session.openSpans.changes();
     if (this.epoch !== epoch) return false;
     for (const text of texts) this.#journal.appendSpan(text);
     return true;
@@ -240,8 +235,8 @@ export class SessionWriter {
   }
 
   #liveContent(): Buffer[] {
-    const spans = this.ledger.open.journaled().map(encodeLiveSpan);
-    return [encodeOwner(this.token), encodeSession(this.ledger.record()), ...spans];
+    const spans = this.session.openSpans.journaled().map(encodeLiveSpan);
+    return [encodeOwner(this.token), encodeSession(this.session.record()), ...spans];
   }
 
   #sync(): void {
@@ -263,7 +258,7 @@ export class SessionWriter {
         if (errorCode(error) !== "ENOENT") continue;
         // Recovery has what the file held: begin again, and merge with what it publishes.
         file.restart();
-        if (file === this.open) file.append(encodeHead(this.ledger.head));
+        if (file === this.open) file.append(encodeHead(this.session.head));
         else this.rewriteLive();
         this.base.isMerged = false;
       }

@@ -2,7 +2,7 @@
  * What a killed writer had said, and what its documents must hold for it. Words come in the order in which the
  * writer wrote them: it says what it is about to do, does it, and says that it is done.
  */
-import { statusRank } from "../../src/format/summary.js";
+import { statusRank } from "../../src/format/session-end.js";
 import type { SessionStatus, TraceFile, TraceSpan } from "../../src/format/trace-file.js";
 
 interface AcknowledgedSpan {

@@ -196,7 +196,7 @@ export default {
       patch: [
         {
           file: "storage/session-state.js",
-          from: /this\.totals = \(0, \w+\.totalsOf\)\(published\.tail, .*\);/,
+          from: /this\.#totals = \(0, \w+\.totalsOf\)\(tail, .*\);/,
           to: "",
         },
       ],
