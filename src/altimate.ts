@@ -10,6 +10,6 @@ export { Trace, Trace as Recap, Trace as Tracer, type TraceOptions } from "./alt
 export type { TraceExporter } from "./altimate/trace-exporter.js";
 export { FileExporter, type FileExporterOptions } from "./altimate/trace-file-exporter.js";
 export { HttpExporter } from "./altimate/trace-http-exporter.js";
+export type { Redact } from "./exporter/content-filter.js";
 export { type RedactSecretsOptions, redactSecrets } from "./exporter/redact-secrets.js";
-export type { Redact } from "./exporter/redaction.js";
 export type { TokenUsage, TraceFile, TraceSpan } from "./format/trace-file.js";

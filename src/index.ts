@@ -1,10 +1,10 @@
 /** OpenTelemetry span exporter and processor that keep agent traces whole through any crash. */
 
+export type { Redact } from "./exporter/content-filter.js";
 export type { FileExporterStats } from "./exporter/exporter-stats.js";
 export { CrashSafeFileSpanExporter } from "./exporter/file-exporter.js";
 export type { CrashSafeFileSpanExporterOptions } from "./exporter/file-exporter-options.js";
 export { type RedactSecretsOptions, redactSecrets } from "./exporter/redact-secrets.js";
-export type { Redact } from "./exporter/redaction.js";
 export { getSessionId, setSessionId } from "./otel/session-context.js";
 export type { CrashTarget, LiveSpanExporter, ReadableSpan, SpanExporter } from "./otel/types.js";
 export type { CrashFenceOptions, FenceSignal, InstalledCrashFence } from "./processor/crash-fence.js";

@@ -1,7 +1,7 @@
 /** Sessions of agents, traced: the entry `opentelemetry-exporter-crash-safe-file/session`. */
 
+export type { Redact } from "./exporter/content-filter.js";
 export { type RedactSecretsOptions, redactSecrets } from "./exporter/redact-secrets.js";
-export type { Redact } from "./exporter/redaction.js";
 export type * from "./format/trace-file.js";
 export type { ResourceLike } from "./otel/resource.js";
 export { getSessionId, setSessionId } from "./otel/session-context.js";

@@ -3,22 +3,27 @@
  */
 
 import type { Context } from "@opentelemetry/api";
-import { DocumentSpans } from "../exporter/document-spans.js";
 import type {
   RecordedSession,
   SessionFacts,
   SessionOpening,
   SessionRecorder,
 } from "../exporter/session-recorder.js";
+import { SpanConverter } from "../exporter/to-trace-span.js";
 import { inTrace } from "../format/document.js";
 import { safeId } from "../format/file-names.js";
 import { noHistory, type SessionHistory } from "../format/history.js";
 import { interrupt, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
 import { Bursts } from "../otel/bursts.js";
-import { type ExportResult, ExportResultCode } from "../otel/export-result.js";
 import { ATTR_SESSION_ID } from "../otel/semantic-conventions.js";
-import type { LiveSpanExporter, ReadableSpan, SpanProcessor } from "../otel/types.js";
+import {
+  type ExportResult,
+  ExportResultCode,
+  type LiveSpanExporter,
+  type ReadableSpan,
+  type SpanProcessor,
+} from "../otel/types.js";
 import { systemClock } from "../platform/clock.js";
 import { reportFailure } from "../processor/span-loss.js";
 import { SessionState } from "../storage/session-state.js";
@@ -30,7 +35,7 @@ const defaultReason = "Process exited before trace completed";
 /** Keeps one session at a time: the one that was opened last. */
 export class MemorySessionExporter implements LiveSpanExporter, SessionRecorder {
   readonly #maxSpans: number;
-  readonly #spans = new DocumentSpans(undefined);
+  readonly #converter = new SpanConverter(undefined);
   #session: MemorySession | undefined;
 
   /** @param maxSpans spans kept of a session: the first 30 % and the last, a marker between */
@@ -62,14 +67,14 @@ export class MemorySessionExporter implements LiveSpanExporter, SessionRecorder 
   recordStart(span: ReadableSpan, startedIn?: Context): void {
     const session = this.#sessionOf(span);
     if (!session) return;
-    const read = () => this.#spans.of(span, session.rootSpanId, startedIn).span;
+    const read = () => this.#converter.convert(span, session.rootSpanId, startedIn).span;
     const first = read();
     if (first) session.start(first, () => read() ?? first, span);
   }
 
   recordEnd(span: ReadableSpan): void {
     const session = this.#sessionOf(span);
-    const record = session && this.#spans.of(span, session.rootSpanId).span;
+    const record = session && this.#converter.convert(span, session.rootSpanId).span;
     if (record) session.record(record);
   }
 

@@ -6,8 +6,8 @@ import { meterProviderOrNone } from "../otel/metrics.js";
 import { type Environment, numberIn, variableNameOf, variableOf } from "../platform/environment.js";
 import { type CrashSafeFileError, invalidOption } from "../platform/errors.js";
 import type { Durability } from "../storage/durability.js";
+import type { Redact } from "./content-filter.js";
 import { redactSecrets } from "./redact-secrets.js";
-import type { Redact } from "./redaction.js";
 import type { SessionIdOption } from "./session-router.js";
 
 /**

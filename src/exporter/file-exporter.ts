@@ -4,9 +4,13 @@
 
 import type { Context } from "@opentelemetry/api";
 import { type DirectoryLease, type EnginePorts, leaseDirectory } from "../directory/registry.js";
-import { type ExportResult, ExportResultCode } from "../otel/export-result.js";
 import { reports } from "../otel/report-queue.js";
-import type { LiveSpanExporter, ReadableSpan } from "../otel/types.js";
+import {
+  type ExportResult,
+  ExportResultCode,
+  type LiveSpanExporter,
+  type ReadableSpan,
+} from "../otel/types.js";
 import { systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError } from "../platform/errors.js";

@@ -3,7 +3,7 @@
  */
 import { setOwn, toJsonValue } from "../format/json-value.js";
 import { invalidOption } from "../platform/errors.js";
-import type { Redact } from "./redaction.js";
+import type { Redact } from "./content-filter.js";
 import {
   isSecretValue,
   redacted,

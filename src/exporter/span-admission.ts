@@ -14,15 +14,15 @@ import { attempt } from "../projection/read-span.js";
 import type { SessionStart } from "../storage/session-state.js";
 import type { SessionWriter } from "../storage/session-writer.js";
 import type { ContentFilter } from "./content-filter.js";
-import { type DocumentSpan, DocumentSpans } from "./document-spans.js";
 import type { LossReason } from "./fault-log.js";
 import { type SessionIdOption, SessionRouter } from "./session-router.js";
+import { type ConvertedSpan, SpanConverter } from "./to-trace-span.js";
 
 /** Readings, one within the other: a redactor that records a span for each value would never come to an end. */
 const maxReadings = 3;
 
 /** A span as its document has it, and the session that takes it. */
-export interface AdmittedSpan extends DocumentSpan {
+export interface AdmittedSpan extends ConvertedSpan {
   readonly writer: SessionWriter;
 }
 
@@ -30,7 +30,7 @@ export interface AdmittedSpan extends DocumentSpan {
 export class SpanAdmission {
   readonly #lease: DirectoryLease;
   readonly #router: SessionRouter;
-  readonly #spans: DocumentSpans;
+  readonly #converter: SpanConverter;
   readonly #isOpen: () => boolean;
   /** Spans that are being read. */
   #readings = 0;
@@ -44,7 +44,7 @@ export class SpanAdmission {
   ) {
     this.#lease = lease;
     this.#router = new SessionRouter(sessionId);
-    this.#spans = new DocumentSpans(filter);
+    this.#converter = new SpanConverter(filter);
     this.#isOpen = isOpen;
   }
 
@@ -62,7 +62,7 @@ export class SpanAdmission {
     if (this.#readings >= maxReadings) return "nested";
     let start: SessionStart;
     let writer: SessionWriter;
-    let read: DocumentSpan;
+    let read: ConvertedSpan;
     this.#readings++;
     try {
       start = this.#sessionOf(span);
@@ -70,7 +70,7 @@ export class SpanAdmission {
       const admitted = directory.admit(user, start);
       if (typeof admitted === "string") return admitted;
       writer = admitted;
-      read = this.#spans.of(span, writer.session.root.spanId, startedIn);
+      read = this.#converter.convert(span, writer.session.root.spanId, startedIn);
     } finally {
       this.#readings--;
     }
@@ -85,12 +85,12 @@ export class SpanAdmission {
 
   /** An admitted span as it is at a later time; absent for a turn. */
   read(span: ReadableSpan, { writer }: AdmittedSpan, startedIn: Context | undefined): TraceSpan | undefined {
-    return this.#spans.of(span, writer.session.root.spanId, startedIn).span;
+    return this.#converter.convert(span, writer.session.root.spanId, startedIn).span;
   }
 
   /** A span starts, and no session takes it: what hangs under it hangs under the session. */
   leaveOut(span: ReadableSpan): void {
-    this.#spans.leaveOut(span);
+    this.#converter.leaveOut(span);
   }
 
   #sessionOf(span: ReadableSpan): SessionStart {

@@ -4,8 +4,7 @@
 
 import { context, createContextKey, ROOT_CONTEXT } from "@opentelemetry/api";
 import { CrashSafeFileError } from "../platform/errors.js";
-import { type ExportResult, ExportResultCode } from "./export-result.js";
-import type { ReadableSpan, SpanExporter } from "./types.js";
+import { type ExportResult, ExportResultCode, type ReadableSpan, type SpanExporter } from "./types.js";
 
 /**
  * The context in which an exporter works: its own requests and writes are not traced. Made from the root,

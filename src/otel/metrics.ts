@@ -7,8 +7,7 @@
  */
 import type { Attributes, Histogram, Meter, MeterProvider } from "@opentelemetry/api";
 import { invalidOption } from "../platform/errors.js";
-
-const scope = "opentelemetry-exporter-crash-safe-file";
+import { SESSION_SCOPE } from "./semantic-conventions.js";
 
 /** How many of each type there have been, in both copies of this package (ES module and CommonJS) together. */
 const slot = Symbol.for("opentelemetry-exporter-crash-safe-file/components/1");
@@ -55,7 +54,7 @@ export class ComponentMetrics {
     slots[slot].set(type, number + 1);
     this.#attributes["otel.component.name"] = `${type}/${number}`;
     this.#guard(() => {
-      this.#meter = provider.getMeter(scope);
+      this.#meter = provider.getMeter(SESSION_SCOPE);
     });
   }
 

@@ -6,6 +6,9 @@
  * `crash_safe_file` namespace.
  */
 
+/** The instrumentation scope of session tracers: spans of this scope carry the attributes of `to-attributes.ts`. */
+export const SESSION_SCOPE = "opentelemetry-exporter-crash-safe-file";
+
 export const ATTR_SESSION_ID = "session.id";
 export const ATTR_USER_ID = "user.id";
 export const ATTR_ERROR_TYPE = "error.type";

@@ -5,10 +5,26 @@
  * and to the `ReadableSpan`, `SpanExporter` and `SpanProcessor` of 2.x and 3.x.
  */
 import type { Context } from "@opentelemetry/api";
-import type { ExportResult } from "./export-result.js";
 
 /** Seconds and nanoseconds. */
 export type HrTime = [number, number];
+
+/**
+ * How an export went, as the SDK counts it.
+ *
+ * Our own copy of two declarations of `@opentelemetry/core`: npm cannot install a package that has the core as a peer
+ * beside an SDK, because npm takes the newest core and not the one that the SDK brings (ERESOLVE, seen with sdk-node
+ * 0.301 and npm 11).
+ */
+export interface ExportResult {
+  /** {@link ExportResultCode} */
+  code: number;
+  /** Why the export failed. */
+  error?: Error;
+}
+
+/** Codes of an {@link ExportResult}. */
+export const ExportResultCode = { SUCCESS: 0, FAILED: 1 } as const;
 
 /** A span as the SDK hands it to processors and exporters. */
 export interface ReadableSpan {

@@ -4,9 +4,10 @@
 
 import type { TraceSpan } from "../format/trace-file.js";
 import { isRecord } from "../format/validate.js";
+import { microTimeOf } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { textOf } from "../projection/read-span.js";
-import { exactTime, type SpanParts } from "./readable-span.js";
+import type { SpanParts } from "./readable-span.js";
 import type { ReplayIds } from "./replay-ids.js";
 
 const OTEL_KINDS: readonly unknown[] = ["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
@@ -77,7 +78,7 @@ type Counted<T> = T & { readonly droppedAttributesCount: number };
 function eventOf({ name, time, attributes }: JsonRecord): Counted<ReadableSpan["events"][number]> {
   return {
     name: textOf(name) ?? "",
-    time: exactTime(typeof time === "number" ? time : 0),
+    time: microTimeOf(typeof time === "number" ? time : 0),
     attributes: isRecord(attributes) ? attributes : {},
     droppedAttributesCount: 0,
   };

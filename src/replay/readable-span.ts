@@ -7,8 +7,8 @@ import {
   ATTR_CRASH_SAFE_FILE_END_TIME,
   ATTR_CRASH_SAFE_FILE_START_TIME,
 } from "../otel/semantic-conventions.js";
-import { hrTimeOf, millis } from "../otel/time.js";
-import type { HrTime, ReadableSpan } from "../otel/types.js";
+import { durationOf, laterOf, microTimeOf, millis } from "../otel/time.js";
+import type { ReadableSpan } from "../otel/types.js";
 import { setExactTime } from "../projection/to-attributes.js";
 
 /** What differs between spans. Times in epoch milliseconds. */
@@ -38,9 +38,8 @@ const errorStatus = 2;
 /** A span that has ended. What OpenTelemetry cannot have as its time goes into an attribute, as the tracer does it. */
 export function readableSpan(parts: SpanParts, resource: ResourceLike): ReadableSpan {
   const { traceId, spanId, parentSpanId, error, dropped } = parts;
-  const startTime = exactTime(parts.startTime);
-  const end = exactTime(parts.endTime);
-  const endTime = nanosBetween(startTime, end) < 0n ? startTime : end;
+  const startTime = microTimeOf(parts.startTime);
+  const endTime = laterOf(startTime, microTimeOf(parts.endTime));
   const context = { traceId, spanId, traceFlags: sampled };
   const attributes: Record<string, unknown> = { ...parts.attributes };
   if (millis(startTime) !== parts.startTime)
@@ -55,7 +54,7 @@ export function readableSpan(parts: SpanParts, resource: ResourceLike): Readable
     parentSpanContext: parent,
     startTime,
     endTime,
-    duration: timeOf(nanosBetween(startTime, endTime)),
+    duration: durationOf(startTime, endTime),
     ended: true,
     status: error
       ? { code: errorStatus, ...(error.message !== undefined && { message: error.message }) }
@@ -70,15 +69,3 @@ export function readableSpan(parts: SpanParts, resource: ResourceLike): Readable
     droppedLinksCount: dropped.links,
   };
 }
-
-/** To the microsecond, which is what documents hold: below it, a double of today's milliseconds has only noise. */
-export function exactTime(epochMillis: number): HrTime {
-  const [seconds, nanos] = hrTimeOf(epochMillis);
-  const micros = Math.round(nanos / 1_000);
-  return micros >= 1_000_000 ? [seconds + 1, 0] : [seconds, micros * 1_000];
-}
-
-const billion = 1_000_000_000n;
-const nanosOf = ([seconds, nanos]: HrTime): bigint => BigInt(seconds) * billion + BigInt(nanos);
-const nanosBetween = (from: HrTime, to: HrTime): bigint => nanosOf(to) - nanosOf(from);
-const timeOf = (nanos: bigint): HrTime => [Number(nanos / billion), Number(nanos % billion)];

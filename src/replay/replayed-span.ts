@@ -10,8 +10,8 @@ import {
   ATTR_GEN_AI_AGENT_NAME,
   ATTR_GEN_AI_CONVERSATION_ID,
   ATTR_SESSION_ID,
+  SESSION_SCOPE,
 } from "../otel/semantic-conventions.js";
-import { SESSION_SCOPE } from "../otel/session-scope.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { attempt } from "../projection/read-span.js";
 import { bareModel, recordAttributes } from "../projection/to-attributes.js";

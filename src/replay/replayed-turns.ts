@@ -17,8 +17,8 @@ import {
   ATTR_GEN_AI_OPERATION_NAME,
   ATTR_GEN_AI_OUTPUT_MESSAGES,
   ATTR_SESSION_ID,
+  SESSION_SCOPE,
 } from "../otel/semantic-conventions.js";
-import { SESSION_SCOPE } from "../otel/session-scope.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { callerAttributes, messageOf, metadataAttributes } from "../projection/to-attributes.js";

@@ -12,7 +12,7 @@ import {
   ATTR_CRASH_SAFE_FILE_END_TIME,
   ATTR_CRASH_SAFE_FILE_START_TIME,
 } from "../otel/semantic-conventions.js";
-import { hrTimeOf, millis } from "../otel/time.js";
+import { hrTimeOf, laterOf, millis } from "../otel/time.js";
 import type { HrTime } from "../otel/types.js";
 import { type Attachment, attach, type SpanRecord, withAttachment } from "../projection/attached-record.js";
 import { recordAttributes, setExactTime } from "../projection/to-attributes.js";
@@ -75,7 +75,7 @@ export class SessionSpan {
   /** Ends the OpenTelemetry span at the record's end time, which hands the span to the processors. */
   commit(): void {
     const record = this.#record;
-    const endTime = latest(this.#startTime, hrTimeOf(record.endTime ?? record.startTime));
+    const endTime = laterOf(this.#startTime, hrTimeOf(record.endTime ?? record.startTime));
     const times: Attributes = {};
     if (millis(this.#startTime) !== record.startTime)
       setExactTime(times, ATTR_CRASH_SAFE_FILE_START_TIME, record.startTime);
@@ -94,5 +94,3 @@ export class SessionSpan {
     this.#otel.end(endTime);
   }
 }
-
-const latest = (a: HrTime, b: HrTime): HrTime => (a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]) ? a : b);

@@ -4,6 +4,7 @@
 import type { TracerProvider } from "@opentelemetry/api";
 import type { SessionRecorder } from "../exporter/session-recorder.js";
 import { TurnIds } from "../otel/ids.js";
+import { SESSION_SCOPE } from "../otel/semantic-conventions.js";
 import type { CrashTarget, SpanProcessor } from "../otel/types.js";
 import { allDone } from "../platform/async.js";
 import { type Clock, systemClock } from "../platform/clock.js";
@@ -60,7 +61,7 @@ export class SessionTracing implements CrashTarget {
     const recording: readonly Flushable[] = this.#recording;
     const delivery = new TurnDelivery(this.#flushed.filter((target) => !recording.includes(target)));
     this.#ports = {
-      tracer: provider.getTracer("opentelemetry-exporter-crash-safe-file"),
+      tracer: provider.getTracer(SESSION_SCOPE),
       recorders: this.#recording.flatMap((processor) => recorderOf(processor) ?? []),
       onTurnEnd: () => delivery.send(),
       ...(this.#isOwnProvider && { turnIds }),

@@ -1,7 +1,7 @@
 /** Which content a redactor is given before it is in any file: all of it. */
 import { context, SpanStatusCode, trace } from "@opentelemetry/api";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Redact } from "../../src/exporter/redaction.js";
+import type { Redact } from "../../src/exporter/content-filter.js";
 import type { TraceFile } from "../../src/format/trace-file.js";
 import { type FileCalls, type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";

@@ -24,7 +24,9 @@ export class SessionHost {
   }
 
   start(sessionId: string, name: string): Span {
-    return this.#tracer.startSpan(name, { attributes: { "session.id": sessionId, "recorded.by": sessionId } });
+    return this.#tracer.startSpan(name, {
+      attributes: { "session.id": sessionId, "recorded.by": sessionId },
+    });
   }
 
   /** A span that has started and ended. */

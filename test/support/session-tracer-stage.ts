@@ -17,7 +17,7 @@ import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
 import type { CrashSafeFileSpanExporterOptions } from "../../src/exporter/file-exporter-options.js";
 import type { TraceFile, TraceSpan } from "../../src/format/trace-file.js";
 import { TurnIds } from "../../src/otel/ids.js";
-import { SESSION_SCOPE } from "../../src/otel/session-scope.js";
+import { SESSION_SCOPE } from "../../src/otel/semantic-conventions.js";
 import type { FileSystem } from "../../src/platform/file-system.js";
 import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
 import type { SessionTracerPorts } from "../../src/tracer/input-types.js";

@@ -2,7 +2,7 @@
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { SESSION_SCOPE } from "../../src/otel/session-scope.js";
+import { SESSION_SCOPE } from "../../src/otel/semantic-conventions.js";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
 import { begin, SessionTracerStage, type TracerProcess } from "../support/session-tracer-stage.js";
 

@@ -46,8 +46,8 @@ import {
   ATTR_GEN_AI_USAGE_OUTPUT_TOKENS,
   ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
   ATTR_SESSION_ID,
+  SESSION_SCOPE,
 } from "../../otel/semantic-conventions.js";
-import { SESSION_SCOPE } from "../../otel/session-scope.js";
 import type { Dialect, SpanFields, SpanView } from "../dialect.js";
 import { looksLikeJson, unnamedError } from "../to-attributes.js";
 

@@ -1,0 +1,133 @@
+/**
+ * From a span of OpenTelemetry to a span of a document: the record that a session tracer attached, or else a projection
+ * of the attributes. The roots of traces and the children of a turn become children of the session span.
+ */
+import type { Context } from "@opentelemetry/api";
+import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import { turnSpanId } from "../otel/ids.js";
+import type { ReadableSpan } from "../otel/types.js";
+import { RecentMap } from "../platform/recent-map.js";
+import { attachmentOf, type RecordAttachment } from "../projection/attached-record.js";
+import { projectSpan } from "../projection/project-span.js";
+import {
+  attempt,
+  describeHistory,
+  describeStatus,
+  ERROR_STATUS,
+  plainAttributes,
+  readAttributes,
+} from "../projection/read-span.js";
+import type { ContentFilter } from "./content-filter.js";
+
+/** Turns to remember. Projected children of an older turn keep a parent that is not in the document. */
+const maxTurns = 10_000;
+
+/** A span of the document, and what it adds to the metadata of its session. */
+export interface ConvertedSpan {
+  /** Absent for a turn, which is no span of the document. */
+  readonly span: TraceSpan | undefined;
+  readonly metadata: Partial<SessionMetadata>;
+}
+
+export class SpanConverter {
+  readonly #filter: ContentFilter | undefined;
+  readonly #turns = new RecentMap<string, true>(maxTurns);
+  /** Kept for the next span of the trace: a hash for each span would cost 2 µs. */
+  #lastTurn: { readonly traceId: string; readonly spanId: string } | undefined;
+
+  /** `filter`: absent where nothing is written to a file. */
+  constructor(filter: ContentFilter | undefined) {
+    this.#filter = filter;
+  }
+
+  /** `startedIn`: the context in which the span starts; absent after its start. */
+  convert(span: ReadableSpan, rootSpanId: string, startedIn?: Context): ConvertedSpan {
+    const attachment = attachmentOf(span, startedIn);
+    if (attachment?.type === "turn") return this.#turn(span, {});
+    if (attachment) {
+      const parentId = attempt(() => span.parentSpanContext?.spanId, undefined);
+      const exact = exactSpan(span, attachment, this.#parentOf(span, parentId, rootSpanId));
+      return { span: this.#filteredExact(exact, attachment), metadata: {} };
+    }
+    const { span: projected, metadata, isTurn } = projectSpan(span);
+    const filtered = this.#filter?.metadata(metadata) ?? metadata;
+    if (isTurn) return this.#turn(span, filtered);
+    // The projection made this object, and no other code has it yet.
+    projected.parentSpanId = this.#parentOf(span, projected.parentSpanId, rootSpanId);
+    return { span: this.#filter?.span(projected) ?? projected, metadata: filtered };
+  }
+
+  /** A span that is in no document: its children become children of the session span. */
+  leaveOut(span: ReadableSpan): void {
+    this.#turn(span, {});
+  }
+
+  /** Filters a record once for as long as it does not change: each copy of the document asks for every open span. */
+  #filteredExact(exact: TraceSpan, { made }: RecordAttachment): TraceSpan {
+    const filter = this.#filter;
+    if (!filter) return exact;
+    if (made?.span !== exact) return filter.span(exact);
+    if (made.shown?.by !== filter) made.shown = { by: filter, span: filter.span(exact) };
+    return made.shown.span;
+  }
+
+  #turn(span: ReadableSpan, metadata: Partial<SessionMetadata>): ConvertedSpan {
+    this.#turns.set(span.spanContext().spanId, true);
+    return { span: undefined, metadata };
+  }
+
+  #parentOf(span: ReadableSpan, parentId: string | null | undefined, rootSpanId: string): string {
+    const isTop = !parentId || this.#turns.has(parentId) || parentId === this.#turnOf(span);
+    return isTop ? rootSpanId : parentId;
+  }
+
+  /** The id of the turn of the span's trace, if a provider of ours chose it: a turn ends after its children. */
+  #turnOf(span: ReadableSpan): string {
+    const traceId = attempt(() => span.spanContext().traceId, "");
+    if (this.#lastTurn?.traceId !== traceId) this.#lastTurn = { traceId, spanId: turnSpanId(traceId) };
+    return this.#lastTurn.spanId;
+  }
+}
+
+/**
+ * The attached record together with what code other than the tracer has put on the span. Returns the object of the last
+ * call as long as nothing has changed.
+ */
+function exactSpan(span: ReadableSpan, attachment: RecordAttachment, parentSpanId: string): TraceSpan {
+  const record = attachment.read();
+  const { made } = attachment;
+  const added = attempt(() => addedAttributes(span, attachment.own, record.status), undefined);
+  if (made?.record === record && made.span.parentSpanId === parentSpanId && !added) return made.span;
+  const { traceId, spanId } = span.spanContext();
+  const exact: TraceSpan = { spanId, parentSpanId, ...record, traceId };
+  if (added) return { ...exact, attributes: { ...added, ...record.attributes } };
+  attachment.made = { record, span: exact };
+  return exact;
+}
+
+/** Attributes, events, links and an error that were not set by the tracer. */
+function addedAttributes(
+  span: ReadableSpan,
+  own: RecordAttachment["own"],
+  recorded: TraceSpan["status"],
+): Record<string, unknown> | undefined {
+  const isAddedError = recorded === "ok" && span.status.code === ERROR_STATUS;
+  let isPlain = span.events.length === 0 && span.links.length === 0 && !isAddedError;
+  for (const key in span.attributes) {
+    if (isOwn(own, key)) continue;
+    isPlain = false;
+    break;
+  }
+  if (isPlain) return undefined;
+  const attributes = readAttributes(span.attributes);
+  for (const key of attributes.keys()) if (isOwn(own, key)) attributes.delete(key);
+  const added = plainAttributes(attributes);
+  if (isAddedError) describeStatus(span, added);
+  describeHistory(span, added);
+  return Object.keys(added).length > 0 ? added : undefined;
+}
+
+function isOwn(own: RecordAttachment["own"], key: string): boolean {
+  for (const attributes of own) if (Object.hasOwn(attributes, key)) return true;
+  return false;
+}
