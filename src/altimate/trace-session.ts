@@ -3,7 +3,7 @@
  */
 
 import { decodeDocument } from "../format/document.js";
-import { narrateDocument } from "../format/narrative.js";
+import { narrateDocument } from "../format/summary.js";
 import type { TraceFile } from "../format/trace-file.js";
 import type { SpanProcessor } from "../otel/types.js";
 import { nodeFileSystem } from "../platform/file-system.js";

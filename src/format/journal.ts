@@ -1,45 +1,45 @@
 /**
- * The side log: JSON lines telling what is open. Appended to beside the open document, replayed after a crash.
+ * The journal of a session: JSON lines about what is open. A writer appends to it next to its append log, and recovery
+ * replays it after a crash.
  *
- * - `{"owner":{…}}` who writes it, for people
- * - `{"session":{…}}` the session as a whole; the last one counts
- * - `{"span":{…}}` an open span when it started or changed; the last one of an id counts. One with an
- *   `endTime` has ended, and its line in the document may yet come.
+ * - `{"owner":{…}}` the process that writes the journal, for people
+ * - `{"session":{…}}` the session as a whole; the last such line holds
+ * - `{"span":{…}}` an open span when it started or changed; the last line of a span id holds. A span with an `endTime`
+ *   has ended, and its line may still be missing in the append log
  */
 
-import { isSpan } from "./document.js";
+import { encodeIntoScratch, isSpan } from "./document.js";
 import { toJsonValue } from "./json-value.js";
-import { passBytes } from "./passing-bytes.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
-import { soundMetadata } from "./validate.js";
+import { validMetadata } from "./validate.js";
 
-/** What the log says of the session. */
-export interface SessionRecord {
+/** The session as its journal holds it. */
+export interface JournaledSession {
   readonly id: string;
   readonly traceId: string;
   readonly startedAt: string;
   readonly root: TraceSpan;
   readonly metadata: SessionMetadata;
-  /** `endedAt` of the document that had ended and that this writer went on with. */
+  /** `endedAt` of the ended document that this writer resumed. */
   readonly resumed?: string | undefined;
 }
 
-/** A replayed log. */
-export interface LiveState {
-  session: SessionRecord | undefined;
-  /** Spans by id, in order of start; those that have ended in order of their ends. */
+/** A replayed journal. */
+export interface JournalState {
+  session: JournaledSession | undefined;
+  /** Spans by id, in order of start; ended spans in order of their ends. */
   readonly spans: Map<string, TraceSpan>;
-  /** Lines that were neither records nor the torn end. */
+  /** Whole lines that are not valid. */
   corruptLines: number;
-  /** Bytes of a last record that was cut off. */
+  /** Bytes of a torn last line. */
   tornBytes: number;
 }
 
 export const encodeOwner = (token: string): Buffer =>
   Buffer.from(`${JSON.stringify({ owner: { token, pid: process.pid } })}\n`);
 
-/** Never throws: of a document of others it may be nested deeper than JSON can be written. */
-export function encodeSession(session: SessionRecord): Buffer {
+/** Never throws: metadata from another program's document may be nested deeper than `JSON.stringify` can write. */
+export function encodeSession(session: JournaledSession): Buffer {
   let text: string;
   try {
     text = JSON.stringify({ session });
@@ -50,19 +50,19 @@ export function encodeSession(session: SessionRecord): Buffer {
 }
 
 /**
- * Gives `take` a start or a change, as bytes that are valid until `take` returns. Takes the span's text, since callers
- * keep the text to see whether the span changed.
+ * Passes the journal line of a span that started or changed to `take`, in the scratch buffer: the bytes are valid until
+ * `take` returns. Its argument is the span's JSON, since callers keep that text to see whether the span changed.
  */
-export const passLiveSpan = <T>(spanText: string, take: (bytes: Buffer) => T): T =>
-  passBytes('{"span":', spanText, "}\n", take);
+export const encodeJournalSpanIntoScratch = <T>(spanText: string, take: (bytes: Buffer) => T): T =>
+  encodeIntoScratch('{"span":', spanText, "}\n", take);
 
-/** The same in a buffer of its own. */
-export const encodeLiveSpan = (spanText: string): Buffer =>
-  passLiveSpan(spanText, (bytes) => Buffer.from(bytes));
+/** The journal line of a span that started or changed, in a buffer of its own. */
+export const encodeJournalSpan = (spanText: string): Buffer =>
+  encodeJournalSpanIntoScratch(spanText, (bytes) => Buffer.from(bytes));
 
-/** Replays a log. Takes any bytes; a torn last line, a NUL tail or rot costs only itself. */
-export function replayLiveLog(bytes: Buffer): LiveState {
-  const state: LiveState = { session: undefined, spans: new Map(), corruptLines: 0, tornBytes: 0 };
+/** Replays a journal. Never throws: a torn last line, NUL bytes at the end or a corrupt line lose only themselves. */
+export function replayJournal(bytes: Buffer): JournalState {
+  const state: JournalState = { session: undefined, spans: new Map(), corruptLines: 0, tornBytes: 0 };
   let from = 0;
   while (from < bytes.length) {
     const end = bytes.indexOf(0x0a, from);
@@ -75,7 +75,7 @@ export function replayLiveLog(bytes: Buffer): LiveState {
   return state;
 }
 
-function replayLine(state: LiveState, line: Buffer): boolean {
+function replayLine(state: JournalState, line: Buffer): boolean {
   let record: { owner?: unknown; session?: unknown; span?: unknown } | null;
   try {
     record = JSON.parse(line.toString("utf8"));
@@ -85,18 +85,18 @@ function replayLine(state: LiveState, line: Buffer): boolean {
   if (typeof record !== "object" || record === null) return false;
   if (isSpan(record.span)) {
     const { spanId, endTime } = record.span;
-    // What has ended stands in order of its end.
+    // An ended span moves to the end of the map.
     if (endTime !== undefined && state.spans.get(spanId)?.endTime === undefined) state.spans.delete(spanId);
     state.spans.set(spanId, record.span);
-  } else if (isSessionRecord(record.session)) {
-    state.session = { ...record.session, metadata: soundMetadata(record.session.metadata) };
+  } else if (isJournaledSession(record.session)) {
+    state.session = { ...record.session, metadata: validMetadata(record.session.metadata) };
   } else return "owner" in record;
   return true;
 }
 
-function isSessionRecord(value: unknown): value is SessionRecord {
+function isJournaledSession(value: unknown): value is JournaledSession {
   if (typeof value !== "object" || value === null) return false;
-  const { id, traceId, startedAt, root, metadata } = value as Partial<SessionRecord>;
+  const { id, traceId, startedAt, root, metadata } = value as Partial<JournaledSession>;
   return (
     typeof id === "string" &&
     typeof traceId === "string" &&

@@ -77,6 +77,14 @@ export function unreadable(error: unknown): string {
   return `[unreadable: ${reason}]`;
 }
 
+/** Whether a JSON value is an object, and not an array. */
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** The number; 0 for a value that is not a finite number. */
+export const finite = (value: unknown): number =>
+  typeof value === "number" && Number.isFinite(value) ? value : 0;
+
 /** Sets an own member, `__proto__` included, without touching the prototype. */
 export function setOwn(target: Record<string, unknown>, key: string, value: unknown): void {
   if (key === "__proto__") {

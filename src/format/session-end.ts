@@ -2,8 +2,8 @@
  * How sessions end, and which of several ends counts. Pure functions.
  */
 
+import { finite } from "./json-value.js";
 import type { SessionStatus, SessionSummary, TraceSpan } from "./trace-file.js";
-import { finite } from "./validate.js";
 
 /** How a session ends. */
 export interface SessionEnd {

@@ -1,14 +1,15 @@
 /**
- * A document's summary: what its session has used, how it stands, and in words how it ended.
+ * The summary of a document: what its session has used, its status, and how it ended in words.
  */
 
+import { countSpan } from "./cap.js";
+import { type CounterName, counters } from "./counters.js";
 import type { DocumentTail } from "./document.js";
-import { elidedTotals } from "./marker.js";
-import { narrate } from "./narrative.js";
-import { Totals } from "./totals.js";
-import type { SessionStatus, SessionSummary, TraceSpan } from "./trace-file.js";
+import { countsToJson, Totals } from "./totals.js";
+import type { SessionStatus, SessionSummary, TraceFile, TraceSpan } from "./trace-file.js";
 
 /** The summary of a document. */
+/** Makes the summary of a document. */
 export function summarize(
   totals: Totals,
   state: { status: SessionStatus; error: string | undefined; duration: number; idle: boolean },
@@ -16,10 +17,7 @@ export function summarize(
   const topTools = totals.topTools();
   const loops = totals.loops();
   const summary: SessionSummary = {
-    totalTokens: totals.totalTokens,
-    totalCost: totals.cost,
-    totalToolCalls: totals.toolCalls,
-    totalGenerations: totals.generations,
+    ...totals.counts,
     duration: Math.max(0, state.duration) || 0,
     status: state.status,
     ...(state.error !== undefined && { error: state.error }),
@@ -32,29 +30,26 @@ export function summarize(
   return summary;
 }
 
-/** What a document's layout keeps, so that a resumed session counts on exactly. */
+/** What the layout of a document holds so that a resumed session continues with exact totals. */
 export function layoutOf(totals: Totals): DocumentTail["layout"] {
   const calls = totals.calls();
   return { v: 1, tools: totals.tools(), ...(calls.length > 0 && { calls }) };
 }
 
-/** The totals of a document from its tail, or from its spans where another program left the totals out. */
+/**
+ * The totals of a document: those of its tail, or the sums over `spans` where another program wrote no totals. A
+ * counter that the tail lacks is counted from `spans`, too.
+ */
 export function totalsOf(tail: DocumentTail | undefined, spans: readonly TraceSpan[]): Totals {
   const counted = new Totals();
-  for (const span of spans) {
-    const standsFor = elidedTotals(span.attributes);
-    if (standsFor) counted.merge(standsFor);
-    else counted.add(span);
-  }
+  for (const span of spans) countSpan(span, counted);
   if (!tail || typeof tail.summary.totalToolCalls !== "number") return counted;
   const { summary, layout } = tail;
   const totals = new Totals();
   totals.merge({
-    cost: summary.totalCost,
-    totalTokens: summary.totalTokens,
-    toolCalls: summary.totalToolCalls,
-    generations: layout.tools ? summary.totalGenerations : endedGenerations(tail, counted),
-    tokens: summary.tokens,
+    ...countsToJson((name) => summary[name] ?? counted.counts[name]),
+    ...(!layout.tools && { generations: endedGenerations(tail, counted) }),
+    tokens: summary.tokens ?? counted.tokens,
     tools: layout.tools ?? summary.topTools ?? [],
     loops: summary.loops ?? [],
     calls: layout.calls ?? counted.calls(),
@@ -62,8 +57,69 @@ export function totalsOf(tail: DocumentTail | undefined, spans: readonly TraceSp
   return totals;
 }
 
-/** The tracer before ours counts a generation when it starts, ours when it ends. */
+/** Counters that a summary lacks: a version of this package without them wrote it. */
+export const missingCounters = (summary: SessionSummary): CounterName[] =>
+  (Object.keys(counters) as CounterName[]).filter((name) => typeof summary[name] !== "number");
+
+/** The tracer before ours counts a generation when the generation starts; ours counts it when it ends. */
 function endedGenerations({ spans, summary }: DocumentTail, counted: Totals): number {
   const open = spans.filter(({ kind, endTime }) => kind === "generation" && endTime === undefined).length;
-  return Math.max(counted.generations, (summary.totalGenerations || 0) - open);
+  return Math.max(counted.counts.totalGenerations, (summary.totalGenerations || 0) - open);
+}
+
+/** The members of a summary that a narrative describes. */
+export type Narrated = Pick<
+  SessionSummary,
+  "status" | "duration" | "totalGenerations" | "totalCost" | "topTools" | "loops"
+>;
+
+/**
+ * `Completed in 2m5s. Made 3 LLM calls using 2 tools (bash, read). Total cost: $0.0123.` A session that has not ended
+ * is described as if it completed now.
+ *
+ * @param distinctTools how many different tools were called; `topTools` names ten at most
+ */
+export function narrate(summary: Narrated, distinctTools: number): string {
+  const { status, duration, totalGenerations, totalCost, topTools = [], loops = [] } = summary;
+  const hasFailed = status === "error" || status === "crashed";
+  const top = topTools.slice(0, 3).map(({ name }) => name);
+  return [
+    `${hasFailed ? "Failed after" : "Completed in"} ${formatDuration(duration)}`,
+    totalGenerations > 0 && `. Made ${totalGenerations} LLM call${totalGenerations === 1 ? "" : "s"}`,
+    distinctTools > 0 && ` using ${distinctTools} tools (${top.join(", ")})`,
+    ".",
+    loops.length > 0 && ` Warning: ${loops.length} loop(s) detected.`,
+    ` Total cost: ${dollars(totalCost)}.`,
+  ]
+    .filter((part) => part !== false)
+    .join("");
+}
+
+/** The narrative of a document in its present state, also of a session that is running. */
+export function narrateDocument({ summary, layout }: Pick<TraceFile, "summary" | "layout">): string {
+  return narrate(summary, layout?.tools?.length ?? summary.topTools?.length ?? 0);
+}
+
+/** The output of the session span of an ended session; `undefined` for a session that crashed or is running. */
+export function rootOutput(
+  summary: Pick<
+    SessionSummary,
+    "status" | "error" | "totalGenerations" | "totalToolCalls" | "totalTokens" | "totalCost"
+  >,
+): string | undefined {
+  const { status, error, totalGenerations, totalToolCalls, totalTokens, totalCost } = summary;
+  if (status !== "completed" && status !== "error") return undefined;
+  if (status === "error" && error) return `Error: ${error}`;
+  return `${totalGenerations} generations, ${totalToolCalls} tool calls, ${totalTokens} tokens, ${dollars(totalCost)}`;
+}
+
+const dollars = (cost: number): string => `$${cost.toFixed(4)}`;
+
+/** `950ms`, `1.2s`, `2m5s`: never `60.0s`, and never `1000ms`. */
+export function formatDuration(millis: number): string {
+  const known = Number.isFinite(millis) ? Math.max(0, millis) : 0;
+  if (known < 1_000) return `${Math.floor(known)}ms`;
+  if (known < 60_000) return `${Math.min(59.9, known / 1_000).toFixed(1)}s`;
+  const minutes = Math.floor(known / 60_000);
+  return `${minutes}m${Math.floor((known % 60_000) / 1_000)}s`;
 }

@@ -3,9 +3,8 @@
  */
 
 import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "./document.js";
-import { rootOutput } from "./narrative.js";
 import type { SessionEnd } from "./session-end.js";
-import { layoutOf, summarize } from "./summary.js";
+import { layoutOf, rootOutput, summarize } from "./summary.js";
 import type { Totals } from "./totals.js";
 import type { SessionMetadata, SessionStatus, TraceSpan } from "./trace-file.js";
 

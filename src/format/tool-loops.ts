@@ -1,30 +1,29 @@
 /**
- * Tools called again and again with the same input: found among the last ten calls, and kept once found.
+ * Tools that were called repeatedly with the same input: found among the last ten calls, and kept once found.
  *
- * A function of the tool calls in order of completion, whether counted as they come, read again from a document's
- * lines, or put together of parts.
+ * The result depends only on the tool calls in order of completion: it is equal whether calls are counted as they end,
+ * read from a document's lines, or merged from the totals of parts.
  */
-import { toJsonValue } from "./json-value.js";
-import type { ToolCall, ToolLoop } from "./trace-file.js";
-import { isRecord } from "./validate.js";
+import { isRecord, toJsonValue } from "./json-value.js";
+import type { ToolCallKey, ToolLoop } from "./trace-file.js";
 
-/** Calls that are looked at together. */
+/** A loop is a number of equal calls among so many successive calls. */
 const windowCalls = 10;
 
-/** Same calls within the window that make a loop. */
+/** Equal calls within the window that make a loop. */
 const loopCalls = 3;
 
-/** Loops kept; a session with more of them keeps those that it had first. */
+/** Loops kept. A session with more loops keeps the first ones. */
 const maxLoops = 100;
 
-/** What is kept of loops, as it stands in a file. */
-export interface ToolLoopsRecord {
+/** Tool loops as an elision marker holds them. */
+export interface ToolLoopsJson {
   /** Without descriptions. */
-  readonly loops?: readonly Pick<ToolLoop, "tool" | "inputHash" | "count">[];
+  readonly loops: readonly Pick<ToolLoop, "tool" | "inputHash" | "count">[];
   /** The last ten calls. */
-  readonly calls?: readonly ToolCall[];
-  /** The first nine: windows that begin in a part before this one end among them. */
-  readonly firstCalls?: readonly ToolCall[];
+  readonly calls: readonly ToolCallKey[];
+  /** The first nine calls: windows that begin in the part before this one end among them. */
+  readonly firstCalls: readonly ToolCallKey[];
 }
 
 export class ToolLoops {
@@ -32,15 +31,16 @@ export class ToolLoops {
   readonly #first: Call[] = [];
   readonly #loops = new Map<string, { tool: string; inputHash: string; count: number }>();
 
-  /** A call has ended. */
+  /** Adds a call that has ended. */
   add(tool: string, input: unknown): void {
     this.#push(new Call(tool, input));
   }
 
-  /** Adds what another count has seen after this one. */
-  merge(other: ToolLoopsRecord): void {
+  /** Adds the loops of calls that ended after those counted here. */
+  merge(other: Partial<ToolLoopsJson>): void {
     const calls = list(other.calls).filter(isCall).map(Call.of);
-    // Loops are in the order they were found: before all that the last calls alone tell, after what the first do.
+    // Loops are in the order in which they were found. Without the first calls, the loops of `other` come before those
+    // that its last calls show; with them, after those that its first calls show.
     if (!other.firstCalls) this.#mergeLoops(other);
     const first = other.firstCalls && list(other.firstCalls).filter(isCall).map(Call.of);
     for (const call of first ?? calls) this.#push(call);
@@ -49,11 +49,11 @@ export class ToolLoops {
   }
 
   /** The last calls, for a session that is resumed. */
-  calls(): ToolCall[] {
-    return this.#window.map((call) => call.record());
+  calls(): ToolCallKey[] {
+    return this.#window.map((call) => call.key());
   }
 
-  /** Loops in the order they were found, for a summary. */
+  /** Loops in the order in which they were found, for a summary. */
   loops(): ToolLoop[] {
     return [...this.#loops.values()].map((loop) => ({
       ...loop,
@@ -61,10 +61,9 @@ export class ToolLoops {
     }));
   }
 
-  /** As plain data. */
-  record(): Required<ToolLoopsRecord> {
+  toJson(): ToolLoopsJson {
     const loops = [...this.#loops.values()].map((loop) => ({ ...loop }));
-    return { loops, calls: this.calls(), firstCalls: this.#first.map((call) => call.record()) };
+    return { loops, calls: this.calls(), firstCalls: this.#first.map((call) => call.key()) };
   }
 
   #push(call: Call): void {
@@ -72,10 +71,10 @@ export class ToolLoops {
     if (this.#window.push(call) > windowCalls) this.#window.shift();
     let count = 0;
     for (const other of this.#window) if (other === call || call.isSameAs(other)) count++;
-    if (count >= loopCalls) this.#found(call.record(), count);
+    if (count >= loopCalls) this.#found(call.key(), count);
   }
 
-  #mergeLoops({ loops }: ToolLoopsRecord): void {
+  #mergeLoops({ loops }: Partial<ToolLoopsJson>): void {
     for (const loop of list(loops)) {
       if (typeof loop?.tool !== "string" || !Number.isFinite(loop.count)) continue;
       const hash = typeof loop.inputHash === "string" ? loop.inputHash : "";
@@ -83,7 +82,7 @@ export class ToolLoops {
     }
   }
 
-  #found({ tool, inputHash }: ToolCall, count: number): void {
+  #found({ tool, inputHash }: ToolCallKey, count: number): void {
     const key = `${inputHash} ${tool}`;
     const known = this.#loops.get(key);
     if (known) known.count = Math.max(known.count, count);
@@ -91,12 +90,12 @@ export class ToolLoops {
   }
 }
 
-/** A call whose input is hashed when that is asked for: most differ at the first look, and a hash takes 1.3 µs. */
+/** A call that hashes its input on demand: most calls differ before a hash is needed, and a hash takes 1.3 µs. */
 class Call {
   readonly tool: string;
   readonly #input: unknown;
   #hash: string | undefined;
-  /** Of a call of a file only the hash is known. */
+  /** `false` for a call that was read from a file, which has only the hash. */
   readonly #hasInput: boolean;
 
   constructor(tool: string, input: unknown, hash?: string) {
@@ -106,11 +105,11 @@ class Call {
     this.#hasInput = hash === undefined;
   }
 
-  static of({ tool, inputHash }: ToolCall): Call {
+  static of({ tool, inputHash }: ToolCallKey): Call {
     return new Call(tool, undefined, inputHash);
   }
 
-  record(): ToolCall {
+  key(): ToolCallKey {
     return { tool: this.tool, inputHash: this.#inputHash() };
   }
 
@@ -127,7 +126,7 @@ class Call {
   }
 }
 
-/** Whether the JSON of two inputs differs for sure: `false` tells nothing. */
+/** `true` if the JSON of two inputs differs; `false` if the inputs may be equal. */
 function differ(a: unknown, b: unknown): boolean {
   if (typeof a === "string" || typeof b === "string") return a !== b;
   if (!isRecord(a) || !isRecord(b)) return false;
@@ -136,15 +135,15 @@ function differ(a: unknown, b: unknown): boolean {
 }
 
 /**
- * Eight hex digits of the input's JSON: as it was given, and as it is read from a file, the same. Empty without an
- * input: many instrumentations record none, and what is not known is not the same.
+ * A hash of the input's JSON in eight hex digits: equal for a value and for that value read back from a file. Empty
+ * without an input: many instrumentations record no input, and two unknown inputs are not equal.
  */
 function inputHash(input: unknown): string {
   const json = jsonOf(input);
   return json === "" ? "" : fnv1a(json).toString(16).padStart(8, "0");
 }
 
-/** FNV-1a over UTF-16 units, 32 bits. SHA-256 made a tool call of 5 KB a tenth dearer. */
+/** FNV-1a over UTF-16 units, 32 bits. With SHA-256, a tool call of 5 KB took a tenth longer. */
 function fnv1a(text: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < text.length; index++) {
@@ -161,8 +160,8 @@ function jsonOf(input: unknown): string {
   }
 }
 
-/** Files of others may hold anything. */
+/** The array; an empty one for a value of another type, which a file of another program may hold. */
 const list = <T>(value: readonly T[] | undefined): readonly T[] => (Array.isArray(value) ? value : []);
 
-const isCall = (call: ToolCall): boolean =>
+const isCall = (call: ToolCallKey): boolean =>
   typeof call?.tool === "string" && typeof call.inputHash === "string";

@@ -1,45 +1,103 @@
 /**
- * What a session has used so far: counters true to every span it ever had, also those a cap left out.
+ * What a session has used: sums over every span that the session ever had, also over spans that a cap left out.
  */
 
-import { ToolLoops, type ToolLoopsRecord } from "./tool-loops.js";
-import type { TokenCounts, ToolCall, ToolLoop, ToolUse, TraceSpan } from "./trace-file.js";
-import { finite } from "./validate.js";
+import { type CounterName, counters, noTokens } from "./counters.js";
+import { finite } from "./json-value.js";
+import { ToolLoops, type ToolLoopsJson } from "./tool-loops.js";
+import type { TokenCounts, ToolCallKey, ToolLoop, ToolUse, TraceSpan } from "./trace-file.js";
 
-/** Tools counted one by one; a session that calls more kinds than that counts the rest in its totals only. */
+/** Tools that are counted one by one. Calls of further tools count in `totalToolCalls` only. */
 const maxTools = 1_000;
+
+type Counts = Record<CounterName, number>;
+
+const counterList = (Object.keys(counters) as CounterName[]).map((name) => ({ name, ...counters[name] }));
+const tokenParts = Object.keys(noTokens) as (keyof TokenCounts)[];
+
+type CountsJson = { readonly [Name in CounterName as (typeof counters)[Name]["json"]]: number };
+
+/** Totals as an elision marker holds them. */
+export interface TotalsJson extends CountsJson, ToolLoopsJson {
+  readonly spans: number;
+  /** Epoch milliseconds. */
+  readonly firstStart: number;
+  /** Epoch milliseconds. */
+  readonly lastEnd: number;
+  readonly tokens: TokenCounts;
+  readonly tools: readonly ToolUse[];
+}
+
+/** Totals that were read from a file: an older version or another program may have left out any member. */
+export type ReadTotals = Partial<Omit<TotalsJson, "tokens">> & { readonly tokens?: Partial<TokenCounts> };
+
+/** The counters, with what `countOf` returns for them, under the names that {@link TotalsJson} has for them. */
+export function countsToJson(countOf: (name: CounterName) => number): CountsJson {
+  const counts = Object.fromEntries(counterList.map(({ name, json }) => [json, countOf(name)]));
+  // The cost is first in the elision markers of 0.1.0.
+  return { cost: countOf("totalCost"), ...counts } as CountsJson;
+}
+
+/** Token counts whose parts are what `countOf` returns for them. */
+export const mapTokens = (countOf: (part: keyof TokenCounts) => number): TokenCounts =>
+  Object.fromEntries(tokenParts.map((part) => [part, countOf(part)])) as Record<keyof TokenCounts, number>;
 
 /** Running totals of one session. */
 export class Totals {
-  spans = 0;
-  cost = 0;
-  totalTokens = 0;
-  toolCalls = 0;
-  generations = 0;
-  /** Epoch milliseconds: the earliest start and the latest end. */
-  firstStart = 0;
-  lastEnd = 0;
-  readonly tokens: TokenCounts = { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0 };
+  #spans = 0;
+  #firstStart = 0;
+  #lastEnd = 0;
+  readonly #counts = Object.fromEntries(counterList.map(({ name }) => [name, 0])) as Counts;
+  readonly #tokens: TokenCounts = { ...noTokens };
   readonly #tools = new Map<string, ToolUse>();
   readonly #loops = new ToolLoops();
 
-  /** These totals and further spans, as others: for spans that have ended and have no line yet. */
+  /** How many spans were counted. */
+  get spans(): number {
+    return this.#spans;
+  }
+
+  /** The earliest start, in epoch milliseconds; 0 without a span. */
+  get firstStart(): number {
+    return this.#firstStart;
+  }
+
+  /** The latest end, in epoch milliseconds; 0 without a span. */
+  get lastEnd(): number {
+    return this.#lastEnd;
+  }
+
+  /** The counters under the names that a summary has for them. */
+  get counts(): Readonly<Counts> {
+    return this.#counts;
+  }
+
+  get tokens(): Readonly<TokenCounts> {
+    return this.#tokens;
+  }
+
+  /** A copy that also counts `spans`: spans that have ended and have no line yet. */
   with(spans: readonly TraceSpan[]): Totals {
     const totals = new Totals();
-    totals.merge(this.record());
+    totals.merge(this.toJson());
     for (const span of spans) totals.add(span);
     return totals;
   }
 
-  /** Counts a span that has ended; spans come in order of completion. */
+  /** A copy in which the counters of these names are those of `counted`. */
+  withCounts(names: readonly CounterName[], counted: Totals): Totals {
+    const totals = this.with([]);
+    for (const name of names) totals.#counts[name] = counted.#counts[name];
+    return totals;
+  }
+
+  /** Counts a span that has ended. Callers add spans in order of completion. */
   add(span: TraceSpan): void {
-    this.spans++;
+    this.#spans++;
     this.#spread(finite(span.startTime), finite(span.endTime));
-    this.cost += finite(span.cost);
-    if (span.tokens) this.#addTokens(span.tokens, finite(span.tokens.total));
-    if (span.kind === "generation") this.generations++;
+    for (const { name, of } of counterList) this.#counts[name] += finite(of(span));
+    if (span.tokens) this.#addTokens(span.tokens);
     if (span.kind === "tool") {
-      this.toolCalls++;
       const elapsed = finite(span.endTime) - finite(span.startTime);
       const name = typeof span.name === "string" ? span.name : "unknown";
       this.#addTool(name, 1, finite(span.tool?.durationMs ?? elapsed));
@@ -47,14 +105,12 @@ export class Totals {
     }
   }
 
-  /** Adds what another count has seen after this one. */
-  merge(other: TotalsRecord): void {
-    this.spans += finite(other.spans);
+  /** Adds totals of spans that ended after those counted here. */
+  merge(other: ReadTotals): void {
+    this.#spans += finite(other.spans);
     this.#spread(finite(other.firstStart), finite(other.lastEnd));
-    this.cost += finite(other.cost);
-    this.toolCalls += finite(other.toolCalls);
-    this.generations += finite(other.generations);
-    this.#addTokens(other.tokens ?? {}, finite(other.totalTokens));
+    for (const { name, json } of counterList) this.#counts[name] += finite(other[json]);
+    this.#addTokens(other.tokens ?? {});
     for (const tool of Array.isArray(other.tools) ? other.tools : []) {
       if (typeof tool?.name === "string")
         this.#addTool(tool.name, finite(tool.count), finite(tool.totalDuration));
@@ -74,49 +130,40 @@ export class Totals {
     return [...this.#tools.values()].map((tool) => ({ ...tool }));
   }
 
-  /** How many kinds of tools were called, as far as they are counted one by one. */
+  /** How many different tools were called, as far as tools are counted one by one. */
   get distinctTools(): number {
     return this.#tools.size;
   }
 
-  /** Tools called again and again with the same input. */
+  /** Tools that were called repeatedly with the same input. */
   loops(): ToolLoop[] {
     return this.#loops.loops();
   }
 
-  /** The last tool calls: what a loop that goes on is told by. */
-  calls(): ToolCall[] {
+  /** The last tool calls: a loop that continues after a resume is recognized by them. */
+  calls(): ToolCallKey[] {
     return this.#loops.calls();
   }
 
-  /** As plain data. */
-  record(): TotalsRecord {
+  toJson(): TotalsJson {
     return {
-      spans: this.spans,
-      firstStart: this.firstStart,
-      lastEnd: this.lastEnd,
-      cost: this.cost,
-      totalTokens: this.totalTokens,
-      toolCalls: this.toolCalls,
-      generations: this.generations,
-      tokens: { ...this.tokens },
+      spans: this.#spans,
+      firstStart: this.#firstStart,
+      lastEnd: this.#lastEnd,
+      ...countsToJson((name) => this.#counts[name]),
+      tokens: { ...this.#tokens },
       tools: this.tools(),
-      ...this.#loops.record(),
+      ...this.#loops.toJson(),
     };
   }
 
   #spread(start: number, end: number): void {
-    if (start > 0) this.firstStart = this.firstStart > 0 ? Math.min(this.firstStart, start) : start;
-    this.lastEnd = Math.max(this.lastEnd, end);
+    if (start > 0) this.#firstStart = this.#firstStart > 0 ? Math.min(this.#firstStart, start) : start;
+    this.#lastEnd = Math.max(this.#lastEnd, end);
   }
 
-  #addTokens(tokens: Partial<TokenCounts>, total: number): void {
-    this.totalTokens += total;
-    this.tokens.input += finite(tokens.input);
-    this.tokens.output += finite(tokens.output);
-    this.tokens.reasoning += finite(tokens.reasoning);
-    this.tokens.cacheRead += finite(tokens.cacheRead);
-    this.tokens.cacheWrite += finite(tokens.cacheWrite);
+  #addTokens(tokens: Partial<TokenCounts>): void {
+    for (const part of tokenParts) this.#tokens[part] += finite(tokens[part]);
   }
 
   #addTool(name: string, count: number, totalDuration: number): void {
@@ -128,17 +175,4 @@ export class Totals {
       this.#tools.set(name, { name, count, totalDuration });
     }
   }
-}
-
-/** Totals as they stand in a file. */
-export interface TotalsRecord extends ToolLoopsRecord {
-  readonly spans?: number;
-  readonly firstStart?: number;
-  readonly lastEnd?: number;
-  readonly cost?: number;
-  readonly totalTokens?: number;
-  readonly toolCalls?: number;
-  readonly generations?: number;
-  readonly tokens?: Partial<TokenCounts>;
-  readonly tools?: readonly ToolUse[];
 }

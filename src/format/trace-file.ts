@@ -94,12 +94,15 @@ export interface ToolLoop {
   description: string;
 }
 
-/** A tool call, as far as loops are told by it. */
-export interface ToolCall {
+/** What loops compare of a tool call. */
+export interface ToolCallKey {
   tool: string;
-  /** Of the input's JSON, in hex digits; empty where no input was recorded. */
+  /** Hash of the input's JSON, in hex digits; empty where no input was recorded. */
   inputHash: string;
 }
+
+/** @deprecated The name of {@link ToolCallKey} in 0.1.0. */
+export type ToolCall = ToolCallKey;
 
 /** How often a tool was called, and its summed duration in milliseconds. */
 export interface ToolUse {
@@ -139,7 +142,7 @@ export interface TraceLayout {
   /** Uses of every tool (bounded), so that a resumed session counts on exactly. */
   tools?: ToolUse[];
   /** The last ten tool calls, so that a resumed session goes on finding loops. */
-  calls?: ToolCall[];
+  calls?: ToolCallKey[];
   /** Byte offset at which the last line, with open spans and totals, begins. */
   tailStart: number;
 }

@@ -1,18 +1,12 @@
 /**
- * Members of a document that somebody else wrote, or whose bytes have rotted, as the types that they ought to have: one
- * of another type would throw where it is used. What cannot stand is left out.
+ * Members of a document that another program wrote, or whose bytes are corrupt: a member of a wrong type would throw
+ * where it is used, so it is left out.
  */
+import { type CounterName, counters } from "./counters.js";
+import { isRecord } from "./json-value.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "./trace-file.js";
 
 type Check = (value: unknown) => boolean;
-
-/** Whether a value of JSON is an object, and not an array. */
-export const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** The number, or 0 for what is none. */
-export const finite = (value: unknown): number =>
-  typeof value === "number" && Number.isFinite(value) ? value : 0;
 
 const isText: Check = (value) => typeof value === "string";
 const isNumber: Check = (value) => typeof value === "number";
@@ -37,11 +31,11 @@ const metadataChecks: Readonly<Record<keyof SessionMetadata, Check>> = {
 
 const statuses: readonly unknown[] = ["running", "completed", "error", "crashed"];
 
+const counterNames = Object.keys(counters) as CounterName[];
+const counterChecks = Object.fromEntries(counterNames.map((name) => [name, isNumber]));
+
 const summaryChecks: Readonly<Record<keyof SessionSummary, Check>> = {
-  totalTokens: isNumber,
-  totalCost: isNumber,
-  totalToolCalls: isNumber,
-  totalGenerations: isNumber,
+  ...(counterChecks as Record<CounterName, Check>),
   duration: isNumber,
   status: (value) => statuses.includes(value),
   error: isText,
@@ -71,41 +65,34 @@ const spanChecks: Readonly<Partial<Record<keyof TraceSpan, Check>>> = {
   traceId: isText,
 };
 
-export const soundMetadata = (value: unknown): SessionMetadata =>
-  (isRecord(value) ? sound(value, metadataChecks) : {}) as SessionMetadata;
+/** The members of a session's metadata that have the right type. */
+export const validMetadata = (value: unknown): SessionMetadata =>
+  (isRecord(value) ? withoutInvalid(value, metadataChecks) : {}) as SessionMetadata;
 
-/** Of another tracer it may lack members that are never absent in ours. */
-export const soundSummary = (value: unknown): SessionSummary =>
-  (isRecord(value) ? sound(value, summaryChecks) : {}) as unknown as SessionSummary;
+/** The members of a summary that have the right type. Another program may have left out members that ours always have. */
+export const validSummary = (value: unknown): SessionSummary =>
+  (isRecord(value) ? withoutInvalid(value, summaryChecks) : {}) as unknown as SessionSummary;
 
-const summaryMembers = [
-  "totalTokens",
-  "totalCost",
-  "totalToolCalls",
-  "totalGenerations",
-  "duration",
-  "status",
-  "tokens",
-] as const;
-
-/** Whether a summary has all that ours have. */
+/** Whether a summary has each member that every summary of ours has. */
 export const isWholeSummary = (summary: SessionSummary): boolean =>
-  summaryMembers.every((name) => summary[name] !== undefined);
+  [...counterNames, "duration" as const, "status" as const, "tokens" as const].every(
+    (name) => summary[name] !== undefined,
+  );
 
-/** A span that is told to somebody; lines of a document stay as they are. */
-export const soundSpan = (span: TraceSpan): TraceSpan => {
-  const known = sound(span as unknown as Record<string, unknown>, spanChecks);
+/** A span for callers, without members of a wrong type. Lines of a document are copied as they are. */
+export const validSpan = (span: TraceSpan): TraceSpan => {
+  const known = withoutInvalid(span as unknown as Record<string, unknown>, spanChecks);
   if (known === (span as unknown)) return span;
   return { name: "unknown", kind: "span", ...known } as unknown as TraceSpan;
 };
 
-/** The same object where nothing has to go. Members of other names stay. */
-function sound(
+/** Leaves out the members that fail their check; members without a check stay. Returns `value` if all pass. */
+function withoutInvalid(
   value: Record<string, unknown>,
   checks: Readonly<Partial<Record<string, Check>>>,
 ): Record<string, unknown> {
   const wrong = Object.entries(checks).filter(
-    ([key, isSound]) => value[key] !== undefined && !isSound?.(value[key]),
+    ([key, isValid]) => value[key] !== undefined && !isValid?.(value[key]),
   );
   if (wrong.length === 0) return value;
   const left = Object.entries(value).filter(([key]) => !wrong.some(([name]) => name === key));

@@ -3,9 +3,8 @@
  * have none. `dialect-session.ts` reads them back.
  */
 import type { Attributes, AttributeValue } from "@opentelemetry/api";
-import { toJsonValue } from "../format/json-value.js";
+import { finite, toJsonValue } from "../format/json-value.js";
 import type { SessionMetadata, SpanModel, TokenUsage } from "../format/trace-file.js";
-import { finite } from "../format/validate.js";
 import {
   ATTR_CRASH_SAFE_FILE_ATTRIBUTE,
   ATTR_CRASH_SAFE_FILE_COST,

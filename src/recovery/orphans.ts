@@ -12,7 +12,7 @@ import {
   lineKey,
 } from "../format/document.js";
 import { livePath, openPath } from "../format/file-names.js";
-import { type LiveState, replayLiveLog } from "../format/journal.js";
+import { type JournalState, replayJournal } from "../format/journal.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { isWholeSummary } from "../format/validate.js";
 import type { Descriptor } from "../platform/descriptor.js";
@@ -36,7 +36,7 @@ export interface DeadFiles extends SideFiles {
   readonly tail: DocumentTail | undefined;
   /** Bytes after the last whole line. */
   readonly tornBytes: number;
-  readonly live: LiveState;
+  readonly live: JournalState;
   /** What the live log tells as ended, and no line does yet. */
   readonly pending: readonly TraceSpan[];
   /** Read beside its living owner, by a reader; recovery reads only what the dead left. */
@@ -77,10 +77,10 @@ export function* readSideFiles(
   const log = yield* tryOpen(fileSystem, livePath(files, token));
   try {
     let lastWrite = 0;
-    let live = replayLiveLog(Buffer.alloc(0));
+    let live = replayJournal(Buffer.alloc(0));
     if (log) {
       const stat = yield* io.fstat(log.fd);
-      live = replayLiveLog(yield* readRange(log.fd, 0, stat.size));
+      live = replayJournal(yield* readRange(log.fd, 0, stat.size));
       lastWrite = stat.mtimeMs;
     }
     const pending = new Map([...live.spans].filter(([, span]) => span.endTime !== undefined));

@@ -4,6 +4,7 @@
  */
 
 import { mergeHeads, mergeSessionSpans, sessionSpan } from "../format/beginnings.js";
+import { keepLines } from "../format/cap.js";
 import {
   type DocumentHead,
   type DocumentTail,
@@ -13,7 +14,6 @@ import {
   isRoot,
 } from "../format/document.js";
 import { documentPath, type SessionFiles } from "../format/file-names.js";
-import { keepLines } from "../format/keep-lines.js";
 import { interrupt, recordedEnd, statusRank, worseEnd } from "../format/session-end.js";
 import { buildTail, pendingSpans } from "../format/tail.js";
 import { Totals } from "../format/totals.js";

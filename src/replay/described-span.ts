@@ -2,8 +2,8 @@
  * What `projection-otel.ts` describes under `otel.*` attributes, read back: name, kind, scope, events and links.
  */
 
+import { isRecord } from "../format/json-value.js";
 import type { TraceSpan } from "../format/trace-file.js";
-import { isRecord } from "../format/validate.js";
 import { microTimeOf } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { textOf } from "../projection/read-span.js";

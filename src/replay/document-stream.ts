@@ -2,10 +2,10 @@
  * The spans of a published document, piece by piece: a document may be larger than memory should hold.
  */
 
+import { elidedTotals } from "../format/cap.js";
 import { decodeLine, isRoot } from "../format/document.js";
-import { elidedTotals } from "../format/marker.js";
 import type { TraceSpan } from "../format/trace-file.js";
-import { soundSpan } from "../format/validate.js";
+import { validSpan } from "../format/validate.js";
 import type { FileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
@@ -23,7 +23,7 @@ export async function* documentSpans(
   fileSystem: FileSystem,
   { descriptor, body, tail }: Published,
 ): AsyncGenerator<readonly TraceSpan[]> {
-  if (body.type === "spans") yield body.spans.filter(wasSpan).map(soundSpan);
+  if (body.type === "spans") yield body.spans.filter(wasSpan).map(validSpan);
   if (body.type === "lines") {
     let { from } = body;
     let bytes = windowBytes;
@@ -41,10 +41,10 @@ export async function* documentSpans(
       if (end === from && to === body.to) break;
       bytes = end === from ? bytes * 2 : windowBytes;
       from = end;
-      yield spans.filter(wasSpan).map(soundSpan);
+      yield spans.filter(wasSpan).map(validSpan);
     }
   }
-  yield (tail?.spans ?? []).filter(wasSpan).map(soundSpan);
+  yield (tail?.spans ?? []).filter(wasSpan).map(validSpan);
 }
 
-const wasSpan = (span: TraceSpan): boolean => !isRoot(span) && elidedTotals(span.attributes) === undefined;
+const wasSpan = (span: TraceSpan): boolean => !isRoot(span) && elidedTotals(span) === undefined;

@@ -2,6 +2,7 @@
  * The document that bears the session's name, as a writer finds it.
  */
 
+import { adoptMarker } from "../format/cap.js";
 import {
   type DocumentHead,
   type DocumentTail,
@@ -12,9 +13,8 @@ import {
   tailStartIn,
 } from "../format/document.js";
 import { documentPath, nameCandidates, type SessionFiles, safeId } from "../format/file-names.js";
-import { adoptMarker } from "../format/marker.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
-import { soundMetadata, soundSummary } from "../format/validate.js";
+import { validMetadata, validSummary } from "../format/validate.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileSystem, isNoFile } from "../platform/file-system.js";
 import { type Gensync, io, runSync } from "../platform/gensync.js";
@@ -112,8 +112,8 @@ export function* readHeadLine(fd: number, end: number): Gensync<Buffer> {
 function outlineOf(document: TraceFile | undefined): Outline {
   if (document === undefined) return { head: undefined, tail: undefined, body: { type: "unreadable" } };
   const { id, traceId, sessionId, startedAt, endedAt, layout } = document;
-  const metadata = soundMetadata(document.metadata);
-  const summary = soundSummary(document.summary);
+  const metadata = validMetadata(document.metadata);
+  const summary = validSummary(document.summary);
   const spans = adoptMarker({ ...document, summary });
   const isTail = (span: TraceSpan) => span.endTime === undefined || isRoot(span);
   return {

@@ -2,7 +2,7 @@
  * The live log as a file: appended to, and written anew when most of it is history.
  */
 
-import { passLiveSpan } from "../format/journal.js";
+import { encodeJournalSpanIntoScratch } from "../format/journal.js";
 import { type FileSystem, tryUnlink } from "../platform/file-system.js";
 import { AppendFile, type AppendFileEvents } from "./append-log.js";
 import { isSwept } from "./commit.js";
@@ -46,7 +46,7 @@ export class LiveJournal {
   }
 
   appendSpan(spanText: string): void {
-    passLiveSpan(spanText, (bytes) => this.append(bytes));
+    encodeJournalSpanIntoScratch(spanText, (bytes) => this.append(bytes));
   }
 
   /** Where somebody took or deleted it. */

@@ -4,8 +4,8 @@
  */
 
 import { mergeHeads } from "../format/beginnings.js";
+import type { SelectLines } from "../format/cap.js";
 import type { DocumentHead } from "../format/document.js";
-import type { SelectLines } from "../format/elision.js";
 import { livePath, nameCandidates, openPath } from "../format/file-names.js";
 import { pendingSpans } from "../format/tail.js";
 import { createNow, type Descriptor } from "../platform/descriptor.js";

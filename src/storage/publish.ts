@@ -2,9 +2,9 @@
  * Publishing: a copy of the open document, with a tail, takes the session's name while the session goes on.
  */
 
+import type { LineSelection, SelectLines } from "../format/cap.js";
+import { selectLines } from "../format/cap.js";
 import { type DocumentTail, encodeHead, encodeTail } from "../format/document.js";
-import type { LineSelection, SelectLines } from "../format/elision.js";
-import { selectLines } from "../format/keep-lines.js";
 import { createNow, type Descriptor } from "../platform/descriptor.js";
 import { type Gensync, io, runSync } from "../platform/gensync.js";
 import { commit, isSame } from "./commit.js";

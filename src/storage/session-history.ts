@@ -5,7 +5,7 @@
 import { decodeLine } from "../format/document.js";
 import type { SessionHistory } from "../format/history.js";
 import type { TraceSpan } from "../format/trace-file.js";
-import { soundSpan } from "../format/validate.js";
+import { validSpan } from "../format/validate.js";
 import type { Gensync } from "../platform/gensync.js";
 import type { Published } from "./document-file.js";
 import { scanLines } from "./lines.js";
@@ -23,7 +23,7 @@ export function* readHistory(
   const calls: { callId: string; startTime: number }[] = [];
   const traceIds = new Set<string>();
   const add = (line: TraceSpan) => {
-    const { kind, startTime, tool, traceId = head?.traceId ?? "" } = soundSpan(line);
+    const { kind, startTime, tool, traceId = head?.traceId ?? "" } = validSpan(line);
     traceIds.add(traceId);
     if (kind !== "tool" || tool?.callId === undefined) return;
     calls.push({ callId: tool.callId, startTime });

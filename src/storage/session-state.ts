@@ -11,7 +11,7 @@ import {
   isoTime,
   isRoot,
 } from "../format/document.js";
-import type { SessionRecord } from "../format/journal.js";
+import type { JournaledSession } from "../format/journal.js";
 import { interrupt, recordedEnd, type SessionEnd, statusOf, worseEnd } from "../format/session-end.js";
 import { totalsOf } from "../format/summary.js";
 import { buildTail } from "../format/tail.js";
@@ -293,7 +293,7 @@ export class SessionState {
   }
 
   /** The record that a journal needs to recover the session without its document. */
-  record(): SessionRecord {
+  record(): JournaledSession {
     const { id, traceId, startedAt } = this.#head;
     const [root, metadata, resumed] = [this.#root, this.#metadata, this.#resumedEnd];
     return { id, traceId, startedAt, root, metadata, resumed };

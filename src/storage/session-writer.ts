@@ -5,7 +5,7 @@
  * `publish.ts`, `seal.ts`), of which at most one runs at a time.
  */
 
-import { encodeHead, passLine } from "../format/document.js";
+import { encodeHead, encodeLineIntoScratch } from "../format/document.js";
 import {
   documentPath,
   livePath,
@@ -14,7 +14,7 @@ import {
   type SessionFiles,
   tempPath,
 } from "../format/file-names.js";
-import { encodeLiveSpan, encodeOwner, encodeSession } from "../format/journal.js";
+import { encodeJournalSpan, encodeOwner, encodeSession } from "../format/journal.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { errorCode, tryUnlink } from "../platform/file-system.js";
@@ -128,7 +128,9 @@ export class SessionWriter {
   /** A line of the document, counted; `false` where there is no room for it. */
   appendSpan(span: TraceSpan): boolean {
     const text = this.session.openSpans.end(span);
-    const appended = passLine(text, this.session.head.traceId, (line) => this.open.appendLine(line));
+    const appended = encodeLineIntoScratch(text, this.session.head.traceId, (line) =>
+      this.open.appendLine(line),
+    );
     if (appended === "dropped") return false;
     this.session.count(span);
     return true;
@@ -235,7 +237,7 @@ export class SessionWriter {
   }
 
   #liveContent(): Buffer[] {
-    const spans = this.session.openSpans.journaled().map(encodeLiveSpan);
+    const spans = this.session.openSpans.journaled().map(encodeJournalSpan);
     return [encodeOwner(this.token), encodeSession(this.session.record()), ...spans];
   }
 

@@ -6,6 +6,15 @@
  */
 
 import {
+  countLine,
+  countSpan,
+  decodeMarker,
+  Elision,
+  type ElisionMarker,
+  markerSpanId,
+  type SelectLines,
+} from "../format/cap.js";
+import {
   type DocumentHead,
   decodeLine,
   encodeHead,
@@ -14,8 +23,6 @@ import {
   lineKey,
   withoutComma,
 } from "../format/document.js";
-import { count, countSpan, Elision, type SelectLines } from "../format/elision.js";
-import { decodeMarker, type Marker, markerSpanId } from "../format/marker.js";
 import { Totals } from "../format/totals.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import type { Gensync } from "../platform/gensync.js";
@@ -43,7 +50,7 @@ interface Winner {
   interrupted: boolean;
 }
 
-type FoundMarker = Marker & { readonly winner: Winner };
+type FoundMarker = ElisionMarker & { readonly winner: Winner };
 
 /** What sources hold. */
 interface Look {
@@ -136,7 +143,7 @@ export class UnionFile {
       if (winner?.source !== index || winner.offset !== offset) return;
       this.given[winner.first] = (this.given[winner.first] ?? 0) + 1;
       this.standing[index] = (this.standing[index] ?? 0) + 1;
-      if (this.#totals && !isCounted) count(line, this.#totals);
+      if (this.#totals && !isCounted) countLine(line, this.#totals);
       mark(key.spanId === markerId ? "marker" : "line");
       if (elision && (key.spanId === markerId || !elision.keeps(line, key.spanId))) return;
       this.#put(line, source);
@@ -205,7 +212,7 @@ export class UnionFile {
         if (this.#winners.has(key.spanId))
           throw new Error(`span ${key.spanId} ended while its line was merged`);
         this.#winners.set(key.spanId, { first: -1, source: -1, offset, interrupted: key.interrupted });
-        if (this.#totals) count(line, this.#totals);
+        if (this.#totals) countLine(line, this.#totals);
         this.#put(line, source);
       },
       () => this.#out.drain(),

@@ -5,8 +5,8 @@ import {
   narrate,
   narrateDocument,
   rootOutput,
-} from "../../src/format/narrative.js";
-import { summarize } from "../../src/format/summary.js";
+  summarize,
+} from "../../src/format/summary.js";
 import { Totals } from "../../src/format/totals.js";
 import type { SessionSummary, ToolUse } from "../../src/format/trace-file.js";
 

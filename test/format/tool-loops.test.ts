@@ -99,7 +99,7 @@ describe("tool loops", () => {
     fc.assert(
       fc.property(anyCalls, fc.array(fc.nat({ max: 60 }), { maxLength: 3 }), (calls, at) => {
         const cuts = [0, ...at.sort((a, b) => a - b), calls.length];
-        const parts = cuts.slice(1).map((to, n) => loopsOf(calls.slice(cuts[n], to)).record());
+        const parts = cuts.slice(1).map((to, n) => loopsOf(calls.slice(cuts[n], to)).toJson());
         // From the left, and from the right: caps of caps do both.
         const left = new ToolLoops();
         for (const part of parts) left.merge(JSON.parse(JSON.stringify(part)));
@@ -107,10 +107,10 @@ describe("tool loops", () => {
           const joined = new ToolLoops();
           joined.merge(part);
           joined.merge(rest);
-          return joined.record();
+          return joined.toJson();
         });
-        expect(left.record()).toEqual(loopsOf(calls).record());
-        expect(right).toEqual(loopsOf(calls).record());
+        expect(left.toJson()).toEqual(loopsOf(calls).toJson());
+        expect(right).toEqual(loopsOf(calls).toJson());
       }),
       { numRuns: 500 },
     );
@@ -134,7 +134,7 @@ describe("tool loops", () => {
     let resumed = new ToolLoops();
     for (const input of inputs) {
       const next = new ToolLoops();
-      const { loops, calls } = resumed.record();
+      const { loops, calls } = resumed.toJson();
       next.merge({ loops, calls });
       next.add("bash", input);
       resumed = next;

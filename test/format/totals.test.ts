@@ -34,8 +34,8 @@ describe("totals", () => {
     fc.assert(
       fc.property(fc.array(used, { maxLength: 20 }), fc.nat({ max: 20 }), (spans, at) => {
         const merged = totalsOf(spans.slice(0, at));
-        merged.merge(JSON.parse(JSON.stringify(totalsOf(spans.slice(at)).record())));
-        expect(merged.record()).toEqual(totalsOf(spans).record());
+        merged.merge(JSON.parse(JSON.stringify(totalsOf(spans.slice(at)).toJson())));
+        expect(merged.toJson()).toEqual(totalsOf(spans).toJson());
       }),
     );
   });
@@ -45,7 +45,7 @@ describe("totals", () => {
     const totals = totalsOf([hostile as unknown as TraceSpan, { ...span, kind: "tool", tool: {} }]);
     totals.merge({ cost: "1", totalTokens: {}, tools: [null, { name: 7 }, { name: "a" }] } as never);
     totals.merge({ tools: "none" } as never);
-    expect(totals.record()).toMatchObject({ spans: 2, cost: 0, totalTokens: 0, toolCalls: 1 });
+    expect(totals.toJson()).toMatchObject({ spans: 2, cost: 0, totalTokens: 0, toolCalls: 1 });
     expect(totals.tools()).toEqual([
       { name: "work", count: 1, totalDuration: 0 },
       { name: "a", count: 0, totalDuration: 0 },
@@ -60,7 +60,7 @@ describe("totals", () => {
     }));
     const totals = totalsOf(spans);
     expect(totals.tools()).toHaveLength(1_000);
-    expect(totals.toolCalls).toBe(1_500);
+    expect(totals.counts.totalToolCalls).toBe(1_500);
   });
 
   it("name the ten tools called most, in order of first use where they tie", () => {

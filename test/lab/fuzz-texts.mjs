@@ -42,8 +42,8 @@ export async function run({ files: { bytes } }, { load }) {
 async function lines(bytes, load) {
   const { decodeDocument, decodeHead, decodeLine, decodeTail, lineKey, tailStartIn } =
     await load("format/document.js");
-  const { replayLiveLog } = await load("format/journal.js");
-  const log = replayLiveLog(bytes);
+  const { replayJournal } = await load("format/journal.js");
+  const log = replayJournal(bytes);
   const results = [log.session, [...log.spans.values()], decodeDocument(bytes.toString("utf8"))];
   for (let from = 0, count = 0; from < bytes.length && count < 200; count++) {
     const end = bytes.indexOf(0x0a, from);

@@ -1,6 +1,6 @@
 /** Arbitrary spans and tails for property tests. */
 import fc from "fast-check";
-import { type DocumentTail, encodeSpan, passLine } from "../../src/format/document.js";
+import { type DocumentTail, encodeLineIntoScratch, encodeSpan } from "../../src/format/document.js";
 import type { SpanKind, TraceSpan } from "../../src/format/trace-file.js";
 import { anyJson, readableKey } from "./json-arbitraries.js";
 
@@ -59,4 +59,4 @@ export const anyTail: fc.Arbitrary<DocumentTail> = fc.record({
 
 /** A span's line, to keep. */
 export const encodeLine = (span: TraceSpan): Buffer =>
-  passLine(encodeSpan(span), "of no span", (line) => Buffer.from(line));
+  encodeLineIntoScratch(encodeSpan(span), "of no span", (line) => Buffer.from(line));

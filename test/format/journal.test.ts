@@ -2,11 +2,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encodeSpan } from "../../src/format/document.js";
 import {
-  encodeLiveSpan,
+  encodeJournalSpan,
   encodeOwner,
   encodeSession,
-  replayLiveLog,
-  type SessionRecord,
+  type JournaledSession,
+  replayJournal,
 } from "../../src/format/journal.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { anySpan } from "../support/trace-arbitraries.js";
@@ -19,15 +19,21 @@ const root: TraceSpan = {
   startTime: 1,
   status: "ok",
 };
-const session: SessionRecord = { id: "s", traceId: "t", startedAt: "2025", root, metadata: { title: "a" } };
+const session: JournaledSession = {
+  id: "s",
+  traceId: "t",
+  startedAt: "2025",
+  root,
+  metadata: { title: "a" },
+};
 const begun = Buffer.concat([encodeOwner("1-1-1-1-1"), encodeSession(session)]);
 
 describe("live log", () => {
   it("P2 replays the last record of every span, in order of start; D15 those that ended in order of their ends", () => {
     fc.assert(
       fc.property(fc.array(anySpan, { maxLength: 8 }), (spans) => {
-        const log = Buffer.concat([begun, ...spans.map((span) => encodeLiveSpan(encodeSpan(span)))]);
-        const state = replayLiveLog(log);
+        const log = Buffer.concat([begun, ...spans.map((span) => encodeJournalSpan(encodeSpan(span)))]);
+        const state = replayJournal(log);
         const want = new Map<string, TraceSpan>();
         for (const span of spans) {
           const isEnd = span.endTime !== undefined && want.get(span.spanId)?.endTime === undefined;
@@ -43,7 +49,7 @@ describe("live log", () => {
 
   it("P2 the last session record counts", () => {
     const later = { ...session, metadata: { title: "b" } };
-    expect(replayLiveLog(Buffer.concat([begun, encodeSession(later)])).session).toEqual(later);
+    expect(replayJournal(Buffer.concat([begun, encodeSession(later)])).session).toEqual(later);
   });
 
   it("P2 cut anywhere, it keeps every whole record, and tells the torn rest", () => {
@@ -53,9 +59,9 @@ describe("live log", () => {
       kind: "span" as const,
       name: "zażółć 🦩",
     }));
-    const log = Buffer.concat([begun, ...spans.map((span) => encodeLiveSpan(encodeSpan(span)))]);
+    const log = Buffer.concat([begun, ...spans.map((span) => encodeJournalSpan(encodeSpan(span)))]);
     for (let at = 0; at <= log.length; at++) {
-      const state = replayLiveLog(log.subarray(0, at));
+      const state = replayJournal(log.subarray(0, at));
       const whole =
         log
           .subarray(0, at + 1)
@@ -77,13 +83,13 @@ describe("live log", () => {
     );
     fc.assert(
       fc.property(bytes, (given) => {
-        const state = replayLiveLog(Buffer.concat([begun, Buffer.from(given)]));
+        const state = replayJournal(Buffer.concat([begun, Buffer.from(given)]));
         expect(state.session?.id).toBeTypeOf("string");
         for (const span of state.spans.values()) expect(span.spanId).toMatch(/./s);
       }),
       { numRuns: 3_000 },
     );
-    expect(replayLiveLog(Buffer.from('{"span":{}}\n{"span":{"spanId":"a"}}\n\n{"x":1}\n\0\0'))).toMatchObject(
+    expect(replayJournal(Buffer.from('{"span":{}}\n{"span":{"spanId":"a"}}\n\n{"x":1}\n\0\0'))).toMatchObject(
       {
         corruptLines: 3,
         tornBytes: 2,
@@ -94,7 +100,7 @@ describe("live log", () => {
   it("P6 keys of the prototype are ids and members like others", () => {
     const log =
       '{"span":{"spanId":"__proto__"}}\n{"span":{"spanId":"constructor"}}\n{"__proto__":{"polluted":1}}\n';
-    const state = replayLiveLog(Buffer.from(log));
+    const state = replayJournal(Buffer.from(log));
     expect([...state.spans.keys()]).toEqual(["__proto__", "constructor"]);
     expect(({} as { polluted?: number }).polluted).toBeUndefined();
   });

@@ -1,0 +1,200 @@
+/**
+ * `maxSpans`: the first and the last spans of a long session, with one elision marker in the place of the rest.
+ */
+
+import { decodeLine } from "./document.js";
+import { sessionSpanId } from "./file-names.js";
+import { finite } from "./json-value.js";
+import { countsToJson, mapTokens, type ReadTotals, Totals } from "./totals.js";
+import type { TraceFile, TraceSpan } from "./trace-file.js";
+
+/** What a document has to hold. */
+export interface Load {
+  /** Spans that have lines, without an elision marker. */
+  readonly lines: number;
+  /** Whether an earlier cap left spans out. */
+  readonly hasMarker: boolean;
+  /** Spans of the document that have no line: open spans and the session span. */
+  readonly others: number;
+}
+
+interface Session {
+  readonly id: string;
+  readonly rootSpanId: string;
+}
+
+/**
+ * The lines that a cap keeps: `[0, head)` and `[tail, …)`, with the marker between them. Where `head` and `tail` are
+ * equal, all lines stay, and a new marker replaces the present one in its place.
+ */
+export interface LineSelection {
+  readonly head: number;
+  readonly tail: number;
+  /** Makes the marker of all spans that this cap and earlier ones left out; `last` is the id of the last of them. */
+  marker(elided: Totals, last: string): TraceSpan;
+}
+
+/** Chooses among lines; `lines` does not count a present marker. */
+export type SelectLines = (lines: number, hasMarker: boolean) => LineSelection | undefined;
+
+/**
+ * Keeps the first 30 % of `maxSpans`, then the marker, then the last lines. Returns `undefined` when all lines fit, or
+ * when a marker would replace fewer than two. A present marker is always made anew: it holds the number of all spans.
+ */
+export function selectLines(load: Load, maxSpans: number, session: Session): LineSelection | undefined {
+  const { lines, hasMarker, others } = load;
+  const room = Math.max(2, maxSpans - others);
+  const head = Math.min(lines, Math.floor(0.3 * maxSpans));
+  const tail = lines - Math.max(1, room - head - 1);
+  if (hasMarker) return selectionOf(load, head, Math.max(head, tail), session);
+  if (lines <= room || tail - head < 2) return undefined;
+  return selectionOf(load, head, tail, session);
+}
+
+/** Keeps all lines, and corrects a present marker. */
+export function keepLines(load: Load, session: Session): LineSelection | undefined {
+  return load.hasMarker ? selectionOf(load, 0, 0, session) : undefined;
+}
+
+function selectionOf({ lines, others }: Load, head: number, tail: number, session: Session): LineSelection {
+  const kept = lines - (tail - head) + others;
+  return { head, tail, marker: (elided, last) => markerSpan(elided, last, kept, session) };
+}
+
+/** Applies a selection to lines, one after the other. */
+export class Elision {
+  readonly #selection: LineSelection;
+  readonly #elided = new Totals();
+  #last: string;
+  #position = 0;
+  #isMarked = false;
+
+  /** `present`: the marker among the lines. The new marker includes its totals, wherever its line is. */
+  constructor(selection: LineSelection, present: ElisionMarker | undefined) {
+    this.#selection = selection;
+    if (present) this.#elided.merge(present.totals);
+    this.#last = present?.last ?? "";
+  }
+
+  /** Whether the next line stays. Counts the line if it does not. */
+  keeps(line: Buffer, spanId: string): boolean {
+    const { head, tail } = this.#selection;
+    const position = this.#position++;
+    if (position < head || position >= tail) return true;
+    countLine(line, this.#elided);
+    this.#last = spanId;
+    return false;
+  }
+
+  /** Returns the marker once: when its place is before `next`, which is about to be written. */
+  marker(next: "line" | "marker" | "end"): TraceSpan | undefined {
+    const { head, tail } = this.#selection;
+    const isHere = head === tail ? next === "marker" : next === "end" || this.#position >= tail;
+    if (this.#isMarked || !isHere) return undefined;
+    this.#isMarked = true;
+    return this.#selection.marker(this.#elided, this.#last);
+  }
+}
+
+/** Adds the span of a line to `totals`. */
+export function countLine(line: Buffer, totals: Totals): void {
+  const decoded = decodeLine(line, -1);
+  if (decoded.type === "span") countSpan(decoded.span, totals);
+}
+
+/** Adds a span to `totals`; for an elision marker, the spans that it replaced. */
+export function countSpan(span: TraceSpan, totals: Totals): void {
+  const elided = elidedTotals(span);
+  if (elided) totals.merge(elided);
+  else totals.add(span);
+}
+
+/** Attribute of an elision marker: the totals of the spans that it replaced. */
+export const elidedTotalsKey = "elidedTotals";
+
+/**
+ * Attribute of an elision marker: the id of the last span that it replaced. A file that has a line of this span has
+ * lines of all of them, since a writer drops lines only once a document with their marker is published.
+ */
+const lastKey = "lastElided";
+
+/** The span id of a session's elision marker. A document has one marker at most. */
+export const markerSpanId = (sessionId: string): string => sessionSpanId(`elided ${sessionId}`);
+
+/** The elision marker of `elided` spans, the last of which is `last`. The document keeps `kept` other spans. */
+function markerSpan(elided: Totals, last: string, kept: number, { id, rootSpanId }: Session): TraceSpan {
+  return {
+    spanId: markerSpanId(id),
+    parentSpanId: rootSpanId,
+    name: `${elided.spans} spans elided`,
+    kind: "span",
+    startTime: elided.firstStart,
+    endTime: elided.lastEnd,
+    status: "ok",
+    attributes: {
+      elided: elided.spans,
+      totalSpans: elided.spans + kept,
+      [lastKey]: last,
+      [elidedTotalsKey]: elided.toJson(),
+    },
+  };
+}
+
+/** What the line of an elision marker holds. */
+export interface ElisionMarker {
+  readonly elided: number;
+  readonly last: string;
+  readonly totals: ReadTotals;
+}
+
+/** Reads the line of an elision marker. Members that are missing or of another type are empty. */
+export function decodeMarker(line: Buffer): ElisionMarker {
+  const decoded = decodeLine(line, -1);
+  const span = decoded.type === "span" ? decoded.span : undefined;
+  const last = span?.attributes?.[lastKey];
+  return {
+    elided: finite(span?.attributes?.elided),
+    last: typeof last === "string" ? last : "",
+    totals: (span && elidedTotals(span)) ?? {},
+  };
+}
+
+/** The totals of the spans that an elision marker replaced; `undefined` for every other span. */
+export function elidedTotals({ attributes }: TraceSpan): ReadTotals | undefined {
+  const totals = attributes?.[elidedTotalsKey];
+  return typeof totals === "object" && totals !== null ? (totals as ReadTotals) : undefined;
+}
+
+/**
+ * Legacy: the spans of a document that the tracer before ours capped, with its marker turned into an elision marker.
+ * The marker gets what the summary counts and the remaining spans do not.
+ */
+export function adoptMarker({ id, sessionId, spans, summary }: TraceFile): readonly TraceSpan[] {
+  const marker = spans.find(isLegacyMarker);
+  if (!marker) return spans;
+  const kept = new Totals();
+  for (const span of spans) if (span !== marker && span.endTime !== undefined) kept.add(span);
+  const left = (all: unknown, some: number): number => Math.max(0, finite(all) - some);
+  const used = new Map(kept.tools().map((tool) => [tool.name, tool]));
+  const elided: ReadTotals = {
+    spans: Number(marker.attributes?.elided),
+    ...countsToJson((name) => left(summary[name], kept.counts[name])),
+    tokens: mapTokens((part) => left(summary.tokens?.[part], kept.tokens[part])),
+    tools: (Array.isArray(summary.topTools) ? summary.topTools : []).map((tool) => ({
+      name: tool?.name,
+      count: left(tool?.count, used.get(tool?.name)?.count ?? 0),
+      totalDuration: left(tool?.totalDuration, used.get(tool?.name)?.totalDuration ?? 0),
+    })),
+    ...(Array.isArray(summary.loops) && { loops: summary.loops }),
+  };
+  const attributes = { ...marker.attributes, [lastKey]: "", [elidedTotalsKey]: elided };
+  const adopted = { ...marker, spanId: markerSpanId(id ?? sessionId), attributes };
+  return spans.map((span) => (span === marker ? adopted : span));
+}
+
+const isLegacyMarker = (span: TraceSpan): boolean =>
+  span.kind === "span" &&
+  typeof span.name === "string" &&
+  span.name.includes("elided") &&
+  Number.isSafeInteger(span.attributes?.elided) &&
+  elidedTotals(span) === undefined;

@@ -1,0 +1,36 @@
+/**
+ * The counters of a session's summary: sums over every span that the session ever had. This table drives counting,
+ * merging, the totals of an elision marker, the summary, reading back, validation and the documents of the tracer
+ * before ours. A new counter is one entry here and one member of `SessionSummary`; `test/promises/summary.test.ts`
+ * then checks it.
+ */
+import type { SessionSummary, TokenCounts, TraceSpan } from "./trace-file.js";
+
+/** The names of the members of `T` that are numbers, optional members included. */
+type NumberMember<T> = { [Name in keyof T]-?: NonNullable<T[Name]> extends number ? Name : never }[keyof T];
+
+/** Every number of a summary is a counter, except the duration. A counter without an entry below is a type error. */
+export type CounterName = Exclude<NumberMember<SessionSummary>, "duration">;
+
+export interface Counter {
+  /** The counter's name in the totals of an elision marker. */
+  readonly json: string;
+  /** What one ended span adds. A value that is not a finite number adds nothing. */
+  readonly of: (span: TraceSpan) => unknown;
+}
+
+export const counters = {
+  totalTokens: { json: "totalTokens", of: (span) => span.tokens?.total },
+  totalCost: { json: "cost", of: (span) => span.cost },
+  totalToolCalls: { json: "toolCalls", of: (span) => (span.kind === "tool" ? 1 : 0) },
+  totalGenerations: { json: "generations", of: (span) => (span.kind === "generation" ? 1 : 0) },
+} as const satisfies Readonly<Record<CounterName, Counter>>;
+
+/** `summary.tokens` of a session without spans. Each of its members is the sum of that member of `span.tokens`. */
+export const noTokens: Readonly<TokenCounts> = {
+  input: 0,
+  output: 0,
+  reasoning: 0,
+  cacheRead: 0,
+  cacheWrite: 0,
+};
