@@ -80,10 +80,10 @@ class LongSession {
       totalCost: this.generations / 4,
     });
     const most = [...this.#tools.values()].sort((a, b) => b.count - a.count || (a.name < b.name ? -1 : 1));
-    const told = [...(summary.topTools ?? [])].sort(
+    const reported = [...(summary.topTools ?? [])].sort(
       (a, b) => b.count - a.count || (a.name < b.name ? -1 : 1),
     );
-    expect(told).toEqual(most);
+    expect(reported).toEqual(most);
     expect(summary.loops?.map(({ count }) => count)).toEqual(
       loopAt.filter((at) => at + 2 < this.calls).map(() => 3),
     );

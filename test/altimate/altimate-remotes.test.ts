@@ -116,7 +116,7 @@ describe("what exporters get", () => {
   });
 
   test("is the same without a file, but for ids and times", async () => {
-    const told = async (exporters: TraceExporter[], kept: Kept) => {
+    const reported = async (exporters: TraceExporter[], kept: Kept) => {
       const trace = started(exporters);
       for (const number of [1, 2, 3]) turn(trace, number);
       trace.logStepStart({ id: "open" });
@@ -125,7 +125,7 @@ describe("what exporters get", () => {
       return normal(kept.got[0] as TraceFile);
     };
     const [beside, alone] = [new Kept(), new Kept()];
-    expect(await told([alone], alone)).toEqual(await told([file, beside], beside));
+    expect(await reported([alone], alone)).toEqual(await reported([file, beside], beside));
   });
 
   test("has no file beside it where there is no file exporter", async () => {

@@ -108,14 +108,14 @@ describe.each(Object.entries(hosts))("P7 a session of %s", (_, newHost) => {
       await one.endTrace();
 
       const [resumed, uninterrupted] = [document(id), document(whole)];
-      const told = (trace: TraceFile) =>
+      const reported = (trace: TraceFile) =>
         worked(trace).map(({ name, kind, tool, input, attributes, status, interrupted }) => {
           // What tools have said since the last step is for the tracer that heard it to tell the next one.
           const asked = kind === "generation" ? undefined : input;
           return { name, kind, tool, input: asked, attributes, status, interrupted };
         });
       const inOrder = (trace: TraceFile) =>
-        told(trace).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+        reported(trace).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
       expect(inOrder(resumed)).toEqual(inOrder(uninterrupted));
       expect(repeated(resumed)).toEqual([]);
       const { duration: _a, narrative: _b, ...summary } = resumed.summary;

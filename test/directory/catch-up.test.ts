@@ -1,6 +1,6 @@
 /**
- * When events stop, the document catches up by itself: after a publish that went well, one that failed and one
- * that somebody gave up waiting for, wherever in it the last event came.
+ * When events stop, the document catches up without a further event: after a publish that succeeded, a publish that
+ * failed, and a flush that timed out, at whichever call the last event came.
  */
 import { statSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -18,10 +18,10 @@ beforeEach(() => {
 });
 afterEach(() => stage.remove());
 
-/** Ended spans in the document; the session's own is not counted. */
+/** Ended spans in the document, without the span of the session itself. */
 const published = () => (stage.files.includes("s.json") ? stage.document("s").spans.length - 1 : 0);
 
-/** The worst staleness that is promised, and a little for the tail. */
+/** The promised bound of staleness, with a small allowance for the tail. */
 function bound(): number {
   const open = stage.files.find((name) => name.endsWith(".open"));
   const size = open ? statSync(`${stage.dir}/${open}`).size : 0;
@@ -33,7 +33,7 @@ async function letPass(actor: Actor, millis: number): Promise<void> {
   await actor.fileSystem.idle();
 }
 
-describe("P4 after a publish that went well", () => {
+describe("P4 after a publish that succeeded", () => {
   it("P4 the first event is in the document after 20 ms", async () => {
     const actor = stage.actor({}, { pace });
     actor.record("s", 1);
@@ -43,7 +43,7 @@ describe("P4 after a publish that went well", () => {
     expect(published()).toBe(1);
   });
 
-  it.each([1, 10, 100, 500])("P4 one event after %i: within size / R", async (count) => {
+  it.each([1, 10, 100, 500])("P4 one event after %i is in the document within size / R", async (count) => {
     const actor = stage.actor({}, { pace });
     actor.record("s", count, "x".repeat(2000));
     await letPass(actor, 20);
@@ -53,7 +53,7 @@ describe("P4 after a publish that went well", () => {
     expect(published()).toBe(count + 1);
   });
 
-  it("P4 events one after another, and then none", async () => {
+  it("P4 a series of events that stops is in the document", async () => {
     const actor = stage.actor({}, { pace });
     for (let i = 1; i <= 60; i++) {
       actor.record("s", 1, "x".repeat(500 * (i % 7)));
@@ -63,7 +63,7 @@ describe("P4 after a publish that went well", () => {
     expect(published()).toBe(60);
   });
 
-  it("P4 an event at each call of a publish: the next publish is scheduled by itself", async () => {
+  it("P4 an event at each call of a publish schedules the next publish", async () => {
     let points = 0;
     for (const moment of ["issued", "done"] as const) {
       for (let number = 1; await eventAt(number, moment); number++) points++;
@@ -71,7 +71,10 @@ describe("P4 after a publish that went well", () => {
     expect(points).toBeGreaterThanOrEqual(10);
   });
 
-  /** Also of one moment: a span that ends during the copy is in the document, open or ended, never missing. */
+  /**
+   * Each copy is also of one moment: a span that ends during the copy is in the document, open or ended, never
+   * missing.
+   */
   async function eventAt(number: number, moment: Moment): Promise<boolean> {
     stage.remove();
     stage = new Stage();
@@ -99,7 +102,7 @@ describe("P4 after a publish that went well", () => {
   }
 });
 
-/** A disk on which asynchronous calls fail while there are failures left. */
+/** A disk whose asynchronous calls fail while failures are left. */
 function failingDisk() {
   const disk = { failures: 0, skip: 0 };
   const names = Object.keys(nodeFileSystem.async) as (keyof AsyncFileCalls)[];
@@ -118,13 +121,13 @@ function failingDisk() {
 }
 
 describe("P4 after a publish that failed", () => {
-  it("P4 at each of its calls: the retry brings everything within half a second", async () => {
+  it("P4 at each of its calls, the retry publishes everything within half a second", async () => {
     for (let skip = 0; ; skip++) {
       stage.remove();
       stage = new Stage();
       const { disk, fileSystem } = failingDisk();
       const actor = stage.actor({}, { pace, fileSystem });
-      // The housekeeping of a new exporter is over before the first event.
+      // The housekeeping of a new exporter has ended before the first event.
       await letPass(actor, 0);
       actor.record("s", 3);
       Object.assign(disk, { failures: 1, skip });
@@ -140,7 +143,7 @@ describe("P4 after a publish that failed", () => {
     }
   });
 
-  it("P4 again and again: never more than half a minute after the disk is well", async () => {
+  it("P4 repeatedly, the document catches up within half a minute after the disk works again", async () => {
     const { disk, fileSystem } = failingDisk();
     const actor = stage.actor({}, { pace, fileSystem });
     actor.record("s", 3);
@@ -154,8 +157,8 @@ describe("P4 after a publish that failed", () => {
   });
 });
 
-describe("P4 P5 after a flush that was given up", () => {
-  it("P4 P5 the flush says so, and the document catches up when the disk answers", async () => {
+describe("P4 P5 after a flush that timed out", () => {
+  it("P4 P5 the flush rejects, and the document catches up when the disk answers", async () => {
     const actor = stage.actor({}, { pace });
     const processor = new CrashSafeSpanProcessor(
       actor.exporter,

@@ -11,11 +11,11 @@ import { StillClock } from "../support/still-clock.js";
 
 type Side = "open" | "live";
 
-/** The machine's file system, telling which side files are synced and which are held open. */
+/** The machine's file system. Notes which side files are synced and which are open. */
 class SyncWatch implements FileSystem {
   readonly synced: Side[] = [];
   readonly held = new Map<number, Side>();
-  /** How many syncs fail. */
+  /** The number of syncs that fail. */
   failures = 0;
   readonly sync = {
     ...nodeFileSystem.sync,
@@ -44,7 +44,9 @@ class SyncWatch implements FileSystem {
     },
   };
 
-  /** What was synced since the last time it was asked, in any order; a publish beside it may have synced the log too. */
+  /**
+   * What was synced since the last call, in any order. A concurrent publish may have synced the append log as well.
+   */
   takeSynced(): Side[] {
     return [...new Set(this.synced.splice(0))].sort();
   }
@@ -62,7 +64,7 @@ class SyncWatch implements FileSystem {
   }
 }
 
-/** Disks may be slow: the events have time. */
+/** Waits for an event without a time limit, because disks may be slow. */
 const inTime = { timeout: 30_000 };
 
 const cleanups: (() => unknown)[] = [];
@@ -95,7 +97,7 @@ test('P2 "each": a start and an end are synced when their call returns', () => {
   expect(fileSystem.takeSynced()).toEqual(["live"]);
 });
 
-test('P2 "interval": what was recorded is synced within a second, starts included, and nothing twice', async () => {
+test('P2 "interval": records are synced within a second, starts included, and none twice', async () => {
   const { fileSystem, clock, start } = stage("interval");
   start().end();
   fileSystem.takeSynced();
@@ -112,11 +114,11 @@ test('P2 "interval": what was recorded is synced within a second, starts include
   expect(fileSystem.takeSynced()).toEqual(["live"]);
 });
 
-test('P2 "interval": what a failed sync left is synced in the next second, though nothing more is recorded', async () => {
+test('P2 "interval": a failed sync is repeated in the next second, also without a further record', async () => {
   const { fileSystem, clock, start } = stage("interval");
   start().end();
   start().end();
-  // Once its document is there, no publish syncs the log.
+  // Once the document is published, no publish syncs the append log.
   clock.pass(20);
   await vi.waitFor(() => expect(fileSystem.synced.filter((side) => side === "live")).toHaveLength(2), inTime);
   start().end();
@@ -143,7 +145,7 @@ test("P8 publishing and syncing many sessions holds no more of their files open 
   await vi.waitFor(() => expect(fileSystem.held.size).toBeLessThanOrEqual(2 * 64), inTime);
   fileSystem.takeSynced();
   clock.pass(1_000);
-  // The first record of a session is synced with it; the end came after.
+  // The first record of a session is synced with it. The end came later.
   await vi.waitFor(
     () => expect(fileSystem.synced.filter((side) => side === "open")).toHaveLength(sessions),
     inTime,

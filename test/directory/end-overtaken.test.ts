@@ -1,6 +1,4 @@
-/**
- * Ends and flushes that something overtakes: each found once by random interleavings, and named here.
- */
+/** Ends and flushes that another call overtakes. Random interleavings found each case once. */
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { Stage } from "../support/session-stage.js";
@@ -11,7 +9,7 @@ beforeEach(() => {
 });
 afterEach(() => stage.remove());
 
-/** A disk that takes no document while it `refuses`. */
+/** A disk that rejects documents while `refuses` is set. */
 function refusingDisk() {
   const disk = { refuses: false };
   const link = (from: string, to: string) => {
@@ -21,7 +19,7 @@ function refusingDisk() {
   return { disk, fileSystem: { sync: { ...nodeFileSystem.sync, link }, async: nodeFileSystem.async } };
 }
 
-it("P2 a span that starts while an idle session waits for its seal goes on", async () => {
+it("P2 a span that starts while an idle session waits to be finalized continues the session", async () => {
   const actor = stage.actor({ sessionIdleMillis: 5_000 });
   actor.record("s", 1);
   await actor.exporter.forceFlush();
@@ -62,7 +60,7 @@ it("P5 the late end of a closed span opens no session", async () => {
   expect(actor.exporter.stats()).toMatchObject({ recorded: 0, dropped: 1 });
 });
 
-it("P5 a flush overtaken by a fence that the disk refused says so", async () => {
+it("P5 a flush overtaken by a crash fence that the disk refused rejects", async () => {
   const { disk, fileSystem } = refusingDisk();
   const actor = stage.actor({}, { fileSystem });
   actor.record("s", 2);
@@ -78,7 +76,7 @@ it("P5 a flush overtaken by a fence that the disk refused says so", async () => 
   expect(stage.document("s").summary.status).toBe("crashed");
 });
 
-it("P5 a flush of a refused fence, overtaken by another, says so", async () => {
+it("P5 a flush of a refused crash fence, overtaken by another crash fence, rejects", async () => {
   const { disk, fileSystem } = refusingDisk();
   const actor = stage.actor({}, { fileSystem });
   actor.record("s", 2);
@@ -92,7 +90,7 @@ it("P5 a flush of a refused fence, overtaken by another, says so", async () => {
   await expect(flushed).rejects.toMatchObject({ code: "WRITE_FAILED" });
 });
 
-it("P3 a fence that comes while shutdown is under way marks its sessions", async () => {
+it("P3 a crash fence during shutdown marks the sessions of the exporter", async () => {
   const actor = stage.actor();
   actor.record("s", 2);
   const shutDown = actor.exporter.shutdown();

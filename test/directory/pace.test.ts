@@ -4,7 +4,7 @@ import { defaultPace, Pace } from "../../src/storage/pace.js";
 
 const hourMillis = 3_600_000;
 
-/** A session of an hour, its events `[wait, bytes]` repeated; copies as the publisher makes them. */
+/** A session of an hour, its events `[wait, bytes]` repeated, with copies as the publish scheduler makes them. */
 function simulateHour(pattern: readonly (readonly [wait: number, bytes: number])[]) {
   const pace = new Pace(defaultPace, 0);
   let size = 0;
@@ -59,7 +59,7 @@ describe("pace", () => {
     }
   });
 
-  it("P4 the first event after quiet is published within 20 ms, while the savings cover a copy", () => {
+  it("P4 the first event after a pause is published within 20 ms, while the budget covers a copy", () => {
     const pace = new Pace(defaultPace, 0);
     expect(pace.wait(1_000, 0)).toBe(20);
     pace.spent(1_000_000, 0);
@@ -69,16 +69,16 @@ describe("pace", () => {
     expect(pace.wait(4_000_000, 0)).toBe(20);
   });
 
-  it("P8 saves no more than its limit, or one document if that is larger", () => {
+  it("P8 saves no more budget than its limit, or one document if that is larger", () => {
     const pace = new Pace(defaultPace, 0);
     pace.spent(40_000_000, 0);
     expect(pace.wait(41_000_000, hourMillis)).toBe(20);
     pace.spent(41_000_000, hourMillis);
-    // All savings are gone: the next copy is paid from the beginning.
+    // The budget is empty: the next copy is paid from new budget.
     expect(pace.wait(42_000_000, hourMillis)).toBe(42_000);
   });
 
-  it("never waits a negative time, nor for a clock that stands still", () => {
+  it("never returns a negative wait, nor a wait for a clock that stands still", () => {
     fc.assert(
       fc.property(fc.nat(), fc.nat(), fc.nat(), (first, second, at) => {
         const pace = new Pace(defaultPace, at);

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { SessionGate } from "../../src/directory/session-gate.js";
 
-describe("who may open a session that has ended", () => {
+describe("a session that has ended", () => {
   let gate: SessionGate;
   let user: number;
   beforeEach(() => {
@@ -9,12 +9,12 @@ describe("who may open a session that has ended", () => {
     user = gate.join();
   });
 
-  test("a span does, where spans alone had opened it", () => {
+  test("is reopened by a span, where spans alone had opened it", () => {
     gate.end("s");
     expect(gate.closed(user, "s")).toBeUndefined();
   });
 
-  test("D8 a span does not, where it was opened explicitly, until it is again", () => {
+  test("D8 is not reopened by a span after openSession, until it is opened explicitly again", () => {
     gate.open("s");
     expect(gate.closed(user, "s")).toBeUndefined();
     gate.end("s");
@@ -25,7 +25,7 @@ describe("who may open a session that has ended", () => {
     expect(gate.isExplicit("s")).toBe(true);
   });
 
-  test("P3 no user does that had come when it was fenced; one that comes later does, and then all", () => {
+  test("P3 is not reopened by users that joined before its crash fence; a user that joins later reopens it for all", () => {
     gate.fence("s");
     expect(gate.closed(user, "s")).toBe("fenced");
     expect(gate.isFenced("s")).toBe(true);
@@ -34,7 +34,7 @@ describe("who may open a session that has ended", () => {
     expect(gate.closed(user, "s")).toBeUndefined();
   });
 
-  test("D4 a fence is lifted by opening it explicitly; a normal end does not lift it", () => {
+  test("D4 is reopened explicitly after a crash fence; a normal end does not lift the fence", () => {
     gate.open("s");
     gate.fence("s");
     gate.end("s");
@@ -44,7 +44,7 @@ describe("who may open a session that has ended", () => {
     expect(gate.isFenced("s")).toBe(false);
   });
 
-  test("P8 forgets ends of long ago, and never a session that is open", () => {
+  test("P8 is forgotten after a long time, unless it is open", () => {
     gate.open("open");
     for (let n = 0; n < 30_000; n++) {
       gate.open(`${n}`);

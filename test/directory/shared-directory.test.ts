@@ -1,4 +1,4 @@
-/** Several exporters on one directory in one process: they share a session's writer. */
+/** Several exporters on one directory in one process share a session's writer. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -38,10 +38,10 @@ describe("exporters on one directory", () => {
     expect(readdirSync(dir)).toEqual([`${sessionId}.json`]);
   });
 
-  test("P7 of two copies of the package share it too", () => {
+  test("P7 of two copies of the package share the writer too", () => {
     const program = fileURLToPath(new URL("../programs/two-copies.mjs", import.meta.url));
-    const said = execFileSync(process.execPath, [program, dir, sessionId], { encoding: "utf8" });
-    expect(JSON.parse(said)).toEqual({ owners: 1, areTwo: true });
+    const printed = execFileSync(process.execPath, [program, dir, sessionId], { encoding: "utf8" });
+    expect(JSON.parse(printed)).toEqual({ owners: 1, areTwo: true });
     const trace = document();
     expect(worked(trace)).toHaveLength(20);
     expect(new Set(trace.spans.map(({ spanId }) => spanId)).size).toBe(21);
@@ -49,7 +49,7 @@ describe("exporters on one directory", () => {
     expect(readdirSync(dir)).toEqual([`${sessionId}.json`]);
   });
 
-  test("P7 a span that comes through two processors stands once, and counts once", async () => {
+  test("P7 write a span that comes through two processors once, and count it once", async () => {
     const processors = [pipeline().processor, pipeline().processor];
     const tracer = new BasicTracerProvider({ spanProcessors: processors }).getTracer("test");
     const attributes = {
@@ -67,7 +67,7 @@ describe("exporters on one directory", () => {
     expect(document().summary.totalToolCalls).toBe(2);
   });
 
-  test("P7 the end of one does not end the session of another", async () => {
+  test("P7 end without ending the session of another exporter", async () => {
     const [first, second] = [pipeline(), pipeline()];
     const running = second.start();
     first.start().end();
@@ -81,7 +81,7 @@ describe("exporters on one directory", () => {
     expect(worked(document()).filter((span) => span.endTime !== undefined)).toHaveLength(3);
   });
 
-  test("P7 an exporter that comes after the last has gone resumes the session", async () => {
+  test("P7 resume the session when they join after the last exporter has left", async () => {
     const first = pipeline();
     first.start().end();
     await first.processor.shutdown();
@@ -92,7 +92,7 @@ describe("exporters on one directory", () => {
     expect(document().summary.status).toBe("completed");
   });
 
-  test("P7 ids that would share a file name do not share a file", async () => {
+  test("P7 share no file for ids that would share a file name", async () => {
     const { processor, start } = pipeline();
     for (const id of ["a/b", "a_b", "a.b", "a:b"]) {
       start(id).end();

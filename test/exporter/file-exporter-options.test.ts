@@ -1,4 +1,4 @@
-/** What options and environment make of each other, for the exporter. */
+/** How options and environment variables are combined, for the exporter. */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ import { CrashSafeFileError } from "../../src/platform/errors.js";
 
 afterEach(() => vi.unstubAllEnvs());
 
-/** Every option that a variable can be, with a value of each. */
+/** Every option that a variable can set, with a value of each. */
 const variables: [option: string, variable: string, text: string, value: unknown][] = [
   ["dir", "CRASH_SAFE_FILE_DIR", " traces ", "traces"],
   ["durability", "CRASH_SAFE_FILE_DURABILITY", "each", "each"],
@@ -27,27 +27,27 @@ const variables: [option: string, variable: string, text: string, value: unknown
 ];
 const standard = resolveExporterOptions({ dir: "d" }, {}) as unknown as Record<string, unknown>;
 
-describe("an option is the program's, else the environment's, else the default", () => {
+describe("an option comes from the program, else from the environment, else from the defaults", () => {
   test("every option that is no function or object has a variable", () => {
     const objects = ["redact", "sessionId", "selfObsMeterProvider"];
     expect([...variables.map(([option]) => option), ...objects].sort()).toEqual(Object.keys(standard).sort());
   });
 
-  test.for(variables)("%s by %s", ([option, variable, text, value]) => {
+  test.for(variables)("%s is set by %s", ([option, variable, text, value]) => {
     const base = option === "dir" ? {} : { dir: "d" };
     const of = (user: object, env: Environment) =>
       (resolveExporterOptions({ ...base, ...user }, env) as unknown as Record<string, unknown>)[option];
     expect(of({}, { [variable]: text })).toBe(value);
     const users = option === "dir" ? "other" : option === "durability" ? "interval" : 50_000;
     expect(of({ [option]: users }, { [variable]: text })).toBe(users);
-    // What the program does not give, however it says so, and what the environment leaves empty.
+    // `undefined` options of the program, and empty variables, count as absent.
     expect(of({ [option]: undefined }, { [variable]: text })).toBe(value);
     if (option === "dir") return;
     expect(of({}, { [variable]: "  " })).toBe(standard[option]);
     expect(of({}, {})).toBe(standard[option]);
   });
 
-  test("P9 a redactor by its name, and the program's wins", () => {
+  test("P9 a redactor is chosen by its name, and the program's redactor wins", () => {
     const env = { CRASH_SAFE_FILE_REDACT: "secrets" };
     const { redact } = resolveExporterOptions({ dir: "d" }, env);
     expect(redact?.("Bearer abcdefghijklmnopqrstuvwxyz0123456789", "input")).toMatch("[redacted:");
@@ -61,7 +61,7 @@ describe("an option is the program's, else the environment's, else the default",
     expect(resolveExporterOptions(user, env)).toEqual({ ...standard, maxFiles: 3 });
   });
 
-  test("what is no variable of ours does nothing", () => {
+  test("a variable of another package has no effect", () => {
     const env = { CRASH_SAFE_FILE_REDACTOR: "x", CRASH_SAFE_FILE_SESSION_ID: "s", MAX_FILES: "1" };
     expect(resolveExporterOptions({ dir: "d" }, env)).toEqual(standard);
   });
@@ -77,28 +77,28 @@ describe("an option is the program's, else the environment's, else the default",
   });
 });
 
-describe("what cannot work is an error that names it, its value and what is allowed", () => {
+describe("an invalid value is an error that names the option, its value and what is allowed", () => {
   const wrong = (user: unknown) => user as CrashSafeFileSpanExporterOptions;
-  const who = "CrashSafeFileSpanExporter:";
+  const component = "CrashSafeFileSpanExporter:";
   const whole = "must be a whole number of at least";
   test.for<[user: CrashSafeFileSpanExporterOptions, env: Environment, message: string]>([
-    [{}, {}, `${who} dir is undefined, and must be a path: pass { dir }, or set CRASH_SAFE_FILE_DIR`],
-    [wrong(null), { CRASH_SAFE_FILE_DIR: " " }, `${who} dir is undefined`],
-    [{ dir: "" }, { CRASH_SAFE_FILE_DIR: "d" }, `${who} dir is "", and must be a path`],
-    [{ dir: "a\0b" }, {}, `${who} dir is "a\\u0000b"`],
-    [{}, { CRASH_SAFE_FILE_DIR: "a\0b" }, `${who} CRASH_SAFE_FILE_DIR is "a\\u0000b"`],
-    [wrong({ dir: 7 }), {}, `${who} dir is 7, and must be a path`],
+    [{}, {}, `${component} dir is undefined, and must be a path: pass { dir }, or set CRASH_SAFE_FILE_DIR`],
+    [wrong(null), { CRASH_SAFE_FILE_DIR: " " }, `${component} dir is undefined`],
+    [{ dir: "" }, { CRASH_SAFE_FILE_DIR: "d" }, `${component} dir is "", and must be a path`],
+    [{ dir: "a\0b" }, {}, `${component} dir is "a\\u0000b"`],
+    [{}, { CRASH_SAFE_FILE_DIR: "a\0b" }, `${component} CRASH_SAFE_FILE_DIR is "a\\u0000b"`],
+    [wrong({ dir: 7 }), {}, `${component} dir is 7, and must be a path`],
     [
       { dir: "d" },
       { CRASH_SAFE_FILE_DURABILITY: "always" },
-      `${who} CRASH_SAFE_FILE_DURABILITY is "always", and must be "process", "interval" or "each"`,
+      `${component} CRASH_SAFE_FILE_DURABILITY is "always", and must be "process", "interval" or "each"`,
     ],
-    [wrong({ dir: "d", durability: 1 }), {}, `${who} durability is 1`],
-    [wrong({ dir: "d", durability: "toString" }), {}, `${who} durability is "toString"`],
+    [wrong({ dir: "d", durability: 1 }), {}, `${component} durability is 1`],
+    [wrong({ dir: "d", durability: "toString" }), {}, `${component} durability is "toString"`],
     [
       { dir: "d" },
       { CRASH_SAFE_FILE_MAX_FILES: "ten" },
-      `${who} CRASH_SAFE_FILE_MAX_FILES is "ten", and ${whole} 0`,
+      `${component} CRASH_SAFE_FILE_MAX_FILES is "ten", and ${whole} 0`,
     ],
     [{ dir: "d" }, { CRASH_SAFE_FILE_MAX_FILES: "-1" }, `CRASH_SAFE_FILE_MAX_FILES is "-1"`],
     [{ dir: "d" }, { CRASH_SAFE_FILE_MAX_FILES: "1.5" }, `CRASH_SAFE_FILE_MAX_FILES is "1.5"`],
@@ -110,23 +110,27 @@ describe("what cannot work is an error that names it, its value and what is allo
       `CRASH_SAFE_FILE_MAX_SPANS is 9, and ${whole} 10, or 0: no`,
     ],
     [{ dir: "d" }, { CRASH_SAFE_FILE_SESSION_IDLE_MILLIS: "0" }, `SESSION_IDLE_MILLIS is 0, and ${whole} 1`],
-    [wrong({ dir: "d", maxFiles: "3" }), {}, `${who} maxFiles is "3", and ${whole} 0`],
-    [wrong({ dir: "d", maxSpans: Number.NaN }), {}, `${who} maxSpans is NaN`],
+    [wrong({ dir: "d", maxFiles: "3" }), {}, `${component} maxFiles is "3", and ${whole} 0`],
+    [wrong({ dir: "d", maxSpans: Number.NaN }), {}, `${component} maxSpans is NaN`],
     [
       { dir: "d" },
       { CRASH_SAFE_FILE_REDACT: "all" },
-      `${who} CRASH_SAFE_FILE_REDACT is "all", and must be "secrets"`,
+      `${component} CRASH_SAFE_FILE_REDACT is "all", and must be "secrets"`,
     ],
-    [wrong({ dir: "d", redact: null }), { CRASH_SAFE_FILE_REDACT: "secrets" }, `${who} redact is null`],
-    [wrong({ dir: "d", redact: "secrets" }), {}, `${who} redact is "secrets", and must be a function`],
-    [wrong({ dir: "d", sessionId: Object.create(null) }), {}, `${who} sessionId is object, and must be`],
+    [wrong({ dir: "d", redact: null }), { CRASH_SAFE_FILE_REDACT: "secrets" }, `${component} redact is null`],
+    [wrong({ dir: "d", redact: "secrets" }), {}, `${component} redact is "secrets", and must be a function`],
+    [
+      wrong({ dir: "d", sessionId: Object.create(null) }),
+      {},
+      `${component} sessionId is object, and must be`,
+    ],
   ])("%o with %o", ([user, env, message]) => {
     const resolve = () => resolveExporterOptions(user, env);
     expect(resolve).toThrow(message);
     expect(resolve).toThrow(CrashSafeFileError);
   });
 
-  test("at construction, before anything is on disk", () => {
+  test("is thrown at construction, before anything is on disk", () => {
     const dir = mkdtempSync(join(tmpdir(), "environment-"));
     vi.stubEnv("CRASH_SAFE_FILE_MAX_SPANS", "many");
     expect(() => new CrashSafeFileSpanExporter({ dir })).toThrow('CRASH_SAFE_FILE_MAX_SPANS is "many"');

@@ -1,6 +1,4 @@
-/**
- * Values that no JSON can carry, on spans beside good ones: through the processor and the exporter, into the file.
- */
+/** Values that JSON cannot represent, on spans next to valid spans: through processor and exporter into the file. */
 import * as fs from "node:fs";
 import * as os from "node:os";
 import { join } from "node:path";
@@ -45,7 +43,7 @@ const circular: Record<string, unknown> = { name: "circle" };
 circular.self = circular;
 const deep = Array.from({ length: 100_000 }).reduce<unknown>((inner) => [inner], "bottom");
 
-/** One value each, and what must be left of the others on its span. */
+/** One value each, and what must be kept of the remaining values on its span. */
 const values: Record<string, () => unknown> = {
   "a circular object": () => circular,
   "a BigInt": () => 2n ** 70n,
@@ -88,7 +86,7 @@ const values: Record<string, () => unknown> = {
   "an object whose keys are hostile": () => ({ "": 1, "\n": 2, '"': 3, "\ud800": 4, toJSON: 5, toString: 6 }),
 };
 
-/** What the file has, by name; the document must be whole, with every span once. */
+/** The spans of the file, by name. The document must be whole, with every span once. */
 async function spansByName(exporter: CrashSafeFileSpanExporter): Promise<Map<string, TraceSpan>> {
   await exporter.forceFlush();
   const bytes = fs.readFileSync(exporter.tracePath(sessionId));
@@ -115,7 +113,7 @@ function expectWhole(span: TraceSpan | undefined): void {
 
 describe("P6 hostile values", () => {
   for (const [name, value] of Object.entries(values)) {
-    it(`P6 ${name} costs that value, not its span, and not the neighbours`, async () => {
+    it(`P6 ${name} loses that value, not its span, and not other spans`, async () => {
       await withExporter({}, async (exporter) => {
         const bad = traced("bad", { text: "good", bad: value() }, { ended: false, endTime: [0, 0] });
         exporter.recordStart(bad);
@@ -135,7 +133,7 @@ describe("P6 hostile values", () => {
     });
   }
 
-  it("P6 all of them on one span, in a fence", async () => {
+  it("P6 all of them on one span are survived in a fence", async () => {
     await withExporter({}, async (exporter) => {
       const all = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value()]));
       exporter.recordStart(traced("open", { text: "good", ...all }, { ended: false, endTime: [0, 0] }));
@@ -157,7 +155,7 @@ describe("P6 hostile values", () => {
     });
   });
 
-  it("P6 members of a span that throw cost themselves", async () => {
+  it("P6 members of a span that throw lose only themselves", async () => {
     const members = [
       "name",
       "status",
@@ -182,7 +180,7 @@ describe("P6 hostile values", () => {
     });
   });
 
-  it("P6 a span whose identity or attributes cannot be read is counted, and the batch goes on", async () => {
+  it("P6 a span whose identity or attributes cannot be read is counted, and the batch continues", async () => {
     await withExporter({}, async (exporter) => {
       const bad = ["spanContext", "attributes", "startTime"].map((member) => {
         const span = traced(`without ${member}`, { text: "good" });
@@ -200,7 +198,7 @@ describe("P6 hostile values", () => {
     });
   });
 
-  it("P6 a redactor that throws costs the field it was given, on open and ended spans", async () => {
+  it("P6 a redactor that throws loses the field it got, on open and ended spans", async () => {
     const redact = (value: unknown, field: string) =>
       field === "attributes.secret" ? throwing("redactor") : value;
     await withExporter({ redact }, async (exporter) => {
@@ -218,7 +216,7 @@ describe("P6 hostile values", () => {
     });
   });
 
-  it("P6 a redactor that returns what no JSON can carry costs that field", async () => {
+  it("P6 a redactor that returns a value JSON cannot represent loses that field", async () => {
     const answers = [circular, 1n, () => 1, { toJSON: () => throwing("toJSON") }];
     const redact = (value: unknown, field: string) =>
       /^attributes\.bad/.test(field) ? answers[Number(field.at(-1))] : value;

@@ -57,7 +57,7 @@ interface ModelSpan {
   readonly span: Span;
   /** `closed`: its session ended before it, so that its own end came too late. */
   state: "running" | "ended" | "closed" | "unseen";
-  /** An end of its session was asked for while it ran. */
+  /** An end of its session was requested while the span was open. */
   mayBeClosed: boolean;
 }
 
@@ -79,19 +79,19 @@ class Model {
     return [...this.spans].filter(([, span]) => span.session === name && span.state !== "unseen");
   }
 
-  /** P1: what gets the document's name is whole, and of one moment: no span that began is missing or there twice. */
+  /** P1: a document is whole, and of one moment: no started span is missing or present twice. */
   look(path: string, text: string): void {
     try {
       const found = occurrences(JSON.parse(text));
       for (const [spanId, spans] of found) {
-        if (spans.length > 1) this.faults.push(`${spanId} stands ${spans.length} times in ${path}`);
+        if (spans.length > 1) this.faults.push(`${spanId} is ${spans.length} times in ${path}`);
       }
     } catch {
       this.faults.push(`${path} is not whole: ${text}`);
     }
   }
 
-  /** Each span that began stands in its session's document, and no other. */
+  /** Each started span is in its session's document, and in no other document. */
   expectAll(name: string): ReturnType<typeof occurrences> {
     const found = occurrences(this.read(name) ?? noDocument);
     const known = this.of(name).map(([spanId]) => spanId);
@@ -99,7 +99,7 @@ class Model {
     return found;
   }
 
-  /** What is not in the documents as it should be. */
+  /** Differences between the documents and the model. */
   missing(promised: readonly string[]): string[] {
     const documents = new Map(["a", "b"].map((name) => [name, occurrences(this.read(name) ?? noDocument)]));
     return promised.filter((spanId) => {
@@ -123,7 +123,7 @@ async function run(scheduler: fc.Scheduler, operations: readonly Operation[]): P
   let hadOutage = false;
   let isShutDown = false;
   let isFencedLate = false;
-  /** A shutdown that failed, and said so, leaves the rest to recovery. */
+  /** A shutdown that failed and rejected leaves the rest to recovery. */
   let gaveUp = false;
 
   const start = (name: string) => {
@@ -212,7 +212,7 @@ async function run(scheduler: fc.Scheduler, operations: readonly Operation[]): P
   );
   await scheduler.waitIdle();
 
-  // The disk is well again, and nothing happens any more: time alone must bring everything home.
+  // The disk works again, and no further event follows: time alone must write every span.
   fileSystem.outage = undefined;
   for (let i = 0; i < 4; i++) {
     clock.pass(31_000);
@@ -244,7 +244,7 @@ async function run(scheduler: fc.Scheduler, operations: readonly Operation[]): P
   processor.shutdown().catch(() => {});
   await scheduler.waitIdle();
   if (hadOutage && isFencedLate) {
-    // Nobody looks after the directory any more: what the disk refused the fence is for the next recovery.
+    // The directory has no user any more: what the disk refused the fence is left to the next recovery.
     const recovery = recoverDirectory({ fileSystem, clock, liveness }, dir);
     await scheduler.waitIdle();
     expect((await recovery).failures).toEqual([]);
@@ -253,7 +253,7 @@ async function run(scheduler: fc.Scheduler, operations: readonly Operation[]): P
   expect(fileSystem.list(dir).filter((name) => !/^[ab]\.json$/.test(name))).toEqual([]);
 }
 
-it("P1 P3 P4 P5 in every order of events the file is whole, flushes are true, fences hold and memory equals file", async () => {
+it("P1 P3 P4 P5 in every order of events, the file is whole, flushes are true, fences hold and memory equals file", async () => {
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), fc.array(operation, { minLength: 1, maxLength: 25 }), run),
     { numRuns: trials(1000, 20_000) },

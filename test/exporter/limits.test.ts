@@ -1,4 +1,4 @@
-/** What is too long for a file: how it is cut, and that what is not stays as it is. */
+/** How content that is too long for a file is cut, and that other content stays unchanged. */
 import { trace } from "@opentelemetry/api";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -23,7 +23,7 @@ const span: TraceSpan = {
 const values = { maxValueBytes: 1_000, maxSpanBytes: 0 };
 const spans = { maxValueBytes: 0, maxSpanBytes: 10_000 };
 
-/** The beginning that was kept, and the bytes that the marker says are missing. */
+/** The beginning that was kept, and the number of missing bytes that the marker names. */
 function parted(text: unknown): { kept: string; missing: number } {
   const [whole, missing] = /…\[(\d+) bytes cut\]$/.exec(String(text)) ?? ["", "0"];
   return { kept: String(text).slice(0, String(text).length - whole.length), missing: Number(missing) };
@@ -32,7 +32,7 @@ function parted(text: unknown): { kept: string; missing: number } {
 const bytesOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
 
 describe("P6 P8 one text", () => {
-  test("that is not too long is passed on, and so is the span around it: the same object", () => {
+  test("within the limit is passed on, and so is the span around it: the same object", () => {
     const full = { ...span, output: "é".repeat(500) };
     expect(limitSpan(values, full)).toBe(full);
     expect(
@@ -40,7 +40,7 @@ describe("P6 P8 one text", () => {
     ).toHaveLength(1e6);
   });
 
-  test("of a byte too many ends in the number of bytes that are missing, wherever in the span it stands", () => {
+  test("one byte too long ends with the number of missing bytes, at every place of a span", () => {
     const long = `${"é".repeat(500)}!`;
     const given: TraceSpan = {
       ...span,
@@ -70,7 +70,7 @@ describe("P6 P8 one text", () => {
     });
   });
 
-  test("is never cut within a character, and all that is missing is counted", () => {
+  test("is never cut within a character, and every missing byte is counted", () => {
     const characters = fc.array(fc.constantFrom("a", "é", "€", "😀", "\n", '"'), {
       minLength: 300,
       maxLength: 2_000,
@@ -88,14 +88,14 @@ describe("P6 P8 one text", () => {
     );
   });
 
-  test("that was cut before says once how much is missing of the first", () => {
+  test("that was cut before names the missing bytes of the original once", () => {
     const first = String(limitValue({ ...values, maxValueBytes: 5_000 }, "x".repeat(20_000)));
     const { kept, missing } = parted(limitValue(values, first));
     expect(kept).toMatch(/^x+$/);
     expect(kept.length + missing).toBe(20_000);
   });
 
-  test("too long for any JSON, hundreds of millions of characters, costs itself and little time", () => {
+  test("too long for any JSON, hundreds of millions of characters, loses itself and little time", () => {
     const text = "\u0000".repeat(400_000_000);
     const cut = limitSpan(
       { maxValueBytes: 16_000_000, maxSpanBytes: 32_000_000 },
@@ -129,7 +129,7 @@ describe("P6 P8 one span", () => {
     expect(Object.keys(cut)).toEqual(Object.keys(given));
   });
 
-  test("that just fits stays, however much of it JSON escapes", () => {
+  test("that just fits stays unchanged, however much of it JSON escapes", () => {
     const room = 10_000 - bytesOf({ ...span, output: "" });
     const full = { ...span, output: "\u0001".repeat(Math.floor(room / 6)) };
     expect(limitSpan(spans, full)).toBe(full);
@@ -138,7 +138,7 @@ describe("P6 P8 one span", () => {
     expect(bytesOf(cut)).toBeLessThanOrEqual(10_000);
   });
 
-  test("of too many small values loses its largest fields, and says how many bytes each had", () => {
+  test("of too many small values loses its largest fields, and names how many bytes each had", () => {
     const numbers = Array.from({ length: 9_000 }, (_, i) => i);
     const given = {
       ...span,
@@ -157,7 +157,7 @@ describe("P6 P8 one span", () => {
     });
   });
 
-  test("is always within its limit, whatever is in it", () => {
+  test("is always within its limit, whatever its content", () => {
     const parts = fc.record({ json: fc.jsonValue(), text: fc.string({ unit: "binary", maxLength: 50 }) });
     fc.assert(
       fc.property(parts, fc.nat(100), fc.nat(2_000), ({ json, text }, times, length) => {
@@ -173,7 +173,7 @@ describe("P6 P8 one span", () => {
     );
   });
 
-  test("with what JSON cannot carry, which only a redactor can have put there, is left to who serialises it", () => {
+  test("with values JSON cannot represent, which only a redactor can add, is left to the serializer", () => {
     const circle: Record<string, unknown> = { text: "x".repeat(20_000) };
     circle.self = circle;
     expect(bytesOf(limitSpan(spans, { ...span, input: circle }))).toBeLessThanOrEqual(10_000);
@@ -200,7 +200,7 @@ describe("P6 P8 in the document", () => {
     stage.remove();
   });
 
-  test("starts, changes and ends are cut, and so are why a session ended and what is known of it", async () => {
+  test("starts, changes and ends are cut, and so are the reason of a session's end and its metadata", async () => {
     actor = stage.actor({ maxValueBytes: 1_000, maxSpanBytes: 10_000 });
     const { exporter } = actor;
     const long = "x".repeat(5_000);
@@ -234,7 +234,7 @@ describe("P6 P8 in the document", () => {
     expect(stage.bytes("s")).not.toContain("x".repeat(1_001));
   });
 
-  test("P9 after redaction, which sees a text whole: half a secret would pass it", async () => {
+  test("P9 the limit applies after redaction, because half a secret would pass a redactor", async () => {
     const secret = "the whole of a secret";
     actor = stage.actor({
       maxValueBytes: 1_000,
@@ -246,7 +246,7 @@ describe("P6 P8 in the document", () => {
     expect(stage.bytes("s")).not.toContain("the whole");
   });
 
-  test("a text that no JSON could hold costs itself: its span, and those beside it, are there", async () => {
+  test("a text that no JSON could hold loses itself: its span and the spans next to it are kept", async () => {
     actor = stage.actor();
     const open = actor.start("s");
     open.setAttribute("text", "\u0000".repeat(200_000_000));

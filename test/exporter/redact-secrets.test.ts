@@ -1,4 +1,4 @@
-/** What the ready-made redactor takes out, what it leaves, and how long it takes for the worst of texts. */
+/** What the built-in redactor removes, what it leaves, and how long it needs for the worst texts. */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
@@ -9,7 +9,9 @@ import { CrashSafeFileError } from "../../src/platform/errors.js";
 const redact = redactSecrets();
 const shown = (value: unknown, field = "output") => redact(value, field);
 
-/** Of letters and digits; the same for the same number. Put together here, so that no scanner takes this file for a leak. */
+/**
+ * A text of letters and digits, equal for equal seeds. Composed here, so that no secret scanner reports this file.
+ */
 const random = (length: number, seed = 1, alphabet = "base64url" as "base64url" | "hex"): string =>
   Array.from({ length: Math.ceil(length / 32) }, (_, part) =>
     createHash("sha256").update(`${seed} ${part}`).digest(alphabet).replace(/[_-]/g, "x"),
@@ -131,23 +133,23 @@ const secrets: [what: string, text: string, secret: string, kind: string][] = [
   ["a Ruby hash", `:password => "hunter2"`, "hunter2", "secret"],
 ];
 
-describe("P9 redactSecrets takes out", () => {
+describe("P9 redactSecrets removes", () => {
   test.for(secrets)("%s", ([, text, secret, kind]) => {
     const out = String(shown(text));
     expect(out).toContain(`[redacted:${kind}]`);
     expect(out).not.toContain(secret);
     expect(shown(out)).toBe(out);
-    // Wherever it stands in a value.
+    // At any place of a value.
     expect(JSON.stringify(shown({ a: [{ b: `some ${text} more` }] }))).not.toContain(secret);
   });
 
-  test("wherever in a text it stands", () => {
+  test("a secret anywhere in a text", () => {
     for (const secret of [`AKIA${upper(16)}`, `SG.${random(16)}.${random(16)}`, `ya29.${random(20)}`])
       for (let at = 0; at < 40; at++)
         expect(shown(`${" ".repeat(at)}${secret} and more`), `${at}`).not.toContain(secret);
   });
 
-  test("only the secret, and leaves what is around it", () => {
+  test("only the secret, and leaves the text around it", () => {
     expect(shown("postgres://app:hunter2@db/x")).toBe("postgres://app:[redacted:password]@db/x");
     expect(shown(`export API_KEY="${random(20)}" # comment`)).toBe(
       'export API_KEY="[redacted:secret]" # comment',
@@ -159,7 +161,7 @@ describe("P9 redactSecrets takes out", () => {
     );
   });
 
-  test("values whose name says what they are, in objects, lists and attributes", () => {
+  test("values whose name marks them as secret, in objects, lists and attributes", () => {
     const value = {
       password: "p",
       nested: {
@@ -186,7 +188,7 @@ describe("P9 redactSecrets takes out", () => {
     expect(redact("x", "attributes.gen_ai.tool.name")).toBe("x");
   });
 
-  test("keys of members, too, where they have the shape of a secret", () => {
+  test("keys of members that have the shape of a secret", () => {
     expect(shown({ [`AKIA${upper(16)}`]: 1 })).toEqual({ "[redacted:aws-access-key]": 1 });
   });
 });
@@ -255,7 +257,7 @@ describe("redactSecrets leaves", () => {
     expect(value).toEqual(before);
   });
 
-  test("the sources of this project, but for those that are about secrets", () => {
+  test("the sources of this project, except those about secrets", () => {
     const names = readdirSync("src", { recursive: true, encoding: "utf8" }).filter(
       (path) => /\.c?ts$/.test(path) && !path.endsWith("secret-patterns.ts"),
     );
@@ -268,7 +270,7 @@ describe("redactSecrets leaves", () => {
 });
 
 describe("P6 redactSecrets and values of any kind", () => {
-  test("changes none that it is given, and copies none that need no change", () => {
+  test("changes no value it gets, and copies none that needs no change", () => {
     const quiet = { a: ["b"] };
     const value = Object.freeze({ password: "p", quiet, list: Object.freeze(["x", `AKIA${upper(16)}`]) });
     const out = shown(value) as { quiet: unknown };
@@ -280,7 +282,7 @@ describe("P6 redactSecrets and values of any kind", () => {
     expect(out.quiet).toBe(quiet);
   });
 
-  test("looks at what would be written of maps, dates, errors, and objects that write something else", () => {
+  test("reads what would be written of maps, dates, errors, and objects with toJSON", () => {
     const secret = `AKIA${upper(16)}`;
     for (const value of [
       new Map([["k", secret]]),
@@ -294,7 +296,7 @@ describe("P6 redactSecrets and values of any kind", () => {
     }
   });
 
-  test("of circles, of great depth, and of too many values nothing passes that was not looked at", () => {
+  test("lets nothing unread pass from circles, great depth, or too many values", () => {
     const circle: Record<string, unknown> = { password: "p" };
     Object.assign(circle, { one: circle, two: circle });
     expect(JSON.stringify(shown(circle))).not.toContain('"p"');
@@ -317,7 +319,7 @@ describe("P6 redactSecrets and values of any kind", () => {
 });
 
 describe("options of redactSecrets", () => {
-  test("more patterns and keys", () => {
+  test("add patterns and keys", () => {
     const own = redactSecrets({
       patterns: [/acme-\d+/, { name: "badge", pattern: /badge (\w+)/y }, /z*/],
       keys: ["Badge_Number", /^x-acme-/],
@@ -339,7 +341,7 @@ describe("options of redactSecrets", () => {
     [{ keys: {} }, /keys is .*array/],
     [{ keys: ["_-"] }, /keys is "_-"/],
     [{ keys: [5] }, /keys is 5/],
-  ])("%o cannot work, and is told by its name", ([options, message]) => {
+  ])("%o are invalid, and the error names the option", ([options, message]) => {
     expect(() => redactSecrets(options as never)).toThrow(message);
     expect(() => redactSecrets(options as never)).toThrow(CrashSafeFileError);
   });
@@ -429,7 +431,7 @@ describe("P8 redactSecrets is linear", () => {
       "?sig=a",
     ],
     ...["A_KEY=", "A", "A_", "a-", "token=a1", "passwd:a1 ", '\\\\\\"secret\\\\\\":\\\\\\"', "key='\\"],
-  ])("for %j again and again", { timeout: 20_000 }, (text) => {
+  ])("for %j repeated many times", { timeout: 20_000 }, (text) => {
     expect(typeof shown(repeated(text))).toBe("string");
     expect(typeof shown(`${repeated(text)}\u0000`)).toBe("string");
   });

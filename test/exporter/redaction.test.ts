@@ -1,4 +1,4 @@
-/** Which content a redactor is given before it is in any file: all of it. */
+/** A redactor gets all content before any file does. */
 import { context, SpanStatusCode, trace } from "@opentelemetry/api";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Redact } from "../../src/exporter/content-filter.js";
@@ -9,11 +9,11 @@ import { rootOf, SessionTracerStage, spansOf, type TracerProcess } from "../supp
 
 const secret = "hunter2-in-clear";
 
-/** What a user would write: the secret goes, wherever it stands in a value. */
+/** A redactor as users write it: removes the secret at any place of a value. */
 const redact: Redact = (value) =>
   value === undefined ? value : JSON.parse(JSON.stringify(value).replaceAll(secret, "[gone]"));
 
-/** The real file system; keeps every byte that was written to any file. */
+/** The real file system. Keeps every byte that was written to any file. */
 class WatchedFileSystem implements FileSystem {
   readonly #chunks: Buffer[] = [];
   readonly sync: FileSystem["sync"];
@@ -47,58 +47,58 @@ afterEach(async () => {
   stage.remove();
 });
 
-/** Everything that can be said of a session, with the secret in it. */
+/** Fills every field of a session with text that contains the secret. */
 function logAll(tracer: SessionTracer): void {
-  const said = `it is ${secret}!`;
+  const text = `it is ${secret}!`;
   tracer.startTrace("s", {
-    ...{ instance_id: said, title: said, model: said, providerId: said, agent: said, variant: said },
-    ...{ prompt: said, userId: said, environment: said, version: said, tags: ["tag", said] },
+    ...{ instance_id: text, title: text, model: text, providerId: text, agent: text, variant: text },
+    ...{ prompt: text, userId: text, environment: text, version: text, tags: ["tag", text] },
   });
-  tracer.enrichFromAssistant({ modelID: said, providerID: said, agent: said, variant: said });
-  tracer.applyOwuiContext({ userId: said, modelId: said, agent: said });
-  tracer.setTitle(`${said} again`, said);
-  tracer.setSpanAttributes({ said, deep: { said: [said] } }, "session");
-  tracer.logUserMessage(said);
-  tracer.logStepStart({ id: said });
-  tracer.logText({ text: said });
-  const state = { status: "running", input: { said, deep: [{ said }] } };
-  tracer.logToolCall({ tool: said, callID: said, state });
-  tracer.setSpanAttributes({ running: said }, "tool");
+  tracer.enrichFromAssistant({ modelID: text, providerID: text, agent: text, variant: text });
+  tracer.applyOwuiContext({ userId: text, modelId: text, agent: text });
+  tracer.setTitle(`${text} again`, text);
+  tracer.setSpanAttributes({ text, deep: { text: [text] } }, "session");
+  tracer.logUserMessage(text);
+  tracer.logStepStart({ id: text });
+  tracer.logText({ text: text });
+  const state = { status: "running", input: { text, deep: [{ text }] } };
+  tracer.logToolCall({ tool: text, callID: text, state });
+  tracer.setSpanAttributes({ running: text }, "tool");
   for (const callID of ["a", "b", "c", "d"])
-    tracer.logToolCall({ tool: said, callID, state: { status: "completed", input: said, output: said } });
-  tracer.logToolCall({ tool: "t", callID: "e", state: { status: "error", input: [said], error: said } });
-  tracer.setSpanAttributes({ late: { said } }, "tool");
-  tracer.logStepFinish({ id: said, reason: said });
+    tracer.logToolCall({ tool: text, callID, state: { status: "completed", input: text, output: text } });
+  tracer.logToolCall({ tool: "t", callID: "e", state: { status: "error", input: [text], error: text } });
+  tracer.setSpanAttributes({ late: { text } }, "tool");
+  tracer.logStepFinish({ id: text, reason: text });
   const times = { startTime: 1, endTime: 2 };
-  tracer.logSpan({ name: said, ...times, input: said, output: { said }, attributes: { said: [said] } });
-  tracer.logStepStart({ id: `open ${said}` });
+  tracer.logSpan({ name: text, ...times, input: text, output: { text }, attributes: { text: [text] } });
+  tracer.logStepStart({ id: `open ${text}` });
 }
 
-/** The same of a span of somebody else's, which is told of when it starts, runs and ends. */
+/** Does the same on a span of another instrumentation, at its start, while it runs, and at its end. */
 async function recordForeign({ foreign, exporter }: TracerProcess): Promise<void> {
-  const said = `it is ${secret}!`;
+  const text = `it is ${secret}!`;
   const attributes = {
-    ...{ "session.id": "s", "user.id": said, "gen_ai.request.model": said, "gen_ai.conversation.id": said },
+    ...{ "session.id": "s", "user.id": text, "gen_ai.request.model": text, "gen_ai.conversation.id": text },
     ...{
-      "gen_ai.input.messages": JSON.stringify([{ role: "user", parts: [{ type: "text", content: said }] }]),
+      "gen_ai.input.messages": JSON.stringify([{ role: "user", parts: [{ type: "text", content: text }] }]),
     },
-    ...{ "gen_ai.operation.name": "chat", "gen_ai.response.finish_reasons": [said], list: [said, "b"] },
+    ...{ "gen_ai.operation.name": "chat", "gen_ai.response.finish_reasons": [text], list: [text, "b"] },
   };
-  const span = foreign.startSpan(said, { attributes, links: [] });
-  span.addLink({ context: span.spanContext(), attributes: { said } });
+  const span = foreign.startSpan(text, { attributes, links: [] });
+  span.addLink({ context: span.spanContext(), attributes: { text } });
   await exporter.forceFlush();
   span.setAttribute(
     "gen_ai.output.messages",
-    `[{"role":"assistant","parts":[{"type":"text","content":"${said}"}]}]`,
+    `[{"role":"assistant","parts":[{"type":"text","content":"${text}"}]}]`,
   );
-  span.addEvent(said, { said });
-  span.recordException(new Error(said));
-  span.setStatus({ code: SpanStatusCode.ERROR, message: said });
+  span.addEvent(text, { text });
+  span.recordException(new Error(text));
+  span.setStatus({ code: SpanStatusCode.ERROR, message: text });
   await exporter.forceFlush();
   const inside = foreign.startSpan("open", { attributes }, trace.setSpan(context.active(), span));
   span.end();
   await exporter.forceFlush();
-  inside.setAttribute("later", said);
+  inside.setAttribute("later", text);
 }
 
 function expectRedacted(): TraceFile {
@@ -108,8 +108,8 @@ function expectRedacted(): TraceFile {
   return document;
 }
 
-describe("P9 the redactor sees all content before any file does", () => {
-  test("of a session tracer, that is fenced with a reason", async () => {
+describe("P9 the redactor gets all content before any file does", () => {
+  test("of a session tracer that is fenced with a reason", async () => {
     const tracer = host.newTracer();
     logAll(tracer);
     await tracer.flush();
@@ -142,7 +142,7 @@ describe("P9 the redactor sees all content before any file does", () => {
     });
   });
 
-  test("of foreign spans, whose exporter is fenced", async () => {
+  test("of foreign spans whose exporter is fenced", async () => {
     await recordForeign(host);
     host.exporter.crash(`it was ${secret}`);
     const document = expectRedacted();
@@ -150,13 +150,13 @@ describe("P9 the redactor sees all content before any file does", () => {
     expect(spansOf(document).map((span) => span.statusMessage)).toEqual(["it is [gone]!", "it was [gone]"]);
   });
 
-  test("of foreign spans, whose session ends with an error", async () => {
+  test("of foreign spans whose session ends with an error", async () => {
     await recordForeign(host);
     await host.exporter.endSession("s", { error: `it was ${secret}` });
     expect(expectRedacted().summary.error).toBe("it was [gone]");
   });
 
-  test("of a process that is killed, and whose session another resumes", async () => {
+  test("of a process that is killed, and whose session another process resumes", async () => {
     logAll(host.newTracer());
     await recordForeign(host);
     stage.kill();
@@ -169,7 +169,7 @@ describe("P9 the redactor sees all content before any file does", () => {
     expect(expectRedacted().summary.status).toBe("error");
   });
 
-  test("is given a value under the name of its place, and each value of a span that does not change once", async () => {
+  test("gets a value with the name of its place, and each value of an unchanged span once", async () => {
     const seen: string[] = [];
     const own = stage.process({
       redact: (value, field) => {
@@ -199,7 +199,7 @@ describe("P9 the redactor sees all content before any file does", () => {
   });
 });
 
-describe("P6 a redactor that does not do what it should", () => {
+describe("P6 a redactor that fails", () => {
   const withRedactor = async (bad: Redact) => {
     const own = stage.process({ redact: bad });
     const tracer = own.newTracer();
@@ -225,7 +225,7 @@ describe("P6 a redactor that does not do what it should", () => {
         throw new Error("no");
       },
     ],
-  ])("that %s costs the fields, and no span", async ([, bad]) => {
+  ])("that %s loses the fields, and no span", async ([, bad]) => {
     const document = await withRedactor(bad);
     expect(document.summary).toMatchObject({ status: "crashed", error: "[redaction failed]" });
     expect(document.metadata).toEqual({
@@ -244,7 +244,7 @@ describe("P6 a redactor that does not do what it should", () => {
     ]);
   });
 
-  test("that answers with no text where the document has one costs those", async () => {
+  test("that returns a non-text where the document has a text loses those fields", async () => {
     const document = await withRedactor((value) => (typeof value === "string" ? { was: "text" } : value));
     expect(document.summary.error).toBe("[redaction failed]");
     expect(document.metadata).toMatchObject({ title: "[redaction failed]", tags: ["tag"] });

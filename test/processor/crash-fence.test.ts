@@ -10,7 +10,7 @@ const count = () => Object.fromEntries(events.map((event) => [event, process.lis
 
 let before: Record<string, number>;
 let installed: InstalledCrashFence[];
-/** Our listeners, by event. */
+/** The listeners of the fence, by event. */
 const hooks = () => {
   const now = count();
   return Object.fromEntries(
@@ -34,8 +34,8 @@ afterEach(async () => {
   await expect.poll(hooks).toEqual({});
 });
 
-describe("P3 the listeners on process", () => {
-  it("P3 come with the first target and go with the last", async () => {
+describe("P3 the listeners of the crash fence on process", () => {
+  it("P3 are added with the first target and removed with the last", async () => {
     const all = { SIGINT: 1, SIGTERM: 1, SIGHUP: 1, uncaughtExceptionMonitor: 1, exit: 1 };
     const first = install({ crash() {} });
     expect(hooks()).toEqual(all);
@@ -47,14 +47,14 @@ describe("P3 the listeners on process", () => {
     await expect.poll(hooks).toEqual({});
   });
 
-  it("P3 stay where another target comes before they have gone", async () => {
+  it("P3 stay when another target is added before they are removed", async () => {
     install({ crash() {} }).uninstall();
     install({ crash() {} }, { exit: false });
     for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
     expect(hooks()).toEqual({ SIGINT: 1, SIGTERM: 1, SIGHUP: 1, uncaughtExceptionMonitor: 1 });
   });
 
-  it("P3 are those that some target wants", () => {
+  it("P3 are those that at least one target wants", () => {
     install({ crash() {} }, { signals: ["SIGQUIT"], uncaughtException: false, exit: false });
     expect(hooks()).toEqual({ SIGQUIT: 1 });
     const second = install({ crash() {} }, { signals: false });
@@ -63,7 +63,7 @@ describe("P3 the listeners on process", () => {
     expect(hooks()).toEqual({ SIGQUIT: 1 });
   });
 
-  it("P3 stay until the last installation of one target is taken back, each once", async () => {
+  it("P3 stay until the last installation of a target is removed, each installation once", async () => {
     const target = { crash: vi.fn() };
     const first = install(target);
     const second = install(target);
@@ -84,7 +84,7 @@ describe("P3 the listeners on process", () => {
     expect(hooks()).toMatchObject({ SIGTERM: 1, exit: 1 });
   });
 
-  it("P6 do without a signal that the platform refuses", () => {
+  it("P6 leave out a signal that the platform refuses", () => {
     const refuse = vi.spyOn(process, "prependListener").mockImplementationOnce(() => {
       throw new Error("uv_signal_start EINVAL");
     });
@@ -94,7 +94,7 @@ describe("P3 the listeners on process", () => {
   });
 });
 
-it("P3 a target with several installations is fenced once per event", () => {
+it("P3 fence a target with several installations once per event", () => {
   const target = { crash: vi.fn() };
   install(target, { signals: false, exit: false });
   install(target, { signals: false, exit: false });
@@ -102,7 +102,7 @@ it("P3 a target with several installations is fenced once per event", () => {
   expect(target.crash.mock.calls).toEqual([["Uncaught exception: boom"]]);
 });
 
-it("P3 a target whose stopped throws does not keep the others from being fenced", () => {
+it("P3 fence the remaining targets when `stopped` of one target throws", () => {
   const target = { crash: vi.fn() };
   const hostile = {
     crash() {},
@@ -116,7 +116,7 @@ it("P3 a target whose stopped throws does not keep the others from being fenced"
   expect(target.crash).toHaveBeenCalledOnce();
 });
 
-describe("P6 options that cannot work are refused", () => {
+describe("P6 invalid options of the crash fence", () => {
   it.each<[unknown, unknown, string]>([
     [{}, {}, "crash(reason)"],
     [undefined, {}, "crash(reason)"],
@@ -125,7 +125,7 @@ describe("P6 options that cannot work are refused", () => {
     [{ crash() {} }, { signals: true }, "signals is true"],
     [{ crash() {} }, { exit: 1 }, "exit is 1"],
     [{ crash() {} }, { uncaughtException: "yes" }, "uncaughtException is yes"],
-  ])("P6 %j with %j", (target, options, message) => {
+  ])("P6 %j with %j are refused", (target, options, message) => {
     expect(() => installCrashFence(target as never, options as never)).toThrow(
       expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining(message) }),
     );

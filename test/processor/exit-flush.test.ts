@@ -18,7 +18,7 @@ it("P6 flushes each target once, so that the process can end", () => {
   expect(ours()).toHaveLength(0);
 });
 
-it("P6 leaves out a target that has left", () => {
+it("P6 does not flush a target that has left", () => {
   const target = { forceFlush: vi.fn(async () => {}) };
   joinExitFlush(target, () => {});
   leaveExitFlush(target);

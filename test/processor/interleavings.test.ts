@@ -1,6 +1,4 @@
-/**
- * Random operations, exporters and orders of events against a model of what must hold in each of them.
- */
+/** Random operations, exporters and orders of events against a model of what must hold in each of them. */
 import type { ExportResult } from "@opentelemetry/core";
 import fc from "fast-check";
 import { expect, it } from "vitest";
@@ -15,7 +13,7 @@ const limits = {
   exportTimeoutMillis: 5000,
 };
 
-/** What the exporter does with one batch. "Soon" is whenever the scheduler likes. */
+/** What the exporter does with one batch. "Soon" means whenever the scheduler runs it. */
 const replies = [
   "success soon",
   "success in the call",
@@ -52,7 +50,7 @@ interface Call {
   answer: "success" | "failure" | undefined;
 }
 
-/** The exporter's side: what it was given, and how each call ended as the specification sees it. */
+/** The exporter's side: the batches it got, and how each call ended by the specification. */
 class ModelExporter implements SpanExporter {
   readonly calls: Call[] = [];
   readonly late: Array<() => void> = [];
@@ -167,7 +165,7 @@ async function run(
     });
     const number = flushes.push("pending") - 1;
     const inOrder = () => {
-      // After shutdown() all calls share the outcome of the shutdown, in whatever order.
+      // After shutdown() all calls share the result of the shutdown, in any order.
       const overtaken = !shutDown && flushes.slice(0, number).includes("pending");
       if (overtaken) exporter.faults.push(`flush ${number} overtook another`);
       flushes[number] = "settled";
@@ -213,7 +211,7 @@ async function run(
   );
   await scheduler.waitIdle();
 
-  // No further event: time alone must bring everything home.
+  // No further event: time alone must export every span.
   for (let batches = 0; batches <= limits.maxQueueSize + 2; batches++) {
     clock.jump(limits.exportTimeoutMillis);
     await scheduler.waitIdle();
@@ -228,12 +226,12 @@ async function run(
   const succeeded = exporter.calls.filter(({ answer }) => answer === "success").flatMap(({ names }) => names);
   expect(exporter.faults).toEqual([]);
   expect(stats).toMatchObject({ queued: 0, exporting: 0, faults: 0 });
-  // What was told of losses is forgotten after two minutes without any.
+  // The account of losses is reset after two minutes without a loss.
   clock.jump(180_000);
   expect(clock.pending).toBe(0);
   expect(stats.exported + stats.failed + stats.dropped).toBe(ended.length);
   if (shutDown) {
-    // A shutdown that ran out of time gives up what is left.
+    // A shutdown that timed out drops what is left.
     expect(stats.exported).toBeLessThanOrEqual(succeeded.length);
     expect(new Set(exported).size).toBe(exported.length);
   } else {
@@ -242,7 +240,7 @@ async function run(
   }
 }
 
-it("P4 P5 in every order of events exports are serial, flushes are true and no span is unaccounted for", async () => {
+it("P4 P5 in every order of events, exports are serial, flushes are true and every span is accounted for", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.scheduler(),

@@ -1,4 +1,4 @@
-/** The tests' own collector, against the real exporters: what it tells is what the SDK's in-memory exporter got. */
+/** The tests' own collector, against the real exporters: it returns what the SDK's in-memory exporter got. */
 import { type Attributes, SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { OTLPTraceExporter as ProtobufExporter } from "@opentelemetry/exporter-trace-otlp-proto";
@@ -43,7 +43,7 @@ test.for([
   });
 });
 
-test("it hangs, refuses, and recovers when told", async ({ onTestFinished }) => {
+test("it hangs, refuses and recovers on request", async ({ onTestFinished }) => {
   const server = await OtlpServer.start();
   onTestFinished(() => server.close());
   const post = () =>

@@ -1,4 +1,4 @@
-/** What exporter and processor tell of themselves: as metrics, and as numbers. */
+/** Self-observability of exporter and processor: as metrics, and as numbers. */
 import * as fs from "node:fs";
 import * as os from "node:os";
 import { join } from "node:path";
@@ -32,12 +32,12 @@ const size = "otel.sdk.processor.span.queue.size";
 const capacity = "otel.sdk.processor.span.queue.capacity";
 
 let dir: string;
-let told: string[];
+let reported: string[];
 let metrics: CollectedMetrics;
 
 beforeEach(() => {
   dir = fs.mkdtempSync(join(os.tmpdir(), "self-observability-"));
-  told = listenToDiag();
+  reported = listenToDiag();
   metrics = new CollectedMetrics();
 });
 afterEach(async () => {
@@ -63,7 +63,7 @@ function exporterOn(fileSystem: FaultyFileSystem, provider: MeterProvider | unde
 }
 
 describe("the exporter's metrics", () => {
-  it("counts spans that are in a file, and each operation's duration", async () => {
+  it("count spans that are in a file, and the duration of each operation", async () => {
     const exporter = exporterOn(new FaultyFileSystem());
     for (let n = 0; n < 100; n++) exporter.recordEnd(span(n));
     exporter.export([span(100), span(101)], () => {});
@@ -77,7 +77,7 @@ describe("the exporter's metrics", () => {
     await exporter.shutdown();
   });
 
-  it("counts spans that wait for a disk that takes nothing as in flight", async () => {
+  it("count spans that wait for a full disk as in flight", async () => {
     const fileSystem = new FaultyFileSystem({ nth: 10, times: "forever", code: "ENOSPC" });
     const exporter = exporterOn(fileSystem);
     for (let n = 0; n < 40; n++) exporter.recordEnd(span(n));
@@ -97,7 +97,7 @@ describe("the exporter's metrics", () => {
     await exporter.shutdown();
   });
 
-  it("counts nothing but spans as in flight where not even a file could be made", async () => {
+  it("count nothing but spans as in flight when no file could be created", async () => {
     const fileSystem = new FaultyFileSystem();
     const exporter = exporterOn(fileSystem);
     for (let n = 0; n < 5; n++) exporter.recordEnd(span(n, "ses_before"));
@@ -111,7 +111,7 @@ describe("the exporter's metrics", () => {
     expect(exporter.stats()).toMatchObject({ exported: 7, inflight: 0, recorded: 7 });
   });
 
-  it("says by error.type why spans were lost, and how long that took", async () => {
+  it("give the reason for lost spans as error.type, with the duration of the operation", async () => {
     const exporter = exporterOn(new FaultyFileSystem());
     const late = span(0);
     exporter.recordStart(late);
@@ -141,7 +141,7 @@ describe("the exporter's metrics", () => {
     expect(exporter.stats()).toMatchObject({ exported: 2, dropped: 3, lostBy: lost });
   });
 
-  it("says queue_full of what the retry queue had no room for", async () => {
+  it("count spans that exceed the retry queue as queue_full", async () => {
     const fileSystem = new FaultyFileSystem({ nth: 10, times: "forever", code: "ENOSPC" });
     const exporter = exporterOn(fileSystem);
     for (let n = 0; n < 8; n++) exporter.recordEnd(span(n, "ses_observed", "x".repeat(6_000_000)));
@@ -156,7 +156,7 @@ describe("the exporter's metrics", () => {
     await exporter.shutdown();
   });
 
-  it("counts sessions, documents, bytes and recoveries of the directory", async () => {
+  it("count sessions, documents, bytes and recoveries of the directory", async () => {
     const exporter = new CrashSafeFileSpanExporter({ dir });
     exporter.recordEnd(span(0, "ses_one"));
     exporter.recordEnd(span(1, "ses_two"));
@@ -170,7 +170,7 @@ describe("the exporter's metrics", () => {
     expect(exporter.stats()).toMatchObject({ openSessions: 0, publishedDocuments: 4, recoveredSessions: 0 });
   });
 
-  it("counts what it has recovered", async () => {
+  it("count the recovered sessions", async () => {
     const dead = new MortalLiveness();
     const victim = new CrashSafeFileSpanExporter({ dir }, { clock: new IdleClock(), liveness: dead });
     victim.recordEnd(span(0, "ses_dead"));
@@ -186,7 +186,7 @@ describe("the processor's metrics", () => {
   const processorFor = (exporter: ScriptedExporter, clock: HandClock, options = {}) =>
     new CrashSafeSpanProcessor(exporter, { selfObsMeterProvider: metrics.provider, ...options }, { clock });
 
-  it("tell queue, capacity, and what was processed and lost, by error.type", async () => {
+  it("report queue, capacity, and processed and lost spans, by error.type", async () => {
     const clock = new HandClock();
     const exporter = new ScriptedExporter();
     const processor = processorFor(exporter, clock, { maxQueueSize: 4, maxExportBatchSize: 2 });
@@ -221,7 +221,7 @@ describe("the processor's metrics", () => {
     });
     await processor.shutdown();
     endSpans(processor, 1);
-    // The last numbers are there after the end; there is no queue any more.
+    // The last numbers are reported after the end. No queue exists any more.
     expect(await metrics.values()).toEqual({
       [processed]: 2,
       [`${processed} queue_full`]: 1,
@@ -233,7 +233,7 @@ describe("the processor's metrics", () => {
     });
   });
 
-  it("tell of no queue where there is none", async () => {
+  it("report no queue where the processor has none", async () => {
     const exporter = new CrashSafeFileSpanExporter({ dir });
     const processor = new CrashSafeSpanProcessor(exporter, { selfObsMeterProvider: metrics.provider });
     endSpans(processor, 3);
@@ -245,7 +245,7 @@ describe("the processor's metrics", () => {
     await processor.shutdown();
   });
 
-  it("tell errors apart without end only up to a point", async () => {
+  it("distinguish a bounded number of error types", async () => {
     const clock = new HandClock();
     let number = 0;
     const exporter = new ScriptedExporter((call) =>
@@ -277,7 +277,7 @@ describe("components", () => {
     await Promise.all(processors.map((processor) => processor.shutdown()));
   });
 
-  it("tell the same metrics as the SDK's own, so that one dashboard fits both", async () => {
+  it("report the same metrics as the SDK's own, so that one dashboard fits both", async () => {
     const described = async (collected: CollectedMetrics) =>
       (await collected.metrics())
         .map(({ descriptor: { name, unit, description }, dataPointType, dataPoints, ...more }) => ({
@@ -305,7 +305,7 @@ describe("components", () => {
     );
   });
 
-  it("tell the same metrics of exporters as the SDK's own exporters do", async () => {
+  it("report the same metrics of exporters as the SDK's own exporters do", async () => {
     const described = async (collected: CollectedMetrics) =>
       (await collected.metrics())
         .map(({ descriptor, dataPointType }) => ({ ...descriptor, type: undefined, dataPointType }))
@@ -324,7 +324,7 @@ describe("components", () => {
   });
 });
 
-describe("P6 a meter provider that fails costs its metrics, and nothing else", () => {
+describe("P6 a meter provider that fails loses its metrics and nothing else", () => {
   const thrower = () => {
     throw new Error("no meter");
   };
@@ -357,9 +357,9 @@ describe("P6 a meter provider that fails costs its metrics, and nothing else", (
     await Promise.all([processor.shutdown(), queued.shutdown()]);
     expect(exporter.stats()).toMatchObject({ exported: 1_000, dropped: 0, faults: 0 });
     expect(queued.stats()).toMatchObject({ exported: 10 });
-    // Once by each component that it concerns.
-    expect(told.length).toBeLessThanOrEqual(3);
-    for (const line of told) expect(line).toMatch("selfObsMeterProvider");
+    // At most one report by each component that uses the provider.
+    expect(reported.length).toBeLessThanOrEqual(3);
+    for (const line of reported) expect(line).toMatch("selfObsMeterProvider");
   });
 
   test.for([null, 1, "otlp", {}])("P6 %o is an error at construction", (wrong) => {

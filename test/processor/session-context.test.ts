@@ -40,7 +40,7 @@ describe("P10 the session of a span", () => {
     expect(await sessionsOf(span)).toEqual(["ses_1"]);
   });
 
-  it("P10 comes down from the parent span, over generations", async () => {
+  it("P10 is inherited from the parent span, over generations", async () => {
     const { tracer, sessionsOf } = stage();
     const agent = tracer.startSpan("invoke_agent", { attributes: { "session.id": "ses_1" } }, ROOT_CONTEXT);
     const chat = tracer.startSpan("chat", {}, trace.setSpan(ROOT_CONTEXT, agent));
@@ -48,7 +48,7 @@ describe("P10 the session of a span", () => {
     expect(await sessionsOf(tool, chat, agent)).toEqual(["ses_1", "ses_1", "ses_1"]);
   });
 
-  it("P10 is the parent's conversation, if it has no session", async () => {
+  it("P10 is the parent's conversation when the parent has no session", async () => {
     const { tracer, sessionsOf } = stage();
     const agent = tracer.startSpan("invoke_agent", { attributes: { "gen_ai.conversation.id": "conv_1" } });
     const chat = tracer.startSpan("chat", {}, trace.setSpan(ROOT_CONTEXT, agent));
@@ -62,15 +62,12 @@ describe("P10 the session of a span", () => {
     expect(await sessionsOf(tracer.startSpan("chat", {}, context))).toEqual(["ses_2"]);
   });
 
-  it.each(["session.id", "gen_ai.conversation.id"])(
-    "P10 is left alone where the span has %s",
-    async (key) => {
-      const { tracer, sessionsOf } = stage();
-      const context = setSessionId(ROOT_CONTEXT, "ses_1");
-      const span = tracer.startSpan("chat", { attributes: { [key]: "own" } }, context);
-      expect(await sessionsOf(span)).toEqual([key === "session.id" ? "own" : undefined]);
-    },
-  );
+  it.each(["session.id", "gen_ai.conversation.id"])("P10 is unchanged where the span has %s", async (key) => {
+    const { tracer, sessionsOf } = stage();
+    const context = setSessionId(ROOT_CONTEXT, "ses_1");
+    const span = tracer.startSpan("chat", { attributes: { [key]: "own" } }, context);
+    expect(await sessionsOf(span)).toEqual([key === "session.id" ? "own" : undefined]);
+  });
 
   it("P10 is missing without context and with a remote parent", async () => {
     const { tracer, sessionsOf } = stage();

@@ -18,11 +18,11 @@ import {
 } from "../support/span-processor-stage.js";
 
 let clock: HandClock;
-let told: string[];
+let reported: string[];
 
 beforeEach(() => {
   clock = new HandClock();
-  told = listenToDiag();
+  reported = listenToDiag();
 });
 afterEach(() => diag.disable());
 
@@ -30,7 +30,7 @@ const processorFor = (exporter: SpanExporter, options: CrashSafeSpanProcessorOpt
   new CrashSafeSpanProcessor(exporter, options, { clock });
 const never = () => new Promise<void>(() => {});
 
-/** A live exporter that writes down what it is told. */
+/** A live exporter that notes its calls. */
 class LiveExporter implements LiveSpanExporter {
   readonly log: string[] = [];
   recordStart: LiveSpanExporter["recordStart"] = (span) => void this.log.push(`start ${span.name}`);
@@ -54,7 +54,7 @@ describe("P5 forceFlush", () => {
     expect(exporter.log).toEqual(["export 2", "answered 2", "forceFlush"]);
   });
 
-  it("P5 waits for everything queued before the call, batch by batch", async () => {
+  it("P5 waits for every span queued before the call, batch by batch", async () => {
     const exporter = new ScriptedExporter();
     const processor = processorFor(exporter, { maxExportBatchSize: 2 });
     endSpans(processor, 5);
@@ -69,7 +69,7 @@ describe("P5 forceFlush", () => {
     expect(exporter.mostConcurrent).toBe(1);
   });
 
-  it("P5 does not wait for what ends after the call", async () => {
+  it("P5 does not wait for spans that end after the call", async () => {
     const exporter = new ScriptedExporter();
     const processor = processorFor(exporter, { maxExportBatchSize: 2 });
     endSpans(processor, 2);
@@ -101,7 +101,7 @@ describe("P5 forceFlush", () => {
     ]);
   });
 
-  it("P5 rejects for the batch in flight, and not for one that failed before the call", async () => {
+  it("P5 rejects for the batch in flight, and not for a batch that failed before the call", async () => {
     const exporter = new ScriptedExporter();
     const processor = processorFor(exporter, { maxExportBatchSize: 1 });
     endSpans(processor, 1);
@@ -158,7 +158,7 @@ describe("P5 forceFlush", () => {
     expect(processor.stats().exported).toBe(1);
   });
 
-  it("P5 is over in its time when many batches each take theirs", async () => {
+  it("P5 ends within its timeout when many batches are slow", async () => {
     const exporter = new ScriptedExporter((call) => clock.after(900, () => call.answer()));
     const processor = processorFor(exporter, { maxExportBatchSize: 1, exportTimeoutMillis: 1000 });
     endSpans(processor, 3);
@@ -192,7 +192,7 @@ describe("P5 forceFlush", () => {
     expect(settledCalls).toEqual([1, 2, 3]);
   });
 
-  it("P5 leaves no timer behind", async () => {
+  it("P5 leaves no timer", async () => {
     const processor = processorFor(new InMemorySpanExporter());
     endSpans(processor, 3);
     await processor.forceFlush();
@@ -215,7 +215,7 @@ describe("P5 shutdown", () => {
     expect(clock.pending).toBe(0);
   });
 
-  it("P5 reaches the exporter only after the batch in flight", async () => {
+  it("P5 shuts the exporter down only after the batch in flight", async () => {
     const exporter = new ScriptedExporter();
     const processor = processorFor(exporter, { maxExportBatchSize: 1 });
     endSpans(processor, 1);
@@ -228,7 +228,7 @@ describe("P5 shutdown", () => {
     expect(exporter.log.at(-1)).toBe("shutdown");
   });
 
-  it("P5 ends in twice its time with an exporter that never answers, and accounts for every span", async () => {
+  it("P5 ends within twice its timeout when the exporter never answers, and accounts for every span", async () => {
     const exporter = new ScriptedExporter();
     exporter.forceFlush = never;
     exporter.shutdown = never;
@@ -239,12 +239,12 @@ describe("P5 shutdown", () => {
     expect(await shutDown).toBe("EXPORT_TIMEOUT");
     expect(processor.stats()).toMatchObject({ queued: 0, exporting: 0, exported: 0 });
     expect(processor.stats().failed + processor.stats().dropped).toBe(7);
-    expect(told.join()).toMatch(/did not take them before shutdown/);
+    expect(reported.join()).toMatch(/did not take them before shutdown/);
     expect(processor.stopped).toBe(false);
     expect(clock.pending).toBe(0);
   });
 
-  it("P5 shuts the exporter down also when the flush failed, and says so", async () => {
+  it("P5 shuts the exporter down also when the flush failed, and rejects", async () => {
     const exporter = new ScriptedExporter((call) => call.answer(failure("503")));
     const processor = processorFor(exporter);
     endSpans(processor, 1);
@@ -255,7 +255,7 @@ describe("P5 shutdown", () => {
 });
 
 describe("P3 the crash fence of a queue", () => {
-  it("P3 hands everything to a synchronous exporter before it returns", () => {
+  it("P3 exports every span to a synchronous exporter before it returns", () => {
     const exporter = new ScriptedExporter((call) => call.answer());
     const processor = processorFor(exporter);
     const names = endSpans(processor, 1300);
@@ -264,7 +264,7 @@ describe("P3 the crash fence of a queue", () => {
     expect(processor.stats()).toMatchObject({ exported: 1300, queued: 0 });
   });
 
-  it("P3 hands one batch to an asynchronous exporter, and the rest without delay if the process lives", async () => {
+  it("P3 exports one batch to an asynchronous exporter, and the rest without delay if the process lives", async () => {
     const exporter = new ScriptedExporter();
     const processor = processorFor(exporter, { maxExportBatchSize: 2 });
     endSpans(processor, 3);
@@ -276,7 +276,7 @@ describe("P3 the crash fence of a queue", () => {
     expect(exporter.mostConcurrent).toBe(1);
   });
 
-  it("P3 makes no second export beside the one in flight", async () => {
+  it("P3 starts no second export while one is in flight", async () => {
     const exporter = new ScriptedExporter();
     const processor = processorFor(exporter, { maxExportBatchSize: 1 });
     endSpans(processor, 2);
@@ -294,7 +294,7 @@ describe("P3 the crash fence of a queue", () => {
     await processor.shutdown();
     expect(exporter.getFinishedSpans()).toHaveLength(0);
     expect(processor.stats().dropped).toBe(2);
-    expect(told.at(-1)).toMatch(/dropped 1 span more: after the crash fence.*\(2 in all\)/);
+    expect(reported.at(-1)).toMatch(/dropped 1 span more: after the crash fence.*\(2 in all\)/);
   });
 
   it("P3 never throws: before the first span, twice, after shutdown, with a throwing exporter", async () => {
@@ -308,12 +308,12 @@ describe("P3 the crash fence of a queue", () => {
     await processor.shutdown();
     processor.crash("third");
     expect(processor.stats().faults).toBe(3);
-    expect(told).toHaveLength(1);
+    expect(reported).toHaveLength(1);
   });
 });
 
 describe("P2 a live exporter", () => {
-  it("P2 is told of start and end within the call, without queue or timer", () => {
+  it("P2 gets start and end within the call, without queue or timer", () => {
     const exporter = new LiveExporter();
     const processor = processorFor(exporter);
     const span = tracerInto(processor).startSpan("chat");
@@ -324,7 +324,7 @@ describe("P2 a live exporter", () => {
     expect(processor.stats()).toMatchObject({ recorded: 1, queued: 0 });
   });
 
-  it("P5 is flushed and shut down, and never exported to", async () => {
+  it("P5 is flushed and shut down, and gets no export call", async () => {
     const exporter = new LiveExporter();
     const processor = processorFor(exporter);
     endSpans(processor, 1, "chat ");
@@ -343,7 +343,7 @@ describe("P2 a live exporter", () => {
     expect(exporter.log).toEqual(["crash one", "crash two", "shutdown", "crash three"]);
   });
 
-  it("P3 hears of no span after the fence", () => {
+  it("P3 gets no span after the fence", () => {
     const exporter = new LiveExporter();
     const processor = processorFor(exporter);
     const open = tracerInto(processor).startSpan("open");
@@ -354,7 +354,7 @@ describe("P2 a live exporter", () => {
     expect(processor.stats().dropped).toBe(2);
   });
 
-  it("P6 costs the application nothing when it throws", () => {
+  it("P6 breaks no call of the application when it throws", () => {
     const exporter = new LiveExporter();
     const broken = () => {
       throw new Error("broken");
@@ -363,6 +363,6 @@ describe("P2 a live exporter", () => {
     const processor = processorFor(exporter);
     endSpans(processor, 3);
     expect(processor.stats()).toMatchObject({ faults: 6, failed: 3, recorded: 0 });
-    expect(told).toHaveLength(2);
+    expect(reported).toHaveLength(2);
   });
 });

@@ -1,4 +1,4 @@
-/** What options and environment make of each other, for the processor. */
+/** How options and environment variables are combined, for the processor. */
 import { diag } from "@opentelemetry/api";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { LiveSpanExporter } from "../../src/otel/types.js";
@@ -19,17 +19,17 @@ const standard = {
   exportTimeoutMillis: 30_000,
 };
 
-let told: string[];
+let reported: string[];
 
 beforeEach(() => {
-  told = listenToDiag();
+  reported = listenToDiag();
 });
 afterEach(() => {
   diag.disable();
   vi.unstubAllEnvs();
 });
 
-describe("OTEL_BSP_* are the options of a batch processor where the program gives none", () => {
+describe("OTEL_BSP_* variables set the options of a batch processor that the program leaves out", () => {
   test.for<[user: CrashSafeSpanProcessorOptions, env: Environment, limits: Partial<typeof standard>]>([
     [{}, {}, {}],
     [{}, { OTEL_BSP_SCHEDULE_DELAY: "200" }, { scheduleDelayMillis: 200 }],
@@ -46,7 +46,7 @@ describe("OTEL_BSP_* are the options of a batch processor where the program give
     expect(resolveProcessorOptions(user, env)).toEqual({ limits: { ...standard, ...limits }, ignored: [] });
   });
 
-  test("and of a processor of ours only in front of an exporter that takes batches", async () => {
+  test("the variables apply only in front of an exporter that gets batches", async () => {
     vi.stubEnv("OTEL_BSP_MAX_QUEUE_SIZE", "3");
     const clock = new HandClock();
     const foreign = new CrashSafeSpanProcessor(new ScriptedExporter(), {}, { clock });
@@ -55,14 +55,14 @@ describe("OTEL_BSP_* are the options of a batch processor where the program give
     expect(foreign.stats()).toMatchObject({ queued: 3, dropped: 2 });
 
     vi.stubEnv("OTEL_BSP_MAX_QUEUE_SIZE", "none");
-    told.length = 0;
+    reported.length = 0;
     const live = Object.assign(new ScriptedExporter(), { recordStart() {}, recordEnd() {}, crash() {} });
     new CrashSafeSpanProcessor(live satisfies LiveSpanExporter, {}, { clock });
-    expect(told).toEqual([]);
+    expect(reported).toEqual([]);
   });
 });
 
-describe("a variable that cannot work is ignored, and told with its value and what is allowed", () => {
+describe("a variable with an invalid value is ignored, and reported with its value and what is allowed", () => {
   test.for<[user: CrashSafeSpanProcessorOptions, env: Environment, limits: Partial<typeof standard>, RegExp]>(
     [
       [
@@ -96,17 +96,17 @@ describe("a variable that cannot work is ignored, and told with its value and wh
     expect(resolved.ignored[0]).toMatch(warning);
   });
 
-  test("once, at construction", () => {
+  test("an invalid variable is reported once, at construction", () => {
     vi.stubEnv("OTEL_BSP_SCHEDULE_DELAY", "soon");
     const processor = new CrashSafeSpanProcessor(new ScriptedExporter(), {}, { clock: new HandClock() });
     const tracer = tracerInto(processor);
     for (let n = 0; n < 1_000; n++) tracer.startSpan(`span ${n}`).end();
-    expect(told).toHaveLength(1);
-    expect(told[0]).toMatch(/^CrashSafeSpanProcessor: OTEL_BSP_SCHEDULE_DELAY is "soon" and is ignored/);
+    expect(reported).toHaveLength(1);
+    expect(reported[0]).toMatch(/^CrashSafeSpanProcessor: OTEL_BSP_SCHEDULE_DELAY is "soon" and is ignored/);
   });
 });
 
-describe("an option that cannot work is an error", () => {
+describe("an option with an invalid value is an error", () => {
   const wrong = (user: unknown) => user as CrashSafeSpanProcessorOptions;
   test.for<[user: CrashSafeSpanProcessorOptions, message: string]>([
     [

@@ -1,6 +1,6 @@
 /**
- * What the stock BatchSpanProcessor does not do, each seen here on the stock one as well: so these tests can
- * fail, and we notice when the stock one is mended.
+ * What the stock BatchSpanProcessor does not do, each shown on the stock processor as well. These tests can fail,
+ * and they show when the stock processor is fixed.
  */
 import { diag } from "@opentelemetry/api";
 import { BatchSpanProcessor, InMemorySpanExporter, type SpanProcessor } from "@opentelemetry/sdk-trace-base";
@@ -17,29 +17,29 @@ import {
 } from "../support/span-processor-stage.js";
 
 interface Line {
-  readonly whose: string;
+  readonly which: string;
   readonly right: boolean;
   readonly over: (exporter: SpanExporter, options?: object) => SpanProcessor;
 }
 
 const ours: Line = {
-  whose: "ours",
+  which: "ours",
   right: true,
   over: (exporter, options) => new CrashSafeSpanProcessor(exporter, options),
 };
 const stock: Line = {
-  whose: "the stock one",
+  which: "the stock processor",
   right: false,
   over: (exporter, options) => new BatchSpanProcessor(exporter as never, options),
 };
 
-let told: string[];
+let reported: string[];
 beforeEach(() => {
-  told = listenToDiag();
+  reported = listenToDiag();
 });
 afterEach(() => diag.disable());
 
-describe.each([ours, stock])("$whose, right: $right", ({ right, over }) => {
+describe.each([ours, stock])("$which, right: $right", ({ right, over }) => {
   it("P5 forceFlush waits for a size-triggered batch in flight", async () => {
     const exporter = new ScriptedExporter();
     const processor = over(exporter, { maxExportBatchSize: 2 });
@@ -70,7 +70,7 @@ describe.each([ours, stock])("$whose, right: $right", ({ right, over }) => {
     expect(exporter.log.indexOf("answered 1") < exporter.log.indexOf("shutdown")).toBe(right);
   });
 
-  it("P5 one export at a time, also during forceFlush", async () => {
+  it("P5 runs one export at a time, also during forceFlush", async () => {
     const exporter = new ScriptedExporter((call) => setImmediate(() => call.answer()));
     const processor = over(exporter, { maxExportBatchSize: 10 });
     endSpans(processor, 100);
@@ -78,16 +78,17 @@ describe.each([ours, stock])("$whose, right: $right", ({ right, over }) => {
     expect(exporter.mostConcurrent === 1).toBe(right);
   });
 
-  it("P6 a burst of 10,000 spans in one turn arrives, or else its loss is told", async () => {
+  it("P6 a burst of 10,000 spans in one turn arrives, or its loss is reported", async () => {
     const exporter = new InMemorySpanExporter();
     const processor = over(exporter);
     endSpans(processor, 10_000);
     await processor.forceFlush();
     expect(exporter.getFinishedSpans().length === 10_000).toBe(right);
-    if (!right) expect(told.filter((line) => !line.includes("maxQueueSize reached, dropping"))).toEqual([]);
+    if (!right)
+      expect(reported.filter((line) => !line.includes("maxQueueSize reached, dropping"))).toEqual([]);
   });
 
-  it("P2 the start of a span reaches an exporter that wants to know", () => {
+  it("P2 the start of a span reaches an exporter that wants starts", () => {
     const starts: string[] = [];
     const exporter = Object.assign(new ScriptedExporter(), {
       recordStart: ({ name }: { name: string }) => void starts.push(name),

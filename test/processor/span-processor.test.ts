@@ -27,11 +27,11 @@ import {
 } from "../support/span-processor-stage.js";
 
 let clock: HandClock;
-let told: string[];
+let reported: string[];
 
 beforeEach(() => {
   clock = new HandClock();
-  told = listenToDiag();
+  reported = listenToDiag();
 });
 afterEach(() => {
   diag.disable();
@@ -41,7 +41,7 @@ afterEach(() => {
 const processorFor = (exporter: SpanExporter, options: CrashSafeSpanProcessorOptions = {}) =>
   new CrashSafeSpanProcessor(exporter, options, { clock });
 
-describe("options", () => {
+describe("options of the processor", () => {
   it.each([
     [{ scheduleDelayMillis: -1 }, "scheduleDelayMillis is -1"],
     [{ scheduleDelayMillis: 2 ** 31 }, "scheduleDelayMillis is 2147483648"],
@@ -52,26 +52,26 @@ describe("options", () => {
     [{ exportTimeoutMillis: 0 }, "exportTimeoutMillis is 0"],
     [{ exportTimeoutMillis: "5" as unknown as number }, 'exportTimeoutMillis is "5"'],
     [{ exportTimeoutMillis: Number.POSITIVE_INFINITY }, "exportTimeoutMillis is Infinity"],
-  ])("P6 refuses %j when constructed", (options, message) => {
+  ])("P6 %j is refused at construction", (options, message) => {
     expect(() => processorFor(new ScriptedExporter(), options)).toThrow(
       expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining(message) }),
     );
   });
 
-  it("P6 refuses what is no exporter when constructed", () => {
+  it("P6 an exporter without export or shutdown is refused at construction", () => {
     expect(() => processorFor({} as SpanExporter)).toThrow(
       expect.objectContaining({ code: "INVALID_OPTION" }),
     );
   });
 
-  it("P10 keeps the default batch within a smaller queue", async () => {
+  it("P10 a smaller queue limits the default batch", async () => {
     const exporter = new ScriptedExporter();
     endSpans(processorFor(exporter, { maxQueueSize: 3, scheduleDelayMillis: 0 }), 3);
     await settled();
     expect(exporter.names).toHaveLength(3);
   });
 
-  it("P10 is an SDK span processor, and takes SDK exporters", () => {
+  it("P10 the class is an SDK span processor, and accepts SDK exporters", () => {
     const sdkExporter: SdkSpanExporter = new InMemorySpanExporter();
     const sdkProcessor: SdkSpanProcessor = new CrashSafeSpanProcessor(sdkExporter);
     expect(sdkProcessor).toBeDefined();
@@ -91,7 +91,7 @@ describe("P4 scheduling", () => {
     expect(exporter.names).toEqual(["early 1", "late 1"]);
   });
 
-  it("P4 counts the delay of a batch from its first span also behind a slow export", async () => {
+  it("P4 counts the delay of a batch from its first span, also behind a slow export", async () => {
     const exporter = new ScriptedExporter();
     const processor = processorFor(exporter, { scheduleDelayMillis: 1000 });
     endSpans(processor, 1, "first ");
@@ -135,7 +135,7 @@ describe("P4 scheduling", () => {
     expect(processor.stats()).toMatchObject({ dropped: 0, faults: 0 });
   });
 
-  /** How the first export goes wrong; what it takes until the next batch must follow. */
+  /** How the first export fails, and how long it takes until the next batch must follow. */
   const firstExports: Record<string, (exporter: ScriptedExporter) => unknown> = {
     succeeds: (exporter) => exporter.call(0).answer(),
     fails: (exporter) => exporter.call(0).answer(failure("unavailable")),
@@ -150,7 +150,7 @@ describe("P4 scheduling", () => {
       exporter.call(0).answer();
     },
   };
-  it.each(Object.entries(firstExports))("P4 goes on when an export %s", async (_, goWrong) => {
+  it.each(Object.entries(firstExports))("P4 continues when an export %s", async (_, goWrong) => {
     const exporter = new ScriptedExporter();
     const processor = processorFor(exporter, { maxExportBatchSize: 2 });
     endSpans(processor, 4);
@@ -176,7 +176,7 @@ describe("P4 scheduling", () => {
     "answers in the call": (call) => call.answer(),
     "is async and rejects": () => Promise.reject(new Error("broken")),
   };
-  it.each(Object.entries(throwing))("P4 goes on when export() %s", async (how, act) => {
+  it.each(Object.entries(throwing))("P4 continues when export() %s", async (how, act) => {
     const names: string[] = [];
     const exporter: SpanExporter = {
       export(spans, resultCallback) {
@@ -193,7 +193,7 @@ describe("P4 scheduling", () => {
     expect(processor.stats()).toMatchObject({ queued: 0, exporting: 0, exported: 5 - lost, failed: lost });
   });
 
-  it("P4 answers that belong to an older export do not end the present one", async () => {
+  it("P4 does not end the present export on the answer of an older one", async () => {
     const exporter = new ScriptedExporter();
     const processor = processorFor(exporter, { maxExportBatchSize: 1 });
     endSpans(processor, 3);
@@ -212,26 +212,26 @@ describe("P6 accounting", () => {
     const processor = processorFor(exporter);
     endSpans(processor, 3);
     await clock.advance(1000);
-    expect(told).toEqual([
+    expect(reported).toEqual([
       expect.stringMatching(/^CrashSafeSpanProcessor: 3 spans were not exported: 503 from the collector\. /),
     ]);
     expect(processor.stats()).toMatchObject({ failed: 3, exported: 0, queued: 0 });
   });
 
-  it("P6 reports drops once per burst, the first and the last one too", async () => {
+  it("P6 reports drops once per burst, the first drop at once and the count at the end", async () => {
     const exporter = new ScriptedExporter();
     const processor = processorFor(exporter, { maxQueueSize: 2, scheduleDelayMillis: 1000 });
     endSpans(processor, 12);
     const full = "the queue is full (maxQueueSize 2); raise it, or see why the exporter is slow";
-    expect(told).toEqual([`CrashSafeSpanProcessor: dropped 1 span: ${full}`]);
+    expect(reported).toEqual([`CrashSafeSpanProcessor: dropped 1 span: ${full}`]);
     await clock.advance(1000);
-    expect(told[1]).toBe(`CrashSafeSpanProcessor: dropped 9 spans more: ${full} (10 in all)`);
+    expect(reported[1]).toBe(`CrashSafeSpanProcessor: dropped 9 spans more: ${full} (10 in all)`);
 
     exporter.call(0).answer();
     await settled();
     endSpans(processor, 4);
     const flushed = processor.forceFlush();
-    expect(told.slice(2)).toEqual([`CrashSafeSpanProcessor: dropped 2 spans more: ${full} (12 in all)`]);
+    expect(reported.slice(2)).toEqual([`CrashSafeSpanProcessor: dropped 2 spans more: ${full} (12 in all)`]);
     expect(processor.stats().dropped).toBe(12);
     await settled();
     exporter.call(1).answer();
@@ -246,7 +246,7 @@ describe("P6 accounting", () => {
     endSpans(processor, 2);
     await processor.forceFlush();
     expect(processor.stats().dropped).toBe(3);
-    expect(told).toEqual([
+    expect(reported).toEqual([
       "CrashSafeSpanProcessor: dropped 1 span: after shutdown; end spans before it",
       "CrashSafeSpanProcessor: dropped 2 spans more: after shutdown; end spans before it (3 in all)",
     ]);
@@ -268,7 +268,7 @@ describe("P6 accounting", () => {
     await processor.forceFlush();
     expect(exporter.names).toEqual(["span 1"]);
     expect(processor.stats().faults).toBe(6);
-    expect(told).toHaveLength(2);
+    expect(reported).toHaveLength(2);
   });
 
   it("P6 survives a diag logger that throws", async () => {
@@ -295,7 +295,7 @@ describe("P6 accounting", () => {
     expect(processor.stats()).toMatchObject({ exported: 10_000, dropped: 0 });
   });
 
-  it("P6 loses no span of a burst of 10,000 into an exporter that takes 100 ms per batch", async () => {
+  it("P6 loses no span of a burst of 10,000 into an exporter that needs 100 ms per batch", async () => {
     const exporter = new ScriptedExporter((call) => clock.after(100, () => call.answer()));
     const processor = processorFor(exporter);
     const names = endSpans(processor, 10_000);
@@ -333,7 +333,7 @@ describe("resources whose attributes are still being detected", () => {
     return Object.create(span, { resource: { value: resource }, name: { value: "detected" } });
   };
 
-  it("P10 are waited for before the export", async () => {
+  it("P10 are awaited before the export", async () => {
     const exporter = new ScriptedExporter((call) => call.answer());
     const processor = processorFor(exporter);
     let detected: () => void = () => {};
@@ -361,7 +361,7 @@ describe("resources whose attributes are still being detected", () => {
         throw new Error("broken");
       },
     ],
-  ])("P6 do not cost the spans when detection %s", async (_, waitForAsyncAttributes) => {
+  ])("P6 lose no span when detection %s", async (_, waitForAsyncAttributes) => {
     const exporter = new ScriptedExporter((call) => call.answer());
     const processor = processorFor(exporter, { exportTimeoutMillis: 5000 });
     const resource = { asyncAttributesPending: true, waitForAsyncAttributes };
@@ -373,7 +373,7 @@ describe("resources whose attributes are still being detected", () => {
     expect(exporter.calls).toHaveLength(2);
   });
 
-  it("P3 are not waited for by the fence", () => {
+  it("P3 are not awaited by the crash fence", () => {
     const exporter = new ScriptedExporter((call) => call.answer());
     const processor = processorFor(exporter);
     processor.onEnd(
@@ -390,13 +390,13 @@ describe("the flush before a natural exit", () => {
   const SLOT = Symbol.for("opentelemetry-exporter-crash-safe-file/exit-flush/1");
 
   beforeEach(() => {
-    // Processors that other tests never ended.
+    // Processors of other tests that never ended.
     const slots = globalThis as unknown as Record<symbol, { listener(): void } | undefined>;
     if (slots[SLOT]) process.off("beforeExit", slots[SLOT].listener);
     slots[SLOT] = undefined;
   });
 
-  it("P5 takes one listener for all processors, as long as one has something to flush", async () => {
+  it("P5 uses one listener for all processors, as long as one has spans to flush", async () => {
     const before = listeners();
     const processors = [1, 2, 3].map(() => processorFor(new ScriptedExporter((call) => call.answer())));
     expect(listeners()).toBe(before);
@@ -408,7 +408,7 @@ describe("the flush before a natural exit", () => {
     expect(listeners()).toBe(before);
   });
 
-  it("P5 takes one listener for two copies of the package", async () => {
+  it("P5 uses one listener for two copies of the package", async () => {
     const before = listeners();
     const processor = processorFor(new ScriptedExporter((call) => call.answer()));
     endSpans(processor, 1);
@@ -424,7 +424,7 @@ describe("the flush before a natural exit", () => {
   });
 });
 
-it("P10 stamps the session before it tells a live exporter of the start", () => {
+it("P10 sets the session id before a live exporter gets the start", () => {
   const seen: unknown[] = [];
   const exporter = {
     ...new InMemorySpanExporter(),

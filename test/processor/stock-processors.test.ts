@@ -1,8 +1,8 @@
 /**
- * Our exporter under the SDK's own processors: what reaches it is kept as under ours.
+ * The exporter under the SDK's own processors keeps what reaches it, as under the processor of this package.
  *
- * Our processor over other exporters is tested beside it: over `InMemorySpanExporter` and a burst of 10,000 in
- * `span-processor.test.ts` and `span-processor-stock.test.ts`, over one that never calls back in
+ * The processor over other exporters has tests of its own: over `InMemorySpanExporter` and a burst of 10,000 in
+ * `span-processor.test.ts` and `span-processor-stock.test.ts`, over an exporter that never calls back in
  * `span-processor-lifecycle.test.ts` (P5 "does not answer", "never answers") and `interleavings.test.ts`.
  */
 import { spawnSync } from "node:child_process";
@@ -37,7 +37,7 @@ const stock: readonly [string, () => SpanProcessor][] = [
 const providerOver = (processor: SpanProcessor) => new BasicTracerProvider({ spanProcessors: [processor] });
 const inSession = { attributes: { "session.id": "s" } };
 
-/** A root that names its session, and children that do not. Returns their ids, in order of their ends. */
+/** A root with a session id, and children without one. Returns their ids, in order of their ends. */
 function runTrace(provider: BasicTracerProvider, children: number): string[] {
   const tracer = provider.getTracer("test");
   const root = tracer.startSpan("root", inSession);
@@ -51,8 +51,8 @@ function runTrace(provider: BasicTracerProvider, children: number): string[] {
   return [...ids, root.spanContext().spanId];
 }
 
-describe.each(stock)("P10 under %s", (_, processorOver) => {
-  it("P10 P5 a flush of both brings every span to the document", async () => {
+describe.each(stock)("P10 the exporter under %s", (_, processorOver) => {
+  it("P10 P5 writes every span to the document when both are flushed", async () => {
     const provider = providerOver(processorOver());
     const tracer = provider.getTracer("test");
     for (let i = 0; i < 300; i++) tracer.startSpan("work", inSession).end();
@@ -65,7 +65,7 @@ describe.each(stock)("P10 under %s", (_, processorOver) => {
     await provider.shutdown();
   });
 
-  it("P10 P5 shutdown of the provider ends the session with every span", async () => {
+  it("P10 P5 ends the session with every span when the provider shuts down", async () => {
     const provider = providerOver(processorOver());
     const tracer = provider.getTracer("test");
     for (let i = 0; i < 300; i++) tracer.startSpan("work", inSession).end();
@@ -76,7 +76,7 @@ describe.each(stock)("P10 under %s", (_, processorOver) => {
     expect(stage.files).toEqual(["s.json"]);
   });
 
-  it("P3 the fence holds for what has reached the exporter", async () => {
+  it("P3 fences what has reached it", async () => {
     const provider = providerOver(processorOver());
     const tracer = provider.getTracer("test");
     for (let i = 0; i < 10; i++) tracer.startSpan("work", inSession).end();
@@ -94,7 +94,7 @@ describe.each(stock)("P10 under %s", (_, processorOver) => {
     expect(exporter.stats().dropped).toBe(1);
   });
 
-  it("P7 no span is lost when only the root names the session", async () => {
+  it("P7 loses no span when only the root has a session id", async () => {
     const provider = providerOver(processorOver());
     const ids = runTrace(provider, 5);
     await provider.forceFlush();
@@ -106,8 +106,8 @@ describe.each(stock)("P10 under %s", (_, processorOver) => {
   });
 });
 
-describe("P10 a session that only the root names", () => {
-  it("P10 has its children in a batch with it", async () => {
+describe("P10 a session id that only the root has", () => {
+  it("P10 applies to its children in the same batch", async () => {
     const provider = providerOver(new BatchSpanProcessor(exporter));
     const ids = runTrace(provider, 5);
     await provider.forceFlush();
@@ -117,7 +117,7 @@ describe("P10 a session that only the root names", () => {
     expect(stage.files).toEqual(["s.json"]);
   });
 
-  it("P10 cannot have those that SimpleSpanProcessor exports before it: they stand under their trace", async () => {
+  it("P10 does not apply to children that SimpleSpanProcessor exports before the root: they are filed under their trace", async () => {
     const provider = providerOver(new SimpleSpanProcessor(exporter));
     const ids = runTrace(provider, 2);
     await provider.forceFlush();
@@ -129,9 +129,9 @@ describe("P10 a session that only the root names", () => {
   });
 });
 
-describe("P2 a process that finishes without shutdown", () => {
+describe("P2 a process that ends without shutdown", () => {
   const program = fileURLToPath(new URL("../programs/stock-exit.mjs", import.meta.url));
-  it.each(["simple", "batch"])("P2 %s: what reached the exporter is recovered", async (which) => {
+  it.each(["simple", "batch"])("P2 %s: the spans that reached the exporter are recovered", async (which) => {
     const { status } = spawnSync(process.execPath, [program, stage.dir, which], { timeout: 30_000 });
     expect(status).toBe(0);
     const { failures } = await recoverTraces(stage.dir);

@@ -5,10 +5,10 @@ import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/index.mjs";
 
 const [, , dir, sessions, spans] = process.argv;
-const told = [];
-const tell = (message) => void told.push(message);
+const reported = [];
+const report = (message) => void reported.push(message);
 diag.setLogger(
-  { error: tell, warn: tell, info() {}, debug() {}, verbose() {} },
+  { error: report, warn: report, info() {}, debug() {}, verbose() {} },
   { logLevel: DiagLogLevel.WARN },
 );
 
@@ -41,4 +41,4 @@ const watch = setInterval(count, 5);
 for (let i = 0; i < Number(sessions); i++) await exporter.endSession(`ses_${i}`);
 await processor.shutdown();
 clearInterval(watch);
-writeSync(1, JSON.stringify({ mostDescriptors, told, ...exporter.stats() }));
+writeSync(1, JSON.stringify({ mostDescriptors, reported, ...exporter.stats() }));

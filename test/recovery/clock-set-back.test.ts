@@ -1,4 +1,4 @@
-/** What becomes of sessions when the clock of their machine is set back. */
+/** Sessions whose machine's clock is set back. */
 import { utimesSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.js";
@@ -14,14 +14,14 @@ beforeEach(() => {
 });
 afterEach(() => stage.remove());
 
-/** A process whose clock is some hours ahead of what it will be set to. */
+/** A process whose clock is some hours ahead of the time it will be set to. */
 function ahead(): Actor {
   const clock = new StillClock();
   clock.now = () => Date.now() + 3 * 3_600_000;
   return stage.actor({}, { clock });
 }
 
-/** Every process so far has died. */
+/** Reports every process so far as dead. */
 async function recover() {
   stage.liveness.bury();
   const ports = { fileSystem: nodeFileSystem, liveness: stage.liveness, clock: systemClock };
@@ -35,7 +35,7 @@ async function recordedAndEnded(one: Actor): Promise<void> {
   await one.processor.shutdown();
 }
 
-test("P2 a session that went on from an end in the future, and died before it was published, has crashed", async () => {
+test("P2 a session that continued after an end in the future, and died before it was published, has crashed", async () => {
   await recordedAndEnded(ahead());
   const second = stage.actor();
   second.record("s", 1);
@@ -46,7 +46,7 @@ test("P2 a session that went on from an end in the future, and died before it wa
   expect(ended(stage.document("s"))).toHaveLength(3);
 });
 
-test("P2 one that went on from a crash in the future is no worse for it", async () => {
+test("P2 a session that continued after a crash in the future has the status of its own end", async () => {
   const first = ahead();
   first.record("s", 2);
   await recover();
@@ -56,7 +56,7 @@ test("P2 one that went on from a crash in the future is no worse for it", async 
   expect(ended(stage.document("s"))).toHaveLength(3);
 });
 
-test("P2 one that nothing was added to stays completed", async () => {
+test("P2 a session without new records stays completed", async () => {
   await recordedAndEnded(ahead());
   const second = stage.actor();
   expect(await second.exporter.resumeSession("s")).toBeDefined();
@@ -65,7 +65,7 @@ test("P2 one that nothing was added to stays completed", async () => {
   expect(stage.files).toEqual(["s.json"]);
 });
 
-test("P2 who ended a session after another had died knew that it goes on without it", async () => {
+test("P2 a writer that ends a session after a peer writer died completes the session", async () => {
   const first = stage.actor();
   first.record("s", 2);
   for (const name of stage.files) {

@@ -1,4 +1,4 @@
-/** A span ended and its process died; before anybody recovered that, another ended the session. */
+/** A span ended and its process died. Before a recovery ran, another process ended the session. */
 import { utimesSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -21,7 +21,7 @@ async function recover() {
   return sessions;
 }
 
-test("P2 recovery keeps the end of a span that another writer took for interrupted", async () => {
+test("P2 recovery keeps the end of a span that a peer writer recorded as interrupted", async () => {
   const first = stage.actor();
   const span = first.start("s");
   const { spanId } = span.spanContext();
@@ -29,7 +29,7 @@ test("P2 recovery keeps the end of a span that another writer took for interrupt
   span.setAttribute("late", "set before its end");
   first.end(span);
   stage.liveness.bury();
-  // It died a second ago: file times do not tell less than a tick from another.
+  // The process died a second ago, because file times differ by whole ticks only.
   const aSecondAgo = Date.now() / 1000 - 1;
   for (const file of stage.files.filter((name) => /\.(open|live)$/.test(name)))
     utimesSync(join(stage.dir, file), aSecondAgo, aSecondAgo);

@@ -1,6 +1,4 @@
-/**
- * Documents that are not laid out as ours are: formatted, edited, written by an older tracer, or no documents.
- */
+/** Documents in a layout other than the library's: formatted, edited, written by an older tracer, or no documents. */
 import * as fs from "node:fs";
 import * as os from "node:os";
 import { join } from "node:path";
@@ -33,7 +31,7 @@ const traced = (name: string) => {
   });
 };
 
-/** Ends a session of these spans. */
+/** Ends a session with these spans. */
 async function record(...names: string[]): Promise<TraceFile> {
   const exporter = new CrashSafeFileSpanExporter({ dir });
   for (const name of names) exporter.recordEnd(traced(name));
@@ -43,7 +41,7 @@ async function record(...names: string[]): Promise<TraceFile> {
 
 const namesOf = (trace: TraceFile): string[] => [...spansOf(trace).values()].map(({ name }) => name);
 
-/** Resumes what stands there now; it must be ours then, with the old spans before the new. */
+/** Resumes the document. Afterwards it must have the library's layout, with the old spans before the new ones. */
 async function resumeAfter(before: string[]): Promise<TraceFile> {
   expect(namesOf((await readTrace(path)).trace)).toEqual(before);
   const trace = await record("new");
@@ -79,7 +77,7 @@ describe("P7 foreign layouts", () => {
     await resumeAfter(["a", "b"]);
   });
 
-  it("P7 an edited document is read and resumed, wherever its tail stands now", async () => {
+  it("P7 an edited document is read and resumed, wherever its tail is now", async () => {
     await record("a", "b");
     const text = fs.readFileSync(path, "utf8");
     fs.writeFileSync(path, text.replace('"name":"a"', '"name":"a much longer name"'));
@@ -154,9 +152,9 @@ describe("P7 foreign layouts", () => {
     expect(namesOf(resumed).sort()).toEqual(["bare", "new"]);
   });
 
-  it("P6 what is too long for a text is kept as it is, and keeps no session from its document", async () => {
+  it("P6 a file too long for a text is kept unchanged, and does not prevent the session's document", async () => {
     fs.writeFileSync(path, "");
-    // Longer than V8's longest text, and a hole: it takes no room on the disk.
+    // Longer than V8's longest text, and sparse: it needs no room on the disk.
     fs.truncateSync(path, 600_000_000);
     await expect(readTrace(path)).rejects.toMatchObject({ code: "NOT_A_TRACE" });
     expect(namesOf(await record("new"))).toEqual(["new"]);
@@ -171,7 +169,7 @@ describe("P7 foreign layouts", () => {
     "another kind of JSON": '{"a":1}',
   };
   for (const [what, content] of Object.entries(notTraces)) {
-    it(`P6 ${what} under the session's name is kept as it is, under another name`, async () => {
+    it(`P6 ${what} under the session's name is kept unchanged, under another name`, async () => {
       fs.writeFileSync(path, content);
       await expect(readTrace(path)).rejects.toMatchObject({
         name: "CrashSafeFileError",

@@ -1,6 +1,6 @@
 /**
- * Documents whose members are not of the types that they ought to have: they are gone on with, recovered and replayed
- * all the same, and set no prototype.
+ * Documents whose members have other types than the format defines: they are resumed, recovered and replayed, and
+ * set no prototype.
  */
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -28,7 +28,7 @@ afterEach(() => {
 const path = () => join(dir, `${id}.json`);
 const documentOf = (): TraceFile => JSON.parse(fs.readFileSync(path(), "utf8"));
 
-/** A number, a text and a key of an object all throw at it. */
+/** Reading it as a number, as a text or as a key of an object throws. */
 const unprintable = '{"toString":1,"valueOf":1}';
 
 /** It can be read, and not be written. */
@@ -67,7 +67,7 @@ const documentWith = ({ spans, metadata, summary, document }: { readonly [where:
   ].join("");
 
 describe.each(Object.entries(members))("%s of another type", (_, where) => {
-  it("P7 is no reason not to go on with the session", async () => {
+  it("P7 does not prevent resuming the session", async () => {
     fs.writeFileSync(path(), documentWith(where));
     expect((await listTraces(dir)).traces).toHaveLength(1);
     const tracing = createSessionTracing({ dir });
@@ -83,7 +83,7 @@ describe.each(Object.entries(members))("%s of another type", (_, where) => {
     expect(documentOf().summary.status).toBe("completed");
   });
 
-  it("P2 keeps no recovery from what stands beside it", async () => {
+  it("P2 does not prevent recovery of the side files of the document", async () => {
     layOut(dir, session, { open: session.open, live: session.live, json: Buffer.from(documentWith(where)) });
     const read = await readTrace(path());
     const { failures, sessions } = await recoverTraces(dir);
@@ -95,7 +95,7 @@ describe.each(Object.entries(members))("%s of another type", (_, where) => {
     expect(documentOf().summary.status).toBe("crashed");
   });
 
-  it("keeps no replay from being sent", async () => {
+  it("does not prevent replay", async () => {
     fs.writeFileSync(path(), documentWith(where));
     const sent: ReadableSpan[] = [];
     const exporter = {
@@ -112,7 +112,7 @@ describe.each(Object.entries(members))("%s of another type", (_, where) => {
   });
 });
 
-it("P6 a member __proto__ of metadata is none of the object's prototype", async () => {
+it("P6 a member __proto__ of metadata sets no prototype", async () => {
   const metadata = '"__proto__":{"polluted":1},"title":"t"';
   const json = Buffer.from(documentWith({ metadata }));
   layOut(dir, session, { open: session.open, live: session.live, json });

@@ -1,6 +1,4 @@
-/**
- * What a document of the tracer before ours counts, and what its cap left out.
- */
+/** Counters of a document that the earlier tracer wrote, and spans that its cap left out. */
 import * as fs from "node:fs";
 import * as os from "node:os";
 import { join } from "node:path";
@@ -31,7 +29,7 @@ const traced = (name: string) => {
   });
 };
 
-/** Ends a session of these spans. */
+/** Ends a session with these spans. */
 async function record(...names: string[]): Promise<TraceFile> {
   const exporter = new CrashSafeFileSpanExporter({ dir });
   for (const name of names) exporter.recordEnd(traced(name));
@@ -39,7 +37,7 @@ async function record(...names: string[]): Promise<TraceFile> {
   return JSON.parse(fs.readFileSync(path, "utf8"));
 }
 
-describe("D7 a document of the tracer before ours", () => {
+describe("D7 a document of the earlier tracer", () => {
   const used = { input: 1, output: 2, reasoning: 3, cacheRead: 4, cacheWrite: 5 };
   const tool = (n: number, input: unknown) => ({
     spanId: `0197-${n}`,
@@ -105,7 +103,7 @@ describe("D7 a document of the tracer before ours", () => {
   };
   const spans = [root, tool(1, "a"), tool(2, "b"), marker, tool(8, "same"), tool(9, "same")];
 
-  it("goes on with its counters, loops and last calls, and its marker goes up in ours", async () => {
+  it("continues its counters, loops and last calls, and its marker is added to the new marker", async () => {
     old(spans, { summary });
     const exporter = new CrashSafeFileSpanExporter({ dir, maxSpans: 10 });
     const again = traced("bash");
@@ -132,7 +130,7 @@ describe("D7 a document of the tracer before ours", () => {
     };
     const running = JSON.parse(fs.readFileSync(path, "utf8"));
     isExact(running, 10);
-    // Counted anew from lines.
+    // Recounted from lines.
     isExact((await readTrace(path)).trace, 10);
     for (const name of "cdefgh") exporter.recordEnd(traced(name));
     await exporter.shutdown();
@@ -150,7 +148,7 @@ describe("D7 a document of the tracer before ours", () => {
     expect(trace.summary).toMatchObject({ totalToolCalls: 5, topTools: [{ name: "bash", count: 5 }] });
   });
 
-  it("P6 may say anything of what it left out", async () => {
+  it("P6 may have any value in its marker", async () => {
     for (const rest of [
       {},
       { summary: { totalToolCalls: 0, tokens: null, topTools: [null, 7], loops: 1 } },

@@ -1,5 +1,6 @@
 /**
- * Named pipes in the places of our files: nobody writes to them, so whoever opened one to read would wait for ever.
+ * Named pipes in the places of the library's files: they have no writer, so an open for reading would block for
+ * ever.
  */
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
@@ -28,9 +29,10 @@ const plant = (suffix: string) => execFileSync("mkfifo", [`${path()}${suffix}`])
 const idsOf = () =>
   JSON.parse(fs.readFileSync(path(), "utf8")).spans.map(({ spanId }: { spanId: string }) => spanId);
 
-// In the pool the test would time out; on this thread it would hang the whole run, so the order is this one.
+// In the thread pool the test would time out. On this thread it would hang the whole run, so the tests have this
+// order.
 describe.skipIf(process.platform === "win32")("P6 a named pipe", () => {
-  it("in the place of a document is read as none, and recovery replaces it", async () => {
+  it("in the place of a document is read as no document, and recovery replaces it", async () => {
     plant("");
     await expect(readTrace(path())).rejects.toMatchObject({ code: "READ_FAILED" });
     expect((await listTraces(dir)).traces).toEqual([]);
@@ -39,7 +41,7 @@ describe.skipIf(process.platform === "win32")("P6 a named pipe", () => {
     expect(idsOf()).toEqual(expect.arrayContaining(session.lines.map(({ span }) => span.spanId)));
   });
 
-  it("in the place of a side file holds up neither reading nor recovery", async () => {
+  it("in the place of a side file blocks neither reading nor recovery", async () => {
     layOut(dir, session, { open: session.open });
     plant(`.${session.token}.live`);
     expect((await readTrace(path())).trace.spans.length).toBeGreaterThan(session.lines.length);
@@ -47,7 +49,7 @@ describe.skipIf(process.platform === "win32")("P6 a named pipe", () => {
     expect(fs.readdirSync(dir)).toEqual([`${session.name}.json`]);
   });
 
-  it("in the place of a replay's marker counts as none", async () => {
+  it("in the place of a replay checkpoint counts as none", async () => {
     layOut(dir, session, { open: session.open, live: session.live });
     await recoverTraces(dir);
     plant(".replayed");
@@ -59,7 +61,7 @@ describe.skipIf(process.platform === "win32")("P6 a named pipe", () => {
     expect(fs.statSync(`${path()}.replayed`).isFile()).toBe(true);
   });
 
-  it("in the place of a document is replaced by the session that goes on there", async () => {
+  it("in the place of a document is replaced by the session that resumes there", async () => {
     plant("");
     const exporter = new CrashSafeFileSpanExporter({ dir });
     exporter.recordEnd(spanOf({ attributes: { "session.id": session.id } }));

@@ -1,4 +1,4 @@
-/** Two recoveries of one directory beside each other. */
+/** Two concurrent recoveries of one directory. */
 import { existsSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { PausedFileSystem } from "../support/paused-file-system.js";
@@ -12,8 +12,8 @@ const repeated = () => lines.repeated(twins.document(id));
 const ended = () => lines.ended(twins.document(id));
 const interrupted = () => lines.interrupted(twins.document(id));
 
-describe("P7 recoveries beside each other", () => {
-  test("P7 neither takes the other for a living writer", async () => {
+describe("P7 concurrent recoveries", () => {
+  test("P7 do not report each other as live writers", async () => {
     const [a, b] = [twins.actor(), twins.actor()];
     for (const one of [a, b]) {
       one.record(id, 2);
@@ -21,13 +21,13 @@ describe("P7 recoveries beside each other", () => {
     }
     twins.bury();
     const [first, second] = [new PausedFileSystem(), new PausedFileSystem()];
-    // Each has taken one owner's files and is about to read them.
+    // Each recovery has taken one owner's files and is about to read them.
     const holds = [first, second].map((one) => one.hold((name) => name === "open", "issued"));
     const slow = twins.recover(undefined, first);
     await holds[0]?.reached;
     const other = twins.recover(undefined, second);
     await holds[1]?.reached;
-    // One has committed and not yet removed what it took while the other commits.
+    // The first has committed and not yet removed what it took while the second commits.
     const committed = first.hold((name) => name === "syncDirectory", "issued");
     holds[0]?.release();
     await committed.reached;
@@ -42,12 +42,12 @@ describe("P7 recoveries beside each other", () => {
     expect(twins.files).toEqual([`${id}.json`]);
   });
 
-  test("P7 one that finds nothing left to take writes no document", async () => {
+  test("P7 write no document when no file is left to take", async () => {
     const a = twins.actor();
     a.record("a/b", 2);
     twins.bury();
     const first = new PausedFileSystem();
-    // Both have seen the dead owner; the other is faster.
+    // Both have seen the dead owner. The second recovery is faster.
     const hold = first.hold((name) => name === "lstat", "done");
     const slow = twins.recover(twins.stage.liveness, first);
     await hold.reached;

@@ -1,6 +1,6 @@
 /**
- * Every file-system call of a recovery fails once: the dead session's files lose nothing by it, and the next
- * recovery finishes them, in this process or after it.
+ * Every file-system call of a recovery fails once: the dead session's files lose nothing, and the next recovery
+ * finishes them, in this process or in a later one.
  */
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -23,7 +23,7 @@ const running = session.starts.map(({ span }) => span.spanId).filter((id) => !en
 const { open, live, sealed, sealedLive, published } = session;
 const taker = session.token.replace(/-[^-]+$/, "-takerrrr-recovery");
 
-/** How a death can leave a session. */
+/** The states in which a death can leave a session. */
 const states: Record<string, (dir: string) => void> = {
   "a killed writer's files": (dir) => layOut(dir, session, { open, live }),
   "a killed writer's files beside an older document": (dir) =>
@@ -49,7 +49,7 @@ const liveDocument = (path: string): TraceFile | undefined => {
   return text === "" || text === "not a trace" ? undefined : JSON.parse(text);
 };
 
-/** One recovery with one fault in it, then one without. `false`: the fault was not met. */
+/** One recovery with one fault, then one without. Returns `false` when the fault was not met. */
 async function recoverWith(
   fault: Fault,
   lay: (dir: string) => void,
@@ -101,7 +101,7 @@ async function recoverWith(
 describe("P6 faults during recovery", () => {
   for (const [state, lay] of Object.entries(states)) {
     for (const isSameProcess of [true, false]) {
-      it(`P6 ${state}: the Nth call fails, and ${isSameProcess ? "the same process" : "another"} finishes`, async () => {
+      it(`P6 ${state}: the Nth call fails, and ${isSameProcess ? "the same process" : "another process"} finishes`, async () => {
         for (const times of ["once", "forever"] as const) {
           for (const code of isSameProcess ? (["EIO"] as const) : faultCodes) {
             let nth = 1;

@@ -1,6 +1,6 @@
 /**
- * A recovery whose caller reads the documents next, while another, of this process or another, has taken the files:
- * a new exporter recovers in the background, and a program asks for it at the same moment.
+ * A recovery whose caller reads the documents next, while another recovery, of this process or another, has taken
+ * the files. A new exporter recovers in the background while a program calls recoverTraces.
  */
 import { expect, test } from "vitest";
 import { untilRecovered } from "../../src/recovery/recover-directory.js";
@@ -11,7 +11,7 @@ import { TwinStage } from "../support/twin-stage.js";
 const id = "ses_1";
 const twins = new TwinStage();
 
-/** A session with a published document and news beside it, whose process is dead. */
+/** A session with a published document and newer side files, whose process is dead. */
 async function leaveSession(): Promise<void> {
   const dead = twins.actor();
   dead.record(id, 2);
@@ -20,7 +20,7 @@ async function leaveSession(): Promise<void> {
   twins.bury();
 }
 
-/** A recovery that has taken the files, and stands still. */
+/** A recovery that has taken the files, and pauses. */
 async function standingStill() {
   const slow = new PausedFileSystem();
   const atWork = slow.hold((name) => name === "fdatasync", "issued");
@@ -44,7 +44,7 @@ test.each([
   const { report, goOn } = early ?? (await standingStill());
   const again = fileSystem.hold((name) => name === "readdir", "issued");
   looked.release();
-  // Whoever does not wait has its answer at once, and lists the directory no second time.
+  // A recovery that does not wait resolves at once, and lists the directory only once.
   await Promise.race([again.reached, found]);
   goOn();
   again.release();
@@ -54,14 +54,14 @@ test.each([
   expect((await report).sessions).toHaveLength(1);
 });
 
-test("P2 one that dies meanwhile is followed by who waits", async () => {
+test("P2 when the other recovery dies, the waiting recovery finishes the files", async () => {
   await leaveSession();
   const { report, goOn } = await standingStill();
   const fileSystem = new PausedFileSystem();
   const again = fileSystem.hold((name, number) => name === "readdir" && number > 1, "issued");
   const waiting = twins.recover(undefined, fileSystem, untilRecovered);
   await again.reached;
-  // Its token, like everybody's.
+  // Its token, as every process has one.
   twins.bury();
   again.release();
   expect((await waiting).sessions).toMatchObject([{ id, action: "rebuilt", status: "crashed" }]);
@@ -72,7 +72,7 @@ test("P2 one that dies meanwhile is followed by who waits", async () => {
   expect(twins.files).toEqual([`${id}.json`]);
 });
 
-test("P2 a session whose recovery does not end counts as running when patience does", async () => {
+test("P2 a session whose recovery does not end counts as running when the wait is over", async () => {
   await leaveSession();
   const { report, goOn } = await standingStill();
   expect(await twins.recover(undefined, undefined, { looks: 3, millis: 1 })).toEqual({
@@ -84,7 +84,7 @@ test("P2 a session whose recovery does not end counts as running when patience d
   expect((await report).sessions).toHaveLength(1);
 });
 
-test("P2 living writers are not waited for", async () => {
+test("P2 live writers are not awaited", async () => {
   const living = twins.actor();
   living.record(id, 2);
   const [patient, other] = [new PausedFileSystem(), new PausedFileSystem()];

@@ -1,4 +1,4 @@
-/** A session that is resumed while a recovery of its dead run is under way. */
+/** A session that is resumed during a recovery of its dead run. */
 import { describe, expect, test } from "vitest";
 import { agentTurn } from "../support/agent-turn.js";
 import { PausedFileSystem } from "../support/paused-file-system.js";
@@ -22,7 +22,7 @@ describe("P7 a session resumed while its dead run is being recovered", () => {
     passTick();
   }
 
-  /** Recovers, but stands still at this call until told. */
+  /** Recovers, but pauses at this call until released. */
   async function slowRecovery(at: "open" | "fdatasync") {
     const slow = new PausedFileSystem();
     const hold = slow.hold((name) => name === at, "issued");
@@ -35,7 +35,7 @@ describe("P7 a session resumed while its dead run is being recovered", () => {
   }
 
   test.each(["open", "fdatasync"] as const)(
-    "P7 publishes before the recovery that stands at its %s",
+    "P7 publishes before the recovery that pauses at its %s",
     async (at) => {
       await deadRun();
       const finish = await slowRecovery(at);
@@ -55,14 +55,14 @@ describe("P7 a session resumed while its dead run is being recovered", () => {
   );
 
   test.each(["open", "fdatasync"] as const)(
-    "P7 publishes after it, having begun while it stood at its %s",
+    "P7 publishes after the recovery, having started while it paused at its %s",
     async (at) => {
       await deadRun();
       const finish = await slowRecovery(at);
       const second = twins.actor();
       turn(second, 1);
       await finish();
-      // Says what the recovery saw when it looked who writes; the session goes on all the same.
+      // The status is what the recovery saw when it listed the writers. The session continues.
       expect(status()).toBe(at === "open" ? "running" : "crashed");
       turn(second, 2);
       await second.processor.forceFlush();
@@ -77,7 +77,7 @@ describe("P7 a session resumed while its dead run is being recovered", () => {
   );
 
   test.each(["open", "fdatasync"] as const)(
-    "P7 and over before the recovery that stands at its %s",
+    "P7 and ended before the recovery that pauses at its %s",
     async (at) => {
       await deadRun();
       const finish = await slowRecovery(at);

@@ -34,7 +34,7 @@ test.each(["before it looks for them", "after it has listed them"])(
     const { report } = early ?? (await recover());
     const again = second.fileSystem.hold((name) => name === "readdir", "issued");
     listed.release();
-    // Whoever does not wait has its answer at once, and lists the directory no second time.
+    // A resume that does not wait resolves at once, and lists the directory only once.
     await Promise.race([again.reached, resumed]);
     atWork.release();
     again.release();

@@ -1,4 +1,4 @@
-/** A session that speaks again: after its end, a crash, a recovery, a silence. */
+/** A session that is resumed: after its end, a crash, a recovery, an idle time. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { TraceFile } from "../../src/format/trace-file.js";
@@ -15,7 +15,7 @@ const turn = (one: Actor, number: number) => agentTurn(one, id, number);
 const document = (): TraceFile => twins.document(id);
 const status = () => document().summary.status;
 
-/** What must be the same however often a session was resumed. */
+/** The parts that must be equal however often a session was resumed. */
 function lasting({ id: raw, traceId, sessionId, startedAt, metadata, summary, spans }: TraceFile) {
   const { duration: _, narrative, ...counted } = summary;
   const totals = { ...counted, narrative: narrative?.replace(/ (in|after) [\dms.]+/, "") };
@@ -32,7 +32,7 @@ function lasting({ id: raw, traceId, sessionId, startedAt, metadata, summary, sp
   };
 }
 
-/** The same turns in one go. */
+/** The same turns without a resume. */
 async function inOneGo(turns: number): Promise<ReturnType<typeof lasting>> {
   const other = new Stage();
   try {
@@ -45,7 +45,7 @@ async function inOneGo(turns: number): Promise<ReturnType<typeof lasting>> {
   }
 }
 
-/** Ways in which a run of a session ends. The next one is another process, unless it says which. */
+/** Ways in which a run of a session ends. The next run is another process, unless the way returns the process. */
 const endings: Record<string, (one: Actor) => Promise<Actor | undefined>> = {
   async "endSession in the same process"(one) {
     await one.exporter.endSession(id);
@@ -109,7 +109,7 @@ describe("P7 a resumed session", () => {
       ["grep", 4],
       ["cat", 3],
     ]);
-    // The document has the trace of its first turn; spans of later ones name theirs.
+    // The document has the trace of its first turn. Spans of later turns name their own.
     expect(found.traceId).toBe(traces[0]);
     const named = worked(found).map((span) => traces.indexOf(span.traceId ?? found.traceId));
     expect([0, 1, 2].map((at) => named.filter((turn) => turn === at).length)).toEqual([4, 5, 6]);
@@ -118,7 +118,7 @@ describe("P7 a resumed session", () => {
   });
 
   test.each(["forwards", "backwards"])(
-    "P7 begins where it began, whichever of its dead owners is found first: %s",
+    "P7 starts with its first start, whichever of its dead owners is found first: %s",
     async (order) => {
       const traces = [0, 1, 2].map((number) => {
         const trace = turn(twins.actor(), number);
@@ -151,7 +151,7 @@ describe("P7 a resumed session", () => {
     ],
     ["the first ends, and the second dies", (first) => first.processor.shutdown()],
     ["the second publishes, and both die", (_, second) => second.processor.forceFlush()],
-  ])("P7 begins with the first of two that live at once: %s", async (_, close) => {
+  ])("P7 starts with the first of two concurrent writers: %s", async (_, close) => {
     const both = [twins.actor(), twins.actor()] as const;
     for (const [number, one] of both.entries()) turn(one, number);
     await close(...both);
@@ -161,7 +161,7 @@ describe("P7 a resumed session", () => {
     expect(lasting(document())).toMatchObject({ startedAt, rootStart, root });
   });
 
-  test("P7 outlives ten runs with nothing but its spans added", async () => {
+  test("P7 has only new spans added by ten runs", async () => {
     for (let run = 0; run < 10; run++) {
       const one = twins.actor();
       one.record(id, 2);
@@ -171,7 +171,7 @@ describe("P7 a resumed session", () => {
     expect(document().spans.filter((span) => span.kind === "session")).toHaveLength(1);
   });
 
-  test("P7 sheds what its end had said", async () => {
+  test("P7 loses the status and the error of its end", async () => {
     const first = twins.actor();
     first.record(id, 1);
     await first.exporter.endSession(id, { error: "out of tokens" });
@@ -189,7 +189,7 @@ describe("P7 a resumed session", () => {
     expect(document().summary.error).toBeUndefined();
   });
 
-  test("P7 takes a document that was pretty-printed or cut short of its layout as it is", async () => {
+  test("P7 keeps the content of a document that was pretty-printed or cut short of its layout", async () => {
     const first = twins.actor();
     turn(first, 0);
     await first.processor.shutdown();
@@ -203,7 +203,7 @@ describe("P7 a resumed session", () => {
     expect(ended(document())).toHaveLength(5);
   });
 
-  test("P7 keeps everything when its document is deleted as it resumes", async () => {
+  test("P7 keeps everything when its document is deleted during the resume", async () => {
     const first = twins.actor();
     turn(first, 0);
     await first.processor.shutdown();
@@ -216,7 +216,7 @@ describe("P7 a resumed session", () => {
     expect(ended(document())).toHaveLength(5);
   });
 
-  test("P2 P7 that crashes before its first publish has both runs' spans", async () => {
+  test("P2 P7 that crashes before its first publish has the spans of both runs", async () => {
     const first = twins.actor();
     first.record(id, 3);
     await first.processor.shutdown();

@@ -1,4 +1,4 @@
-/** Retention counts and removes documents of ours only. A file is ours by its head, not by its name. */
+/** Retention counts and removes only documents of the library. A file is one by its head, not by its name. */
 import { execFileSync } from "node:child_process";
 import {
   copyFileSync,
@@ -36,13 +36,13 @@ afterEach(() => stage.remove());
 
 const at = (fileName: string) => `${stage.dir}/${fileName}`;
 
-/** The file was last written so many days ago. */
+/** Sets the modification time of a file to this many days ago. */
 function age(fileName: string, days: number): void {
   const then = (Date.now() - days * day) / 1_000;
   utimesSync(at(fileName), then, then);
 }
 
-/** Settled documents of ours, so many days old. */
+/** Settled documents of the library, this many days old. */
 async function settled(days: Readonly<Record<string, number>>): Promise<void> {
   const exporter = new FileExporter(stage.dir, 0);
   for (const [id, old] of Object.entries(days)) {
@@ -51,7 +51,7 @@ async function settled(days: Readonly<Record<string, number>>): Promise<void> {
   }
 }
 
-/** Files that are older than all of ours. */
+/** Files that are older than all documents. */
 function foreign(content: string, ...fileNames: string[]): void {
   for (const fileName of fileNames) {
     writeFileSync(at(fileName), content);
@@ -70,7 +70,7 @@ const keep = (limits: Partial<Retention>, fileSystem: FileSystem = nodeFileSyste
     }),
   );
 
-/** The machine's file system, which notes what is read. */
+/** The machine's file system, which notes the files that are read. */
 function watched(): { fileSystem: FileSystem; opened: string[]; bytes: () => number } {
   const opened: string[] = [];
   let bytes = 0;
@@ -92,7 +92,7 @@ const oldTracer = (id: string): Omit<TraceFile, "id"> => {
   return document;
 };
 
-/** What can stand in a directory beside documents, and is none of ours. */
+/** Foreign files that can be in a directory of documents. */
 const kinds: Readonly<Record<string, () => void>> = {
   "package.json": () => writeFileSync(at("package.json"), '{"name":"mine","version":"2.0.0"}'),
   "tsconfig.json": () => writeFileSync(at("tsconfig.json"), '{\n  // mine\n  "compilerOptions": {}\n}\n'),
@@ -118,8 +118,8 @@ const kinds: Readonly<Record<string, () => void>> = {
   },
 };
 
-describe("P7 P9 a file that is no document of ours", () => {
-  test.each(Object.keys(kinds))("%s neither counts nor goes", async (fileName) => {
+describe("P7 P9 a foreign file", () => {
+  test.each(Object.keys(kinds))("%s is neither counted nor removed", async (fileName) => {
     await settled({ s1: 3, s2: 2, s3: 1 });
     kinds[fileName]?.();
     if (fileName !== "link.json" && fileName !== "pipe.json") age(fileName, 900);
@@ -131,7 +131,7 @@ describe("P7 P9 a file that is no document of ours", () => {
     expect(stage.files).toEqual([fileName]);
   });
 
-  test.each(Object.keys(kinds))("%s stays beside the drop-in's documents", async (fileName) => {
+  test.each(Object.keys(kinds))("%s stays among documents of the altimate API", async (fileName) => {
     await settled({ s1: 3, s2: 2, s3: 1 });
     kinds[fileName]?.();
     if (fileName !== "link.json" && fileName !== "pipe.json") age(fileName, 900);
@@ -139,7 +139,7 @@ describe("P7 P9 a file that is no document of ours", () => {
     expect(stage.files).toEqual([fileName, "s2.json", "s3.json"].sort());
   });
 
-  test("does not push documents out, however many there are", async () => {
+  test("removes no document, however many there are", async () => {
     const names = Array.from({ length: 50 }, (_, n) => `config-${n}.json`);
     foreign('{"mine":true}', ...names);
     await settled({ s1: 3, s2: 2 });
@@ -150,14 +150,14 @@ describe("P7 P9 a file that is no document of ours", () => {
     expect(stage.files).toEqual([...names, "s2.json", "s3.json"].sort());
   });
 
-  test("does not count by its bytes", async () => {
+  test("is not counted by its bytes", async () => {
     await settled({ s1: 3, s2: 2 });
     foreign(`{"mine":"${"x".repeat(100_000)}"}`, "data.json");
     await keep({ maxTotalBytes: 50_000 });
     expect(stage.files).toEqual(["data.json", "s1.json", "s2.json"]);
   });
 
-  test("keeps what carries its name", async () => {
+  test("keeps the files that carry its name", async () => {
     await settled({ s1: 3, s2: 2 });
     const carried = ["data.json.damaged.a-1-2-3-4", "data.json.replayed", "data.json.tmp.a-1-2-3-4.1"];
     foreign("mine", "data.json", ...carried);
@@ -166,7 +166,7 @@ describe("P7 P9 a file that is no document of ours", () => {
     expect(stage.files).toEqual(["data.json", ...carried, "s2.json"]);
   });
 
-  test("is no document because it was one when it was last judged", async () => {
+  test("is judged anew when it replaces a document", async () => {
     await settled({ s1: 3, s2: 2, s3: 1 });
     await keep({ maxFiles: 3, maxTotalBytes: 1_000_000 });
     foreign('{"mine":true}', "s1.json");
@@ -174,7 +174,7 @@ describe("P7 P9 a file that is no document of ours", () => {
     expect(stage.files).toEqual(["s1.json", "s2.json", "s3.json"]);
   });
 
-  test("counts again once a document stands in its place", async () => {
+  test("is counted again once a document replaces it", async () => {
     foreign('{"mine":true}', "s0.json");
     await settled({ s1: 2, s2: 1 });
     await keep({ maxFiles: 2 });
@@ -185,7 +185,7 @@ describe("P7 P9 a file that is no document of ours", () => {
     expect(stage.files).toEqual(["s1.json", "s2.json"]);
   });
 
-  test("stays if a document stands in its place while that is read", async () => {
+  test("stays if a document replaces it while it is read", async () => {
     await settled({ s1: 3 });
     renameSync(at("s1.json"), at("document"));
     foreign("mine".repeat(1_000), "s1.json");
@@ -205,7 +205,7 @@ describe("P7 P9 a file that is no document of ours", () => {
     expect(stage.files).toEqual(["document", "s1.json"]);
   });
 
-  test("stays if it takes the name of a document while that is judged", async () => {
+  test("stays if it takes the name of a document while the document is judged", async () => {
     await settled({ s1: 3, s2: 2 });
     const async = { ...nodeFileSystem.async };
     async.open = async (path, mode) => {
@@ -221,7 +221,7 @@ describe("P7 P9 a file that is no document of ours", () => {
   });
 });
 
-describe("P7 a document of ours counts and goes", () => {
+describe("P7 a document of the library is counted and removed", () => {
   const released = (name: string) =>
     readFileSync(new URL(`../fixtures/${name}.json`, import.meta.url), "utf8");
   const sorted = (document: object) =>
@@ -253,7 +253,7 @@ describe("P7 a document of ours counts and goes", () => {
     expect(stage.files).toEqual(["t1.json", "t2.json"]);
   });
 
-  test("of any id, as both writers name it", async () => {
+  test("with any id, as both writers name it", async () => {
     const ids = ["", ".", "..", "a/b", "a.b", "a_b", "con", "x".repeat(300), "\ud800", "a\0b", "end ", "ü:ñ"];
     const [exporter, actor] = [new FileExporter(stage.dir, 0), stage.actor()];
     for (const id of ids) {
@@ -267,7 +267,7 @@ describe("P7 a document of ours counts and goes", () => {
     expect(stage.files).toEqual([]);
   });
 
-  test("when an exporter begins, and no file beside it does", async () => {
+  test("when an exporter starts, and no other file of the directory", async () => {
     await settled({ s1: 3, s2: 2 });
     foreign('{"name":"mine"}', "package.json", "tsconfig.json");
     const actor = stage.actor({ maxFiles: 1 });
@@ -276,7 +276,7 @@ describe("P7 a document of ours counts and goes", () => {
     await actor.processor.shutdown();
   });
 
-  test("under a name that differs in letter case, where the file system finds it by its own", async () => {
+  test("under a name that differs in letter case, where the file system folds case", async () => {
     await settled({ S0: 3 });
     renameSync(at("S0.json"), at("s0.json"));
     await settled({ s1: 2 });
@@ -318,7 +318,7 @@ describe("P8 reading of heads", () => {
     expect(opened).toEqual(["config-7.json"]);
   });
 
-  test("lets a file stay that cannot be opened", async () => {
+  test("skips a file that cannot be opened", async () => {
     await settled({ s1: 3, s2: 2 });
     const async = { ...nodeFileSystem.async };
     async.open = (path, mode) =>
@@ -331,7 +331,7 @@ describe("P8 reading of heads", () => {
 });
 
 describe("P7 a modification time in the future", () => {
-  test("makes no document younger than those that were written after it", async () => {
+  test("makes no document younger than documents that were written later", async () => {
     await settled({ s1: -300 });
     await settled({ s2: 0, s3: 0 });
     const now = (seconds: number) =>
@@ -342,25 +342,25 @@ describe("P7 a modification time in the future", () => {
     expect(stage.files).toEqual(["s2.json", "s3.json"]);
   });
 
-  test("is no reason to remove a document for its age", async () => {
+  test("does not remove a document for its age", async () => {
     await settled({ s1: -300, s2: 9 });
     await keep({ maxFileAgeMillis: 8 * day }, changedAt("s1.json", Date.now() + 300 * day));
     expect(stage.files).toEqual(["s1.json"]);
   });
 
-  test("goes first where the change time is in the future as well: the clock was wrong when both were set", async () => {
+  test("is removed first where the change time is in the future as well: the clock was wrong when both were set", async () => {
     await settled({ s1: -300, s2: 9, s3: 8 });
     await keep({ maxFiles: 2 }, changedAt("s1.json", Date.now() + 300 * day));
     expect(stage.files).toEqual(["s2.json", "s3.json"]);
   });
 
-  test("counts where another machine's clock is some minutes ahead", async () => {
+  test("is used where another machine's clock is some minutes ahead", async () => {
     await settled({ s1: -0.01, s2: 9, s3: 8 });
     await keep({ maxFiles: 2 }, changedAt("s1.json", Date.now() + 0.01 * day));
     expect(stage.files).toEqual(["s1.json", "s3.json"]);
   });
 
-  /** No program can set a change time: the file system says it. */
+  /** No program can set a change time, so the file system of the test returns it. */
   function changedAt(fileName: string, millis: number): FileSystem {
     const async = { ...nodeFileSystem.async };
     async.lstat = async (path) => {

@@ -1,4 +1,4 @@
-/** Retention by age and by size, and every kind of orphan. */
+/** Retention by age and by size, and every kind of orphaned file. */
 import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.js";
@@ -30,7 +30,7 @@ function actor(...given: Parameters<Stage["actor"]>): Actor {
   return one;
 }
 
-/** Settled sessions `s0`, `s1`, …: so many days old. */
+/** Settled sessions `s0`, `s1`, …, this many days old. */
 async function settled(...days: number[]): Promise<void> {
   const one = actor();
   for (const id of days.keys()) one.record(`s${id}`, 2);
@@ -63,7 +63,7 @@ const keep = (limits: Partial<Retention>, from = ports()) =>
   );
 
 describe("P7 P9 retention by age", () => {
-  test("removes what was last written to longer ago, and nothing younger", async () => {
+  test("removes documents last written before the limit, and no younger ones", async () => {
     await settled(10, 3, 8, 1);
     await keep({ maxFileAgeMillis: 8 * day + hour });
     expect(stage.files).toEqual(["s1.json", "s2.json", "s3.json"]);
@@ -83,7 +83,7 @@ describe("P7 P9 retention by age", () => {
     expect(ended(stage.document("s0"))).toHaveLength(3);
   });
 
-  test("takes with a document what was kept of damaged ones and the marker of its replay, and what is left of others", async () => {
+  test("removes with a document its damaged copies, its replay checkpoint and leftover files of other writers", async () => {
     await settled(10, 1);
     write("s0.json.replayed", "s0.json.damaged.a-1-2-3-4", "s0.json.damaged.a-1-2-3-4.live");
     write(
@@ -100,7 +100,7 @@ describe("P7 P9 retention by age", () => {
     ]);
   });
 
-  test("keeps a session that went on, and ended, while the documents were looked at", async () => {
+  test("keeps a session that was resumed, and ended, while the documents were listed", async () => {
     await settled(10, 9);
     const calls = { ...nodeFileSystem.sync };
     const later = actor();
@@ -119,7 +119,7 @@ describe("P7 P9 retention by age", () => {
 });
 
 describe("P7 P8 retention by bytes", () => {
-  test("removes the oldest until all that is left fits, and none when it does", async () => {
+  test("removes the oldest until the rest fits, and none when all fit", async () => {
     await settled(3, 9, 5, 1);
     const all = sizeOf("s0.json", "s1.json", "s2.json", "s3.json");
     await keep({ maxTotalBytes: all });
@@ -130,7 +130,7 @@ describe("P7 P8 retention by bytes", () => {
     expect(stage.files).toEqual(["s0.json", "s3.json"]);
   });
 
-  test("counts damaged ones, and a live session that it does not remove", async () => {
+  test("counts damaged copies, and a live session that it does not remove", async () => {
     await settled(5, 4, 3, 2);
     const one = actor();
     one.record("s0", 1);
@@ -141,7 +141,7 @@ describe("P7 P8 retention by bytes", () => {
     expect(stage.files.filter((name) => !name.includes(".said"))).toEqual(["s0.json", "s3.json"]);
   });
 
-  test("goes with the other limits: whichever is stricter counts", async () => {
+  test("combines with the other limits: the strictest one decides", async () => {
     await settled(9, 7, 5, 3, 1);
     await keep({ maxFiles: 4, maxFileAgeMillis: 6 * day, maxTotalBytes: 1e9 });
     expect(stage.files).toEqual(["s2.json", "s3.json", "s4.json"]);
@@ -149,7 +149,7 @@ describe("P7 P8 retention by bytes", () => {
     expect(stage.files).toEqual(["s3.json", "s4.json"]);
   });
 
-  test("is part of what an exporter does when it begins, and every minute", async () => {
+  test("runs when an exporter starts, and every minute", async () => {
     await settled(9, 1);
     const one = actor({ maxFileAgeMillis: 2 * day });
     one.clock.pass(0);
@@ -168,11 +168,11 @@ describe("P7 P8 retention by bytes", () => {
   });
 });
 
-describe("P6 P7 orphans", () => {
-  /** Nobody knows these owners: another boot, or another machine. */
+describe("P6 P7 orphaned files", () => {
+  /** Owners of unknown state: another boot, or another machine. */
   const stranger: Liveness = { newToken: () => "me-0-0-0-0", verdict: () => "unknown" };
 
-  test("a settled directory holds nothing but documents, whatever the dead left in it", async () => {
+  test("a settled directory holds nothing but documents, whatever dead processes left in it", async () => {
     await settled(1);
     const dead = actor();
     for (const id of ["s0", "fresh"]) dead.start(id);
@@ -199,12 +199,12 @@ describe("P6 P7 orphans", () => {
     expect(stage.files).toEqual(expect.arrayContaining(["fresh.json", "late.json", "s0.json"]));
   });
 
-  test("claims and copies of strangers go after an hour, and not before", async () => {
+  test("claims and copies of unknown owners are removed after an hour, and not earlier", async () => {
     await settled(1);
     mkdirSync(`${stage.dir}/s0.json.lock`);
     write("s0.json.lock/x-0-0-0-1", "s0.json.tmp.x-0-0-0-1.1");
     age("s0.json.tmp.x-0-0-0-1.1", 0.9 * hour);
-    // A claim is a document that was written long before it was put there.
+    // A claim is a document that was written long before it was moved there.
     age("s0.json.lock/x-0-0-0-1", 9 * day);
     await recoverDirectory(ports(stranger), stage.dir);
     await keep({}, ports(stranger));

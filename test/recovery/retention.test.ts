@@ -1,4 +1,4 @@
-/** Which files housekeeping removes, and which it never does. */
+/** The files that housekeeping removes, and those that it never removes. */
 import { existsSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.js";
@@ -42,7 +42,7 @@ function age(name: string, seconds: number): void {
   utimesSync(`${stage.dir}/${name}`, then, then);
 }
 
-/** What housekeeping does, to its end. */
+/** Runs all of housekeeping. */
 async function tidy(
   limits: number | Partial<Retention>,
   fileSystem: FileSystem = nodeFileSystem,
@@ -93,7 +93,7 @@ describe("retention of documents", () => {
     expect(ended(stage.document("s0"))).toHaveLength(3);
   });
 
-  test("P7 is part of what an exporter does when it begins, and every ten seconds", async () => {
+  test("P7 runs when an exporter starts, and every ten seconds", async () => {
     await settledSessions(3);
     const one = actor({ maxFiles: 2 });
     one.clock.pass(0);
@@ -104,7 +104,7 @@ describe("retention of documents", () => {
     await expect.poll(documents).toEqual(["s2.json", "s9.json"]);
   });
 
-  test("P7 loses nothing of a session that is resumed while the documents are looked at", async () => {
+  test("P7 loses nothing of a session that is resumed while the documents are listed", async () => {
     await settledSessions(3);
     const slow = new PausedFileSystem();
     const hold = slow.hold((name) => name === "lstat", "done");
@@ -119,14 +119,14 @@ describe("retention of documents", () => {
     expect(ended(stage.document("s0"))).toHaveLength(3);
   });
 
-  test("P7 loses nothing of a session that is resumed between the last look and the removal", async () => {
+  test("P7 loses nothing of a session that is resumed between the last check and the removal", async () => {
     await settledSessions(3);
     const other = actor();
     const calls = { ...nodeFileSystem.sync };
     let resumed = 0;
     calls.readdir = (path) => {
       const names = nodeFileSystem.sync.readdir(path);
-      // The last look, and not the ones before it, which do not wait.
+      // The last check. The earlier ones do not wait.
       if (path === stage.dir && ++resumed === 1) other.record("s0", 1);
       return names;
     };
@@ -141,7 +141,7 @@ describe("retention of documents", () => {
   });
 
   test.each(["before it is looked at again", "before it is taken"])(
-    "P2 P7 keeps a document that is resumed and over again after the last look for writers, %s",
+    "P2 P7 keeps a document that is resumed and ended again after the last check for writers, %s",
     async (when) => {
       await settledSessions(3);
       const other = actor();
@@ -156,7 +156,7 @@ describe("retention of documents", () => {
     },
   );
 
-  test("P2 P7 loses nothing of a session that has another document before the one taken is put back", async () => {
+  test("P2 P7 loses nothing of a session that has a new document before the removed one is put back", async () => {
     await settledSessions(3);
     const [other, third] = [actor(), actor()];
     const resume = () => {
@@ -174,7 +174,7 @@ describe("retention of documents", () => {
     expect(stage.document("s0").summary.status).toBe("crashed");
   });
 
-  test("P7 a document that was taken when its remover was killed comes back", async () => {
+  test("P7 puts back a document that was claimed by a remover which was killed", async () => {
     await settledSessions(3);
     const before = stage.bytes("s0");
     const calls = { ...nodeFileSystem.sync };
@@ -189,7 +189,7 @@ describe("retention of documents", () => {
   });
 });
 
-/** A file system on which others act while `s0.json` is to be removed, and when it has been taken. */
+/** A file system on which another writer acts while `s0.json` is being removed, and when it has been claimed. */
 function at(when: string, act: () => void, whenTaken: () => void = () => {}): FileSystem {
   const path = `${stage.dir}/s0.json`;
   const calls = { ...nodeFileSystem.sync };
@@ -206,7 +206,7 @@ function at(when: string, act: () => void, whenTaken: () => void = () => {}): Fi
   return { ...nodeFileSystem, sync: calls };
 }
 
-describe("sweeping", () => {
+describe("sweeping of leftover files", () => {
   test("P7 removes copies older than an hour, and never younger ones", async () => {
     await settledSessions(1);
     for (const name of ["s0.json.tmp.123", "s0.json.tmp.456", "gone.json.tmp.abc-def.7", "notes.json.tmp"])
@@ -219,7 +219,7 @@ describe("sweeping", () => {
     expect(stage.files).toEqual(["notes.json.tmp", "s0.json", "s0.json.tmp.456"]);
   });
 
-  test("P7 leaves a living owner's copy alone, however old: the machine slept, or its clock was set", async () => {
+  test("P7 keeps a live owner's copy, however old, because the machine may have slept, or its clock was set", async () => {
     await settledSessions(1);
     const liveness = new MortalLiveness();
     const [living, dead] = [liveness.newToken(), liveness.newToken()];
@@ -236,7 +236,7 @@ describe("sweeping", () => {
     expect(stage.files).toEqual(["s0.json", `s0.json.tmp.${living}-recovery.2`, `s0.json.tmp.${living}.1`]);
   });
 
-  test("P7 removes claims and copies of dead owners at once, and of living ones never", async () => {
+  test("P7 removes claims and copies of dead owners at once, and of live owners never", async () => {
     await settledSessions(1);
     mkdirSync(`${stage.dir}/s0.json.lock`);
     mkdirSync(`${stage.dir}/s1.json.lock`);
@@ -253,7 +253,7 @@ describe("sweeping", () => {
     expect(nodeFileSystem.sync.readdir(`${stage.dir}/s1.json.lock`)).toEqual(["living"]);
   });
 
-  test("P6 takes a lock that vanishes under its eyes, or is none, for nothing to tell", async () => {
+  test("P6 reports nothing about a lock that vanishes or is no lock", async () => {
     mkdirSync(`${stage.dir}/a.json.lock`);
     mkdirSync(`${stage.dir}/b.json.lock`);
     writeFileSync(`${stage.dir}/c.json.lock`, "a file");

@@ -1,6 +1,6 @@
 /**
- * A published document of which a line has rotted: who goes on with it, or recovers beside it, publishes a whole
- * document again, with every other line, and keeps the bytes that nobody could read.
+ * A published document with a corrupt line: a writer that resumes the session, and a recovery of its side files,
+ * publish a valid document with every other line, and keep the bytes that could not be decoded.
  */
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -24,18 +24,18 @@ afterEach(() => {
 
 const path = () => join(dir, `${session.name}.json`);
 
-/** Whole and in UTF-8, or it throws. */
+/** Parses the document. Throws when it is not whole, or not UTF-8. */
 const documentOf = (): TraceFile =>
   JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(fs.readFileSync(path())));
 
-/** What is kept aside. */
+/** The file that is kept aside. */
 const kept = (): Buffer[] =>
   fs
     .readdirSync(dir)
     .filter((name) => name.includes(".json.damaged."))
     .map((name) => fs.readFileSync(join(dir, name)));
 
-/** The third line of spans; the last one before the tail in a document cut so early. */
+/** The third line of spans, which is the last one before the tail in a document cut here. */
 const victim = session.lines[2]?.span.spanId as string;
 const at = session.published.indexOf(`"${victim}"`);
 const inside = session.published.indexOf('"status"', at);
@@ -51,7 +51,7 @@ const rots: Record<string, Buffer> = {
   "names two spans": replaced(inside, '"spanId":'),
 };
 
-const others = [...spansOf(JSON.parse(session.published.toString("utf8"))).values()]
+const intact = [...spansOf(JSON.parse(session.published.toString("utf8"))).values()]
   .filter(({ spanId }) => spanId !== victim)
   .map(({ spanId }) => spanId);
 
@@ -69,25 +69,25 @@ const fresh = () =>
 describe.each(Object.entries(rots))("a line that %s", (_, rotten) => {
   beforeEach(() => fs.writeFileSync(path(), rotten));
 
-  it("P1 P7 costs itself when the session is resumed, and the file is kept", async () => {
+  it("P1 P7 loses only itself when the session is resumed, and the file is kept", async () => {
     const exporter = new CrashSafeFileSpanExporter({ dir });
     exporter.recordEnd(fresh());
     await exporter.shutdown();
     const ids = [...spansOf(documentOf()).keys()];
-    expect(ids).toEqual(expect.arrayContaining([...others, "00000000feedbeef"]));
+    expect(ids).toEqual(expect.arrayContaining([...intact, "00000000feedbeef"]));
     expect(documentOf().summary.status).toBe("completed");
     expect(kept()).toEqual([rotten]);
   });
 
-  it("P1 costs itself when the session is resumed and fenced at once", () => {
+  it("P1 loses only itself when the session is resumed and fenced at once", () => {
     const exporter = new CrashSafeFileSpanExporter({ dir });
     exporter.recordEnd(fresh());
     exporter.crash("test");
-    expect([...spansOf(documentOf()).keys()]).toEqual(expect.arrayContaining(others));
+    expect([...spansOf(documentOf()).keys()]).toEqual(expect.arrayContaining(intact));
     expect(kept()).toEqual([rotten]);
   });
 
-  it("P1 P2 costs itself when what a dead writer left is recovered beside it", async () => {
+  it("P1 P2 loses only itself when a dead writer's side files are recovered", async () => {
     layOut(dir, session, { open: session.open, live: session.live });
     expect((await recoverTraces(dir)).failures).toEqual([]);
     const ids = [...spansOf(documentOf()).keys()];
@@ -97,16 +97,16 @@ describe.each(Object.entries(rots))("a line that %s", (_, rotten) => {
 });
 
 it.each(Object.entries(rots).slice(0, 1))(
-  "P6 a line that %s is told as damage to who reads",
+  "P6 a line that %s is reported as damage to a reader",
   async (_, rotten) => {
     fs.writeFileSync(path(), rotten);
     const { trace, damage } = await readTrace(path());
     expect(damage).toEqual({ tornBytes: 0, corruptLines: 1 });
-    expect([...spansOf(trace).keys()]).toEqual(others);
+    expect([...spansOf(trace).keys()]).toEqual(intact);
   },
 );
 
-it("P7 a tail among the lines of a document is kept with it", async () => {
+it("P7 a tail among the lines of a document is kept with the corrupt copy", async () => {
   const { published } = session;
   const headBytes = published.indexOf("\n") + 1;
   const tailLine = (at: number) =>
@@ -123,7 +123,7 @@ it("P7 a tail among the lines of a document is kept with it", async () => {
   expect(kept()).toEqual([json]);
 });
 
-it("P1 a sealed document with a line twice does not take its name as it is", async () => {
+it("P1 a finalized document with a line twice is not renamed to its name unchanged", async () => {
   const { sealed } = session;
   const [from, to] = [session.lines[1]?.from, session.lines[1]?.to] as [number, number];
   const tailStart = sealed.lastIndexOf(0x0a, sealed.length - 2) + 1;
@@ -144,7 +144,7 @@ it.each([
   ["lacks a member", /"endedAt":"[^"]*",/, ""],
   ["lacks a counter", /"duration":\d+,/, ""],
   ["has what is no span", /^/, ",null"],
-])("P1 a sealed document whose tail %s does not take its name as it is", async (_, from, to) => {
+])("P1 a finalized document whose tail %s is not renamed to its name unchanged", async (_, from, to) => {
   const tailStart = session.sealed.lastIndexOf(0x0a, session.sealed.length - 2) + 1;
   const tail = session.sealed.subarray(tailStart).toString().replace(from, to);
   const open = Buffer.concat([session.sealed.subarray(0, tailStart), Buffer.from(tail)]);

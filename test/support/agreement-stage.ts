@@ -48,7 +48,7 @@ export interface Staging {
 export const begin = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 /** Plays once, and tells what five exporters have made of it. */
-export async function told(play: Play, { end, host }: Staging = {}): Promise<Told> {
+export async function reported(play: Play, { end, host }: Staging = {}): Promise<Told> {
   vi.useFakeTimers({ toFake: ["Date"], now: begin });
   const stage = new AgreementStage(await OtlpServer.start(), await OtlpServer.start());
   const tracing = stage.tracing(host);
@@ -58,9 +58,9 @@ export async function told(play: Play, { end, host }: Staging = {}): Promise<Tol
     await stage.flush();
     await stage.receive();
     await stage.flush();
-    const ids = Object.keys(stage.told().records);
+    const ids = Object.keys(stage.reported().records);
     if (end !== "still running") await stage.end(ids, end);
-    return stage.told();
+    return stage.reported();
   } finally {
     context.disable();
     await stage.close();
@@ -123,7 +123,7 @@ class AgreementStage {
     }
   }
 
-  told(): Told {
+  reported(): Told {
     const documents = (name: string) => documentsIn(join(this.#dir, name.replaceAll(" ", "-")));
     const attributes = Object.fromEntries(ways.map((way) => [way, documents(way)])) as Told["attributes"];
     return { records: documents("records"), attributes };

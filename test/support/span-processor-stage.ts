@@ -137,11 +137,11 @@ export function endSpans(processor: SpanProcessor, count: number, prefix = "span
 
 /** What `diag` is told from now on. */
 export function listenToDiag(): string[] {
-  const told: string[] = [];
-  const tell = (message: string) => void told.push(message);
+  const reported: string[] = [];
+  const tell = (message: string) => void reported.push(message);
   const logger = { error: tell, warn: tell, info: tell, debug: () => {}, verbose: () => {} };
   diag.setLogger(logger, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
-  return told;
+  return reported;
 }
 
 /** Whether the promise is still pending, after everything that can happen without time passing. */

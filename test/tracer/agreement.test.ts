@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
 import { anyCalls, play as playAll } from "../support/agreement-arbitraries.js";
 import { notCarried } from "../support/agreement-exceptions.js";
-import { type Staging, type Told, told, ways } from "../support/agreement-stage.js";
+import { reported, type Staging, type Told, ways } from "../support/agreement-stage.js";
 import { differences, fieldsOf } from "../support/differences.js";
 import { hostile, mixed, ordinary } from "../support/wide-session.js";
 
@@ -24,7 +24,7 @@ const options = {
 /** One session, ended in a way. */
 const session =
   (play: (tracer: SessionTracer, foreign: Tracer) => void, end: Staging["end"]) => (): Promise<Told> =>
-    told(
+    reported(
       async (tracing, foreign) => {
         const tracer = tracing.tracer("ses_wide", options);
         play(tracer, foreign);
@@ -74,7 +74,7 @@ test("P10 random sessions are the same by records and by attributes", async () =
 
 describe("P10 attributes cannot carry", () => {
   test.each(notCarried)("$what", async ({ fields, by = ways, play, staging }) => {
-    const all = await told(play, staging);
+    const all = await reported(play, staging);
     for (const way of ways) {
       const isThere = staging?.end !== "still running" || by.includes(way);
       if (isThere)

@@ -107,12 +107,12 @@ test("D13 a callID already logged with the same start time is ignored, also afte
     output: "x",
   });
   let tracer = stage.start("ses_1");
-  const told = () => {
+  const reported = () => {
     tool(tracer, "one", at(begin), { callID: "c" });
     tool(tracer, "one", { ...at(begin), status: "running" }, { callID: "c" });
     tool(tracer, "one", { ...at(begin), status: "error", error: "now failed" }, { callID: "c" });
   };
-  told();
+  reported();
   tool(tracer, "two", at(begin + 1), { callID: "c" });
   tool(tracer, "three", at(begin), { callID: "other" });
   tool(tracer, "four", at(), { callID: "c" });
@@ -127,11 +127,11 @@ test("D13 a callID already logged with the same start time is ignored, also afte
   expect(summary.totalToolCalls).toBe(7);
   tracer = stage.process().newTracer();
   expect(await tracer.rehydrateFromFile("ses_1")).toBe(true);
-  told();
+  reported();
   await tracer.endTrace();
   expect(stage.document("ses_1").summary.totalToolCalls).toBe(7);
   tracer = stage.start("ses_1");
-  told();
+  reported();
   await tracer.endTrace();
   expect(stage.document("ses_1").summary.totalToolCalls).toBe(7);
 });

@@ -22,7 +22,7 @@ const message = (role: string, content: string, more: object = {}) =>
   JSON.stringify([{ role, parts: [{ type: "text", content }], ...more }]);
 
 /** What a backend is told of a span, with names for ids and times since the beginning. */
-function told(span: ReadableSpan, spans: readonly ReadableSpan[]) {
+function reported(span: ReadableSpan, spans: readonly ReadableSpan[]) {
   const parent = spans.find((one) => one.spanContext().spanId === span.parentSpanContext?.spanId);
   return {
     name: span.name,
@@ -36,12 +36,12 @@ function told(span: ReadableSpan, spans: readonly ReadableSpan[]) {
 /** All that have ended, in that order. */
 function backend() {
   const spans = process.memory.getFinishedSpans();
-  return spans.map((span) => told(span, spans));
+  return spans.map((span) => reported(span, spans));
 }
 const ok = { code: SpanStatusCode.UNSET };
 
 test("a turn of a session: message, generation, tools, a span of the host's", async () => {
-  const told = {
+  const reported = {
     model: "p/m",
     providerId: "p",
     agent: "build",
@@ -50,7 +50,7 @@ test("a turn of a session: message, generation, tools, a span of the host's", as
     tags: ["x", "y"],
   };
   const known = { userId: "u", environment: "prod", version: "1.2.3", prompt: "do it" };
-  tracer.startTrace("ses_1", { ...told, ...known });
+  tracer.startTrace("ses_1", { ...reported, ...known });
   const { traceId } = stage.document("ses_1");
   const agent = { ...session, "gen_ai.agent.name": "build" };
   stage.at(10);

@@ -198,8 +198,8 @@ describe("what is restored", () => {
     tracer.logUserMessage("two");
     tracer.logUserMessage("three");
     const traces = (await stage.flushed(tracer)).spans.map(({ traceId }) => traceId);
-    const told = expect.stringMatching(/^[0-9a-f]{32}$/);
-    expect(traces).toEqual([undefined, undefined, undefined, told, told, undefined]);
+    const reported = expect.stringMatching(/^[0-9a-f]{32}$/);
+    expect(traces).toEqual([undefined, undefined, undefined, reported, reported, undefined]);
     expect(new Set([before.traceId, traces[3], traces[4]]).size).toBe(3);
   });
 

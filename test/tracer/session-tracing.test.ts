@@ -205,10 +205,10 @@ describe("the end of all sessions", () => {
     );
     logTurn(tracing.tracer("a"), 1);
     const asked = once(events, "asked");
-    const told = expect(tracing.shutdown()).rejects.toMatchObject({ code: "EXPORT_TIMEOUT" });
+    const reported = expect(tracing.shutdown()).rejects.toMatchObject({ code: "EXPORT_TIMEOUT" });
     await asked;
     clock.pass(61_000);
-    await told;
+    await reported;
   });
 
   test("P9 what is said of documents counts for them, and for no other exporter", async () => {

@@ -1,4 +1,4 @@
-/** How often `diag` speaks of a fault: once, and what to do, however many spans it concerns. */
+/** How often a fault is logged: once, with advice, however many spans it concerns. */
 import * as fs from "node:fs";
 import * as os from "node:os";
 import { join } from "node:path";
@@ -27,11 +27,11 @@ import {
 const many = 1_000;
 const sessionId = "ses_told";
 let dir: string;
-let told: string[];
+let reported: string[];
 
 beforeEach(() => {
-  dir = fs.mkdtempSync(join(os.tmpdir(), "told-once-"));
-  told = listenToDiag();
+  dir = fs.mkdtempSync(join(os.tmpdir(), "reported-once-"));
+  reported = listenToDiag();
 });
 afterEach(() => {
   diag.disable();
@@ -67,7 +67,7 @@ function recordMany(exporter: CrashSafeFileSpanExporter, of = (n: number) => spa
   }
 }
 
-describe("P6 the exporter, of 1,000 spans", () => {
+describe("P6 the exporter, for 1,000 spans", () => {
   const advice = {
     ENOSPC: "free some space on that disk",
     EIO: "check that directory and its disk",
@@ -75,22 +75,22 @@ describe("P6 the exporter, of 1,000 spans", () => {
     EACCES: "check who may write there",
   };
 
-  test.for([...faultCodes])("P6 tells %s once: which file, and what to do", async (code) => {
+  test.for([...faultCodes])("P6 reports %s once, with the file and advice", async (code) => {
     const fileSystem = new FaultyFileSystem({ nth: 12, times: "forever", code });
     const exporter = exporterOn(fileSystem);
     recordMany(exporter);
     await exporter.forceFlush().catch(() => {});
-    expect(told).toHaveLength(1);
-    expect(told[0]).toMatch(`CrashSafeFileSpanExporter: cannot write ${dir}/${sessionId}.json`);
-    expect(told[0]).toMatch(code);
-    expect(told[0]).toMatch(advice[code]);
+    expect(reported).toHaveLength(1);
+    expect(reported[0]).toMatch(`CrashSafeFileSpanExporter: cannot write ${dir}/${sessionId}.json`);
+    expect(reported[0]).toMatch(code);
+    expect(reported[0]).toMatch(advice[code]);
     expect(exporter.stats().faults).toBeGreaterThan(many);
     fileSystem.clear();
     await exporter.shutdown();
-    expect(told).toHaveLength(1);
+    expect(reported).toHaveLength(1);
   });
 
-  it("P6 tells of spans without room twice: that, and how many", async () => {
+  it("P6 reports spans that exceed the retry queue twice: the first, then the count", async () => {
     const fileSystem = new FaultyFileSystem({ nth: 12, times: "forever", code: "ENOSPC" });
     const exporter = exporterOn(fileSystem);
     const text = "x".repeat(100_000);
@@ -99,60 +99,60 @@ describe("P6 the exporter, of 1,000 spans", () => {
     await exporter.shutdown();
     const { dropped } = exporter.stats();
     expect(dropped).toBeGreaterThan(600);
-    expect(told).toEqual([
+    expect(reported).toEqual([
       expect.stringMatching(/ENOSPC.*free some space/),
       expect.stringMatching(/dropped a span: .*queue is full; free some space/),
       expect.stringMatching(`dropped ${dropped - 1} more: .*\\(${dropped} in all\\)`),
     ]);
   });
 
-  it("P6 tells of spans that cannot be read, of those after an end, and of those after a fence", async () => {
+  it("P6 reports spans that cannot be read, spans after an end, and spans after a fence", async () => {
     const exporter = exporterOn();
     recordMany(exporter, () => unreadable);
-    expect(told).toEqual([
+    expect(reported).toEqual([
       expect.stringMatching(/a fault beside .*: no spanContext at .*Please report it/),
       expect.stringMatching(/dropped a span: it cannot be read/),
     ]);
-    told.length = 0;
+    reported.length = 0;
     for (let n = 0; n < many; n++) exporter.recordStart(span(n));
     await exporter.endSession(sessionId);
     exporter.crash();
     for (let n = 0; n < many; n++) exporter.recordEnd(span(n));
     await exporter.shutdown();
-    expect(told).toEqual([
+    expect(reported).toEqual([
       expect.stringMatching(/dropped a span: the exporter has ended; end spans before shutdown/),
       expect.stringMatching(/dropped 999 more: it cannot be read.*\(2000 in all\)/),
       expect.stringMatching(/dropped 999 more: the exporter has ended/),
     ]);
   });
 
-  it("P6 tells of spans of sessions that have ended", async () => {
+  it("P6 reports spans of sessions that have ended", async () => {
     const exporter = exporterOn();
     const open = Array.from({ length: many }, (_, n) => span(n));
     for (const one of open) exporter.recordStart(one);
     await exporter.endSession(sessionId);
     for (const one of open) exporter.recordEnd(one);
-    expect(told).toEqual([
+    expect(reported).toEqual([
       expect.stringMatching(/dropped a span: its session had ended before it; end spans/),
     ]);
     await exporter.shutdown();
-    expect(told).toHaveLength(2);
+    expect(reported).toHaveLength(2);
   });
 });
 
-describe("P6 the processor, of 1,000 spans", () => {
-  it("P6 tells of a full queue twice: that, and how many", async () => {
+describe("P6 the processor, for 1,000 spans", () => {
+  it("P6 reports a full queue twice: the first drop, then the count", async () => {
     const clock = new HandClock();
     const processor = new CrashSafeSpanProcessor(new ScriptedExporter(), { maxQueueSize: 1 }, { clock });
     endSpans(processor, many + 1);
     await clock.advance(1_000);
-    expect(told).toEqual([
+    expect(reported).toEqual([
       expect.stringMatching(/dropped 1 span: the queue is full \(maxQueueSize 1\); raise it, or see/),
       expect.stringMatching(/dropped 999 spans more: the queue is full.*\(1000 in all\)/),
     ]);
   });
 
-  it("P6 tells of an exporter that fails twice: that, and how many", async () => {
+  it("P6 reports a failing exporter twice: the first failure, then the count", async () => {
     const clock = new HandClock();
     const exporter = new ScriptedExporter((call) => call.answer(failure(`503 at ${call.names}`)));
     const processor = new CrashSafeSpanProcessor(exporter, { maxExportBatchSize: 1 }, { clock });
@@ -160,13 +160,13 @@ describe("P6 the processor, of 1,000 spans", () => {
     await processor.forceFlush().catch(() => {});
     await clock.advance(1_000);
     expect(exporter.calls).toHaveLength(many);
-    expect(told).toEqual([
+    expect(reported).toEqual([
       expect.stringMatching(/1 span were? not exported: 503 at span 1\. They are not sent again/),
       expect.stringMatching(/999 spans more were not exported: .*\(1000 in all\)/),
     ]);
   });
 
-  it("P6 tells of a collector that is down for hours in a line a minute at most", async () => {
+  it("P6 reports a collector that is down for hours at most once a minute", async () => {
     const clock = new HandClock();
     const exporter = new ScriptedExporter((call) => call.answer(failure("down")));
     const processor = new CrashSafeSpanProcessor(exporter, {}, { clock });
@@ -178,10 +178,10 @@ describe("P6 the processor, of 1,000 spans", () => {
     }
     await settled();
     expect(processor.stats().failed).toBeGreaterThan(100);
-    expect(told.length).toBeLessThan(hours * 60 + 10);
+    expect(reported.length).toBeLessThan(hours * 60 + 10);
   });
 
-  it("P6 tells of spans and exporters that throw once for each place", async () => {
+  it("P6 reports spans and exporters that throw once for each place", async () => {
     const clock = new HandClock();
     const broken = () => {
       throw new Error(`broken ${Math.random()}`);
@@ -197,7 +197,7 @@ describe("P6 the processor, of 1,000 spans", () => {
       processor.onStart(unreadable as never, ROOT_CONTEXT);
       processor.onEnd(unreadable);
     }
-    expect(told).toEqual([
+    expect(reported).toEqual([
       expect.stringMatching(/onStart threw; further faults of this kind are only counted/),
       expect.stringMatching(/onEnd threw/),
     ]);
@@ -205,8 +205,8 @@ describe("P6 the processor, of 1,000 spans", () => {
   });
 });
 
-describe("P6 session tracers, of 1,000 calls", () => {
-  it("P6 tell of calls after the end once, and of a disk that refuses once for each who tells", async () => {
+describe("P6 session tracers, for 1,000 calls", () => {
+  it("P6 report calls after the end once, and a failing disk once per component", async () => {
     const stage = new SessionTracerStage();
     const fileSystem = new FaultyFileSystem();
     const process = stage.process({}, fileSystem);
@@ -217,55 +217,55 @@ describe("P6 session tracers, of 1,000 calls", () => {
       tracer.logSpan({ name: `span ${n}`, startTime: n, endTime: n });
       if (n % 100 === 0) await tracer.flush();
     }
-    expect(told).toEqual([
+    expect(reported).toEqual([
       expect.stringMatching(/CrashSafeFileSpanExporter: cannot write .*ENOSPC/),
       expect.stringMatching(/a trace could not be written yet; it is tried again/),
     ]);
     fileSystem.clear();
     await tracer.endTrace();
-    told.length = 0;
+    reported.length = 0;
     for (let n = 0; n < many; n++) tracer.logText({ text: `late ${n}` });
     expect(tracer.dropped).toBe(many);
-    expect(told).toEqual([
+    expect(reported).toEqual([
       expect.stringMatching(/dropped logText: session ses_calls is over; start or resume it/),
     ]);
     stage.remove();
   });
 
-  it("P6 tell of what memory cannot keep once", () => {
+  it("P6 report what memory cannot keep once", () => {
     const processor = new MemorySpanProcessor(new MemorySessionExporter(0));
     for (let n = 0; n < many; n++) {
       processor.onStart(unreadable, ROOT_CONTEXT);
       processor.onEnd(unreadable);
     }
-    expect(told).toEqual([expect.stringMatching(/a span could not be kept in memory/)]);
+    expect(reported).toEqual([expect.stringMatching(/a span could not be kept in memory/)]);
   });
 });
 
-describe("what happens again and again", () => {
+describe("repeated events", () => {
   const enospc = () => Object.assign(new Error("ENOSPC: no space left"), { code: "ENOSPC" });
 
-  it("P6 a fault is told when it begins, when it is over, and when it comes back", async () => {
+  it("P6 a fault is reported when it begins, when it ends, and when it returns", async () => {
     const clock = new HandClock();
     const log = new FaultLog(clock);
     for (let second = 0; second < 3_600; second++) {
       log.fault(enospc(), "/traces/a.json");
       clock.jump(1_000);
     }
-    expect(told).toEqual([expect.stringMatching(/cannot write \/traces\/a.json: ENOSPC/)]);
+    expect(reported).toEqual([expect.stringMatching(/cannot write \/traces\/a.json: ENOSPC/)]);
     clock.jump(180_000);
-    expect(told[1]).toMatch(
+    expect(reported[1]).toMatch(
       "no more ENOSPC for a minute, after 3600 failed calls; it was told of /traces/a.json",
     );
     log.fault(enospc(), "/traces/b.json");
-    expect(told[2]).toMatch("cannot write /traces/b.json: ENOSPC");
-    expect(told).toHaveLength(3);
+    expect(reported[2]).toMatch("cannot write /traces/b.json: ENOSPC");
+    expect(reported).toHaveLength(3);
     expect(log.faults).toBe(3_601);
     log.end();
     expect(clock.pending).toBe(0);
   });
 
-  it("P6 what comes back every few seconds is no new burst each time", () => {
+  it("P6 an event that returns every few seconds starts no new burst", () => {
     const clock = new HandClock();
     const bursts = new Bursts(clock, 1_000);
     const lines: string[] = [];
@@ -281,16 +281,16 @@ describe("what happens again and again", () => {
     bursts.end();
   });
 
-  it("P6 kinds are told apart, but not without end", () => {
+  it("P6 the number of kinds that are reported separately is bounded", () => {
     const log = new FaultLog(new HandClock());
     for (let n = 0; n < many; n++) {
       log.fault(Object.assign(new Error("no"), { code: `E${n}` }), "/traces/a.json");
     }
-    expect(told).toHaveLength(100);
+    expect(reported).toHaveLength(100);
     expect(log.faults).toBe(many);
   });
 
-  it("P6 windows grow while it goes on, and it begins anew after one without news", () => {
+  it("P6 windows grow while the events continue, and start anew after a window without events", () => {
     const clock = new HandClock();
     const bursts = new Bursts(clock, 1_000);
     const lines: string[] = [];
@@ -303,7 +303,7 @@ describe("what happens again and again", () => {
       bursts.add("kind", 10, telling);
       clock.jump(1_000);
     }
-    // Nothing in the first second after the first one: then windows of a minute.
+    // No window ends in the first second after the first event. Later windows grow to a minute.
     expect(lines).toEqual(["first"]);
     bursts.tell();
     expect(lines[1]).toBe("140 more");
