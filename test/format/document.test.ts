@@ -19,10 +19,10 @@ import { anyJsonText } from "../support/json-arbitraries.js";
 import { anySpan, anyTail, encodeLine } from "../support/trace-arbitraries.js";
 
 const withoutNewline = (line: Buffer): Buffer => line.subarray(0, -1);
-/** What JSON makes of a value: -0 becomes 0, undefined members go. */
+/** What JSON makes of a value: -0 becomes 0, undefined members are removed. */
 const plain = <T>(value: T): T => JSON.parse(JSON.stringify(value));
 
-describe("open document lines", () => {
+describe("document lines", () => {
   it("P6 decodes every span it encoded, as one line", () => {
     fc.assert(
       fc.property(anySpan, fc.nat(), (span, offset) => {
@@ -37,20 +37,20 @@ describe("open document lines", () => {
     );
   });
 
-  it("P6 tells a line by its first bytes as by all of it", () => {
+  it("P6 classifies a line by its first bytes as by all of it", () => {
     fc.assert(
       fc.property(anySpan, (span) => {
         const key = lineKey(encodeLine(span));
         const { spanId, interrupted } = span;
         if (key) expect(key).toEqual({ spanId, interrupted: interrupted === true });
-        // What it cannot tell is read whole.
+        // An unclassified line is decoded whole.
         else expect(/^[ !#-[\]-~]{1,256}$/.test(spanId)).toBe(false);
       }),
       { numRuns: 1_000 },
     );
   });
 
-  it("P6 reads an id in other letters with its whole line, never by its bytes", () => {
+  it("P6 decodes an id with escapes from its whole line, never from its bytes", () => {
     expect(lineKey(encodeLine({ ...span, spanId: "zażółć" }))).toBeUndefined();
     expect(lineKey(encodeLine({ ...span, spanId: "x".repeat(257) }))).toBeUndefined();
   });
@@ -82,13 +82,13 @@ describe("open document lines", () => {
     );
   });
 
-  it("P6 calls a line that is not UTF-8 corrupt: for one such byte, strict readers refuse a whole document", () => {
+  it("P6 classifies a line that is not UTF-8 as corrupt: strict readers refuse a whole document for one such byte", () => {
     const line = withoutNewline(encodeLine(span));
     line[line.indexOf("work")] = 0xff;
     expect(decodeLine(line, 9)).toEqual({ type: "corrupt" });
   });
 
-  it("P6 sets no prototype, and keeps a member of that name", () => {
+  it("P6 sets no prototype, and keeps a member named __proto__", () => {
     const hostile = JSON.parse('{"spanId":"a","__proto__":{"polluted":true}}');
     const decoded = decodeLine(Buffer.from(JSON.stringify(hostile)), 0);
     expect(decoded.type).toBe("span");
@@ -97,13 +97,13 @@ describe("open document lines", () => {
     expect(encodeSpan(hostile as TraceSpan)).toContain('"__proto__"');
   });
 
-  it("P6 takes no span for a tail, whatever its content says", () => {
+  it("P6 classifies no span as a tail, whatever its content", () => {
     const offset = 1_234;
     const text = `],"metadata":{},"summary":{},"endedAt":"","layout":{"v":1,"tailStart":${offset}}}`;
     const spans: TraceSpan[] = [
       { ...span, input: text },
       { ...span, name: text },
-      // Raw members that end exactly as a tail does.
+      // Raw members that end exactly like a tail.
       { ...span, attributes: { layout: { v: 1, tailStart: offset } } },
       JSON.parse(`{"spanId":"a","summary":{},"layout":{"v":1,"tailStart":${offset}}}`),
     ];
@@ -112,7 +112,7 @@ describe("open document lines", () => {
     }
   });
 
-  it("P6 one value that JSON cannot carry costs that value", () => {
+  it("P6 a value that JSON cannot represent loses only itself", () => {
     const circular: Record<string, unknown> = {};
     circular.self = circular;
     const { span: decoded } = decodeLine(
@@ -140,7 +140,7 @@ describe("open document lines", () => {
     );
   });
 
-  it("P1 head, lines and tail are a whole document, and tell where the tail begins", () => {
+  it("P1 head, lines and tail form a whole document, and the tail names its own offset", () => {
     fc.assert(
       fc.property(
         fc.uniqueArray(anySpan, { selector: (s) => s.spanId, maxLength: 6 }),
@@ -161,7 +161,7 @@ describe("open document lines", () => {
     );
   });
 
-  it("P6 a tail that stands elsewhere than it says is none", () => {
+  it("P6 a tail at another offset than it names is no tail", () => {
     const tail = encodeTail(
       { spans: [], metadata: {}, summary: {} as never, endedAt: "", layout: { v: 1 } },
       100,
@@ -171,7 +171,7 @@ describe("open document lines", () => {
     expect(decodeLine(withoutNewline(tail), 101).type).toBe("corrupt");
   });
 
-  it("P7 reads documents of other writers, and nothing that is no document", () => {
+  it("P7 reads documents of other writers, and rejects everything else", () => {
     expect(decodeDocument('{"spans":[{"spanId":"u-1"},{"spanId":""},{"spanId":7},null,[]]}')).toMatchObject({
       version: 2,
       traceId: "",
@@ -182,7 +182,7 @@ describe("open document lines", () => {
     }
   });
 
-  it("names a span's trace only where it differs, and makes times of any number", () => {
+  it("writes a span's trace only where it differs, and makes times of any number", () => {
     expect(inTrace({ ...span, traceId: "t" }, "t")).toEqual(span);
     expect(inTrace({ ...span, traceId: "t" }, "u").traceId).toBe("t");
     fc.assert(fc.property(fc.double(), (millis) => isoTime(millis).endsWith("Z")));

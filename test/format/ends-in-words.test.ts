@@ -1,4 +1,4 @@
-/** What a document says of how its session ended, whoever writes it. */
+/** The description of a session's end in its document, whichever writer ends it. */
 import * as fs from "node:fs";
 import * as os from "node:os";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ const document = (): TraceFile => JSON.parse(fs.readFileSync(path(), "utf8"));
 const outputOf = ({ spans }: TraceFile): unknown => spans.find(({ kind }) => kind === "session")?.output;
 const counted = "1 generations, 4 tool calls, 0 tokens, $0.0000";
 
-/** One generation and four tool calls, three of them the same. */
+/** One generation and four tool calls, three of them equal. */
 function begin(): CrashSafeFileSpanExporter {
   const ports = { clock: new IdleClock(), fileSystem: nodeFileSystem, liveness };
   const exporter = new CrashSafeFileSpanExporter({ dir }, ports);
@@ -53,7 +53,7 @@ const words = (verb: string): RegExp =>
     `^${verb} [0-9dhms.]+\\. Made 1 LLM call using 2 tools \\(bash, read\\)\\. Warning: 1 loop\\(s\\) detected\\. Total cost: \\$0\\.0000\\.$`,
   );
 
-/** That the file says so, and all who read it. */
+/** Checks the file and every reader of it. */
 async function expectWords(narrative: RegExp | undefined, output: unknown): Promise<void> {
   for (const trace of [document(), (await readTrace(path())).trace]) {
     if (narrative) expect(trace.summary.narrative).toMatch(narrative);
@@ -63,8 +63,8 @@ async function expectWords(narrative: RegExp | undefined, output: unknown): Prom
   }
 }
 
-describe("an end in words", () => {
-  it("is not there while the session runs, nor after it was resumed", async () => {
+describe("the description of an end", () => {
+  it("is absent while the session runs, and after it was resumed", async () => {
     await begin().forceFlush();
     await expectWords(undefined, undefined);
     fs.rmSync(dir, { recursive: true });
@@ -79,18 +79,18 @@ describe("an end in words", () => {
     await expectWords(words("Completed in"), counted);
   });
 
-  it("tells an error", async () => {
+  it("contains the error", async () => {
     await begin().endSession(id, { error: "boom" });
     await expectWords(words("Failed after"), "Error: boom");
   });
 
-  it("tells a crash, and gives the session span no output", async () => {
+  it("contains the crash, and gives the session span no output", async () => {
     const exporter = begin();
     exporter.crash("SIGTERM");
     await expectWords(words("Failed after"), undefined);
   });
 
-  it("P2 is told by recovery for those who could not", async () => {
+  it("P2 is written by recovery for a writer that died", async () => {
     begin();
     liveness.killAll();
     const { failures } = await recoverDirectory(
@@ -101,19 +101,19 @@ describe("an end in words", () => {
     await expectWords(words("Failed after"), undefined);
   });
 
-  it("P2 forgets what an end said that a crash came after", async () => {
+  it("P2 of an earlier end is removed by a later crash", async () => {
     await begin().shutdown();
     const again = new CrashSafeFileSpanExporter({ dir }, { clock: new IdleClock(), liveness });
     again.recordEnd(spanOf({ name: "more", attributes: { "session.id": id } }));
     liveness.killAll();
-    // Nothing is left of what its live log knew.
+    // The journal's content is gone.
     for (const name of fs.readdirSync(dir)) if (name.endsWith(".live")) fs.rmSync(join(dir, name));
     await recoverDirectory({ fileSystem: nodeFileSystem, liveness, clock: systemClock }, dir);
     expect(document().summary.status).toBe("crashed");
     await expectWords(words("Failed after"), undefined);
   });
 
-  it("P2 stands where a session was sealed and its commit is missing", async () => {
+  it("P2 is kept where a session was finalized and its commit is missing", async () => {
     const { name, token, sealed, lines } = await recordSession({ open: 0 });
     const open = join(dir, `${name}.json.${token}.open`);
     fs.writeFileSync(open, sealed);

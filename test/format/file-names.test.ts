@@ -15,7 +15,7 @@ import { newRecoveryToken } from "../../src/platform/liveness.js";
 import { trials } from "../support/trials.js";
 
 const runs = { numRuns: trials(2_000, 100_000) };
-/** Any string, and strings of the characters that names stumble over. */
+/** Any string, and strings of the characters that are hard on file names. */
 const anyId = fc.oneof(
   fc.string({ unit: "binary", maxLength: 400 }),
   fc.string({ unit: fc.constantFrom(..."aA_/\\.: -\n\0\"'漢é😀\ud800\udc00"), maxLength: 8 }),
@@ -24,7 +24,7 @@ const anyId = fc.oneof(
 const token = "1a2b-1a2c-3d4e5-0k3f9x1q-00zz00zz";
 const recovery = newRecoveryToken({ newToken: () => token, verdict: () => "alive" });
 
-describe("P7 names of sessions", () => {
+describe("P7 file names of sessions", () => {
   it.each([
     ["ses_1", "ses_1"],
     ["0197f3d2-8c1e-7b53-a1c9-5d2c1f0e9b7a", "0197f3d2-8c1e-7b53-a1c9-5d2c1f0e9b7a"],
@@ -81,7 +81,7 @@ describe("P7 names of sessions", () => {
     );
   });
 
-  it("P7 every file's name tells what it is", () => {
+  it("P7 every file name identifies the kind of its file", () => {
     fc.assert(
       fc.property(anyId, (id) => {
         for (const name of nameCandidates(id)) {
@@ -113,7 +113,7 @@ describe("P7 names of sessions", () => {
     "a.json.lock.old",
     "a.json~",
     "",
-  ])("P7 %j is none of ours", (fileName) => {
+  ])("P7 %j is no name of the library", (fileName) => {
     expect(parseEntry(fileName)).toEqual({ type: "other" });
   });
 

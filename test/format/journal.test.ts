@@ -28,8 +28,8 @@ const session: JournaledSession = {
 };
 const begun = Buffer.concat([encodeOwner("1-1-1-1-1"), encodeSession(session)]);
 
-describe("live log", () => {
-  it("P2 replays the last record of every span, in order of start; D15 those that ended in order of their ends", () => {
+describe("journal", () => {
+  it("P2 returns the last record of every span, in order of start; D15 ended spans in order of their ends", () => {
     fc.assert(
       fc.property(fc.array(anySpan, { maxLength: 8 }), (spans) => {
         const log = Buffer.concat([begun, ...spans.map((span) => encodeJournalSpan(encodeSpan(span)))]);
@@ -47,12 +47,12 @@ describe("live log", () => {
     );
   });
 
-  it("P2 the last session record counts", () => {
+  it("P2 the last session record wins", () => {
     const later = { ...session, metadata: { title: "b" } };
     expect(replayJournal(Buffer.concat([begun, encodeSession(later)])).session).toEqual(later);
   });
 
-  it("P2 cut anywhere, it keeps every whole record, and tells the torn rest", () => {
+  it("P2 cut anywhere, it keeps every whole record, and returns the torn rest", () => {
     const spans = ["a", "b", "c"].map((spanId) => ({
       ...root,
       spanId,
@@ -75,7 +75,7 @@ describe("live log", () => {
     }
   });
 
-  it("P6 takes any bytes, and counts what are no records", () => {
+  it("P6 accepts any bytes, and counts lines that are no records", () => {
     const bytes = fc.oneof(
       fc.uint8Array(),
       fc.json().map((text) => Buffer.from(`${text}\n`)),
@@ -97,7 +97,7 @@ describe("live log", () => {
     );
   });
 
-  it("P6 keys of the prototype are ids and members like others", () => {
+  it("P6 keys of the prototype are valid ids and members", () => {
     const log =
       '{"span":{"spanId":"__proto__"}}\n{"span":{"spanId":"constructor"}}\n{"__proto__":{"polluted":1}}\n';
     const state = replayJournal(Buffer.from(log));

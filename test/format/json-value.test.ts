@@ -55,7 +55,7 @@ describe("toJsonValue", () => {
     ["a URL", new URL("https://example.com/a"), "https://example.com/a"],
     ["toJSON that gives an object", { toJSON: () => ({ a: 1n }) }, { a: "1" }],
     ["toJSON that gives nothing", { toJSON: () => undefined }, undefined],
-  ])("takes %s", (_, value, expected) => {
+  ])("converts %s", (_, value, expected) => {
     expect(toJsonValue(value)).toEqual(expected);
   });
 
@@ -70,7 +70,7 @@ describe("toJsonValue", () => {
     expect(toJsonValue(itself)).toEqual({ kept: 1, toJSON: "[function toJSON]" });
   });
 
-  test("gives an Error's name, message, stack and cause", () => {
+  test("keeps an Error's name, message, stack and cause", () => {
     const error = new TypeError("outer", { cause: new Error("inner") });
     expect(toJsonValue(error)).toMatchObject({
       name: "TypeError",
@@ -104,7 +104,7 @@ describe("toJsonValue", () => {
     expect(toJsonValue(Float64Array.from(vector))).toEqual(vector);
   });
 
-  test("P6: a bad value costs itself, not its neighbours", () => {
+  test("P6 a bad value loses itself, not its neighbours", () => {
     const value = {
       before: 1,
       get broken() {
@@ -134,7 +134,7 @@ describe("toJsonValue", () => {
       "[unreadable: unknown]",
     ],
     ["a megabyte", () => "x".repeat(1e6), `[unreadable: ${"x".repeat(200)}]`],
-  ])("P6: a getter may throw %s", (_, thrown, expected) => {
+  ])("P6 a getter may throw %s", (_, thrown, expected) => {
     const value = {
       get broken() {
         throw thrown();
@@ -143,7 +143,7 @@ describe("toJsonValue", () => {
     expect(toJsonValue(value)).toEqual({ broken: expected });
   });
 
-  test("P6: an array whose elements, length or iterator are hostile", () => {
+  test("P6 elements, length or iterator of an array may be hostile", () => {
     const list = [1, 2, 3];
     Object.defineProperty(list, 1, {
       get: () => {
@@ -159,14 +159,14 @@ describe("toJsonValue", () => {
     expect(toJsonValue(proxy)).toMatch(/^\[unreadable: /);
   });
 
-  test("P6: a value that changes between two reads is read once", () => {
+  test("P6 a value that changes between two reads is read once", () => {
     let reads = 0;
     const list = ["first"];
     Object.defineProperty(list, 0, { enumerable: true, get: () => (reads++ === 0 ? "first" : 1n) });
     expect(JSON.stringify(toJsonValue(list))).toBe('["first"]');
   });
 
-  test("P6: __proto__ stays data and reaches no prototype", () => {
+  test("P6 __proto__ stays data and reaches no prototype", () => {
     const value = JSON.parse('{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}');
     const result = toJsonValue(value) as object;
     expect(JSON.stringify(result)).toBe(JSON.stringify(value));
@@ -174,7 +174,7 @@ describe("toJsonValue", () => {
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
   });
 
-  test("passes 5 MB of text on without copying it", () => {
+  test("returns 5 MB of text without copying it", () => {
     const text = "x".repeat(5_000_000);
     const started = performance.now();
     for (let time = 0; time < 1000; time++) toJsonValue({ text });
@@ -182,7 +182,7 @@ describe("toJsonValue", () => {
     expect((toJsonValue({ text }) as { text: string }).text).toBe(text);
   });
 
-  test("P6: JSON.stringify never throws on the result, and gives what it gives for plain values", () => {
+  test("P6 JSON.stringify never throws on the result, and equals its output for plain values", () => {
     fc.assert(
       fc.property(
         fc.anything({
@@ -209,13 +209,13 @@ describe("toJsonValue", () => {
 });
 
 describe("isPlainAttribute", () => {
-  test("takes what JSON.stringify takes as it is", () => {
+  test("accepts values that JSON.stringify writes unchanged", () => {
     for (const value of ["text", Number.NaN, false, null, ["a", 1, null], []]) {
       expect(isPlainAttribute(value)).toBe(true);
     }
   });
 
-  test("P6: refuses everything else, and does not throw", () => {
+  test("P6 refuses everything else, and does not throw", () => {
     const refused = [undefined, 1n, Symbol("s"), () => {}, {}, new Date(), [["nested"]], [undefined]];
     for (const value of [...refused, Object.assign([1], { toJSON: () => 1n }), hostileProxy([])]) {
       expect(isPlainAttribute(value)).toBe(false);

@@ -1,4 +1,4 @@
-/** The head of a document, off the first bytes of its file. */
+/** The head of a document, read from the first bytes of its file. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeLeadingHead } from "../../src/format/leading-head.js";
@@ -22,7 +22,7 @@ describe("P9 decodeLeadingHead", () => {
   });
 
   test.each(Object.entries(layouts))(
-    "takes a beginning %s for nothing else, wherever it is cut",
+    "classifies the first bytes %s only as a document, wherever they are cut",
     (_, text) => {
       const found = Array.from({ length: text.length + 1 }, (_, end) =>
         decodeLeadingHead(text.slice(0, end)),
@@ -46,11 +46,11 @@ describe("P9 decodeLeadingHead", () => {
     ["spans that are no list", JSON.stringify({ ...document, spans: {} })],
     ["a session id that is a number", JSON.stringify({ ...document, sessionId: 7 })],
     ["members of a member", JSON.stringify({ mine: document })],
-  ])("takes for foreign: %s", (_, text) => {
+  ])("classifies as foreign: %s", (_, text) => {
     expect(decodeLeadingHead(text)).toEqual({ type: "foreign" });
   });
 
-  test("P6 throws at nothing, and finds in any JSON what JSON.parse does", () => {
+  test("P6 never throws, and finds in any JSON what JSON.parse does", () => {
     fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => void decodeLeadingHead(text)));
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.nat(3), (members, indent) => {

@@ -45,7 +45,7 @@ describe("narrative", () => {
       },
       1,
     ],
-  ])("says %s", (text, summary, distinctTools) => {
+  ])("reads: %s", (text, summary, distinctTools) => {
     expect(narrate({ ...bare, ...summary }, distinctTools)).toBe(text);
   });
 
@@ -69,11 +69,11 @@ describe("narrative", () => {
     [125_000, "2m5s"],
     [3_600_000, "60m0s"],
     [90_061_000, "1501m1s"],
-  ])("reads %d ms as %s", (millis, text) => {
+  ])("writes %d ms as %s", (millis, text) => {
     expect(formatDuration(millis)).toBe(text);
   });
 
-  it("of a document that still runs counts the tools of its layout, or those that its summary names", () => {
+  it("of a running document counts the tools of its layout, or those that its summary names", () => {
     const summary = { ...bare, status: "running", topTools: tools("a", "b") } as SessionSummary;
     expect(narrateDocument({ summary })).toBe(
       "Completed in 950ms using 2 tools (a, b). Total cost: $0.0000.",
@@ -82,7 +82,7 @@ describe("narrative", () => {
     expect(narrateDocument({ summary, layout })).toContain(" using 12 tools (a, b)");
   });
 
-  it("stands in the summary of an ended session, not of a running one", () => {
+  it("is in the summary of an ended session, not of a running one", () => {
     const totals = new Totals();
     const tool = {
       spanId: "a",
@@ -106,7 +106,7 @@ describe("narrative", () => {
 
 describe("the session span's output", () => {
   const used = { totalGenerations: 2, totalToolCalls: 1, totalTokens: 1_234, totalCost: 0.01239 };
-  it("tells what was used, or the error; nothing of a crash or a running session", () => {
+  it("contains what was used, or the error; nothing of a crash or a running session", () => {
     const counts = "2 generations, 1 tool calls, 1234 tokens, $0.0124";
     expect(rootOutput({ ...used, status: "completed" })).toBe(counts);
     expect(rootOutput({ ...used, status: "error", error: "boom" })).toBe("Error: boom");

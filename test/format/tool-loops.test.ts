@@ -20,7 +20,7 @@ function loopsOf(calls: readonly Call[]): ToolLoops {
 
 const found = (calls: readonly Call[]) => loopsOf(calls).loops();
 
-/** The contract in other words: each window of ten calls, by the JSON of their inputs. */
+/** The contract, implemented naively: each window of ten calls, by the JSON of their inputs. */
 function model(calls: readonly Call[]): Map<string, number> {
   const most = new Map<string, number>();
   calls.forEach((_, at) => {
@@ -51,7 +51,7 @@ const anyCalls = fc.array(
 );
 
 describe("tool loops", () => {
-  it("are told of the third same call within ten, and of the most there were", () => {
+  it("are reported from the third equal call within ten, with the largest number", () => {
     expect(found([call(1), call(1)])).toEqual([]);
     const [loop] = found([call({ q: 1 }), call(2), call({ q: 1 }), call({ q: 1 })]);
     expect(loop).toEqual({
@@ -69,7 +69,7 @@ describe("tool loops", () => {
     expect(found([call(1), call(1), call(1), ...others, call(1)])).toMatchObject([{ count: 3 }]);
   });
 
-  it("tell inputs apart by their JSON, and tools by their names", () => {
+  it("distinguish inputs by their JSON, and tools by their names", () => {
     expect(found([call(1), call("1"), call([1])])).toEqual([]);
     expect(found([call(1, "a"), call(1, "b"), call(1, "c")])).toEqual([]);
     const near = "x".repeat(1_000_000);
@@ -78,15 +78,15 @@ describe("tool loops", () => {
     expect(found([call({}), call({}), call({})])).toHaveLength(1);
   });
 
-  it("take no calls for the same whose input nobody recorded", () => {
+  it("do not count calls without a recorded input as equal", () => {
     const unknown = call(undefined);
     expect(found(Array(10).fill(unknown))).toEqual([]);
-    // They are calls all the same.
+    // They still count as calls.
     expect(found([call(1), call(1), ...Array(7).fill(unknown), call(1)])).toHaveLength(1);
     expect(found([call(1), call(1), ...Array(8).fill(unknown), call(1)])).toEqual([]);
   });
 
-  it("are those of every window, as the contract has it", () => {
+  it("are those of every window, as the contract defines them", () => {
     fc.assert(
       fc.property(anyCalls, (calls) => {
         expect(found(calls).map(({ count }) => count)).toEqual([...model(calls).values()]);
@@ -95,12 +95,12 @@ describe("tool loops", () => {
     );
   });
 
-  it("D7 of parts put together through files are those of the whole, however it is cut", () => {
+  it("D7 of parts merged through files are those of the whole, however it is cut", () => {
     fc.assert(
       fc.property(anyCalls, fc.array(fc.nat({ max: 60 }), { maxLength: 3 }), (calls, at) => {
         const cuts = [0, ...at.sort((a, b) => a - b), calls.length];
         const parts = cuts.slice(1).map((to, n) => loopsOf(calls.slice(cuts[n], to)).toJson());
-        // From the left, and from the right: caps of caps do both.
+        // From the left and from the right, because repeated caps merge both ways.
         const left = new ToolLoops();
         for (const part of parts) left.merge(JSON.parse(JSON.stringify(part)));
         const right = parts.reduceRight((rest, part) => {
@@ -116,7 +116,7 @@ describe("tool loops", () => {
     );
   });
 
-  it("D7 of a resumed session go on where its last ten calls stand", () => {
+  it("D7 of a resumed session continue from its last ten calls", () => {
     fc.assert(
       fc.property(anyCalls, anyCalls, (before, after) => {
         const resumed = new ToolLoops();
@@ -129,7 +129,7 @@ describe("tool loops", () => {
     );
   });
 
-  it("D7 of a session that is resumed again and again stay in the order they were found", () => {
+  it("D7 of a session that is resumed repeatedly stay in the order they were found", () => {
     const inputs = [1, 2, 3, 4].flatMap((input) => [input, input, input]);
     let resumed = new ToolLoops();
     for (const input of inputs) {
@@ -142,7 +142,7 @@ describe("tool loops", () => {
     expect(resumed.loops()).toEqual(found(inputs.map((input) => call(input))));
   });
 
-  it("P6 D3 take inputs that JSON cannot carry, and count the same from the file as from memory", () => {
+  it("P6 D3 accept inputs that JSON cannot represent, and count equally from the file and from memory", () => {
     const circular: Record<string, unknown> = {};
     circular.self = circular;
     const throwing = {
@@ -173,7 +173,7 @@ describe("tool loops", () => {
     expect(read.loops()).toEqual(live.loops());
   });
 
-  it("P8 keep a bounded number, and P6 take what files of others hold in their place", () => {
+  it("P8 keep a bounded number, and P6 accept any value in foreign files", () => {
     const many = loopsOf(Array.from({ length: 900 }, (_, n) => call(Math.floor(n / 3))));
     expect(many.loops()).toHaveLength(100);
     const hostile = new ToolLoops();

@@ -40,7 +40,7 @@ describe("totals", () => {
     );
   });
 
-  it("P6 count what is no finite number as nothing", () => {
+  it("P6 count a value that is no finite number as 0", () => {
     const hostile = { ...span, cost: Number.NaN, tokens: { total: "5", input: null, output: Infinity } };
     const totals = totalsOf([hostile as unknown as TraceSpan, { ...span, kind: "tool", tool: {} }]);
     totals.merge({ cost: "1", totalTokens: {}, tools: [null, { name: 7 }, { name: "a" }] } as never);
@@ -52,7 +52,7 @@ describe("totals", () => {
     ]);
   });
 
-  it("P8 keep a bounded number of tools, and count the calls of the others", () => {
+  it("P8 keep a bounded number of tools, and count the calls of the remaining tools", () => {
     const spans = Array.from({ length: 1_500 }, (_, n) => ({
       ...span,
       kind: "tool" as const,
@@ -63,7 +63,7 @@ describe("totals", () => {
     expect(totals.counts.totalToolCalls).toBe(1_500);
   });
 
-  it("name the ten tools called most, in order of first use where they tie", () => {
+  it("name the ten tools called most, in order of first use at equal counts", () => {
     const names = [..."abcdefghijkl", ..."klkl"];
     const top = totalsOf(names.map((name) => ({ ...span, kind: "tool", name }))).topTools();
     expect(top.map(({ name }) => name)).toEqual([..."klabcdefgh"]);

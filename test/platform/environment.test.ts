@@ -1,4 +1,4 @@
-/** What the environment decides. */
+/** What the environment variables decide. */
 import { describe, expect, test } from "vitest";
 import { resolveMaxSpans, resolveTracesDir } from "../../src/platform/environment.js";
 
@@ -38,7 +38,7 @@ describe("the directory of traces", () => {
     },
   );
 
-  test("is somewhere for a user without a home", () => {
+  test("exists for a user without a home", () => {
     const homeless = () => {
       throw new Error("no such user");
     };

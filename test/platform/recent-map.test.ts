@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { RecentMap } from "../../src/platform/recent-map.js";
 
-describe("a map of what was set last", () => {
-  test("has at least the last entries of its size, whenever it is asked", () => {
+describe("a map of recent entries", () => {
+  test("has at least the last entries of its size at any time", () => {
     const map = new RecentMap<number, string>(10);
     for (let n = 0; n < 1_000; n++) {
       map.set(n, `${n}`);
@@ -19,7 +19,7 @@ describe("a map of what was set last", () => {
     }
   });
 
-  test("an entry set again is young again, with its new value", () => {
+  test("an entry set again counts as recent, with its new value", () => {
     const map = new RecentMap<string, number>(3);
     map.set("kept", 0);
     for (let n = 1; n < 50; n++) {

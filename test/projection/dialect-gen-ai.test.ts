@@ -106,7 +106,7 @@ describe("Vercel AI SDK 7, captured", () => {
     });
   });
 
-  test("takes the session's prompt, agent and model from the agent, and leaves its totals where they are", () => {
+  test("reads the session's prompt, agent and model from the agent, and leaves the agent's totals in place", () => {
     const { span, metadata } = projectSpan(
       capturedSpan("vercel-ai-7", ({ name }) => name === "invoke_agent gpt-4o"),
     );
@@ -160,7 +160,7 @@ describe("gen_ai.* keys", () => {
     expect(projected({ "gen_ai.request.model": "m" }).kind).toBe("span");
   });
 
-  test("an open generation is one already, without an end", () => {
+  test("an open span is a generation already, without an end", () => {
     const attributes = { "gen_ai.operation.name": "chat", "gen_ai.request.model": "m" };
     const { span } = projectSpan(spanOf({ attributes, ended: false, endTime: [0, 0] }));
     expect(span).toMatchObject({ kind: "generation", model: { modelId: "m" } });
@@ -203,7 +203,7 @@ describe("gen_ai.* keys", () => {
     expect(argumentsOf('{"id": "12345678901234567890"}')).toEqual({ id: "12345678901234567890" });
   });
 
-  test("a result of more than a million characters is not looked into", () => {
+  test("a result of more than a million characters is not parsed", () => {
     const attributes = (length: number) => ({
       "gen_ai.operation.name": "execute_tool",
       "gen_ai.tool.call.result": JSON.stringify(["x".repeat(length - 4)]),

@@ -9,7 +9,7 @@ function projected(attributes: Record<string, unknown>) {
 describe("HTTP, captured", () => {
   const captured = capturedSpans("http");
 
-  test("says what was asked and answered; the status is the one of the span", () => {
+  test("names request and response; the status is the span's", () => {
     expect(
       captured.map(projectSpan).map(({ span }) => [span.kind, span.input, span.output, span.status]),
     ).toEqual([
@@ -58,7 +58,7 @@ describe("HTTP keys", () => {
     expect(projected({ "http.request.method": "GET" })).not.toHaveProperty("input");
   });
 
-  test("on a model call say nothing more", () => {
+  test("add nothing to a model call", () => {
     const span = projected({
       "gen_ai.operation.name": "chat",
       "http.request.method": "POST",

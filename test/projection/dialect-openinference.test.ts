@@ -5,7 +5,7 @@ import { capturedSpan, capturedSpans, spanOf } from "../support/projection-span.
 describe("OpenInference for OpenAI, captured", () => {
   const captured = capturedSpans("openinference-openai");
 
-  test("tells generations from the rest; a stream without usage has no tokens", () => {
+  test("distinguishes generations from other spans; a stream without usage has no tokens", () => {
     expect(
       captured.map(projectSpan).map(({ span }) => [span.name, span.kind, span.finishReason, span.tokens]),
     ).toEqual([
@@ -26,7 +26,7 @@ describe("OpenInference for OpenAI, captured", () => {
     ]);
   });
 
-  test("assembles flattened messages, and keeps the raw request and response beside them", () => {
+  test("assembles flattened messages, and keeps the raw request and response", () => {
     const span = captured[1];
     if (span === undefined) throw new Error("not captured");
     const { attributes } = span;
@@ -91,7 +91,7 @@ describe("OpenInference for LangChain, captured", () => {
     ]);
   });
 
-  test("projects a tool, and one that failed", () => {
+  test("projects a tool, and a failed tool", () => {
     const span = capturedSpan("openinference-langchain", ({ name }) => name === "weather");
     const result = projectSpan(span).span;
     expect(result).toStrictEqual({

@@ -3,7 +3,7 @@ import { projectSpan } from "../../src/projection/project-span.js";
 import { capturedSpan, capturedSpans, spanOf } from "../support/projection-span.js";
 
 describe("Traceloop, captured", () => {
-  test("tells tools and generations from workflows, agents and tasks", () => {
+  test("distinguishes tools and generations from workflows, agents and tasks", () => {
     const spans = capturedSpans("traceloop").map(projectSpan);
     expect(spans.map(({ span }) => [span.name, span.kind, span.tokens?.total])).toEqual([
       ["weather", "tool", undefined],
@@ -50,7 +50,7 @@ describe("Traceloop, captured", () => {
     expect(projectSpan(text).span.output).toBe("sunny in Paris");
   });
 
-  test("takes the prompt from a root entity's first argument", () => {
+  test("reads the prompt from a root entity's first argument", () => {
     const attributes = {
       "traceloop.span.kind": "workflow",
       "traceloop.entity.input": '{"args":["Weather in Paris?"],"kwargs":{}}',

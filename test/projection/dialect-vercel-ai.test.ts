@@ -26,7 +26,7 @@ const usage = {
 };
 const tokens = { input: 60, output: 35, reasoning: 15, cacheRead: 30, cacheWrite: 10, total: 150 };
 
-/** A model that calls a tool first and answers then. */
+/** A model that calls a tool first and then answers. */
 function forecaster() {
   const callsTool = {
     content: [
@@ -66,7 +66,7 @@ const weather = tool({
   execute: async () => "sunny",
 });
 
-/** Runs the real SDK and projects the spans it made, in order of completion. */
+/** Runs the real SDK and projects its spans, in order of completion. */
 async function record(
   run: (settings: ReturnType<typeof telemetry>) => Promise<unknown>,
 ): Promise<ProjectedSpan[]> {
@@ -76,7 +76,7 @@ async function record(
   return exporter.getFinishedSpans().map(projectSpan);
 }
 
-/** What differs from run to run, as the span itself has it. */
+/** Values that differ from run to run, from the span itself. */
 function varying({ span }: ProjectedSpan) {
   const { spanId, parentSpanId, traceId, startTime, endTime } = span;
   return { spanId, parentSpanId, traceId, startTime, endTime };
@@ -142,7 +142,7 @@ describe("Vercel AI SDK 6, live", () => {
           ...everywhere,
           "operation.name": "ai.generateText.doGenerate forecast",
           "ai.operationId": "ai.generateText.doGenerate",
-          // The model that was asked for is not the one that answered.
+          // The model that was requested is not the one that answered.
           "ai.model.id": "gpt-4o",
           "gen_ai.request.model": "gpt-4o",
           "ai.settings.maxRetries": 2,
@@ -161,7 +161,7 @@ describe("Vercel AI SDK 6, live", () => {
       });
     });
 
-    test("projects the tool under its own name, its result as the text it is", () => {
+    test("projects the tool under its own name, with its result as plain text", () => {
       const { startTime, endTime } = call.span;
       expect(call.span).toStrictEqual({
         ...varying(call),
@@ -334,7 +334,7 @@ describe("ai.* keys", () => {
     });
   });
 
-  test("a result that is not JSON stays what it is", () => {
+  test("a result that is not JSON stays unchanged", () => {
     const attributes = {
       "ai.operationId": "ai.toolCall",
       "ai.toolCall.name": "t",

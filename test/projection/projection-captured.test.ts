@@ -7,7 +7,7 @@ const captures = readdirSync(new URL("../fixtures/spans/", import.meta.url)).map
   file.replace(".json", ""),
 );
 
-/** Every text and number in a value, JSON in strings included. */
+/** Every text and number in a value, including JSON in strings. */
 function leaves(value: unknown, into = new Set<unknown>()): Set<unknown> {
   if (typeof value === "object" && value !== null) {
     for (const member of Object.values(value)) leaves(member, into);
@@ -18,14 +18,14 @@ function leaves(value: unknown, into = new Set<unknown>()): Set<unknown> {
   return into;
 }
 
-/** Counts are recomputed, and a MIME type says how its value was read. */
+/** Counts are recomputed, and a MIME type only defines how its value is read. */
 const isRecomputed = (key: string) => /token|mime_type/.test(key);
 
 describe.each(captures)("captured %s", (name) => {
-  test("what leaves the attributes is in the fields", () => {
+  test("every value that leaves the attributes is in the fields", () => {
     for (const span of capturedSpans(name)) {
       const { attributes = {}, ...fields } = projectSpan(span).span;
-      const said = leaves(fields);
+      const projected = leaves(fields);
       let consumed = 0;
       for (const [key, value] of Object.entries(span.attributes)) {
         if (key in attributes) {
@@ -35,9 +35,9 @@ describe.each(captures)("captured %s", (name) => {
         consumed++;
         if (isRecomputed(key)) continue;
         for (const leaf of leaves(value)) {
-          // Text that was JSON is there as a structure.
+          // Text that was JSON is present as a structure.
           if (typeof leaf === "string" && /^["[{]/.test(leaf)) continue;
-          expect(said, `${key} of ${span.name}`).toContain(leaf);
+          expect(projected, `${key} of ${span.name}`).toContain(leaf);
         }
       }
       if (span.instrumentationScope.name.includes("openai")) expect(consumed).toBeGreaterThan(3);

@@ -89,7 +89,7 @@ describe("a span that no dialect knows", () => {
     });
   });
 
-  test("takes values that only OpenTelemetry 3.x keeps: nested, null, bytes, BigInt", () => {
+  test("accepts values that only OpenTelemetry 3.x keeps: nested, null, bytes, BigInt", () => {
     const { attributes } = projected({
       nested: { a: [{ b: 1n }] },
       none: null,
@@ -107,7 +107,7 @@ describe("status", () => {
     expect(projected({}, { status: { code: 2 } })).toMatchObject({ status: "error" });
   });
 
-  test("takes its message from the status, else the last exception, else error.type", () => {
+  test("reads its message from the status, else the last exception, else error.type", () => {
     const events = ["first", "last"].map((message) => ({
       name: "exception",
       time: [0, 0] as [number, number],
@@ -149,7 +149,7 @@ describe("tokens", () => {
     expect(Object.keys(span.attributes ?? {}).filter((key) => key.includes("usage"))).toEqual([]);
   });
 
-  test("are absent when the span says nothing of them, and of the wrong type stay attributes", () => {
+  test("are absent when the span has none, and stay attributes when they have the wrong type", () => {
     const span = usage("many", undefined);
     expect(span).not.toHaveProperty("tokens");
     expect(span.attributes?.["gen_ai.usage.input_tokens"]).toBe("many");
@@ -168,8 +168,8 @@ describe("tokens", () => {
   });
 });
 
-describe("our own namespace", () => {
-  test("fills what no convention has a key for", () => {
+describe("the namespace of this package", () => {
+  test("fills fields that no convention has a key for", () => {
     expect(
       projected({
         "gen_ai.operation.name": "chat",
@@ -194,7 +194,7 @@ describe("our own namespace", () => {
     expect(projected({ "crash_safe_file.kind": "user-message" }).kind).toBe("user-message");
   });
 
-  test("does not let a foreign span be the session, or anything unheard of", () => {
+  test("makes no foreign span the session, and adds no unknown field", () => {
     for (const kind of ["session", "nonsense", 5]) {
       const span = projected({ "crash_safe_file.kind": kind });
       expect(span).toMatchObject({ kind: "span", attributes: { "crash_safe_file.kind": kind } });
@@ -203,7 +203,7 @@ describe("our own namespace", () => {
 });
 
 describe("metadata", () => {
-  test("has only what is known", () => {
+  test("has only known values", () => {
     expect(metadata({})).toStrictEqual({});
     expect(
       metadata(
@@ -248,7 +248,7 @@ describe("metadata", () => {
     expect(metadata({ ...chat, "gen_ai.operation.name": "embeddings" })).toStrictEqual({});
   });
 
-  test("knows the older key names", () => {
+  test("accepts the older key names", () => {
     const resource = { attributes: { "deployment.environment": "stage" } };
     expect(metadata({ "enduser.id": "u2" }, { resource })).toStrictEqual({
       userId: "u2",
@@ -281,7 +281,7 @@ describe("metadata", () => {
     expect(metadata(content.startsWith('"') ? plain : attributes).prompt).toBe(expected);
   });
 
-  test("takes the prompt from a local root only, at most 4000 characters of it", () => {
+  test("reads the prompt from a local root only, at most 4000 characters", () => {
     const attributes = { "openinference.span.kind": "AGENT", "input.value": "p".repeat(5000) };
     const parent = { traceId: TRACE_ID, spanId: "00f067aa0ba902b7" };
     const remote = { ...parent, isRemote: true };
@@ -291,8 +291,8 @@ describe("metadata", () => {
   });
 });
 
-describe("P6: hostile spans", () => {
-  test("P6: a throwing attribute costs itself", () => {
+describe("P6 hostile spans", () => {
+  test("P6 a throwing attribute loses only itself", () => {
     const attributes = {
       "gen_ai.operation.name": "execute_tool",
       get "gen_ai.tool.call.result"(): string {
@@ -309,7 +309,7 @@ describe("P6: hostile spans", () => {
     });
   });
 
-  test("P6: attributes that cannot be listed leave a marker", () => {
+  test("P6 attributes that cannot be listed leave a marker", () => {
     expect(projected(hostileProxy())).toMatchObject({
       name: "work",
       attributes: { "otel.attributes": "[unreadable: hostile]" },
@@ -319,7 +319,7 @@ describe("P6: hostile spans", () => {
     }
   });
 
-  test("P6: each member of the span may be unreadable", () => {
+  test("P6 each member of the span may be unreadable", () => {
     for (const member of Object.keys(spanOf({ parentSpanContext: undefined }))) {
       const broken = Object.defineProperty(spanOf({ attributes: { kept: 1 } }), member, { get: throwing });
       const { span } = projectSpan(broken);
@@ -330,7 +330,7 @@ describe("P6: hostile spans", () => {
     expect(() => JSON.stringify(projectSpan({} as never))).not.toThrow();
   });
 
-  test("P6: one bad event or link leaves the others", () => {
+  test("P6 one bad event or link leaves the rest", () => {
     const context = { traceId: TRACE_ID, spanId: SPAN_ID };
     const { attributes } = projected(
       {},
@@ -345,7 +345,7 @@ describe("P6: hostile spans", () => {
     });
   });
 
-  test("P6: JSON too deep for JSON.stringify stays the string it was", () => {
+  test("P6 JSON too deep for JSON.stringify stays a string", () => {
     const deep = "[".repeat(200_000) + "]".repeat(200_000);
     for (const [key, operation] of [
       ["gen_ai.input.messages", "chat"],
@@ -357,7 +357,7 @@ describe("P6: hostile spans", () => {
     }
   });
 
-  test("P6: flattened keys cannot build a huge, deep or polluted structure", () => {
+  test("P6 flattened keys cannot build a huge, deep or polluted structure", () => {
     const span = projected({
       "openinference.span.kind": "LLM",
       "llm.input_messages.999999999.message.role": "user",
@@ -380,21 +380,21 @@ describe("P6: hostile spans", () => {
     expect(({} as { polluted?: string }).polluted).toBeUndefined();
   });
 
-  test("P6: 10,000 attributes, __proto__ among them, all arrive", () => {
+  test("P6 10,000 attributes, __proto__ among them, are all kept", () => {
     const attributes = JSON.parse(
       `{"__proto__":"own",${Array.from({ length: 9999 }, (_, i) => `"k${i}":${i}`).join()}}`,
     ) as Record<string, unknown>;
     expect(JSON.stringify(projected(attributes).attributes)).toBe(JSON.stringify(attributes));
   });
 
-  test("P6: 5 MB of tool output passes by reference, JSON-like or not", () => {
+  test("P6 5 MB of tool output passes by reference, JSON-like or not", () => {
     for (const text of ["x".repeat(5_000_000), `[${"x".repeat(5_000_000)}`]) {
       const attributes = { "gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.result": text };
       expect(projected(attributes).output).toBe(text);
     }
   });
 
-  test("P6: projectSpan and JSON.stringify never throw, and every key is a field or an attribute", () => {
+  test("P6 projectSpan and JSON.stringify never throw, and every key is a field or an attribute", () => {
     const known = [
       "crash_safe_file.kind",
       "crash_safe_file.cost",
@@ -420,7 +420,7 @@ describe("P6: hostile spans", () => {
       "http.request.method",
       "url.full",
     ];
-    const telling = [
+    const fieldKeys = [
       "chat",
       "execute_tool",
       "ai.toolCall",
@@ -433,7 +433,7 @@ describe("P6: hostile spans", () => {
     ];
     const key = fc.oneof(fc.constantFrom(...known), fc.string());
     const value = fc.oneof(
-      fc.constantFrom(...telling),
+      fc.constantFrom(...fieldKeys),
       fc.anything({
         withBigInt: true,
         withDate: true,

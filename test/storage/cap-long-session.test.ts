@@ -17,7 +17,7 @@ import { IdleClock } from "../support/idle-clock.js";
 import { MortalLiveness } from "../support/mortal-liveness.js";
 
 const maxSpans = 5_000;
-/** Recorded between two flushes: by so much may the open document exceed twice the cap. */
+/** Spans recorded between two flushes. The append log may exceed twice the cap by this many. */
 const step = 1_000;
 const start = 1_750_000_000_000;
 
@@ -34,7 +34,10 @@ const document = (): TraceFile => JSON.parse(fs.readFileSync(join(dir, "ses_long
 /** Tool calls in a known order: 13 tools of different durations, and loops far from each other. */
 const toolOf = (n: number): string => `tool ${n % 13}`;
 const millisOf = (n: number): number => (n % 13) + 1;
-/** At the beginning, among those that the cap leaves out, across two flushes, and across resumes; the rest differ. */
+/**
+ * At the start, among spans that the cap leaves out, across two flushes, and across resumes. The remaining calls
+ * differ.
+ */
 const loopAt = [10, 7_000, 9_998, 19_499, 19_999];
 const loopsBy = (calls: number) => loopAt.filter((at) => at + 2 < calls).length;
 
@@ -52,21 +55,21 @@ class Host {
   readonly fileSystem = new FaultyFileSystem();
   readonly exporter: CrashSafeFileSpanExporter;
   readonly processor: CrashSafeSpanProcessor;
-  /** Of all files of the directory together, at any rename. */
+  /** The size of all files of the directory together, at any rename. */
   mostBytes = 0;
   readonly #provider: BasicTracerProvider;
   #agent: Span | undefined;
 
   readonly #life: number;
 
-  /** `life`: which of the session's processes it is; each has a span that stays open. */
+  /** `life` is the number of the process that writes the session. Each process has a span that stays open. */
   constructor(life: number) {
     this.#life = life;
     const { fileSystem, liveness } = this;
     const rename = fileSystem.sync.rename;
     Object.assign(fileSystem.sync, {
       rename: (from: string, to: string) => {
-        // Before it, a copy is as large as it gets.
+        // Before the rename, a copy has its largest size.
         this.mostBytes = Math.max(this.mostBytes, bytesIn(dir));
         rename(from, to);
       },
@@ -125,7 +128,9 @@ const bytesIn = (path: string): number =>
     .map((name) => fs.lstatSync(join(path, name)))
     .reduce((sum, stat) => sum + (stat.isFile() ? stat.size : 0), 0);
 
-/** Counters, tools and loops of `calls` tool calls; the marker, unless it may be that of an earlier moment. */
+/**
+ * Counters, tools and loops of `calls` tool calls, and the elision marker, unless it may be from an earlier moment.
+ */
 function expectExact({ spans, summary }: TraceFile, calls: number, agents: number, isMarkerNew = true): void {
   const tools = new Map<string, { name: string; count: number; totalDuration: number }>();
   for (let n = 0; n < calls; n++) {
@@ -171,7 +176,7 @@ describe("20,000 tool calls under a cap of 5,000", () => {
       "0 generations, 20000 tool calls, 0 tokens, $0.0000",
     );
     expect(fs.readdirSync(dir)).toEqual(["ses_long.json"]);
-    // The open document, what it is being rewritten to or published as, and what was published.
+    // The append log, its rewritten or published copy, and the published document.
     const perSpan = fs.statSync(join(dir, "ses_long.json")).size / maxSpans;
     expect(first.mostBytes).toBeLessThan(perSpan * (2 * (2 * maxSpans + step) + 2 * maxSpans) + 8_000_000);
 

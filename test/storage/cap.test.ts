@@ -38,7 +38,7 @@ describe("cap", () => {
         (lines, others, maxSpans) => {
           const selection = selectLines({ lines, hasMarker: false, others }, maxSpans, session);
           if (!selection) {
-            // All fit, or a marker would stand for less than two.
+            // All fit, or a marker would replace fewer than two spans.
             expect(lines + others).toBeLessThanOrEqual(
               Math.max(maxSpans, others + 2, Math.floor(0.3 * maxSpans) + others + 3),
             );
@@ -56,7 +56,7 @@ describe("cap", () => {
     );
   });
 
-  it("P8 D7 makes a marker that is there anew, for all spans there ever were", () => {
+  it("P8 D7 replaces an existing marker by one for all spans so far", () => {
     fc.assert(
       fc.property(
         fc.nat({ max: 50_000 }),
@@ -82,7 +82,7 @@ describe("cap", () => {
     expect(keepLines({ lines: 9, hasMarker: false, others: 1 }, session)).toBeUndefined();
   });
 
-  it("P8 the marker tells how many spans it stands for, and how many there ever were", () => {
+  it("P8 the marker names how many spans it replaces, and how many there were in total", () => {
     const selection = selectLines({ lines: 100, hasMarker: false, others: 1 }, 20, session);
     const elided = new Totals();
     elided.merge({ spans: 81 });
@@ -115,7 +115,7 @@ function traced(n: number, ended: boolean) {
 const document = (): TraceFile => JSON.parse(fs.readFileSync(join(dir, "ses_cap.json"), "utf8"));
 
 describe("a capped session", () => {
-  it("P8 counts on through caps, a death and a resume, and calls no elided span interrupted", async () => {
+  it("P8 continues counting through caps, a death and a resume, and reports no elided span as interrupted", async () => {
     let n = 0;
     for (let life = 0; life < 3; life++) {
       const liveness = new MortalLiveness();
@@ -131,7 +131,7 @@ describe("a capped session", () => {
         if (n % 10 === 9) expect(document().spans.length).toBeLessThanOrEqual(20);
       }
       expect(document().summary).toMatchObject({ totalToolCalls: n, status: "running" });
-      // Dies without a word.
+      // Dies without an end.
       liveness.killAll();
       const { failures, sessions } = await recoverDirectory(
         { fileSystem: nodeFileSystem, liveness, clock: systemClock },
@@ -147,7 +147,7 @@ describe("a capped session", () => {
   });
 
   it.each(["forceFlush", "endSession"] as const)(
-    "P7 D7 counts each span once when another writer joins at any call of %s",
+    "P7 D7 counts each span once when a peer writer joins at any call of %s",
     async (operation) => {
       const liveness = new MortalLiveness();
       const start = () => {
@@ -187,7 +187,7 @@ describe("a capped session", () => {
     },
   );
 
-  it("P7 D7 leaves out no spans while those of a dead writer wait for recovery", async () => {
+  it("P7 D7 leaves out no spans while spans of a dead writer wait for recovery", async () => {
     const liveness = new MortalLiveness();
     const start = () => {
       const fileSystem = new FaultyFileSystem();

@@ -1,4 +1,4 @@
-/** The commit by itself: who may rename what onto a session's name, and when. */
+/** The commit alone: which writer may rename a file to a session's name, and when. */
 import {
   existsSync,
   lstatSync,
@@ -27,7 +27,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-/** Every look at it is 100 ms later than the last: patience ends after three. */
+/** Each read of the clock is 100 ms later than the last, so that the lock timeout ends after three. */
 function impatientClock(): Clock {
   let millis = 0;
   return {
@@ -93,7 +93,7 @@ describe("P7 a commit", () => {
     expect(existsSync(path("s.json.lock"))).toBe(false);
   });
 
-  test("P3 that may not commit any more touches nothing, also when it has waited", async () => {
+  test("P3 that was cancelled changes nothing, also when it has waited", async () => {
     expect(commitNow(requestOf("a", { mayCommit: () => false }))).toBe("fenced");
     claim("other");
     let asked = 0;
@@ -104,7 +104,7 @@ describe("P7 a commit", () => {
     expect(readFileSync(path("s.json.lock/other"), "utf8")).toBe("other");
   });
 
-  test("P7 waits for a living claim, and goes on when that is withdrawn", async () => {
+  test("P7 waits for a live claim, and continues when the claim is withdrawn", async () => {
     claim("other");
     const ports = portsOf({}, { ...systemClock, monotonic: () => 0 });
     let looks = 0;
@@ -128,7 +128,7 @@ describe("P7 a commit", () => {
   });
 
   test.each(["unknown", "alive"] as const)(
-    "P7 revokes a claim of an owner that is %s when patience ends",
+    "P7 revokes a claim of an owner that is %s when the lock timeout ends",
     (verdict) => {
       claim("x");
       verdicts.set("x", verdict);
@@ -138,17 +138,14 @@ describe("P7 a commit", () => {
     },
   );
 
-  test.each(["move", "link"] as const)(
-    "P7 by %s survives that its own claim from before is still there",
-    (by) => {
-      claim("a");
-      expect(commitNow(requestOf("a", { by }))).toBe("committed");
-      expect(content()).toBe("a");
-      expect(existsSync(path("s.json.lock"))).toBe(false);
-    },
-  );
+  test.each(["move", "link"] as const)("P7 by %s survives that its own earlier claim still exists", (by) => {
+    claim("a");
+    expect(commitNow(requestOf("a", { by }))).toBe("committed");
+    expect(content()).toBe("a");
+    expect(existsSync(path("s.json.lock"))).toBe(false);
+  });
 
-  test.each(["EPERM", "ENOTSUP", "EMLINK", "EXDEV"])("P6 says so where links fail with %s", (code) => {
+  test.each(["EPERM", "ENOTSUP", "EMLINK", "EXDEV"])("P6 returns that links fail with %s", (code) => {
     const link = () => {
       throw Object.assign(new Error(code), { code });
     };
@@ -156,7 +153,7 @@ describe("P7 a commit", () => {
     expect(readdirSync(dir)).toEqual(["s.json.tmp.a"]);
   });
 
-  test("P9 goes through no symlink and no file in the place of its lock", () => {
+  test("P9 follows no symlink and no file in the place of its lock", () => {
     const elsewhere = mkdtempSync(join(tmpdir(), "commit-elsewhere-"));
     try {
       symlinkSync(elsewhere, path("s.json.lock"));
@@ -180,7 +177,7 @@ describe("P7 a commit", () => {
     expect(readFileSync(path("target"), "utf8")).toBe("mine");
   });
 
-  test("P6 that cannot rename says why, and leaves neither claim nor lock", () => {
+  test("P6 that cannot rename throws the cause, and leaves neither claim nor lock", () => {
     const rename: FileCalls["rename"] = (from, to) => {
       if (to === path()) throw Object.assign(new Error("no"), { code: "EACCES" });
       nodeFileSystem.sync.rename(from, to);
@@ -200,8 +197,8 @@ function errorOf(run: () => void): string | undefined {
 }
 
 /**
- * Stops one committer before its nth call to the file system, lets another commit meanwhile, and looks whether an
- * update was lost: both say that they have committed, and neither was built on the other.
+ * Stops one committer before its nth call to the file system, lets another commit meanwhile, and checks whether an
+ * update was lost: both commits succeed, and neither has the other as its base.
  */
 function lostUpdates(
   by: "move" | "link",
@@ -239,28 +236,31 @@ function lostUpdates(
   }
 }
 
-/** Sees its own claim only. */
+/** Sees only its own claim. */
 const alone = (token: string) => ({
   readdir: (at: string) => readdirSync(at).filter((name) => name === token),
 });
 
 describe("P7 a committer that is stopped before any of its calls", () => {
-  test.each(["move", "link"] as const)("P7 overwrites nothing when it goes on (by %s)", (by) => {
+  test.each(["move", "link"] as const)("P7 overwrites nothing when it continues (by %s)", (by) => {
     expect(lostUpdates(by)).toEqual([]);
   });
 
-  test.each(["move", "link"] as const)("P7 would, if it saw nobody in the lock (by %s)", (by) => {
-    expect(lostUpdates(by, alone)).not.toEqual([]);
-  });
+  test.each(["move", "link"] as const)(
+    "P7 would lose an update if it did not see the other claims in the lock (by %s)",
+    (by) => {
+      expect(lostUpdates(by, alone)).not.toEqual([]);
+    },
+  );
 
   test.each(["move", "link"] as const)(
-    "P7 would, if it did not look which document is there (by %s)",
+    "P7 would lose an update if it did not check which document exists (by %s)",
     (by) => {
       let base: ReturnType<FileCalls["lstat"]>;
       const lstat: FileCalls["lstat"] = (at) => {
         const stat = nodeFileSystem.sync.lstat(at);
         if (at !== path()) return stat;
-        // The one it was built on, for ever.
+        // Always the document that was its base.
         if (readFileSync(at, "utf8") === "zero") base = stat;
         return base;
       };

@@ -10,7 +10,7 @@ import { commonLines } from "../../src/recovery/common-lines.js";
 const dir = fs.mkdtempSync(join(os.tmpdir(), "common-lines-"));
 afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
 
-/** How many bytes two files have in common, each from behind a head of its own. */
+/** The number of bytes that two files share, each after a head of its own. */
 function measure(texts: readonly [string, string], heads: readonly [string, string]): number {
   const [a, b] = texts.map((text, index) => {
     const path = join(dir, String(index));
@@ -28,13 +28,13 @@ function measure(texts: readonly [string, string], heads: readonly [string, stri
 const line = fc.constantFrom("a", "b", "ab", "ü", "");
 const lines = fc.array(line, { maxLength: 5 }).map((all) => all.map((one) => `${one}\n`).join(""));
 
-test("P7 counts the whole lines that two files begin with alike", () => {
+test("P7 counts the whole lines that two files share at the start", () => {
   fc.assert(
     fc.property(lines, lines, lines, line, (common, one, other, torn) => {
       const texts = [common + one + torn, common + other] as const;
       const [a = [], b = []] = texts.map((text) => text.split("\n"));
       let alike = 0;
-      // What follows the last newline is no whole line.
+      // The bytes after the last newline are no whole line.
       for (let i = 0; i < Math.min(a.length, b.length) - 1 && a[i] === b[i]; i++)
         alike += Buffer.byteLength(`${a[i]}\n`);
       expect(measure(texts, ["head\n", "another head\n"])).toBe(alike);

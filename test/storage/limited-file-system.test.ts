@@ -1,12 +1,12 @@
-/** Sessions where the file system has no hard links, or something stands in the place of a lock. */
+/** Sessions where the file system has no hard links, or another file is in the place of a lock. */
 import { rmSync, symlinkSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { Stage } from "../support/session-stage.js";
 import { ended } from "../support/span-lines.js";
 
-describe("P6 P7 sessions where the file system does not do everything", () => {
-  test("P6 are sealed and fenced by a copy where there are no hard links", async () => {
+describe("P6 P7 sessions on a limited file system", () => {
+  test("P6 are finalized and fenced by a copy where there are no hard links", async () => {
     const stage = new Stage();
     try {
       const sync = { ...nodeFileSystem.sync };
@@ -29,7 +29,7 @@ describe("P6 P7 sessions where the file system does not do everything", () => {
     }
   });
 
-  test("P6 P9 wait for somebody to clear the place of their lock, and lose nothing", async () => {
+  test("P6 P9 wait until the place of their lock is free, and lose nothing", async () => {
     const stage = new Stage();
     const outside = new Stage();
     try {

@@ -1,4 +1,4 @@
-/** How a session stands that several processes write to, when some of them end, fail, crash or are fenced. */
+/** The status of a session with several writers, when some of them end, fail, crash or are fenced. */
 import { describe, expect, test } from "vitest";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import * as lines from "../support/span-lines.js";
@@ -10,7 +10,7 @@ const status = () => twins.document(id).summary.status;
 const ended = () => lines.ended(twins.document(id));
 
 describe("P7 the status of a session with several writers", () => {
-  test("P7 an error of one waits for the end of the last, and outranks its completion", async () => {
+  test("P7 an error of one writer waits for the end of the last, and outranks its completion", async () => {
     const [a, b] = [twins.actor(), twins.actor()];
     a.record(id, 1);
     b.record(id, 1);
@@ -23,7 +23,7 @@ describe("P7 the status of a session with several writers", () => {
     expect(twins.document(id).summary).toMatchObject({ status: "error", error: "out of tokens" });
   });
 
-  test("P7 an error of one survives the crash of the one that had heard of it", async () => {
+  test("P7 an error of one writer survives the crash of a writer that had read it", async () => {
     const [a, b] = [twins.actor(), twins.actor()];
     a.record(id, 1);
     b.record(id, 1);
@@ -40,7 +40,7 @@ describe("P7 the status of a session with several writers", () => {
     expect(ended()).toHaveLength(4);
   });
 
-  test("P3 P7 the fence of one stays, whatever the others do", async () => {
+  test("P3 P7 a crash fence of one writer stays, whatever its peer writers do", async () => {
     const [a, b] = [twins.actor(), twins.actor()];
     a.record(id, 1);
     b.record(id, 1);
@@ -55,7 +55,7 @@ describe("P7 the status of a session with several writers", () => {
     expect(ended()).toHaveLength(3);
   });
 
-  test("P3 P7 a fence that found no room for its commit is heard of by those who recover it beside a living writer", async () => {
+  test("P3 P7 a crash fence that could not commit is applied by a recovery during a live peer writer", async () => {
     const calls = { ...nodeFileSystem.sync };
     calls.link = () => {
       throw Object.assign(new Error("no"), { code: "EIO" });
@@ -72,7 +72,7 @@ describe("P7 the status of a session with several writers", () => {
     expect(twins.document(id).summary).toMatchObject({ status: "crashed", error: "out of memory" });
   });
 
-  test("P7 a terminal status beside a living writer lasts until it publishes", async () => {
+  test("P7 a terminal status lasts until a live peer writer publishes", async () => {
     const [a, b] = [twins.actor(), twins.actor()];
     a.record(id, 1);
     b.record(id, 1);
@@ -91,7 +91,7 @@ describe("P7 the status of a session with several writers", () => {
     expect(ended()).toHaveLength(4);
   });
 
-  test("P7 who ends after a twin has died completes the session, whether recovery comes before or after", async () => {
+  test("P7 a writer that ends after a peer writer died completes the session, whether recovery runs before or after", async () => {
     for (const order of ["before", "after"]) {
       const session = `${id}_${order}`;
       const [a, b] = [twins.actor(), twins.actor()];

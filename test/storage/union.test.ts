@@ -23,7 +23,7 @@ interface Given {
   readonly spans: readonly TraceSpan[];
 }
 
-/** Few ids, so that sources have spans in common; letters beyond ASCII, as other writers may use. */
+/** Few ids, so that sources have spans in common. Letters beyond ASCII, as foreign writers may use. */
 const shared: fc.Arbitrary<TraceSpan> = fc.record(
   {
     spanId: fc.constantFrom("a", "b", "c", "d", "zażółć", 'qu"ote', "__proto__"),
@@ -48,7 +48,7 @@ const givens: fc.Arbitrary<Given[]> = fc.array(
   { maxLength: 4 },
 );
 
-/** Each span once, where its winning line stands; ended beats interrupted, later beats earlier. */
+/** Each span once, in the place of its winning line: ended wins over interrupted, later over earlier. */
 function model(sources: readonly Given[]): TraceSpan[] {
   const all = sources.flatMap(({ spans, traceId }) => spans.map((span) => ({ span, traceId })));
   const winners = new Map<string, (typeof all)[number]>();
@@ -61,7 +61,7 @@ function model(sources: readonly Given[]): TraceSpan[] {
     .map(({ span, traceId }) => {
       if (traceId === head.traceId) return span;
       const { traceId: own = traceId, ...rest } = span;
-      // Named only where it differs from the document's.
+      // Present only where it differs from the document's.
       return own === head.traceId ? rest : { ...rest, traceId: own };
     });
 }
@@ -105,8 +105,8 @@ function unite(
   });
 }
 
-describe("union", () => {
-  it("P7 has each span of all sources once, ended before interrupted, the later before the earlier", () => {
+describe("merging the files of a session", () => {
+  it("P7 keeps each span of all sources once, ended before interrupted, the later before the earlier", () => {
     fc.assert(
       fc.property(givens, fc.boolean(), (sources, parse) => {
         const { text, union } = unite(sources, parse);
@@ -117,9 +117,9 @@ describe("union", () => {
         expect(union.lines).toBe(want.length);
         expect(union.rot).toEqual([]);
         for (const { spanId } of want) expect(union.has(spanId)).toBe(true);
-        // Every span is counted for the source that had it first.
+        // Every span is counted for the first source that has it.
         expect(union.given.reduce((sum, count) => sum + (count ?? 0), 0)).toBe(want.length);
-        // Whether each line was counted as it was looked at, or the ones that stand as they were written.
+        // Each line is counted either when it is read, or when it is written to the result.
         const totals = new Totals();
         for (const span of want) totals.add(span);
         expect(union.totals?.toJson()).toEqual(parse ? totals.toJson() : undefined);
@@ -128,7 +128,7 @@ describe("union", () => {
     );
   });
 
-  it("P6 leaves out lines that are no spans, and says where they stood", () => {
+  it("P6 leaves out lines that are no spans, and returns their positions", () => {
     const noise = Buffer.from('garbage\n,{"spanId":""}\n{"spanId":"x"\n\0\0\n');
     fc.assert(
       fc.property(givens, (sources) => {
@@ -143,7 +143,7 @@ describe("union", () => {
     );
   });
 
-  it("P7 a united file united again is the same file", () => {
+  it("P7 of a merged file alone returns the same file", () => {
     fc.assert(
       fc.property(givens, fc.boolean(), (sources, parse) => {
         const once = unite(sources, parse).text;
@@ -154,7 +154,7 @@ describe("union", () => {
     );
   });
 
-  it("P7 lines that come while it is built are added, and refused if their span has a line", () => {
+  it("P7 adds lines that arrive while it runs, and refuses a line whose span has one", () => {
     const span = (spanId: string): TraceSpan => ({
       spanId,
       parentSpanId: null,
@@ -175,7 +175,7 @@ describe("union", () => {
     ).toThrow("a");
   });
 
-  it("P7 of spans that still run, no line is kept", () => {
+  it("P7 keeps no line of spans that are still open", () => {
     const spans: TraceSpan[] = ["a", "b"].map((spanId) => ({
       spanId,
       parentSpanId: null,

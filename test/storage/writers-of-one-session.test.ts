@@ -1,4 +1,4 @@
-/** Several processes that write to one session, step by step: what each leaves to the others. */
+/** Several processes that write to one session, step by step. */
 
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { describe, expect, test } from "vitest";
@@ -16,7 +16,7 @@ const repeated = () => lines.repeated(twins.document(id));
 const ended = () => lines.ended(twins.document(id));
 const interrupted = () => lines.interrupted(twins.document(id));
 
-/** Somebody who holds an owner for dead: removes its first two copies that are about to take such a name. */
+/** A peer that wrongly reports an owner as dead: it removes the owner's first two copies with such a name. */
 class Sweeper {
   copies = 0;
   readonly fileSystem: FileSystem;
@@ -63,7 +63,7 @@ describe("P7 writers of one session", () => {
     expect(repeated()).toEqual([]);
   });
 
-  test("P7 a span that waits for its line keeps its trace where another writer's document names another", async () => {
+  test("P7 keep the trace of a span that waits for its line where a peer writer's document names another trace", async () => {
     const [a, b] = [twins.actor(), twins.actor()];
     const span = tracer.startSpan("bash", { attributes: { "session.id": id } });
     const { traceId, spanId } = span.spanContext();
@@ -80,7 +80,7 @@ describe("P7 writers of one session", () => {
     expect(twins.document(id).spans.find((one) => one.spanId === spanId)?.traceId).toBe(traceId);
   });
 
-  test("P7 a span held for interrupted while it runs goes on, stands once, and ends as it ends", async () => {
+  test("P7 continue a span that was recorded as interrupted while it runs, with one line and its own end", async () => {
     const a = twins.actor();
     const work = a.start(id);
     const unended = a.start(id);
@@ -105,7 +105,7 @@ describe("P7 writers of one session", () => {
     expect(twins.files).toEqual([`${id}.json`]);
   });
 
-  test("P7 a span that ended stays ended where another writer had taken it for interrupted", async () => {
+  test("P7 keep the end of a span that a peer writer recorded as interrupted", async () => {
     const a = twins.actor();
     const work = a.start(id);
     await a.processor.forceFlush();
@@ -127,7 +127,7 @@ describe("P7 writers of one session", () => {
     expect(status()).toBe("completed");
   });
 
-  test("P7 a span that ends while a merge brings its interruption stands once", async () => {
+  test("P7 keep one line of a span that ends while a merge reads its interruption", async () => {
     const a = twins.actor();
     const work = a.start(id);
     await a.processor.forceFlush();
@@ -143,12 +143,12 @@ describe("P7 writers of one session", () => {
     expect(repeated()).toEqual([]);
   });
 
-  test("P7 records made after the open document was taken in the middle of a merge are kept", async () => {
+  test("P7 keep records made after the append log was taken during a merge", async () => {
     const [a, b] = [twins.actor(), twins.actor()];
     a.record(id, 3);
     b.record(id, 3);
     await b.processor.forceFlush();
-    // The merge has read the own lines, and syncs what it built.
+    // The merge has read its own lines, and syncs the file that it built.
     const hold = a.fileSystem.hold((name) => name === "fdatasync", "issued");
     const flushed = a.processor.forceFlush();
     await hold.reached;
@@ -164,7 +164,7 @@ describe("P7 writers of one session", () => {
   });
 
   test.each([0, 1])(
-    "P7 an owner that stands still before it has removed its side files (%i of 2) does not keep the session running",
+    "P7 do not report a session as running because an owner stopped before it removed its side files (%i of 2)",
     async (removed) => {
       const calls = { ...nodeFileSystem.sync };
       let asked = 0;
@@ -182,7 +182,7 @@ describe("P7 writers of one session", () => {
       expect(twins.files).toHaveLength(5 - removed);
       await b.processor.shutdown();
       expect(status()).toBe("completed");
-      // What it leaves behind is swept once it is dead, and changes nothing.
+      // The side files that it leaves are swept once it is dead, and change nothing.
       twins.bury();
       await twins.recover();
       expect(status()).toBe("completed");
@@ -192,7 +192,7 @@ describe("P7 writers of one session", () => {
   );
 
   test.each(["its owner makes both anew after it took the first", "another recovery has the first"])(
-    "P2 P7 starts after a recovery by mistake are kept where it takes only the live log in the end: %s",
+    "P2 P7 keep starts after a recovery by mistake that finally takes only the journal: %s",
     async (why) => {
       const a = twins.actor();
       const first = a.start(id);
@@ -219,13 +219,13 @@ describe("P7 writers of one session", () => {
     },
   );
 
-  test("P2 P7 an end after a recovery by mistake is kept where its owner dies right after it", async () => {
+  test("P2 P7 keep an end after a recovery by mistake whose owner dies right after the end", async () => {
     const a = twins.actor();
     a.record(id, 2);
     const running = a.start(id);
     await a.processor.forceFlush();
     await twins.recover(twins.wrongVerdicts());
-    // Nothing but its line tells of it.
+    // Only its line has the span.
     a.end(running);
     twins.bury();
     await twins.recover();
@@ -234,7 +234,7 @@ describe("P7 writers of one session", () => {
     expect(twins.files).toEqual([`${id}.json`]);
   });
 
-  test("P2 P7 a start is kept where the copy of its live log is swept by somebody who holds its owner for dead", async () => {
+  test("P2 P7 keep a start whose journal copy is swept by a peer that wrongly reports its owner as dead", async () => {
     const sweeper = new Sweeper(".live");
     const a = twins.actor({}, { fileSystem: sweeper.fileSystem });
     a.record(id, 1);
@@ -248,7 +248,7 @@ describe("P7 writers of one session", () => {
     expect(repeated()).toEqual([]);
   });
 
-  test("P2 P7 an end is kept where the copy of its open document is swept by somebody who holds its owner for dead", async () => {
+  test("P2 P7 keep an end whose append log copy is swept by a peer that wrongly reports its owner as dead", async () => {
     const sweeper = new Sweeper(".open");
     const a = twins.actor({}, { fileSystem: sweeper.fileSystem });
     a.record(id, 1);
@@ -263,7 +263,7 @@ describe("P7 writers of one session", () => {
     expect(repeated()).toEqual([]);
   });
 
-  test("P7 a writer whose open document is not there, or not yet, keeps the session running", async () => {
+  test("P7 keep the session running while a writer has no append log, or none yet", async () => {
     const [a, b] = [twins.actor(), twins.actor()];
     a.record(id, 1);
     b.record(id, 1);

@@ -8,12 +8,12 @@ import { isForsaken, type Liveness, SystemLiveness, type Verdict } from "../../s
 const liveness = new SystemLiveness(nodeFileSystem.sync);
 const base36 = (number: number) => number.toString(36);
 
-/** The fields of a token of this thread, to be changed one by one. */
+/** The fields of a token of this thread, for tests that change one of them. */
 function parts(): [pid: string, thread: string, started: string, scope: string, random: string] {
   return liveness.newToken().split("-") as ReturnType<typeof parts>;
 }
 
-/** The token that a single-threaded process would have: its main thread bears its number. */
+/** The token of a single-threaded process: its main thread has the process's number. */
 function tokenOf(pid: number): string {
   const stat = nodeFileSystem.sync.readText(`/proc/${pid}/task/${pid}/stat`);
   const started = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
@@ -49,7 +49,7 @@ describe.runIf(process.platform === "linux")("P2 P7 owners", () => {
   });
 
   it("P2 a zombie is dead", async () => {
-    // The shell becomes `sleep`, which never asks how its child ended.
+    // The shell becomes `sleep`, which never waits for its child.
     const parent = spawn("sh", ["-c", "sleep 0.01 & echo $!; exec sleep 60"], {
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -65,7 +65,7 @@ describe.runIf(process.platform === "linux")("P2 P7 owners", () => {
     }
   });
 
-  it("P2 a process number that is used again is not its owner", () => {
+  it("P2 a process that reuses an owner's process number is not the owner", () => {
     const [pid, thread, started, scope, random] = parts();
     const earlier = base36(parseInt(started, 36) - 1);
     expect(liveness.verdict([pid, thread, earlier, scope, random].join("-"))).toBe("dead");
@@ -100,7 +100,7 @@ describe.runIf(process.platform === "linux")("P2 P7 owners", () => {
     expect(liveness.verdict(liveness.newToken())).toBe("alive");
   });
 
-  it("P7 without /proc a living process number proves nothing, and a free one does", () => {
+  it("P7 without /proc a live process number proves nothing, and a free one does", () => {
     const blind = new SystemLiveness(noProc);
     const own = blind.newToken();
     expect(own.split("-")[2]).toBe("0");
@@ -126,7 +126,7 @@ describe.runIf(process.platform === "linux")("P2 P7 owners", () => {
 });
 
 describe("P7 leases", () => {
-  const saying = (verdict: Verdict): Liveness => ({ newToken: () => "", verdict: () => verdict });
+  const reporting = (verdict: Verdict): Liveness => ({ newToken: () => "", verdict: () => verdict });
   const minute = 60_000;
 
   it.each([
@@ -139,6 +139,6 @@ describe("P7 leases", () => {
     // The clock was set back: no lease lasts until it has caught up.
     ["unknown", -minute - 1, true],
   ] as const)("P7 an owner that is %s, touched %i ms ago: forsaken %s", (verdict, age, isFree) => {
-    expect(isForsaken(saying(verdict), "token", 1e12 - age, 1e12)).toBe(isFree);
+    expect(isForsaken(reporting(verdict), "token", 1e12 - age, 1e12)).toBe(isFree);
   });
 });

@@ -4,7 +4,7 @@ import type { FileCalls, FileSystem } from "../../src/platform/file-system.js";
 import { runSync } from "../../src/platform/gensync.js";
 import { lastLine, readRange, scanLines, writeAll } from "../../src/storage/lines.js";
 
-/** One file in memory that gives and takes as many bytes at a time as it likes. */
+/** A file in memory that reads and writes as many bytes at a time as the test wants. */
 class ReluctantFile {
   bytes: Buffer;
   calls = 0;
@@ -39,7 +39,7 @@ function scan(bytes: Buffer, from: number, to: number, most: () => number) {
   return { lines, end };
 }
 
-/** The same by the plainest means. */
+/** The expected result, by the simplest means. */
 function split(bytes: Buffer, from: number, to: number) {
   const lines: { text: string; offset: number }[] = [];
   let start = from;
@@ -52,7 +52,7 @@ function split(bytes: Buffer, from: number, to: number) {
 }
 
 describe("line scan", () => {
-  it("P6 finds the last whole line, however long it and what follows it are", () => {
+  it("P6 finds the last whole line, however long the line and the rest are", () => {
     const length = fc.constantFrom(0, 1, 50, 100_000, (1 << 18) - 1, 1 << 18, 700_000);
     fc.assert(
       fc.property(fc.array(length, { maxLength: 3 }), length, (lengths, torn) => {
@@ -64,7 +64,7 @@ describe("line scan", () => {
         const { line, from, to } = runSync(file.fileSystem, lastLine(0, bytes.length));
         expect(to).toBe(end);
         expect(from).toBe(lines.at(-1)?.offset ?? 0);
-        // Not compared by the matcher, which takes seconds for so much text.
+        // Compared without the matcher, which needs seconds for this much text.
         expect(line.toString("latin1") === (lines.at(-1)?.text ?? "")).toBe(true);
       }),
       { numRuns: 200 },
@@ -109,7 +109,7 @@ describe("line scan", () => {
     expect(file.calls).toBeLessThan(10);
   });
 
-  it("P6 ends where the file ends, if that is shorter than what was asked for", () => {
+  it("P6 ends at the end of the file, if the file is shorter than the requested range", () => {
     expect(scan(Buffer.from("a\nb"), 0, 1_000, () => 2)).toEqual({
       lines: [{ text: "a", offset: 0 }],
       end: 2,
@@ -119,7 +119,7 @@ describe("line scan", () => {
     expect(runSync(file.fileSystem, readRange(0, 2, 1))).toHaveLength(0);
   });
 
-  it("P6 writes all bytes, in whatever pieces they are taken", () => {
+  it("P6 writes all bytes, in pieces of any size", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.integer({ min: 1, max: 7 }), (bytes, most) => {
         const file = new ReluctantFile(Buffer.alloc(0), () => most);
@@ -130,7 +130,7 @@ describe("line scan", () => {
   });
 });
 
-it("P6 a write that takes nothing, again and again, is a fault and no endless loop", () => {
+it("P6 a write that returns 0 bytes again and again throws, and does not loop for ever", () => {
   const room = [3, 3, 1, 0];
   const file = new ReluctantFile(Buffer.alloc(0), () => {
     const taken = room.shift();
