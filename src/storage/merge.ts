@@ -7,6 +7,7 @@ import { mergeHeads } from "../format/beginnings.js";
 import type { SelectLines } from "../format/cap.js";
 import type { DocumentHead } from "../format/document.js";
 import { livePath, nameCandidates, openPath } from "../format/file-names.js";
+import { missingCounters } from "../format/summary.js";
 import { pendingSpans } from "../format/tail.js";
 import { createNow, type Descriptor } from "../platform/descriptor.js";
 import { type Gensync, runSync } from "../platform/gensync.js";
@@ -49,10 +50,12 @@ export function* merge(writer: SessionWriter, current: Published | undefined): G
 
   const head = mergedHead(writer, current);
   // Known totals count what the tail holds as ended; its owner gives that a line, and it counts then.
-  const isCounted = isResume && pendingSpans(resumed.tail).length === 0;
+  const hasTotals = isResume && pendingSpans(resumed.tail).length === 0;
+  const missing = hasTotals && resumed.tail ? missingCounters(resumed.tail.summary) : [];
+  const isCounted = hasTotals && missing.length === 0;
   yield* rebuild(writer, { head, known, count: current !== undefined && !isCounted }, (union) => {
     if (current && !isResume) session.adopt(current, union.totals);
-    else if (union.totals) session.setTotals(union.totals);
+    else if (union.totals) session.setTotals(union.totals, hasTotals ? missing : undefined);
     session.setHead(head);
     if (resumed && !isResume) session.keepPeerSpans(pendingSpans(resumed.tail));
     session.dropPeerSpansWithLines(union);

@@ -3,6 +3,7 @@
  */
 
 import { mergeHeads, mergeSessionSpans, reopened, sessionSpan } from "../format/beginnings.js";
+import type { CounterName } from "../format/counters.js";
 import {
   type DocumentHead,
   type DocumentTail,
@@ -228,9 +229,9 @@ export class SessionState {
     if (end?.status === "error" || isProgramCrash) this.inheritEnd(end);
   }
 
-  /** The totals of the lines were counted anew. */
-  setTotals(totals: Totals): void {
-    this.#totals = totals;
+  /** The totals of the lines were counted anew. With `names`, only these counters take the new value. */
+  setTotals(totals: Totals, names?: readonly CounterName[]): void {
+    this.#totals = names ? this.#totals.withCounts(names, totals) : totals;
   }
 
   /** The span has a line now. */
