@@ -7,8 +7,13 @@ export type { ResourceLike } from "./otel/resource.js";
 export { getSessionId, setSessionId } from "./otel/session-context.js";
 export type { ReadableSpan, SpanExporter, SpanProcessor } from "./otel/types.js";
 export { type CrashSafeErrorCode, CrashSafeFileError } from "./platform/errors.js";
-export type { ReplayedTrace, ReplayFailure, ReplayReport } from "./replay/replay-report.js";
-export { type ReplayOptions, replayTraces } from "./replay/replay-traces.js";
+export {
+  type ReplayedTrace,
+  type ReplayFailure,
+  type ReplayOptions,
+  type ReplayReport,
+  replayTraces,
+} from "./replay/replay-traces.js";
 export type * from "./tracer/input-types.js";
 export { SessionTracer } from "./tracer/session-tracer.js";
 export { createSessionTracing, type SessionTracing } from "./tracer/session-tracing.js";

@@ -1,46 +1,71 @@
 /**
- * The marker beside a document: `<name>.json.replayed`, which says what of it a backend has taken.
+ * The checkpoint of a replayed document, in `<name>.json.replayed`: how many of its spans a backend has taken.
  *
- * It is not synced: one that a power cut took costs sending again, which is what was promised.
+ * The file is not synced: if a power cut loses the checkpoint, spans are sent again, which "at least once" allows.
  */
 
 import { replayedPath, type SessionFiles, tempPath } from "../format/file-names.js";
 import { type FileSystem, isNoFile, tryUnlink } from "../platform/file-system.js";
-import { type Gensync, io } from "../platform/gensync.js";
+import { type Gensync, io, runAsync } from "../platform/gensync.js";
 import { readRange, writeAll } from "../storage/lines.js";
 
-/** What was sent. */
-export interface ReplayMarker {
-  /** The document's first so many spans. */
+/** What was sent of a document. */
+export interface ReplayProgress {
+  /** Number of spans sent, in the document's order. */
   readonly spans: number;
-  /** SHA-256 over what identifies each of them, in order: a document that begins with them goes on from there. */
+  /** SHA-256 over the identity of these spans, in order. A document that begins with them goes on after them. */
   readonly digest: string;
-  /** Of the document when all of it was sent: one that is still like this need not be read. */
+  /** The document when all of it had been sent. A document of this size and end has nothing new. */
   readonly done?: { readonly bytes: number; readonly endedAt: string };
 }
 
-/** A marker is some 200 bytes; whatever is longer is none. */
-const maxMarkerBytes = 4096;
+/** A checkpoint has some 200 bytes. A longer file is no checkpoint. */
+const maxBytes = 4096;
 
-/** Reads it; `undefined` where there is none that can be understood. Follows no symlink. */
-export function* readMarker(files: SessionFiles): Gensync<ReplayMarker | undefined> {
+export class ReplayCheckpoint {
+  readonly #fileSystem: FileSystem;
+  readonly #files: SessionFiles;
+  readonly #token: string;
+
+  /** `token` of this process names the temporary file: recovery deletes those of dead processes. */
+  constructor(fileSystem: FileSystem, files: SessionFiles, token: string) {
+    this.#fileSystem = fileSystem;
+    this.#files = files;
+    this.#token = token;
+  }
+
+  /** `undefined` when there is no valid checkpoint. Follows no symlink. Throws what the file system throws. */
+  read(): Promise<ReplayProgress | undefined> {
+    return runAsync(this.#fileSystem, readProgress(replayedPath(this.#files)));
+  }
+
+  /** Replaces the checkpoint atomically. Throws what the file system throws. */
+  write(progress: ReplayProgress): Promise<void> {
+    const temp = tempPath(this.#files, this.#token);
+    return runAsync(
+      this.#fileSystem,
+      writeProgress(this.#fileSystem, temp, replayedPath(this.#files), progress),
+    );
+  }
+}
+
+function* readProgress(path: string): Gensync<ReplayProgress | undefined> {
   let fd: number;
   try {
-    fd = yield* io.open(replayedPath(files), "read");
+    fd = yield* io.open(path, "read");
   } catch (error) {
     if (isNoFile(error)) return undefined;
     throw error;
   }
   try {
     if (!(yield* io.fstat(fd)).isFile) return undefined;
-    return decodeMarker((yield* readRange(fd, 0, maxMarkerBytes)).toString("utf8"));
+    return decodeProgress((yield* readRange(fd, 0, maxBytes)).toString("utf8"));
   } finally {
     yield* io.close(fd);
   }
 }
 
-/** Pure; `undefined` for what is no marker. */
-function decodeMarker(text: string): ReplayMarker | undefined {
+function decodeProgress(text: string): ReplayProgress | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -48,28 +73,26 @@ function decodeMarker(text: string): ReplayMarker | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { spans, digest, done } = value as Partial<ReplayMarker>;
+  const { spans, digest, done } = value as Partial<ReplayProgress>;
   if (!Number.isSafeInteger(spans) || typeof digest !== "string") return undefined;
   const isDone = typeof done?.bytes === "number" && typeof done.endedAt === "string";
   return { spans: spans as number, digest, ...(isDone && { done }) };
 }
 
-/** Replaces it in one step. `token` is of who writes: what it leaves half written is swept when it is dead. */
-export function* writeMarker(
+function* writeProgress(
   fileSystem: FileSystem,
-  files: SessionFiles,
-  token: string,
-  marker: ReplayMarker,
+  temp: string,
+  path: string,
+  progress: ReplayProgress,
 ): Gensync<void> {
-  const temp = tempPath(files, token);
   try {
     const fd = yield* io.open(temp, "create");
     try {
-      yield* writeAll(fd, Buffer.from(`${JSON.stringify(marker)}\n`));
+      yield* writeAll(fd, Buffer.from(`${JSON.stringify(progress)}\n`));
     } finally {
       yield* io.close(fd);
     }
-    yield* io.rename(temp, replayedPath(files));
+    yield* io.rename(temp, path);
   } catch (error) {
     tryUnlink(fileSystem.sync, temp);
     throw error;

@@ -1,23 +1,24 @@
 /**
- * Sending one document's spans to an exporter, from where an earlier replay of it stopped.
+ * Sends the spans of one document to an exporter, from the checkpoint of the last replay on.
  *
- * The document is read twice: a span may come before the one that shows its trace to be a turn's. Nothing but the
- * batch, the turns under way and a few words for each trace is held.
+ * The document is read twice, since a span may come before the span that shows that its trace is a turn. In memory are
+ * only one batch, the turns that are not finished, and a few words per trace.
  */
 import { createHash } from "node:crypto";
-import { type DocumentHead, type DocumentTail, isRoot } from "../format/document.js";
+import { elidedTotals } from "../format/cap.js";
+import { type DocumentHead, type DocumentTail, decodeLine, isRoot } from "../format/document.js";
 import type { SessionFiles } from "../format/file-names.js";
 import type { TraceSpan } from "../format/trace-file.js";
+import { validSpan } from "../format/validate.js";
 import { exportBatch } from "../otel/export.js";
 import type { ResourceLike } from "../otel/resource.js";
 import type { ReadableSpan, SpanExporter } from "../otel/types.js";
 import type { FileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
-import { type ReplayMarker, readMarker, writeMarker } from "./checkpoint.js";
-import { documentSpans } from "./document-stream.js";
-import { ReplayIds } from "./replay-ids.js";
-import { type ReplayedSession, replayedSpan } from "./replayed-span.js";
+import { scanLines } from "../storage/lines.js";
+import { ReplayCheckpoint, type ReplayProgress } from "./checkpoint.js";
+import { type ReplayedSession, ReplayIds, replayedSpan } from "./replayed-span.js";
 import { ReplayedTurns } from "./replayed-turns.js";
 
 /** What replays are made with. */
@@ -26,47 +27,55 @@ export interface ReplayPorts {
   readonly exporter: SpanExporter;
   readonly resource: ResourceLike;
   readonly exportTimeoutMillis: number;
-  /** Of who replays. */
+  /** The token of this process. */
   readonly token: string;
 }
 
-/** Spans in one batch, the roots of turns included: as many as the SDK's own processor sends. */
+/** Spans per batch, roots of turns included: the batch size of the SDK's own processor. */
 const maxBatchSpans = 512;
+
+/** Bytes of a document that are read at once: a document may be larger than memory. */
+const windowBytes = 1 << 20;
 
 /** A document that is a trace. */
 export type ReadableDocument = Published & { readonly head: DocumentHead; readonly tail: DocumentTail };
 
 export class SessionReplay {
-  /** Spans that the exporter took, the roots of turns included. */
-  sent = 0;
+  #sent = 0;
   readonly #ports: ReplayPorts;
   readonly #files: SessionFiles;
   readonly #document: ReadableDocument;
+  readonly #checkpoint: ReplayCheckpoint;
 
   constructor(ports: ReplayPorts, files: SessionFiles, document: ReadableDocument) {
     this.#ports = ports;
     this.#files = files;
     this.#document = document;
+    this.#checkpoint = new ReplayCheckpoint(ports.fileSystem, files, ports.token);
+  }
+
+  /** Spans that the exporter has taken, roots of turns included. */
+  get sent(): number {
+    return this.#sent;
   }
 
   /**
-   * Sends what was not sent; `false` when there is nothing to do. Throws what the exporter or the file system has
-   * against it; then what was taken is marked, and the next replay goes on there.
+   * Sends the spans that were not sent before; `false` when there are none. Throws what the exporter or the file system
+   * throws; the checkpoint then counts the spans that were sent, and the next replay goes on there.
    */
   async run(): Promise<boolean> {
-    const { fileSystem } = this.#ports;
-    const known = await runAsync(fileSystem, readMarker(this.#files));
+    const known = await this.#checkpoint.read();
     const { size: bytes, tail } = this.#document;
     if (known?.done?.bytes === bytes && known.done.endedAt === tail.endedAt) return false;
     const session = this.#session();
     const turns = new ReplayedTurns(session);
     const { taken, total } = await this.#survey(turns, known);
-    // Before anything is sent: where no marker can be written, everything would be sent at each replay.
-    await this.#mark(taken);
+    // Before the first batch: if no checkpoint can be written, each replay would send all spans again.
+    await this.#checkpoint.write(taken);
     let batch: ReadableSpan[] = [];
     let position = 0;
     const digest = new PrefixDigest();
-    for await (const spans of documentSpans(fileSystem, this.#document)) {
+    for await (const spans of documentSpans(this.#ports.fileSystem, this.#document)) {
       for (const span of spans) {
         const sent = replayedSpan(span, session, turns.of(span));
         const root = turns.pass(span, sent, position);
@@ -76,20 +85,21 @@ export class SessionReplay {
         if (position < total && batch.length <= maxBatchSpans - 2) continue;
         await this.#send(batch);
         batch = [];
-        await this.#mark({ spans: position, digest: digest.value() });
+        await this.#checkpoint.write({ spans: position, digest: digest.value() });
       }
     }
-    await this.#mark({ spans: position, digest: digest.value(), done: { bytes, endedAt: tail.endedAt } });
+    const done = { bytes, endedAt: tail.endedAt };
+    await this.#checkpoint.write({ spans: position, digest: digest.value(), done });
     return true;
   }
 
-  /** First pass: learns the turns, and how much of an earlier replay still holds. */
+  /** First pass: finds the turns, and how many spans of the checkpoint the document still begins with. */
   async #survey(
     turns: ReplayedTurns,
-    known: ReplayMarker | undefined,
-  ): Promise<{ taken: ReplayMarker; total: number }> {
+    known: ReplayProgress | undefined,
+  ): Promise<{ taken: ReplayProgress; total: number }> {
     const digest = new PrefixDigest();
-    let taken: ReplayMarker = { spans: 0, digest: digest.value() };
+    let taken: ReplayProgress = { spans: 0, digest: digest.value() };
     let total = 0;
     for await (const spans of documentSpans(this.#ports.fileSystem, this.#document)) {
       for (const span of spans) {
@@ -107,12 +117,7 @@ export class SessionReplay {
     const { exporter, exportTimeoutMillis } = this.#ports;
     const count = batch.length;
     await exportBatch(exporter, batch, exportTimeoutMillis);
-    this.sent += count;
-  }
-
-  #mark(marker: ReplayMarker): Promise<void> {
-    const { fileSystem, token } = this.#ports;
-    return runAsync(fileSystem, writeMarker(fileSystem, this.#files, token, marker));
+    this.#sent += count;
   }
 
   #session(): ReplayedSession {
@@ -131,7 +136,41 @@ export class SessionReplay {
   }
 }
 
-/** Of the spans so far: a span that has ended changes no more, so this much of it says which it is. */
+/**
+ * All spans of a document in its order, without the session's own span and without elision markers. Members of a wrong
+ * type and lines that are no spans are left out. A document of another layout was read whole and comes as one piece.
+ */
+async function* documentSpans(
+  fileSystem: FileSystem,
+  { descriptor, body, tail }: Published,
+): AsyncGenerator<readonly TraceSpan[]> {
+  if (body.type === "spans") yield body.spans.filter(isReplayed).map(validSpan);
+  if (body.type === "lines") {
+    let { from } = body;
+    let bytes = windowBytes;
+    while (from < body.to) {
+      const spans: TraceSpan[] = [];
+      const to = Math.min(from + bytes, body.to);
+      const end = await runAsync(
+        fileSystem,
+        scanLines(descriptor.fd, from, to, (line) => {
+          const decoded = decodeLine(line, -1);
+          if (decoded.type === "span") spans.push(decoded.span);
+        }),
+      );
+      if (end === from && to === body.to) break;
+      // A line that is longer than the window needs a larger window.
+      bytes = end === from ? bytes * 2 : windowBytes;
+      from = end;
+      yield spans.filter(isReplayed).map(validSpan);
+    }
+  }
+  yield (tail?.spans ?? []).filter(isReplayed).map(validSpan);
+}
+
+const isReplayed = (span: TraceSpan): boolean => !isRoot(span) && elidedTotals(span) === undefined;
+
+/** Identifies the spans so far: an ended span does not change any more, and these members identify it. */
 class PrefixDigest {
   readonly #hash = createHash("sha256");
 

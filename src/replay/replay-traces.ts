@@ -1,53 +1,79 @@
-/**
- * `replayTraces`: what the files of dead sessions saved, handed to a backend.
- */
+/** `replayTraces`: sends the spans of crashed sessions, which their backend never got, to an exporter. */
 import { resolve } from "node:path";
 import { documentPath, parseEntry, type SessionFiles } from "../format/file-names.js";
 import { type ResourceLike, resourceAttributesOf } from "../otel/resource.js";
 import type { SpanExporter } from "../otel/types.js";
 import { systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
-import { CrashSafeFileError } from "../platform/errors.js";
+import { type CrashSafeFileError, invalidOption } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import type { ListedTrace } from "../recovery/list-traces.js";
 import { recoverDirectory, untilRecovered } from "../recovery/recover-directory.js";
 import { openPublished, type Published } from "../storage/document-file.js";
-import type { ReplayedTrace, ReplayFailure, ReplayReport } from "./replay-report.js";
 import { type ReadableDocument, type ReplayPorts, SessionReplay } from "./replay-session.js";
 
 /** Options of {@link replayTraces}. */
 export interface ReplayOptions {
   /**
-   * Which sessions to send, of those that nobody writes to any more. `crashed` (the default): those that a crash
-   * ended; the others had their own way to the backend. `ended`: all. A function chooses; where it throws, the
-   * session is among the failures.
+   * Which ended sessions to send. `crashed` (the default): the sessions that a crash ended; an orderly end has sent
+   * its spans itself. `ended`: all ended sessions. A function chooses; if it throws, the session is among the failures.
    */
   readonly sessions?: "crashed" | "ended" | ((trace: ListedTrace) => boolean) | undefined;
   /**
    * A resource of the SDK, or just `{ attributes }`. Default: what `OTEL_SERVICE_NAME` and
-   * `OTEL_RESOURCE_ATTRIBUTES` say. The service's name is `unknown_service` where nobody tells it.
+   * `OTEL_RESOURCE_ATTRIBUTES` say. Without a name, the service is `unknown_service`.
    */
   readonly resource?: ResourceLike | undefined;
-  /** Longest time for one export and for one flush. Default 30000. */
+  /** Longest time for one export, and for one flush. Default 30000; at most 2147483647. */
   readonly exportTimeoutMillis?: number | undefined;
 }
 
+/** A session whose document was sent completely. */
+export interface ReplayedTrace {
+  /** The raw session id, if the document has it. */
+  readonly id: string | undefined;
+  /** The document. */
+  readonly path: string;
+  /** Spans that this call sent, roots of turns included; 0 when only the checkpoint was missing. */
+  readonly spans: number;
+}
+
+/** A session that was sent in part or not at all. The next replay goes on there. */
+export interface ReplayFailure {
+  readonly path: string;
+  /** Spans that this call sent before the failure. */
+  readonly spans: number;
+  /** A `CrashSafeFileError` `EXPORT_FAILED` or `EXPORT_TIMEOUT`, or the error of the file system. */
+  readonly error: unknown;
+}
+
+/** What a replay did in a directory. */
+export interface ReplayReport {
+  readonly sessions: readonly ReplayedTrace[];
+  readonly failures: readonly ReplayFailure[];
+  /** Sessions that an earlier replay has sent completely. */
+  readonly settled: number;
+  /** Sessions that a living process writes to, which were skipped. */
+  readonly running: number;
+}
+
 /**
- * Recovers the dead sessions of a directory, and sends the spans of those that a crash ended through any
- * `SpanExporter`: ids, parents, times, status and attributes as they were, interrupted spans as errors, and for each
- * turn of a session tracer the root that its document does not hold.
+ * Recovers the dead sessions of a directory, and sends the spans of crashed sessions through any `SpanExporter`: ids,
+ * parents, times, status and attributes as they were, interrupted spans as errors, and a root span for each turn of a
+ * session tracer, which documents do not hold.
  *
- * At least once: each batch is marked in `<session>.json.replayed` when the exporter has taken and flushed it. A
- * session that is sent to its end is not sent again, one that was cut short goes on at the mark, and one that was
- * resumed and crashed again is sent from where it has news. Sessions that are live in any process are left alone.
+ * Spans are sent at least once: a checkpoint in `<session>.json.replayed` counts each batch that the exporter has taken
+ * and flushed. A complete session is not sent again. A replay that was interrupted goes on at the checkpoint. If a
+ * session was resumed and crashed again, only its new spans are sent. Sessions that a living process writes to are
+ * skipped.
  *
- * `export()` calls are one after the other. The exporter is the caller's: it is not shut down.
+ * Calls of `export()` do not overlap. The caller shuts the exporter down.
  *
- * @param dir directory of trace documents; a missing one has nothing to replay
- * @throws CrashSafeFileError `INVALID_OPTION`; the file system's error when the directory cannot be read. What one
- * session has against it is in `failures`, and does not keep the others.
+ * @param dir directory of trace documents; a directory that does not exist has none
+ * @throws CrashSafeFileError `INVALID_OPTION`; or the error of the file system if the directory cannot be read. An
+ * error of one session is in `failures`, and does not stop the other sessions.
  */
 export async function replayTraces(
   dir: string,
@@ -96,15 +122,15 @@ export async function replayTraces(
 
 const defaultTimeoutMillis = 30_000;
 
+/** Node's timers fire at once for a longer time. */
+const maxTimeoutMillis = 2 ** 31 - 1;
+
 async function portsOf(exporter: SpanExporter, options: ReplayOptions): Promise<Omit<ReplayPorts, "token">> {
   const { resource, exportTimeoutMillis = defaultTimeoutMillis } = options;
-  if (typeof exporter?.export !== "function")
-    throw new CrashSafeFileError("INVALID_OPTION", "exporter has no method export");
-  if (!Number.isSafeInteger(exportTimeoutMillis) || exportTimeoutMillis < 1)
-    throw new CrashSafeFileError(
-      "INVALID_OPTION",
-      `exportTimeoutMillis is ${String(exportTimeoutMillis)}; it must be an integer from 1`,
-    );
+  if (typeof exporter?.export !== "function") throw invalid("exporter", exporter, "a SpanExporter");
+  const isTimeout = Number.isSafeInteger(exportTimeoutMillis) && exportTimeoutMillis >= 1;
+  if (!isTimeout || exportTimeoutMillis > maxTimeoutMillis)
+    throw invalid("exportTimeoutMillis", exportTimeoutMillis, `an integer from 1 to ${maxTimeoutMillis}`);
   return {
     fileSystem: nodeFileSystem,
     exporter,
@@ -113,35 +139,35 @@ async function portsOf(exporter: SpanExporter, options: ReplayOptions): Promise<
   };
 }
 
-/** Detectors of the SDK's resource may still be at work. */
 async function resourceOf(
   resource: (ResourceLike & { waitForAsyncAttributes?(): Promise<void> }) | undefined,
 ): Promise<ResourceLike> {
+  // Detectors of the SDK's resource may not have finished.
   await resource?.waitForAsyncAttributes?.();
   const given = resource?.attributes ?? resourceAttributesOf(environment());
-  // OpenTelemetry semantic conventions, `service.name`: required, and this where it is not known.
+  // OpenTelemetry semantic conventions, `service.name`: required, with this value where the name is not known.
   return { attributes: { "service.name": "unknown_service", ...given } };
 }
 
 function chooserOf(sessions: ReplayOptions["sessions"] = "crashed"): (trace: ListedTrace) => boolean {
-  // Without a side file and still running: another tracer's, or somebody removed what would tell. Nobody knows
-  // that it is over.
+  // A document that is running and has no side files is another tracer's, or its side files were deleted: its session
+  // may still be open.
   const isOver = ({ summary }: ListedTrace) => summary.status !== "running";
   if (typeof sessions === "function") return (trace) => isOver(trace) && sessions(trace);
   if (sessions === "ended") return isOver;
   if (sessions === "crashed") return ({ summary }) => summary.status === "crashed";
-  throw new CrashSafeFileError(
-    "INVALID_OPTION",
-    `sessions is ${String(sessions)}; it must be "crashed", "ended" or a function`,
-  );
+  throw invalid("sessions", sessions, '"crashed", "ended" or a function');
 }
 
-/** Oldest first, so that a backend gets them in the order of their time. */
+const invalid = (option: string, value: unknown, allowed: string): CrashSafeFileError =>
+  invalidOption("replayTraces", option, value, allowed);
+
+/** Oldest first, so that a backend gets the sessions in the order of their ends. */
 function* documentsIn(dir: string): Gensync<SessionFiles[]> {
   const found: { files: SessionFiles; mtimeMs: number }[] = [];
-  // Created by nobody yet: nothing to replay.
+  // A directory that does not exist yet has nothing to replay.
   if (!(yield* io.isDirectory(dir))) return [];
-  // By age, and by name where they were written within one tick of the kernel's clock.
+  // Documents of one tick of the kernel's clock are in the order of their names.
   for (const fileName of (yield* io.readdir(dir)).sort()) {
     const entry = parseEntry(fileName);
     if (entry.type !== "document") continue;
@@ -151,7 +177,7 @@ function* documentsIn(dir: string): Gensync<SessionFiles[]> {
   return found.sort((a, b) => a.mtimeMs - b.mtimeMs).map(({ files }) => files);
 }
 
-/** Whether somebody writes to the session, as of now: what the dead left was recovered before. */
+/** Whether a process writes to the session now. Side files of dead processes have been recovered before. */
 function* isOwned({ dir, name }: SessionFiles): Gensync<boolean> {
   return (yield* io.readdir(dir)).some((fileName) => {
     const entry = parseEntry(fileName);

@@ -1,34 +1,39 @@
-/**
- * One span of a document as the span that it was made of.
- */
+/** A span of a document as a `ReadableSpan`, with the ids, times and attributes of the span that it was made from. */
 
+import { createHash } from "node:crypto";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import type { ResourceLike } from "../otel/resource.js";
 import {
+  ATTR_CRASH_SAFE_FILE_END_TIME,
   ATTR_CRASH_SAFE_FILE_INTERRUPTED,
+  ATTR_CRASH_SAFE_FILE_START_TIME,
   ATTR_CRASH_SAFE_FILE_TURN_INDEX,
   ATTR_GEN_AI_AGENT_NAME,
   ATTR_GEN_AI_CONVERSATION_ID,
   ATTR_SESSION_ID,
   SESSION_SCOPE,
 } from "../otel/semantic-conventions.js";
+import { durationOf, laterOf, microTimeOf, millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { attempt } from "../projection/read-span.js";
-import { bareModel, recordAttributes } from "../projection/to-attributes.js";
-import { describedAttributes, describedHistory, describedIdentity, isForeign } from "./described-span.js";
-import { foreignAttributes } from "./foreign-attributes.js";
-import { readableSpan } from "./readable-span.js";
-import type { ReplayIds } from "./replay-ids.js";
+import { bareModel, recordAttributes, setExactTime } from "../projection/to-attributes.js";
+import {
+  describedHistory,
+  describedIdentity,
+  foreignAttributes,
+  isInstrumented,
+  ownAttributes,
+} from "./foreign-span.js";
 
-/** The session of a document that is replayed. */
+/** The session whose document is replayed. */
 export interface ReplayedSession {
   /** The raw id. */
   readonly id: string;
-  /** Of the document: of spans that name no trace. */
+  /** The trace id of the document: that of spans without one. */
   readonly traceId: string;
   readonly root: TraceSpan | undefined;
   readonly metadata: SessionMetadata;
-  /** Epoch milliseconds: where a span ends that nobody closed. */
+  /** Epoch milliseconds: the end of spans without one. */
   readonly endedAt: number;
   readonly ids: ReplayIds;
   readonly resource: ResourceLike;
@@ -41,13 +46,17 @@ export interface TurnPlace {
   readonly spanId: string;
 }
 
+/** `SpanKind` of the API. */
 const internal = 0;
 const client = 2;
 
-/** Said of a span that nobody closed, where the document does not say it. */
+const sampled = 1;
+const errorStatus = 2;
+
+/** The status message of an interrupted span that has none in the document. */
 const interruptedMessage = "Interrupted: the process ended while this was running";
 
-/** The span; `turn`: of its trace, where that is a turn's. */
+/** `turn`: the turn of the span's trace, if the trace is one of a turn. */
 export function replayedSpan(
   span: TraceSpan,
   session: ReplayedSession,
@@ -56,7 +65,7 @@ export function replayedSpan(
   const { ids } = session;
   const isTopLevel = isUnderSession(span, session);
   const closed = asClosed(span, session);
-  const own = isForeign(span) ? foreignParts(closed) : recordParts(closed, session);
+  const own = isInstrumented(span) ? foreignParts(closed) : recordParts(closed, session);
   const parentId = isTopLevel ? turn?.spanId : ids.spanId(String(span.parentSpanId));
   return readableSpan(
     {
@@ -72,7 +81,7 @@ export function replayedSpan(
         [ATTR_SESSION_ID]: session.id,
         [ATTR_GEN_AI_CONVERSATION_ID]: session.id,
         ...own.attributes,
-        ...(!isForeign(span) && isTopLevel && turn && { [ATTR_CRASH_SAFE_FILE_TURN_INDEX]: turn.index }),
+        ...(!isInstrumented(span) && isTopLevel && turn && { [ATTR_CRASH_SAFE_FILE_TURN_INDEX]: turn.index }),
         ...(closed.interrupted && { [ATTR_CRASH_SAFE_FILE_INTERRUPTED]: true }),
       },
     },
@@ -80,7 +89,7 @@ export function replayedSpan(
   );
 }
 
-/** As the document names it. */
+/** The trace id in the document, of any shape. */
 export const traceIdOf = (span: TraceSpan, session: ReplayedSession): string =>
   typeof span.traceId === "string" ? span.traceId : session.traceId;
 
@@ -89,10 +98,10 @@ const isUnderSession = ({ parentSpanId }: TraceSpan, { root }: ReplayedSession):
 
 type ClosedSpan = TraceSpan & { readonly endTime: number };
 
-/** With an end, and as an error where it was interrupted; an edited document may lack times. */
+/** The span with an end, and as an error if it was interrupted. An edited document may lack times. */
 function asClosed(span: TraceSpan, { endedAt }: ReplayedSession): ClosedSpan {
-  const startTime = finite(span.startTime) ?? finite(span.endTime) ?? endedAt;
-  const endTime = finite(span.endTime);
+  const startTime = timeOf(span.startTime) ?? timeOf(span.endTime) ?? endedAt;
+  const endTime = timeOf(span.endTime);
   if (endTime !== undefined && !span.interrupted) return { ...span, startTime, endTime };
   return {
     ...span,
@@ -104,16 +113,16 @@ function asClosed(span: TraceSpan, { endedAt }: ReplayedSession): ClosedSpan {
   };
 }
 
-const finite = (time: unknown): number | undefined =>
+const timeOf = (time: unknown): number | undefined =>
   typeof time === "number" && Number.isFinite(time) ? time : undefined;
 
 function foreignParts(span: TraceSpan) {
   return { ...describedIdentity(span), attributes: attempt(() => foreignAttributes(span), {}) };
 }
 
-/** As the session tracer names its spans; `session-log.ts`. */
+/** Name, kind and attributes as the session tracer chooses them (`tracer/session-log.ts`). */
 function recordParts(span: TraceSpan, { metadata: { agent } }: ReplayedSession) {
-  const record = { ...span, attributes: describedAttributes(span) };
+  const record = { ...span, attributes: ownAttributes(span) };
   return {
     name: nameOf(span),
     kind: span.kind === "generation" ? client : internal,
@@ -129,4 +138,87 @@ function nameOf({ kind, name, model }: TraceSpan): string {
   if (kind === "tool") return `execute_tool ${name}`;
   if (kind !== "generation") return String(name);
   return model?.modelId === undefined ? "chat" : `chat ${bareModel(model.modelId, model.providerId)}`;
+}
+
+/** The parts of a span that differ between spans. Times in epoch milliseconds. */
+export interface SpanParts {
+  readonly name: string;
+  /** `SpanKind` of the API. */
+  readonly kind: number;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId: string | undefined;
+  readonly startTime: number;
+  readonly endTime: number;
+  /** Absent unless the status is an error. */
+  readonly error: { readonly message: string | undefined } | undefined;
+  readonly attributes: Readonly<Record<string, unknown>>;
+  readonly events: ReadableSpan["events"];
+  readonly links: ReadableSpan["links"];
+  readonly scope: ReadableSpan["instrumentationScope"];
+  readonly dropped: { readonly attributes: number; readonly events: number; readonly links: number };
+}
+
+/** An ended span. A time that OpenTelemetry cannot represent goes into an attribute, as in spans of the tracer. */
+export function readableSpan(parts: SpanParts, resource: ResourceLike): ReadableSpan {
+  const { traceId, spanId, parentSpanId, error, dropped } = parts;
+  const startTime = microTimeOf(parts.startTime);
+  const endTime = laterOf(startTime, microTimeOf(parts.endTime));
+  const context = { traceId, spanId, traceFlags: sampled };
+  const attributes: Record<string, unknown> = { ...parts.attributes };
+  if (millis(startTime) !== parts.startTime)
+    setExactTime(attributes, ATTR_CRASH_SAFE_FILE_START_TIME, parts.startTime);
+  if (millis(endTime) !== parts.endTime)
+    setExactTime(attributes, ATTR_CRASH_SAFE_FILE_END_TIME, parts.endTime);
+  const parent = parentSpanId === undefined ? undefined : { ...context, spanId: parentSpanId };
+  return {
+    name: parts.name,
+    kind: parts.kind,
+    spanContext: () => context,
+    parentSpanContext: parent,
+    startTime,
+    endTime,
+    duration: durationOf(startTime, endTime),
+    ended: true,
+    status: error
+      ? { code: errorStatus, ...(error.message !== undefined && { message: error.message }) }
+      : { code: 0 },
+    attributes,
+    events: parts.events,
+    links: parts.links,
+    resource,
+    instrumentationScope: parts.scope,
+    droppedAttributesCount: dropped.attributes,
+    droppedEventsCount: dropped.events,
+    droppedLinksCount: dropped.links,
+  };
+}
+
+/** Ids of zeros alone are invalid (W3C Trace Context). */
+const otelSpanId = /^(?!0{16}$)[0-9a-f]{16}$/;
+const otelTraceId = /^(?!0{32}$)[0-9a-f]{32}$/;
+
+/**
+ * The ids of replayed spans. Ids of OpenTelemetry stay. Documents of other tracers have ids of any shape (UUIDs,
+ * counters), which are hashed: one id of one session always gives one result, so that parents are found and a second
+ * replay sends no new spans. The session is part of the hash, since counters start again in each session.
+ */
+export class ReplayIds {
+  readonly #sessionId: string;
+
+  constructor(sessionId: string) {
+    this.#sessionId = sessionId;
+  }
+
+  spanId(id: string): string {
+    return otelSpanId.test(id) ? id : this.#hash("span", id).slice(0, 16);
+  }
+
+  traceId(id: string): string {
+    return otelTraceId.test(id) ? id : this.#hash("trace", id).slice(0, 32);
+  }
+
+  #hash(kind: string, id: string): string {
+    return createHash("sha256").update(`${kind}\0${this.#sessionId}\0${id}`).digest("hex");
+  }
 }

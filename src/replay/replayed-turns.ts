@@ -1,8 +1,9 @@
 /**
- * The turns of a replayed session. Their roots are no spans of the document: they are made anew from what is.
+ * The turns of a replayed session. The document does not hold the root spans of turns: they are built from the spans of
+ * their traces.
  *
- * A trace is a turn's when a session tracer recorded a span in it. What hung under the session there hung under the
- * turn. In other traces of the session, made by instrumentations alone, such spans are roots and stay it.
+ * A trace is a turn if a session tracer recorded a span in it. Spans directly under the session were directly under the
+ * turn there. In traces that only instrumentations recorded, such spans were roots and remain roots.
  */
 import type { Attributes } from "@opentelemetry/api";
 import type { TraceSpan } from "../format/trace-file.js";
@@ -21,22 +22,26 @@ import {
 } from "../otel/semantic-conventions.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
-import { callerAttributes, messageOf, metadataAttributes } from "../projection/to-attributes.js";
-import { isForeign } from "./described-span.js";
-import { nothingDropped, readableSpan } from "./readable-span.js";
-import { type ReplayedSession, type TurnPlace, traceIdOf } from "./replayed-span.js";
+import {
+  callerAttributes,
+  messageOf,
+  metadataAttributes,
+  unnamedError,
+} from "../projection/to-attributes.js";
+import { isInstrumented } from "./foreign-span.js";
+import { type ReplayedSession, readableSpan, type TurnPlace, traceIdOf } from "./replayed-span.js";
 
 interface Turn extends TurnPlace {
-  /** As a backend knows it. */
+  /** The trace id that a backend gets. */
   readonly traceId: string;
   readonly previous: Turn | undefined;
-  /** Which of the session's spans is the last of it, counted from 0. */
+  /** Position of the turn's last span among the spans of the session, from 0. */
   last: number;
 }
 
-/** What the spans of a turn say of it. */
-interface TurnFacts {
-  /** When the user spoke. Times in epoch milliseconds. */
+/** What the root of a turn needs from the spans of the turn. */
+interface TurnSummary {
+  /** Time of the user's message. Times in epoch milliseconds. */
   asked: number | undefined;
   first: number;
   last: number;
@@ -48,30 +53,26 @@ interface TurnFacts {
 export class ReplayedTurns {
   readonly #session: ReplayedSession;
   readonly #turns = new Map<string, Turn>();
-  /** Of traces that are no turn's, as far as is known: the last span. */
-  readonly #others = new Map<string, number>();
-  /** Of turns whose last span was not reached: only these are held, so that memory does not grow with the session. */
-  readonly #facts = new Map<string, TurnFacts>();
+  /** Summaries of turns whose last span was not reached yet: memory does not grow with the session. */
+  readonly #summaries = new Map<string, TurnSummary>();
   #newest: Turn | undefined;
 
   constructor(session: ReplayedSession) {
     this.#session = session;
   }
 
-  /** First pass: learns which traces are turns, and where they end. In the order of the document. */
+  /** First pass, in the order of the document: finds which traces are turns, and their last spans. */
   survey(span: TraceSpan, position: number): void {
     const id = traceIdOf(span, this.#session);
     let turn = this.#turns.get(id);
-    if (!turn && !isForeign(span)) {
+    if (!turn && !isInstrumented(span)) {
       const traceId = this.#session.ids.traceId(id);
       const index = this.#turns.size + 1;
       turn = { index, traceId, spanId: turnSpanId(traceId), previous: this.#newest, last: position };
       this.#turns.set(id, turn);
-      this.#others.delete(id);
       this.#newest = turn;
     }
     if (turn) turn.last = position;
-    else this.#others.set(id, position);
   }
 
   /** The turn that a span belongs to. */
@@ -79,27 +80,27 @@ export class ReplayedTurns {
     return this.#turns.get(traceIdOf(span, this.#session));
   }
 
-  /** Second pass: takes a span as it is sent; the root of its turn where it is the last of it. */
+  /** Second pass: adds a sent span to its turn. Returns the root of the turn if the span is its last one. */
   pass(span: TraceSpan, sent: ReadableSpan, position: number): ReadableSpan | undefined {
     const id = traceIdOf(span, this.#session);
     const turn = this.#turns.get(id);
     if (!turn) return undefined;
-    const facts = this.#facts.get(id) ?? emptyFacts();
-    this.#facts.set(id, facts);
+    const facts = this.#summaries.get(id) ?? emptySummary();
+    this.#summaries.set(id, facts);
     learn(facts, span, sent);
     if (position < turn.last) return undefined;
-    this.#facts.delete(id);
+    this.#summaries.delete(id);
     return this.#root(turn, facts);
   }
 
-  #root(turn: Turn, { asked, first, last, input, output, interrupted }: TurnFacts): ReadableSpan {
+  #root(turn: Turn, { asked, first, last, input, output, interrupted }: TurnSummary): ReadableSpan {
     const { id, metadata, root, resource, endedAt } = this.#session;
-    // Hosts give tools the times that they like; the turn began with the question, and ended with its session at last.
+    // Hosts choose the times of tool calls freely. A turn begins with its message, and ends with its session at the latest.
     const latest = endedAt + endSlackMillis;
     const start = asked ?? Math.min(first, latest);
     const end = Math.max(start, Math.min(last, latest));
     const { agent, prompt } = metadata;
-    const said = input ?? (turn.index === 1 ? prompt : undefined);
+    const message = input ?? (turn.index === 1 ? prompt : undefined);
     const attributes: Attributes = {
       ...callerAttributes(root?.attributes ?? {}),
       ...metadataAttributes(metadata),
@@ -108,9 +109,9 @@ export class ReplayedTurns {
       [ATTR_GEN_AI_OPERATION_NAME]: "invoke_agent",
       [ATTR_CRASH_SAFE_FILE_KIND]: "turn",
       [ATTR_CRASH_SAFE_FILE_TURN_INDEX]: turn.index,
-      ...(said !== undefined && { [ATTR_GEN_AI_INPUT_MESSAGES]: messageOf("user", said) }),
+      ...(message !== undefined && { [ATTR_GEN_AI_INPUT_MESSAGES]: messageOf("user", message) }),
       ...(output !== undefined && { [ATTR_GEN_AI_OUTPUT_MESSAGES]: messageOf("assistant", output) }),
-      ...(interrupted && { [ATTR_CRASH_SAFE_FILE_INTERRUPTED]: true, [ATTR_ERROR_TYPE]: "_OTHER" }),
+      ...(interrupted && { [ATTR_CRASH_SAFE_FILE_INTERRUPTED]: true, [ATTR_ERROR_TYPE]: unnamedError }),
     };
     const { previous } = turn;
     return readableSpan(
@@ -127,17 +128,17 @@ export class ReplayedTurns {
         events: [],
         links: previous ? [linkTo(previous)] : [],
         scope: { name: SESSION_SCOPE },
-        dropped: nothingDropped,
+        dropped: { attributes: 0, events: 0, links: 0 },
       },
       resource,
     );
   }
 }
 
-/** The end of a dead session is known from file times, which are some milliseconds behind. */
+/** The end of a crashed session comes from file times, which may be some milliseconds early. */
 const endSlackMillis = 1_000;
 
-const emptyFacts = (): TurnFacts => ({
+const emptySummary = (): TurnSummary => ({
   asked: undefined,
   first: Number.POSITIVE_INFINITY,
   last: Number.NEGATIVE_INFINITY,
@@ -146,12 +147,12 @@ const emptyFacts = (): TurnFacts => ({
   interrupted: undefined,
 });
 
-function learn(facts: TurnFacts, span: TraceSpan, sent: ReadableSpan): void {
+function learn(facts: TurnSummary, span: TraceSpan, sent: ReadableSpan): void {
   const start = millis(sent.startTime);
   facts.first = Math.min(facts.first, start);
   facts.last = Math.max(facts.last, millis(sent.endTime));
   if (sent.attributes[ATTR_CRASH_SAFE_FILE_INTERRUPTED] === true) facts.interrupted = sent;
-  if (isForeign(span)) return;
+  if (isInstrumented(span)) return;
   if (span.kind === "user-message") {
     facts.asked ??= start;
     facts.input ??= span.input;

@@ -197,8 +197,9 @@ describe("which sessions", () => {
   });
 
   test.each([
-    [{ sessions: "all" as never }, /sessions is all/],
-    [{ exportTimeoutMillis: 0 }, /exportTimeoutMillis is 0/],
+    [{ sessions: "all" as never }, /replayTraces: sessions is "all"/],
+    [{ exportTimeoutMillis: 0 }, /replayTraces: exportTimeoutMillis is 0/],
+    [{ exportTimeoutMillis: 2 ** 31 }, /exportTimeoutMillis is 2147483648, and must be .* to 2147483647/],
   ])("options %j are refused", async (options, message) => {
     await expect(stage.replay(options)).rejects.toMatchObject({
       code: "INVALID_OPTION",

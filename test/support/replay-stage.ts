@@ -8,8 +8,8 @@ import { fileURLToPath } from "node:url";
 import { InMemorySpanExporter } from "@opentelemetry/sdk-trace-base";
 import type { TraceFile } from "../../src/format/trace-file.js";
 import type { ReadableSpan, SpanExporter } from "../../src/otel/types.js";
-import type { ReplayReport } from "../../src/replay/replay-report.js";
-import { type ReplayOptions, replayTraces } from "../../src/replay/replay-traces.js";
+
+import { type ReplayOptions, type ReplayReport, replayTraces } from "../../src/replay/replay-traces.js";
 import type { PlainSpan } from "./otlp-server.js";
 import { plainSpan } from "./plain-span.js";
 

@@ -1,0 +1,148 @@
+/**
+ * Spans of instrumentations other than the session tracer, read back from a document: the inverse of the projection
+ * (`projection/project-span.ts`), which turned attributes into fields and described the rest under `otel.*`.
+ */
+
+import { isRecord } from "../format/json-value.js";
+import type { TraceSpan } from "../format/trace-file.js";
+import {
+  ATTR_CRASH_SAFE_FILE_INPUT,
+  ATTR_CRASH_SAFE_FILE_KIND,
+  ATTR_CRASH_SAFE_FILE_NAME,
+  ATTR_CRASH_SAFE_FILE_OUTPUT,
+  ATTR_CRASH_SAFE_FILE_TOOL_DURATION,
+  ATTR_ERROR_TYPE,
+  ATTR_GEN_AI_INPUT_MESSAGES,
+  ATTR_GEN_AI_OPERATION_NAME,
+  ATTR_GEN_AI_OUTPUT_MESSAGES,
+  ATTR_GEN_AI_TOOL_CALL_ARGUMENTS,
+  ATTR_GEN_AI_TOOL_CALL_RESULT,
+  ATTR_GEN_AI_TOOL_TYPE,
+} from "../otel/semantic-conventions.js";
+import { microTimeOf } from "../otel/time.js";
+import type { ReadableSpan } from "../otel/types.js";
+import { textOf } from "../projection/read-span.js";
+import { recordAttributes } from "../projection/to-attributes.js";
+import type { ReplayIds, SpanParts } from "./replayed-span.js";
+
+const kinds: readonly unknown[] = ["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
+
+/** Keys that describe the span and were no attributes of it. */
+const describedKeys: ReadonlySet<string> = new Set([
+  "otel.span_name",
+  "otel.kind",
+  "otel.scope.name",
+  "otel.scope.version",
+  "otel.events",
+  "otel.links",
+  "otel.dropped_attributes_count",
+  "otel.dropped_events_count",
+  "otel.dropped_links_count",
+]);
+
+/**
+ * Whether an instrumentation made the span. Spans of session tracers, and of altimate-code's earlier tracer, have no
+ * scope in the document. A span whose instrumentation scope has no name cannot be distinguished from those.
+ */
+export const isInstrumented = ({ attributes }: TraceSpan): boolean =>
+  typeof attributes?.["otel.scope.name"] === "string";
+
+/** The attributes without the keys that describe the span. */
+export function ownAttributes({ attributes }: TraceSpan): Record<string, unknown> {
+  const entries = Object.entries(attributes ?? {}).filter(([key]) => !describedKeys.has(key));
+  return Object.fromEntries(entries);
+}
+
+/** Name, kind and scope of an instrumented span. */
+export function describedIdentity(span: TraceSpan): Pick<SpanParts, "name" | "kind" | "scope"> {
+  const attributes = span.attributes ?? {};
+  const version = textOf(attributes["otel.scope.version"]);
+  return {
+    name: textOf(attributes["otel.span_name"]) ?? String(span.name),
+    kind: Math.max(0, kinds.indexOf(attributes["otel.kind"])),
+    scope: { name: textOf(attributes["otel.scope.name"]) ?? "", ...(version !== undefined && { version }) },
+  };
+}
+
+/** Events, links and dropped counts of any span. */
+export function describedHistory(
+  { attributes = {} }: TraceSpan,
+  ids: ReplayIds,
+): Pick<SpanParts, "events" | "links" | "dropped"> {
+  return {
+    events: records(attributes["otel.events"]).map(eventOf),
+    links: records(attributes["otel.links"]).map((link) => linkOf(link, ids)),
+    dropped: {
+      attributes: count(attributes["otel.dropped_attributes_count"]),
+      events: count(attributes["otel.dropped_events_count"]),
+      links: count(attributes["otel.dropped_links_count"]),
+    },
+  };
+}
+
+/**
+ * The attributes of an instrumented span. The document does not keep keys of a dialect that became fields
+ * (`ai.usage.promptTokens`, `llm.model_name`): their values come back under the keys of the GenAI conventions. All
+ * other attributes are as they were.
+ */
+export function foreignAttributes(span: TraceSpan): Record<string, unknown> {
+  const { input, output, attributes: _attributes, ...fields } = span;
+  const own = ownAttributes(span);
+  const restored: Record<string, unknown> = recordAttributes(fields);
+  // Keys that only the session tracer writes.
+  delete restored[ATTR_CRASH_SAFE_FILE_NAME];
+  delete restored[ATTR_GEN_AI_TOOL_TYPE];
+  delete restored[ATTR_ERROR_TYPE];
+  // The projection derived these kinds from the operation, or from no attribute at all.
+  if (["generation", "tool", "span"].includes(span.kind)) delete restored[ATTR_CRASH_SAFE_FILE_KIND];
+  // The projection computes the duration where no attribute has it.
+  if (span.tool?.durationMs === computedDuration(span)) delete restored[ATTR_CRASH_SAFE_FILE_TOOL_DURATION];
+  const [inputKey, outputKey] = contentKeys(span, own);
+  if (input !== undefined) restored[inputKey] = contentText(input);
+  if (output !== undefined) restored[outputKey] = contentText(output);
+  return { ...restored, ...own };
+}
+
+const computedDuration = ({ startTime, endTime }: TraceSpan): number | undefined =>
+  endTime === undefined ? undefined : Math.round((endTime - startTime) * 1000) / 1000;
+
+function contentKeys(span: TraceSpan, own: Readonly<Record<string, unknown>>): [string, string] {
+  if (span.kind === "tool") return [ATTR_GEN_AI_TOOL_CALL_ARGUMENTS, ATTR_GEN_AI_TOOL_CALL_RESULT];
+  return span.kind === "generation" || own[ATTR_GEN_AI_OPERATION_NAME] !== undefined
+    ? [ATTR_GEN_AI_INPUT_MESSAGES, ATTR_GEN_AI_OUTPUT_MESSAGES]
+    : [ATTR_CRASH_SAFE_FILE_INPUT, ATTR_CRASH_SAFE_FILE_OUTPUT];
+}
+
+/** The projection parses content that is JSON by convention. */
+const contentText = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
+
+type JsonRecord = Readonly<Record<string, unknown>>;
+
+/** An event or a link that could not be read is a text in the document, and is left out. */
+const records = (value: unknown): JsonRecord[] => (Array.isArray(value) ? value.filter(isRecord) : []);
+
+const count = (value: unknown): number => (typeof value === "number" && value > 0 ? value : 0);
+
+/** Exporters of SDK 2.x also read a dropped count from each event and each link. */
+type Counted<T> = T & { readonly droppedAttributesCount: number };
+
+function eventOf({ name, time, attributes }: JsonRecord): Counted<ReadableSpan["events"][number]> {
+  return {
+    name: textOf(name) ?? "",
+    time: microTimeOf(typeof time === "number" ? time : 0),
+    attributes: isRecord(attributes) ? attributes : {},
+    droppedAttributesCount: 0,
+  };
+}
+
+function linkOf(
+  { traceId, spanId, attributes }: JsonRecord,
+  ids: ReplayIds,
+): Counted<ReadableSpan["links"][number]> {
+  const context = {
+    traceId: ids.traceId(textOf(traceId) ?? ""),
+    spanId: ids.spanId(textOf(spanId) ?? ""),
+    traceFlags: 1,
+  };
+  return { context, attributes: isRecord(attributes) ? attributes : {}, droppedAttributesCount: 0 };
+}
