@@ -15,7 +15,7 @@ import { safeId } from "../format/file-names.js";
 import { noHistory, type SessionHistory } from "../format/history.js";
 import { interrupt, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
-import { Bursts } from "../otel/bursts.js";
+import { Diagnostics } from "../otel/diagnostics.js";
 import { ATTR_SESSION_ID } from "../otel/semantic-conventions.js";
 import {
   type ExportResult,
@@ -24,8 +24,6 @@ import {
   type ReadableSpan,
   type SpanProcessor,
 } from "../otel/types.js";
-import { systemClock } from "../platform/clock.js";
-import { reportFailure } from "../processor/span-loss.js";
 import { SessionState } from "../storage/session-state.js";
 import { capSpansForSerialization } from "./span-cap.js";
 
@@ -105,7 +103,7 @@ export class MemorySessionExporter implements LiveSpanExporter, SessionRecorder 
  * flush, and with it the spans of sessions that nobody ended.
  */
 export class MemorySpanProcessor implements SpanProcessor {
-  readonly #failures = new Bursts(systemClock, 1_000);
+  readonly #diagnostics = new Diagnostics("Trace");
 
   constructor(readonly exporter: MemorySessionExporter) {}
 
@@ -128,7 +126,7 @@ export class MemorySpanProcessor implements SpanProcessor {
     try {
       work();
     } catch (error) {
-      reportFailure(this.#failures, "a span could not be kept in memory", error);
+      this.#diagnostics.failure("a span could not be kept in memory", error);
     }
   }
 }

@@ -5,9 +5,9 @@
 import { decodeDocument } from "../format/document.js";
 import { narrateDocument } from "../format/summary.js";
 import type { TraceFile } from "../format/trace-file.js";
+import { Diagnostics } from "../otel/diagnostics.js";
 import type { SpanProcessor } from "../otel/types.js";
 import { nodeFileSystem } from "../platform/file-system.js";
-import { report } from "../processor/span-loss.js";
 import type { StartTraceOptions } from "../tracer/input-types.js";
 import type { SessionTracer } from "../tracer/session-tracer.js";
 import { createSessionTracing } from "../tracer/session-tracing.js";
@@ -22,6 +22,8 @@ import {
   type TraceExporter,
 } from "./trace-exporter.js";
 import { type FileRecording, recordingOf } from "./trace-file-exporter.js";
+
+const diagnostics = new Diagnostics("Trace");
 
 /** Where the sessions of a trace go. */
 export interface Destination {
@@ -206,7 +208,7 @@ export class TraceSession {
     try {
       return this.#to.recording?.processor();
     } catch (error) {
-      report("error", "there is no file for this session", error);
+      diagnostics.log("error", "there is no file for this session", error);
       return undefined;
     }
   }

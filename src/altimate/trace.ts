@@ -3,8 +3,8 @@
  */
 import { type Context, context } from "@opentelemetry/api";
 import type { TraceFile } from "../format/trace-file.js";
+import { Diagnostics } from "../otel/diagnostics.js";
 import type { SpanProcessor } from "../otel/types.js";
-import { report } from "../processor/span-loss.js";
 import { attempt } from "../projection/read-span.js";
 import type {
   AssistantInfo,
@@ -24,6 +24,8 @@ import * as listing from "./listing.js";
 import type { TraceExporter } from "./trace-exporter.js";
 import { FileExporter, recordingOf } from "./trace-file-exporter.js";
 import { type Destination, destinationOf, TraceSession } from "./trace-session.js";
+
+const diagnostics = new Diagnostics("Trace");
 
 /** How a session starts; `parent` is the session that starts this one for a subagent. */
 export interface TraceStartOptions extends Omit<StartTraceOptions, "parent"> {
@@ -262,7 +264,7 @@ function guarded<T>(what: string, work: () => T): T | undefined {
   try {
     return work();
   } catch (error) {
-    report("error", `${what} failed`, error);
+    diagnostics.log("error", `${what} failed`, error);
     return undefined;
   }
 }
@@ -271,7 +273,7 @@ async function settled<T>(what: string, work: () => T | PromiseLike<T>): Promise
   try {
     return await work();
   } catch (error) {
-    report("error", `${what} failed`, error);
+    diagnostics.log("error", `${what} failed`, error);
     return undefined;
   }
 }

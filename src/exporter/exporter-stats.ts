@@ -61,7 +61,7 @@ export class ExporterAccount {
     this.#metrics.counter(
       "otel.sdk.exporter.span.exported",
       "The number of spans for which the export has finished, either successful or failed.",
-      () => ({ done: this.#countExported().exported, lostBy: log.lost.byType }),
+      () => ({ done: this.#countExported().exported, lostBy: log.lostBy }),
     );
     this.#metrics.state(
       "otel.sdk.exporter.span.inflight",
@@ -100,8 +100,8 @@ export class ExporterAccount {
     return {
       ...this.#countExported(),
       recorded: this.#recorded,
-      dropped: this.#log.lost.total,
-      lostBy: this.#log.lost.byType,
+      dropped: this.#log.dropped,
+      lostBy: this.#log.lostBy,
       faults: this.#log.faults,
       operations: this.#operations,
       operationMillis: this.#operationMillis,

@@ -1,25 +1,16 @@
 /**
- * What went wrong in the exporter: counted at once, logged through `diag` once per fault.
+ * The faults of the exporter and the spans that it lost: counted at once, logged once per fault.
  */
-import { diag } from "@opentelemetry/api";
-import { Bursts } from "../otel/bursts.js";
-import { errorTypeOf, LostSpans } from "../otel/lost-spans.js";
+import { Diagnostics, errorTypeOf, type LossReason as Loss, LossAccount } from "../otel/diagnostics.js";
 import type { Clock } from "../platform/clock.js";
 import { errorCode } from "../platform/file-system.js";
 
-/**
- * A fault that is tried again is so well within this, so that one that lasts is told once; one that comes back after
- * it is another.
- */
-const faultWindowMillis = 60_000;
-
-/** Of lost spans the first is told at once, and how many followed after this long at first. */
+/** After this time the spans are counted that followed the first lost one. */
 const lossWindowMillis = 1_000;
 
 /** Why an ended span is in no file. */
 export type LossReason = keyof typeof losses;
 
-/** What the metrics call it, what happened, and what to do. */
 const losses = {
   closed: {
     type: "session_ended",
@@ -31,7 +22,7 @@ const losses = {
   },
   fenced: {
     type: "session_crashed",
-    why: "its session was fenced by crash(); nothing is added to it after that, unless it is opened again",
+    why: "its session was ended by crash(); a crashed session accepts spans only after it was opened again",
   },
   stopped: {
     type: "exporter_ended",
@@ -39,107 +30,102 @@ const losses = {
   },
   nested: {
     type: "nested",
-    why: "it was recorded by code that reads spans (a redactor, say) while that code read a span recorded by itself; record no span there, or only once",
+    why:
+      "it was recorded by code that reads spans, such as a redactor, while that code read a span that it had recorded " +
+      "itself; do not record spans there",
   },
-  unreadable: { type: "unreadable", why: "it cannot be read; see what makes such spans" },
+  unreadable: { type: "unreadable", why: "it cannot be read; check the code that makes such spans" },
   full: {
     type: "queue_full",
-    why: "the disk takes nothing and the retry queue is full; free some space, or repair the disk",
+    why: "writing to the disk fails and the retry queue is full; free some space, or repair the disk",
   },
-} as const;
+} as const satisfies Record<string, Loss>;
 
 export class FaultLog {
-  /** Calls that failed. */
-  faults = 0;
-  readonly lost = new LostSpans();
-  readonly #faults: Bursts;
-  readonly #losses: Bursts;
-  readonly #log: (log: () => void) => void;
+  readonly #diagnostics: Diagnostics;
+  readonly #losses: LossAccount;
 
-  /** `log` runs what calls the host's logger, at once or when the state that it describes is whole. */
-  constructor(clock: Clock, log: (log: () => void) => void = (now) => now()) {
-    this.#log = log;
-    this.#faults = new Bursts(clock, faultWindowMillis);
-    this.#losses = new Bursts(clock, lossWindowMillis);
+  /** `isDeferred`: messages wait until the state of all exporters is whole. */
+  constructor(clock: Clock, { isDeferred = false } = {}) {
+    this.#diagnostics = new Diagnostics("CrashSafeFileSpanExporter", { clock, isDeferred });
+    this.#losses = new LossAccount(this.#diagnostics, clock, lossWindowMillis);
   }
 
-  /** The file system, or a span, failed us. Told once for as long as it lasts, and when it is over. */
+  /** Calls that failed. */
+  get faults(): number {
+    return this.#losses.faults;
+  }
+
+  /** Spans that are in no file. */
+  get dropped(): number {
+    return this.#losses.dropped;
+  }
+
+  /** The dropped spans by `error.type`. */
+  get lostBy(): Readonly<Record<string, number>> {
+    return this.#losses.lostBy;
+  }
+
+  /** The file system failed, or reading a span did. Logged once for as long as the fault lasts, and when it is over. */
   fault(error: unknown, path: string): void {
-    this.faults++;
     const code = errorCode(error);
-    this.#faults.add(code ?? errorTypeOf(error), 1, {
+    const kind = code ?? errorTypeOf(error);
+    this.#losses.fault(kind, {
       first: () =>
-        this.#tell(
+        this.#diagnostics.log(
           "error",
           code === undefined
-            ? `a fault beside ${path}: ${describe(error)}. Spans that it concerned may lack something; more of its ` +
-                "kind are only counted. Please report it"
-            : `cannot write ${path}: ${describe(error)}. Spans are kept and written when it can be; ${advice(code)}`,
+            ? `internal error while writing ${path}: ${describe(error)}. Some spans may be incomplete. Further errors ` +
+                "of this kind are only counted. Please report this as a bug"
+            : `cannot write ${path}: ${describe(error)}. Spans are kept in memory and written when the disk accepts ` +
+                `them; ${advice(code)}`,
         ),
       over: (total) =>
-        this.#tell(
+        this.#diagnostics.log(
           "info",
-          `no more ${code ?? errorTypeOf(error)} for a minute, after ${total} failed calls; it was told of ${path}`,
+          `no ${kind} for one minute (${total} failed ${total === 1 ? "call" : "calls"} in all, first at ${path})`,
         ),
     });
   }
 
-  /** The host's meter provider threw. */
+  /** The meter provider of the host threw. */
   metrics(error: unknown): void {
-    this.#faults.add("selfObsMeterProvider", 1, {
+    this.#losses.problem("selfObsMeterProvider", {
       first: () =>
-        this.#tell(
+        this.#diagnostics.log(
           "warn",
-          `selfObsMeterProvider threw: ${describe(error)}. Metrics are missing, spans are not; see to it`,
+          `selfObsMeterProvider threw: ${describe(error)}. Metrics are missing, spans are not; check the provider`,
         ),
     });
   }
 
   /** The flush before a natural exit failed. */
   exitFlush(error: unknown): void {
-    this.#faults.add("exit flush", 1, {
-      first: () => this.#tell("error", `the flush before exit failed: ${describe(error)}`),
+    this.#losses.problem("exit flush", {
+      first: () => this.#diagnostics.log("error", `the flush before exit failed: ${describe(error)}`),
     });
   }
 
-  /** A span is lost. Of a burst the first is told, and then how many. */
+  /** An ended span is in no file. */
   drop(reason: LossReason): void {
-    const { type, why } = losses[reason];
-    this.lost.add(type, 1);
-    this.#losses.add(reason, 1, {
-      first: () => this.#tell("warn", `dropped a span: ${why}`),
-      more: (spans) => this.#tell("warn", `dropped ${spans} more: ${why} (${this.lost.total} in all)`),
-    });
+    this.#losses.drop(1, losses[reason]);
   }
 
-  /** Nothing more is to come: tells how many were dropped, where that was not told. */
+  /** The exporter has ended: logs every loss that was only counted so far. */
   end(): void {
-    this.#faults.end();
     this.#losses.end();
-  }
-
-  #tell(level: "info" | "warn" | "error", message: string): void {
-    this.#log(() => tell(level, message));
   }
 }
 
-/** What the metrics call a loss. */
+/** The `error.type` of a loss in the metrics. */
 export const lossType = (reason: LossReason): string => losses[reason].type;
 
-/** An error in words. */
+/** The message of an error. Never throws. */
 export function describe(error: unknown): string {
   try {
     return String(error instanceof Error ? error.message : error);
   } catch {
     return "an error that cannot be read";
-  }
-}
-
-function tell(level: "info" | "warn" | "error", message: string): void {
-  try {
-    diag[level](`CrashSafeFileSpanExporter: ${message}`);
-  } catch {
-    // A host's logger that throws is no reason to lose a span.
   }
 }
 
@@ -151,7 +137,7 @@ function advice(code: string): string {
     case "EACCES":
     case "EPERM":
     case "EROFS":
-      return "check who may write there";
+      return "check the write permissions there";
     case "EMFILE":
     case "ENFILE":
       return "raise the limit of open files";

@@ -4,7 +4,7 @@
 
 import type { Context } from "@opentelemetry/api";
 import { type DirectoryLease, type EnginePorts, leaseDirectory } from "../directory/registry.js";
-import { reports } from "../otel/report-queue.js";
+import { reports } from "../otel/diagnostics.js";
 import {
   type ExportResult,
   ExportResultCode,
@@ -58,7 +58,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   constructor(options?: CrashSafeFileSpanExporterOptions, ports?: EnginePorts);
   constructor(options: CrashSafeFileSpanExporterOptions = {}, ports?: EnginePorts) {
     this.#options = resolveExporterOptions(options, environment());
-    this.#log = new FaultLog(ports?.clock ?? systemClock, (log) => reports.add(log));
+    this.#log = new FaultLog(ports?.clock ?? systemClock, { isDeferred: true });
     this.#lease = leaseDirectory(
       this.#options.dir,
       this.#options,

@@ -12,7 +12,7 @@ import { failureOf, UNTRACED } from "../otel/export.js";
 import type { ReadableSpan, SpanExporter } from "../otel/types.js";
 import type { Clock, Timer } from "../platform/clock.js";
 import { CrashSafeFileError } from "../platform/errors.js";
-import type { SpanLoss } from "./span-loss.js";
+import type { ProcessorAccount } from "./processor-stats.js";
 
 /** When and how much to export. */
 export interface PumpLimits {
@@ -83,7 +83,7 @@ export class ExportPump {
     private readonly exporter: SpanExporter,
     private readonly limits: PumpLimits,
     private readonly clock: Clock,
-    private readonly loss: SpanLoss,
+    private readonly account: ProcessorAccount,
   ) {}
 
   get queued(): number {
@@ -133,7 +133,7 @@ export class ExportPump {
     if (this.#state.name === "exporting") this.#settle(this.#state, gaveUp);
     this.#enter({ name: "stopped" });
     this.#release(gaveUp);
-    if (held > 0) this.loss.drop(held, untaken);
+    if (held > 0) this.account.drop(held, untaken);
   }
 
   #hurry(): void {
@@ -241,7 +241,7 @@ export class ExportPump {
     // Before anything is told: a logger may call back into us.
     this.#release(failure);
     if (failure === undefined) this.#exported += state.spans;
-    else this.loss.batchFailed(state.spans, failure);
+    else this.account.batchFailed(state.spans, failure);
     this.#advance();
   }
 

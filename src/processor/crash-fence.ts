@@ -2,9 +2,11 @@
  * Process hooks: when the process is about to end, every live trace is fenced first.
  */
 import { isMainThread } from "node:worker_threads";
+import { Diagnostics } from "../otel/diagnostics.js";
 import type { CrashTarget } from "../otel/types.js";
 import { CrashSafeFileError } from "../platform/errors.js";
-import { report } from "./span-loss.js";
+
+const diagnostics = new Diagnostics("installCrashFence");
 
 /** Signals that end a process by default and that a listener can act on. */
 const fenceSignals = [
@@ -146,7 +148,7 @@ function hook(fence: Fence, event: string): void {
     fence.hooks.set(event, listener);
   } catch (error) {
     // A signal the platform does not know.
-    report("warn", `no crash fence for ${event}`, error);
+    diagnostics.log("warn", `no crash fence for ${event}`, error);
   }
 }
 
@@ -165,7 +167,7 @@ function crashAll(fence: Fence, event: string, reason: string): void {
     try {
       if (!target.stopped) target.crash(reason);
     } catch (error) {
-      report("error", `a target of the crash fence threw on ${event}`, error);
+      diagnostics.log("error", `a target of the crash fence threw on ${event}`, error);
     }
   }
 }
@@ -184,7 +186,7 @@ function passOn(fence: Fence, signal: FenceSignal): void {
     process.kill(process.pid, signal);
   } catch (error) {
     // Windows can raise only some signals.
-    report("warn", `${signal} could not be raised again`, error);
+    diagnostics.log("warn", `${signal} could not be raised again`, error);
     process.exit(1);
   }
 }

@@ -2,6 +2,7 @@
  * The span processor: what the SDK calls, and in which order its exporter is called.
  */
 import { type Context, context, TraceFlags } from "@opentelemetry/api";
+import { Diagnostics, type LossReason } from "../otel/diagnostics.js";
 import { UNTRACED } from "../otel/export.js";
 import type { ComponentMetrics } from "../otel/metrics.js";
 import { stampSessionId } from "../otel/session-context.js";
@@ -18,11 +19,12 @@ import { CrashSafeFileError } from "../platform/errors.js";
 import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
 import { Lifecycle } from "../platform/lifecycle.js";
 import { ExportPump } from "./batch-queue.js";
-import { processorMetrics, type SpanProcessorStats } from "./processor-stats.js";
-import { type DropReason, report, SpanLoss } from "./span-loss.js";
+import { ProcessorAccount, processorMetrics, type SpanProcessorStats } from "./processor-stats.js";
 import { type CrashSafeSpanProcessorOptions, resolveProcessorOptions } from "./span-processor-options.js";
 
 export type { CrashSafeSpanProcessorOptions } from "./span-processor-options.js";
+
+const diagnostics = new Diagnostics("CrashSafeSpanProcessor");
 
 /** Why spans are dropped after the end. */
 const late = {
@@ -45,15 +47,14 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   readonly #live: LiveSpanExporter | undefined;
   readonly #timeoutMillis: number;
   readonly #clock: Clock;
-  readonly #loss: SpanLoss;
+  readonly #account: ProcessorAccount;
   readonly #pump: ExportPump;
-  readonly #queueFull: DropReason;
+  readonly #queueFull: LossReason;
   readonly #queueCapacity: number;
   readonly #metrics: ComponentMetrics;
   readonly #lifecycle = new Lifecycle();
   /** Independent of the state: a processor that crashed can be shut down, and one that was shut down can crash. */
   #isShutDown = false;
-  #recorded = 0;
   #lastFlush: Promise<void> = Promise.resolve();
   #end: Promise<void> | undefined;
 
@@ -72,11 +73,11 @@ export class CrashSafeSpanProcessor implements CrashTarget {
       options,
       this.#live ? {} : environment(),
     );
-    for (const variable of ignored) report("warn", variable);
+    for (const variable of ignored) diagnostics.log("warn", variable);
     this.#timeoutMillis = limits.exportTimeoutMillis;
     this.#clock = ports.clock ?? systemClock;
-    this.#loss = new SpanLoss(this.#clock, limits.scheduleDelayMillis);
-    this.#pump = new ExportPump(exporter, limits, this.#clock, this.#loss);
+    this.#account = new ProcessorAccount(diagnostics, this.#clock, limits.scheduleDelayMillis);
+    this.#pump = new ExportPump(exporter, limits, this.#clock, this.#account);
     this.#queueCapacity = this.#live ? 0 : limits.maxQueueSize;
     this.#queueFull = {
       type: "queue_full",
@@ -85,7 +86,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     this.#metrics = processorMetrics(
       meterProvider,
       () => this.stats(),
-      (error) => this.#loss.fault("selfObsMeterProvider", error),
+      (error) => this.#account.fault("selfObsMeterProvider", error),
     );
   }
 
@@ -101,11 +102,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
       queueCapacity: this.#queueCapacity,
       exporting: this.#pump.exporting,
       exported: this.#pump.exported,
-      recorded: this.#recorded,
-      failed: this.#loss.failed,
-      dropped: this.#loss.dropped,
-      lostBy: this.#loss.lostBy,
-      faults: this.#loss.faults,
+      ...this.#account.counters,
     };
   }
 
@@ -123,10 +120,10 @@ export class CrashSafeSpanProcessor implements CrashTarget {
       if (!isSampled(span) || !this.#lifecycle.isOpen) return;
       this.#guard("session.id", () => stampSessionId(span, parentContext));
       if (this.#live === undefined) return;
-      joinExitFlush(this, reportExitFlush);
+      joinExitFlush(this, logExitFlush);
       context.with(UNTRACED, this.#live.recordStart, this.#live, span, parentContext);
     } catch (error) {
-      this.#loss.fault("onStart", error);
+      this.#account.fault("onStart", error);
     }
   }
 
@@ -134,17 +131,17 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   onEnd(span: ReadableSpan): void {
     try {
       if (!isSampled(span)) return;
-      joinExitFlush(this, reportExitFlush);
+      joinExitFlush(this, logExitFlush);
       if (!this.#lifecycle.isOpen) {
-        this.#loss.drop(1, this.#lifecycle.state === "crashed" ? late.crashed : late.ended);
+        this.#account.drop(1, this.#lifecycle.state === "crashed" ? late.crashed : late.ended);
       } else if (this.#live === undefined) {
-        if (!this.#pump.add(span)) this.#loss.drop(1, this.#queueFull);
+        if (!this.#pump.add(span)) this.#account.drop(1, this.#queueFull);
       } else {
         context.with(UNTRACED, this.#live.recordEnd, this.#live, span);
-        this.#recorded++;
+        this.#account.recorded();
       }
     } catch (error) {
-      this.#loss.fault("onEnd", error, 1);
+      this.#account.fault("onEnd", error, 1);
     }
   }
 
@@ -158,7 +155,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   forceFlush(): Promise<void> {
     if (this.#end === undefined) return this.#flush();
     leaveExitFlush(this);
-    this.#loss.tellDrops();
+    this.#account.reportDrops();
     return this.#end;
   }
 
@@ -191,12 +188,12 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     this.#lifecycle.crash();
     this.#guard("export", () => this.#pump.exportNow());
     this.#guard("crash", () => context.with(UNTRACED, () => this.#exporter.crash?.(reason)));
-    this.#loss.tellDrops();
+    this.#account.reportDrops();
   }
 
   #flush(isLast = false): Promise<void> {
     leaveExitFlush(this);
-    this.#loss.tellDrops();
+    this.#account.reportDrops();
     const previous = this.#lastFlush;
     const exported = this.#pump.flush();
     const flush = this.#within("flush", async (step) => {
@@ -220,7 +217,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
       this.#lifecycle.confirmEnd();
       this.#isShutDown = true;
     }
-    this.#loss.end();
+    this.#account.end();
     this.#metrics.stop();
     leaveExitFlush(this);
     const failure = flushed ?? ended;
@@ -259,12 +256,13 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     try {
       run();
     } catch (error) {
-      this.#loss.fault(where, error);
+      this.#account.fault(where, error);
     }
   }
 }
 
-const reportExitFlush = (error: unknown): void => report("error", "the flush before exit failed", error);
+const logExitFlush = (error: unknown): void =>
+  diagnostics.log("error", "the flush before exit failed", error);
 
 type Step = <T>(pending: Promise<T>) => Promise<T>;
 

@@ -4,10 +4,8 @@
 
 import type { RecordedSession } from "../exporter/session-recorder.js";
 import type { SessionMetadata } from "../format/trace-file.js";
-import { Bursts } from "../otel/bursts.js";
+import { Diagnostics } from "../otel/diagnostics.js";
 import { newTraceId } from "../otel/ids.js";
-import { systemClock } from "../platform/clock.js";
-import { report, reportFailure } from "../processor/span-loss.js";
 import type { SessionTracerPorts } from "./input-types.js";
 import { startMetadata } from "./metadata.js";
 import { type Closing, type LoggedSession, SessionLog } from "./session-log.js";
@@ -29,7 +27,7 @@ const defaultReason = "Process exited before trace completed";
 
 export class SessionLifecycle {
   readonly #ports: SessionTracerPorts;
-  readonly #failures = new Bursts(systemClock, 1_000);
+  readonly #diagnostics = new Diagnostics("SessionTracer");
   #life: Life = { state: "idle" };
   #ending: Promise<void> = Promise.resolve();
   dropped = 0;
@@ -126,7 +124,7 @@ export class SessionLifecycle {
     try {
       run();
     } catch (error) {
-      reportFailure(this.#failures, `${what} failed`, error);
+      this.#diagnostics.failure(`${what} failed`, error);
     }
   }
 
@@ -134,7 +132,7 @@ export class SessionLifecycle {
   async settle(work: readonly Promise<void>[]): Promise<void> {
     for (const result of await Promise.allSettled(work))
       if (result.status === "rejected")
-        reportFailure(this.#failures, "a trace could not be written yet; it is tried again", result.reason);
+        this.#diagnostics.failure("a trace could not be written yet; the write is retried", result.reason);
   }
 
   #begin(
@@ -172,9 +170,13 @@ export class SessionLifecycle {
   #drop(what: string, id: string): void {
     this.dropped++;
     const why = `session ${id} is over; start or resume it to go on`;
-    this.#failures.add("dropped", 1, {
-      first: () => report("warn", `dropped ${what}: ${why}`),
-      more: (calls) => report("warn", `dropped ${calls} more calls: ${why} (${this.dropped} in all)`),
+    this.#diagnostics.repeated("dropped", {
+      first: () => this.#diagnostics.log("warn", `dropped ${what}: ${why}`),
+      more: (calls) =>
+        this.#diagnostics.log(
+          "warn",
+          `dropped ${calls} more ${calls === 1 ? "call" : "calls"}: ${why} (${this.dropped} in all)`,
+        ),
     });
   }
 }

@@ -6,6 +6,7 @@ import { type Attributes, type Context, type Link, SpanKind, type Tracer } from 
 import type { RecordedSession } from "../exporter/session-recorder.js";
 import { noHistory } from "../format/history.js";
 import type { SessionMetadata } from "../format/trace-file.js";
+import { Diagnostics } from "../otel/diagnostics.js";
 import {
   ATTR_CRASH_SAFE_FILE_KIND,
   ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID,
@@ -14,7 +15,6 @@ import {
   ATTR_GEN_AI_CONVERSATION_ID,
   ATTR_SESSION_ID,
 } from "../otel/semantic-conventions.js";
-import { report } from "../processor/span-loss.js";
 import type { SpanRecord } from "../projection/attached-record.js";
 import { callerAttributes, metadataAttributes } from "../projection/to-attributes.js";
 import { finishOf, generationDraft, OpenGeneration, OpenGenerations } from "./generations.js";
@@ -29,6 +29,8 @@ import {
   type TurnPorts,
 } from "./turns.js";
 import { copyAttributes, copyValue, finiteOr, member, textMember, toText } from "./untrusted-input.js";
+
+const diagnostics = new Diagnostics("SessionTracer");
 
 /** What a session is logged with. */
 export type SessionLogPorts = Omit<TurnPorts, "onTurnStart">;
@@ -197,7 +199,10 @@ export class SessionLog {
       for (const session of this.recorded) session.update({ attributes });
       this.#turns.current?.set(callerAttributes(this.#attributes));
     } else if (target === "tool" && last) {
-      report("warn", 'setSpanAttributes("tool") came too late: the last tool span was already exported');
+      diagnostics.log(
+        "warn",
+        'setSpanAttributes("tool") came too late: the last tool span was already exported',
+      );
     }
   }
 

@@ -3,7 +3,7 @@
  */
 import { type Context, context, trace } from "@opentelemetry/api";
 import type { SessionMetadata, TraceFile } from "../format/trace-file.js";
-import { report } from "../processor/span-loss.js";
+import { Diagnostics } from "../otel/diagnostics.js";
 import { attempt } from "../projection/read-span.js";
 import type {
   AssistantInfo,
@@ -25,6 +25,8 @@ import { SessionLifecycle } from "./session-lifecycle.js";
 import type { LoggedSession } from "./session-log.js";
 import { clientContext, headersOf } from "./trace-context.js";
 import { member, textMember, toText } from "./untrusted-input.js";
+
+const diagnostics = new Diagnostics("SessionTracer");
 
 /**
  * Logs one session of an agent, as OpenTelemetry spans with the GenAI conventions: one trace per turn. With a
@@ -73,7 +75,7 @@ export class SessionTracer {
     try {
       return await this.#life.resume(idOf(sessionId));
     } catch (error) {
-      report("error", "rehydrateFromFile failed", error);
+      diagnostics.log("error", "rehydrateFromFile failed", error);
       return false;
     }
   }

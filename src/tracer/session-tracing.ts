@@ -3,6 +3,7 @@
  */
 import type { TracerProvider } from "@opentelemetry/api";
 import type { SessionRecorder } from "../exporter/session-recorder.js";
+import { Diagnostics } from "../otel/diagnostics.js";
 import { TurnIds } from "../otel/ids.js";
 import { SESSION_SCOPE } from "../otel/semantic-conventions.js";
 import type { CrashTarget, SpanProcessor } from "../otel/types.js";
@@ -10,11 +11,12 @@ import { allDone } from "../platform/async.js";
 import { type Clock, systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError } from "../platform/errors.js";
-import { report } from "../processor/span-loss.js";
 import type { SessionTracerPorts, StartTraceOptions } from "./input-types.js";
 import { sessionProvider } from "./provider.js";
 import { SessionTracer } from "./session-tracer.js";
 import { resolveOptions, type SessionTracingOptions, type TracingPlan } from "./session-tracing-options.js";
+
+const diagnostics = new Diagnostics("SessionTracing");
 
 /** Longest time for the ends of the sessions, and after that for the shutdown of the processors. */
 const endMillis = Object.freeze({ sessions: 30_000, processors: 61_000 });
@@ -204,6 +206,7 @@ interface Flushable {
  * during a flush are sent by one more.
  */
 export class TurnDelivery {
+  readonly #diagnostics = new Diagnostics("SessionTracing");
   #state: "idle" | "flushing" | "flushing, and once more" = "idle";
 
   constructor(private readonly backends: readonly Flushable[]) {}
@@ -216,20 +219,20 @@ export class TurnDelivery {
       return;
     }
     this.#state = "flushing";
-    void Promise.all(this.backends.map(flushed)).then(() => {
+    void Promise.all(this.backends.map((backend) => this.#flush(backend))).then(() => {
       const again = this.#state === "flushing, and once more";
       this.#state = "idle";
       if (again) this.send();
     });
   }
-}
 
-async function flushed(backend: Flushable): Promise<void> {
-  try {
-    await backend.forceFlush();
-  } catch (error) {
-    // Debug only: the processor that lost spans has logged it.
-    report("debug", "the flush at the end of a turn failed", error);
+  async #flush(backend: Flushable): Promise<void> {
+    try {
+      await backend.forceFlush();
+    } catch (error) {
+      // Debug only: the processor that lost spans has logged it.
+      this.#diagnostics.failure("the flush at the end of a turn failed", error, "debug");
+    }
   }
 }
 
@@ -266,7 +269,7 @@ function guard(run: () => void): void {
   try {
     run();
   } catch (error) {
-    report("error", "the crash fence of a processor threw", error);
+    diagnostics.log("error", "the crash fence of a processor threw", error);
   }
 }
 

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
 import { MemorySessionExporter, MemorySpanProcessor } from "../../src/altimate/memory-recorder.js";
 import { FaultLog } from "../../src/exporter/fault-log.js";
 import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
-import { Bursts } from "../../src/otel/bursts.js";
+import { CoalescedLog } from "../../src/otel/diagnostics.js";
 import type { ReadableSpan } from "../../src/otel/types.js";
 import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
 import { FaultyFileSystem, faultCodes } from "../support/faulty-file-system.js";
@@ -72,7 +72,7 @@ describe("P6 the exporter, for 1,000 spans", () => {
     ENOSPC: "free some space on that disk",
     EIO: "check that directory and its disk",
     EMFILE: "raise the limit of open files",
-    EACCES: "check who may write there",
+    EACCES: "check the write permissions there",
   };
 
   test.for([...faultCodes])("P6 reports %s once, with the file and advice", async (code) => {
@@ -101,8 +101,8 @@ describe("P6 the exporter, for 1,000 spans", () => {
     expect(dropped).toBeGreaterThan(600);
     expect(reported).toEqual([
       expect.stringMatching(/ENOSPC.*free some space/),
-      expect.stringMatching(/dropped a span: .*queue is full; free some space/),
-      expect.stringMatching(`dropped ${dropped - 1} more: .*\\(${dropped} in all\\)`),
+      expect.stringMatching(/dropped 1 span: .*queue is full; free some space/),
+      expect.stringMatching(`dropped ${dropped - 1} more spans: .*\\(${dropped} in all\\)`),
     ]);
   });
 
@@ -110,8 +110,10 @@ describe("P6 the exporter, for 1,000 spans", () => {
     const exporter = exporterOn();
     recordMany(exporter, () => unreadable);
     expect(reported).toEqual([
-      expect.stringMatching(/a fault beside .*: no spanContext at .*Please report it/),
-      expect.stringMatching(/dropped a span: it cannot be read/),
+      expect.stringMatching(
+        /internal error while writing .*: no spanContext at .*Please report this as a bug/,
+      ),
+      expect.stringMatching(/dropped 1 span: it cannot be read/),
     ]);
     reported.length = 0;
     for (let n = 0; n < many; n++) exporter.recordStart(span(n));
@@ -120,9 +122,9 @@ describe("P6 the exporter, for 1,000 spans", () => {
     for (let n = 0; n < many; n++) exporter.recordEnd(span(n));
     await exporter.shutdown();
     expect(reported).toEqual([
-      expect.stringMatching(/dropped a span: the exporter has ended; end spans before shutdown/),
-      expect.stringMatching(/dropped 999 more: it cannot be read.*\(2000 in all\)/),
-      expect.stringMatching(/dropped 999 more: the exporter has ended/),
+      expect.stringMatching(/dropped 1 span: the exporter has ended; end spans before shutdown/),
+      expect.stringMatching(/dropped 999 more spans: it cannot be read.*\(2000 in all\)/),
+      expect.stringMatching(/dropped 999 more spans: the exporter has ended/),
     ]);
   });
 
@@ -133,7 +135,7 @@ describe("P6 the exporter, for 1,000 spans", () => {
     await exporter.endSession(sessionId);
     for (const one of open) exporter.recordEnd(one);
     expect(reported).toEqual([
-      expect.stringMatching(/dropped a span: its session had ended before it; end spans/),
+      expect.stringMatching(/dropped 1 span: its session had ended before it; end spans/),
     ]);
     await exporter.shutdown();
     expect(reported).toHaveLength(2);
@@ -148,7 +150,7 @@ describe("P6 the processor, for 1,000 spans", () => {
     await clock.advance(1_000);
     expect(reported).toEqual([
       expect.stringMatching(/dropped 1 span: the queue is full \(maxQueueSize 1\); raise it, or see/),
-      expect.stringMatching(/dropped 999 spans more: the queue is full.*\(1000 in all\)/),
+      expect.stringMatching(/dropped 999 more spans: the queue is full.*\(1000 in all\)/),
     ]);
   });
 
@@ -161,8 +163,10 @@ describe("P6 the processor, for 1,000 spans", () => {
     await clock.advance(1_000);
     expect(exporter.calls).toHaveLength(many);
     expect(reported).toEqual([
-      expect.stringMatching(/1 span were? not exported: 503 at span 1\. They are not sent again/),
-      expect.stringMatching(/999 spans more were not exported: .*\(1000 in all\)/),
+      expect.stringMatching(
+        /1 span was not exported: 503 at span 1\. This processor does not send them again/,
+      ),
+      expect.stringMatching(/999 more spans were not exported: .*\(1000 in all\)/),
     ]);
   });
 
@@ -179,6 +183,22 @@ describe("P6 the processor, for 1,000 spans", () => {
     await settled();
     expect(processor.stats().failed).toBeGreaterThan(100);
     expect(reported.length).toBeLessThan(hours * 60 + 10);
+  });
+
+  it("P6 reports an exporter that fails at the flush of every turn at most once a minute", async () => {
+    const clock = new HandClock();
+    const exporter = new ScriptedExporter((call) => call.answer(failure("down")));
+    const processor = new CrashSafeSpanProcessor(exporter, {}, { clock });
+    const minutes = 20;
+    for (let second = 0; second < minutes * 60; second += 5) {
+      endSpans(processor, 1);
+      await expect(processor.forceFlush()).rejects.toMatchObject({ code: "EXPORT_FAILED" });
+      clock.jump(5_000);
+    }
+    expect(processor.stats().failed).toBe((minutes * 60) / 5);
+    expect(reported.length).toBeLessThanOrEqual(minutes + 2);
+    await processor.shutdown();
+    expect(reported.at(-1)).toMatch(/were not exported: .*\(240 in all\)/);
   });
 
   it("P6 reports spans and exporters that throw once for each place", async () => {
@@ -219,7 +239,7 @@ describe("P6 session tracers, for 1,000 calls", () => {
     }
     expect(reported).toEqual([
       expect.stringMatching(/CrashSafeFileSpanExporter: cannot write .*ENOSPC/),
-      expect.stringMatching(/a trace could not be written yet; it is tried again/),
+      expect.stringMatching(/^SessionTracer: a trace could not be written yet; the write is retried/),
     ]);
     fileSystem.clear();
     await tracer.endTrace();
@@ -227,7 +247,7 @@ describe("P6 session tracers, for 1,000 calls", () => {
     for (let n = 0; n < many; n++) tracer.logText({ text: `late ${n}` });
     expect(tracer.dropped).toBe(many);
     expect(reported).toEqual([
-      expect.stringMatching(/dropped logText: session ses_calls is over; start or resume it/),
+      expect.stringMatching(/^SessionTracer: dropped logText: session ses_calls is over; start or resume it/),
     ]);
     stage.remove();
   });
@@ -238,7 +258,7 @@ describe("P6 session tracers, for 1,000 calls", () => {
       processor.onStart(unreadable, ROOT_CONTEXT);
       processor.onEnd(unreadable);
     }
-    expect(reported).toEqual([expect.stringMatching(/a span could not be kept in memory/)]);
+    expect(reported).toEqual([expect.stringMatching(/^Trace: a span could not be kept in memory/)]);
   });
 });
 
@@ -255,7 +275,7 @@ describe("repeated events", () => {
     expect(reported).toEqual([expect.stringMatching(/cannot write \/traces\/a.json: ENOSPC/)]);
     clock.jump(180_000);
     expect(reported[1]).toMatch(
-      "no more ENOSPC for a minute, after 3600 failed calls; it was told of /traces/a.json",
+      "no ENOSPC for one minute (3600 failed calls in all, first at /traces/a.json)",
     );
     log.fault(enospc(), "/traces/b.json");
     expect(reported[2]).toMatch("cannot write /traces/b.json: ENOSPC");
@@ -267,18 +287,18 @@ describe("repeated events", () => {
 
   it("P6 an event that returns every few seconds starts no new burst", () => {
     const clock = new HandClock();
-    const bursts = new Bursts(clock, 1_000);
+    const log = new CoalescedLog(clock, 1_000);
     const lines: string[] = [];
-    const telling = { first: () => void lines.push("first"), more: () => void lines.push("more") };
+    const messages = { first: () => void lines.push("first"), more: () => void lines.push("more") };
     for (let second = 0; second < 600; second += 10) {
-      bursts.add("kind", 1, telling);
+      log.add("kind", 1, messages);
       clock.jump(100);
-      bursts.add("kind", 1, telling);
+      log.add("kind", 1, messages);
       clock.jump(9_900);
     }
     expect(lines.filter((line) => line === "first")).toHaveLength(1);
     expect(lines.length).toBeLessThan(15);
-    bursts.end();
+    log.end();
   });
 
   it("P6 the number of kinds that are reported separately is bounded", () => {
@@ -292,23 +312,23 @@ describe("repeated events", () => {
 
   it("P6 windows grow while the events continue, and start anew after a window without events", () => {
     const clock = new HandClock();
-    const bursts = new Bursts(clock, 1_000);
+    const log = new CoalescedLog(clock, 1_000);
     const lines: string[] = [];
-    const telling = {
+    const messages = {
       first: () => void lines.push("first"),
       more: (count: number) => void lines.push(`${count} more`),
       over: (total: number) => void lines.push(`over at ${total}`),
     };
     for (let second = 0; second < 15; second++) {
-      bursts.add("kind", 10, telling);
+      log.add("kind", 10, messages);
       clock.jump(1_000);
     }
     // No window ends in the first second after the first event. Later windows grow to a minute.
     expect(lines).toEqual(["first"]);
-    bursts.tell();
+    log.flush();
     expect(lines[1]).toBe("140 more");
     for (let quarter = 0; quarter < 240; quarter++) {
-      bursts.add("kind", 1, telling);
+      log.add("kind", 1, messages);
       clock.jump(15_000);
     }
     expect(lines.length).toBeLessThan(70);
@@ -316,10 +336,10 @@ describe("repeated events", () => {
     expect(lines.at(-1)).toBe("over at 390");
     const counted = lines.reduce((sum, line) => sum + (/more/.test(line) ? Number.parseInt(line, 10) : 0), 0);
     expect(counted).toBe(380);
-    bursts.add("kind", 1, telling);
+    log.add("kind", 1, messages);
     expect(lines.at(-1)).toBe("first");
     for (let burst = 0; burst < 40; burst++) {
-      bursts.add("kind", 5, telling);
+      log.add("kind", 5, messages);
       clock.jump(500);
     }
     // In the windows of 1, 2, 4 and 8 seconds.
@@ -327,7 +347,7 @@ describe("repeated events", () => {
       "first",
       ...Array(4).fill(" more"),
     ]);
-    bursts.end();
+    log.end();
     expect(clock.pending).toBe(0);
   });
 });

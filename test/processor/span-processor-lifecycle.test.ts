@@ -294,7 +294,7 @@ describe("P3 the crash fence of a queue", () => {
     await processor.shutdown();
     expect(exporter.getFinishedSpans()).toHaveLength(0);
     expect(processor.stats().dropped).toBe(2);
-    expect(reported.at(-1)).toMatch(/dropped 1 span more: after the crash fence.*\(2 in all\)/);
+    expect(reported.at(-1)).toMatch(/dropped 1 more span: after the crash fence.*\(2 in all\)/);
   });
 
   it("P3 never throws: before the first span, twice, after shutdown, with a throwing exporter", async () => {

@@ -225,13 +225,13 @@ describe("P6 accounting", () => {
     const full = "the queue is full (maxQueueSize 2); raise it, or see why the exporter is slow";
     expect(reported).toEqual([`CrashSafeSpanProcessor: dropped 1 span: ${full}`]);
     await clock.advance(1000);
-    expect(reported[1]).toBe(`CrashSafeSpanProcessor: dropped 9 spans more: ${full} (10 in all)`);
+    expect(reported[1]).toBe(`CrashSafeSpanProcessor: dropped 9 more spans: ${full} (10 in all)`);
 
     exporter.call(0).answer();
     await settled();
     endSpans(processor, 4);
     const flushed = processor.forceFlush();
-    expect(reported.slice(2)).toEqual([`CrashSafeSpanProcessor: dropped 2 spans more: ${full} (12 in all)`]);
+    expect(reported.slice(2)).toEqual([`CrashSafeSpanProcessor: dropped 2 more spans: ${full} (12 in all)`]);
     expect(processor.stats().dropped).toBe(12);
     await settled();
     exporter.call(1).answer();
@@ -248,7 +248,7 @@ describe("P6 accounting", () => {
     expect(processor.stats().dropped).toBe(3);
     expect(reported).toEqual([
       "CrashSafeSpanProcessor: dropped 1 span: after shutdown; end spans before it",
-      "CrashSafeSpanProcessor: dropped 2 spans more: after shutdown; end spans before it (3 in all)",
+      "CrashSafeSpanProcessor: dropped 2 more spans: after shutdown; end spans before it (3 in all)",
     ]);
   });
 

@@ -87,14 +87,14 @@ describe("P6 reports of faults", () => {
     expect(dropped).toBeGreaterThan(10);
     // The first drop is reported at once. The rest are reported together at the end.
     expect(reported.filter((line) => line.includes("dropped"))).toEqual([
-      expect.stringMatching(/dropped a span: .*retry queue is full; free some space/),
+      expect.stringMatching(/dropped 1 span: .*retry queue is full; free some space/),
     ]);
     fileSystem.clear();
     exporter.recordEnd(traced(50));
     await exporter.forceFlush();
     expect(namesIn(exporter)).toEqual([...namesOf(recorded), "step 50"]);
     await exporter.shutdown();
-    expect(reported.at(-1)).toMatch(`dropped ${dropped - 1} more: `);
+    expect(reported.at(-1)).toMatch(`dropped ${dropped - 1} more spans: `);
     expect(reported.at(-1)).toMatch(`(${dropped} in all)`);
   });
 

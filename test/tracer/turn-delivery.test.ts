@@ -44,6 +44,22 @@ test("P6 a backend that fails or throws stops neither the turn nor the next", as
   expect(flushes).toHaveLength(2);
 });
 
+test("P6 a backend that is down is logged once, and not once per turn", async () => {
+  const logged: string[] = [];
+  const log = (...words: unknown[]) => void logged.push(String(words[0]));
+  const logger = { error: log, warn: log, info: log, debug: log, verbose: log };
+  diag.setLogger(logger, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
+  logged.length = 0;
+  const delivery = new TurnDelivery([{ forceFlush: async () => Promise.reject(new Error("down")) }]);
+  for (let turn = 0; turn < 100; turn++) {
+    delivery.send();
+    await turnOfLoop();
+  }
+  const ours = logged.splice(0);
+  diag.disable();
+  expect(ours).toEqual(["SessionTracing: the flush at the end of a turn failed"]);
+});
+
 test("P6 neither does a logger that throws when it is told of that", async () => {
   let isReady = false;
   const shout = () => {
