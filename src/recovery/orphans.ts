@@ -20,8 +20,8 @@ import { errorCode, type FileCalls, type FileSystem } from "../platform/file-sys
 import { type Gensync, io } from "../platform/gensync.js";
 import { readHeadLine } from "../storage/document-file.js";
 import { lastLine, readRange, scanLines } from "../storage/lines.js";
+import type { Source } from "../storage/merged-file.js";
 import { type SideFiles, tryOpen } from "../storage/side-files.js";
-import type { Source } from "../storage/union.js";
 import { commonLines } from "./common-lines.js";
 
 /** What the open document and live log of a dead owner say. */

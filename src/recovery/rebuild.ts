@@ -21,10 +21,10 @@ import type { SessionMetadata, SessionStatus, TraceSpan } from "../format/trace-
 import type { Gensync } from "../platform/gensync.js";
 import { io } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
-import type { LineSink } from "../storage/line-writer.js";
+import type { LineSink } from "../storage/lines.js";
 import { writeAll } from "../storage/lines.js";
-import { publishedSources, rottenOf } from "../storage/merge.js";
-import { type Source, UnionFile } from "../storage/union.js";
+import { publishedSources, withCorruptLines } from "../storage/merge.js";
+import { MergedFile, type Source } from "../storage/merged-file.js";
 import { type DeadFiles, deadSource, pendingSource } from "./orphans.js";
 import type { RecoveredSession } from "./recovery-report.js";
 
@@ -64,7 +64,7 @@ export function* rebuild(given: RebuildRequest): Gensync<Rebuilt> {
   const left = othersLive ? [] : pendingSpans(published?.tail);
   if (left.length > 0)
     fromPublished.push({ type: "spans", spans: left, traceId: published?.head?.traceId ?? "" });
-  const union = new UnionFile(out, head, { parse: true });
+  const merged = new MergedFile(out, head, { parse: true });
   const root = rootOf(request, head);
   const fromDead: Source[] = [];
   for (const one of dead)
@@ -72,28 +72,30 @@ export function* rebuild(given: RebuildRequest): Gensync<Rebuilt> {
   const lines = [...fromPublished, ...fromDead];
   // Last: others may have lines of them, older ones.
   const sources = [...lines, ...dead.flatMap((one) => pendingSource(one, head))];
-  yield* union.write(sources, (count, hasMarker) => {
-    const { spans, stillOpen } = closedByCrash(request, union, head, root);
+  yield* merged.write(sources, (count, hasMarker) => {
+    const { spans, stillOpen } = closedByCrash(request, merged, head, root);
     const others = spans.length + stillOpen.length + 1;
     return keepLines({ lines: count, hasMarker, others }, { id, rootSpanId: root.spanId });
   });
   const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + (count ?? 0), 0);
   // An end is news, too, where the document has its span as interrupted by somebody who did not know of it.
-  const corrected = sum(union.corrected.slice(0, fromPublished.length));
-  const recovered = sum(union.given.slice(fromPublished.length)) + corrected;
-  const changed = sum(union.standing.slice(lines.length));
+  const corrected = sum(merged.corrected.slice(0, fromPublished.length));
+  const recovered = sum(merged.firstSeen.slice(fromPublished.length)) + corrected;
+  const changed = sum(merged.taken.slice(lines.length));
 
-  const closed = closedByCrash(request, union, head, root);
-  yield* union.append({ type: "spans", spans: closed.spans, traceId: head.traceId });
+  const closed = closedByCrash(request, merged, head, root);
+  yield* merged.append({ type: "spans", spans: closed.spans, traceId: head.traceId });
   const end = endOf(request, recovered + changed + closed.spans.length > 0);
-  const tail = tailOf(request, { head, root, end, union, open: closed.stillOpen });
+  const tail = tailOf(request, { head, root, end, merged, open: closed.stillOpen });
   if (typeof out === "number" && end.isNews) {
-    yield* writeAll(out, encodeTail(tail, union.size, union.lines === 0));
+    yield* writeAll(out, encodeTail(tail, merged.size, merged.lines === 0));
     yield* io.fdatasync(out);
   }
 
   const rotten = new Set(
-    union.rot.flatMap(({ source }) => dead.filter((one) => one.open)[source - fromPublished.length] ?? []),
+    merged.corruptLines.flatMap(
+      ({ source }) => dead.filter((one) => one.open)[source - fromPublished.length] ?? [],
+    ),
   );
   const report: RecoveredSession = {
     id,
@@ -103,12 +105,12 @@ export function* rebuild(given: RebuildRequest): Gensync<Rebuilt> {
     recoveredSpans: recovered + closed.spans.length,
     interrupted: closed.spans.filter((span) => span.interrupted).map((span) => span.name),
     tornBytes: dead.reduce((sum, one) => sum + one.tornBytes + one.live.tornBytes, 0),
-    corruptLines: union.rot.length + dead.reduce((sum, one) => sum + one.live.corruptLines, 0),
+    corruptLines: merged.corruptLines.length + dead.reduce((sum, one) => sum + one.live.corruptLines, 0),
     keptAs: [],
   };
   const isDamaged =
     published !== undefined &&
-    (published.body.type === "unreadable" || rottenOf([published], union).length > 0);
+    (published.body.type === "unreadable" || withCorruptLines([published], merged).length > 0);
   return { report, rotten, isDamaged, head, tail };
 }
 
@@ -133,25 +135,25 @@ const lastWrite = (dead: readonly DeadFiles[]): number => Math.max(0, ...dead.ma
 /** Spans that were open when their owner died, and those of the published tail that nobody runs any more. */
 function closedByCrash(
   { published, dead, othersLive }: RebuildRequest,
-  union: UnionFile,
+  merged: MergedFile,
   head: DocumentHead,
   root: TraceSpan,
 ) {
   const spans = new Map<string, TraceSpan>();
   const stillOpen = new Map<string, TraceSpan>();
   const close = (span: TraceSpan, at: number) => {
-    if (union.has(span.spanId) || isRoot(span) || span.spanId === root.spanId) return;
+    if (merged.has(span.spanId) || isRoot(span) || span.spanId === root.spanId) return;
     spans.set(span.spanId, span.endTime === undefined ? interrupt(span, at, interruptedMessage) : span);
   };
   for (const one of dead) {
     for (const span of one.live.spans.values()) {
       if (!one.isAlive || span.endTime !== undefined) close(span, one.lastWrite);
-      else if (!union.has(span.spanId)) stillOpen.set(span.spanId, span);
+      else if (!merged.has(span.spanId)) stillOpen.set(span.spanId, span);
     }
     for (const span of one.tail?.spans ?? []) if (!othersLive) close(span, one.lastWrite);
   }
   for (const span of published?.tail?.spans ?? []) {
-    if (isRoot(span) || spans.has(span.spanId) || union.has(span.spanId)) continue;
+    if (isRoot(span) || spans.has(span.spanId) || merged.has(span.spanId)) continue;
     if (othersLive) stillOpen.set(span.spanId, stillOpen.get(span.spanId) ?? span);
     else
       close(
@@ -229,9 +231,9 @@ function tailOf(
     head,
     root,
     end,
-    union,
+    merged,
     open,
-  }: { head: DocumentHead; root: TraceSpan; end: End; union: UnionFile; open: readonly TraceSpan[] },
+  }: { head: DocumentHead; root: TraceSpan; end: End; merged: MergedFile; open: readonly TraceSpan[] },
 ): DocumentTail {
   const tails = [published?.tail, ...dead.map((one) => one.tail)].filter((one) => one !== undefined);
   // Not by assignment, which would take a member `__proto__` of a file for the prototype.
@@ -248,7 +250,7 @@ function tailOf(
     root: bare,
     rootEnd: end.status === "running" ? undefined : { status: end.status },
     spans: open.map((span) => inTrace(span, head.traceId)),
-    totals: union.totals ?? new Totals(),
+    totals: merged.totals ?? new Totals(),
     metadata,
     status: end.status,
     error: end.error,

@@ -1,28 +1,31 @@
 /**
- * Reading a file line by line in bounded memory.
+ * Reading and writing files of lines in bounded memory.
  */
 import { noBytesTaken } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
 
 const newline = 0x0a;
-/** Copying: small enough never to hold up a process exit, large enough for the disk's speed. */
+const comma = 0x2c;
+/** Bytes per call when copying: too few to delay a process exit, enough for the speed of the disk. */
 export const chunkBytes = 1 << 20;
-/** Scanning: what is looked at between two turns of the event loop; parsing 512 KB takes about 1.5 ms. */
+/** Bytes per call when scanning, all handled in one turn of the event loop; parsing 512 KB takes about 1.5 ms. */
 const scanBytes = 1 << 19;
+/** A file is synced after this many bytes, so that the last sync and the rename after it have little left to do. */
+const syncEveryBytes = 8 * chunkBytes;
 
-/** A range of a file that begins with a line. */
+/** A range of a file; `from` is the beginning of a line. */
 export interface LineRange {
   readonly fd: number;
   readonly from: number;
   readonly to: number;
 }
 
-/** One line, without its newline, and where it begins. The bytes are valid until the callback returns. */
+/** Takes a line without its newline, and the offset of the line. The bytes are valid until the callback returns. */
 export type OnLine = (line: Buffer, offset: number) => void;
 
 /**
  * Calls `onLine` for each line that ends in a newline within `[from, to)`, and runs `afterChunk` between reads.
- * Returns the offset after the last of them: what follows it is a torn line.
+ * Returns the offset after the last of these lines: what follows is a torn line.
  */
 export function* scanLines(
   fd: number,
@@ -36,7 +39,7 @@ export function* scanLines(
   let position = from;
   let lineStart = from;
   for (;;) {
-    // A line longer than the buffer: make room for it.
+    // The line is longer than the buffer: enlarge the buffer.
     if (filled === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
     const wanted = Math.min(buffer.length - filled, to - position);
     const got = wanted <= 0 ? 0 : yield* io.read(fd, buffer, filled, wanted, position);
@@ -60,7 +63,7 @@ export function* scanLines(
   }
 }
 
-/** The last line that ends in a newline, without it, and where it begins and ends; empty where there is none. */
+/** The last line that ends in a newline, without the newline, and its range; empty where there is no such line. */
 export function* lastLine(fd: number, size: number): Gensync<{ line: Buffer; from: number; to: number }> {
   for (let wanted = scanBytes; ; wanted *= 2) {
     const begin = Math.max(0, size - wanted);
@@ -86,14 +89,107 @@ export function* readRange(fd: number, from: number, to: number): Gensync<Buffer
   return bytes.subarray(0, filled);
 }
 
-/** Writes all bytes, whatever pieces the file system takes. Throws when it takes none. */
+/** Writes all bytes, in as many calls as the file system needs. Throws when a call writes 0 bytes. */
 export function* writeAll(fd: number, bytes: Uint8Array): Gensync<void> {
   let done = 0;
   while (done < bytes.length) {
     const wanted = Math.min(chunkBytes, bytes.length - done);
     const written = yield* io.write(fd, bytes, done, wanted);
-    // Who asks again and again never comes back.
+    // Another attempt would loop for ever.
     if (written === 0) throw noBytesTaken();
     done += written;
+  }
+}
+
+/** The destination of lines: a new, empty file, a function that is called with each line, or none. */
+export type LineSink = number | ((span: Buffer) => void) | undefined;
+
+/** Writes the lines of a new document: collects them into chunks of a useful size, and syncs as it goes. */
+export class LineWriter {
+  readonly #out: LineSink;
+  #pending: Buffer[];
+  #size: number;
+  #lines = 0;
+  #unsynced = 0;
+
+  constructor(out: LineSink, head: Buffer) {
+    this.#out = out;
+    this.#pending = [head];
+    this.#size = head.length;
+  }
+
+  /** Bytes so far, written or pending. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get lines(): number {
+    return this.#lines;
+  }
+
+  /** Whether `addRange` can be used. */
+  get isFile(): boolean {
+    return typeof this.#out === "number";
+  }
+
+  /** Adds a line; `text` has neither comma nor newline. */
+  add(text: Buffer): void {
+    if (typeof this.#out !== "number") {
+      this.#out?.(text);
+      this.#lines++;
+      return;
+    }
+    // A copy, since the given bytes are a view of the scanner's buffer.
+    const line = Buffer.allocUnsafe(text.length + (this.#lines === 0 ? 1 : 2));
+    if (this.#lines > 0) line[0] = comma;
+    text.copy(line, this.#lines === 0 ? 0 : 1);
+    line[line.length - 1] = newline;
+    this.#pending.push(line);
+    this.#lines++;
+    this.#size += line.length;
+  }
+
+  /**
+   * Adds a range of whole lines, all but the first with a comma, as bytes. To split the range into lines would take ten
+   * times as long.
+   */
+  *addRange({ fd, from, to }: LineRange, lines: number): Gensync<void> {
+    for (let position = from; position < to; ) {
+      const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, to - position));
+      const got = yield* io.read(fd, chunk, 0, chunk.length, position);
+      if (got === 0) throw new Error("a file of lines was truncated while it was read");
+      let bytes = chunk.subarray(0, got);
+      if (position === from) {
+        if (bytes[0] === comma) bytes = bytes.subarray(1);
+        if (this.#lines > 0) bytes = Buffer.concat([Buffer.of(comma), bytes]);
+      }
+      this.#pending.push(bytes);
+      this.#size += bytes.length;
+      position += got;
+      yield* this.drain();
+    }
+    this.#lines += lines;
+  }
+
+  /** Writes the pending lines. */
+  *drain(): Gensync<void> {
+    const [first] = this.#pending;
+    const bytes = first && this.#pending.length === 1 ? first : Buffer.concat(this.#pending);
+    this.#pending = [];
+    if (bytes.length === 0 || typeof this.#out !== "number") return;
+    yield* writeAll(this.#out, bytes);
+    this.#unsynced += bytes.length;
+    if (this.#unsynced >= syncEveryBytes) yield* this.#sync();
+  }
+
+  /** Writes the pending lines and syncs the file. */
+  *finish(): Gensync<void> {
+    yield* this.drain();
+    yield* this.#sync();
+  }
+
+  *#sync(): Gensync<void> {
+    this.#unsynced = 0;
+    if (typeof this.#out === "number") yield* io.fdatasync(this.#out);
   }
 }

@@ -14,8 +14,8 @@ import { type Gensync, runSync } from "../platform/gensync.js";
 import { isSwept } from "./commit.js";
 import { keepDamaged, maxHeadBytes, type Published } from "./document-file.js";
 import { readRange } from "./lines.js";
+import { MergedFile, type Source } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
-import { type Source, UnionFile } from "./union.js";
 
 /** Lines that were added while the merge was built: few enough to copy in one turn of the event loop. */
 const catchUpBytes = 256 * 1024;
@@ -28,10 +28,10 @@ export function publishedSources({ descriptor, head, body }: Published): Source[
   return body.type === "spans" ? [{ type: "spans", spans: body.spans, traceId }] : [];
 }
 
-/** Of these documents, which were the first sources of a merge, those that have lines that nobody can read. */
-export function rottenOf(known: readonly Published[], { rot }: UnionFile): Published[] {
+/** The documents with corrupt lines among these documents, which were the first sources of a merge. */
+export function withCorruptLines(known: readonly Published[], { corruptLines }: MergedFile): Published[] {
   const sources = known.filter(({ body }) => body.type !== "unreadable");
-  return sources.filter((_, index) => rot.some(({ source }) => source === index));
+  return sources.filter((_, index) => corruptLines.some(({ source }) => source === index));
 }
 
 /** Takes the lines of the document under the session's name, if there is one, into the own open document. */
@@ -53,12 +53,12 @@ export function* merge(writer: SessionWriter, current: Published | undefined): G
   const hasTotals = isResume && pendingSpans(resumed.tail).length === 0;
   const missing = hasTotals && resumed.tail ? missingCounters(resumed.tail.summary) : [];
   const isCounted = hasTotals && missing.length === 0;
-  yield* rebuild(writer, { head, known, count: current !== undefined && !isCounted }, (union) => {
-    if (current && !isResume) session.adopt(current, union.totals);
-    else if (union.totals) session.setTotals(union.totals, hasTotals ? missing : undefined);
+  yield* rebuild(writer, { head, known, count: current !== undefined && !isCounted }, (merged) => {
+    if (current && !isResume) session.adopt(current, merged.totals);
+    else if (merged.totals) session.setTotals(merged.totals, hasTotals ? missing : undefined);
     session.setHead(head);
     if (resumed && !isResume) session.keepPeerSpans(pendingSpans(resumed.tail));
-    session.dropPeerSpansWithLines(union);
+    session.dropPeerSpansWithLines(merged);
     writer.base.set(current, true);
   });
 }
@@ -115,7 +115,7 @@ interface Rebuild {
 function* rebuild(
   writer: SessionWriter,
   request: Rebuild,
-  settle: (union: UnionFile) => void,
+  settle: (merged: MergedFile) => void,
 ): Gensync<void> {
   for (let copies = 1; !(yield* buildAndSwap(writer, request, settle, copies)); copies++);
 }
@@ -124,7 +124,7 @@ function* rebuild(
 function* buildAndSwap(
   writer: SessionWriter,
   { head, known, count, select }: Rebuild,
-  settle: (union: UnionFile) => void,
+  settle: (merged: MergedFile) => void,
   copies: number,
 ): Gensync<boolean> {
   const { session, open, ports } = writer;
@@ -146,17 +146,18 @@ function* buildAndSwap(
     const running = new Set(session.openSpans.ids());
     out = createNow(ports.fileSystem, path);
     // What others have published may have rotted since, and a line taken as it is would make ours no document, too.
-    const union = new UnionFile(out.fd, head, { parse: known.length > 0, count, running });
-    yield* union.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);
-    for (const published of rottenOf(known, union)) yield* keepDamaged(writer.files, writer.token, published);
+    const merged = new MergedFile(out.fd, head, { parse: known.length > 0, count, running });
+    yield* merged.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);
+    for (const published of withCorruptLines(known, merged))
+      yield* keepDamaged(writer.files, writer.token, published);
     while (open.descriptor === own && open.good - to > catchUpBytes) {
       const until = open.good;
-      yield* union.append(ownLines(to, until));
+      yield* merged.append(ownLines(to, until));
       to = until;
     }
     if (open.descriptor !== own) return false;
     // From here to the swap there is no step that waits: nothing can be recorded in between.
-    if (open.good > to) runSync(ports.fileSystem, union.append(ownLines(to, open.good)));
+    if (open.good > to) runSync(ports.fileSystem, merged.append(ownLines(to, open.good)));
     if (!open.isSettled) throw open.fault;
     // The log must not tell of starts whose ends are about to leave the document: they would look interrupted.
     if (select && !writer.rewriteLive()) return true;
@@ -167,9 +168,9 @@ function* buildAndSwap(
       throw error;
     }
     writer.temps.delete(path);
-    open.swap(out.hold(), union.size, union.lines, 0);
-    open.hasMarker = union.hasMarker;
-    settle(union);
+    open.swap(out.hold(), merged.size, merged.lines, 0);
+    open.hasMarker = merged.hasMarker;
+    settle(merged);
     return true;
   } finally {
     own.release();

@@ -11,10 +11,10 @@ import { commit, isSame } from "./commit.js";
 import { isDocumentOf, openPublished } from "./document-file.js";
 import { chunkBytes, writeAll } from "./lines.js";
 import { merge, moveToNextName, rewrite } from "./merge.js";
+import { MergedFile, type Source } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
 import { syncAll } from "./side-file-sync.js";
 import { listSideFiles } from "./side-files.js";
-import { type Source, UnionFile } from "./union.js";
 
 /** A copy is synced every so many bytes, so that the last sync, like the rename, has little left to do. */
 const syncEveryBytes = 8 * chunkBytes;
@@ -122,17 +122,17 @@ export function* copyDocument(
   try {
     if (select && exceedsCap(writer)) {
       let selection: LineSelection | undefined;
-      const union = new UnionFile(out, session.head, { parse: false });
+      const merged = new MergedFile(out, session.head, { parse: false });
       const from = encodeHead(session.head).length;
       const lines: Source = { type: "lines", fd: source.fd, from, to: end, traceId: session.head.traceId };
-      yield* union.write([lines], (...counted) => {
+      yield* merged.write([lines], (...counted) => {
         selection = select(...counted);
         return selection;
       });
-      const bytes = encodeTail(tail, union.size, union.lines === 0);
+      const bytes = encodeTail(tail, merged.size, merged.lines === 0);
       yield* writeAll(out, bytes);
       yield* io.fdatasync(out);
-      return { size: union.size + bytes.length, selection };
+      return { size: merged.size + bytes.length, selection };
     }
     yield* copyRange(source.fd, out, end);
     const bytes = encodeTail(tail, end, isEmpty);

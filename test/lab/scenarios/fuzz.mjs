@@ -111,9 +111,9 @@ export default [
         name: "a recovery that stops at rot",
         patch: [
           {
-            file: "storage/union.js",
-            from: /if \(key === undefined\) \{\s+this\.rot\.push/,
-            to: "if (this.rot.some(({ source }) => source === index)) return; if (key === undefined) { this.rot.push",
+            file: "storage/merged-file.js",
+            from: /if \(key === undefined\) \{\s+this\.corruptLines\.push/,
+            to: "if (this.corruptLines.some(({ source }) => source === index)) return; if (key === undefined) { this.corruptLines.push",
           },
         ],
         catches: /lost/,

@@ -1,8 +1,9 @@
 /**
- * Several writers' lines in one file: each span once, in the order the sources come.
+ * A file that takes the lines of several sources: each span once, in the order of the sources.
  *
- * Of two lines for one span, ended beats interrupted, and the later beats the earlier. Memory: one map entry
- * per span while it runs; it runs when a session is resumed, shared, recovered or compacted, never per span.
+ * Of two lines for one span, a line of an ended span replaces a line of an interrupted span; otherwise the later line
+ * replaces the earlier one. Memory: one map entry per span while a merge runs. A merge runs when a session is resumed,
+ * shared, recovered or compacted, never per span.
  */
 
 import {
@@ -26,25 +27,26 @@ import {
 import { Totals } from "../format/totals.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import type { Gensync } from "../platform/gensync.js";
-import { type LineSink, LineWriter } from "./line-writer.js";
-import { scanLines } from "./lines.js";
+import { type LineSink, LineWriter, scanLines } from "./lines.js";
 
-/** Lines to merge. Spans of a source that name no trace belong to its `traceId`. */
+/** Lines to merge. Spans of a source that name no trace belong to the `traceId` of the source. */
 export type Source = { readonly traceId: string } & (
   | { readonly type: "lines"; readonly fd: number; readonly from: number; readonly to: number }
   | { readonly type: "spans"; readonly spans: readonly TraceSpan[] }
 );
 
-/** Bytes of a source that are not a span's line. */
-export interface Rot {
+/** A line of a source that is no span. */
+export interface CorruptLine {
+  /** Index of the source. */
   readonly source: number;
   readonly offset: number;
-  readonly bytes: number;
 }
 
+/** The line of a span that the merged file takes. */
 interface Winner {
-  /** The first source that has the span, and the one whose line stands. */
+  /** Index of the first source that has the span. */
   first: number;
+  /** Index of the source that the line is in. */
   source: number;
   offset: number;
   interrupted: boolean;
@@ -52,38 +54,43 @@ interface Winner {
 
 type FoundMarker = ElisionMarker & { readonly winner: Winner };
 
-/** What sources hold. */
-interface Look {
+/** The result of the first pass over the sources. */
+interface FirstPass {
   readonly markers: readonly FoundMarker[];
-  /** Of sources whose lines all stand, as they are: how many. */
-  readonly whole: readonly (number | undefined)[];
-  /** Whether all lines have been counted. */
+  /** By source: the number of its lines, if the merged file takes all of them unchanged. */
+  readonly unchanged: readonly (number | undefined)[];
+  /** Whether the totals include all lines. */
   readonly isCounted: boolean;
 }
 
 const comma = 0x2c;
 
-/** A file that takes the merged lines of several sources. */
-export class UnionFile {
-  readonly rot: Rot[] = [];
-  /** How many spans each source was the first to have. */
-  readonly given: number[] = [];
-  /** Of the spans that each source was the first to have: how many it had as interrupted, and a later one as ended. */
+/** Adds to the counter of a source. */
+const addTo = (counts: number[], source: number, more: number): void => {
+  counts[source] = (counts[source] ?? 0) + more;
+};
+
+export class MergedFile {
+  /** Lines that are no spans; only when lines are parsed. */
+  readonly corruptLines: CorruptLine[] = [];
+  /** By source: the spans that no earlier source has. */
+  readonly firstSeen: number[] = [];
+  /** By source: those of `firstSeen` that the source has as interrupted and a later source as ended. */
   readonly corrected: number[] = [];
-  /** How many lines of each source stand. */
-  readonly standing: number[] = [];
-  /** Whether one of the lines is a marker. */
-  hasMarker = false;
+  /** By source: the lines that the merged file takes. */
+  readonly taken: number[] = [];
   readonly #head: DocumentHead;
   readonly #parse: boolean;
   readonly #running: ReadonlySet<string>;
   readonly #out: LineWriter;
   readonly #winners = new Map<string, Winner>();
+  #hasMarker = false;
   #totals: Totals | undefined;
 
   /**
-   * `parse` each line where bytes may have rotted: a line that is no span is told as rot. `count` totals anew, which
-   * parses, too. Of `running` spans no line is kept.
+   * @param parse parses every line, since lines may be corrupt, and lists those that are no spans
+   * @param count counts totals anew, which parses every line as well
+   * @param running ids of spans whose lines are left out
    */
   constructor(
     out: LineSink,
@@ -101,7 +108,7 @@ export class UnionFile {
     this.#totals = count ? new Totals() : undefined;
   }
 
-  /** Where they are counted: totals of every line, also of those a selection left out. */
+  /** Totals of all lines, if they are counted; lines that a selection left out are included. */
   get totals(): Totals | undefined {
     return this.#totals;
   }
@@ -114,24 +121,29 @@ export class UnionFile {
     return this.#out.lines;
   }
 
+  /** Whether one of the lines is an elision marker. */
+  get hasMarker(): boolean {
+    return this.#hasMarker;
+  }
+
   /** Whether the span has a line. */
   has(spanId: string): boolean {
     return this.#winners.has(spanId);
   }
 
-  /** Merges the sources: once to see which line of each span stands, once to write them. Syncs as it goes. */
+  /** Merges the sources in two passes: the first finds the line of each span, the second writes. Syncs as it goes. */
   *write(sources: readonly Source[], select?: SelectLines): Gensync<void> {
     const markerId = markerSpanId(this.#head.id ?? "");
-    const { markers, whole, isCounted } = yield* this.#look(sources, markerId);
+    const { markers, unchanged, isCounted } = yield* this.#findWinners(sources, markerId);
     if (this.#totals && !isCounted) this.#totals = new Totals();
-    // Of markers that stand for spans without lines, the one of most stands for those of the others as well.
+    // If several markers stand for spans without lines, the marker of the highest count covers the other markers.
     const marker = markers
       .filter(({ last }) => !this.#winners.has(last))
       .sort((a, b) => b.elided - a.elided)[0];
     const selection = select?.(this.#winners.size, marker !== undefined);
     const elision = selection && new Elision(selection, marker);
     if (marker) this.#winners.set(markerId, marker.winner);
-    this.hasMarker = marker !== undefined || elision !== undefined;
+    this.#hasMarker = marker !== undefined || elision !== undefined;
     const mark = (next: "line" | "marker" | "end") => {
       const span = elision?.marker(next);
       if (span) this.#out.add(Buffer.from(encodeSpan(span)));
@@ -141,33 +153,33 @@ export class UnionFile {
       if (key === undefined) return;
       const winner = this.#winners.get(key.spanId);
       if (winner?.source !== index || winner.offset !== offset) return;
-      this.given[winner.first] = (this.given[winner.first] ?? 0) + 1;
-      this.standing[index] = (this.standing[index] ?? 0) + 1;
+      addTo(this.firstSeen, winner.first, 1);
+      addTo(this.taken, index, 1);
       if (this.#totals && !isCounted) countLine(line, this.#totals);
       mark(key.spanId === markerId ? "marker" : "line");
       if (elision && (key.spanId === markerId || !elision.keeps(line, key.spanId))) return;
       this.#put(line, source);
     };
     for (const [index, source] of sources.entries()) {
-      const isWhole = this.#out.isFile && !elision && (isCounted || !this.#totals);
-      const lines = isWhole ? whole[index] : undefined;
+      const canCopy = this.#out.isFile && !elision && (isCounted || !this.#totals);
+      const lines = canCopy ? unchanged[index] : undefined;
       if (lines === undefined || source.type !== "lines") {
         yield* eachLine(source, emit(index, source), () => this.#out.drain());
       } else {
         yield* this.#out.addRange(source, lines);
-        this.given[index] = lines;
-        this.standing[index] = lines;
+        this.firstSeen[index] = lines;
+        this.taken[index] = lines;
       }
     }
     mark("end");
     yield* this.#out.finish();
   }
 
-  /** Which line of each span stands. */
-  *#look(sources: readonly Source[], markerId: string): Gensync<Look> {
+  /** The first pass: finds the line that wins for each span. */
+  *#findWinners(sources: readonly Source[], markerId: string): Gensync<FirstPass> {
     const markers: FoundMarker[] = [];
-    const whole: (number | undefined)[] = [];
-    // Counted as they are looked at, which spares parsing them twice, unless one of several lines of a span is to stand.
+    const unchanged: (number | undefined)[] = [];
+    // Counting in this pass saves a second parse, but it is wrong as soon as two lines exist for one span.
     let isCounted = this.#parse && this.#totals !== undefined;
     for (const [index, source] of sources.entries()) {
       const from = source.type === "lines" && source.traceId === this.#head.traceId ? source.from : undefined;
@@ -178,14 +190,14 @@ export class UnionFile {
         const isMarker = key?.spanId === markerId;
         if (known) {
           isCounted = false;
-          whole[known.source] = undefined;
+          unchanged[known.source] = undefined;
         }
         if (isMarker) isCounted = false;
-        const isAsItIs = key && !known && !isMarker && (line[0] === comma || offset === from);
-        if (!isAsItIs || lines === undefined) lines = undefined;
+        const isUnchanged = key && !known && !isMarker && (line[0] === comma || offset === from);
+        if (!isUnchanged || lines === undefined) lines = undefined;
         else lines++;
         if (key === undefined) {
-          this.rot.push({ source: index, offset, bytes: line.length });
+          this.corruptLines.push({ source: index, offset });
           return;
         }
         if (this.#running.has(key.spanId)) {
@@ -197,12 +209,12 @@ export class UnionFile {
         if (isMarker) markers.push({ ...decodeMarker(line), winner });
         else this.#keepBetter(key.spanId, winner);
       });
-      whole[index] = source.type === "lines" && end === source.to ? lines : undefined;
+      unchanged[index] = source.type === "lines" && end === source.to ? lines : undefined;
     }
-    return { markers, whole, isCounted };
+    return { markers, unchanged, isCounted };
   }
 
-  /** Lines that came while the merge was written. Throws when one of their spans has a line already. */
+  /** Appends lines that were recorded while the merge ran. Throws when one of their spans has a line already. */
   *append(source: Source): Gensync<void> {
     yield* eachLine(
       source,
@@ -223,8 +235,7 @@ export class UnionFile {
   #keepBetter(spanId: string, candidate: Winner): void {
     const known = this.#winners.get(spanId);
     if (known && candidate.interrupted && !known.interrupted) return;
-    if (known?.interrupted && !candidate.interrupted)
-      this.corrected[known.first] = (this.corrected[known.first] ?? 0) + 1;
+    if (known?.interrupted && !candidate.interrupted) addTo(this.corrected, known.first, 1);
     this.#winners.set(spanId, known ? { ...candidate, first: known.first } : candidate);
   }
 
@@ -233,7 +244,7 @@ export class UnionFile {
   }
 }
 
-/** Gives each line of a source. Returns where the last one ends. */
+/** Calls `onLine` for each line of a source. Returns the offset after the last line. */
 function* eachLine(
   source: Source,
   onLine: (line: Buffer, offset: number) => void,
@@ -245,6 +256,7 @@ function* eachLine(
   return source.spans.length;
 }
 
+/** The key of a span's line; `undefined` for a line that is no span. */
 function readKey(
   line: Buffer,
   offset: number,
@@ -253,15 +265,15 @@ function readKey(
   const key = parse ? undefined : lineKey(line);
   if (key) return key;
   const decoded = decodeLine(line, offset);
-  // A tail is the last line of a file, and none of its spans' lines: elsewhere it was put there.
+  // A tail is the last line of a file and no line of a span. A tail among the lines was put there.
   if (decoded.type !== "span") return undefined;
   const { spanId, interrupted } = decoded.span;
-  // With the member twice, its first bytes name another span than its JSON.
+  // If a line has the member `spanId` twice, its first bytes name another span than its JSON.
   if (parse && (lineKey(line)?.spanId ?? spanId) !== spanId) return undefined;
   return { spanId, interrupted: interrupted === true, span: decoded.span };
 }
 
-/** Spans that name no trace belong to the document's: those of another document are told so. */
+/** A line without a trace id belongs to the trace of its own document: in another document the line names the trace. */
 function withTraceId(text: Buffer, from: string, to: string): Buffer {
   if (from === to) return text;
   const decoded = decodeLine(text, -1);

@@ -8,10 +8,10 @@ import { Totals } from "../../src/format/totals.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { runSync } from "../../src/platform/gensync.js";
-import { type Source, UnionFile } from "../../src/storage/union.js";
+import { MergedFile, type Source } from "../../src/storage/merged-file.js";
 import { encodeLine } from "../support/trace-arbitraries.js";
 
-const dir = fs.mkdtempSync(join(os.tmpdir(), "union-"));
+const dir = fs.mkdtempSync(join(os.tmpdir(), "merged-file-"));
 afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
 
 const head = { id: "s", traceId: "t0", sessionId: "s", startedAt: "2025" };
@@ -81,7 +81,7 @@ function unite(
   sources: readonly Given[],
   parse: boolean,
   noise = Buffer.alloc(0),
-): { text: string; union: UnionFile } {
+): { text: string; merged: MergedFile } {
   const bytes: Buffer[] = [];
   const ranges = sources.map(({ spans }) => {
     const from = bytes.reduce((sum, { length }) => sum + length, 0);
@@ -91,14 +91,14 @@ function unite(
   return inFile(Buffer.concat(bytes), (fd) => {
     const out = fs.openSync(join(dir, "out"), "w+");
     try {
-      const union = new UnionFile(out, head, { parse });
+      const merged = new MergedFile(out, head, { parse });
       const given: Source[] = sources.map(({ type, traceId, spans }, index) =>
         type === "spans"
           ? { type, traceId, spans }
           : { type, traceId, fd, ...(ranges[index] as { from: number; to: number }) },
       );
-      runSync(fileSystem, union.write(given));
-      return { text: fs.readFileSync(join(dir, "out"), "utf8"), union };
+      runSync(fileSystem, merged.write(given));
+      return { text: fs.readFileSync(join(dir, "out"), "utf8"), merged };
     } finally {
       fs.closeSync(out);
     }
@@ -109,20 +109,20 @@ describe("merging the files of a session", () => {
   it("P7 keeps each span of all sources once, ended before interrupted, the later before the earlier", () => {
     fc.assert(
       fc.property(givens, fc.boolean(), (sources, parse) => {
-        const { text, union } = unite(sources, parse);
+        const { text, merged } = unite(sources, parse);
         const want = model(sources);
         expect(text.startsWith(encodeHead(head).toString())).toBe(true);
         expect(JSON.parse(`${text}]}`).spans).toEqual(want);
-        expect(union.size).toBe(Buffer.byteLength(text));
-        expect(union.lines).toBe(want.length);
-        expect(union.rot).toEqual([]);
-        for (const { spanId } of want) expect(union.has(spanId)).toBe(true);
+        expect(merged.size).toBe(Buffer.byteLength(text));
+        expect(merged.lines).toBe(want.length);
+        expect(merged.corruptLines).toEqual([]);
+        for (const { spanId } of want) expect(merged.has(spanId)).toBe(true);
         // Every span is counted for the first source that has it.
-        expect(union.given.reduce((sum, count) => sum + (count ?? 0), 0)).toBe(want.length);
+        expect(merged.firstSeen.reduce((sum, count) => sum + (count ?? 0), 0)).toBe(want.length);
         // Each line is counted either when it is read, or when it is written to the result.
         const totals = new Totals();
         for (const span of want) totals.add(span);
-        expect(union.totals?.toJson()).toEqual(parse ? totals.toJson() : undefined);
+        expect(merged.totals?.toJson()).toEqual(parse ? totals.toJson() : undefined);
       }),
       { numRuns: 500 },
     );
@@ -132,10 +132,10 @@ describe("merging the files of a session", () => {
     const noise = Buffer.from('garbage\n,{"spanId":""}\n{"spanId":"x"\n\0\0\n');
     fc.assert(
       fc.property(givens, (sources) => {
-        const { text, union } = unite(sources, true, noise);
+        const { text, merged } = unite(sources, true, noise);
         expect(JSON.parse(`${text}]}`).spans).toEqual(model(sources));
         const inLines = sources.flatMap(({ type }, source) => (type === "lines" ? [source] : []));
-        expect(union.rot.map(({ source }) => source)).toEqual(
+        expect(merged.corruptLines.map(({ source }) => source)).toEqual(
           inLines.flatMap((source) => Array(4).fill(source)),
         );
       }),
@@ -164,14 +164,14 @@ describe("merging the files of a session", () => {
       status: "ok",
     });
     const found: string[] = [];
-    const union = new UnionFile((line) => found.push(JSON.parse(line.toString()).spanId), head, {
+    const merged = new MergedFile((line) => found.push(JSON.parse(line.toString()).spanId), head, {
       parse: false,
     });
-    runSync(fileSystem, union.write([{ type: "spans", traceId: "t0", spans: [span("a"), span("b")] }]));
-    runSync(fileSystem, union.append({ type: "spans", traceId: "t0", spans: [span("c")] }));
+    runSync(fileSystem, merged.write([{ type: "spans", traceId: "t0", spans: [span("a"), span("b")] }]));
+    runSync(fileSystem, merged.append({ type: "spans", traceId: "t0", spans: [span("c")] }));
     expect(found).toEqual(["a", "b", "c"]);
     expect(() =>
-      runSync(fileSystem, union.append({ type: "spans", traceId: "t0", spans: [span("a")] })),
+      runSync(fileSystem, merged.append({ type: "spans", traceId: "t0", spans: [span("a")] })),
     ).toThrow("a");
   });
 
@@ -185,8 +185,8 @@ describe("merging the files of a session", () => {
       status: "error",
       interrupted: true,
     }));
-    const union = new UnionFile(undefined, head, { parse: true, running: new Set(["a"]) });
-    runSync(fileSystem, union.write([{ type: "spans", traceId: "t0", spans }]));
-    expect([union.has("a"), union.has("b")]).toEqual([false, true]);
+    const merged = new MergedFile(undefined, head, { parse: true, running: new Set(["a"]) });
+    runSync(fileSystem, merged.write([{ type: "spans", traceId: "t0", spans }]));
+    expect([merged.has("a"), merged.has("b")]).toEqual([false, true]);
   });
 });
