@@ -7,16 +7,17 @@ import type { DocumentHead } from "./document.js";
 /**
  * - `head`: the text begins as a document of version 2 does, up to the beginning of its spans
  * - `foreign`: the text is another program's
- * - `cut`: the text ends before either is certain
+ * - `cut`: the text ends before either is certain. `inId`: it ends within the `id` of an object of version 2, and a
+ *   session id may have any length
  */
 export type LeadingHead =
   | { readonly type: "head"; readonly head: DocumentHead }
   | { readonly type: "foreign" }
-  | { readonly type: "cut" };
+  | { readonly type: "cut"; readonly inId: boolean };
 
 /** Reads the head of a document from the beginning of its text. */
 export function decodeLeadingHead(text: string): LeadingHead {
-  const { members, end } = leadingMembers(text);
+  const { members, end, cutKey } = leadingMembers(text);
   const [version, id, traceId, sessionId, startedAt, spans] = [
     ...["version", "id", "traceId", "sessionId", "startedAt", "spans"],
   ].map((name) => members.get(name));
@@ -26,7 +27,8 @@ export function decodeLeadingHead(text: string): LeadingHead {
     const head = { id: typeof id === "string" ? id : undefined, traceId, sessionId, startedAt };
     return { type: "head", head: head as DocumentHead };
   }
-  return { type: end === "cut" ? "cut" : "foreign" };
+  if (end !== "cut") return { type: "foreign" };
+  return { type: "cut", inId: version === 2 && cutKey === "id" };
 }
 
 interface LeadingMembers {
@@ -34,6 +36,8 @@ interface LeadingMembers {
   readonly members: ReadonlyMap<string, unknown>;
   /** `broken`: the text is no JSON object. */
   readonly end: "closed" | "cut" | "broken";
+  /** The key of the member whose value is cut off. */
+  readonly cutKey?: string;
 }
 
 /** The members of the object that a text begins with. */
@@ -52,7 +56,7 @@ function leadingMembers(text: string): LeadingMembers {
     const container = containers[text[from] as string];
     if (container) members.set(key, container);
     const to = valueEnd(text, from);
-    if (to === undefined) return { members, end: "cut" };
+    if (to === undefined) return { members, end: "cut", cutKey: key };
     if (!container) {
       const value = parsed(text.slice(from, to));
       if (value === undefined) return { members, end: "broken" };

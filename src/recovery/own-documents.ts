@@ -10,18 +10,18 @@ import { Descriptor } from "../platform/descriptor.js";
 import type { FileStat, FileSystem } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
 import { RecentMap } from "../platform/recent-map.js";
-import { maxHeadBytes } from "../storage/document-file.js";
+import { maxWholeBytes } from "../storage/document-file.js";
 import { readRange } from "../storage/lines.js";
 
-/** The head of most documents is in the first page. */
-const usualHeadBytes = 4_096;
+/** The head of most documents fits into the first read, and every head without a long session id into the second. */
+const headBytes = [4_096, 1 << 20];
 
 /** What was judged, and as what. A file that has not changed since is not read again: retention comes every 10 s. */
 const verdicts = new RecentMap<string, { readonly judged: FileStat; readonly isOwn: boolean }>(16_384);
 
 /**
- * Whether the regular file at the document's name is a document of ours. At most `maxHeadBytes` and a page are read. A
- * file is not ours when that does not suffice, when the file cannot be read, and when it changes meanwhile.
+ * Whether the regular file at the document's name is a document of ours. Reads about 1 MB at most, and a session id that
+ * is longer. A file is not ours if these bytes do not suffice, if it cannot be read, or if it changes meanwhile.
  */
 export function* isOwnDocument(
   fileSystem: FileSystem,
@@ -49,11 +49,13 @@ export function* isOwnDocument(
 }
 
 function* readHead(fd: number, size: number): Gensync<DocumentHead | undefined> {
-  for (const bytes of [usualHeadBytes, maxHeadBytes]) {
-    const text = (yield* readRange(fd, 0, Math.min(bytes, size))).toString("utf8");
+  const most = Math.min(size, maxWholeBytes);
+  for (let attempt = 0, wanted = 0; wanted < most; attempt++) {
+    wanted = headBytes[attempt] ?? 4 * wanted;
+    const text = (yield* readRange(fd, 0, Math.min(wanted, most))).toString("utf8");
     const decoded = decodeLeadingHead(text);
     if (decoded.type === "head") return decoded.head;
-    if (decoded.type === "foreign" || bytes >= size) return undefined;
+    if (decoded.type === "foreign" || (attempt + 1 >= headBytes.length && !decoded.inId)) return undefined;
   }
   return undefined;
 }

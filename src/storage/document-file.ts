@@ -45,9 +45,6 @@ export interface Published {
  */
 export const maxWholeBytes = 1 << 28;
 
-/** The head is one line; no id that fits a program's memory makes it longer than this. */
-export const maxHeadBytes = 1 << 20;
-
 /**
  * Opens and reads head and tail; `undefined` when there is no document, or a symlink, a pipe or a socket in its place:
  * a commit replaces those.
@@ -102,11 +99,20 @@ export function* readOutline(fd: number, size: number): Gensync<Outline> {
   return outlineOf(decodeDocument((yield* readRange(fd, 0, size)).toString("utf8")));
 }
 
-/** The first line, with its newline; empty when there is none before `end`. */
+/** The head line of most documents fits into this many bytes. */
+const usualHeadBytes = 4_096;
+
+/**
+ * The first line, with its newline; empty when there is no newline before `end`. The line is as long as the session id:
+ * reads until the newline, at most `maxWholeBytes`.
+ */
 export function* readHeadLine(fd: number, end: number): Gensync<Buffer> {
-  const first = yield* readRange(fd, 0, Math.min(4096, end));
-  const bytes = first.includes(0x0a) ? first : yield* readRange(fd, 0, Math.min(maxHeadBytes, end));
-  return bytes.subarray(0, bytes.indexOf(0x0a) + 1);
+  const most = Math.min(end, maxWholeBytes);
+  for (let wanted = usualHeadBytes; ; wanted *= 4) {
+    const bytes = yield* readRange(fd, 0, Math.min(wanted, most));
+    const newline = bytes.indexOf(0x0a);
+    if (newline >= 0 || wanted >= most) return bytes.subarray(0, newline + 1);
+  }
 }
 
 function outlineOf(document: TraceFile | undefined): Outline {

@@ -12,8 +12,7 @@ import { pendingSpans } from "../format/tail.js";
 import { createNow, type Descriptor } from "../platform/descriptor.js";
 import { type Gensync, runSync } from "../platform/gensync.js";
 import { isSwept } from "./commit.js";
-import { keepDamaged, maxHeadBytes, type Published } from "./document-file.js";
-import { readRange } from "./lines.js";
+import { keepDamaged, type Published, readHeadLine } from "./document-file.js";
 import { MergedFile, type Source } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
 
@@ -140,7 +139,7 @@ function* buildAndSwap(
       to,
       traceId: ownTraceId,
     });
-    const headEnd = (yield* readRange(own.fd, 0, Math.min(maxHeadBytes, open.good))).indexOf(0x0a) + 1;
+    const headEnd = (yield* readHeadLine(own.fd, open.good)).length;
     let to = open.good;
     // A recovery that held us for dead gave these lines; they go on, and end in lines of their own.
     const running = new Set(session.openSpans.ids());

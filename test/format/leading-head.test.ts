@@ -33,6 +33,19 @@ describe("P9 decodeLeadingHead", () => {
     },
   );
 
+  test("reports that a text ends within the session id of a document, and in no other member", () => {
+    const isCutInId = (text: string) => {
+      const decoded = decodeLeadingHead(text);
+      return decoded.type === "cut" && decoded.inId;
+    };
+    const long = "x".repeat(10_000);
+    expect(isCutInId(`{"version":2,"id":"${long}`)).toBe(true);
+    expect(isCutInId(`{\n  "version": 2,\n  "id": "${long}\\`)).toBe(true);
+    expect(isCutInId(`{"id":"${long}`)).toBe(false);
+    expect(isCutInId(`{"version":2,"id":"mine","title":"${long}`)).toBe(false);
+    expect(isCutInId(`{"version":2,"mine":{"id":"${long}`)).toBe(false);
+  });
+
   test.each([
     ["no object", "[]"],
     ["a number", "2"],
