@@ -5,6 +5,8 @@ import { context } from "@opentelemetry/api";
 import type { TraceFile } from "../format/trace-file.js";
 import { UNTRACED } from "../otel/export.js";
 import type { SpanProcessor } from "../otel/types.js";
+import { withTimeout } from "../platform/async.js";
+import { CrashSafeFileError } from "../platform/errors.js";
 
 /** Takes documents somewhere. Written by users: nothing of it is trusted to answer, or to answer sensibly. */
 export interface TraceExporter {
@@ -49,14 +51,9 @@ export const awaitFlush = (processor: SpanProcessor): Promise<void> =>
     })(),
   );
 
-async function atMost<T>(answer: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, patienceMillis, undefined);
-  });
-  const first = await Promise.race([answer, late]);
-  clearTimeout(timer);
-  return first;
+function atMost<T>(answer: Promise<T>): Promise<T | undefined> {
+  const error = () => new CrashSafeFileError("EXPORT_TIMEOUT", `no answer in ${patienceMillis} ms`);
+  return withTimeout((bounded) => bounded(answer), { millis: patienceMillis, error }).catch(() => undefined);
 }
 
 /** @internal Tells every exporter that wants to know that a session was fenced. */

@@ -2,7 +2,7 @@
  * When documents are published: each session at its pace, one at a time, and again whenever there is news left.
  */
 
-import type { Lane } from "../platform/async.js";
+import type { SerialQueue as Lane } from "../platform/async.js";
 import type { Timer } from "../platform/clock.js";
 import { OperationCancelled, runAsync } from "../platform/gensync.js";
 import type { AppendFile } from "../storage/append-log.js";

@@ -3,7 +3,7 @@
  * this package in the process.
  */
 import { resolve } from "node:path";
-import { Lane } from "../platform/async.js";
+import { SerialQueue as Lane } from "../platform/async.js";
 import { systemClock } from "../platform/clock.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { type DirectoryTally, newTally, tallied } from "../platform/io-counters.js";

@@ -4,7 +4,7 @@
 
 import { interrupt, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
-import { allDone, type Lane } from "../platform/async.js";
+import { allSettledOrThrow as allDone, type SerialQueue as Lane } from "../platform/async.js";
 import { runSync } from "../platform/gensync.js";
 import { findPath } from "../storage/document-file.js";
 import { rehomeIfTaken, rehomeRecords } from "../storage/merge.js";

@@ -3,7 +3,7 @@
  */
 
 import type { SessionEnd } from "../format/session-end.js";
-import type { Lane } from "../platform/async.js";
+import type { SerialQueue as Lane } from "../platform/async.js";
 import { OperationCancelled, runAsync } from "../platform/gensync.js";
 import { retire } from "../platform/liveness.js";
 import { seal } from "../storage/seal.js";

@@ -11,6 +11,7 @@ import {
   type LiveSpanExporter,
   type ReadableSpan,
 } from "../otel/types.js";
+import { withTimeout } from "../platform/async.js";
 import { systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError } from "../platform/errors.js";
@@ -248,19 +249,17 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   }
 
   async #bounded(what: string, work: Promise<void>): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const message = `${what} did not finish within ${timeoutMillis} ms; what was recorded is in the side files of ${this.#options.dir}`;
-      timer = setTimeout(() => reject(new CrashSafeFileError("WRITE_FAILED", message)), timeoutMillis);
-    });
+    const error = () =>
+      new CrashSafeFileError(
+        "WRITE_FAILED",
+        `${what} did not finish in ${timeoutMillis} ms; all recorded spans are in the side files of ${this.#options.dir}`,
+      );
     try {
-      await Promise.race([work, late]);
-    } catch (error) {
-      if (error instanceof CrashSafeFileError) throw error;
-      const message = `${what}: ${describe(error)}; what was recorded is kept and written when the disk takes it`;
-      throw new CrashSafeFileError("WRITE_FAILED", message, { cause: error });
-    } finally {
-      clearTimeout(timer);
+      await withTimeout((bounded) => bounded(work), { millis: timeoutMillis, error });
+    } catch (cause) {
+      if (cause instanceof CrashSafeFileError) throw cause;
+      const message = `${what}: ${describe(cause)}; all recorded spans are kept and written when the disk accepts them`;
+      throw new CrashSafeFileError("WRITE_FAILED", message, { cause });
     }
   }
 

@@ -1,14 +1,15 @@
 /**
- * Handing a batch to an exporter, and waiting for its answer.
+ * Calls of an exporter: the context in which it works, and how its answers become errors of this package.
  */
 
 import { context, createContextKey, ROOT_CONTEXT } from "@opentelemetry/api";
+import { withTimeout } from "../platform/async.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { type ExportResult, ExportResultCode, type ReadableSpan, type SpanExporter } from "./types.js";
 
 /**
- * The context in which an exporter works: its own requests and writes are not traced. Made from the root,
- * because an export does not belong to the request whose span happened to fill the batch. The key is the SDK's
+ * The context in which an exporter works, so that its own requests and writes are not traced. It derives from the root,
+ * because an export does not belong to the request whose span filled the batch. The key is that of the SDK
  * (`suppressTracing` of `@opentelemetry/core`).
  */
 export const UNTRACED = ROOT_CONTEXT.setValue(
@@ -17,10 +18,10 @@ export const UNTRACED = ROOT_CONTEXT.setValue(
 );
 
 /**
- * Exports, and has the exporter hand out what it may hold back. Resolves once it has taken the batch.
+ * Exports a batch, then flushes the exporter. Resolves when the exporter has accepted the batch.
  *
- * @throws CrashSafeFileError `EXPORT_FAILED` when it answers with a failure or throws, `EXPORT_TIMEOUT` when it does
- * not answer in time; what it does with the batch after that is its own affair
+ * @throws CrashSafeFileError `EXPORT_FAILED` when the exporter answers with a failure or throws, `EXPORT_TIMEOUT` when it
+ * does not answer in time; the exporter may still be sending the batch then
  */
 export async function exportBatch(
   exporter: SpanExporter,
@@ -29,32 +30,29 @@ export async function exportBatch(
 ): Promise<void> {
   const answer = new Promise<ExportResult>((resolve, reject) => {
     const returned: unknown = context.with(UNTRACED, () => exporter.export(spans, resolve));
-    // An exporter written as an async function throws by rejecting.
+    // An `export` that is an async function reports an exception by rejecting.
     if (returned instanceof Promise) returned.catch(reject);
   });
-  const result = await answered(answer, timeoutMillis);
-  const failure = failureOf(result);
+  const failure = failureOf(await answered(answer, timeoutMillis));
   if (failure) throw failure;
   const flushed = (async () => context.with(UNTRACED, () => exporter.forceFlush?.()))();
   await answered(flushed, timeoutMillis);
 }
 
-async function answered<T>(answer: Promise<T>, timeoutMillis: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const message = `the exporter did not answer in ${timeoutMillis} ms`;
-    timer = setTimeout(() => reject(new CrashSafeFileError("EXPORT_TIMEOUT", message)), timeoutMillis);
-  });
+async function answered<T>(answer: Promise<T>, millis: number): Promise<T> {
+  const error = () => noAnswer(millis);
   try {
-    return await Promise.race([answer, late]);
+    return await withTimeout((bounded) => bounded(answer), { millis, error });
   } catch (cause) {
     if (cause instanceof CrashSafeFileError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CrashSafeFileError("EXPORT_FAILED", `the exporter threw: ${reason}`, { cause });
-  } finally {
-    clearTimeout(timer);
   }
 }
+
+/** The error of an exporter that does not answer in time. */
+export const noAnswer = (timeoutMillis: number): CrashSafeFileError =>
+  new CrashSafeFileError("EXPORT_TIMEOUT", `the exporter did not answer in ${timeoutMillis} ms`);
 
 /** The error of a failed export; `undefined` for a success. */
 export function failureOf(result: ExportResult | undefined): CrashSafeFileError | undefined {

@@ -5,7 +5,7 @@ import type { MeterProvider } from "@opentelemetry/api";
 import { meterProviderOrNone } from "../otel/metrics.js";
 import { type Environment, numberIn, variableOf } from "../platform/environment.js";
 import { invalidOption, shownValue } from "../platform/errors.js";
-import type { PumpLimits } from "./batch-queue.js";
+import type { BatchLimits } from "./batch-queue.js";
 
 /**
  * Options of `CrashSafeSpanProcessor`. They do not concern a live exporter, apart from the timeout and the meter. With any other, the
@@ -26,12 +26,12 @@ export interface CrashSafeSpanProcessorOptions {
 
 /** @internal Options with their defaults, and what is to be told of variables that were left out. */
 export interface ResolvedProcessorOptions {
-  readonly limits: PumpLimits;
+  readonly limits: BatchLimits;
   readonly ignored: readonly string[];
   readonly meterProvider: MeterProvider | undefined;
 }
 
-const defaults: PumpLimits = Object.freeze({
+const defaults: BatchLimits = Object.freeze({
   scheduleDelayMillis: 1000,
   maxQueueSize: 65_536,
   maxExportBatchSize: 512,
@@ -40,7 +40,7 @@ const defaults: PumpLimits = Object.freeze({
 
 const who = "CrashSafeSpanProcessor";
 
-type Name = keyof PumpLimits;
+type Name = keyof BatchLimits;
 
 /** Batch processors read these (OpenTelemetry specification, "Environment variables"). */
 const variables: Readonly<Record<Name, string>> = {

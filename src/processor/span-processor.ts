@@ -13,12 +13,13 @@ import type {
   SpanExporter,
   StartedSpan,
 } from "../otel/types.js";
+import { outcome, type TimeLimit, withTimeout } from "../platform/async.js";
 import { type Clock, systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
-import { CrashSafeFileError } from "../platform/errors.js";
+import { CrashSafeFileError, invalidOption } from "../platform/errors.js";
 import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
 import { Lifecycle } from "../platform/lifecycle.js";
-import { ExportPump } from "./batch-queue.js";
+import { BatchQueue } from "./batch-queue.js";
 import { ProcessorAccount, processorMetrics, type SpanProcessorStats } from "./processor-stats.js";
 import { type CrashSafeSpanProcessorOptions, resolveProcessorOptions } from "./span-processor-options.js";
 
@@ -26,19 +27,19 @@ export type { CrashSafeSpanProcessorOptions } from "./span-processor-options.js"
 
 const diagnostics = new Diagnostics("CrashSafeSpanProcessor");
 
-/** Why spans are dropped after the end. */
+/** Why spans that end late are dropped. */
 const late = {
-  crashed: { type: "crashed", why: "after the crash fence; nothing is taken after crash()" },
+  crashed: { type: "crashed", why: "after the crash fence; a processor accepts no spans after crash()" },
   ended: { type: "shutdown", why: "after shutdown; end spans before it" },
 } as const;
 
 /**
  * A span processor for any `SpanExporter` (OpenTelemetry specification, Trace SDK, "Span processor").
  *
- * It calls `export()` serially, always follows one batch with the next, counts and reports each span that
- * is lost, and flushes before the process ends by itself. A {@link LiveSpanExporter} is told of each span
- * as it starts and ends, without a queue. Spans without a session get `session.id` from the context they
- * start in (`setSessionId`), else from their parent span.
+ * It calls `export()` serially, follows every batch with the next one, counts and logs each span that is lost, and
+ * flushes before the process ends by itself. A {@link LiveSpanExporter} gets each span as the span starts and ends,
+ * without a queue. A span without a session gets `session.id` from the context in which it starts (`setSessionId`), else
+ * from its parent span.
  *
  * `onStart`, `onEnd` and `crash` never throw.
  */
@@ -48,7 +49,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   readonly #timeoutMillis: number;
   readonly #clock: Clock;
   readonly #account: ProcessorAccount;
-  readonly #pump: ExportPump;
+  readonly #queue: BatchQueue;
   readonly #queueFull: LossReason;
   readonly #queueCapacity: number;
   readonly #metrics: ComponentMetrics;
@@ -65,7 +66,12 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     ports: { readonly clock?: Clock } = {},
   ) {
     if (typeof exporter?.export !== "function" || typeof exporter.shutdown !== "function") {
-      throw new CrashSafeFileError("INVALID_OPTION", "exporter must be a SpanExporter (export, shutdown)");
+      throw invalidOption(
+        "CrashSafeSpanProcessor",
+        "exporter",
+        exporter,
+        "a SpanExporter (export, shutdown)",
+      );
     }
     this.#exporter = exporter;
     this.#live = isLive(exporter) ? exporter : undefined;
@@ -77,11 +83,11 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     this.#timeoutMillis = limits.exportTimeoutMillis;
     this.#clock = ports.clock ?? systemClock;
     this.#account = new ProcessorAccount(diagnostics, this.#clock, limits.scheduleDelayMillis);
-    this.#pump = new ExportPump(exporter, limits, this.#clock, this.#account);
+    this.#queue = new BatchQueue(exporter, limits, this.#clock, this.#account);
     this.#queueCapacity = this.#live ? 0 : limits.maxQueueSize;
     this.#queueFull = {
       type: "queue_full",
-      why: `the queue is full (maxQueueSize ${limits.maxQueueSize}); raise it, or see why the exporter is slow`,
+      why: `the queue is full (maxQueueSize ${limits.maxQueueSize}); raise it, or check why the exporter is slow`,
     };
     this.#metrics = processorMetrics(
       meterProvider,
@@ -90,7 +96,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     );
   }
 
-  /** What this processor exports to. */
+  /** The exporter of this processor. */
   get exporter(): SpanExporter {
     return this.#exporter;
   }
@@ -98,23 +104,23 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   /** A snapshot of the counters. */
   stats(): SpanProcessorStats {
     return {
-      queued: this.#pump.queued,
+      queued: this.#queue.queued,
       queueCapacity: this.#queueCapacity,
-      exporting: this.#pump.exporting,
-      exported: this.#pump.exported,
+      exporting: this.#queue.exporting,
+      exported: this.#queue.exported,
       ...this.#account.counters,
     };
   }
 
   /**
-   * Whether `shutdown()` has succeeded. The process hooks of `installCrashFence` leave a stopped processor
-   * alone; one whose exporter failed to shut down they still fence.
+   * Whether `shutdown()` has succeeded. The process hooks of `installCrashFence` skip a stopped processor, and still
+   * fence a processor whose exporter failed to shut down.
    */
   get stopped(): boolean {
     return this.#isShutDown;
   }
 
-  /** Stamps `session.id` where it is missing and tells a live exporter. Called by the SDK. */
+  /** Sets `session.id` where it is missing, and passes the start to a live exporter. Called by the SDK. */
   onStart(span: StartedSpan, parentContext: Context): void {
     try {
       if (!isSampled(span) || !this.#lifecycle.isOpen) return;
@@ -127,7 +133,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     }
   }
 
-  /** Queues the span, or hands it to a live exporter. Called by the SDK. */
+  /** Queues the span, or passes it to a live exporter. Called by the SDK. */
   onEnd(span: ReadableSpan): void {
     try {
       if (!isSampled(span)) return;
@@ -135,7 +141,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
       if (!this.#lifecycle.isOpen) {
         this.#account.drop(1, this.#lifecycle.state === "crashed" ? late.crashed : late.ended);
       } else if (this.#live === undefined) {
-        if (!this.#pump.add(span)) this.#account.drop(1, this.#queueFull);
+        if (!this.#queue.add(span)) this.#account.drop(1, this.#queueFull);
       } else {
         context.with(UNTRACED, this.#live.recordEnd, this.#live, span);
         this.#account.recorded();
@@ -146,11 +152,11 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   }
 
   /**
-   * Exports everything ended before the call, batches in flight included, then has the exporter flush.
-   * Concurrent calls settle in the order they were made. After `shutdown()`, the outcome of the shutdown.
+   * Exports all spans that ended before the call, batches in flight included, then flushes the exporter. Concurrent calls
+   * settle in the order in which they were made. After `shutdown()` the result is that of the shutdown.
    *
-   * @throws CrashSafeFileError `EXPORT_FAILED` when a batch or the exporter's `forceFlush` failed;
-   * `EXPORT_TIMEOUT` when a batch timed out or all this took longer than `exportTimeoutMillis`.
+   * @throws CrashSafeFileError `EXPORT_FAILED` when a batch or the exporter's `forceFlush` failed; `EXPORT_TIMEOUT` when
+   * a batch timed out or the whole flush took longer than `exportTimeoutMillis`
    */
   forceFlush(): Promise<void> {
     if (this.#end === undefined) return this.#flush();
@@ -160,15 +166,15 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   }
 
   /**
-   * Takes no more spans, flushes as {@link forceFlush} does, then shuts the exporter down, also when the
-   * flush failed. Repeated calls return the same promise. Takes at most twice `exportTimeoutMillis`.
+   * Accepts no more spans, flushes as {@link forceFlush} does, then shuts the exporter down, also after a failed flush.
+   * Repeated calls return one promise. Takes at most twice `exportTimeoutMillis`.
    *
-   * @throws CrashSafeFileError as {@link forceFlush}, for the flush or else for the exporter's shutdown.
+   * @throws CrashSafeFileError as {@link forceFlush}, for the flush or else for the exporter's shutdown
    */
   shutdown(): Promise<void> {
     if (this.#end === undefined) {
       let follow: (work: Promise<void>) => void = () => {};
-      // Before the work begins: a logger that calls this again gets the same promise.
+      // Set before the work begins, so that a logger that calls shutdown() gets this promise.
       this.#end = new Promise((resolve) => {
         follow = resolve;
       });
@@ -178,15 +184,15 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   }
 
   /**
-   * The crash fence, synchronous: a live exporter seals what it has; to any other, waiting batches are
-   * handed as far as it answers at once, and the rest follow if the process lives on. Later spans are
-   * dropped and counted. Never throws, in whatever state.
+   * The crash fence, synchronous. A live exporter ends its documents. Any other exporter gets the waiting batches for as
+   * long as it answers within `export()`; the remaining batches follow if the process lives on. Later spans are dropped
+   * and counted. Never throws, in any state.
    *
-   * @param reason - why, for people; an exporter may write it down.
+   * @param reason - for people; an exporter may write it to a document
    */
   crash(reason?: string): void {
     this.#lifecycle.crash();
-    this.#guard("export", () => this.#pump.exportNow());
+    this.#guard("export", () => this.#queue.exportNow());
     this.#guard("crash", () => context.with(UNTRACED, () => this.#exporter.crash?.(reason)));
     this.#account.reportDrops();
   }
@@ -195,15 +201,15 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     leaveExitFlush(this);
     this.#account.reportDrops();
     const previous = this.#lastFlush;
-    const exported = this.#pump.flush();
-    const flush = this.#within("flush", async (step) => {
-      // Bounded by its own time, which began earlier; racing it with ours could overtake it.
+    const exported = this.#queue.flush();
+    const flush = withTimeout(async (bounded) => {
+      // The previous flush has a time limit of its own, which began earlier: bounded by ours, it could be overtaken.
       await previous;
-      const failure = await step(exported);
-      // The shutdown of a live exporter writes all it has: a flush before it would copy the document for nothing.
-      if (!(isLast && this.#live)) await step(this.#call("forceFlush"));
+      const failure = await bounded(exported);
+      // The shutdown of a live exporter writes all that it has: a flush before it would copy the document for nothing.
+      if (!(isLast && this.#live)) await bounded(this.#call("forceFlush"));
       if (failure !== undefined) throw failure;
-    });
+    }, this.#limitOf("flush"));
     this.#lastFlush = flush.catch(() => {});
     return flush;
   }
@@ -211,8 +217,10 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   async #shutDown(): Promise<void> {
     this.#lifecycle.end();
     const flushed = await outcome(this.#flush(true));
-    this.#pump.stop();
-    const ended = await outcome(this.#within("shutdown", (step) => step(this.#call("shutdown"))));
+    this.#queue.stop();
+    const ended = await outcome(
+      withTimeout((bounded) => bounded(this.#call("shutdown")), this.#limitOf("shutdown")),
+    );
     if (ended === undefined) {
       this.#lifecycle.confirmEnd();
       this.#isShutDown = true;
@@ -224,7 +232,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     if (failure !== undefined) throw failure;
   }
 
-  /** Calls a method of the exporter, if it has it, whether it answers, rejects or throws. */
+  /** Calls an optional method of the exporter. An exception and a rejection have the same result. */
   async #call(method: "forceFlush" | "shutdown"): Promise<void> {
     try {
       await context.with(UNTRACED, () => this.#exporter[method]?.());
@@ -234,22 +242,10 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     }
   }
 
-  /** Runs `work`, whose every step is given up when the time for the whole is over. */
-  async #within(what: string, work: (step: Step) => Promise<void>): Promise<void> {
-    const message = `the ${what} took longer than ${this.#timeoutMillis} ms`;
-    let giveUp: (error: CrashSafeFileError) => void;
-    const tooLate = new Promise<never>((_, reject) => {
-      giveUp = reject;
-    });
-    tooLate.catch(() => {}); // Never an unhandled rejection, also when no step is waiting for it.
-    const timer = this.#clock.after(this.#timeoutMillis, () =>
-      giveUp(new CrashSafeFileError("EXPORT_TIMEOUT", message)),
-    );
-    try {
-      await work((pending) => Promise.race([pending, tooLate]));
-    } finally {
-      timer.cancel();
-    }
+  #limitOf(what: string): TimeLimit {
+    const millis = this.#timeoutMillis;
+    const error = () => new CrashSafeFileError("EXPORT_TIMEOUT", `the ${what} took longer than ${millis} ms`);
+    return { millis, error, clock: this.#clock };
   }
 
   #guard(where: string, run: () => void): void {
@@ -264,8 +260,6 @@ export class CrashSafeSpanProcessor implements CrashTarget {
 const logExitFlush = (error: unknown): void =>
   diagnostics.log("error", "the flush before exit failed", error);
 
-type Step = <T>(pending: Promise<T>) => Promise<T>;
-
 function isLive(exporter: SpanExporter & Partial<LiveSpanExporter>): exporter is LiveSpanExporter {
   const { recordStart, recordEnd, crash } = exporter;
   return [recordStart, recordEnd, crash].every((method) => typeof method === "function");
@@ -273,11 +267,4 @@ function isLive(exporter: SpanExporter & Partial<LiveSpanExporter>): exporter is
 
 function isSampled(span: ReadableSpan): boolean {
   return (span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0;
-}
-
-function outcome(pending: Promise<void>): Promise<unknown> {
-  return pending.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
 }

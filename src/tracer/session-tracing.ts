@@ -7,7 +7,7 @@ import { Diagnostics } from "../otel/diagnostics.js";
 import { TurnIds } from "../otel/ids.js";
 import { SESSION_SCOPE } from "../otel/semantic-conventions.js";
 import type { CrashTarget, SpanProcessor } from "../otel/types.js";
-import { allDone } from "../platform/async.js";
+import { allSettledOrThrow, outcome, withTimeout } from "../platform/async.js";
 import { type Clock, systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError } from "../platform/errors.js";
@@ -124,7 +124,7 @@ export class SessionTracing implements CrashTarget {
    * flush fails, rejects with the first failure, after all flushes have settled.
    */
   async forceFlush(): Promise<void> {
-    await allDone(this.#flushed.map(async (target) => target.forceFlush()));
+    await allSettledOrThrow(this.#flushed.map(async (target) => target.forceFlush()));
   }
 
   /**
@@ -147,25 +147,17 @@ export class SessionTracing implements CrashTarget {
     const lasts = this.#isOwnProvider
       ? this.#processors.map(async (processor) => processor.shutdown())
       : this.#flushed.map(async (target) => target.forceFlush());
-    const last = await outcome(this.#within(endMillis.processors, "the processors", allDone(lasts)));
+    const last = await outcome(
+      this.#within(endMillis.processors, "the processors", allSettledOrThrow(lasts)),
+    );
     this.#lifecycle = "ended";
     const failure = ended ?? last;
     if (failure !== undefined) throw failure;
   }
 
-  async #within(millis: number, what: string, work: Promise<unknown>): Promise<void> {
-    let giveUp: (error: CrashSafeFileError) => void;
-    const tooLate = new Promise<never>((_, reject) => {
-      giveUp = reject;
-    });
-    const timer = this.#clock.after(millis, () =>
-      giveUp(new CrashSafeFileError("EXPORT_TIMEOUT", `${what} did not end in ${millis} ms`)),
-    );
-    try {
-      await Promise.race([work, tooLate]);
-    } finally {
-      timer.cancel();
-    }
+  #within(millis: number, what: string, work: Promise<unknown>): Promise<unknown> {
+    const error = () => new CrashSafeFileError("EXPORT_TIMEOUT", `${what} did not end in ${millis} ms`);
+    return withTimeout((bounded) => bounded(work), { millis, error, clock: this.#clock });
   }
 }
 
@@ -271,11 +263,4 @@ function guard(run: () => void): void {
   } catch (error) {
     diagnostics.log("error", "the crash fence of a processor threw", error);
   }
-}
-
-function outcome(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
 }

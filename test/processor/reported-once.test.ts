@@ -149,7 +149,7 @@ describe("P6 the processor, for 1,000 spans", () => {
     endSpans(processor, many + 1);
     await clock.advance(1_000);
     expect(reported).toEqual([
-      expect.stringMatching(/dropped 1 span: the queue is full \(maxQueueSize 1\); raise it, or see/),
+      expect.stringMatching(/dropped 1 span: the queue is full \(maxQueueSize 1\); raise it, or check/),
       expect.stringMatching(/dropped 999 more spans: the queue is full.*\(1000 in all\)/),
     ]);
   });

@@ -239,7 +239,7 @@ describe("P5 shutdown", () => {
     expect(await shutDown).toBe("EXPORT_TIMEOUT");
     expect(processor.stats()).toMatchObject({ queued: 0, exporting: 0, exported: 0 });
     expect(processor.stats().failed + processor.stats().dropped).toBe(7);
-    expect(reported.join()).toMatch(/did not take them before shutdown/);
+    expect(reported.join()).toMatch(/did not accept them before the shutdown timed out/);
     expect(processor.stopped).toBe(false);
     expect(clock.pending).toBe(0);
   });

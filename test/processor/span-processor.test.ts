@@ -222,7 +222,7 @@ describe("P6 accounting", () => {
     const exporter = new ScriptedExporter();
     const processor = processorFor(exporter, { maxQueueSize: 2, scheduleDelayMillis: 1000 });
     endSpans(processor, 12);
-    const full = "the queue is full (maxQueueSize 2); raise it, or see why the exporter is slow";
+    const full = "the queue is full (maxQueueSize 2); raise it, or check why the exporter is slow";
     expect(reported).toEqual([`CrashSafeSpanProcessor: dropped 1 span: ${full}`]);
     await clock.advance(1000);
     expect(reported[1]).toBe(`CrashSafeSpanProcessor: dropped 9 more spans: ${full} (10 in all)`);

@@ -7,7 +7,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { TraceDirectory } from "../../src/directory/trace-directory.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
-import { Lane } from "../../src/platform/async.js";
+import { SerialQueue } from "../../src/platform/async.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { type Gensync, runAsync } from "../../src/platform/gensync.js";
 import { type CommitRequest, commit } from "../../src/storage/commit.js";
@@ -102,7 +102,7 @@ describe("P3 work that was not cancelled", () => {
       maxSpans: 0,
       pace: defaultPace,
     };
-    const lanes = { publish: new Lane(), sync: new Lane() };
+    const lanes = { publish: new SerialQueue(), sync: new SerialQueue() };
     const directory = new TraceDirectory(stage.dir, ports, lanes, () => {});
     const user = directory.join();
     const start = { id: "s", traceId: "0".repeat(32), startTime: 1 };

@@ -1,0 +1,101 @@
+/** Promises in order, together, and within a time. */
+import { describe, expect, test } from "vitest";
+import { allSettledOrThrow, outcome, SerialQueue, withTimeout } from "../../src/platform/async.js";
+import { HandClock, settled } from "../support/span-processor-stage.js";
+
+const never = new Promise<never>(() => {});
+const late = () => new Error("late");
+
+describe("P5 a serial queue", () => {
+  test("P5 runs jobs one at a time, in order, also after a failed one", async () => {
+    const queue = new SerialQueue();
+    const log: string[] = [];
+    const job = (name: string) => async () => {
+      log.push(`${name} begins`);
+      await settled();
+      log.push(`${name} ends`);
+      if (name === "b") throw new Error(name);
+      return name;
+    };
+    const results = await Promise.allSettled(["a", "b", "c"].map((name) => queue.run(job(name))));
+    expect(log).toEqual(["a", "b", "c"].flatMap((name) => [`${name} begins`, `${name} ends`]));
+    expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  });
+});
+
+test("P5 all work settles before the first failure is thrown", async () => {
+  let isDone = false;
+  const slow = settled().then(() => {
+    isDone = true;
+  });
+  const failures = [Promise.reject(new Error("first")), Promise.reject(new Error("second"))];
+  await expect(allSettledOrThrow([...failures, slow])).rejects.toThrow("first");
+  expect(isDone).toBe(true);
+  await allSettledOrThrow([]);
+});
+
+test("P6 an outcome is the error or undefined", async () => {
+  expect(await outcome(Promise.resolve(1))).toBeUndefined();
+  expect(await outcome(Promise.reject(new Error("no")))).toEqual(new Error("no"));
+});
+
+describe("P5 a time limit", () => {
+  test("P5 gives the result and stops its timer, also after a failure", async () => {
+    const clock = new HandClock();
+    expect(await withTimeout(async () => 1, { millis: 10, error: late, clock })).toBe(1);
+    const failed = withTimeout(() => Promise.reject(new Error("no")), { millis: 10, error: late, clock });
+    await expect(failed).rejects.toThrow("no");
+    expect(clock.pending).toBe(0);
+  });
+
+  test("P5 ends the step that waits, and begins no further one", async () => {
+    const clock = new HandClock();
+    const begun: number[] = [];
+    const work = withTimeout(
+      async (bounded) => {
+        for (const step of [1, 2]) {
+          begun.push(step);
+          await bounded(never);
+        }
+      },
+      { millis: 10, error: late, clock },
+    );
+    const result = outcome(work);
+    await clock.advance(9);
+    await clock.advance(1);
+    expect(await result).toEqual(new Error("late"));
+    expect(begun).toEqual([1]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("P5 awaits a promise outside of `bounded` to its end, and rejects nothing unhandled meanwhile", async () => {
+    const clock = new HandClock();
+    let end: () => void = () => {};
+    const unbounded = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    let isOver = false;
+    const result = outcome(
+      withTimeout(
+        async (bounded) => {
+          await unbounded;
+          await bounded(never);
+        },
+        { millis: 10, error: late, clock },
+      ),
+    ).then((error) => {
+      isOver = true;
+      return error;
+    });
+    await clock.advance(20);
+    expect(isOver).toBe(false);
+    end();
+    expect(await result).toEqual(new Error("late"));
+  });
+
+  test("P5 without a clock uses a timer that keeps the process alive", async () => {
+    const work = withTimeout((bounded) => bounded(never), { millis: 1, error: late });
+    expect(process.getActiveResourcesInfo()).toContain("Timeout");
+    await expect(work).rejects.toThrow("late");
+  });
+});
