@@ -1,4 +1,4 @@
-/** The cap as a function on arrays of spans. */
+/** The cap as a function of arrays of spans. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -20,7 +20,7 @@ test("the limits are altimate-code's", () => {
   expect(USER_MESSAGE_INPUT_MAX_CHARS).toBe(4_000);
 });
 
-describe("the same array comes back", () => {
+describe("the same array is returned", () => {
   test.each([
     ["it is empty", [], 10],
     ["it is shorter than the cap", session(9), 10],
@@ -72,7 +72,7 @@ describe("a session beyond the cap", () => {
     expect(spans).toEqual(session(100));
   });
 
-  test("tells in the marker what was left out", () => {
+  test("describes in the marker what was left out", () => {
     const capped = capSpansForSerialization(session(100), 10);
     expect(marker(capped)).toEqual({
       spanId: expect.stringMatching(/^[0-9a-f]{16}$/),
@@ -108,7 +108,7 @@ describe("a session beyond the cap", () => {
     expect(marker(capped).parentSpanId).toBeNull();
   });
 
-  test("spans without sensible times do not spoil the marker's", () => {
+  test("spans with invalid times do not change the marker's times", () => {
     const odd = [toolSpan(1, { startTime: Number.NaN }), toolSpan(2, { startTime: undefined as never })];
     const capped = capSpansForSerialization([rootSpan(), ...odd, ...toolSpans(30)], 4);
     expect(Number.isFinite(marker(capped).startTime)).toBe(true);
@@ -117,7 +117,7 @@ describe("a session beyond the cap", () => {
 });
 
 describe("an older marker", () => {
-  test("is absorbed: one marker stands for all that was ever left out", () => {
+  test("is absorbed: one marker replaces all spans that were ever left out", () => {
     const once = capSpansForSerialization(session(100), 10);
     const more = Array.from({ length: 50 }, (_, n) => toolSpan(1_000 + n));
     const twice = capSpansForSerialization([...once, ...more], 10);
@@ -127,7 +127,7 @@ describe("an older marker", () => {
     expect(ids(twice).slice(4)).toEqual(ids(more.slice(-6)));
   });
 
-  test("is absorbed wherever it stands", () => {
+  test("is absorbed at any place", () => {
     const old = marker(capSpansForSerialization(session(100), 10));
     for (const at of [0, 1, 20, 30]) {
       const spans = session(30);
@@ -138,7 +138,7 @@ describe("an older marker", () => {
     }
   });
 
-  test("is not what looks like one: a tool, or a span of the agent's that speaks of elided things", () => {
+  test("is not confused with a tool, or with a span of the agent about elided things", () => {
     const lookalikes = [
       toolSpan(500, { name: "3 spans elided", attributes: { elided: 3, totalSpans: 9 } }),
       toolSpan(501, { name: "3 spans elided", kind: "span" }),
@@ -151,7 +151,7 @@ describe("an older marker", () => {
   });
 });
 
-test("whatever was capped before, no span is lost from the count, and the cap holds", () => {
+test("is counted: whatever was capped before, no span is lost from the count, and the cap holds", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 4, max: 20 }),

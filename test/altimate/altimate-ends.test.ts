@@ -1,4 +1,4 @@
-/** The ends of a session and what follows them: fence, end, resume, the next session. */
+/** The ends of a session and what follows them: crash fence, end, resume, the next session. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FileExporter, Trace } from "../../src/altimate.js";
 import type { TraceFile } from "../../src/format/trace-file.js";
@@ -29,7 +29,7 @@ afterEach(() => {
 });
 
 describe("flushSync", () => {
-  test("P3 the document says crashed when it returns, and every exporter is told", () => {
+  test("P3 writes the crashed document before it returns, and calls every exporter", () => {
     const [first, last] = [new Kept(), new Kept()];
     const throwing = new Kept();
     throwing.markCrashed = () => {
@@ -43,7 +43,7 @@ describe("flushSync", () => {
     expect([first.crashed, last.crashed]).toEqual([["ses_1"], ["ses_1"]]);
   });
 
-  test("P3 endTrace after it answers the path, exports nothing, and changes nothing", async () => {
+  test("P3 makes a later endTrace return the path, export nothing, and change nothing", async () => {
     const other = answering("there");
     const trace = started([other, file]);
     trace.flushSync();
@@ -55,7 +55,7 @@ describe("flushSync", () => {
     expect(other.got).toEqual([]);
   });
 
-  test("P3 wins over an end under way, and over one that was", async () => {
+  test("P3 wins over an end in flight, and over an end that has finished", async () => {
     const other = new Kept();
     const trace = started([file, other]);
     turn(trace, 1);
@@ -73,7 +73,7 @@ describe("flushSync", () => {
     expect(stage.files).toEqual(["ses_1.json", "ses_2.json"]);
   });
 
-  test("P3 exporters get nothing once it has returned, however far an end had come", async () => {
+  test("P3 sends exporters nothing after it has returned, however far an end has come", async () => {
     for (let rounds = 0; rounds < 20; rounds++) {
       const id = `ses_${rounds}`;
       const other = new Kept();
@@ -89,7 +89,7 @@ describe("flushSync", () => {
     }
   });
 
-  test("P3 an export of the session that is under way does not undo it", async () => {
+  test("P3 is not undone by an export of the session in flight", async () => {
     const trace = started([file]);
     const exported = file.export(documentOf("ses_1"));
     trace.flushSync("why");
@@ -97,7 +97,7 @@ describe("flushSync", () => {
     expect(stage.document("ses_1").summary).toMatchObject({ status: "crashed", error: "why" });
   });
 
-  test("D4 a resumed or started session can be exported again", async () => {
+  test("D4 lets a resumed or started session be exported again", async () => {
     for (const again of ["rehydrateFromFile", "startTrace"] as const) {
       const trace = started([file]);
       turn(trace, 1);
@@ -111,7 +111,7 @@ describe("flushSync", () => {
     }
   });
 
-  test("touches no other session of the exporter", async () => {
+  test("changes no other session of the exporter", async () => {
     const [one, two] = [started([file], "ses_1"), started([file], "ses_2")];
     one.flushSync();
     turn(two, 1);
@@ -123,7 +123,7 @@ describe("flushSync", () => {
 });
 
 describe("finalizeSync", () => {
-  test("writes the file and has called the others when it returns", () => {
+  test("writes the file and has called the remaining exporters when it returns", () => {
     const other = new Kept(never);
     const trace = started([other, file]);
     turn(trace, 1);
@@ -134,7 +134,7 @@ describe("finalizeSync", () => {
     expect(tools(other.got[0] as TraceFile)).toEqual(["tool1"]);
   });
 
-  test("without a file calls the others, too", () => {
+  test("calls the remaining exporters also without a file", () => {
     const other = new Kept(() => {
       throw new Error("no");
     });
@@ -142,7 +142,7 @@ describe("finalizeSync", () => {
     expect(statuses(other)).toEqual(["completed"]);
   });
 
-  test("waits for a push under way, so that it does not come last", async () => {
+  test("waits for a push in flight, so that the push does not come last", async () => {
     const order: string[] = [];
     const { wait, release } = gate();
     const slow = live(async ({ summary }) => {
@@ -163,7 +163,7 @@ describe("finalizeSync", () => {
 
 describe("one object, several sessions", () => {
   test.each([[true], [false]])(
-    "D12 the open one ends in its own document (with a file: %s)",
+    "D12 the open session ends in its own document (with a file: %s)",
     async (withFile) => {
       const other = new Kept();
       const trace = started(withFile ? [file, other] : [other], "ses_1");
@@ -182,7 +182,7 @@ describe("one object, several sessions", () => {
     },
   );
 
-  test("D10 the same id again goes on with its document", async () => {
+  test("D10 the same id continues its document", async () => {
     const trace = started([file]);
     turn(trace, 1);
     trace.startTrace("ses_1", { title: "new" });
@@ -193,7 +193,7 @@ describe("one object, several sessions", () => {
     expect(stage.document("ses_1").metadata.title).toBe("new");
   });
 
-  test("a resume that fails changes nothing, one that succeeds ends the open session", async () => {
+  test("a failed resume changes nothing, a successful one ends the open session", async () => {
     await started([file], "old").endTrace();
     const other = new Kept();
     const trace = started([file, other], "ses_1");
@@ -210,7 +210,7 @@ describe("one object, several sessions", () => {
     expect(tools(stage.document("old"))).toEqual(["tool2"]);
   });
 
-  test("D4 rehydrateFromFile goes on where another object stopped, a hundred times", async () => {
+  test("D4 rehydrateFromFile continues where another object stopped, a hundred times", async () => {
     let trace = started([file]);
     for (let n = 0; n < 100; n++) {
       turn(trace, n);

@@ -1,4 +1,4 @@
-/** Whole documents written at once, and what the file exporter says of its directory. */
+/** Whole documents written at once, and the directory of the file exporter. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -31,7 +31,7 @@ function actor(): Actor {
 const inOrder = (spans: readonly TraceSpan[]) => [...spans].sort((a, b) => (a.spanId < b.spanId ? -1 : 1));
 
 describe("export", () => {
-  test("writes the whole document under the session's name, and nothing beside it", async () => {
+  test("writes the whole document under the session's name, and no other file", async () => {
     const document = documentOf("ses_1");
     const path = await new FileExporter(stage.dir).export(document);
     expect(path).toBe(`${stage.dir}/ses_1.json`);
@@ -41,7 +41,7 @@ describe("export", () => {
     expect(layout).toEqual({ v: 1, tailStart: expect.any(Number) });
   });
 
-  test("lays it out as ours: a line for each span, open ones and the root in the last", async () => {
+  test("writes a line for each span, with open spans and the root in the last", async () => {
     const open = toolSpan(9, { endTime: undefined as never });
     const document = documentOf("ses_1", { spans: [rootSpan(), open, ...toolSpans(3)] });
     await new FileExporter(stage.dir).export(document);
@@ -96,7 +96,7 @@ describe("export", () => {
     expect(ids).toEqual(["a/b", "a_b", "a.b", "a/b"]);
   });
 
-  test("P9 ids that lead elsewhere do not", async () => {
+  test("P9 stays in the directory for ids that point elsewhere", async () => {
     for (const id of ["../x", "/etc/x", "..", ".", "", "a\0b"]) {
       const path = await new FileExporter(stage.dir).export(documentOf(id));
       expect(path).toBe(`${stage.dir}/${basename(path as string)}`);
@@ -104,7 +104,7 @@ describe("export", () => {
     expect(stage.files).toHaveLength(6);
   });
 
-  test("keeps what stands in its place and is no document", async () => {
+  test("keeps a file in its place that is no document", async () => {
     writeFileSync(`${stage.dir}/ses_1.json`, "notes of mine");
     expect(await new FileExporter(stage.dir).export(documentOf("ses_1"))).toBe(`${stage.dir}/ses_1.json`);
     const kept = stage.files.find((name) => name.includes(".damaged."));
@@ -112,7 +112,7 @@ describe("export", () => {
     expect(stage.document("ses_1").id).toBe("ses_1");
   });
 
-  test("copies the document when it is called: later changes are not in the file", async () => {
+  test("copies the document when it is called, so that later changes are not in the file", async () => {
     const document = documentOf("ses_1");
     const exported = new FileExporter(stage.dir).export(document);
     document.spans.push(toolSpan(99));
@@ -123,7 +123,7 @@ describe("export", () => {
     expect(stage.document("ses_1").spans).toHaveLength(4);
   });
 
-  test("D3 a bad value costs itself", async () => {
+  test("D3 loses only a bad value", async () => {
     const circle: Record<string, unknown> = {};
     circle.self = circle;
     const document = documentOf("ses_1", { metadata: circle as never });
@@ -136,7 +136,7 @@ describe("export", () => {
     expect(written.metadata).toEqual({ self: "[circular]" });
   });
 
-  test("P6 answers nothing, and writes nothing, for what is no document", async () => {
+  test("P6 returns nothing, and writes nothing, for a value that is no document", async () => {
     const exporter = new FileExporter(`${stage.dir}/traces`);
     for (const document of [undefined, null, 7, "text", {}, [], { id: 7, spans: [] }, { id: "x" }]) {
       expect(await exporter.export(document as never)).toBeUndefined();
@@ -144,7 +144,7 @@ describe("export", () => {
     expect(existsSync(`${stage.dir}/traces`)).toBe(false);
   });
 
-  test("P6 answers nothing when it cannot write", async () => {
+  test("P6 returns nothing when it cannot write", async () => {
     writeFileSync(`${stage.dir}/file`, "");
     expect(await new FileExporter(`${stage.dir}/file/traces`).export(documentOf("ses_1"))).toBeUndefined();
     mkdirSync(`${stage.dir}/ses_2.json`);
@@ -152,7 +152,7 @@ describe("export", () => {
     expect(stage.files).toEqual(["file", "ses_2.json"]);
   });
 
-  test("P1 a reader sees a whole document at every instant", async () => {
+  test("P1 shows a reader a whole document at every instant", async () => {
     const exporter = new FileExporter(stage.dir);
     const sizes = [10, 3_000, 5, 2_000, 20];
     let isOver = false;
@@ -171,7 +171,7 @@ describe("export", () => {
     expect(stage.files).toEqual(["ses_1.json"]);
   });
 
-  test("P7 what a running writer of the session has recorded stays", async () => {
+  test("P7 keeps what a live writer of the session has recorded", async () => {
     const one = actor();
     one.record("ses_1", 5);
     await one.processor.forceFlush();
@@ -182,7 +182,7 @@ describe("export", () => {
     expect([...one.ended, "tool0", "tool1", "tool2"].filter((id) => !found.has(id))).toEqual([]);
   });
 
-  test("P7 exports of one session side by side leave one of the documents, and nothing else", async () => {
+  test("P7 leaves one of the documents and no other file when one session is exported concurrently", async () => {
     const exporter = new FileExporter(stage.dir);
     const sizes = [1, 2, 3, 4, 5, 6];
     const paths = await Promise.all(
@@ -195,7 +195,7 @@ describe("export", () => {
 });
 
 describe("a session that was marked as crashed", () => {
-  test("P3 is not exported any more; others are", async () => {
+  test("P3 is not exported any more; other sessions are", async () => {
     const exporter = new FileExporter(stage.dir);
     await exporter.export(documentOf("ses_1"));
     const before = stage.bytes("ses_1");
@@ -205,7 +205,7 @@ describe("a session that was marked as crashed", () => {
     expect(await exporter.export(documentOf("ses_2"))).toBe(`${stage.dir}/ses_2.json`);
   });
 
-  test("P3 is not changed by an export that was under way", async () => {
+  test("P3 is not changed by an export in flight", async () => {
     const exporter = new FileExporter(stage.dir);
     const before = documentOf("ses_1", { summary: { ...documentOf("ses_1").summary, status: "crashed" } });
     await exporter.export(before);
@@ -217,7 +217,7 @@ describe("a session that was marked as crashed", () => {
     expect(stage.files).toEqual(["ses_1.json"]);
   });
 
-  test("P3 is known by its raw id, and where a document lacks that by its name", async () => {
+  test("P3 is identified by its raw id, and by its name where a document lacks the id", async () => {
     const exporter = new FileExporter(stage.dir);
     exporter.markCrashed("a/b");
     expect(await exporter.export(documentOf("a/b", { sessionId: "a_b" }))).toBeUndefined();
@@ -226,7 +226,7 @@ describe("a session that was marked as crashed", () => {
     expect(await exporter.export(documentOf("a_b"))).toBe(`${stage.dir}/a_b.json`);
   });
 
-  test.each([undefined, null, 7, {}])("P6 may be named %s", async (id) => {
+  test.each([undefined, null, 7, {}])("P6 may have the id %s", async (id) => {
     const exporter = new FileExporter(stage.dir);
     expect(() => exporter.markCrashed(id as never)).not.toThrow();
     expect(await exporter.export(documentOf("ses_1"))).toBeDefined();
@@ -234,7 +234,7 @@ describe("a session that was marked as crashed", () => {
 });
 
 describe("the directory", () => {
-  test("is the one given, and otherwise altimate-code's", () => {
+  test("is the given one, or else altimate-code's", () => {
     expect(new FileExporter("some/dir").getDir()).toBe("some/dir");
     vi.stubEnv("XDG_DATA_HOME", "/data");
     for (const dir of [undefined, null, "", 7]) {
@@ -287,7 +287,7 @@ describe("pruneSync", () => {
     },
   );
 
-  test("D16 never removes a session that is live, however old its document", async () => {
+  test("D16 never removes a live session, however old its document", async () => {
     await settled(3);
     const one = actor();
     one.record("live", 1);
@@ -297,7 +297,7 @@ describe("pruneSync", () => {
     expect(readdirSync(stage.dir).filter((name) => name.endsWith(".json"))).toContain("live.json");
   });
 
-  test("sweeps copies that nobody finished when they are an hour old, and younger ones never", async () => {
+  test("removes unfinished copies when they are an hour old, and never younger ones", async () => {
     await settled(1);
     for (const [name, seconds] of [
       ["old", 3_700],
@@ -310,13 +310,13 @@ describe("pruneSync", () => {
     expect(stage.files).toEqual(["ses_0.json", "ses_0.json.tmp.young"]);
   });
 
-  test("export keeps to the limit, too", async () => {
+  test("applies the limit in export, too", async () => {
     await settled(5);
     await new FileExporter(stage.dir, 2).export(documentOf("newest"));
     expect(stage.files).toEqual(["newest.json", "ses_4.json"]);
   });
 
-  test("P6 throws nowhere", () => {
+  test("P6 never throws", () => {
     writeFileSync(`${stage.dir}/file`, "");
     for (const dir of ["/nowhere/at/all", `${stage.dir}/file`, "nul\0byte"]) {
       expect(() => new FileExporter(dir).pruneSync()).not.toThrow();

@@ -22,8 +22,8 @@ async function endpoint(
 const answering = (body: string, status = 200) =>
   endpoint((response) => response.writeHead(status).end(body));
 
-describe("what it sends", () => {
-  test("is the document as JSON, by POST, with the headers given", async () => {
+describe("the request", () => {
+  test("is the document as JSON, by POST, with the given headers", async () => {
     const { collector, url } = await answering("{}");
     const document = documentOf("ses_1");
     await new HttpExporter("cloud", url, { Authorization: "Bearer abc", "X-Team": "data" }).export(document);
@@ -36,7 +36,7 @@ describe("what it sends", () => {
     expect(JSON.parse(body)).toEqual(document);
   });
 
-  test("D3 lacks only what JSON cannot carry", async () => {
+  test("D3 lacks only what JSON cannot represent", async () => {
     const { collector, url } = await answering("{}");
     const circle: Record<string, unknown> = {};
     circle.self = circle;
@@ -50,26 +50,26 @@ describe("what it sends", () => {
   });
 });
 
-describe("what it answers", () => {
+describe("the result", () => {
   test.each([
-    ["the url that the endpoint tells", '{"url":"https://x/1"}', "https://x/1"],
+    ["the url that the endpoint returns", '{"url":"https://x/1"}', "https://x/1"],
     ["an empty url too", '{"url":""}', ""],
     ["its name without a url", '{"ok":true}', "cloud: exported"],
     ["its name where the url is no string", '{"url":7}', "cloud: exported"],
     ["its name where the answer is null", "null", "cloud: exported"],
     ["its name where the answer is no JSON", "<html>", "cloud: exported"],
     ["its name where the answer is empty", "", "cloud: exported"],
-  ])("%s", async (_, body, result) => {
+  ])("is %s", async (_, body, result) => {
     const { url } = await answering(body);
     expect(await new HttpExporter("cloud", url).export(documentOf("ses_1"))).toBe(result);
   });
 
-  test.each([400, 401, 404, 500, 503])("P6 nothing on status %i", async (status) => {
+  test.each([400, 401, 404, 500, 503])("P6 is undefined on status %i", async (status) => {
     const { url } = await answering('{"url":"https://x/1"}', status);
     expect(await new HttpExporter("cloud", url).export(documentOf("ses_1"))).toBeUndefined();
   });
 
-  test("P6 nothing where nobody listens, the connection breaks, or the URL is none", async () => {
+  test("P6 is undefined where no server listens, the connection breaks, or the URL is invalid", async () => {
     const { collector, url } = await answering("{}");
     const cut = await endpoint((response) => response.destroy());
     const half = await endpoint((response) => {
@@ -82,7 +82,7 @@ describe("what it answers", () => {
     }
   });
 
-  test("P6 nothing for what is no document, or is one that cannot be read", async () => {
+  test("P6 is undefined for a value that is no document, or cannot be read", async () => {
     const { collector, url } = await answering("{}");
     const hostile = new Proxy({} as TraceFile, {
       get: () => {
@@ -95,7 +95,7 @@ describe("what it answers", () => {
     expect(collector.received).toHaveLength(0);
   });
 
-  test("P6 headers that are none cost the export and nothing else", async () => {
+  test("P6 is undefined for invalid headers", async () => {
     const { url } = await answering("{}");
     const headers = [null, undefined, 7, { "bad header\n": "x" }] as never[];
     const results = headers.map((given) => new HttpExporter("cloud", url, given).export(documentOf("ses_1")));
@@ -107,7 +107,7 @@ describe("what it answers", () => {
     ]);
   });
 
-  test("P6 nothing after five seconds, whether the endpoint is silent or stops in the middle", async () => {
+  test("P6 is undefined after five seconds, whether the endpoint is silent or stops in the middle", async () => {
     const silent = await endpoint(() => {});
     const stuck = await endpoint((response) => void response.writeHead(200).write('{"url":'));
     const results = [silent, stuck].map(({ url }) =>

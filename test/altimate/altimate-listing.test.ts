@@ -1,4 +1,4 @@
-/** Listings of a directory of traces, and one trace of it. */
+/** Lists a directory of traces, and loads one trace of it. */
 import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { getTracesDir, listTraces, listTracesPaginated, loadTrace } from "../../src/altimate/listing.js";
@@ -26,19 +26,19 @@ function actor(): Actor {
 
 const at = (minutes: number) => new Date(startedAt + minutes * 60_000).toISOString();
 
-/** A session of ours that began so many minutes after the others. */
+/** A session of this library that began this many minutes after the first. */
 async function settled(id: string, minutes: number): Promise<void> {
   await new FileExporter(stage.dir).export(documentOf(id, { startedAt: at(minutes) }));
 }
 
-/** As the old tracer wrote it: pretty-printed, without a raw id. */
+/** A document as the earlier tracer wrote it: pretty-printed, without a raw id. */
 function old(name: string, minutes: number): void {
   const { id: _, ...document } = documentOf(name, { startedAt: at(minutes) });
   writeFileSync(`${stage.dir}/${name}.json`, JSON.stringify(document, null, 2));
 }
 
 describe("listTraces", () => {
-  test("gives whole traces, those that began last first, of both tracers", async () => {
+  test("returns whole traces of both tracers, the latest start first", async () => {
     await settled("ses_1", 1);
     old("ses_2", 3);
     await settled("ses_3", 2);
@@ -52,7 +52,7 @@ describe("listTraces", () => {
     expect(listed[0]?.trace.metadata).toEqual({ title: "title of ses_2" });
   });
 
-  test("leaves out what is no trace, and what cannot be read", async () => {
+  test("leaves out files that are no traces, and files that cannot be read", async () => {
     await settled("ses_1", 1);
     writeFileSync(`${stage.dir}/broken.json`, '{"version":2,"spans":[');
     writeFileSync(`${stage.dir}/empty.json`, "");
@@ -64,7 +64,7 @@ describe("listTraces", () => {
     expect((await listTraces(stage.dir)).map(({ file }) => file)).toEqual(["ses_1.json"]);
   });
 
-  test("P2 shows what a running writer has recorded and not published", async () => {
+  test("P2 includes what a live writer has recorded and not published", async () => {
     const living = actor();
     living.record("ses_1", 1);
     await living.processor.forceFlush();
@@ -75,14 +75,14 @@ describe("listTraces", () => {
     expect(listed[0]?.trace.summary.status).toBe("running");
   });
 
-  test("takes a name for the session where the document has none, and any time for its start", async () => {
+  test("uses the file name as session where the document has no id, and accepts any start time", async () => {
     writeFileSync(`${stage.dir}/bare.json`, '{"spans":[]}');
     writeFileSync(`${stage.dir}/odd.json`, '{"spans":[],"sessionId":"odd","startedAt":"yesterday"}');
     await settled("ses_1", 1);
     expect((await listTraces(stage.dir)).map(({ sessionId }) => sessionId)).toEqual(["ses_1", "bare", "odd"]);
   });
 
-  test("has nothing of a missing directory, and does not create it", async () => {
+  test("returns nothing for a missing directory, and does not create it", async () => {
     for (const dir of [`${stage.dir}/missing`, `${stage.dir}/missing/deeper`, "nul\0byte"]) {
       expect(await listTraces(dir)).toEqual([]);
     }
@@ -91,7 +91,7 @@ describe("listTraces", () => {
     expect(existsSync(`${stage.dir}/missing`)).toBe(false);
   });
 
-  test("reads altimate-code's directory where none is given", async () => {
+  test("reads altimate-code's directory by default", async () => {
     vi.stubEnv("XDG_DATA_HOME", stage.dir);
     expect(getTracesDir()).toBe(`${stage.dir}/altimate-code/traces`);
     expect(getTracesDir("here")).toBe("here");
@@ -140,7 +140,7 @@ describe("listTracesPaginated", () => {
     expect((await page()).total).toBe(25);
   });
 
-  test("of a missing directory is empty", async () => {
+  test("returns an empty list for a missing directory", async () => {
     const dir = `${stage.dir}/missing`;
     expect(await listTracesPaginated(dir, { offset: 2, limit: 4 })).toEqual({
       traces: [],
@@ -151,7 +151,7 @@ describe("listTracesPaginated", () => {
     expect(existsSync(dir)).toBe(false);
   });
 
-  test("P6 options that cannot be read are none", async () => {
+  test("P6 ignores options that cannot be read", async () => {
     const hostile = {
       get offset(): number {
         throw new Error("no");
@@ -169,27 +169,27 @@ describe("loadTrace", () => {
     expect(await loadTrace("ses_2", stage.dir)).toMatchObject({ sessionId: "ses_2", spans: { length: 4 } });
   });
 
-  test("D2 finds each of those whose names collide, by raw id and as listings name it", async () => {
+  test("D2 finds each session whose names collide, by raw id and as listings name it", async () => {
     const ids = ["a/b", "a_b", "a.b", "x".repeat(300)];
     for (const id of ids) await settled(id, 1);
     for (const id of ids) expect((await loadTrace(id, stage.dir))?.id).toBe(id);
     const listed = await listTraces(stage.dir);
     expect(listed.map(({ trace }) => trace.id).sort()).toEqual([...ids].sort());
     for (const { sessionId, trace } of listed) {
-      // One id's name can be another's id: there the id counts.
+      // The name of one id can be another id. Then the id counts.
       const expected = ids.includes(sessionId) ? sessionId : trace.id;
       expect((await loadTrace(sessionId, stage.dir))?.id).toBe(expected);
     }
   });
 
-  test("takes the file's word for a name where nothing else says whose it is", async () => {
+  test("uses the file name where the document has no id", async () => {
     await settled("ses_1", 1);
     renameSync(`${stage.dir}/ses_1.json`, `${stage.dir}/copy.json`);
     expect(await loadTrace("copy", stage.dir)).toMatchObject({ id: "ses_1" });
     expect(await loadTrace("ses_1", stage.dir)).toBeNull();
   });
 
-  test("has none where the session, the directory or a readable file is missing", async () => {
+  test("returns nothing where the session, the directory or a readable file is missing", async () => {
     writeFileSync(`${stage.dir}/broken.json`, "{");
     mkdirSync(`${stage.dir}/folder.json`);
     for (const id of ["missing", "broken", "folder", ""]) expect(await loadTrace(id, stage.dir)).toBeNull();
@@ -212,7 +212,7 @@ describe("loadTrace", () => {
     for (const id of ["./secret", "traces/../secret"]) expect(await loadTrace(id, stage.dir)).toBeNull();
   });
 
-  test.each([undefined, null, 7, {}, []])("P6 has none for %s", async (id) => {
+  test.each([undefined, null, 7, {}, []])("P6 returns nothing for %s", async (id) => {
     expect(await loadTrace(id as never, stage.dir)).toBeNull();
   });
 });

@@ -1,4 +1,6 @@
-/** 20,000 tool calls through the drop-in under its cap of 5,000: ended, let go of, fenced, and resumed each time. */
+/**
+ * 20,000 tool calls through the altimate API under its cap of 5,000: ended, dropped, fenced, and resumed each time.
+ */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +16,7 @@ vi.hoisted(() => {
 const cap = 5_000;
 const begin = 1_750_000_000_000;
 const [callsPerStep, callsPerTurn, callsPerFlush] = [20, 500, 1_000];
-/** One of so many calls is told of when it starts, and ends so many calls later. */
+/** One of this many calls is logged when it starts, and ends this many calls later. */
 const [slowEvery, slowCalls] = [50, 30];
 const id = "ses_long";
 
@@ -27,7 +29,7 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 const document = (): TraceFile => JSON.parse(readFileSync(join(dir, `${id}.json`), "utf8"));
 const bytesIn = () => readdirSync(dir).reduce((sum, name) => sum + statSync(join(dir, name)).size, 0);
 
-/** A session of several tracers, and what a document of it must say. */
+/** A session of several tracers, and what a document of it must contain. */
 class LongSession {
   trace: Trace;
   calls = 0;
@@ -43,7 +45,7 @@ class LongSession {
     this.trace.startTrace(id, { title: "long" });
   }
 
-  /** Another tracer goes on. */
+  /** Another tracer continues. */
   async resume(): Promise<void> {
     this.trace = Trace.withExporters([new FileExporter(dir)]);
     expect(await this.trace.rehydrateFromFile(id)).toBe(true);
@@ -64,12 +66,12 @@ class LongSession {
       if (n % callsPerStep === callsPerStep - 1) this.#finishStep(n - callsPerStep + 1);
       if ((n + 1) % callsPerFlush === 0) await this.#look();
     }
-    // Nothing runs when a tracer is let go of.
+    // Nothing runs when a tracer is dropped.
     for (const n of this.#slow) this.#end(n);
     this.#slow.clear();
   }
 
-  /** `spans`: how many the document has at most. */
+  /** `spans` is the largest number of spans in the document. */
   expectExact(spans: number, isMarkerNew = true): void {
     const trace = document();
     const { summary } = trace;
@@ -108,7 +110,7 @@ class LongSession {
     const tools = trace.spans.filter(({ kind, endTime }) => kind === "tool" && endTime !== undefined);
     expect(tools.filter(({ tool, attributes }) => attributes?.late !== tool?.callId)).toEqual([]);
     const ids = tools.map(({ tool }) => tool?.callId);
-    // The first ones, and the last one that does not run.
+    // The first calls, and the last call that has ended.
     const first = Array.from({ length: 1_000 }, (_, n) => `call ${n}`);
     expect(first.filter((callID) => !ids.includes(callID))).toEqual([]);
     expect(ids.some((callID) => callID === `call ${this.#last}`)).toBe(true);
@@ -120,7 +122,7 @@ class LongSession {
     const [open] = readdirSync(dir).filter((name) => name.endsWith(".open"));
     const lines = readFileSync(join(dir, open as string), "latin1").split("\n").length;
     expect(lines).toBeLessThanOrEqual(2 * cap + 2 * callsPerFlush);
-    // The document, the open one of up to twice the cap, and the side log.
+    // The document, the append log of up to twice the cap, and the journal.
     const perSpan = statSync(join(dir, `${id}.json`)).size / document().spans.length;
     expect(bytesIn()).toBeLessThan(perSpan * (3 * cap + 2 * callsPerFlush) + 2_000_000);
   }
@@ -172,7 +174,7 @@ test("P8 D7 20,000 tool calls keep to the cap of 5,000, with all that was counte
 
   await session.resume();
   await session.log(8_000, 13_500);
-  // Let go of without a word.
+  // Dropped without an end.
   await session.resume();
   await session.log(13_500, 17_500);
   session.trace.flushSync("killed");

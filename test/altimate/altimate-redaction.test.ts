@@ -1,4 +1,4 @@
-/** What the drop-in's file exporter redacts and cuts, and what it does where that cannot work. */
+/** What the altimate file exporter redacts and cuts, and what it does where redaction fails. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,7 +33,7 @@ function log(trace: Trace, id: string): void {
 describe("P9 a file exporter with a redactor", () => {
   const options = { redact, maxValueBytes: 1_000 };
 
-  test("keeps what is logged from its file, also with another limit of files, and gives others what it wrote", async () => {
+  test("keeps what is logged from its file, also with another limit of files, and sends other exporters the redacted content", async () => {
     const got: string[] = [];
     const other = { name: "other", export: async (trace: unknown) => void got.push(JSON.stringify(trace)) };
     const exporters = [new FileExporter(dir, 10, options), other as never];
@@ -48,7 +48,7 @@ describe("P9 a file exporter with a redactor", () => {
     expect(got).toHaveLength(1);
   });
 
-  test("is asked itself, and not another one's on the same directory", async () => {
+  test("uses its own redactor, and not that of another exporter on the same directory", async () => {
     const other = (value: unknown) => (typeof value === "string" ? "[other]" : value);
     const traces = [
       new FileExporter(dir, 0),
@@ -64,7 +64,7 @@ describe("P9 a file exporter with a redactor", () => {
     expect(bytes("s2")).toContain("a [gone]");
   });
 
-  test("redacts whole documents that it is given, and changes none of them", async () => {
+  test("redacts the whole documents it gets, and changes none of them", async () => {
     const loops = [{ tool: "secret", count: 3, description: "secret called 3 times" }];
     const document = documentOf("s", {
       spans: [rootSpan(), toolSpan(1, { name: "secret", output: { deep: ["secret"] } })],
@@ -83,7 +83,7 @@ describe("P9 a file exporter with a redactor", () => {
     expect(bytes("s").match(/\[gone\]/g)?.length).toBeGreaterThan(7);
   });
 
-  test("that is none writes nothing rather than all, and throws nowhere", async () => {
+  test("writes nothing when the redactor is invalid, and never throws", async () => {
     const exporter = new FileExporter(dir, 0, { redact: "secret" } as never);
     const trace = Trace.withExporters([exporter]);
     log(trace, "s");

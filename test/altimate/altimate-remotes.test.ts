@@ -1,4 +1,4 @@
-/** What exporters get of a session, when, and what they may answer. */
+/** What exporters get of a session, when, and what they may return. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FileExporter, Trace, type TraceExporter } from "../../src/altimate.js";
@@ -29,7 +29,7 @@ afterEach(() => {
   stage.remove();
 });
 
-/** A document without what differs from run to run. */
+/** A document without the values that differ from run to run. */
 function normal({ spans, summary, ...rest }: TraceFile) {
   const numbers = new Map(spans.map(({ spanId }, index) => [spanId, index]));
   const traces = [...new Set(spans.map(({ traceId }) => traceId))];
@@ -47,7 +47,7 @@ function normal({ spans, summary, ...rest }: TraceFile) {
   };
 }
 
-describe("what endTrace answers", () => {
+describe("the result of endTrace", () => {
   const end = (...exporters: TraceExporter[]) => {
     const trace = started(exporters);
     turn(trace, 1);
@@ -69,7 +69,7 @@ describe("what endTrace answers", () => {
     expect(await end(answering(answer), new Kept(() => answer))).toBeUndefined();
   });
 
-  test("P6 no exporter's failure is another's", async () => {
+  test("P6 one exporter's failure does not reach another exporter", async () => {
     const throwing = new Kept(() => {
       throw new Error("no");
     });
@@ -85,7 +85,7 @@ describe("what endTrace answers", () => {
     expect(statuses(last)).toEqual(["completed"]);
   });
 
-  test("P6 exporters that never answer cost five seconds together", async () => {
+  test("P6 exporters that never answer take five seconds together", async () => {
     const spanProcessor = { onStart() {}, onEnd() {}, forceFlush: never, shutdown: never } as SpanProcessor;
     const trace = started([live(never), new Kept(never), answering("there")], "ses_1", {
       spanProcessors: [spanProcessor],
@@ -97,7 +97,7 @@ describe("what endTrace answers", () => {
     expect(await ended).toBe("there");
   });
 
-  test("exporters run side by side", async () => {
+  test("exporters run concurrently", async () => {
     const { wait, release } = gate();
     const first = new Kept(() => wait.then(() => "first"));
     const second = new Kept(async () => release());
@@ -105,8 +105,8 @@ describe("what endTrace answers", () => {
   });
 });
 
-describe("what exporters get", () => {
-  test("is what is in the file", async () => {
+describe("the document that exporters get", () => {
+  test("equals the file", async () => {
     const other = new Kept();
     const trace = started([file, other]);
     turn(trace, 1);
@@ -115,7 +115,7 @@ describe("what exporters get", () => {
     expect(other.got).toMatchObject([written]);
   });
 
-  test("is the same without a file, but for ids and times", async () => {
+  test("is equal without a file, except for ids and times", async () => {
     const reported = async (exporters: TraceExporter[], kept: Kept) => {
       const trace = started(exporters);
       for (const number of [1, 2, 3]) turn(trace, number);
@@ -128,7 +128,7 @@ describe("what exporters get", () => {
     expect(await reported([alone], alone)).toEqual(await reported([file, beside], beside));
   });
 
-  test("has no file beside it where there is no file exporter", async () => {
+  test("needs no file where there is no file exporter", async () => {
     const other = answering("there");
     const trace = started([other]);
     expect(trace.getTracePath()).toBeUndefined();
@@ -138,7 +138,7 @@ describe("what exporters get", () => {
   });
 
   test.each(["endTrace", "finalizeSync"] as const)(
-    "P6 is all there where the directory cannot be written to (%s)",
+    "P6 is complete where the directory cannot be written to (%s)",
     async (end) => {
       writeFileSync(`${stage.dir}/file`, "");
       const other = live(async () => "there");
@@ -153,7 +153,7 @@ describe("what exporters get", () => {
     },
   );
 
-  test.each(["nul\0byte", "\0"])("P6 is all there where the directory is none: %j", async (dir) => {
+  test.each(["nul\0byte", "\0"])("P6 is complete where the directory is invalid: %j", async (dir) => {
     const other = answering("there");
     const trace = started([new FileExporter(dir), other]);
     turn(trace, 1);
@@ -161,7 +161,7 @@ describe("what exporters get", () => {
     expect(other.got.map(tools)).toEqual([["tool1"]]);
   });
 
-  test("is of the file exporter's, too, where there are two: the second gets the whole document", async () => {
+  test("is sent by a second file exporter, too: it gets the whole document", async () => {
     const second = new FileExporter(`${stage.dir}/copy`);
     const trace = started([file, second]);
     turn(trace, 1);
@@ -195,7 +195,7 @@ describe("exportRemotes", () => {
     expect(pushed.got.map((document) => tools(document).length)).toEqual([1, 2, 2]);
   });
 
-  test("ends the turn, at once: what is logged next has a trace of its own", async () => {
+  test("ends the turn at once: later calls have a trace of their own", async () => {
     const trace = started([live(never), file]);
     turn(trace, 1);
     void trace.exportRemotes();
@@ -215,7 +215,7 @@ describe("exportRemotes", () => {
     expect(statuses(pushed)).toEqual(["running", "completed"]);
   });
 
-  test("does nothing before a session, and after its end or fence", async () => {
+  test("does nothing before a session, and after its end or crash fence", async () => {
     const pushed = live();
     const trace = Trace.withExporters([pushed, file]);
     await trace.exportRemotes();
@@ -228,7 +228,7 @@ describe("exportRemotes", () => {
     expect(statuses(pushed)).toEqual(["completed"]);
   });
 
-  test("an older push never comes after the final document", async () => {
+  test("never lets an older push follow the final document", async () => {
     const order: string[] = [];
     const { wait, release } = gate();
     const slow = live(async ({ summary }) => {
@@ -248,7 +248,7 @@ describe("exportRemotes", () => {
     expect(order).toEqual(["running begins", "running ends", "completed begins", "completed ends"]);
   });
 
-  test("one that the end overtakes is not made: the final document comes once", async () => {
+  test("makes no push that the end overtakes: the final document comes once", async () => {
     for (let rounds = 0; rounds < 20; rounds++) {
       const pushed = live();
       const trace = started([pushed, file], `ses_${rounds}`);
@@ -260,7 +260,7 @@ describe("exportRemotes", () => {
     }
   });
 
-  test("many at once are one push under way and one that shows what came meanwhile", async () => {
+  test("combines many calls into the push in flight and one more", async () => {
     const { wait, release } = gate();
     const slow = live(() => wait);
     const trace = started([slow, file]);
@@ -274,7 +274,7 @@ describe("exportRemotes", () => {
     await trace.endTrace();
   });
 
-  test("P6 what its exporters do is their affair", async () => {
+  test("P6 ignores failures of its exporters", async () => {
     const throwing = live(() => {
       throw new Error("no");
     });

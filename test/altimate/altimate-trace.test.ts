@@ -1,4 +1,4 @@
-/** The drop-in's own part: statics, its file, and what it takes without a throw. */
+/** The parts that the altimate API adds: statics, its file, and arguments that it accepts without a throw. */
 import { existsSync, readdirSync } from "node:fs";
 import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -30,12 +30,12 @@ afterEach(() => {
 });
 
 describe("statics", () => {
-  test("Trace, Tracer and Recap are one", () => {
+  test("Trace, Tracer and Recap are one class", () => {
     expect(Tracer).toBe(Trace);
     expect(Recap).toBe(Trace);
   });
 
-  test("active is what was set", () => {
+  test("active returns what was set", () => {
     expect(Trace.active).toBeNull();
     const trace = Trace.withExporters([]);
     Trace.setActive(trace);
@@ -44,7 +44,7 @@ describe("statics", () => {
     expect(Trace.active).toBeNull();
   });
 
-  test("create writes into altimate-code's directory and to the exporters given", async () => {
+  test("create writes to altimate-code's directory and to the given exporters", async () => {
     vi.stubEnv("XDG_DATA_HOME", stage.dir);
     const dir = `${stage.dir}/altimate-code/traces`;
     expect(Trace.getTracesDir()).toBe(dir);
@@ -61,7 +61,7 @@ describe("statics", () => {
   });
 
   test.each([undefined, null, 7, "exporters", {}, [null, 7, {}, { export: "no" }]])(
-    "create takes %j for exporters",
+    "create accepts %j for exporters",
     async (extra) => {
       vi.stubEnv("XDG_DATA_HOME", stage.dir);
       const trace = Trace.create(extra as never);
@@ -121,7 +121,7 @@ describe("maxFiles", () => {
     expect(stage.files).toHaveLength(2);
   });
 
-  test("holds after every end, and 0 keeps all", async () => {
+  test("applies after every end, and 0 keeps all", async () => {
     const exporters: TraceExporter[] = [file];
     for (const id of ["a", "b", "c", "d"]) await started(exporters, id, { maxFiles: 0 }).endTrace();
     expect(stage.files).toHaveLength(4);
@@ -133,7 +133,7 @@ describe("maxFiles", () => {
 });
 
 describe("a session with a file", () => {
-  test("has it when startTrace returns, and is running until it ends", async () => {
+  test("has the file when startTrace returns, and is running until it ends", async () => {
     const trace = started([file]);
     expect(trace.getTracePath()).toBe(`${stage.dir}/ses_1.json`);
     expect(stage.document("ses_1")).toMatchObject({ id: "ses_1", summary: { status: "running" } });
@@ -164,7 +164,7 @@ describe("a session with a file", () => {
     expect(stage.document("ses_1").summary.status).toBe("error");
   });
 
-  test("many share one exporter and one directory", async () => {
+  test("shares one exporter and one directory with many sessions", async () => {
     const ids = Array.from({ length: 60 }, (_, n) => `ses_${n}`);
     const traces = ids.map((id) => started([file], id));
     for (const trace of traces) turn(trace, 1);
@@ -194,7 +194,7 @@ describe("spanProcessors", () => {
     expect(stage.document("ses_1").summary.totalToolCalls).toBe(1);
   });
 
-  test("P5 have handed out the last turn when endTrace resolves", async () => {
+  test("P5 have exported the last turn when endTrace resolves", async () => {
     const { wait, release } = gate();
     const nothing = async () => {};
     const processor: SpanProcessor = { onStart() {}, onEnd() {}, forceFlush: () => wait, shutdown: nothing };
@@ -226,7 +226,7 @@ describe("spanProcessors", () => {
   });
 });
 
-describe("P6 no method throws, whatever it is given", () => {
+describe("P6 no method throws, whatever its arguments", () => {
   const hostile = new Proxy(() => {}, {
     get() {
       throw new Error("no");

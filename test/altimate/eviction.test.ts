@@ -1,6 +1,6 @@
 /**
- * A host that lets go of a session's tracer, in whatever way, and goes on with the session at once, 100 times: as if it
- * had been one tracer all the time. The objects that were let go of still speak, later.
+ * A host drops a session's tracer in every way, and continues the session at once, 100 times: the document equals
+ * that of one tracer. The dropped objects still log later.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -32,11 +32,11 @@ function call(tracer: Tracer, callID: string, n: number, input: unknown = { call
   tracer.logToolCall({ tool: `tool ${n % 3}`, callID, state });
 }
 
-/** What is logged between two evictions: a generation with three calls, of which the last is left with attributes. */
+/** Logged between two evictions: a generation with three calls, the last of which gets attributes. */
 function log(tracer: Tracer, cycle: number): void {
   if (cycle % 10 === 0) tracer.logUserMessage(`question ${cycle / 10}`);
   tracer.logStepStart({ id: `step ${cycle}` });
-  // Now and then the first call is the same three times, in three lives of the session.
+  // Sometimes the first call is the same three times, in three lives of the session.
   const isLoop = cycle % 20 < 3;
   for (const n of [0, 1, 2]) {
     const number = 3 * cycle + n;
@@ -47,7 +47,7 @@ function log(tracer: Tracer, cycle: number): void {
   tracer.logStepFinish({ id: `step ${cycle}`, reason: "stop", cost: 0.25, tokens });
 }
 
-/** Where tracers come from. */
+/** The sources of tracers. */
 const hosts = {
   "the drop-in": () => {
     const file = new FileExporter(dir);
@@ -59,21 +59,21 @@ const hosts = {
   },
 };
 
-/** How a tracer is let go of. */
+/** The ways to drop a tracer. */
 const ways: Record<string, (tracer: Tracer, cycle: number) => unknown> = {
   "without a word": () => {},
   "with a flush": (tracer) => tracer.flush(),
-  "with a flush that nobody awaits": (tracer) => void tracer.flush(),
-  "with an end that nobody awaits": (tracer) => void tracer.endTrace(),
+  "with a flush that is not awaited": (tracer) => void tracer.flush(),
+  "with an end that is not awaited": (tracer) => void tracer.endTrace(),
   "with an end": (tracer) => tracer.endTrace(),
-  "with an error that nobody awaits": (tracer) => void tracer.endTrace("out of tokens"),
+  "with an error that is not awaited": (tracer) => void tracer.endTrace("out of tokens"),
   "with finalizeSync": (tracer) => void tracer.finalizeSync(),
   "in each of these ways": (tracer, cycle) => Object.values(ways)[cycle % 7]?.(tracer, cycle),
 };
 
 describe.each(Object.entries(hosts))("P7 a session of %s", (_, newHost) => {
   test.each(Object.entries(ways))(
-    `whose tracer is let go of %s, and resumed, ${evictions} times, is one`,
+    `whose tracer is dropped %s, and resumed, ${evictions} times, is one session`,
     async (_way, letGo) => {
       const newTracer = newHost();
       const started = { title: "evicted", prompt: "go on", model: "m" };
@@ -110,7 +110,7 @@ describe.each(Object.entries(hosts))("P7 a session of %s", (_, newHost) => {
       const [resumed, uninterrupted] = [document(id), document(whole)];
       const reported = (trace: TraceFile) =>
         worked(trace).map(({ name, kind, tool, input, attributes, status, interrupted }) => {
-          // What tools have said since the last step is for the tracer that heard it to tell the next one.
+          // The tracer that got the results of tools since the last step adds them to the next step.
           const asked = kind === "generation" ? undefined : input;
           return { name, kind, tool, input: asked, attributes, status, interrupted };
         });
@@ -133,7 +133,7 @@ describe.each(Object.entries(hosts))("P7 a session of %s", (_, newHost) => {
   );
 
   test.each(Object.entries(ways))(
-    "is not harmed by what a tracer says that was let go of %s",
+    "is not changed by later calls on a tracer that was dropped %s",
     async (_way, letGo) => {
       const newTracer = newHost();
       const id = "ses_late";

@@ -1,4 +1,4 @@
-/** The drop-in as it is built: its example, both of its copies, and what is left of what is dropped. */
+/** The built altimate API: its example, both of its copies, and the cleanup of dropped traces. */
 import { execFile } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,28 +20,28 @@ function run(program: string, args: readonly string[], env: Record<string, strin
 }
 
 describe("examples/altimate-code", () => {
-  let said: string;
+  let output: string;
   let trace: TraceFile;
   beforeAll(async () => {
-    said = await run("examples/altimate-code/demo.mjs", [dir]);
+    output = await run("examples/altimate-code/demo.mjs", [dir]);
     trace = JSON.parse(readFileSync(join(dir, "ses_tuesday.json"), "utf8"));
   });
 
   test("P3 a signal in the middle of a tool call, and a resume: everything is as promised", () => {
-    expect(said).toContain("Everything was as promised");
-    expect(said).not.toContain("✗ ");
-    expect(said.match(/✓/g)).toHaveLength(11);
-    expect(said).toMatch(/exit 0$/);
+    expect(output).toContain("Everything was as promised");
+    expect(output).not.toContain("✗ ");
+    expect(output.match(/✓/g)).toHaveLength(11);
+    expect(output).toMatch(/exit 0$/);
     expect(readdirSync(dir)).toEqual(["ses_tuesday.json"]);
   });
 
-  test("it shows what a person wants to know", () => {
-    expect(said).toMatch(/Tue █+ 16287\n +Wed █+ 21010/);
-    expect(said).toMatch(/tool find_gaps +interrupted +━+✗/);
-    expect(said).toContain("Made 6 LLM calls using 3 tools (find_gaps, sum_by_day, describe_table).");
+  test("it prints what a person wants to know", () => {
+    expect(output).toMatch(/Tue █+ 16287\n +Wed █+ 21010/);
+    expect(output).toMatch(/tool find_gaps +interrupted +━+✗/);
+    expect(output).toContain("Made 6 LLM calls using 3 tools (find_gaps, sum_by_day, describe_table).");
   });
 
-  test("P10 the document is one of two turns, with what was logged", () => {
+  test("P10 the document has two turns, with what was logged", () => {
     const { metadata, spans, summary } = trace;
     expect(metadata).toMatchObject({
       title: "Tuesday's revenue",
@@ -61,7 +61,7 @@ describe("examples/altimate-code", () => {
   });
 });
 
-test("the drop-in can be required", async () => {
+test("the altimate entry can be required", async () => {
   const program = `const { Trace, Tracer } = require("opentelemetry-exporter-crash-safe-file/altimate");
     const trace = Trace.withExporters([]); trace.startTrace("x"); console.log(Tracer === Trace)`;
   expect(await run("-e", [program])).toBe("true\nexit 0");
@@ -78,7 +78,7 @@ test("a file exporter of another copy of the package records for a trace of this
   expect(JSON.parse(readFileSync(path, "utf8")).summary.status).toBe("completed");
 });
 
-test("P8 nothing is left of traces without a file that were dropped before their end", async () => {
+test("P8 traces without a file that were dropped before their end leave nothing in memory", async () => {
   const program = `import { Trace } from "opentelemetry-exporter-crash-safe-file/altimate";
     const begin = (n) => {
       const trace = Trace.withExporters([{ name: "mine", export: async () => undefined }]);

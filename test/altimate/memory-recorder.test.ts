@@ -29,7 +29,7 @@ const document = async () => (await session.document()) as TraceFile;
 const root = ({ spans }: TraceFile) => spans.find(({ kind }) => kind === "session") as TraceSpan;
 
 describe("a running session", () => {
-  test("is a whole document: head, ended spans, open ones, the session's own span", async () => {
+  test("is a whole document: head, ended spans, open spans, the session's own span", async () => {
     tool("ls").end();
     const open = tool("bash");
     const { endedAt, spans, ...rest } = await document();
@@ -58,7 +58,7 @@ describe("a running session", () => {
     expect((await document()).spans[0]?.attributes).toMatchObject({ progress: 7 });
   });
 
-  test("takes facts about itself, and the trace of its first turn before a span has ended", async () => {
+  test("accepts metadata, and the trace of its first turn before a span has ended", async () => {
     session.update({ name: "named", input: "prompt", metadata: { agent: "a" }, attributes: { x: 1 } });
     session.update({ metadata: { title: "new" }, attributes: { y: 2 } });
     session.setTraceId("f".repeat(32));
@@ -71,7 +71,7 @@ describe("a running session", () => {
     expect((await document()).traceId).toBe("f".repeat(32));
   });
 
-  test("gives copies: what a reader does to one changes nothing", async () => {
+  test("returns copies: what a reader changes stays in the copy", async () => {
     tool("ls").end();
     const first = await document();
     first.spans.length = 1;
@@ -81,12 +81,12 @@ describe("a running session", () => {
     expect((await document()).metadata.title).toBe("t");
   });
 
-  test("has no path, and nothing to go on with", async () => {
+  test("has no path, and no history", async () => {
     expect(session.path).toBeUndefined();
     expect(await recorder.resumeSession()).toBeUndefined();
   });
 
-  test("takes no span of another session", async () => {
+  test("records no span of another session", async () => {
     tool("ls", "ses_2").end();
     tracer.startSpan("untold").end();
     expect((await document()).spans.map(({ name }) => name)).toEqual(["untold", "agent"]);
@@ -94,7 +94,7 @@ describe("a running session", () => {
 });
 
 describe("the end", () => {
-  test("D11 closes open spans in good order", async () => {
+  test("D11 closes open spans normally", async () => {
     tool("bash");
     await session.end();
     const ended = await document();
@@ -104,7 +104,7 @@ describe("the end", () => {
     expect(root(ended)).toMatchObject({ output: "0 generations, 1 tool calls, 0 tokens, $0.0000" });
   });
 
-  test("with an error is one", async () => {
+  test("with an error has status error", async () => {
     await session.end("no more money");
     const ended = await document();
     expect(ended.summary).toMatchObject({ status: "error", error: "no more money" });
@@ -121,7 +121,7 @@ describe("the end", () => {
     expect(await document()).toEqual(ended);
   });
 
-  test("P3 a crash outranks it; of several crashes the last word stays", async () => {
+  test("P3 is outranked by a crash; of several crashes the last reason stays", async () => {
     tool("bash");
     await session.end();
     session.crash("first");
@@ -132,7 +132,7 @@ describe("the end", () => {
     expect(root(crashed)).toMatchObject({ interrupted: true, statusMessage: "second" });
   });
 
-  test("P3 a crash marks what was running", async () => {
+  test("P3 by a crash marks open spans as interrupted", async () => {
     tool("bash");
     recorder.crash();
     const crashed = await document();
@@ -156,7 +156,7 @@ describe("the end", () => {
 });
 
 describe("the cap", () => {
-  test("D7 keeps head and tail, and counts what it leaves out", async () => {
+  test("D7 keeps head and tail, and counts the spans it leaves out", async () => {
     begin(20);
     for (let n = 0; n < 1_000; n++) {
       const span = tool(`t${n % 3}`);
@@ -170,14 +170,14 @@ describe("the cap", () => {
     expect(capped.summary.topTools?.map(({ count }) => count)).toEqual([334, 333, 333]);
     const marker = capped.spans[6] as TraceSpan;
     expect(marker.parentSpanId).toBe(root(capped).spanId);
-    // A thousand, the open one and the session's own, of which 19 stay.
+    // A thousand, the open span and the session's own, of which 19 stay.
     expect(marker.attributes).toEqual({ elided: 1_002 - 19, totalSpans: 1_002 });
     expect(capped.spans.slice(-2).map(({ name }) => name)).toEqual(["open", "agent"]);
     open.end();
   });
 });
 
-test("one session at a time: the next takes its place", async () => {
+test("applies to one session at a time: the next session replaces it", async () => {
   tool("ls").end();
   await session.end();
   const next = recorder.openSession(opening("ses_2"));

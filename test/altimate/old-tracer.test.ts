@@ -1,6 +1,6 @@
 /**
- * Documents of the tracer before ours: pretty-printed, with UUIDs for ids, and without what only ours write. Written by
- * hand from the contract.
+ * Documents of the earlier tracer: pretty-printed, with UUIDs for ids, and without the members that only this
+ * library writes. Written by hand from the contract.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -33,14 +33,14 @@ type Resume = (tracer: SessionTracer) => unknown;
 const byFile: Resume = (tracer) => tracer.rehydrateFromFile(id);
 const byStart: Resume = (tracer) => tracer.startTrace(id, { title: "new title", userId: "user-1" });
 
-/** Another process goes on with it. */
+/** Another process continues the document. */
 async function resumed(how: Resume = byFile): Promise<SessionTracer> {
   const tracer = stage.process().newTracer();
   await how(tracer);
   return tracer;
 }
 
-test("it is what it has to be", () => {
+test("the fixture has every feature it needs", () => {
   expect(old).not.toHaveProperty("id");
   expect(old).not.toHaveProperty("layout");
   expect([openGeneration?.kind, moreOpen, old.summary.status]).toEqual(["generation", [], "completed"]);
@@ -48,7 +48,7 @@ test("it is what it has to be", () => {
   expect(fixture("interrupted").split("\n").length).toBeGreaterThan(100);
 });
 
-test("it is read as it is", async () => {
+test("it is read without changes", async () => {
   writeFileSync(path(), fixture("interrupted"));
   expect((await readTrace(path())).trace).toMatchObject({ traceId: old.traceId, spans: old.spans });
 });
@@ -91,7 +91,7 @@ describe.each([
     expect(Date.parse(document.startedAt)).not.toBeNaN();
   });
 
-  test("what had ended is as it was", async () => {
+  test("ended spans are unchanged", async () => {
     const { spans } = await oneTurn();
     const kept = new Map(spans.map((span) => [span.spanId, span]));
     for (const span of spansOf(old)) if (span !== openGeneration) expect(kept.get(span.spanId)).toEqual(span);
@@ -116,7 +116,7 @@ describe.each([
     expect(statusMessage).toMatch(/interrupted by a restart: not an agent failure/is);
   });
 
-  test("D7 the counters go on", async () => {
+  test("D7 the counters continue", async () => {
     const { summary } = await oneTurn();
     expect(summary).toMatchObject({
       status: "completed",
@@ -134,7 +134,7 @@ describe.each([
     expect(summary.narrative).toMatch(/Made 3 LLM calls using 3 tools \(sql_execute, read, look\)/);
   });
 
-  test("D7 a loop that began there is found", async () => {
+  test("D7 a loop that began in the document is found", async () => {
     const tracer = await resumed(how);
     const state = { status: "completed", input: { sql: "select 1" } };
     tracer.logToolCall({ tool: "sql_execute", callID: "call-4", state });
@@ -142,7 +142,7 @@ describe.each([
     expect(stage.document(id).summary.loops).toMatchObject([{ tool: "sql_execute", count: 3 }]);
   });
 
-  test("D13 its calls are known when they are told again", async () => {
+  test("D13 its calls are known when they are logged again", async () => {
     const tracer = await resumed(how);
     for (const { name: tool, tool: { callId: callID = "" } = {}, startTime: start, kind } of old.spans)
       if (kind === "tool")
@@ -151,7 +151,7 @@ describe.each([
     expect(stage.document(id).summary.totalToolCalls).toBe(3);
   });
 
-  test("it goes on over turns, a crash, a kill and resumes", async () => {
+  test("it continues over turns, a crash, a kill and resumes", async () => {
     const first = await resumed(how);
     logTurn(first, 1);
     logTurn(first, 2);

@@ -1,6 +1,6 @@
 /**
- * Two ids that make one file name: what tells the path of a session, or reads its document, after its end must not mean
- * the other's.
+ * Two ids with one file name: every call that returns the path of a session, or reads its document, after its end
+ * must not return the other session's.
  */
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -24,8 +24,8 @@ afterEach(() => {
 
 const idIn = (path: string | undefined) => JSON.parse(fs.readFileSync(path as string, "utf8")).id;
 
-describe("P7 after the end of a session whose name is another's", () => {
-  it("endTrace, finalizeSync, getTracePath and document mean its own document", async () => {
+describe("P7 after the end of a session that shares its file name", () => {
+  it("endTrace, finalizeSync, getTracePath and document return its own document", async () => {
     const tracing = createSessionTracing({ dir });
     for (const id of ids) {
       const ended = tracing.tracer(id);
@@ -39,7 +39,7 @@ describe("P7 after the end of a session whose name is another's", () => {
     await tracing.shutdown();
   });
 
-  it("tracePath of an exporter means its own document, also of one that never had it open", async () => {
+  it("tracePath of an exporter returns its own document, also where the exporter never had it open", async () => {
     const exporter = new CrashSafeFileSpanExporter({ dir });
     for (const id of ids) exporter.recordEnd(spanOf({ attributes: { "session.id": id } }));
     await exporter.shutdown();
@@ -49,7 +49,7 @@ describe("P7 after the end of a session whose name is another's", () => {
     }
   });
 
-  it("other exporters of the drop-in get its own document", async () => {
+  it("other altimate exporters get its own document", async () => {
     const got: (string | undefined)[] = [];
     const remote = {
       name: "remote",

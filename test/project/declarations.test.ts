@@ -1,6 +1,6 @@
 /**
- * The types that users get, as they are built: everything that has a contract says it. Data members may speak for
- * themselves, but for those of options.
+ * The published types: every declaration with a contract has a comment. Data members need none, except those of
+ * options.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
@@ -14,7 +14,7 @@ interface Declaration {
   readonly isDescribed: boolean;
 }
 
-/** Exported declarations of a file, what can be called on them, and the members of options. */
+/** Exported declarations of a file, their callable members, and the members of options. */
 function declarationsOf(text: string): Declaration[] {
   const found: Declaration[] = [];
   const lines = text.split("\n");
@@ -30,7 +30,7 @@ function declarationsOf(text: string): Declaration[] {
       found.push({ name: owner, isDescribed });
       continue;
     }
-    // One level deep; the parts of an inline type are told with what they are part of.
+    // One level deep. The parts of an inline type belong to its declaration.
     const member = /^ {4}(?!private |\*|\/)((?:static |readonly |get |set |async )*)(\w+)\??([(<:])/.exec(
       line,
     );
@@ -54,7 +54,7 @@ test("every exported declaration, every method, and every option has a comment",
   ).toEqual([]);
 });
 
-test("every name that an entry exports is among them", () => {
+test("every name that an entry exports is among the declarations", () => {
   const names = new Set(declarations.map(({ name }) => name));
   const exported = ["index", "reader", "session", "altimate"].flatMap((entry) =>
     [...readFileSync(`build/${entry}.d.ts`, "utf8").matchAll(/\{([^}]*)\}/g)].flatMap(([, list = ""]) =>
@@ -65,7 +65,7 @@ test("every name that an entry exports is among them", () => {
   expect(exported.filter((name) => !names.has(name))).toEqual([]);
 });
 
-test("what lacks a comment is seen", () => {
+test("a missing comment is found", () => {
   const text = [
     "/** A. */\nexport interface AOptions {\n    bare: number;\n    /** Described. */\n    other: number;\n}",
     "export declare class B {\n    #private;\n    /** C. */\n    constructor();\n    get d(): number;\n    e(): void;\n    f: number;\n}",

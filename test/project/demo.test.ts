@@ -15,7 +15,7 @@ interface Run {
   readonly lines: readonly string[];
 }
 
-/** Runs a program of the example as a user does who pipes it somewhere. */
+/** Runs a program of the example as a user does who pipes its output. */
 function run(program: string, args: readonly string[], env: Record<string, string> = {}): Promise<Run> {
   const { FORCE_COLOR: _, ...ambient } = process.env;
   return new Promise((resolve) => {
@@ -51,7 +51,7 @@ describe("the demo", () => {
     ).toBe("123456");
   });
 
-  test("P2 the document left behind tells both runs", () => {
+  test("P2 the document has both runs", () => {
     expect(readdirSync(dir)).toHaveLength(1);
     expect(trace.summary.status).toBe("completed");
     expect(trace.summary.totalGenerations).toBe(5);
@@ -80,13 +80,13 @@ describe("the demo", () => {
     ).toBeDefined();
   });
 
-  test("it is plain text without colours, and fits 80 columns but for paths", () => {
+  test("it is plain text without colours, and fits 80 columns except for paths", () => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character is what it looks for
     expect(demo.output).not.toMatch(/\u001b/);
     expect(demo.lines.filter((line) => line.length > 80 && !line.includes(dir))).toEqual([]);
   });
 
-  test("the waterfall uses the width there is, and marks states without colour", async () => {
+  test("the waterfall uses the available width, and marks states without colour", async () => {
     for (const columns of [80, 120]) {
       const { code, lines } = await run("waterfall.mjs", [path], { COLUMNS: String(columns) });
       expect(code).toBe(0);

@@ -10,7 +10,7 @@ import { OtlpServer } from "../support/otlp-server.js";
 const scratch = mkdtempSync(join(tmpdir(), "examples-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** Runs an example without what the reader's environment may say of OpenTelemetry. */
+/** Runs an example without OpenTelemetry variables of the reader's environment. */
 function run(file: string, args: readonly string[] = [], env: Record<string, string> = {}): Promise<string> {
   const own = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(OTEL_|FORCE_COLOR)/.test(name)),
@@ -24,31 +24,31 @@ function run(file: string, args: readonly string[] = [], env: Record<string, str
 }
 
 test("hosted-otlp: turns arrive one by one, also of an agent that is killed, and the file has the rest", async () => {
-  const said = await run("hosted-otlp/demo.mjs");
-  const arrived = [...said.matchAll(/turn (\d) has arrived: "(.*)"/g)].map(
+  const output = await run("hosted-otlp/demo.mjs");
+  const arrived = [...output.matchAll(/turn (\d) has arrived: "(.*)"/g)].map(
     ([, number, text]) => `${number} ${text}`,
   );
   const questions = ["1 How many files has the library?", "2 Which is the longest?", "3 And what is it for?"];
   expect(arrived).toEqual([...questions, ...questions.slice(0, 2)]);
-  expect(said).toContain("killed: SIGKILL. The collector has 2 turns: all that were finished.");
-  expect(said).toContain("The file has 3, and status crashed:");
-  expect(said).toContain("It was killed in read_head.");
-  expect(said).toMatch(/execute_tool list_files +\d+ ms +━/);
+  expect(output).toContain("killed: SIGKILL. The collector has 2 turns: all that were finished.");
+  expect(output).toContain("The file has 3, and status crashed:");
+  expect(output).toContain("It was killed in read_head.");
+  expect(output).toMatch(/execute_tool list_files +\d+ ms +━/);
 });
 
-test("hosted-otlp: sends to a collector of the reader's", async () => {
+test("hosted-otlp: sends to the reader's collector", async () => {
   const server = await OtlpServer.start();
-  const said = await run("hosted-otlp/demo.mjs", [], { OTEL_EXPORTER_OTLP_ENDPOINT: server.endpoint });
+  const output = await run("hosted-otlp/demo.mjs", [], { OTEL_EXPORTER_OTLP_ENDPOINT: server.endpoint });
   await server.close();
-  expect(said).toContain('Three turns of the service "librarian" are at http://127.0.0.1:');
+  expect(output).toContain('Three turns of the service "librarian" are at http://127.0.0.1:');
   expect(server.names.filter((name) => name === "invoke_agent librarian")).toHaveLength(3);
   expect(server.spans[0]?.resource).toMatchObject({ "service.name": "librarian" });
 });
 
-test("existing-provider: what the host records hangs under the right tool of the right session", async () => {
-  const said = await run("existing-provider/host.mjs", [scratch]);
-  expect(said).toContain("ses_ada, completed: How many customers?");
-  expect(said).toMatch(/other processor has had 10 spans as well/);
+test("existing-provider: spans of the host are nested under the right tool of the right session", async () => {
+  const output = await run("existing-provider/host.mjs", [scratch]);
+  expect(output).toContain("ses_ada, completed: How many customers?");
+  expect(output).toMatch(/other processor has had 10 spans as well/);
   for (const [id, table] of [
     ["ses_ada", "customers"],
     ["ses_bob", "orders"],

@@ -1,4 +1,7 @@
-/** The rules of the house: the rooms of `src`, and who may import from whom. Read from the folders themselves. */
+/**
+ * The rules of the architecture: the rooms of `src`, and the direction of their imports. Read from the folders
+ * themselves.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -10,10 +13,10 @@ const files = readdirSync("src", { recursive: true, encoding: "utf8" })
 
 const textOf = (file: string): string => readFileSync(`src/${file}`, "utf8");
 
-/** The room of a file; entries stand at the top and have none. */
+/** The room of a file. Entries are at the top and have none. */
 const roomOf = (file: string): string => (file.includes("/") ? (file.split("/")[0] as string) : "");
 
-/** Imports of each file, files of ours by their paths in `src`. Type imports are marked. */
+/** Imports of each file, own files by their paths in `src`. Type imports are marked. */
 const imports = new Map(
   files.map((file) => {
     const found = [
@@ -71,7 +74,7 @@ describe("rooms", () => {
     expect(files.filter((file) => reaches(file).has(file))).toEqual([]);
   });
 
-  test("every import of ours is a file of ours", () => {
+  test("every relative import is an existing file", () => {
     const broken = [...imports].flatMap(([file, found]) =>
       found
         .filter(({ from }) => /\.c?ts$/.test(from) && !imports.has(from))
@@ -80,7 +83,7 @@ describe("rooms", () => {
     expect(broken).toEqual([]);
   });
 
-  test("only entries stand at the top of src, and package.json exports each", () => {
+  test("only entries are at the top of src, and package.json exports each", () => {
     const { exports } = JSON.parse(readFileSync("package.json", "utf8"));
     const entries = Object.keys(exports)
       .filter((path) => path !== "./package.json")
@@ -108,9 +111,9 @@ describe("rooms", () => {
   });
 });
 
-describe("what a room may need", () => {
+describe("the dependencies of a room", () => {
   test.each(["directory", "recovery", "storage", "format", "platform"])(
-    "%s knows nothing of OpenTelemetry",
+    "%s does not depend on OpenTelemetry",
     (room) => {
       const inside = files.filter((file) => roomOf(file) === room);
       expect(inside.length).toBeGreaterThan(2);
@@ -125,7 +128,7 @@ describe("what a room may need", () => {
     },
   );
 
-  test("only the port imports node:fs", () => {
+  test("only the file system port imports node:fs", () => {
     const importers = files.filter((file) =>
       imports.get(file)?.some(({ from }) => /^(node:)?fs\b/.test(from)),
     );
@@ -150,7 +153,7 @@ describe("what a room may need", () => {
     expect(text.match(/require\(/g)).toHaveLength(
       text.match(/require\("@opentelemetry\/[a-z-]+"\)/g)?.length ?? 0,
     );
-    // Each one directly within a try block: bundlers take no other for optional.
+    // Each one directly within a try block, because bundlers accept no other form as optional.
     const tried = [...text.matchAll(/^ *try \{\n(.*?)^ *\} catch/gms)]
       .map(([, block]) => block ?? "")
       .join("");
@@ -161,7 +164,7 @@ describe("what a room may need", () => {
     expect(imports.get(file)).toEqual([]);
   });
 
-  test("nothing but the api of OpenTelemetry is imported, and nothing else from outside Node", () => {
+  test("no package but the api of OpenTelemetry is imported, and no other module from outside Node", () => {
     const outside = new Set([...imports.values()].flat().map(({ from }) => from));
     const allowed = /^(node:|@opentelemetry\/api$)/;
     expect([...outside].filter((from) => !imports.has(from) && !allowed.test(from))).toEqual([]);

@@ -1,4 +1,4 @@
-/** What `npm pack` makes of the build, unpacked in an empty project. */
+/** The tarball that `npm pack` makes of the build, unpacked in an empty project. */
 import { execFileSync } from "node:child_process";
 import {
   existsSync,
@@ -55,8 +55,8 @@ const files = () =>
     .filter((entry) => entry.isFile())
     .map((entry) => relative(join(root, "build"), join(entry.parentPath, entry.name)));
 
-/** Runs an ES module in the project, and reads what it prints. */
-function said(program: string): unknown {
+/** Runs an ES module in the project, and returns what it prints. */
+function printed(program: string): unknown {
   const flags = [
     "--input-type=module",
     "--eval",
@@ -71,7 +71,7 @@ describe("the package", () => {
     expect(packed).toBeLessThan(budget);
   });
 
-  test("P10 depends on nothing at run time but OpenTelemetry's api, as a peer", () => {
+  test("P10 depends at run time only on OpenTelemetry's api, as a peer", () => {
     const { dependencies, optionalDependencies, bundleDependencies, scripts, ...rest } = manifest();
     expect([dependencies, optionalDependencies, bundleDependencies]).toEqual([
       undefined,
@@ -84,12 +84,12 @@ describe("the package", () => {
     expect(peers.filter((peer) => !optional.includes(peer))).toEqual(["@opentelemetry/api"]);
   });
 
-  test("has the build and what npm wants, and no more", () => {
+  test("has the build and the files npm requires, and no more", () => {
     expect(readdirSync(root).sort()).toEqual(["LICENSE", "README.md", "build", "package.json"]);
     expect(files().filter((file) => !/\.(m?js|cjs|d\.m?ts)$/.test(file))).toEqual(["package.json"]);
   });
 
-  test("exports files that are there", () => {
+  test("exports existing files", () => {
     const { exports, main, types, typesVersions } = manifest();
     expect(Object.keys(exports)).toEqual([".", "./reader", "./session", "./altimate", "./package.json"]);
     const targets = JSON.stringify([exports, main, types, typesVersions]).match(/\.\/[^"]+\.[^"]+/g) ?? [];
@@ -99,7 +99,7 @@ describe("the package", () => {
 
   test("P10 gives one copy to import and require, with the same names", () => {
     const specifiers = JSON.stringify(entries().map(({ specifier }) => specifier));
-    const differences = said(`const found = [];
+    const differences = printed(`const found = [];
       for (const name of ${specifiers}) {
         const esm = await import(name), cjs = require(name);
         const names = Object.keys(cjs).sort();
@@ -111,36 +111,36 @@ describe("the package", () => {
     expect(differences).toEqual([]);
   });
 
-  test("lets nothing else be reached", () => {
+  test("prevents imports of any other file", () => {
     const inner = files().map((file) => `${name}/build/${file}`);
     const guesses = [...inner, `${name}/index`, `${name}/storage/commit`, `${name}/reader.js`];
-    const reached = said(`const reached = new Set();
+    const reached = printed(`const reached = new Set();
       for (const name of ${JSON.stringify(guesses)}) {
         await import(name).then(() => reached.add(name), () => {});
         try { require(name); reached.add(name); } catch {}
       }
       console.log(JSON.stringify([...reached]));`);
     expect(inner.length).toBeGreaterThan(100);
-    // Bun also finds an entry by a name with an end.
+    // Bun also finds an entry by a name with an extension.
     expect(reached).toEqual(process.versions.bun ? [`${name}/reader.js`] : []);
   });
 });
 
 describe("the files of the package", () => {
-  /** All that files import or require, from these on. */
-  function reached(from: readonly string[]): { readonly ours: Set<string>; readonly others: Set<string> } {
-    const ours = new Set(from);
-    const others = new Set<string>();
-    for (const file of ours) {
+  /** All files that these files import or require. */
+  function reached(from: readonly string[]): { readonly own: Set<string>; readonly packages: Set<string> } {
+    const own = new Set(from);
+    const packages = new Set<string>();
+    for (const file of own) {
       const end = /\.d\.m?ts$/.test(file) ? ".d.ts" : ".js";
       for (const [, target = ""] of read(`build/${file}`).matchAll(
         /(?:\bfrom |\bimport\(|\brequire\()"([^"]+)"/g,
       )) {
-        if (target.startsWith(".")) ours.add(join(dirname(file), target).replace(/\.js$/, end));
-        else others.add(target);
+        if (target.startsWith(".")) own.add(join(dirname(file), target).replace(/\.js$/, end));
+        else packages.add(target);
       }
     }
-    return { ours, others };
+    return { own, packages };
   }
   const targets = (kind: "types" | "default") =>
     entries().flatMap(({ target }) =>
@@ -148,28 +148,28 @@ describe("the files of the package", () => {
     );
 
   test("are those that the entries reach", () => {
-    const { ours } = reached([...targets("types"), ...targets("default")]);
-    expect([...ours, "package.json"].sort()).toEqual(files().sort());
+    const { own } = reached([...targets("types"), ...targets("default")]);
+    expect([...own, "package.json"].sort()).toEqual(files().sort());
   });
 
-  test("P10 types need no SDK, and no more than what is required", () => {
-    const { others } = reached(targets("types"));
-    expect([...others].sort()).toEqual(["@opentelemetry/api"]);
+  test("P10 types need no SDK, and no more than the required peers", () => {
+    const { packages } = reached(targets("types"));
+    expect([...packages].sort()).toEqual(["@opentelemetry/api"]);
   });
 
   test("P10 the reader loads no package", () => {
-    const { others } = reached(["reader.js"]);
-    expect([...others].filter((one) => !one.startsWith("node:"))).toEqual([]);
+    const { packages } = reached(["reader.js"]);
+    expect([...packages].filter((one) => !one.startsWith("node:"))).toEqual([]);
   });
 
-  test("have no comments but in their types", () => {
+  test("have comments only in their types", () => {
     const commented = files().filter(
       (file) => /\.[mc]?js$/.test(file) && /^\s*(\/\*|\/\/)/m.test(read(`build/${file}`)),
     );
     expect(commented).toEqual([]);
   });
 
-  test("types of ES modules are those of the names they give", () => {
+  test("types of ES modules match their exported names", () => {
     const require = createRequire(import.meta.url);
     for (const { target } of entries()) {
       const types = read(target.import.types);

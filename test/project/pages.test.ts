@@ -1,4 +1,4 @@
-/** Everything on the pages that can be tried: programs, `jq` lines, links. */
+/** Everything on the pages that can be run: programs, `jq` lines, links. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -12,7 +12,7 @@ const project = projectWithPackage();
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
 describe("the programs of the pages", () => {
-  test("have types that fit", async () => {
+  test("compile", async () => {
     expect(programs.map(({ path }) => path)).toEqual(
       expect.arrayContaining(["README.md", "UPGRADING.md", "docs/replay.md"]),
     );
@@ -20,7 +20,7 @@ describe("the programs of the pages", () => {
       writeFileSync(join(project, `program-${i}.ts`), block);
     });
     const options = { module: "nodenext", target: "es2022", strict: true, noEmit: true, types: ["node"] };
-    // Libraries are checked as well: ours must not need what a user does not have.
+    // Libraries are checked as well: the types of this package must need nothing a user does not have.
     const compilerOptions = { ...options, lib: ["es2024"], skipLibCheck: false };
     writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
     const typescript = dirname(createRequire(import.meta.url).resolve("typescript/package.json"));
@@ -28,7 +28,7 @@ describe("the programs of the pages", () => {
     expect({ code, output }).toEqual({ code: 0, output: "" });
   });
 
-  test("of the README and of replay do what they say, one after the other", async () => {
+  test("of the README and of replay print what the page shows, one after the other", async () => {
     const outputs: string[] = [];
     for (const [i, { path, block }] of programs.entries()) {
       if (path !== "README.md" && path !== "docs/replay.md") continue;
@@ -49,7 +49,7 @@ describe("the programs of the pages", () => {
 });
 
 describe("the links of the pages", () => {
-  /** As the sites that show them make them. */
+  /** Anchors as the sites that show the pages make them. */
   const anchorsOf = (text: string) =>
     [...text.matchAll(/^#+ (.+)$/gm)].map(([, title = ""]) =>
       title
@@ -61,7 +61,7 @@ describe("the links of the pages", () => {
     [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => ({ path, link })),
   );
 
-  test("lead somewhere", () => {
+  test("lead to existing files and headings", () => {
     expect(links.length).toBeGreaterThan(20);
     const dead = links.filter(({ path, link }) => {
       if (link.startsWith("https://")) return false;
@@ -84,7 +84,7 @@ describe("the links of the pages", () => {
 
 const hasJq = spawnSync("sh", ["-c", "command -v jq"]).status === 0;
 
-test.skipIf(!hasJq)("the jq lines of the pages print what they say (needs jq)", async () => {
+test.skipIf(!hasJq)("the jq lines of the pages print what the page shows (needs jq)", async () => {
   const lines = blocks("sh")
     .flatMap(({ block }) => block.split("\n"))
     .filter((line) => line.startsWith("jq "));

@@ -1,4 +1,4 @@
-/** What the README says in tables, compared with the code and tried. */
+/** The tables of the README and the pages, compared with the code and run. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -32,7 +32,7 @@ describe("the tables of the pages", () => {
   }
   const plain = (cell: string | undefined) => (cell ?? "").replaceAll("`", "");
 
-  test("give the defaults of the exporter", () => {
+  test("list the defaults of the exporter", () => {
     const rows = tableAfter("`new CrashSafeFileSpanExporter(options)`.").map(([name, value]) => [
       plain(name),
       plain(value),
@@ -44,7 +44,7 @@ describe("the tables of the pages", () => {
     expect(rows).toEqual(defaults);
   });
 
-  test("give the defaults of the processor", () => {
+  test("list the defaults of the processor", () => {
     const rows = tableAfter("`new CrashSafeSpanProcessor(exporter, options?)`").map(([name, value]) => [
       plain(name),
       plain(value) === "none" ? undefined : Number(plain(value)),
@@ -55,7 +55,7 @@ describe("the tables of the pages", () => {
     });
   });
 
-  test("give every variable and its option", () => {
+  test("list every variable and its option", () => {
     const rows = tableAfter("### Variables").map(([variable, option]) => [plain(variable), plain(option)]);
     const objects = ["sessionId", "selfObsMeterProvider"];
     const options = Object.keys(resolveExporterOptions({ dir: "x" })).filter(
@@ -64,7 +64,7 @@ describe("the tables of the pages", () => {
     expect(rows).toEqual(options.map((option) => [variableNameOf(option), option]));
   });
 
-  test("give every number of stats() of the exporter and of the processor", async () => {
+  test("list every number of stats() of the exporter and of the processor", async () => {
     const named = (sentence: string) => tableAfter(sentence).flatMap(([names]) => plain(names).split(", "));
     const exporter = new CrashSafeFileSpanExporter({ dir: join(project, "stats") });
     const processor = new CrashSafeSpanProcessor(exporter);

@@ -1,4 +1,7 @@
-/** What every release has written, documents and side files, stays readable, resumable and recoverable for ever. */
+/**
+ * Everything that a release has written, documents and side files, stays readable, resumable and recoverable for
+ * ever.
+ */
 import { copyFileSync, readdirSync, readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,11 +28,11 @@ beforeEach(() => {
 });
 afterEach(() => stage.remove());
 
-test("there are releases", () => {
+test("at least one release has fixtures", () => {
   expect(documents.length).toBeGreaterThanOrEqual(7);
 });
 
-test.each(documents)("%s is read as it is", async (name) => {
+test.each(documents)("%s is read without changes", async (name) => {
   copyFileSync(join(fixtures, name), join(stage.dir, `${id}.json`));
   const given = JSON.parse(readFileSync(join(fixtures, name), "utf8"));
   const { trace } = await readTrace(join(stage.dir, `${id}.json`));
@@ -38,7 +41,7 @@ test.each(documents)("%s is read as it is", async (name) => {
   expect(traces.map(({ summary }) => summary)).toEqual([given.summary]);
 });
 
-test.each(documents)("%s is gone on with, ended, and gone on with", async (name) => {
+test.each(documents)("%s is resumed, ended, and resumed again", async (name) => {
   copyFileSync(join(fixtures, name), join(stage.dir, `${id}.json`));
   const before = stage.document(id);
   stage.at(60_000);
@@ -68,7 +71,7 @@ test.each(documents)("%s is gone on with, ended, and gone on with", async (name)
   if (!name.endsWith("capped.json")) expect(orphansOf(after)).toEqual([]);
 });
 
-test.each(releases)("P2 what a killed process of %s left is recovered", async (release) => {
+test.each(releases)("P2 the files that a killed process of %s left are recovered", async (release) => {
   const left = readdirSync(join(fixtures, release)).filter((name) => /\.(open|live)$/.test(name));
   expect(left).toHaveLength(2);
   for (const name of left) {

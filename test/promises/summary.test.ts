@@ -201,7 +201,7 @@ describe("P7 each counter of a summary is the sum over all spans", () => {
 });
 
 describe("a counter that a document lacks", () => {
-  test("P7 is counted from the lines of a document of ours, and the other counters stay", async () => {
+  test("P7 is counted from the lines of a document of the library, and the remaining counters stay", async () => {
     // A document that continues another program's counts more than its lines have.
     const text = readFileSync(join(fixtures, "released/0.1.0/completed.json"), "utf8");
     const counted = text.replace(/"totalToolCalls":(\d)/, '"totalToolCalls":9');

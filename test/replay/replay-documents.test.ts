@@ -1,4 +1,4 @@
-/** Which documents are replayed, and what becomes of ids, layouts and marks. */
+/** The documents that are replayed, and their ids, layouts and checkpoints. */
 import { mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
@@ -34,7 +34,7 @@ const crashed = (id: string, over: Partial<TraceFile> = {}) => withStatus(docume
 
 const uuid = (n: number) => `0197f3d2-8c1e-7b53-a1c9-5d2c1f0e${n.toString(16).padStart(4, "0")}`;
 
-describe("documents of the tracer before ours", () => {
+describe("documents of the earlier tracer", () => {
   const generation: TraceSpan = {
     spanId: uuid(2),
     parentSpanId: uuid(1),
@@ -56,7 +56,7 @@ describe("documents of the tracer before ours", () => {
     ],
   });
 
-  test("are sent as one turn with ids made of theirs, the same each time, parents included", async () => {
+  test("are sent as one turn with ids derived from theirs, equal each time, parents included", async () => {
     stage.write(old("a"), 2);
     const { spans } = await stage.replay();
     expect(
@@ -91,7 +91,7 @@ describe("documents of the tracer before ours", () => {
     expect(new Set(spans.map(({ spanId }) => spanId)).size).toBe(8);
   });
 
-  test("what nobody closed ends with its document, as interrupted", async () => {
+  test("end open spans with the document, as interrupted", async () => {
     stage.write(old("a"));
     const { spans } = await stage.replay();
     const chat = spans.find(({ name }) => name === "chat m");
@@ -103,7 +103,7 @@ describe("documents of the tracer before ours", () => {
 });
 
 describe("sessions without a session tracer", () => {
-  test("P10 roots stay roots, and no turn is made", async () => {
+  test("P10 keep their roots as roots, without a turn", async () => {
     const host = new SessionHost({ dir: stage.dir });
     host.record("ses_1", "one", "two");
     host.start("ses_1", "open");
@@ -122,7 +122,7 @@ describe("sessions without a session tracer", () => {
     expect(spans[2]).toMatchObject({ status: { code: SpanStatusCode.ERROR, message: "killed" } });
   });
 
-  test("P10 what a projection took for fields comes back under the conventions' keys", async () => {
+  test("P10 send fields of a projection under the conventions' keys", async () => {
     const host = new SessionHost({ dir: stage.dir });
     const attributes = {
       "gen_ai.operation.name": "chat",
@@ -157,7 +157,7 @@ describe("sessions without a session tracer", () => {
   });
 });
 
-describe("which sessions", () => {
+describe("the choice of sessions", () => {
   const statuses = ["completed", "error", "crashed", "running"] as const;
   beforeEach(() => {
     for (const status of statuses) stage.write(withStatus(documentOf(status), status));
@@ -185,7 +185,7 @@ describe("which sessions", () => {
     expect(report.sessions).toHaveLength(2);
   });
 
-  test("a missing directory has none, and is not created", async () => {
+  test("a missing directory has no sessions, and is not created", async () => {
     const missing = join(stage.dir, "missing");
     expect(await replayTraces(missing, new InMemorySpanExporter())).toEqual({
       sessions: [],
@@ -208,8 +208,8 @@ describe("which sessions", () => {
   });
 });
 
-describe("the mark beside a document", () => {
-  test("goes with its document by retention, and after it by recovery", async () => {
+describe("the checkpoint of a document", () => {
+  test("is removed with its document by retention, and without a document by recovery", async () => {
     for (const id of ["a", "b", "c"]) stage.write(crashed(id));
     await stage.replay();
     utimesSync(join(stage.dir, "a.json"), 1, 1);
@@ -231,14 +231,14 @@ describe("the mark beside a document", () => {
     ["nonsense", '{"spans":-1,"digest":"x"}'],
     ["another beginning", '{"spans":3,"digest":"x"}'],
     ["NUL bytes", "\0".repeat(9_000)],
-  ])("that says %s is as good as none", async (_, text) => {
+  ])("with %s counts as absent", async (_, text) => {
     stage.write(crashed("a"));
     writeFileSync(join(stage.dir, "a.json.replayed"), text);
     expect((await stage.replay()).spans).toHaveLength(4);
     expect((await stage.replay()).spans).toHaveLength(0);
   });
 
-  test.skipIf(process.platform === "win32")("P9 a symlink in its place is not followed", async () => {
+  test.skipIf(process.platform === "win32")("P9 is not read through a symlink", async () => {
     const victim = join(stage.dir, "victim");
     writeFileSync(victim, "precious");
     stage.write(crashed("a"));
@@ -248,7 +248,7 @@ describe("the mark beside a document", () => {
     expect((await stage.replay()).report).toMatchObject({ settled: 1 });
   });
 
-  test.each(["EROFS", "ENOSPC"])("that %s refuses keeps everything from being sent", async (code) => {
+  test.each(["EROFS", "ENOSPC"])("that cannot be written (%s) prevents sending", async (code) => {
     stage.write(crashed("a"));
     const refuse = () => Promise.reject(Object.assign(new Error(code), { code }));
     const fileSystem = { ...nodeFileSystem, async: { ...nodeFileSystem.async, write: refuse } };
@@ -274,7 +274,7 @@ describe("the mark beside a document", () => {
   });
 });
 
-test("a marker of a cap is no span of a backend", async () => {
+test("an elision marker is not sent, because it is no span of a backend", async () => {
   const host = new SessionHost({ dir: stage.dir, maxSpans: 10 });
   for (let n = 0; n < 40; n++) host.record("ses_1", `span ${n}`);
   await host.processor.forceFlush();

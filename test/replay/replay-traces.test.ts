@@ -1,4 +1,4 @@
-/** Sessions whose processes were killed, handed to a backend. */
+/** Sessions whose processes were killed are sent to a backend. */
 import { appendFileSync, lstatSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SpanStatusCode } from "@opentelemetry/api";
@@ -72,12 +72,12 @@ describe("P2 a session whose process was killed", () => {
       const again = await replayTraces(stage.dir, exporter, { resource });
       expect(again).toEqual({ sessions: [], failures: [], settled: 1, running: 0 });
       expect(server.spans).toHaveLength(9);
-      // The exporter is still ours to use.
+      // The caller can still use the exporter.
       await exporter.shutdown();
     },
   );
 
-  test("has one root for each turn, linked to the one before, with what was asked and answered", async () => {
+  test("has one root for each turn, linked to the previous one, with input and output", async () => {
     await stage.killedSession("ses_1", "1,2");
     const { spans } = await stage.replay();
     const [first, second] = spans.filter(({ name }) => name === "invoke_agent tester");
@@ -112,7 +112,7 @@ describe("P2 a session whose process was killed", () => {
     }
   });
 
-  test("that goes on and is killed again is sent from where it has news", async () => {
+  test("that continues and is killed again is sent from its first new span", async () => {
     await stage.killedSession("ses_1", "1,2");
     await stage.replay();
     await stage.killedSession("ses_1", "3,4");
@@ -124,7 +124,7 @@ describe("P2 a session whose process was killed", () => {
     expect((await stage.replay()).report).toMatchObject({ sessions: [], settled: 1 });
   });
 
-  test("is left alone as long as it lives in another process", async () => {
+  test("is left alone while it is live in another process", async () => {
     const writer = await stage.writer("ses_1", "1,2");
     await stage.killedSession("ses_2", "1");
     const { report, spans } = await stage.replay({ sessions: "ended" });
@@ -150,7 +150,7 @@ describe("at least once, and resumable", () => {
   const count = 1_500;
 
   test.each(["failed", "throws", "rejects", "hangs"] as const)(
-    "an export that %s ends its session's replay; the next one goes on there; others are sent",
+    "an export that %s ends its session's replay; the next one continues there; other sessions are sent",
     async (how) => {
       stage.write(crashedDocument("a", count));
       stage.write(crashedDocument("b", 3));
@@ -158,8 +158,8 @@ describe("at least once, and resumable", () => {
       const report = await replayTraces(stage.dir, exporter, {
         exportTimeoutMillis: how === "hangs" ? 50 : 30_000,
       });
-      const [failure, ...others] = report.failures;
-      expect(others).toEqual([]);
+      const [failure, ...further] = report.failures;
+      expect(further).toEqual([]);
       expect(failure).toMatchObject({
         path: join(stage.dir, "a.json"),
         spans: exporter.batches[0],
@@ -174,7 +174,7 @@ describe("at least once, and resumable", () => {
     },
   );
 
-  test("each batch is flushed before it is marked; export() calls come one by one; the exporter stays open", async () => {
+  test("each batch is flushed before its checkpoint; export() calls are serial; the exporter stays open", async () => {
     stage.write(crashedDocument("a", count));
     const exporter = new FailingExporter(() => undefined);
     await replayTraces(stage.dir, exporter);
@@ -187,7 +187,7 @@ describe("at least once, and resumable", () => {
   });
 
   test.each(["before", "after"] as const)(
-    "a replay that is killed %s its exporter answers goes on: all arrives, at most one batch twice",
+    "a replay that is killed %s its exporter answers continues: all spans arrive, at most one batch twice",
     async (when) => {
       stage.write(crashedDocument("a", count));
       const first = await stage.killedReplay(1, when);
@@ -201,7 +201,7 @@ describe("at least once, and resumable", () => {
     },
   );
 
-  test("a document that somebody changed where it was sent already is sent whole", async () => {
+  test("a document that was changed before its checkpoint is sent whole", async () => {
     stage.write(crashedDocument("a", 5));
     await stage.replay();
     const spans = [rootSpan(), toolSpan(7), ...toolSpans(5)];
@@ -235,7 +235,7 @@ describe("at least once, and resumable", () => {
     expect(ids).toHaveLength(51 * turns);
   });
 
-  test("P9 the mark is the owner's alone", async () => {
+  test("P9 the checkpoint is private to its owner", async () => {
     stage.write(crashedDocument("a", 5));
     await stage.replay();
     expect(lstatSync(join(stage.dir, "a.json.replayed")).mode & 0o777).toBe(0o600);

@@ -1,4 +1,4 @@
-/** Replayed spans against the very spans that a live backend got of the same session. */
+/** Replayed spans against the spans that a live backend got of the same session. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,7 +41,7 @@ const isTurn = ({ attributes }: Pick<PlainSpan, "attributes">) =>
 /** Nanoseconds below the microsecond are not in documents. */
 const rounded = (time: bigint) => ((time + 500n) / 1_000n) * 1_000n;
 
-/** What can be compared, by id: when a turn ended is not in the document, only when the last span of it did. */
+/** What can be compared, by id. The document does not have the end of a turn, only that of its last span. */
 const comparable = (spans: readonly PlainSpan[]) =>
   new Map(
     spans.map(({ resource: _, ...span }) => [
@@ -69,7 +69,7 @@ async function sentLive(): Promise<PlainSpan[]> {
 
 test("P10 a session of turns, tools, errors and attributes is replayed as the backend got it live", async () => {
   const tracer = start();
-  // Before the first turn: of a session the document has what was known at its end, for all turns.
+  // Before the first turn: the document has the metadata of the session's end, for all turns.
   tracer.setSpanAttributes({ "de.project": "p" }, "session");
   tracer.logSpan({
     name: "set-up",
@@ -102,7 +102,7 @@ test("P10 a session of turns, tools, errors and attributes is replayed as the ba
   expect(comparable(await replay({ sessions: "ended" }))).toEqual(comparable(spans));
 });
 
-test("P10 what instrumentations put below a turn comes back below it, with kind, events, links and scope", async () => {
+test("P10 spans of instrumentations below a turn are replayed below it, with kind, events, links and scope", async () => {
   const tracer = start();
   tracer.logUserMessage("question");
   tracer.logStepStart({ id: "1" });
@@ -148,7 +148,7 @@ test("P10 what instrumentations put below a turn comes back below it, with kind,
   expect(after?.instrumentationScope).toMatchObject({ name: "http client", version: "1.2.3" });
 });
 
-test("P10 a fenced session is replayed with what was interrupted, and its turn says so", async () => {
+test("P10 a fenced session is replayed with its interrupted spans, and its turn has the reason", async () => {
   const tracer = start();
   logTurn(tracer, 1);
   beginTurn(tracer, 2);

@@ -1,4 +1,4 @@
-/** What a writer knows of its session beside the spans on disk. */
+/** The state that a writer keeps in memory of its session. */
 import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ATTR_CRASH_SAFE_FILE_TAGS } from "../../src/otel/semantic-conventions.js";

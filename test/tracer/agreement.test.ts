@@ -1,4 +1,4 @@
-/** Records and attributes say the same of a session, but for what attributes cannot carry. */
+/** Records and attributes contain the same session, except for what attributes cannot represent. */
 import type { Tracer } from "@opentelemetry/api";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -49,20 +49,20 @@ describe.each([
     expect(all.records.ses_wide?.spans.length).toBeGreaterThan(10);
   });
 
-  test.each(ways)("is the same by records and by attributes: %s", (way) => {
+  test.each(ways)("is equal by records and by attributes: %s", (way) => {
     expect(differencesBy(all, way)).toEqual([]);
   });
 });
 
 test.each(["our processor", "a stock processor"] as const)(
-  "P10 a session with spans and attributes of others is the same by records and by attributes: %s",
+  "P10 a session with spans and attributes of other instrumentations is equal by records and by attributes: %s",
   async (way) => {
     const all = await session(mixed, undefined)();
     expect(differencesBy(all, way)).toEqual([]);
   },
 );
 
-test("P10 random sessions are the same by records and by attributes", async () => {
+test("P10 random sessions are equal by records and by attributes", async () => {
   await fc.assert(
     fc.asyncProperty(anyCalls, async (calls) => {
       const all = await session((tracer) => playAll(tracer, calls), undefined)();
@@ -72,7 +72,7 @@ test("P10 random sessions are the same by records and by attributes", async () =
   );
 });
 
-describe("P10 attributes cannot carry", () => {
+describe("P10 attributes do not represent", () => {
   test.each(notCarried)("$what", async ({ fields, by = ways, play, staging }) => {
     const all = await reported(play, staging);
     for (const way of ways) {

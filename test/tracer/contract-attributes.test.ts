@@ -22,7 +22,7 @@ async function attributes(): Promise<Record<string, unknown>> {
 }
 
 describe("setSpanAttributes", () => {
-  test("without a target: the last tool, else the generation, else the session", async () => {
+  test("without a target sets the last tool, else the generation, else the session", async () => {
     tracer.setSpanAttributes({ n: 1 });
     tracer.logStepStart({ id: "g" });
     tracer.setSpanAttributes({ n: 2 });
@@ -38,13 +38,13 @@ describe("setSpanAttributes", () => {
     });
   });
 
-  test.each([null, undefined, "", "turn", 7])("the target %j is none", async (target) => {
+  test.each([null, undefined, "", "turn", 7])("ignores the invalid target %j", async (target) => {
     tool("ls");
     tracer.setSpanAttributes({ n: 1 }, any(target));
     expect(await attributes()).toEqual({ ls: { n: 1 } });
   });
 
-  test("with a target: that", async () => {
+  test("with a target sets the target", async () => {
     tracer.logStepStart({ id: "g" });
     tool("ls");
     tracer.setSpanAttributes({ n: 1 }, "session");
@@ -53,7 +53,7 @@ describe("setSpanAttributes", () => {
     expect(await attributes()).toEqual({ ses_1: { n: 1 }, "generation-g": { n: 2 }, ls: { n: 3 } });
   });
 
-  test("with a target that is not there: nothing", async () => {
+  test("with an absent target sets nothing", async () => {
     tracer.setSpanAttributes({ n: 1 }, "generation");
     tracer.setSpanAttributes({ n: 1 }, "tool");
     tracer.logStepStart({ id: "g" });
@@ -62,7 +62,7 @@ describe("setSpanAttributes", () => {
     expect(await attributes()).toEqual({});
   });
 
-  test("the generation is the newest that is open", async () => {
+  test("sets the newest open generation", async () => {
     tracer.logStepStart({ id: "a" });
     tracer.logStepStart({ id: "b" });
     tracer.setSpanAttributes({ n: 1 }, "generation");
@@ -71,7 +71,7 @@ describe("setSpanAttributes", () => {
     expect(await attributes()).toEqual({ "generation-b": { n: 1 }, "generation-a": { n: 2 } });
   });
 
-  test("the last tool is the one told of last, and gets them also after its end", async () => {
+  test("sets the last logged tool, also after its end", async () => {
     tool("one", "running");
     tool("two");
     tool("one");
@@ -82,7 +82,7 @@ describe("setSpanAttributes", () => {
     expect(await attributes()).toEqual({ one: { n: 1, m: 2 } });
   });
 
-  test("a tool call of a turn that has ended takes none: the next that exists does, if none is named", async () => {
+  test("skips a tool call of a turn that has ended: the next existing target is set, if none is named", async () => {
     tool("ls");
     tracer.endTurn();
     tracer.setSpanAttributes({ n: 1 }, "tool");
@@ -92,7 +92,7 @@ describe("setSpanAttributes", () => {
     expect(await attributes()).toEqual({ ses_1: { n: 2 }, "generation-g": { n: 3 } });
   });
 
-  test("merges: what is set again changes, the rest stays, undefined is skipped, null is kept", async () => {
+  test("merges: a later value wins, the rest stays, undefined is skipped, null is kept", async () => {
     for (const target of ["session", "generation", "tool"] as const) {
       if (target === "generation") tracer.logStepStart({ id: "g" });
       if (target === "tool") tool("ls", "running");
@@ -106,7 +106,7 @@ describe("setSpanAttributes", () => {
     expect(await attributes()).toEqual({ ses_1: merged, "generation-g": merged, ls: { ...merged, e: 1 } });
   });
 
-  test("what JSON cannot carry becomes text, NaN and Infinity null", async () => {
+  test("makes text of values JSON cannot represent, and null of NaN and Infinity", async () => {
     const circular: Record<string, unknown> = {};
     circular.self = circular;
     const values = {
@@ -138,14 +138,14 @@ describe("setSpanAttributes", () => {
     expect(await attributes()).toEqual({ ses_1: expected, ls: expected });
   });
 
-  test("200 of them are kept: a document has no limit of 128", async () => {
+  test("keeps 200 attributes: a document has no limit of 128", async () => {
     tool("ls");
     const many = Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`de.key.${n}`, n]));
     tracer.setSpanAttributes(many, "tool");
     expect(await attributes()).toEqual({ ls: many });
   });
 
-  test("keys that mean something to us are the caller's all the same", async () => {
+  test("keeps reserved keys as attributes of the caller", async () => {
     tool("ls");
     const given = {
       "session.id": "mine",
@@ -162,7 +162,7 @@ describe("setSpanAttributes", () => {
     );
   });
 
-  test("keeps nothing of the caller's", async () => {
+  test("keeps no reference to the caller's values", async () => {
     const given = { deep: { a: 1 } };
     tracer.setSpanAttributes(given, "session");
     tool("ls");
@@ -171,7 +171,7 @@ describe("setSpanAttributes", () => {
     expect(await attributes()).toEqual({ ses_1: { deep: { a: 1 } }, ls: { deep: { a: 1 } } });
   });
 
-  test.each(hostileArguments())("D3 %s costs itself", async (_, value) => {
+  test.each(hostileArguments())("D3 loses only %s", async (_, value) => {
     tool("ls");
     for (const target of ["session", "tool"] as const) {
       tracer.setSpanAttributes(any(value), target);

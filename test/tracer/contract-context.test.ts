@@ -1,4 +1,7 @@
-/** The contract: `context` and `withContext`. Spans of real instrumentation nest where they belong, in whose session. */
+/**
+ * The contract: `context` and `withContext`. Spans of real instrumentation are nested where they belong, in the
+ * right session.
+ */
 import { context, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { generateText } from "ai";
@@ -37,7 +40,7 @@ const usage = {
   outputTokens: { total: 2, text: 2, reasoning: 0 },
 };
 
-/** The AI SDK as a host calls it: with its own telemetry. Waits for `until` in the middle of the model's call. */
+/** The AI SDK as a host calls it, with its own telemetry. Waits for `until` in the middle of the model's call. */
 function ask(until: Promise<void>): Promise<unknown> {
   const model = new MockLanguageModelV3({
     doGenerate: async () => {
@@ -57,7 +60,7 @@ const parents = async (tracer: SessionTracer) =>
   );
 
 describe("withContext", () => {
-  test("spans of the AI SDK nest under the right tool or generation, in two sessions at once", async () => {
+  test("nests spans of the AI SDK under the right tool or generation, in two sessions at once", async () => {
     const [a, b] = [started("a"), started("b")];
     let go = () => {};
     const both = new Promise<void>((resolve) => {
@@ -99,7 +102,7 @@ describe("withContext", () => {
     ).toEqual(["generation", "generation", "session", "span"].sort());
   });
 
-  test("gives back what the function gives, and throws what it throws", async () => {
+  test("returns what the function returns, and throws what it throws", async () => {
     const tracer = started("a");
     expect(tracer.withContext(() => 7)).toBe(7);
     await expect(tracer.withContext(async () => Promise.reject(new Error("mine")))).rejects.toThrow("mine");
@@ -110,7 +113,7 @@ describe("withContext", () => {
     ).toThrow("mine");
   });
 
-  test("holds the same context as context()", () => {
+  test("activates the same context as context()", () => {
     const tracer = started("a");
     tracer.logStepStart({ id: "g" });
     const inside = tracer.withContext(() => trace.getActiveSpan()?.spanContext());
@@ -123,7 +126,7 @@ describe("context", () => {
   const startIn = (tracer: SessionTracer, name: string, ...target: Parameters<SessionTracer["context"]>) =>
     process.foreign.startSpan(name, {}, tracer.context(...target)).end();
 
-  test("is that of the running tool, else the generation, else the turn; or the one asked for", async () => {
+  test("is that of the running tool, else the generation, else the turn; or the requested one", async () => {
     const tracer = started("a");
     startIn(tracer, "in turn");
     tracer.logStepStart({ id: "g" });
@@ -148,7 +151,7 @@ describe("context", () => {
     });
   });
 
-  test("before startTrace and after the end is the caller's own", async () => {
+  test("is the caller's own before startTrace and after the end", async () => {
     const tracer = process.newTracer();
     expect(tracer.context()).toBe(context.active());
     tracer.startTrace("a");
@@ -157,7 +160,7 @@ describe("context", () => {
     expect(tracer.context("turn")).toBe(context.active());
   });
 
-  test("what a span of the caller's is active says nothing to the session: its spans are its own", async () => {
+  test("does not depend on an active span of the caller: the session's spans stay its own", async () => {
     const tracer = started("a");
     const outer = process.foreign.startSpan("outer");
     context.with(trace.setSpan(context.active(), outer), () => {

@@ -1,4 +1,4 @@
-/** The contract's deviations from the tracer that is replaced, D1 to D8: a test for each. */
+/** The contract's deviations from the tracer that this library replaces, D1 to D8: a test for each. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
 import { named, SessionTracerStage, spansOf } from "../support/session-tracer-stage.js";
@@ -12,7 +12,7 @@ afterEach(() => stage.remove());
 const tool = (tracer: SessionTracer, name: string, state: object = {}, more: object = {}) =>
   tracer.logToolCall({ tool: name, state: { status: "completed", ...state }, ...more });
 const status = async (tracer: SessionTracer) => (await stage.flushed(tracer)).summary.status;
-test("D1 a live session is running until it ends, also between generations; one found dead has crashed", async () => {
+test("D1 a live session is running until it ends, also between generations; a session found dead has crashed", async () => {
   const tracer = stage.start("ses_1");
   expect(await status(tracer)).toBe("running");
   tracer.logStepStart({ id: "g" });
@@ -22,7 +22,7 @@ test("D1 a live session is running until it ends, also between generations; one 
   tracer.endTurn();
   expect(await status(tracer)).toBe("running");
   stage.kill();
-  // Asked for one session, whatever is dead of it is recovered.
+  // A request for one session recovers every dead session of the directory.
   expect(await stage.process().newTracer().rehydrateFromFile("ses_1")).toBe(true);
   expect(stage.document("ses_1").summary.status).toBe("crashed");
 });
@@ -54,7 +54,7 @@ test("D2 ids never share a file, and names that no file can have get a hash", as
   }
 });
 
-test("D3 a bad value costs itself, not the session", async () => {
+test("D3 a bad value loses itself, not the session", async () => {
   const tracer = stage.start("ses_1");
   const circular: Record<string, unknown> = {};
   circular.self = circular;
@@ -106,7 +106,7 @@ test("D5 overlapping generations close by their own id, else by messageID, else 
   ]);
 });
 
-test("D5 of several with one id, or of one message, it is the newest", async () => {
+test("D5 of several generations with one id, or of one message, the newest closes", async () => {
   const tracer = stage.start("ses_1");
   for (const text of ["1", "2"]) {
     tracer.logStepStart({ id: "same", messageID: "m" });
@@ -125,7 +125,7 @@ test("D5 of several with one id, or of one message, it is the newest", async () 
 });
 
 test.each([10_001, 10_024, 99_999, 5_000_000])(
-  "D6 an output of %i characters ends in a marker that tells what is cut",
+  "D6 an output of %i characters ends in a marker that names what is cut",
   async (length) => {
     const tracer = stage.start("ses_1");
     const output = Array.from({ length }, (_, n) => String.fromCharCode(0x4e00 + (n % 5_000))).join("");
@@ -139,7 +139,7 @@ test.each([10_001, 10_024, 99_999, 5_000_000])(
   },
 );
 
-test("D6 a cut never halves a character", async () => {
+test("D6 a cut never splits a character", async () => {
   const tracer = stage.start("ses_1");
   for (const shift of ["", "x"]) tool(tracer, "bash", { output: `${shift}${"🦩".repeat(6_000)}` });
   for (const { output } of spansOf(await stage.flushed(tracer))) {
@@ -152,7 +152,7 @@ test("D6 a cut never halves a character", async () => {
   }
 });
 
-test("D7 counters, topTools, loops and the marker stay true across a cap and a resume", async () => {
+test("D7 counters, topTools, loops and the marker stay correct across a cap and a resume", async () => {
   const tracer = stage.process({ maxSpans: 20 }).newTracer();
   tracer.startTrace("ses_1");
   for (let n = 0; n < 3; n++) tool(tracer, "again", { input: "same" });
@@ -173,7 +173,7 @@ test("D7 counters, topTools, loops and the marker stay true across a cap and a r
   ]);
 });
 
-test("D8 what is logged after the end reopens nothing, and is counted", async () => {
+test("D8 calls after the end reopen nothing, and are counted", async () => {
   const tracer = stage.start("ses_1");
   await tracer.endTrace();
   const before = stage.document("ses_1");

@@ -1,4 +1,4 @@
-/** The contract: `endTrace`, `finalizeSync` and `flushSync`, and what a document says then. */
+/** The contract: `endTrace`, `finalizeSync` and `flushSync`, and the document that each writes. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
 import { begin, named, rootOf, SessionTracerStage, spansOf } from "../support/session-tracer-stage.js";
@@ -28,7 +28,7 @@ const ends = [
 ] as const;
 
 describe.each(ends)("%s", (_, end) => {
-  test("writes how it went, in numbers and in words, and leaves one file", async () => {
+  test("writes the result in numbers and in words, and leaves one file", async () => {
     work();
     stage.at(125_700);
     expect(await end()).toBe(`${stage.dir}/ses_1.json`);
@@ -58,7 +58,7 @@ describe.each(ends)("%s", (_, end) => {
     });
   });
 
-  test("with an error says so", async () => {
+  test("with an error writes the error", async () => {
     work();
     stage.at(950);
     expect(await end("out of money")).toBe(`${stage.dir}/ses_1.json`);
@@ -75,7 +75,7 @@ describe.each(ends)("%s", (_, end) => {
     });
   });
 
-  test.each(["", undefined, null, 0, false])("%j is no error", async (error) => {
+  test.each(["", undefined, null, 0, false])("treats %j as no error", async (error) => {
     stage.at(1_250);
     await end(any(error));
     expect(document().summary).toMatchObject({
@@ -90,12 +90,12 @@ describe.each(ends)("%s", (_, end) => {
     [7, "7"],
     [{}, "[object Object]"],
     [Symbol("s"), "Symbol(s)"],
-  ])("the error %s is text", async (error, text) => {
+  ])("makes text of the error %s", async (error, text) => {
     await end(any(error));
     expect(document().summary).toMatchObject({ status: "error", error: text });
   });
 
-  test("again returns the path and changes nothing", async () => {
+  test("called again returns the path and changes nothing", async () => {
     work();
     await end();
     const before = document();
@@ -106,7 +106,7 @@ describe.each(ends)("%s", (_, end) => {
     expect(document()).toEqual(before);
   });
 
-  test("of a session without an answer and without a file", async () => {
+  test("ends a session without an answer and without a file", async () => {
     tracer = stage.process().newTracer();
     expect(await end()).toBeUndefined();
     tracer = stage.process().newRemoteTracer();
@@ -121,7 +121,7 @@ describe.each(ends)("%s", (_, end) => {
   });
 });
 
-test("finalizeSync is in time for an end that is under way", async () => {
+test("finalizeSync overtakes an end in flight", async () => {
   work();
   const ending = tracer.endTrace("first");
   tracer.finalizeSync();
@@ -131,7 +131,7 @@ test("finalizeSync is in time for an end that is under way", async () => {
 });
 
 describe("flushSync", () => {
-  test("marks what was open, and the session, at once", () => {
+  test("marks open spans, and the session, at once", () => {
     work();
     tracer.logStepStart({ id: "h" });
     tracer.logText({ text: "half a" });
@@ -158,7 +158,7 @@ describe("flushSync", () => {
   });
 
   test.each([undefined, null, "", 0])(
-    "for no reason (%j) says so, and leaves the session span alone",
+    "without a reason (%j) writes the default reason, and leaves the session span unchanged",
     (reason) => {
       tracer.logStepStart({ id: "g" });
       tracer.flushSync(any(reason));
@@ -183,14 +183,14 @@ describe("flushSync", () => {
     expect(rootOf(document())).not.toHaveProperty("output");
   });
 
-  test.each(ends)("wins over an earlier %s also for no reason", async (_, end) => {
+  test.each(ends)("wins over an earlier %s also without a reason", async (_, end) => {
     await end("first");
     tracer.flushSync();
     const error = "Process exited before trace completed";
     expect(document().summary).toMatchObject({ status: "crashed", error });
   });
 
-  test("wins over an end that is under way", async () => {
+  test("wins over an end in flight", async () => {
     work();
     const ending = tracer.endTrace();
     tracer.flushSync("killed");
@@ -199,7 +199,7 @@ describe("flushSync", () => {
     expect(document().summary).toMatchObject({ status: "crashed", error: "killed" });
   });
 
-  test.each(ends)("is followed by %s without effect but the path", async (_, end) => {
+  test.each(ends)("leaves a later %s without effect except the path", async (_, end) => {
     work();
     tracer.flushSync("killed");
     const before = document();
@@ -208,7 +208,7 @@ describe("flushSync", () => {
     expect(document()).toEqual(before);
   });
 
-  test("of several the last message stays", () => {
+  test("called repeatedly keeps the last message", () => {
     tracer.flushSync();
     expect(document().summary.error).toBe("Process exited before trace completed");
     tracer.flushSync("one");

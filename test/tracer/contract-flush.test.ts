@@ -1,4 +1,4 @@
-/** The contract: `flush`, `document`, `getTracePath`, and what comes too late. */
+/** The contract: `flush`, `document`, `getTracePath`, and calls that come too late. */
 import { context } from "@opentelemetry/api";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
@@ -24,7 +24,7 @@ const shown = async () =>
   );
 
 describe("flush", () => {
-  test("P5 shows tools that run, and tools that have ended and may still get attributes", async () => {
+  test("P5 writes running tools, and ended tools that may still get attributes", async () => {
     tracer.logStepStart({ id: "g" });
     tool("first", "running");
     expect(await shown()).toEqual(["generation-g runs", "first runs", "ses_1 runs"]);
@@ -39,7 +39,7 @@ describe("flush", () => {
     expect(await shown()).toEqual(["second", "generation-g", "first", "ses_1 runs"]);
   });
 
-  test("counts what has ended, and nothing twice", async () => {
+  test("counts what has ended, once", async () => {
     tracer.logStepStart({ id: "g" });
     tool("a", "completed");
     tracer.logStepFinish({ id: "g", cost: 1 });
@@ -59,7 +59,7 @@ describe("flush", () => {
     });
   });
 
-  test("is as of now", async () => {
+  test("writes the state of the call", async () => {
     stage.at(1_234);
     tracer.setTitle("t");
     const { endedAt, startedAt, summary } = await stage.flushed(tracer);
@@ -67,7 +67,7 @@ describe("flush", () => {
     expect(summary.duration).toBe(1_234);
   });
 
-  test("without a session, or after its end, has nothing to do", async () => {
+  test("does nothing without a session, or after its end", async () => {
     await process.newTracer().flush();
     await tracer.endTrace();
     const before = stage.document("ses_1");
@@ -79,7 +79,7 @@ describe("flush", () => {
   });
 });
 
-test("document is the one of the last flush, or of the end", async () => {
+test("document is that of the last flush, or of the end", async () => {
   expect(await process.newTracer().document()).toBeUndefined();
   tracer.setTitle("t");
   tracer.logToolCall({ tool: "ls", state: {} });
@@ -122,7 +122,7 @@ const logMethods: [string, (tracer: SessionTracer) => void][] = [
 ];
 
 describe.each(logMethods)("%s", (_, log) => {
-  test("before startTrace is a no-op", () => {
+  test("before startTrace does nothing", () => {
     const fresh = process.newTracer();
     log(fresh);
     expect(fresh.dropped).toBe(0);
@@ -152,7 +152,7 @@ describe.each(logMethods)("%s", (_, log) => {
 });
 
 test.each(["endTrace", "finalizeSync", "flushSync"] as const)(
-  "D8 after %s a context is nobody's, and asking is no drop",
+  "D8 after %s a context belongs to no session, and reading it counts as no drop",
   async (end) => {
     await tracer[end]();
     expect(tracer.context()).toBe(context.active());

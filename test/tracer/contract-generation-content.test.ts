@@ -1,4 +1,4 @@
-/** The contract: what a generation is asked, and what it says. */
+/** The contract: input and output of a generation. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
 import { SessionTracerStage, spansOf } from "../support/session-tracer-stage.js";
@@ -23,7 +23,7 @@ describe("the input of a generation", () => {
     tracer.logStepFinish({ id });
   };
 
-  test("is what tools have answered since the last step, a line each", async () => {
+  test("is what tools have returned since the last step, a line each", async () => {
     step("1");
     tool("ls", { status: "completed", output: "a b" });
     tool("cat", { status: "error", error: "no such file" });
@@ -47,7 +47,7 @@ describe("the input of a generation", () => {
     expect(await inputs()).toEqual([`[long] ${"o".repeat(500)}\n[bad] error: ${"e".repeat(200)}`]);
   });
 
-  test("tells nothing of calls that have not ended", async () => {
+  test("contains no calls that have not ended", async () => {
     tool("ls", { status: "running" }, { callID: "c" });
     step("1");
     tool("ls", { status: "completed", output: "done" }, { callID: "c" });
@@ -73,7 +73,7 @@ describe("logText", () => {
     expect(await output()).toBe(expected);
   });
 
-  test("drops what is said outside of a generation", async () => {
+  test("drops text outside of a generation", async () => {
     tracer.logText({ text: "before" });
     tracer.logStepStart({ id: "g" });
     tracer.logText({ text: "in" });
@@ -93,8 +93,8 @@ describe("logText", () => {
   });
 });
 
-describe("the output of a generation that says nothing", () => {
-  test("is the tools it called", async () => {
+describe("the output of a generation without text", () => {
+  test("is the list of its tool calls", async () => {
     tracer.logStepStart({ id: "g" });
     tool("ls", { status: "completed" });
     tool("bash", { status: "running" }, { callID: "c" });
@@ -104,7 +104,7 @@ describe("the output of a generation that says nothing", () => {
     expect((await generations())[0]?.output).toBe("[tool calls: ls, bash]");
   });
 
-  test("is its text, where it said any", async () => {
+  test("is its text, where it has any", async () => {
     tracer.logStepStart({ id: "g" });
     tool("ls", { status: "completed" });
     tracer.logText({ text: " " });
@@ -112,7 +112,7 @@ describe("the output of a generation that says nothing", () => {
     expect((await generations())[0]?.output).toBe(" ");
   });
 
-  test("names the calls of its own", async () => {
+  test("names only its own calls", async () => {
     tracer.logStepStart({ id: "a", messageID: "ma" });
     tracer.logStepStart({ id: "b", messageID: "mb" });
     tool("one", { status: "completed" }, { messageID: "ma" });

@@ -19,7 +19,7 @@ const generations = async () => (await spans()).filter(({ kind }) => kind === "g
 const tokens = { input: 100, output: 20, reasoning: 3, cache: { read: 4_000, write: 500 } };
 
 describe("a generation", () => {
-  test("is shown open, with what it has said, and idle is not", async () => {
+  test("is open with its text so far, and idle is not", async () => {
     stage.at(10);
     tracer.logStepStart({ id: "g", messageID: "m" });
     tracer.logText({ text: "so far" });
@@ -80,13 +80,13 @@ describe("a generation", () => {
     [false, "false"],
     [undefined, "unknown"],
     [null, "unknown"],
-  ])("of id %j is generation-%s", async (id, name) => {
+  ])("with the id %j is generation-%s", async (id, name) => {
     tracer.logStepStart({ id: any(id) });
     expect((await generations())[0]?.name).toBe(`generation-${name}`);
   });
 
   test.each([undefined, null, {}, "text", 7])(
-    "of the part %j is generation-unknown, and ends",
+    "with the part %j is generation-unknown, and ends",
     async (part) => {
       tracer.logStepStart(any(part));
       tracer.logStepFinish(any(part));
@@ -154,7 +154,7 @@ describe("logStepFinish", () => {
     expect({ cost, tokens, ...(finishReason !== undefined && { finishReason }) }).toEqual(expected);
   });
 
-  test("without an open generation is ignored", async () => {
+  test("is ignored without an open generation", async () => {
     tracer.logStepFinish({ id: "g", reason: "stop", cost: 1, tokens });
     tracer.logStepStart({ id: "g" });
     tracer.logStepFinish({ id: "g", reason: "first", cost: 1, tokens });
@@ -164,7 +164,7 @@ describe("logStepFinish", () => {
     expect(document.summary).toMatchObject({ totalCost: 1, totalTokens: 4_623, totalGenerations: 1 });
   });
 
-  test.each(hostileArguments())("D3 takes %s anywhere", async (_, value) => {
+  test.each(hostileArguments())("D3 accepts %s anywhere", async (_, value) => {
     tracer.logStepStart(any(value));
     tracer.logText(any(value));
     tracer.logStepFinish(any(value));

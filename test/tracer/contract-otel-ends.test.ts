@@ -1,4 +1,4 @@
-/** The contract on OpenTelemetry: times that it cannot carry, and how spans end there. */
+/** The contract on OpenTelemetry: times that OpenTelemetry cannot represent, and how spans end. */
 import { SpanStatusCode } from "@opentelemetry/api";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -18,23 +18,26 @@ afterEach(() => stage.remove());
 const millis = ([seconds, nanos]: [number, number]) => seconds * 1_000 + nanos / 1e6;
 const backend = () => process.memory.getFinishedSpans();
 
-describe("times that OpenTelemetry cannot carry", () => {
+describe("times that OpenTelemetry cannot represent", () => {
   test.each([
     [100, 50, 100, 100],
     [-500, -200, 0, 0],
     [0, 0, 0, 0],
     [9e15, 9e15, 9_223_372_036_000, 9_223_372_036_000],
-  ])("%i to %i is sent as %i to %i, with the true ones beside it", async (startTime, endTime, from, to) => {
-    tracer.startTrace("ses_1");
-    tracer.logUserMessage("first");
-    tracer.logSpan({ name: "odd", startTime, endTime });
-    await tracer.endTrace();
-    const span = process.memory.getFinishedSpans().find(({ name }) => name === "odd") as ReadableSpan;
-    expect([millis(span.startTime), millis(span.endTime)]).toEqual([from, to]);
-    const { attributes } = span;
-    expect(attributes["crash_safe_file.start_time_ms"] ?? from).toBe(startTime);
-    expect(attributes["crash_safe_file.end_time_ms"] ?? to).toBe(endTime);
-  });
+  ])(
+    "%i to %i is sent as %i to %i, with the true times as attributes",
+    async (startTime, endTime, from, to) => {
+      tracer.startTrace("ses_1");
+      tracer.logUserMessage("first");
+      tracer.logSpan({ name: "odd", startTime, endTime });
+      await tracer.endTrace();
+      const span = process.memory.getFinishedSpans().find(({ name }) => name === "odd") as ReadableSpan;
+      expect([millis(span.startTime), millis(span.endTime)]).toEqual([from, to]);
+      const { attributes } = span;
+      expect(attributes["crash_safe_file.start_time_ms"] ?? from).toBe(startTime);
+      expect(attributes["crash_safe_file.end_time_ms"] ?? to).toBe(endTime);
+    },
+  );
 });
 
 describe("ends", () => {
@@ -45,7 +48,7 @@ describe("ends", () => {
     tracer.logToolCall({ tool: "bash", callID: "c", state: { status: "running" } });
   };
 
-  test("with an error: the turn has it, what was open ends well", async () => {
+  test("with an error set it on the turn, and open spans end normally", async () => {
     start();
     await tracer.endTrace("failed");
     expect(statuses()).toEqual([
@@ -55,7 +58,7 @@ describe("ends", () => {
     ]);
   });
 
-  test("with the fence: what was open is interrupted", () => {
+  test("by the crash fence interrupt open spans", () => {
     start();
     tracer.flushSync("killed");
     expect(statuses()).toEqual([
@@ -71,7 +74,7 @@ describe("ends", () => {
     expect(backend()[1]?.attributes).not.toHaveProperty("gen_ai.usage.input_tokens");
   });
 
-  test("reach a running tool that has no call id too", async () => {
+  test("include a running tool without a call id", async () => {
     tracer.startTrace("ses_1");
     tracer.logToolCall({ tool: "bash", state: { status: "running" } });
     await tracer.endTrace();
@@ -81,7 +84,7 @@ describe("ends", () => {
     ]);
   });
 
-  test("a tool is sent at the next tool, and at the end of its turn", () => {
+  test("send a tool at the next tool, and at the end of its turn", () => {
     const names = () => process.memory.getFinishedSpans().map(({ name }) => name);
     tracer.startTrace("ses_1");
     tracer.logToolCall({ tool: "one", state: {} });

@@ -1,4 +1,4 @@
-/** The contract on OpenTelemetry: for each method the exact span. */
+/** The contract on OpenTelemetry: the exact span of each method. */
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -21,7 +21,7 @@ const session = { "session.id": "ses_1", "gen_ai.conversation.id": "ses_1" };
 const message = (role: string, content: string, more: object = {}) =>
   JSON.stringify([{ role, parts: [{ type: "text", content }], ...more }]);
 
-/** What a backend is told of a span, with names for ids and times since the beginning. */
+/** A span as a backend gets it, with names for ids and times since the start. */
 function reported(span: ReadableSpan, spans: readonly ReadableSpan[]) {
   const parent = spans.find((one) => one.spanContext().spanId === span.parentSpanContext?.spanId);
   return {
@@ -33,14 +33,14 @@ function reported(span: ReadableSpan, spans: readonly ReadableSpan[]) {
     attributes: span.attributes,
   };
 }
-/** All that have ended, in that order. */
+/** All spans that have ended, in order of their ends. */
 function backend() {
   const spans = process.memory.getFinishedSpans();
   return spans.map((span) => reported(span, spans));
 }
 const ok = { code: SpanStatusCode.UNSET };
 
-test("a turn of a session: message, generation, tools, a span of the host's", async () => {
+test("a turn of a session: message, generation, tools, a span of the host", async () => {
   const reported = {
     model: "p/m",
     providerId: "p",
@@ -160,7 +160,7 @@ test("a turn of a session: message, generation, tools, a span of the host's", as
         "gen_ai.request.model": "m",
         "gen_ai.response.finish_reasons": ["stop"],
         "gen_ai.output.messages": message("assistant", "done", { finish_reason: "stop" }),
-        // Conventions count cached tokens as input, and reasoning as output.
+        // The conventions count cached tokens as input, and reasoning as output.
         "gen_ai.usage.input_tokens": 4_600,
         "gen_ai.usage.output_tokens": 23,
         "gen_ai.usage.cache_read.input_tokens": 4_000,
@@ -213,7 +213,7 @@ test("a turn of a session: message, generation, tools, a span of the host's", as
   ]);
 });
 
-test("a session that says nothing of itself, whose turn begins with its first span", async () => {
+test("a session without metadata, whose turn begins with its first span", async () => {
   tracer.startTrace("ses_1", { prompt: "do it" });
   tracer.logStepStart({ id: "g" });
   tracer.logStepFinish({ id: "g" });

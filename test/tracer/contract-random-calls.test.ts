@@ -1,4 +1,4 @@
-/** The contract: no method throws, whatever it is given and in whatever order, and the file is whole all the while. */
+/** The contract: no method throws, for any arguments in any order, and the file is whole at every moment. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -32,7 +32,7 @@ function expectWhole(document: TraceFile): void {
     ({ endTime, kind }) => endTime === undefined && kind !== "session",
   );
   const afterOpen = firstOpen < 0 ? [] : document.spans.slice(firstOpen);
-  // Open spans last, and the session's own at the very end.
+  // Open spans last, and the session's own span at the end.
   expect(afterOpen.every(({ endTime, kind }) => endTime === undefined || kind === "session")).toBe(true);
   expect(document.spans.at(-1)?.kind).toBe("session");
 }
@@ -49,7 +49,7 @@ const methods: readonly Method[] = [
   ...(["flush", "document", "endTrace", "finalizeSync", "flushSync", "rehydrateFromFile"] as const),
 ];
 
-test("every method of the tracer is among them", () => {
+test("the list names every method of the tracer", () => {
   const prototype = Object.getOwnPropertyDescriptors(Object.getPrototypeOf(stage.start("ses_1")));
   const all = Object.keys(prototype).filter((key) => typeof prototype[key]?.value === "function");
   expect([...methods].sort()).toEqual(all.filter((key) => key !== "constructor").sort());
@@ -74,7 +74,7 @@ const states: Record<string, (tracer: SessionTracer) => void> = {
 };
 
 describe.each(methods)("%s throws nothing and rejects nothing", (method) => {
-  // What a host's own function throws is for the host.
+  // Errors of a host's own function belong to the host.
   const isCalled = (value: unknown) => method === "withContext" && typeof value === "function";
 
   test.each(Object.keys(states))("while %s", async (state) => {
@@ -97,12 +97,12 @@ describe.each(methods)("%s throws nothing and rejects nothing", (method) => {
   });
 });
 
-/** Stands for a hostile value, which the generator of cases could not look at itself. */
+/** A placeholder for a hostile value, which the generator of cases could not inspect itself. */
 class Hostile {
   constructor(readonly number: number) {}
 }
 
-/** What is handed over: a fresh hostile value wherever one is meant. */
+/** The arguments of a call, with a fresh hostile value for each placeholder. */
 function handed(value: unknown): unknown {
   if (value instanceof Hostile) return hostileArguments()[value.number]?.[1];
   if (Array.isArray(value)) return value.map(handed);
@@ -128,7 +128,7 @@ const state = fc.record({
 });
 const tokens = fc.record({ input: orBad(fc.integer()), output: orBad(fc.integer()), cache: anything });
 
-/** Arguments that make sense, as a rule. */
+/** Mostly valid arguments. */
 const sensible: Partial<Record<Method, fc.Arbitrary<unknown[]>>> = {
   startTrace: fc.tuple(
     fc.constantFrom("a", "b", "A", "a/b"),
@@ -154,14 +154,14 @@ const oneCall = fc.constantFrom(...methods.filter((method) => method !== "withCo
   fc.record({
     method: fc.constant(method),
     args: sensible[method] ?? fc.array(anything, { maxLength: 2 }),
-    /** Of two tracers. */
+    /** The index of one of two tracers. */
     which: fc.nat(1),
-    /** Whether its answer is waited for. */
+    /** Whether the result is awaited. */
     isAwaited: fc.boolean(),
   }),
 );
 
-test("P1 P6 any calls in any order on two tracers of one process", async () => {
+test("P1 P6 any calls in any order on two tracers of one process throw nothing and keep the file whole", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(oneCall, { minLength: 1, maxLength: 30 }), async (calls) => {
       stage.remove();

@@ -22,7 +22,7 @@ const without = (...keys: (keyof TraceFile)[]) => {
   return document;
 };
 
-/** A new process's tracer, after it was asked. */
+/** The tracer of a new process, after rehydrateFromFile. */
 async function resumed(id = "ses_1"): Promise<SessionTracer> {
   const tracer = stage.process().newTracer();
   expect(await tracer.rehydrateFromFile(id)).toBe(true);
@@ -48,7 +48,7 @@ describe("a usable file", () => {
         return documentOf("ses_1", { traceId: "0197d2a4-7e1f-7bb3-8c1f-0e0f6a1b2c3d", spans });
       },
     ],
-  ])("%s, goes on", async (_, document) => {
+  ])("%s, continues", async (_, document) => {
     write(document());
     const tracer = await resumed();
     expect([tracer.sessionId, tracer.isOpen, tracer.getTracePath()]).toEqual(["ses_1", true, path("ses_1")]);
@@ -134,7 +134,7 @@ describe("a file that is not usable changes nothing", () => {
 describe("what is restored", () => {
   const tokens = { input: 10, output: 2, reasoning: 1, cache: { read: 3, write: 4 } };
 
-  /** A session with something of everything, ended so. */
+  /** A session with every kind of content, ended this way. */
   async function lived(end: (tracer: SessionTracer) => unknown): Promise<TraceFile> {
     const tracer = stage.start("ses_1", { title: "t", prompt: "p", agent: "a", tags: ["x"] });
     tracer.logUserMessage("hello");
@@ -156,7 +156,7 @@ describe("what is restored", () => {
     ["endTrace with an error", (tracer) => tracer.endTrace("failed")],
     ["finalizeSync", (tracer) => tracer.finalizeSync()],
     ["flushSync", (tracer) => tracer.flushSync("killed")],
-  ])("after %s: ids, spans, metadata, start and counters; the session span reopens", async (_, end) => {
+  ])("after %s: ids, spans, metadata, start and counters; the session span is reopened", async (_, end) => {
     const before = await lived(end);
     const bytes = text();
     stage.at(60_000);
@@ -192,7 +192,7 @@ describe("what is restored", () => {
     });
   });
 
-  test("turns are counted on: each has its own trace, none that was there before", async () => {
+  test("turns continue counting: each has its own trace, and no earlier one", async () => {
     const before = await lived((tracer) => tracer.endTrace());
     const tracer = await resumed();
     tracer.logUserMessage("two");
@@ -203,7 +203,7 @@ describe("what is restored", () => {
     expect(new Set([before.traceId, traces[3], traces[4]]).size).toBe(3);
   });
 
-  test("spans left open are interrupted as of the document's end; that is no failure of the agent", async () => {
+  test("spans that were open are interrupted as of the document's end, which is no failure of the agent", async () => {
     const open: Partial<TraceSpan> = {
       spanId: "g1",
       name: "generation-g1",
@@ -235,7 +235,7 @@ describe("what is restored", () => {
     expect((await stage.flushed(tracer)).spans).toHaveLength(4);
   });
 
-  test("metadata count as known: the agent stays, a generation has the model", async () => {
+  test("metadata count as known: the agent stays, and a generation has the model", async () => {
     const tracer = stage.start("ses_1", { agent: "first", model: "p/m", providerId: "p", tags: ["x"] });
     await tracer.endTrace();
     const next = await resumed();
@@ -247,7 +247,7 @@ describe("what is restored", () => {
     expect(spans[0]?.model).toEqual({ modelId: "p/m", providerId: "p" });
   });
 
-  test("again while it is open is true and changes nothing", async () => {
+  test("a second call while it is open returns true and changes nothing", async () => {
     await lived((tracer) => tracer.endTrace());
     const tracer = await resumed();
     tracer.logStepStart({ id: "h" });
@@ -258,7 +258,7 @@ describe("what is restored", () => {
     });
   });
 
-  test("right after an end that nobody waited for, nothing is lost", async () => {
+  test("nothing is lost right after an end that was not awaited", async () => {
     const process = stage.process();
     for (let n = 0; n < 20; n++) {
       const tracer = process.newTracer();

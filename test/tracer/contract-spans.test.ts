@@ -15,7 +15,7 @@ afterEach(() => stage.remove());
 const any = <T>(value: unknown): T => value as T;
 const spans = async () => spansOf(await stage.flushed(tracer));
 describe("logSpan", () => {
-  test("is a span under the session", async () => {
+  test("adds a span under the session", async () => {
     tracer.logStepStart({ id: "g" });
     tracer.logSpan({
       name: "compile",
@@ -41,7 +41,7 @@ describe("logSpan", () => {
     });
   });
 
-  test("needs no more than a name", async () => {
+  test("needs only a name", async () => {
     tracer.logSpan(any({ name: "bare" }));
     const { spanId: _, parentSpanId: __, ...span } = (await spans())[0] ?? {};
     expect(span).toStrictEqual({
@@ -71,17 +71,17 @@ describe("logSpan", () => {
     [undefined, "ok"],
     ["bad", "ok"],
     [null, "ok"],
-  ])("%j is %j", async (given, status) => {
+  ])("has status %2$j for %1$j", async (given, status) => {
     tracer.logSpan({ name: "a", startTime: 1, endTime: 2, status: any(given) });
     expect((await spans())[0]?.status).toBe(status);
   });
 
-  test.each([undefined, null, {}, "text", 7])("%j is one without a name", async (given) => {
+  test.each([undefined, null, {}, "text", 7])("%j has no name", async (given) => {
     tracer.logSpan(any(given));
     expect((await spans()).map(({ name }) => name)).toEqual(["unknown"]);
   });
 
-  test("keeps nothing of the caller's", async () => {
+  test("keeps no reference to the caller's values", async () => {
     const given = {
       name: "a",
       startTime: 1,
@@ -101,7 +101,7 @@ describe("logSpan", () => {
     });
   });
 
-  test.each(hostileArguments())("D3 %s costs itself", async (_, value) => {
+  test.each(hostileArguments())("D3 loses only %s", async (_, value) => {
     tracer.logSpan(any(value));
     tracer.logSpan({
       name: any(value),

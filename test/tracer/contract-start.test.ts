@@ -1,4 +1,4 @@
-/** The contract: `startTrace`, and what becomes known of a session as a whole. */
+/** The contract: `startTrace`, and metadata that arrives later. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { StartTraceOptions } from "../../src/tracer/input-types.js";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
@@ -12,11 +12,11 @@ beforeEach(() => {
 afterEach(() => stage.remove());
 
 const metadata = async (tracer: SessionTracer) => (await stage.flushed(tracer)).metadata;
-/** Tells the contract's types nothing. */
+/** Removes the contract's types from a value. */
 const any = <T>(value: unknown): T => value as T;
 
 describe("startTrace", () => {
-  test("a whole document exists when it returns", () => {
+  test("has written a whole document when it returns", () => {
     stage.start("ses_1", { prompt: "do it", title: "t", tags: ["a", "b"] });
     const { traceId, layout, ...document } = stage.document("ses_1");
     expect(document).toStrictEqual({
@@ -52,7 +52,7 @@ describe("startTrace", () => {
     expect(layout).toMatchObject({ v: 1, tailStart: expect.any(Number) });
   });
 
-  test("all options are metadata, instance_id is the name of the session span", () => {
+  test("writes all options as metadata, and instance_id as name of the session span", () => {
     const options = {
       title: "t",
       model: "m",
@@ -70,7 +70,7 @@ describe("startTrace", () => {
     expect(rootOf(stage.document("ses_1")).name).toBe("case 7");
   });
 
-  test.each([undefined, null, {}, "text", 7])("options may be %j", (options) => {
+  test.each([undefined, null, {}, "text", 7])("accepts %j as options", (options) => {
     stage.start("ses_1", any(options));
     expect(stage.document("ses_1").metadata).toStrictEqual({});
     const root = rootOf(stage.document("ses_1"));
@@ -78,19 +78,19 @@ describe("startTrace", () => {
     expect(root).not.toHaveProperty("input");
   });
 
-  test.each(["", undefined, null])("an id of %j is the session `unknown`", (id) => {
+  test.each(["", undefined, null])("uses the session `unknown` for the id %j", (id) => {
     const tracer = stage.start(any(id));
     expect(tracer.getTracePath()).toBe(`${stage.dir}/unknown.json`);
     expect(stage.document("unknown").sessionId).toBe("unknown");
   });
 
-  test("each of / \\ . : is _ in the file's name and the sessionId; the id stays raw", () => {
+  test("replaces each of / \\ . : by _ in the file's name and the sessionId; the id stays raw", () => {
     stage.start("a/b\\c.d:e");
     expect(stage.files.filter((name) => name.endsWith(".json"))).toEqual(["a_b_c_d_e.json"]);
     expect(stage.document("a_b_c_d_e")).toMatchObject({ id: "a/b\\c.d:e", sessionId: "a_b_c_d_e" });
   });
 
-  test("10,000 tags, a prompt of 1 MB and text of any script are kept whole", async () => {
+  test("keeps 10,000 tags, a prompt of 1 MB and text of any script whole", async () => {
     const tags = Array.from({ length: 10_000 }, (_, n) => `tag ${n} é日本🦩`);
     const prompt = "日本語🦩\u2028\u0000\ud800".repeat(125_000);
     const tracer = stage.start("ses_1", { tags, prompt, title: "🦩" });
@@ -100,14 +100,14 @@ describe("startTrace", () => {
   });
 
   test.each([["text"], [7], [{ length: 2, 0: "a" }], [new Set(["a"])]])(
-    "tags that are no list (%j) are none",
+    "ignores tags that are no list (%j)",
     (tags) => {
       stage.start("ses_1", { tags: any(tags) });
       expect(stage.document("ses_1").metadata).toStrictEqual({});
     },
   );
 
-  test("what the caller changes afterwards changes nothing", async () => {
+  test("keeps no reference to the caller's values", async () => {
     const options = { title: "t", tags: ["a"] };
     const tracer = stage.start("ses_1", options);
     options.tags.push("b");
@@ -115,7 +115,7 @@ describe("startTrace", () => {
     expect(await metadata(tracer)).toStrictEqual({ title: "t", tags: ["a"] });
   });
 
-  test("traces of sessions are their own", () => {
+  test("gives each session a trace of its own", () => {
     stage.start("a");
     stage.start("b");
     expect(stage.document("a").traceId).not.toBe(stage.document("b").traceId);
@@ -123,7 +123,7 @@ describe("startTrace", () => {
   });
 });
 
-describe("D3 a bad option costs itself, not the session", () => {
+describe("D3 a bad option loses itself, not the session", () => {
   const options = [
     "instance_id",
     "title",
@@ -147,12 +147,12 @@ describe("D3 a bad option costs itself, not the session", () => {
     }
     stage.start("all", any(value));
     expect(rootOf(stage.document("all")).status).toBe("ok");
-    // Whatever it is, as an id it is a session.
+    // Any value is a valid session id.
     const tracer = stage.start(any(value));
     expect(rootOf(await stage.flushed(tracer)).kind).toBe("session");
   });
 
-  test("a hostile tag costs that tag", () => {
+  test("a hostile tag loses only that tag", () => {
     const tags = hostileArguments().map(([, value]) => value);
     stage.start("ses_1", { tags: ["first", ...any<string[]>(tags), "last"] });
     const { tags: kept = [] } = stage.document("ses_1").metadata;
@@ -191,7 +191,7 @@ describe("enrichFromAssistant", () => {
     expect(await metadata(tracer)).toStrictEqual(expected);
   });
 
-  test("the model and the variant are the last ones told, the agent the first", async () => {
+  test("the last model and variant win, and the first agent", async () => {
     const tracer = start({ model: "given", agent: "first", variant: "v1" });
     tracer.enrichFromAssistant({ modelID: "m", providerID: "p", agent: "second", variant: "v2" });
     tracer.enrichFromAssistant({ providerID: "p2" });
@@ -225,7 +225,7 @@ describe("setTitle and setPrompt", () => {
     expect(await metadata(tracer)).toStrictEqual({ title: "t", prompt: "kept" });
   });
 
-  test("make text of everything else", async () => {
+  test("make text of any other value", async () => {
     const tracer = stage.start("ses_1");
     tracer.setTitle(any(7), any({}));
     expect(await metadata(tracer)).toStrictEqual({ title: "7", prompt: "[object Object]" });
@@ -233,16 +233,16 @@ describe("setTitle and setPrompt", () => {
 
   test("P2 survive a kill right after the call", async () => {
     const tracer = stage.start("ses_1", { agent: "a" });
-    tracer.setTitle("told");
+    tracer.setTitle("last");
     stage.kill();
     const next = stage.process().newTracer();
     expect(await next.rehydrateFromFile("ses_1")).toBe(true);
-    expect(stage.document("ses_1").metadata).toStrictEqual({ agent: "a", title: "told" });
+    expect(stage.document("ses_1").metadata).toStrictEqual({ agent: "a", title: "last" });
   });
 });
 
 describe("applyOwuiContext", () => {
-  test("tells user, model and agent, and tags both ids once", async () => {
+  test("sets user, model and agent, and adds both ids to the tags once", async () => {
     const tracer = stage.start("ses_1", { tags: ["u", "x"], agent: "a" });
     tracer.applyOwuiContext({ userId: "u", modelId: "m", agent: "b" });
     tracer.applyOwuiContext({ userId: "u", modelId: "m" });
@@ -256,7 +256,7 @@ describe("applyOwuiContext", () => {
     });
   });
 
-  test("leaves a model that is known", async () => {
+  test("keeps a known model", async () => {
     const tracer = stage.start("ses_1", { model: "known" });
     tracer.applyOwuiContext({ modelId: "m" });
     expect(await metadata(tracer)).toStrictEqual({ model: "known", owuiModel: "m", tags: ["m"] });
@@ -271,7 +271,7 @@ describe("applyOwuiContext", () => {
     },
   );
 
-  test("makes text of everything", async () => {
+  test("makes text of any value", async () => {
     const tracer = stage.start("ses_1");
     tracer.applyOwuiContext({ userId: any(7), modelId: any(true) });
     expect(await metadata(tracer)).toStrictEqual({

@@ -14,7 +14,7 @@ beforeEach(() => {
 afterEach(() => stage.remove());
 
 const spans = async () => spansOf(await stage.flushed(tracer));
-/** The only tool span, after such a call. */
+/** The only tool span, after this call. */
 async function logged(state: object, more: Partial<ToolCallPart> = { tool: "bash" }): Promise<TraceSpan> {
   tracer.logToolCall({ ...more, state });
   const tools = (await spans()).filter(({ kind }) => kind === "tool");
@@ -31,7 +31,7 @@ describe("the output", () => {
     [false, "false"],
     [{ a: 1 }, "[object Object]"],
     [[1, 2], "1,2"],
-  ])("%j is %j", async (output, expected) => {
+  ])("%j is written as %j", async (output, expected) => {
     expect((await logged({ output })).output).toBe(expected);
   });
 
@@ -51,7 +51,7 @@ describe("the output", () => {
     expect((await logged({ output: "o".repeat(length) })).output).toBe("o".repeat(length));
   });
 
-  test("an error is not cut", async () => {
+  test("of an error is not cut", async () => {
     const error = "e".repeat(20_000);
     expect(await logged({ status: "error", error })).toMatchObject({
       statusMessage: error,
@@ -78,7 +78,7 @@ describe("times", () => {
     expect(await logged({ output: "", time })).toMatchObject({ startTime, endTime, tool: { durationMs } });
   });
 
-  test("of a call that was told while it ran begin when that did, where its end does not say", async () => {
+  test("of a call that was logged while it ran start with the running state, where the end has no start", async () => {
     tracer.logToolCall({
       tool: "a",
       callID: "a",
@@ -122,7 +122,7 @@ describe("the input", () => {
   );
 
   test.each([[1n], [circular], [throwing], [{ deep: [1n] }], [() => 1], [Symbol("s")]])(
-    "that cannot be JSON says so in its place",
+    "that JSON cannot represent is replaced by a description",
     async (input) => {
       const span = await logged({ input, output: "kept" });
       expect(span.input).toStrictEqual({ _serialization_error: expect.stringMatching(/./) });
@@ -130,11 +130,11 @@ describe("the input", () => {
     },
   );
 
-  test("that is missing is absent", async () => {
+  test("is absent when it is missing", async () => {
     expect(await logged({})).not.toHaveProperty("input");
   });
 
-  test("is as it was, whatever the caller does to it afterwards", async () => {
+  test("is a copy, whatever the caller changes afterwards", async () => {
     const input = { list: [1], deep: { a: 1 } };
     const state = { status: "running", input, time: { start: 1 } };
     tracer.logToolCall({ tool: "bash", callID: "c", state });

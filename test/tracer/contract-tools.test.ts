@@ -16,7 +16,7 @@ afterEach(() => stage.remove());
 
 const any = <T>(value: unknown): T => value as T;
 const spans = async () => spansOf(await stage.flushed(tracer));
-/** The only tool span, after such a call. */
+/** The only tool span, after this call. */
 async function logged(state: object, more: Partial<ToolCallPart> = { tool: "bash" }): Promise<TraceSpan> {
   tracer.logToolCall({ ...more, state });
   const tools = (await spans()).filter(({ kind }) => kind === "tool");
@@ -25,7 +25,7 @@ async function logged(state: object, more: Partial<ToolCallPart> = { tool: "bash
 }
 
 describe("a tool call", () => {
-  test("that is completed", async () => {
+  test("is completed", async () => {
     const time = { start: begin - 120, end: begin - 20 };
     const state = {
       status: "completed",
@@ -55,7 +55,7 @@ describe("a tool call", () => {
     });
   });
 
-  test("that failed", async () => {
+  test("has failed", async () => {
     const state = {
       status: "error",
       input: {},
@@ -78,7 +78,7 @@ describe("a tool call", () => {
   });
 
   test.each(["completed", "done", undefined, null, 7, {}])(
-    "whose status is %j has ended well",
+    "with status %j has ended well",
     async (status) => {
       expect(await logged({ status, output: "x" })).toMatchObject({
         status: "ok",
@@ -95,11 +95,11 @@ describe("a tool call", () => {
     [0, "unknown"],
     [7, "7"],
     ["日本🦩", "日本🦩"],
-  ])("of the tool %j is %s", async (name, expected) => {
+  ])("with the tool name %j is %s", async (name, expected) => {
     expect(await logged({}, { tool: any(name) })).toMatchObject({ name: expected });
   });
 
-  test.each([undefined, null, "completed", 7, false])("whose state is %j counts nowhere", async (state) => {
+  test.each([undefined, null, "completed", 7, false])("with the state %j is not counted", async (state) => {
     tracer.logStepStart({ id: "g" });
     tracer.logToolCall({ tool: "bash", callID: "c", state: any(state) });
     tracer.logStepFinish({ id: "g" });
@@ -113,7 +113,7 @@ describe("a tool call", () => {
     ]);
   });
 
-  test.each([undefined, null, {}, "text", 7])("%j is none", async (part) => {
+  test.each([undefined, null, {}, "text", 7])("is not logged for the part %j", async (part) => {
     tracer.logToolCall(any(part));
     expect(await spans()).toEqual([]);
   });
@@ -150,7 +150,7 @@ describe("the parent", () => {
     ]);
   });
 
-  test("stays that in which it began to run", async () => {
+  test("is that in which it started to run", async () => {
     tracer.logStepStart({ id: "a", messageID: "ma" });
     tracer.logToolCall({ tool: "bash", callID: "c", messageID: "ma", state: { status: "running" } });
     tracer.logStepFinish({ id: "a" });
@@ -160,7 +160,7 @@ describe("the parent", () => {
   });
 });
 
-test.each(hostileArguments())("D3 %s costs itself, wherever it is", async (_, value) => {
+test.each(hostileArguments())("D3 loses only %s, at any place", async (_, value) => {
   const state = {
     status: any<string>(value),
     input: value,

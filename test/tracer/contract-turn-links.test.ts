@@ -28,7 +28,7 @@ const step = (of = tracer) => {
 };
 
 describe("turns", () => {
-  test("are roots of their own traces, counted from 1, each linked to the one before", async () => {
+  test("are roots of their own traces, counted from 1, each linked to the previous turn", async () => {
     for (const text of ["one", "two", "three"]) {
       tracer.logUserMessage(text);
       step();
@@ -50,14 +50,14 @@ describe("turns", () => {
     );
   });
 
-  test("have the last answer of their own for output", async () => {
+  test("have their last answer as output", async () => {
     tracer.logUserMessage("one");
     for (const text of ["thinking", "answer"]) {
       tracer.logStepStart({ id: text });
       tracer.logText({ text });
       tracer.logStepFinish({ id: text });
     }
-    // One that says nothing is no answer.
+    // A generation without text is no answer.
     step();
     tracer.logUserMessage("two");
     await tracer.endTrace();
@@ -66,7 +66,7 @@ describe("turns", () => {
     expect(turns().map(output)).toEqual([answer, undefined]);
   });
 
-  test("go on after a resume: counted on, linked to the last before it", async () => {
+  test("continue after a resume: they count on, and link to the last turn before it", async () => {
     tracer.logUserMessage("one");
     tracer.logUserMessage("two");
     await tracer.endTrace();
@@ -80,7 +80,7 @@ describe("turns", () => {
     expect(linksOf(three)).toEqual([idsOf(turns()[1])]);
   });
 
-  test("learn what becomes known of the session while they are open", async () => {
+  test("get metadata of the session that arrives while they are open", async () => {
     tracer.logUserMessage("one");
     tracer.setTitle("t");
     tracer.setSpanAttributes({ x: { y: 1 } }, "session");
@@ -98,7 +98,7 @@ describe("turns", () => {
 });
 
 describe("W3C trace context", () => {
-  test("a client's is the parent of its turn, and of no other", async () => {
+  test("of a client is the parent of its turn, and of no other", async () => {
     tracer.logUserMessage("one", { traceparent, tracestate: "vendor=1" });
     step();
     tracer.logUserMessage("two");
@@ -111,7 +111,7 @@ describe("W3C trace context", () => {
     expect(linksOf(two)).toEqual([idsOf(one)]);
   });
 
-  test("that startTrace was given is the first turn's", async () => {
+  test("from startTrace is the first turn's", async () => {
     const other = process.newTracer();
     other.startTrace("ses_2", { traceparent });
     step(other);
@@ -119,7 +119,7 @@ describe("W3C trace context", () => {
     expect(turns().map(({ parentSpanContext }) => parentSpanContext?.spanId)).toEqual([client.spanId]);
   });
 
-  test("goes out as that of the running tool, else the generation, else the turn; or as asked", async () => {
+  test("goes out as that of the running tool, else the generation, else the turn; or as requested", async () => {
     const header = (target?: "tool" | "generation" | "turn", callID?: string) =>
       tracer.traceHeaders(target, callID)?.traceparent.split("-")[2];
     tracer.logUserMessage("one", { traceparent, tracestate: "vendor=1" });
@@ -155,14 +155,14 @@ describe("W3C trace context", () => {
     expect(turns()[0]?.spanContext().spanId).toBe(turn);
   });
 
-  test("begins a turn where none is open", () => {
+  test("starts a turn where none is open", () => {
     const { traceparent: sent } = tracer.traceHeaders() ?? {};
     expect(sent?.split("-")[1]).toBe(stage.document("ses_1").traceId);
   });
 });
 
 describe("a session of a subagent", () => {
-  test("links its turns to what ran in the one that started it, and names that", async () => {
+  test("links its turns to the span that started it, and names its session", async () => {
     tracer.logStepStart({ id: "g" });
     tracer.logToolCall({ tool: "task", callID: "c", state: { status: "running" } });
     const child = process.newTracer();
@@ -175,9 +175,9 @@ describe("a session of a subagent", () => {
     const link = [stage.document("ses_1").traceId, task?.spanId];
     expect(linksOf(one)).toEqual([link]);
     expect(linksOf(two)).toEqual([idsOf(one), link]);
-    const said = process.memory.getFinishedSpans().map(({ attributes }) => attributes);
-    expect(said).toHaveLength(4);
-    for (const attributes of said)
+    const sent = process.memory.getFinishedSpans().map(({ attributes }) => attributes);
+    expect(sent).toHaveLength(4);
+    for (const attributes of sent)
       expect(attributes).toMatchObject({
         "session.id": "child",
         "crash_safe_file.parent_session.id": "ses_1",
@@ -185,7 +185,7 @@ describe("a session of a subagent", () => {
     expect(spansOf(stage.document("ses_1"))).toHaveLength(2);
   });
 
-  test("of a parent that has ended, or never started, is a session like others", async () => {
+  test("of a parent that has ended, or never started, is an ordinary session", async () => {
     const ended = process.newTracer();
     ended.startTrace("ended");
     await ended.endTrace();

@@ -23,7 +23,7 @@ function another(of = process): SessionTracer {
 }
 
 describe("startTrace of a session that another tracer has open", () => {
-  test("goes on with it: what either logs is there", async () => {
+  test("continues it: the calls of both tracers are in the document", async () => {
     const second = another();
     first.logSpan({ name: "two", startTime: 1, endTime: 2 });
     second.logSpan({ name: "three", startTime: 1, endTime: 2 });
@@ -37,7 +37,7 @@ describe("startTrace of a session that another tracer has open", () => {
     expect(stage.document("ses_1").metadata).toEqual({ title: "second", agent: "a" });
   });
 
-  test.each(["endTrace", "finalizeSync"] as const)("is not ended by %s of the older one", async (end) => {
+  test.each(["endTrace", "finalizeSync"] as const)("is not ended by %s of the older tracer", async (end) => {
     const second = another();
     await first[end]("too late");
     second.logSpan({ name: "two", startTime: 1, endTime: 2 });
@@ -53,7 +53,7 @@ describe("startTrace of a session that another tracer has open", () => {
     expect(stage.files).toEqual(["ses_1.json"]);
   });
 
-  test("is fenced by either", () => {
+  test("is fenced by either tracer", () => {
     const second = another();
     second.logStepStart({ id: "g" });
     first.flushSync("killed");
@@ -65,7 +65,7 @@ describe("startTrace of a session that another tracer has open", () => {
     ]);
   });
 
-  test("rehydrateFromFile takes it over: what the older one had open was interrupted", async () => {
+  test("rehydrateFromFile takes it over: open spans of the older tracer are interrupted", async () => {
     first.logStepStart({ id: "g" });
     const second = process.newTracer();
     expect(await second.rehydrateFromFile("ses_1")).toBe(true);
@@ -83,10 +83,10 @@ describe("startTrace of a session that another tracer has open", () => {
   });
 });
 
-test("D8 what starts after the end leaves no child without a parent where the session goes on", async () => {
+test("D8 keeps every child's parent where spans start after the end and the session continues", async () => {
   const second = another();
   await second.endTrace();
-  // The older one does not know of the end.
+  // The older tracer does not know of the end.
   first.logStepStart({ id: "lost" });
   first.logToolCall({ tool: "bash", callID: "c", state: { status: "running" } });
   const third = another();
@@ -100,7 +100,7 @@ test("D8 what starts after the end leaves no child without a parent where the se
 });
 
 describe("startTrace in another process, of a session", () => {
-  test("that one has open: both are in the document", async () => {
+  test("that is open there: the spans of both are in the document", async () => {
     const second = another(stage.process());
     second.logSpan({ name: "two", startTime: 1, endTime: 2 });
     first.logSpan({ name: "three", startTime: 1, endTime: 2 });
@@ -115,7 +115,7 @@ describe("startTrace in another process, of a session", () => {
     expect(stage.files).toEqual(["ses_1.json"]);
   });
 
-  test("that was killed, once it is recovered: goes on, and tells what ran", async () => {
+  test("that was killed, once it is recovered: continues, and has the interrupted spans", async () => {
     first.logStepStart({ id: "g" });
     first.logToolCall({ tool: "bash", callID: "c", state: { status: "running" } });
     stage.kill();

@@ -1,4 +1,4 @@
-/** The contract: `logUserMessage`, and the turns that it begins, as a document shows them. */
+/** The contract: `logUserMessage`, and the turns that it starts, as a document shows them. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
 import { hostileArguments } from "../support/hostile-arguments.js";
@@ -15,7 +15,7 @@ afterEach(() => stage.remove());
 const message = async () => spansOf(await stage.flushed(tracer))[0];
 
 describe("logUserMessage", () => {
-  test("is an instant under the session", async () => {
+  test("adds an instant under the session", async () => {
     stage.at(250);
     tracer.logUserMessage("hello");
     stage.at(300);
@@ -34,7 +34,7 @@ describe("logUserMessage", () => {
     ]);
   });
 
-  test.each([0, 1, 3_999, 4_000])("keeps a text of %i characters as it is", async (length) => {
+  test.each([0, 1, 3_999, 4_000])("keeps a text of %i characters unchanged", async (length) => {
     const text = "x".repeat(length);
     tracer.logUserMessage(text);
     const span = await message();
@@ -43,7 +43,7 @@ describe("logUserMessage", () => {
   });
 
   test.each([4_001, 1_000_000])(
-    "keeps exactly the first 4000 characters of %i, and tells how many are cut",
+    "keeps exactly the first 4000 characters of %i, and names how many are cut",
     async (length) => {
       const text = Array.from({ length }, (_, n) => String.fromCharCode(97 + (n % 26))).join("");
       tracer.logUserMessage(text);
@@ -54,13 +54,13 @@ describe("logUserMessage", () => {
     },
   );
 
-  test("cuts at 4000 also where that is in the middle of a character", async () => {
+  test("cuts at 4000 also in the middle of a character", async () => {
     const text = `${"x".repeat(3_999)}🦩🦩`;
     tracer.logUserMessage(text);
     expect(await message()).toMatchObject({ input: text.slice(0, 4_000), attributes: { cut: 3 } });
   });
 
-  test.each(["", undefined, null])("ignores %j, which begins no turn", async (text) => {
+  test.each(["", undefined, null])("ignores %j, which starts no turn", async (text) => {
     tracer.logUserMessage("one");
     tracer.logUserMessage(text as string);
     tracer.logSpan({ name: "same turn", startTime: 1, endTime: 2 });
@@ -80,7 +80,7 @@ describe("logUserMessage", () => {
     expect((await message())?.input).toBe(input);
   });
 
-  test.each(hostileArguments())("D3 takes %s, and options of that kind", async (_, value) => {
+  test.each(hostileArguments())("D3 accepts %s, and options of that kind", async (_, value) => {
     tracer.logUserMessage(value as string, value as object);
     tracer.logUserMessage("kept", { traceparent: value as string, tracestate: value as string });
     expect(spansOf(await stage.flushed(tracer)).at(-1)?.input).toBe("kept");
@@ -88,7 +88,7 @@ describe("logUserMessage", () => {
 });
 
 describe("turns", () => {
-  test("are no spans; the document has the first one's trace, later spans carry theirs", async () => {
+  test("are no spans; the document has the trace of the first turn, later spans carry their own", async () => {
     const { traceId } = stage.document("ses_1");
     tracer.logUserMessage("one");
     tracer.logStepStart({ id: "g1" });
@@ -112,7 +112,7 @@ describe("turns", () => {
     ]);
   });
 
-  test("the first span begins the first one, whatever it is", async () => {
+  test("the first span starts the first turn, whatever it is", async () => {
     const { traceId } = stage.document("ses_1");
     tracer.logToolCall({ tool: "ls", state: { status: "completed" } });
     tracer.logUserMessage("second");
@@ -125,7 +125,7 @@ describe("turns", () => {
     ]);
   });
 
-  test("end with endTurn; the next span begins another", async () => {
+  test("end with endTurn; the next span starts another turn", async () => {
     tracer.logUserMessage("one");
     tracer.endTurn();
     tracer.endTurn();
@@ -160,7 +160,7 @@ describe("turns", () => {
     ]);
   });
 
-  test("each is told of when it ends, once", async () => {
+  test("each is exported once, when it ends", async () => {
     const process = stage.process();
     const other = process.newTracer();
     other.startTrace("ses_2");
@@ -192,7 +192,7 @@ describe("turns", () => {
     ]);
   });
 
-  test("a client's trace is its turn's, where that is a later one", async () => {
+  test("a client's trace is its turn's, where the turn is a later one", async () => {
     const { traceId } = stage.document("ses_1");
     tracer.logUserMessage("one");
     tracer.logUserMessage("two", { traceparent: client });
@@ -204,7 +204,7 @@ describe("turns", () => {
     ]);
   });
 
-  test("startTrace takes a client's trace too", async () => {
+  test("startTrace accepts a client's trace too", async () => {
     const other = stage.start("ses_2", { traceparent: client });
     other.logSpan({ name: "a", startTime: 1, endTime: 2 });
     const document = await stage.flushed(other);
@@ -213,7 +213,7 @@ describe("turns", () => {
   });
 
   test.each(["", "00-xyz", "00-00000000000000000000000000000000-b7ad6b7169203331-01", `${client}-more`, 7])(
-    "a traceparent that is none (%j) is no client",
+    "an invalid traceparent (%j) is ignored",
     async (traceparent) => {
       const { traceId } = stage.document("ses_1");
       tracer.logUserMessage("one", { traceparent: traceparent as string });

@@ -1,4 +1,7 @@
-/** Sessions with fixed calls, and their documents, byte by byte: what readers get does not change unawares. */
+/**
+ * Sessions with fixed calls, and their documents, byte by byte: the document that readers get does not change
+ * unnoticed.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync, utimesSync } from "node:fs";
@@ -24,7 +27,7 @@ const at = (millis: number) => stage.at(millis);
 const text = () => readFileSync(join(stage.dir, `${id}.json`), "utf8");
 const started = (): SessionTracer => stage.start(id, options);
 
-test("completed.json: several turns, with errors, a loop and generations at once, ended in good order", async () => {
+test("completed.json: several turns, with errors, a loop and concurrent generations, ended normally", async () => {
   const tracer = started();
   firstTurn(tracer, at);
   secondTurn(tracer, at);
@@ -33,7 +36,7 @@ test("completed.json: several turns, with errors, a loop and generations at once
   expectGolden("documents/completed.json", text());
 });
 
-test("finalizeSync writes the same", () => {
+test("finalizeSync writes the same document", () => {
   const tracer = started();
   firstTurn(tracer, at);
   secondTurn(tracer, at);
@@ -58,7 +61,7 @@ test("P3 crashed.json: fenced in the middle of a tool call", () => {
   expectGolden("documents/crashed.json", text());
 });
 
-test("P2 recovered.json: killed there", async () => {
+test("P2 recovered.json: killed in the middle of a tool call", async () => {
   const program = fileURLToPath(new URL("../programs/golden-session.mjs", import.meta.url));
   const child = spawn(process.execPath, [program, stage.dir, id, String(begin)], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -66,7 +69,7 @@ test("P2 recovered.json: killed there", async () => {
   await once(child.stdout, "data");
   child.kill("SIGKILL");
   await once(child, "close");
-  // From these, recovery knows when it died.
+  // From these times, recovery knows when the process died.
   const left = readdirSync(stage.dir).filter((name) => /\.(open|live)$/.test(name));
   expect(left).toHaveLength(2);
   for (const name of left)
@@ -76,7 +79,7 @@ test("P2 recovered.json: killed there", async () => {
   expectGolden("documents/recovered.json", text());
 });
 
-test("resumed.json: fenced, and gone on with by another process", async () => {
+test("resumed.json: fenced, and continued by another process", async () => {
   const first = started();
   firstTurn(first, at);
   openTurn(first, at);
@@ -107,12 +110,15 @@ test("D7 capped.json: more spans than are kept", async () => {
 
 const names = ["completed", "error", "crashed", "recovered", "resumed", "running", "capped"];
 
-test.each(names)("%s.json is whole: its tail is where it says, and every span has a parent", (name) => {
-  const golden = Buffer.from(fixture(`documents/${name}.json`));
-  const document: TraceFile = JSON.parse(golden.toString());
-  const tailStart = document.layout?.tailStart as number;
-  expect(golden[tailStart - 1]).toBe(0x0a);
-  expect(golden.subarray(tailStart).toString()).toMatch(/^,?\{"spanId":.*"layout":\{.*\}\}\n?$/);
-  // A cap leaves out parents, too.
-  if (name !== "capped") expect(orphansOf(document)).toEqual([]);
-});
+test.each(names)(
+  "%s.json is whole: its tail is where the layout points to, and every span has a parent",
+  (name) => {
+    const golden = Buffer.from(fixture(`documents/${name}.json`));
+    const document: TraceFile = JSON.parse(golden.toString());
+    const tailStart = document.layout?.tailStart as number;
+    expect(golden[tailStart - 1]).toBe(0x0a);
+    expect(golden.subarray(tailStart).toString()).toMatch(/^,?\{"spanId":.*"layout":\{.*\}\}\n?$/);
+    // A cap leaves out parents, too.
+    if (name !== "capped") expect(orphansOf(document)).toEqual([]);
+  },
+);

@@ -1,4 +1,4 @@
-/** Programs whose environment says where their sessions go, and that are killed. */
+/** Programs whose environment names the destinations of their sessions, and that are killed. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -13,7 +13,7 @@ import { OtlpServer, type PlainSpan } from "../support/otlp-server.js";
 const scratch = mkdtempSync(join(tmpdir(), "hosted-process-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** The same program each time; what differs is its environment. */
+/** The same program each time, with another environment. */
 function start(dir: string, env: Record<string, string>, stop = "end"): ChildProcess {
   const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("OTEL_")));
   const args = ["test/programs/hosted-session.mjs", dir, "ses_1", stop];
@@ -68,14 +68,14 @@ describe("P10 the environment alone swaps file and collector", () => {
     if (exporter !== "console") expect(output).toBe("");
   });
 
-  test("a value that nobody knows ends the program with the variable's name", async ({ expect }) => {
+  test("an unknown value ends the program with the variable's name", async ({ expect }) => {
     const { code, output } = await end(start(scratch, { OTEL_TRACES_EXPORTER: "jaeger" }));
     expect(code).toBe(1);
     expect(output).toContain('OTEL_TRACES_EXPORTER is "jaeger"');
   });
 });
 
-test("P2 after SIGKILL in a turn the collector has all finished turns, and the file has all", async ({
+test("P2 after SIGKILL in a turn the collector has all finished turns, and the file has all spans", async ({
   expect,
 }) => {
   const server = await OtlpServer.start();
@@ -111,7 +111,7 @@ describe("the crash fence of a session tracing", () => {
     ["SIGTERM", "crashed", "SIGTERM"],
     ["end", "completed", 0],
   ] as const)(
-    "P3 a program that ends by %s leaves a document that says %s",
+    "P3 a program that ends by %s leaves a document with status %s",
     async ([stop, status, code], { expect }) => {
       const dir = mkdtempSync(join(scratch, "fence-"));
       const child = await end(start(dir, {}, stop));

@@ -1,4 +1,4 @@
-/** A session that goes to hosted backends, by the SDK's own exporters, beside its file. */
+/** A session that is sent to hosted backends by the SDK's own exporters, and written to its file. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,8 +32,8 @@ async function startServer(): Promise<OtlpServer> {
 const read = (id: string): TraceFile => JSON.parse(readFileSync(join(dir, `${id}.json`), "utf8"));
 const isTurn = ({ name }: { readonly name: string }) => name.startsWith("invoke_agent");
 
-describe("P10 the same session by every way", () => {
-  test("JSON, protobuf and memory have the same ids, tree, attributes, status and times; the file the same tree", async () => {
+describe("P10 the same session by every exporter", () => {
+  test("JSON, protobuf and memory have equal ids, tree, attributes, status and times; the file has the same tree", async () => {
     const [json, protobuf] = [await startServer(), await startServer()];
     const memory = new InMemorySpanExporter();
     memory.shutdown = async () => {};
@@ -80,11 +80,11 @@ describe("P10 the same session by every way", () => {
   });
 });
 
-describe("P6 a collector that is not there", () => {
-  /** Waits with nothing but the turn's end for a batch to go. */
+describe("P6 a collector that fails", () => {
+  /** Waits with no event but the turn's end for a batch to be sent. */
   const patient = { scheduleDelayMillis: 2 ** 31 - 1 };
 
-  test("one that never answers: everything is in the file while it hangs", async () => {
+  test("that never answers: everything is in the file while it hangs", async () => {
     const server = await startServer();
     server.behaviour = "hang";
     const tracing = createSessionTracing({ dir, exporter: new JsonExporter({ url: server.url }) });
@@ -99,7 +99,7 @@ describe("P6 a collector that is not there", () => {
     expect(server.spans).toEqual([]);
   });
 
-  test("one that never answers: the fence holds as without it", async () => {
+  test("that never answers: the crash fence holds as without it", async () => {
     const server = await startServer();
     server.behaviour = "hang";
     const tracing = createSessionTracing({ dir, exporter: new JsonExporter({ url: server.url }) });
@@ -113,7 +113,7 @@ describe("P6 a collector that is not there", () => {
     expect(server.spans).toEqual([]);
   });
 
-  test("one that refuses the connection", async () => {
+  test("that refuses the connection", async () => {
     const server = await startServer();
     const { url } = server;
     await server.close();
@@ -121,14 +121,14 @@ describe("P6 a collector that is not there", () => {
     const processor = new CrashSafeSpanProcessor(new JsonExporter({ url, timeoutMillis: 1 }));
     const tracing = createSessionTracing({ dir, processors: [processor] });
     logTurn(tracing.tracer("ses_1"), 1);
-    // Whether it fails is a matter of which batch was refused when; that spans were lost is counted and told.
+    // Whether the flush fails depends on which batch was refused when. Lost spans are counted and reported.
     await tracing.shutdown().catch(() => {});
     expect(processor.stats()).toMatchObject({ failed: 4, exported: 0 });
     expect(read("ses_1").summary).toMatchObject({ status: "completed", totalGenerations: 1 });
     expect(tracing.stopped).toBe(true);
   });
 
-  test("one that is unavailable and recovers gets everything", async () => {
+  test("that is unavailable and recovers gets everything", async () => {
     const server = await startServer();
     server.behaviour = 503;
     const tracing = createSessionTracing({ dir, exporter: new ProtobufExporter({ url: server.url }) });

@@ -1,4 +1,4 @@
-/** Attributes set on a tool call that has ended, while others write to its session, or its writer dies. */
+/** Attributes set on a tool call that has ended, while peers write to its session, or its writer dies. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -25,7 +25,7 @@ const recover = () =>
 const calls = (trace: TraceFile = stage.document(id)) =>
   Object.fromEntries(spansOf(trace).map(({ tool, attributes }) => [tool?.callId, attributes?.late === true]));
 
-test("P2 late attributes survive the writer that dies before its document has them", async () => {
+test("P2 late attributes survive the death of the writer before its document has them", async () => {
   const a = stage.start(id);
   call(a, "first");
   await a.flush();
@@ -39,7 +39,7 @@ test("P2 late attributes survive the writer that dies before its document has th
 const ends = ["the owner ends first", "the twin ends first", "the owner dies", "the twin dies", "both die"];
 
 test.each(ends)(
-  "P7 late attributes are not undone by a twin that published the call without them: %s",
+  "P7 late attributes are not undone by a peer writer that published the call without them: %s",
   async (end) => {
     const [a, b] = [stage.start(id), stage.start(id)];
     const [owner, twin] = stage.liveness.alive as [string, string];
@@ -69,7 +69,7 @@ test.each(ends)(
   },
 );
 
-test("P7 late attributes outlast a twin that comes while they may still be set", async () => {
+test("P7 late attributes outlast a peer writer that joins while they may still be set", async () => {
   const a = stage.start(id);
   call(a, "first");
   await a.flush();
@@ -86,7 +86,7 @@ test("P7 late attributes outlast a twin that comes while they may still be set",
 });
 
 test.each(["finalizeSync", "flushSync"] as const)(
-  "P7 late attributes outlast a twin whose %s comes while their owner ends",
+  "P7 late attributes outlast a peer writer whose %s comes while their owner ends",
   async (end) => {
     const sync = { ...nodeFileSystem.sync };
     let whenAsked = () => {};
@@ -101,7 +101,7 @@ test.each(["finalizeSync", "flushSync"] as const)(
     await a.flush();
     call(b, "other");
     await b.flush();
-    // The twin has read the document, and asks who else writes to it.
+    // The peer has read the document, and checks for other writers.
     whenAsked = () => {
       whenAsked = () => {};
       late(a);
@@ -114,7 +114,7 @@ test.each(["finalizeSync", "flushSync"] as const)(
   },
 );
 
-test("P7 late attributes outlast a recovery of somebody else's files, and all calls are counted meanwhile", async () => {
+test("P7 late attributes outlast a recovery of another writer's files, and all calls are counted meanwhile", async () => {
   const [a, b, c] = [stage.start(id), stage.start(id), stage.start(id)];
   const dead = stage.liveness.alive[2] as string;
   call(c, "of the dead");
@@ -134,7 +134,7 @@ test("P7 late attributes outlast a recovery of somebody else's files, and all ca
   expect(stage.document(id).summary).toMatchObject({ totalToolCalls: 3, status: "completed" });
 });
 
-test("P7 a call that nobody else tells of any more is kept by who went on from a document with it", async () => {
+test("P7 a call that no other file has any more is kept by the writer that resumed a document with it", async () => {
   const a = stage.start(id);
   call(a, "first");
   await a.flush();

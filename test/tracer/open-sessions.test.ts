@@ -1,4 +1,4 @@
-/** Which tracers are found by their session, and which are to be fenced. */
+/** The tracers that are found by their session, and the tracers to be fenced. */
 import { expect, test } from "vitest";
 import { OpenSessions } from "../../src/tracer/session-tracing.js";
 
@@ -12,7 +12,7 @@ test("the end of an older tracer of a session does not hide the newer one", () =
   expect(sessions.all).toEqual(["newer"]);
 });
 
-test("a tracer is nowhere once its session has ended", () => {
+test("a tracer is not found once its session has ended", () => {
   const sessions = new OpenSessions<string>();
   sessions.add("a", "tracer");
   sessions.remove("a", "tracer");

@@ -1,4 +1,4 @@
-/** What others put on a tracer's spans, by OpenTelemetry's own API, is in the file beside the record. */
+/** What other code adds to a tracer's spans, by OpenTelemetry's own API, is in the file next to the record. */
 import { context, type Span, SpanStatusCode, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -19,8 +19,8 @@ afterEach(() => {
   stage.remove();
 });
 
-/** Somebody who knows nothing of us has the active span. */
-const others = (act: (span: Span) => void) => tracer.withContext(() => act(trace.getActiveSpan() as Span));
+/** Other code, without a reference to the tracer, has the active span. */
+const otherCode = (act: (span: Span) => void) => tracer.withContext(() => act(trace.getActiveSpan() as Span));
 const call = { tool: "fetch", callID: "1" };
 const run = () => tracer.logToolCall({ ...call, state: { status: "running", input: { url: "u" } } });
 const end = () => tracer.logToolCall({ ...call, state: { status: "completed", output: "text" } });
@@ -55,31 +55,31 @@ const record = { kind: "tool", name: "fetch", status: "ok", input: { url: "u" } 
 
 test("on a tool that has ended", async () => {
   run();
-  others(putAll);
+  otherCode(putAll);
   end();
   await tracer.endTrace();
   expect(tool()).toMatchObject({ ...record, output: "text", tool: { callId: "1" } });
   expect(tool().attributes).toEqual(inFile);
 });
 
-test("on a tool that runs: as of the last flush", async () => {
+test("on a running tool, as of the last flush", async () => {
   run();
-  others(putAll);
+  otherCode(putAll);
   const { spans } = await stage.flushed(tracer);
   expect(toolOf(spans)).toMatchObject(record);
   expect(toolOf(spans).attributes).toEqual(inFile);
 });
 
-test("P3 on a tool that runs: in the fence's document", () => {
+test("P3 on a running tool, in the document of the crash fence", () => {
   run();
-  others(putAll);
+  otherCode(putAll);
   tracer.flushSync();
   expect(tool()).toMatchObject({ interrupted: true, attributes: inFile });
 });
 
-test("P2 on a tool that runs, its process killed after a flush", async () => {
+test("P2 on a running tool whose process is killed after a flush", async () => {
   run();
-  others(putAll);
+  otherCode(putAll);
   await tracer.flush();
   stage.kill();
   const next = stage.process().newTracer();
@@ -88,9 +88,9 @@ test("P2 on a tool that runs, its process killed after a flush", async () => {
   expect(tool()).toMatchObject({ interrupted: true, attributes: inFile });
 });
 
-test("on a tool that waits for late attributes, which come beside them", async () => {
+test("on a tool that waits for late attributes, which are added", async () => {
   run();
-  others(putAll);
+  otherCode(putAll);
   end();
   expect(toolOf((await stage.flushed(tracer)).spans).attributes).toEqual(inFile);
   tracer.setSpanAttributes({ late: true }, "tool");
@@ -100,10 +100,10 @@ test("on a tool that waits for late attributes, which come beside them", async (
   expect(tool().attributes).toEqual({ ...inFile, late: true });
 });
 
-test("on a tool that waits: its span is still open to others, too", async () => {
+test("on a tool that waits: its span is still open to other code", async () => {
   let kept: Span | undefined;
   run();
-  others((span) => {
+  otherCode((span) => {
     kept = span;
   });
   end();
@@ -117,7 +117,7 @@ test("on a tool that waits: its span is still open to others, too", async () => 
 
 test("on a generation", async () => {
   tracer.logStepStart({ id: "1" });
-  others((span) => span.setAttribute("gen_ai.response.id", "resp-1").addEvent("first token"));
+  otherCode((span) => span.setAttribute("gen_ai.response.id", "resp-1").addEvent("first token"));
   tracer.logStepFinish({ id: "1", reason: "stop", tokens: { input: 1 } });
   await tracer.endTrace();
   const [generation] = spansOf(stage.document(id));
@@ -128,9 +128,9 @@ test("on a generation", async () => {
   });
 });
 
-test("the caller's own win where both have set a key", async () => {
+test("the caller's own values win where both set a key", async () => {
   run();
-  others((span) => span.setAttributes({ both: "others'", "gen_ai.tool.name": "another" }));
+  otherCode((span) => span.setAttributes({ both: "other code", "gen_ai.tool.name": "another" }));
   tracer.setSpanAttributes({ both: "the caller's" }, "tool");
   const { spans } = await stage.flushed(tracer);
   expect(toolOf(spans)).toMatchObject({ name: "fetch", attributes: { both: "the caller's" } });
@@ -139,9 +139,9 @@ test("the caller's own win where both have set a key", async () => {
   expect(tool()).toMatchObject({ name: "fetch", attributes: { both: "the caller's" } });
 });
 
-test("an error that others see does not make the call one, and is told", async () => {
+test("an error set by other code does not fail the call, and is an attribute", async () => {
   run();
-  others((span) => span.setStatus({ code: SpanStatusCode.ERROR, message: "503" }));
+  otherCode((span) => span.setStatus({ code: SpanStatusCode.ERROR, message: "503" }));
   end();
   await tracer.endTrace();
   expect(tool()).toMatchObject({
@@ -150,7 +150,7 @@ test("an error that others see does not make the call one, and is told", async (
   });
 });
 
-test("nothing of the tracer's own stands there", async () => {
+test("no attribute of the tracer's own is repeated", async () => {
   run();
   end();
   tracer.logToolCall({ tool: "failed", callID: "3", state: { status: "error", error: "no" } });

@@ -1,4 +1,4 @@
-/** The entry as it is installed: by `import` and by `require`, with and without the optional packages. */
+/** The installed entry: by `import` and by `require`, with and without the optional packages. */
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { afterAll, expect, test } from "vitest";
 const scratch = mkdtempSync(join(tmpdir(), "session-entry-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** What the required peers bring. */
+/** The packages that the required peers install. */
 const peers = ["api", "core", "semantic-conventions"];
 const withSdk = [...peers, "resources", "sdk-trace", "sdk-trace-base"];
 
@@ -30,7 +30,7 @@ function projectWith(packages: readonly string[]): string {
   return project;
 }
 
-/** Runs a program in a project. Links stay links, so that packages find what the project has and nothing else. */
+/** Runs a program in a project. Links stay links, so that packages find only what the project has. */
 function run(project: string, type: "module" | "commonjs", program: string): Promise<string> {
   const flags = [
     "--preserve-symlinks",
@@ -72,15 +72,15 @@ for (const type of ["module", "commonjs"] as const) {
     expect(document.summary.status).toBe("completed");
   });
 
-  test(`without an SDK, loaded as ${type}, it loads, and says what to install when it is used`, async () => {
-    const said = await run(projectWith(peers), type, load[type] + tryToTrace);
-    expect(said).toMatch(
+  test(`without an SDK, loaded as ${type}, it loads, and names what to install when it is used`, async () => {
+    const output = await run(projectWith(peers), type, load[type] + tryToTrace);
+    expect(output).toMatch(
       /^CrashSafeFileError MISSING_PACKAGE .*npm install @opentelemetry\/sdk-trace-base\n$/,
     );
   });
 }
 
-test("either package of the SDK is enough", async () => {
+test("either package of the SDK is sufficient", async () => {
   const project = projectWith(withSdk.filter((name) => name !== "sdk-trace-base"));
   expect(await run(project, "module", load.module + session)).toBe("done\n");
 });
@@ -88,10 +88,10 @@ test("either package of the SDK is enough", async () => {
 test.for([
   ["http/json", "@opentelemetry/exporter-trace-otlp-http"],
   ["http/protobuf", "@opentelemetry/exporter-trace-otlp-proto"],
-])("without the exporter for %s it says to install %s", async ([protocol, name]) => {
+])("without the exporter for %s it names %s to install", async ([protocol, name]) => {
   const environment = `Object.assign(process.env, { OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_PROTOCOL: "${protocol}" });`;
-  const said = await run(projectWith(withSdk), "module", load.module + environment + tryToTrace);
-  expect(said).toContain(
+  const output = await run(projectWith(withSdk), "module", load.module + environment + tryToTrace);
+  expect(output).toContain(
     `MISSING_PACKAGE OTEL_TRACES_EXPORTER otlp by ${protocol} needs a package: npm install ${name}\n`,
   );
 });

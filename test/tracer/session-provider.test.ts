@@ -1,4 +1,4 @@
-/** The provider that sessions are traced with: built as planned, or the host's as it is. */
+/** The provider that sessions are traced with: built from the options, or the host's, unchanged. */
 import { inspect } from "node:util";
 import { type Attributes, ProxyTracerProvider, ROOT_CONTEXT, trace } from "@opentelemetry/api";
 import { TracerProvider } from "@opentelemetry/sdk-trace";
@@ -11,15 +11,15 @@ import { logTurn } from "../support/logged-turn.js";
 
 afterEach(() => vi.unstubAllEnvs());
 
-/** An exporter that keeps what it has when it is shut down. */
+/** An exporter that keeps its spans when it is shut down. */
 function memoryExporter(): InMemorySpanExporter {
   const exporter = new InMemorySpanExporter();
   exporter.shutdown = async () => {};
   return exporter;
 }
 
-describe("a provider of our own", () => {
-  test("P10 keeps every span whole, whatever the environment's samplers and limits say", async () => {
+describe("the provider of this package", () => {
+  test("P10 keeps every span whole, whatever samplers and limits the environment sets", async () => {
     vi.stubEnv("OTEL_TRACES_SAMPLER", "always_off");
     vi.stubEnv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "3");
     vi.stubEnv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "10");
@@ -47,7 +47,7 @@ describe("a provider of our own", () => {
     expect(sent?.links).toHaveLength(1);
   });
 
-  test("gives turns ids that can be told from their trace", async () => {
+  test("gives turns ids that are derived from their trace", async () => {
     const exporter = memoryExporter();
     const tracing = createSessionTracing({ exporter });
     for (const number of [1, 2]) logTurn(tracing.tracer("ses_1"), number);
@@ -85,7 +85,7 @@ describe("a provider of our own", () => {
     });
   });
 
-  test("takes attributes, or a resource of the SDK as it is", async () => {
+  test("accepts attributes, or a resource of the SDK", async () => {
     vi.stubEnv("OTEL_SERVICE_NAME", "agent");
     const resource = await resourceOf({ attributes: { "service.name": "mine" } });
     expect(resource.attributes).toMatchObject({
@@ -114,7 +114,7 @@ describe("P10 a host's provider", () => {
   );
 
   test.for(cases)(
-    "%s, its processor %s, takes the spans and goes on after the sessions",
+    "%s, its processor %s, gets the spans and continues after the sessions",
     async ([, , provide, named]) => {
       const exporter = memoryExporter();
       const processor = new CrashSafeSpanProcessor(exporter, { scheduleDelayMillis: 2 ** 31 - 1 });

@@ -1,4 +1,4 @@
-/** What options and environment make of each other. */
+/** How options and environment variables are combined. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ const exportersOf = (user: SessionTracingOptions, env: Environment = {}) => {
   return plan.type === "own" ? plan.exporters : plan.type;
 };
 
-describe("P10 where spans go", () => {
+describe("P10 the destinations of spans", () => {
   test.for<[user: SessionTracingOptions, variable: string | undefined, exporters: unknown[]]>([
     [{ dir: "d" }, undefined, [file]],
     [{ dir: "d" }, "", [file]],
@@ -43,7 +43,7 @@ describe("P10 where spans go", () => {
     expect(exportersOf(user, { OTEL_TRACES_EXPORTER: variable })).toEqual(exporters);
   });
 
-  test("P9 what is said of documents goes to their exporter, wherever their directory is said", () => {
+  test("P9 document options apply to the file exporter, wherever the directory comes from", () => {
     const redact = (value: unknown) => value;
     const documents = { redact, maxTotalBytes: 9, durability: "each", maxValueBytes: 0 } as const;
     expect(exportersOf({ dir: "d", ...documents })).toEqual([{ ...file, ...documents }]);
@@ -69,11 +69,11 @@ describe("P10 where spans go", () => {
       "http/protobuf",
       { OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "" },
     ],
-  ])("OTLP goes by %s with %o", ([protocol, env]) => {
+  ])("OTLP uses %s with %o", ([protocol, env]) => {
     expect(exportersOf({}, { OTEL_TRACES_EXPORTER: "otlp", ...env })).toEqual([{ type: "otlp", protocol }]);
   });
 
-  test("a provider that is there is taken as it is, whatever the environment says", () => {
+  test("a given provider is used unchanged, whatever the environment contains", () => {
     const provider = new ProxyTracerProvider();
     const plan = resolveOptions(
       { tracerProvider: provider, processors: [processor], exporters: [] },
@@ -99,14 +99,14 @@ describe("P10 the service by its variables", () => {
     expect(resolveOptions({ dir: "d" }, env)).toMatchObject({ resource: { attributes } });
   });
 
-  test("a resource that is given counts alone", () => {
+  test("a given resource replaces the environment", () => {
     const resource = { attributes: { "service.name": "mine" } };
     const plan = resolveOptions({ dir: "d", resource }, { OTEL_SERVICE_NAME: "agent" });
     expect(plan).toMatchObject({ resource });
   });
 });
 
-test("a meter provider gets the metrics of what is made, and of nothing else", async () => {
+test("a meter provider gets the metrics of the created components, and of no other", async () => {
   const metrics = new CollectedMetrics();
   const dir = mkdtempSync(join(tmpdir(), "tracing-options-"));
   const tracing = createSessionTracing({ dir, exporter, selfObsMeterProvider: metrics.provider });
@@ -119,7 +119,7 @@ test("a meter provider gets the metrics of what is made, and of nothing else", a
   rmSync(dir, { recursive: true });
 });
 
-describe("what cannot work is an error that names it and its value", () => {
+describe("an invalid value is an error that names the option and the value", () => {
   const tracerProvider = new ProxyTracerProvider();
   const wrong = (user: unknown) => user as SessionTracingOptions;
   test.for<[user: SessionTracingOptions, env: Environment, message: RegExp]>([

@@ -22,7 +22,7 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 const read = (id: string): TraceFile => JSON.parse(readFileSync(join(dir, `${id}.json`), "utf8"));
 const kinds = (id: string) => read(id).spans.map(({ kind }) => kind);
 
-/** A processor that does nothing, but for what is given. */
+/** A processor that does nothing except the given methods. */
 const processor = (parts: Partial<SpanProcessor & { crash(reason?: string): void }>): SpanProcessor => ({
   onStart() {},
   onEnd() {},
@@ -32,7 +32,7 @@ const processor = (parts: Partial<SpanProcessor & { crash(reason?: string): void
 });
 
 describe("tracers by session id", () => {
-  test("there is one as long as the session is open, started with its options", async () => {
+  test("one tracer exists as long as the session is open, started with its options", async () => {
     const tracing = createSessionTracing({ dir });
     const tracer = tracing.tracer("a", { title: "first" });
     expect(tracer.sessionId).toBe("a");
@@ -43,7 +43,7 @@ describe("tracers by session id", () => {
   });
 
   test.for(["endTrace", "finalizeSync", "flushSync"] as const)(
-    "after %s there is a new one at once",
+    "after %s a new tracer exists at once",
     async (end) => {
       const tracing = createSessionTracing({ dir });
       const tracer = tracing.tracer("a");
@@ -54,7 +54,7 @@ describe("tracers by session id", () => {
     },
   );
 
-  test("one that was made unstarted is found by the session it starts or resumes", async () => {
+  test("an unstarted tracer is found by the session it starts or resumes", async () => {
     const tracing = createSessionTracing({ dir });
     const tracer = tracing.newTracer();
     tracer.startTrace("a");
@@ -70,8 +70,8 @@ describe("tracers by session id", () => {
   });
 });
 
-describe("the fence of all sessions", () => {
-  test("P3 every document is final when it returns, and processors are fenced after that", () => {
+describe("the crash fence of all sessions", () => {
+  test("P3 has finalized every document when it returns, and fences processors afterwards", () => {
     const seen: (string | undefined)[][] = [];
     const crash = (reason?: string) =>
       seen.push([reason, ...["a", "b"].map((id) => read(id).summary.status)]);
@@ -87,7 +87,7 @@ describe("the fence of all sessions", () => {
     expect(readdirSync(dir).sort()).toEqual(["a.json", "b.json"]);
   });
 
-  test("P3 other exporters are handed what was running, interrupted", () => {
+  test("P3 sends other exporters the interrupted spans", () => {
     const exporter = new InMemorySpanExporter();
     const tracing = createSessionTracing({ exporter });
     beginTurn(tracing.tracer("a"), 1);
@@ -98,7 +98,7 @@ describe("the fence of all sessions", () => {
     expect(spans).toHaveLength(4);
   });
 
-  test("P6 a processor that throws keeps no other from its fence", () => {
+  test("P6 fences the remaining processors when one throws", () => {
     const fenced: string[] = [];
     const crash = () => {
       fenced.push("last");
@@ -115,7 +115,7 @@ describe("the fence of all sessions", () => {
     expect(fenced).toEqual(["flushed", "last"]);
   });
 
-  test("P3 neither a shutdown after it nor an end under way changes a document", async () => {
+  test("P3 is not changed by a shutdown after it, nor by an end in flight", async () => {
     const tracing = createSessionTracing({ dir });
     const tracer = tracing.tracer("a");
     logTurn(tracer, 1);
@@ -130,7 +130,7 @@ describe("the fence of all sessions", () => {
 });
 
 describe("the end of all sessions", () => {
-  test("P5 every session is in its document, and exporters have all spans", async () => {
+  test("P5 writes every session to its document, and exporters have all spans", async () => {
     const exporter = new InMemorySpanExporter();
     let sent = 0;
     exporter.shutdown = async () => {
@@ -145,13 +145,13 @@ describe("the end of all sessions", () => {
       expect(read(id).summary.status).toBe("completed");
       expect(kinds(id).sort()).toEqual(["generation", "session", "tool", "user-message"]);
     }
-    // Of each: the turn, and all but the session.
+    // Of each session: the turn, and all spans but the session's own.
     expect(sent).toBe(2 * 4);
     expect(tracing.stopped).toBe(true);
     expect(readdirSync(dir).sort()).toEqual(["a.json", "b.json"]);
   });
 
-  test("P5 a session that ends by itself is waited for", async () => {
+  test("P5 waits for a session that ends by itself", async () => {
     const tracing = createSessionTracing({ dir });
     const tracer = tracing.tracer("a");
     logTurn(tracer, 1);
@@ -161,7 +161,7 @@ describe("the end of all sessions", () => {
     expect(readdirSync(dir)).toEqual(["a.json"]);
   });
 
-  test("D12 a tracer that starts another session is found by that one alone", async () => {
+  test("D12 finds a tracer that starts another session by the new session alone", async () => {
     const tracing = createSessionTracing({ dir });
     const tracer = tracing.tracer("a");
     tracer.startTrace("b");
@@ -172,7 +172,7 @@ describe("the end of all sessions", () => {
     expect(tracing.openSessions).toBe(0);
   });
 
-  test("P5 a flush writes what was logged and leaves sessions open", async () => {
+  test("P5 as a flush writes what was logged and leaves sessions open", async () => {
     const exporter = new InMemorySpanExporter();
     const tracing = createSessionTracing({ dir, exporter });
     logTurn(tracing.tracer("a"), 1);
@@ -183,7 +183,7 @@ describe("the end of all sessions", () => {
     await tracing.shutdown();
   });
 
-  test("P5 a failing backend is told, and costs no document", async () => {
+  test("P5 reports a failing backend, and loses no document", async () => {
     const shutdown = () => Promise.reject(new Error("collector down"));
     const tracing = createSessionTracing({ dir, processors: [processor({ shutdown })] });
     logTurn(tracing.tracer("a"), 1);
@@ -192,7 +192,7 @@ describe("the end of all sessions", () => {
     expect(tracing.stopped).toBe(true);
   });
 
-  test("P5 a processor that never ends is given up", async () => {
+  test("P5 gives up waiting for a processor that never ends", async () => {
     const clock = new StillClock();
     const events = new EventEmitter();
     const shutdown = () => {
@@ -211,7 +211,7 @@ describe("the end of all sessions", () => {
     await reported;
   });
 
-  test("P9 what is said of documents counts for them, and for no other exporter", async () => {
+  test("P9 applies document options to documents, and to no other exporter", async () => {
     const exporter = new InMemorySpanExporter();
     const redact = (value: unknown) =>
       typeof value === "string" ? value.replaceAll("secret", "[gone]") : value;
@@ -227,7 +227,7 @@ describe("the end of all sessions", () => {
     await tracing.shutdown();
   });
 
-  test("P8 tracing keeps nothing of sessions that ended", async () => {
+  test("P8 keeps nothing of sessions that ended", async () => {
     const tracing = createSessionTracing({ dir, processors: [processor({})] });
     for (let i = 0; i < 50; i++) {
       const tracer = tracing.tracer(`s${i}`);

@@ -9,7 +9,7 @@ const official = new W3CTraceContextPropagator();
 const hex = (length: number) =>
   fc.string({ unit: fc.constantFrom(..."0123456789abcdef0000"), minLength: length, maxLength: length });
 
-/** Headers as they should be, nearly so, and not at all. */
+/** Valid headers, nearly valid ones, and invalid ones. */
 const traceparents = fc.oneof(
   fc.tuple(hex(2), hex(32), hex(16), hex(2)).map((parts) => parts.join("-")),
   fc
@@ -18,7 +18,7 @@ const traceparents = fc.oneof(
   fc.tuple(hex(31), hex(17)).map(([traceId, spanId]) => ` 00-${traceId}-${spanId}-01 `),
   fc.string(),
 );
-/** No key is there twice, which the specification forbids: the propagator takes the last of them, the API's own the first. */
+/** No key is repeated, which the specification forbids: the propagator uses the last one, the API's own the first. */
 const tracestates = fc
   .oneof(
     fc.string(),
@@ -57,7 +57,7 @@ describe("trace context", () => {
         const context = contextOf({ traceparent, tracestate });
         const span = context && trace.getSpanContext(context);
         if (!span) return;
-        // Of flags beyond the first four bits theirs makes three digits, which nobody can read.
+        // For flags beyond the first four bits the propagator writes three digits, which no reader accepts.
         const here = trace.setSpanContext(ROOT_CONTEXT, { ...span, traceFlags: traceFlags & 0x0f });
         const theirs: Record<string, string> = {};
         official.inject(here, theirs, defaultTextMapSetter);
@@ -74,7 +74,7 @@ describe("trace context", () => {
     expect(headersOf(trace.setSpanContext(ROOT_CONTEXT, invalid))).toBeUndefined();
   });
 
-  it("says that exporters are not to be traced as the SDK says it", () => {
+  it("marks exporters' own work as the SDK does", () => {
     expect(isTracingSuppressed(UNTRACED)).toBe(true);
   });
 });

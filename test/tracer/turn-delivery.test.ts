@@ -1,9 +1,9 @@
-/** How backends are flushed at the end of a turn. */
+/** Flushes of backends at the end of a turn. */
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { expect, test } from "vitest";
 import { TurnDelivery } from "../../src/tracer/session-tracing.js";
 
-/** A backend whose flushes end when told. */
+/** A backend whose flushes end on request. */
 function backend() {
   const flushes: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
   const forceFlush = () => new Promise<void>((resolve, reject) => flushes.push({ resolve, reject }));
@@ -12,7 +12,7 @@ function backend() {
 
 const turnOfLoop = () => new Promise((done) => setImmediate(done));
 
-test("turns that end during a flush are sent by one more", async () => {
+test("turns that end during a flush are sent by one more flush", async () => {
   const { flushes, forceFlush } = backend();
   const delivery = new TurnDelivery([{ forceFlush }]);
   delivery.send();
@@ -60,7 +60,7 @@ test("P6 a backend that is down is logged once, and not once per turn", async ()
   expect(ours).toEqual(["SessionTracing: the flush at the end of a turn failed"]);
 });
 
-test("P6 neither does a logger that throws when it is told of that", async () => {
+test("P6 a logger that throws during the report does not stop them either", async () => {
   let isReady = false;
   const shout = () => {
     if (isReady) throw new Error("logger");
