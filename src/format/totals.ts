@@ -84,11 +84,9 @@ export class Totals {
     return totals;
   }
 
-  /** A copy in which the counters of these names are those of `counted`. */
-  withCounts(names: readonly CounterName[], counted: Totals): Totals {
-    const totals = this.with([]);
-    for (const name of names) totals.#counts[name] = counted.#counts[name];
-    return totals;
+  /** Replaces the counters of these names by those of `counted`. */
+  setCounts(names: readonly CounterName[], counted: Totals): void {
+    for (const name of names) this.#counts[name] = counted.#counts[name];
   }
 
   /** Counts a span that has ended. Callers add spans in order of completion. */

@@ -1,7 +1,7 @@
-/** Prompts, answers, arguments and results: how instrumentations write them into attributes. */
-import { setOwn, toJsonValue } from "../format/json-value.js";
+/** Prompts, answers, arguments and results, as instrumentations write them into attributes. */
+import { isRecord, setOwn, toJsonValue } from "../format/json-value.js";
 
-/** How a string under a key is meant. Values that are not strings are taken as they are. */
+/** What a string under a key is. A value that is not a string is kept as it is. */
 export type Encoding =
   /** Text, whatever it looks like. */
   | "plain"
@@ -14,17 +14,14 @@ export type Encoding =
 
 /** Deeper JSON stays a string: `JSON.stringify` is recursive and must not run out of stack. */
 const MAX_PARSED_DEPTH = 200;
-/** A longer result stays text: parsing it to look would cost more than the structure is worth. */
+/** A longer result stays text: the structure is not worth the time to parse it. */
 const MAX_RESULT_CHARS = 1_000_000;
 /** A number that a double may round. */
 const LONG_NUMBER = /[[:,\s]-?\d{16}/;
 /** `llm.input_messages.0.message.tool_calls.0.tool_call.function.arguments` has 8 after the prefix. */
 const MAX_PATH_SEGMENTS = 16;
 
-/**
- * The value under a content key. Never throws; JSON that does not parse, or that would lose something by
- * it, stays the string it was.
- */
+/** Decodes the value of a content key. Never throws. JSON that does not parse, or not without a loss, stays a string. */
 export function decode(value: unknown, encoding: Encoding): unknown {
   if (Array.isArray(value) && encoding === "json") {
     return (toJsonValue(value) as unknown[]).map((element) => decode(element, encoding));
@@ -34,7 +31,7 @@ export function decode(value: unknown, encoding: Encoding): unknown {
   try {
     const parsed: unknown = JSON.parse(value);
     if (!isShallow(parsed, MAX_PARSED_DEPTH)) return value;
-    // A tool that printed a file: its result is the exact text, not what that means as JSON.
+    // The result of a tool that printed a JSON file is the exact text, not the value.
     const mustBeExact = encoding === "result" || LONG_NUMBER.test(value);
     return mustBeExact && JSON.stringify(parsed) !== value ? value : parsed;
   } catch {
@@ -80,9 +77,8 @@ const JSON_LEAVES: ReadonlySet<string> = new Set(["arguments", "function_call_ar
 const INDEX = /^\d{1,9}$/;
 
 /**
- * Removes the attributes whose key starts with `prefix` and an index, and returns them as an array in the
- * order of the indexes: `0.message.role: "user"` gives `[{ role: "user" }]`. A key that contradicts
- * another one stays.
+ * Removes the attributes whose key starts with `prefix` and an index, and returns them as an array in the order of the
+ * indexes: `0.message.role: "user"` becomes `[{ role: "user" }]`. A key that contradicts another key stays.
  */
 export function unflatten(attributes: Map<string, unknown>, prefix: string): unknown[] {
   const root: Branch = { children: new Map() };
@@ -129,8 +125,8 @@ function inOrder(branch: Branch): unknown[] {
 }
 
 /**
- * The first text a user says in a prompt: the text itself, a list of messages in any of the common shapes
- * (`content` or `parts`; text or a list of text parts), or an object that holds one of those.
+ * The user's first text in a prompt. `input` is the text itself, a list of messages in a common shape (`content` or
+ * `parts`; text or a list of text parts), or an object with one of those.
  */
 export function userText(input: unknown): string | undefined {
   if (typeof input === "string") return input;
@@ -154,8 +150,4 @@ function partText(content: unknown): string | undefined {
     if (part.type === "text" && typeof part.content === "string") return part.content;
   }
   return undefined;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

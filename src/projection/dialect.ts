@@ -1,107 +1,111 @@
 /**
- * What a dialect sees of a span: its attributes, and the fields to read them into.
+ * What a dialect reads of a span: its attributes, and the fields to move them into.
  *
- * An attribute that becomes a field leaves the attributes; one that cannot (wrong type, or it contradicts
- * what an earlier dialect said) stays. So nothing is lost and nothing is written twice, whichever dialects
- * overlap on a span.
+ * An attribute that becomes a field is removed from the attributes. An attribute that cannot become one stays: its type
+ * is wrong, or its value contradicts an earlier dialect. So no value is lost and none is written twice, even if several
+ * dialects match a span.
  */
 
-import { setOwn } from "../format/json-value.js";
+import { finite, setOwn } from "../format/json-value.js";
 import type { SpanKind, TokenUsage } from "../format/trace-file.js";
 import { decode, type Encoding, unflatten } from "./content.js";
+import { nonEmptyText } from "./read-span.js";
 
-/** A vocabulary of attributes that some instrumentation writes. */
-export interface Dialect {
+/** A vocabulary of attributes that some instrumentation writes. `Fields`: the fields that the dialect may fill. */
+export interface Dialect<Fields extends SharedFields = SpanFields> {
   readonly name: string;
-  /** Asked for every span, so keep it to a few lookups. */
-  matches(view: SpanView): boolean;
-  /** Moves attributes into fields. Of several dialects on one span the first to fill a field wins. */
-  read(view: SpanView): void;
+  /** Called for every span, so it must be a few lookups. */
+  matches(view: SpanView<Fields>): boolean;
+  /** Moves attributes into fields. If several dialects match a span, the first to fill a field wins. */
+  read(view: SpanView<Fields>): void;
 }
 
-/** Everything a dialect can say about a span. Token counts are as the GenAI conventions count them. */
-export interface SpanFields {
-  /** Never `session`: only the tracer that owns the session makes that span. */
+/** Fields that every dialect may fill, the session tracer's included. */
+export interface SharedFields {
+  /** Never `session`: a document's session span is not a span of OpenTelemetry. */
   kind?: Exclude<SpanKind, "session">;
-  /** Whether a session tracer recorded an error; the status may be somebody else's. */
+  /** The span failed, even if its OpenTelemetry status does not say so. */
   isError?: boolean;
-  /** Of an error, where its status cannot have it. */
+  /** What went wrong; only for a span that failed. The OpenTelemetry status message by default. */
   statusMessage?: string;
-  /** As the document has them, where the counts do not give them back. */
-  tokens?: TokenUsage;
-  /** Of the span in the document, where its OpenTelemetry name is another. */
-  name?: string;
-  /** Epoch milliseconds, where the span's own times could not be those. */
-  startTime?: number;
-  endTime?: number;
-  toolName?: string;
-  toolCallId?: string;
-  toolDurationMs?: number;
+  /** The span was ended by a crash, a recovery or a resume. */
   interrupted?: true;
+  toolCallId?: string;
+  /** The span's own duration by default. */
+  toolDurationMs?: number;
   modelId?: string;
-  /** The model that was asked for; a dated version of it may have answered. */
-  requestedModel?: string;
   providerId?: string;
   variant?: string;
   finishReason?: string;
   cost?: number;
-  /** With cached tokens. */
+  /** Cached tokens included, as the GenAI conventions count. */
   inputTokens?: number;
-  /** With reasoning tokens. */
+  /** Reasoning tokens included, as the GenAI conventions count. */
   outputTokens?: number;
   cacheReadTokens?: number;
   cacheWriteTokens?: number;
   reasoningTokens?: number;
   input?: unknown;
   output?: unknown;
+  /** Of the session. */
   agent?: string;
-  userId?: string;
+  /** Of the session. */
   title?: string;
+  /** Of the session. */
   tags?: string[];
-  prompt?: string;
-  owuiModel?: string;
-  /** The root of a turn: what hangs under it hangs under the session, and it is no span of the document. */
-  isTurn?: true;
-  /** Stands directly under a turn. */
-  isTopLevel?: true;
-  /** `conversation`: the span's input may hold the user's words, and its model is the session's. */
+}
+
+/** The fields that a dialect may fill. `projectSpan` writes each of them: `test/projection/fields.test.ts`. */
+export interface SpanFields extends SharedFields {
+  /** The span's name in the document, if it is a tool call. */
+  toolName?: string;
+  /** The model that was requested; a dated version of it may have answered. */
+  requestedModel?: string;
+  /** Of the session. */
+  userId?: string;
+  /** `conversation`: the span's input may hold the user's words, and the span's model is the session's. */
   role?: "conversation";
 }
 
-type TextField =
-  | "name"
-  | "prompt"
-  | "owuiModel"
-  | "toolName"
-  | "toolCallId"
-  | "modelId"
-  | "requestedModel"
-  | "providerId"
-  | "variant"
-  | "finishReason"
-  | "agent"
-  | "userId"
-  | "title";
-type NumberField =
-  | "startTime"
-  | "endTime"
-  | "toolDurationMs"
-  | "cost"
-  | "inputTokens"
-  | "outputTokens"
-  | "cacheReadTokens"
-  | "cacheWriteTokens"
-  | "reasoningTokens";
+/** The fields that only the session tracer's dialect may fill: the session tracer knows its spans exactly. */
+export interface TracerFields extends SharedFields {
+  /** The token counts of the document, where the counts of the conventions do not determine them. */
+  tokens?: TokenUsage;
+  /** The span's name in the document, where its OpenTelemetry name differs. */
+  name?: string;
+  /** Epoch milliseconds, where OpenTelemetry cannot represent the time. */
+  startTime?: number;
+  /** Epoch milliseconds, where OpenTelemetry cannot represent the time. */
+  endTime?: number;
+  /** Of the session. */
+  prompt?: string;
+  /** Of the session. */
+  owuiModel?: string;
+  /** The span is the root of a turn: it has no span in the document, and its children belong to the session span. */
+  isTurn?: true;
+  /** The span is a child of a turn. */
+  isTopLevel?: true;
+}
+
+/** The names of the members of `Fields` that hold any value of type `Value`. */
+type FieldOf<Fields, Value> = {
+  [Name in keyof Fields]-?: NonNullable<Fields[Name]> extends Value
+    ? Value extends NonNullable<Fields[Name]>
+      ? Name
+      : never
+    : never;
+}[keyof Fields];
+
 type ContentField = "input" | "output";
 
-/** One span's attributes while they are being read. */
-export class SpanView {
-  readonly fields: SpanFields = {};
-  /** Keys that repeat a token count of the document, and which one. */
+/** One span's attributes while dialects read them. */
+export class SpanView<Fields extends SharedFields = SpanFields> {
+  readonly fields = {} as Fields;
+  /** Keys that repeat a token count of the document, and the name of that count. */
   readonly restated: [key: string, part: keyof TokenUsage][] = [];
-  /** The attributes that no field has taken. */
+  /** The attributes that have not become fields. */
   readonly attributes: Map<string, unknown>;
-  /** Keys of attributes that were JSON text: plain values, however deep. */
+  /** Keys of attributes whose values were parsed from JSON text: plain values, however deep. */
   readonly parsed = new Set<string>();
   /** The instrumentation scope's name. */
   readonly scope: string;
@@ -117,56 +121,50 @@ export class SpanView {
 
   /** The text under the key, which stays an attribute. */
   text(key: string): string | undefined {
-    const value = this.attributes.get(key);
-    return typeof value === "string" && value !== "" ? value : undefined;
+    return nonEmptyText(this.attributes.get(key));
   }
 
-  /** Copies the first text among the keys into the field: the session wants it, the span keeps it. */
-  hint(field: TextField, ...keys: string[]): void {
+  /** Copies the first text among the keys into the field; the attributes stay. */
+  hint(field: FieldOf<Fields, string>, ...keys: string[]): void {
     for (const key of keys) {
       const value = this.text(key);
-      if (value !== undefined) this.fields[field] ??= value;
+      if (value !== undefined) this.#fill(field, value);
     }
   }
 
-  /** Moves the first text among the keys into the field; those that say the same go with it. */
-  takeText(field: TextField, ...keys: string[]): void {
+  /** Moves the first text among the keys into the field, and removes the keys with an equal text. */
+  takeText(field: FieldOf<Fields, string>, ...keys: string[]): void {
     for (const key of keys) {
       const value = this.text(key);
-      if (value === undefined) continue;
-      this.fields[field] ??= value;
-      if (this.fields[field] === value) this.attributes.delete(key);
+      if (value !== undefined && this.#fill(field, value)) this.attributes.delete(key);
     }
   }
 
-  /** Like {@link takeText} for the first element of a list; further elements keep the list where it is. */
-  takeFirstText(field: TextField, key: string): void {
+  /** Like {@link takeText} for the first element of a list. A list of several elements stays an attribute, too. */
+  takeFirstText(field: FieldOf<Fields, string>, key: string): void {
     const list = this.attributes.get(key);
     if (!Array.isArray(list) || typeof list[0] !== "string") {
       this.takeText(field, key);
       return;
     }
-    this.fields[field] ??= list[0];
-    if (list.length === 1 && this.fields[field] === list[0]) this.attributes.delete(key);
+    if (this.#fill(field, list[0]) && list.length === 1) this.attributes.delete(key);
   }
 
-  /** Like {@link takeText} for numbers; one that is not finite counts 0. */
-  takeNumber(field: NumberField, ...keys: string[]): void {
+  /** Like {@link takeText} for numbers. A number that is not finite becomes 0. */
+  takeNumber(field: FieldOf<Fields, number>, ...keys: string[]): void {
     for (const key of keys) {
       const value = this.attributes.get(key);
       if (typeof value !== "number" && typeof value !== "bigint") continue;
-      const number = Number.isFinite(Number(value)) ? Number(value) : 0;
-      this.fields[field] ??= number;
-      if (this.fields[field] === number) this.attributes.delete(key);
+      if (this.#fill(field, finite(Number(value)))) this.attributes.delete(key);
     }
   }
 
-  /** Says that the key repeats a part of `tokens`; it is dropped if it does, and stays if it differs. */
+  /** Declares that the keys repeat a part of `tokens`. A key that does is removed; a key whose value differs stays. */
   restates(part: keyof TokenUsage, ...keys: string[]): void {
     for (const key of keys) if (this.has(key)) this.restated.push([key, part]);
   }
 
-  /** Moves the first content among the keys into the field, unless that is filled. */
+  /** Moves the first content among the keys into the field, unless the field is filled. */
   takeContent(field: ContentField, encoding: Encoding, ...keys: string[]): void {
     for (const key of keys) {
       if (this.fields[field] !== undefined || !this.has(key)) continue;
@@ -175,7 +173,7 @@ export class SpanView {
     }
   }
 
-  /** Moves several attributes into one object under the names given, unless the field is filled. */
+  /** Moves several attributes into one object, under the names of `members`, unless the field is filled. */
   takeMembers(
     field: ContentField,
     members: Record<string, readonly [key: string, encoding: Encoding]>,
@@ -190,10 +188,17 @@ export class SpanView {
     this.fields[field] = content;
   }
 
-  /** Moves `<prefix>.<n>.<path>` attributes into the field as one array, unless that is filled. */
+  /** Moves `<prefix>.<n>.<path>` attributes into the field as one array, unless the field is filled. */
   takeFlattened(field: ContentField, prefix: string): void {
     if (this.fields[field] !== undefined) return;
     const list = unflatten(this.attributes, `${prefix}.`);
     if (list.length > 0) this.fields[field] = list;
+  }
+
+  /** Fills the field unless it is filled. Returns whether the field has this value now. */
+  #fill(field: keyof Fields, value: unknown): boolean {
+    const fields = this.fields as Record<keyof Fields, unknown>;
+    fields[field] ??= value;
+    return fields[field] === value;
   }
 }

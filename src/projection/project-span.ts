@@ -1,6 +1,6 @@
 /**
- * Any OpenTelemetry span as a span of the trace document: convention attributes become fields, everything
- * else stays under `attributes`.
+ * From an OpenTelemetry span to a span of the document: attributes of the conventions become fields, all other attributes
+ * stay under `attributes`.
  */
 
 import type { SessionMetadata, SpanModel, TokenUsage, TraceSpan } from "../format/trace-file.js";
@@ -15,94 +15,85 @@ import {
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { userText } from "./content.js";
-import { type Dialect, type SpanFields, SpanView } from "./dialect.js";
-import { own } from "./dialects/crash-safe-file.js";
-import { genAi } from "./dialects/gen-ai.js";
-import { http } from "./dialects/http.js";
-import { openInference } from "./dialects/openinference.js";
-import { session } from "./dialects/own-tracer.js";
-import { traceloop } from "./dialects/traceloop.js";
-import { vercelAi } from "./dialects/vercel-ai.js";
+import { type SharedFields, SpanView, type TracerFields } from "./dialect.js";
+import { ownTracer } from "./dialects/own-tracer.js";
+import { dialects } from "./dialects.js";
 import {
   attempt,
   describeHistory,
   describeOtel,
   describeStatus,
   ERROR_STATUS,
+  nonEmptyText,
   plainAttributes,
   readAttributes,
-  textOf,
 } from "./read-span.js";
 
-/** A span of the document, and what it tells about its session. */
+/** A span of the document, and what it adds to the metadata of its session. */
 export interface ProjectedSpan {
   span: TraceSpan;
-  /** Only members that are known. */
+  /** Known members only. */
   metadata: Partial<SessionMetadata>;
-  /** The root of a turn of a session tracer: no span of the document. */
+  /** The span is the root of a session tracer's turn, which has no span in the document. */
   isTurn?: true;
 }
-
-/** In order of precedence: a dialect fills only what those before it left open. */
-const DIALECTS: readonly Dialect[] = [own, vercelAi, openInference, traceloop, genAi, http];
 
 const MAX_PROMPT_CHARS = 4000;
 
 /**
- * Never throws: a value that cannot be read costs itself and leaves a marker. Shares no object with the
- * span. `traceId` is always set, `endTime` only once the span has ended; `parentSpanId` is null for the root
- * of an OpenTelemetry trace, whoever it may hang under in the document.
+ * Any OpenTelemetry span as a span of a document. Never throws: a value that cannot be read loses only itself, and a
+ * marker takes its place. Shares no object with the span. `traceId` is always set; `endTime` is set once the span has
+ * ended; `parentSpanId` is `null` for the root of an OpenTelemetry trace.
  */
 export function projectSpan(span: ReadableSpan): ProjectedSpan {
-  const scope = attempt(() => span.instrumentationScope, undefined);
-  const view = new SpanView(
-    readAttributes(attempt(() => span.attributes, undefined)),
-    textOf(attempt(() => scope?.name, undefined)) ?? "",
-  );
-  const isSession = attempt(() => session.matches(view), false);
-  for (const dialect of isSession ? [session] : DIALECTS) {
+  const attributes = readAttributes(attempt(() => span.attributes, undefined));
+  const scope = nonEmptyText(attempt(() => span.instrumentationScope?.name, undefined)) ?? "";
+  const traced = new SpanView<TracerFields>(attributes, scope);
+  return attempt(() => ownTracer.matches(traced), false)
+    ? projectTraced(span, traced)
+    : projectForeign(span, new SpanView(attributes, scope));
+}
+
+/** A span of a session tracer that came without its record, from another process for example. */
+function projectTraced(span: ReadableSpan, view: SpanView<TracerFields>): ProjectedSpan {
+  attempt(() => ownTracer.read(view), undefined);
+  const { fields } = view;
+  const projected = identify(span);
+  if (fields.name !== undefined) projected.name = fields.name;
+  if (fields.startTime !== undefined) projected.startTime = fields.startTime;
+  if (fields.endTime !== undefined && projected.endTime !== undefined) projected.endTime = fields.endTime;
+  if (fields.isTopLevel) projected.parentSpanId = null;
+  // An OpenTelemetry status that the tracer did not set stays an attribute.
+  if (fields.isError) setError(projected, fields.statusMessage ?? statusMessageOf(span));
+  setFields(projected, fields);
+  setTokens(projected, fields.tokens ?? tokensOf(fields), view);
+  const attributes = plainAttributes(view.attributes, view.parsed);
+  if (!fields.isError) attempt(() => describeStatus(span, attributes), undefined);
+  describeHistory(span, attributes);
+  setAttributes(projected, attributes);
+  return { span: projected, metadata: tracedMetadata(view), ...(fields.isTurn && { isTurn: true }) };
+}
+
+function projectForeign(span: ReadableSpan, view: SpanView): ProjectedSpan {
+  for (const dialect of dialects) {
     attempt(() => {
       if (dialect.matches(view)) dialect.read(view);
     }, undefined);
   }
   const { fields } = view;
   const projected = identify(span);
-  const name = projected.name;
-  projected.kind = fields.kind ?? "span";
-  if (projected.kind === "tool" && fields.toolName !== undefined) projected.name = fields.toolName;
-  if (isSession) readExact(span, fields, projected);
-  else readStatus(span, view, projected);
-  moveFields(fields, projected);
-  const tokens = fields.tokens ?? tokensOf(fields);
-  if (tokens !== undefined) {
-    projected.tokens = tokens;
-    for (const [key, part] of view.restated) {
-      if (view.attributes.get(key) === tokens[part]) view.attributes.delete(key);
-    }
+  const { name } = projected;
+  if (fields.kind === "tool" && fields.toolName !== undefined) projected.name = fields.toolName;
+  if (fields.isError || attempt(() => span.status.code, 0) === ERROR_STATUS) {
+    setError(projected, fields.statusMessage ?? errorMessageOf(span, view));
   }
+  setFields(projected, fields);
+  setTokens(projected, tokensOf(fields), view);
   const attributes = plainAttributes(view.attributes, view.parsed);
-  if (isSession) {
-    if (!fields.isError) attempt(() => describeStatus(span, attributes), undefined);
-    describeHistory(span, attributes);
-  } else {
-    if (projected.name !== name) attributes["otel.span_name"] = name;
-    describeOtel(span, attributes);
-  }
-  if (Object.keys(attributes).length > 0) projected.attributes = attributes;
-  const metadata = isSession ? tracedMetadata(view) : metadataOf(span, view, projected);
-  return { span: projected, metadata, ...(fields.isTurn && { isTurn: true }) };
-}
-
-/** What a session tracer gave and OpenTelemetry could not carry in the fields it has for it. */
-function readExact(span: ReadableSpan, fields: SpanFields, projected: TraceSpan): void {
-  if (fields.name !== undefined) projected.name = fields.name;
-  if (fields.startTime !== undefined) projected.startTime = fields.startTime;
-  if (fields.endTime !== undefined && projected.endTime !== undefined) projected.endTime = fields.endTime;
-  if (fields.isTopLevel) projected.parentSpanId = null;
-  if (!fields.isError) return;
-  projected.status = "error";
-  const message = fields.statusMessage ?? attempt(() => textOf(span.status.message), undefined);
-  if (message !== undefined) projected.statusMessage = message;
+  if (projected.name !== name) attributes["otel.span_name"] = name;
+  describeOtel(span, attributes);
+  setAttributes(projected, attributes);
+  return { span: projected, metadata: metadataOf(span, view, projected) };
 }
 
 function identify(span: ReadableSpan): TraceSpan {
@@ -111,7 +102,7 @@ function identify(span: ReadableSpan): TraceSpan {
   const startTime = attempt(() => millis(span.startTime), 0);
   return {
     spanId: attempt(() => String(context?.spanId ?? ""), ""),
-    parentSpanId: attempt(() => textOf(span.parentSpanContext?.spanId), undefined) ?? null,
+    parentSpanId: attempt(() => nonEmptyText(span.parentSpanContext?.spanId), undefined) ?? null,
     name: attempt(() => String(span.name), "unknown"),
     kind: "span",
     startTime,
@@ -121,22 +112,26 @@ function identify(span: ReadableSpan): TraceSpan {
   };
 }
 
-function readStatus(span: ReadableSpan, view: SpanView, projected: TraceSpan): void {
-  if (attempt(() => span.status.code, 0) !== ERROR_STATUS) return;
+function setError(projected: TraceSpan, message: string | undefined): void {
   projected.status = "error";
-  const message =
-    attempt(() => textOf(span.status.message), undefined) ??
-    attempt(() => exceptionMessage(span), undefined) ??
-    view.text(ATTR_ERROR_TYPE);
   if (message !== undefined) projected.statusMessage = message;
 }
 
+const statusMessageOf = (span: ReadableSpan): string | undefined =>
+  attempt(() => nonEmptyText(span.status.message), undefined);
+
+const errorMessageOf = (span: ReadableSpan, view: SpanView): string | undefined =>
+  statusMessageOf(span) ?? attempt(() => exceptionMessage(span), undefined) ?? view.text(ATTR_ERROR_TYPE);
+
 function exceptionMessage(span: ReadableSpan): string | undefined {
   const { attributes } = span.events.findLast((event) => event.name === "exception") ?? {};
-  return textOf(attributes?.[ATTR_EXCEPTION_MESSAGE]) ?? textOf(attributes?.[ATTR_EXCEPTION_TYPE]);
+  return (
+    nonEmptyText(attributes?.[ATTR_EXCEPTION_MESSAGE]) ?? nonEmptyText(attributes?.[ATTR_EXCEPTION_TYPE])
+  );
 }
 
-function moveFields(fields: SpanFields, projected: TraceSpan): void {
+function setFields(projected: TraceSpan, fields: SharedFields): void {
+  projected.kind = fields.kind ?? "span";
   const model: SpanModel = {};
   if (fields.modelId !== undefined) model.modelId = fields.modelId;
   if (fields.providerId !== undefined) model.providerId = fields.providerId;
@@ -150,7 +145,7 @@ function moveFields(fields: SpanFields, projected: TraceSpan): void {
   if (fields.output !== undefined) projected.output = fields.output;
 }
 
-function toolOf(fields: SpanFields, { startTime, endTime }: TraceSpan): NonNullable<TraceSpan["tool"]> {
+function toolOf(fields: SharedFields, { startTime, endTime }: TraceSpan): NonNullable<TraceSpan["tool"]> {
   const tool: NonNullable<TraceSpan["tool"]> = {};
   if (fields.toolCallId !== undefined) tool.callId = fields.toolCallId;
   if (fields.toolDurationMs !== undefined) tool.durationMs = fields.toolDurationMs;
@@ -158,11 +153,23 @@ function toolOf(fields: SpanFields, { startTime, endTime }: TraceSpan): NonNulla
   return tool;
 }
 
+function setTokens(projected: TraceSpan, tokens: TokenUsage | undefined, view: SpanView<SharedFields>): void {
+  if (tokens === undefined) return;
+  projected.tokens = tokens;
+  for (const [key, part] of view.restated) {
+    if (view.attributes.get(key) === tokens[part]) view.attributes.delete(key);
+  }
+}
+
+function setAttributes(projected: TraceSpan, attributes: Record<string, unknown>): void {
+  if (Object.keys(attributes).length > 0) projected.attributes = attributes;
+}
+
 /**
- * From the conventions' counts, where input includes cached tokens and output includes reasoning, to five
- * disjoint ones. A part that exceeds its whole shows that the whole already excludes it.
+ * From the counts of the conventions, where input includes cached tokens and output includes reasoning, to five disjoint
+ * counts. A part that exceeds its whole shows that the whole already excludes the part.
  */
-function tokensOf(fields: SpanFields): TokenUsage | undefined {
+function tokensOf(fields: SharedFields): TokenUsage | undefined {
   const { inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens, reasoningTokens } = fields;
   const given = inputTokens ?? outputTokens ?? cacheReadTokens ?? cacheWriteTokens ?? reasoningTokens;
   if (given === undefined) return undefined;
@@ -207,17 +214,17 @@ function metadataOf(span: ReadableSpan, view: SpanView, projected: TraceSpan): P
   set("userId", view.text(ATTR_USER_ID) ?? view.text("enduser.id") ?? fields.userId);
   if (fields.tags !== undefined && fields.tags.length > 0) metadata.tags = fields.tags;
   const resource = attempt(() => span.resource.attributes, undefined);
-  const of = (key: string) => attempt(() => textOf(resource?.[key]), undefined);
+  const of = (key: string) => attempt(() => nonEmptyText(resource?.[key]), undefined);
   set("environment", of(ATTR_DEPLOYMENT_ENVIRONMENT_NAME) ?? of("deployment.environment"));
   set("version", of(ATTR_SERVICE_VERSION));
   return metadata;
 }
 
-/** A session tracer's turns tell what is known of the session, each time all of it. */
-function tracedMetadata(view: SpanView): Partial<SessionMetadata> {
+/** The metadata of a session: each turn of a session tracer has all of it. */
+function tracedMetadata(view: SpanView<TracerFields>): Partial<SessionMetadata> {
   const { fields } = view;
   if (!fields.isTurn) return {};
-  const told = {
+  const known = {
     title: fields.title,
     model: fields.modelId,
     providerId: fields.providerId,
@@ -230,10 +237,10 @@ function tracedMetadata(view: SpanView): Partial<SessionMetadata> {
     tags: fields.tags,
     owuiModel: fields.owuiModel,
   };
-  return Object.fromEntries(Object.entries(told).filter(([, value]) => value !== undefined));
+  return Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
 }
 
-/** A parent in another process (a client's `traceparent`) does not make the span less of a root here. */
+/** Whether a span has no parent in this process: a parent in another process (a client's `traceparent`) does not count. */
 function isLocalRoot(span: ReadableSpan): boolean {
   const parent: { spanId?: string; isRemote?: boolean } | undefined = attempt(
     () => span.parentSpanContext,

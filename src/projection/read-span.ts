@@ -1,4 +1,4 @@
-/** Reads an OpenTelemetry span that may be hostile, and describes what is not an attribute of it. */
+/** Reads an OpenTelemetry span that may throw, and describes its members that are not attributes. */
 import { setOwn, toJsonValue, unreadable } from "../format/json-value.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
@@ -6,7 +6,7 @@ import type { ReadableSpan } from "../otel/types.js";
 /** `SpanStatusCode.ERROR`. */
 export const ERROR_STATUS = 2;
 
-/** The value, or `otherwise` if reading it throws: a span may be somebody's Proxy. */
+/** Returns what `run` returns, or `otherwise` if it throws: a span may be a Proxy. */
 export function attempt<T>(run: () => T, otherwise: T): T {
   try {
     return run();
@@ -15,12 +15,12 @@ export function attempt<T>(run: () => T, otherwise: T): T {
   }
 }
 
-/** A text with something in it. */
-export function textOf(value: unknown): string | undefined {
+/** The value if it is a text that is not empty. */
+export function nonEmptyText(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-/** Each attribute read once: a getter need not answer twice the same. */
+/** Copies the attributes. Each is read once: a getter may return another value the next time. */
 export function readAttributes(source: Readonly<Record<string, unknown>> | undefined): Map<string, unknown> {
   const attributes = new Map<string, unknown>();
   if (source === undefined || source === null) return attributes;
@@ -38,7 +38,7 @@ export function readAttributes(source: Readonly<Record<string, unknown>> | undef
   return attributes;
 }
 
-/** Attributes as plain JSON values; those of the keys `parsed` are plain already. */
+/** Attributes as plain JSON values. The values of the keys `parsed` are plain already. */
 export function plainAttributes(
   attributes: ReadonlyMap<string, unknown>,
   parsed?: ReadonlySet<string>,
@@ -51,19 +51,19 @@ export function plainAttributes(
   return result;
 }
 
-/** `SpanKind` by number; INTERNAL, the first, is not worth a word. */
+/** `SpanKind` by number. INTERNAL, the first and usual one, is left out. */
 const OTEL_KINDS: readonly (string | undefined)[] = [undefined, "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
 
-/** What a span carries besides attributes, under the `otel.` names that the specification reserves. */
+/** Adds what a span has besides attributes, under the `otel.` names that the specification reserves. */
 export function describeOtel(span: ReadableSpan, attributes: Record<string, unknown>): void {
   const add = adder(attributes);
   add("otel.kind", () => OTEL_KINDS[span.kind]);
-  add("otel.scope.name", () => textOf(span.instrumentationScope.name));
-  add("otel.scope.version", () => textOf(span.instrumentationScope.version));
+  add("otel.scope.name", () => nonEmptyText(span.instrumentationScope.name));
+  add("otel.scope.version", () => nonEmptyText(span.instrumentationScope.version));
   describeHistory(span, attributes);
 }
 
-/** What happened to a span: events, links, and what was lost of both. */
+/** Adds events, links, and the counts of what the SDK dropped. */
 export function describeHistory(span: ReadableSpan, attributes: Record<string, unknown>): void {
   const add = adder(attributes);
   add("otel.events", () => (span.events.length > 0 ? span.events.map(describeEvent) : undefined));
@@ -73,7 +73,7 @@ export function describeHistory(span: ReadableSpan, attributes: Record<string, u
   add("otel.dropped_links_count", () => positive(span.droppedLinksCount));
 }
 
-/** A status that others have set on a span whose record says otherwise; keys as the specification has them. */
+/** Adds an error status that the session tracer did not set, under the keys of the specification. */
 export function describeStatus({ status }: ReadableSpan, attributes: Record<string, unknown>): void {
   if (status.code !== ERROR_STATUS) return;
   attributes["otel.status_code"] = "ERROR";

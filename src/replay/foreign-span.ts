@@ -21,7 +21,7 @@ import {
 } from "../otel/semantic-conventions.js";
 import { microTimeOf } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
-import { textOf } from "../projection/read-span.js";
+import { nonEmptyText } from "../projection/read-span.js";
 import { recordAttributes } from "../projection/to-attributes.js";
 import type { ReplayIds, SpanParts } from "./replayed-span.js";
 
@@ -56,11 +56,14 @@ export function ownAttributes({ attributes }: TraceSpan): Record<string, unknown
 /** Name, kind and scope of an instrumented span. */
 export function describedIdentity(span: TraceSpan): Pick<SpanParts, "name" | "kind" | "scope"> {
   const attributes = span.attributes ?? {};
-  const version = textOf(attributes["otel.scope.version"]);
+  const version = nonEmptyText(attributes["otel.scope.version"]);
   return {
-    name: textOf(attributes["otel.span_name"]) ?? String(span.name),
+    name: nonEmptyText(attributes["otel.span_name"]) ?? String(span.name),
     kind: Math.max(0, kinds.indexOf(attributes["otel.kind"])),
-    scope: { name: textOf(attributes["otel.scope.name"]) ?? "", ...(version !== undefined && { version }) },
+    scope: {
+      name: nonEmptyText(attributes["otel.scope.name"]) ?? "",
+      ...(version !== undefined && { version }),
+    },
   };
 }
 
@@ -128,7 +131,7 @@ type Counted<T> = T & { readonly droppedAttributesCount: number };
 
 function eventOf({ name, time, attributes }: JsonRecord): Counted<ReadableSpan["events"][number]> {
   return {
-    name: textOf(name) ?? "",
+    name: nonEmptyText(name) ?? "",
     time: microTimeOf(typeof time === "number" ? time : 0),
     attributes: isRecord(attributes) ? attributes : {},
     droppedAttributesCount: 0,
@@ -140,8 +143,8 @@ function linkOf(
   ids: ReplayIds,
 ): Counted<ReadableSpan["links"][number]> {
   const context = {
-    traceId: ids.traceId(textOf(traceId) ?? ""),
-    spanId: ids.spanId(textOf(spanId) ?? ""),
+    traceId: ids.traceId(nonEmptyText(traceId) ?? ""),
+    spanId: ids.spanId(nonEmptyText(spanId) ?? ""),
     traceFlags: 1,
   };
   return { context, attributes: isRecord(attributes) ? attributes : {}, droppedAttributesCount: 0 };

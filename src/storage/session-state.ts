@@ -231,7 +231,8 @@ export class SessionState {
 
   /** The totals of the lines were counted anew. With `names`, only these counters take the new value. */
   setTotals(totals: Totals, names?: readonly CounterName[]): void {
-    this.#totals = names ? this.#totals.withCounts(names, totals) : totals;
+    if (names) this.#totals.setCounts(names, totals);
+    else this.#totals = totals;
   }
 
   /** The span has a line now. */

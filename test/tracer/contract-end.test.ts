@@ -1,6 +1,7 @@
 /** The contract: `endTrace`, `finalizeSync` and `flushSync`, and the document that each writes. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
+import { promisedSummary } from "../support/promised-summary.js";
 import { begin, named, rootOf, SessionTracerStage, spansOf } from "../support/session-tracer-stage.js";
 
 let stage: SessionTracerStage;
@@ -34,7 +35,7 @@ describe.each(ends)("%s", (_, end) => {
     expect(await end()).toBe(`${stage.dir}/ses_1.json`);
     expect(stage.files).toEqual(["ses_1.json"]);
     expect(document().endedAt).toBe(new Date(begin + 125_700).toISOString());
-    expect(document().summary).toStrictEqual({
+    const counted = {
       totalTokens: 1_239,
       totalCost: 0.01234,
       totalToolCalls: 1,
@@ -44,7 +45,8 @@ describe.each(ends)("%s", (_, end) => {
       tokens: { input: 1_000, output: 200, reasoning: 30, cacheRead: 4, cacheWrite: 5 },
       topTools: [{ name: "ls", count: 1, totalDuration: 40 }],
       narrative: "Completed in 2m5s. Made 1 LLM call using 1 tools (ls). Total cost: $0.0123.",
-    });
+    };
+    expect(promisedSummary(document().summary, counted)).toStrictEqual(counted);
     expect(rootOf(document())).toStrictEqual({
       spanId: expect.any(String),
       parentSpanId: null,

@@ -15,7 +15,7 @@ import type { Dialect, SpanFields, SpanView } from "../dialect.js";
 type Kind = NonNullable<SpanFields["kind"]>;
 const KINDS: ReadonlySet<string> = new Set<Kind>(["generation", "tool", "user-message", "text", "span"]);
 
-export const own: Dialect = {
+export const crashSafeFile: Dialect = {
   name: "crash-safe-file",
   // Any of its keys may come alone (a cost on somebody else's generation), and reading is as cheap as asking.
   matches: () => true,

@@ -1,6 +1,6 @@
 /**
- * Spans of our own session tracer that come without their records, from another process for example: the inverse
- * of `record-attributes.ts`. They speak no other dialect.
+ * Spans of this package's session tracer that come without their records, from another process for example: the inverse
+ * of `to-attributes.ts`. No other dialect reads these spans.
  */
 
 import type { TokenUsage } from "../../format/trace-file.js";
@@ -48,16 +48,16 @@ import {
   ATTR_SESSION_ID,
   SESSION_SCOPE,
 } from "../../otel/semantic-conventions.js";
-import type { Dialect, SpanFields, SpanView } from "../dialect.js";
+import type { Dialect, SharedFields, SpanView, TracerFields } from "../dialect.js";
 import { looksLikeJson, unnamedError } from "../to-attributes.js";
 
-type Kind = NonNullable<SpanFields["kind"]>;
+type Kind = NonNullable<SharedFields["kind"]>;
 const KINDS: ReadonlySet<string> = new Set<Kind>(["generation", "tool", "user-message", "text", "span"]);
 
-export const session: Dialect = {
-  name: "session",
+export const ownTracer: Dialect<TracerFields> = {
+  name: "own-tracer",
   matches: (view) => view.scope === SESSION_SCOPE && view.has(ATTR_CRASH_SAFE_FILE_KIND),
-  read(view: SpanView) {
+  read(view: SpanView<TracerFields>) {
     const { attributes, fields } = view;
     parseJsonKeys(view);
     const kind = view.text(ATTR_CRASH_SAFE_FILE_KIND);
@@ -67,7 +67,7 @@ export const session: Dialect = {
     const message = attributes.get(ATTR_CRASH_SAFE_FILE_STATUS_MESSAGE);
     if (typeof message === "string") fields.statusMessage = message;
     attributes.delete(ATTR_CRASH_SAFE_FILE_STATUS_MESSAGE);
-    // Ours: whoever else says something of an error says what it was.
+    // The tracer writes this value only. Another value describes the error of another instrumentation.
     fields.isError = attributes.get(ATTR_ERROR_TYPE) === unnamedError;
     if (fields.isError) attributes.delete(ATTR_ERROR_TYPE);
     view.takeNumber("startTime", ATTR_CRASH_SAFE_FILE_START_TIME);
@@ -86,7 +86,7 @@ export const session: Dialect = {
   },
 };
 
-/** Said of every span for those who read spans one by one; the document says it once. */
+/** Keys that every span has for backends that show single spans; the document has these values once. */
 const restated = [
   ATTR_CRASH_SAFE_FILE_KIND,
   ATTR_CRASH_SAFE_FILE_INTERRUPTED,
@@ -100,8 +100,11 @@ const restated = [
   ATTR_SESSION_ID,
 ];
 
-/** A caller's attributes of names that are ours. Restored, one may have the name of another that is not yet. */
-function restoreCallers({ attributes, parsed }: SpanView): void {
+/**
+ * Restores the names of a caller's attributes that were renamed because the tracer uses these names. All of them are
+ * removed first: a restored name may be the present name of another one.
+ */
+function restoreCallers({ attributes, parsed }: SpanView<TracerFields>): void {
   const isMoved = ([key]: [string, unknown]) => key.startsWith(ATTR_CRASH_SAFE_FILE_ATTRIBUTE);
   const moved = [...attributes].filter(isMoved).map(([key, value]) => {
     attributes.delete(key);
@@ -113,7 +116,7 @@ function restoreCallers({ attributes, parsed }: SpanView): void {
   }
 }
 
-function parseJsonKeys({ attributes, parsed }: SpanView): void {
+function parseJsonKeys({ attributes, parsed }: SpanView<TracerFields>): void {
   const keys = attributes.get(ATTR_CRASH_SAFE_FILE_JSON_KEYS);
   attributes.delete(ATTR_CRASH_SAFE_FILE_JSON_KEYS);
   for (const key of Array.isArray(keys) ? keys : []) {
@@ -123,12 +126,12 @@ function parseJsonKeys({ attributes, parsed }: SpanView): void {
       attributes.set(key, JSON.parse(text));
       parsed.add(key);
     } catch {
-      // Cut by somebody's limit on the way: the text that is left is what there is.
+      // A limit of the provider or a backend has cut the JSON text: what is left stays a text.
     }
   }
 }
 
-function readTurn(view: SpanView): void {
+function readTurn(view: SpanView<TracerFields>): void {
   const { fields } = view;
   fields.isTurn = true;
   view.hint("agent", ATTR_GEN_AI_AGENT_NAME);
@@ -139,7 +142,7 @@ function readTurn(view: SpanView): void {
   if (Array.isArray(tags)) fields.tags = tags.filter((tag) => typeof tag === "string");
 }
 
-function readTool(view: SpanView): void {
+function readTool(view: SpanView<TracerFields>): void {
   view.takeText("toolCallId", ATTR_GEN_AI_TOOL_CALL_ID);
   view.takeNumber("toolDurationMs", ATTR_CRASH_SAFE_FILE_TOOL_DURATION);
   const { attributes, parsed, fields } = view;
@@ -151,16 +154,16 @@ function readTool(view: SpanView): void {
   view.takeContent("output", "plain", ATTR_GEN_AI_TOOL_CALL_RESULT);
 }
 
+/** The parsed JSON; the text itself if a limit of the provider or a backend has cut it. */
 function parsedOr(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // Cut by somebody's limit on the way.
     return text;
   }
 }
 
-function readContent(view: SpanView): void {
+function readContent(view: SpanView<TracerFields>): void {
   view.takeContent("input", "plain", ATTR_CRASH_SAFE_FILE_INPUT, ATTR_GEN_AI_INPUT_MESSAGES);
   view.takeContent("output", "plain", ATTR_CRASH_SAFE_FILE_OUTPUT, ATTR_GEN_AI_OUTPUT_MESSAGES);
   if (view.fields.kind === "span") return;
@@ -168,7 +171,7 @@ function readContent(view: SpanView): void {
   view.fields.output = onlyContent(view.fields.output);
 }
 
-function readGeneration(view: SpanView): void {
+function readGeneration(view: SpanView<TracerFields>): void {
   view.takeFirstText("finishReason", ATTR_GEN_AI_RESPONSE_FINISH_REASONS);
   view.takeNumber("inputTokens", ATTR_GEN_AI_USAGE_INPUT_TOKENS);
   view.takeNumber("outputTokens", ATTR_GEN_AI_USAGE_OUTPUT_TOKENS);
@@ -193,7 +196,7 @@ const tokenParts: readonly (keyof TokenUsage)[] = [
   "total",
 ];
 
-/** What a list of one message with one text part says; anything else as it is. */
+/** The text of a list of one message with one text part; any other value as it is. */
 function onlyContent(messages: unknown): unknown {
   if (typeof messages !== "string") return messages;
   try {
