@@ -1,5 +1,5 @@
 /**
- * What a directory needs from time to time while somebody writes to it: recovery of dead sessions, retention,
+ * What a directory needs from time to time while this process writes to it: recovery of dead sessions, retention,
  * heartbeats, retries, ends of idle sessions.
  */
 import type { Timer } from "../platform/clock.js";
@@ -8,12 +8,12 @@ import { recoverDirectory } from "../recovery/recover-directory.js";
 import { prune, type Retention } from "../recovery/retention.js";
 import type { TraceDirectory } from "./trace-directory.js";
 
-const tendMillis = 1_000;
-/** Well under the lease of owners that cannot be asked. */
+const tickMillis = 1_000;
+/** Well under the 60 s lease of an owner whose liveness is unknown. */
 const heartbeatMillis = 15_000;
-/** Also the time until the files of a worker thread that was terminated are folded in. */
+/** Also the delay until the files of a terminated worker thread are folded in. */
 const recoverMillis = 10_000;
-/** All documents are looked at, for their age and their size, no more often than this: that may be thousands. */
+/** Age and size of all documents are measured no more often than this: there may be thousands of documents. */
 const measureMillis = 60_000;
 
 export interface HousekeepingOptions extends Retention {
@@ -24,34 +24,37 @@ export class Housekeeping {
   readonly #directory: TraceDirectory;
   readonly #options: HousekeepingOptions;
   readonly #onFault: (error: unknown, path: string) => void;
+  readonly #onRemoved: (path: string) => void;
   readonly #timers: Timer[];
   #work: Promise<void> = Promise.resolve();
   #isWorking = false;
-  #beats = 0;
+  #ticks = 0;
   #measured = Number.NEGATIVE_INFINITY;
 
   constructor(
     directory: TraceDirectory,
     options: HousekeepingOptions,
     onFault: (error: unknown, path: string) => void,
+    onRemoved: (path: string) => void,
   ) {
     this.#directory = directory;
     this.#options = options;
     this.#onFault = onFault;
+    this.#onRemoved = onRemoved;
     const { clock, durability } = directory.ports;
     this.#timers = [
-      clock.after(0, () => this.tidy()),
-      clock.every(tendMillis, () => this.#tend()),
-      clock.every(recoverMillis, () => this.tidy()),
+      clock.after(0, () => this.maintain()),
+      clock.every(tickMillis, () => this.#onTick()),
+      clock.every(recoverMillis, () => this.maintain()),
     ];
     if (durability === "interval") this.#timers.push(clock.every(1_000, () => directory.syncRecent()));
   }
 
   /** Recovers and prunes in the background; resolves when that has ended. */
-  tidy(): Promise<void> {
+  maintain(): Promise<void> {
     if (this.#isWorking) return this.#work;
     this.#isWorking = true;
-    this.#work = this.#tidy().finally(() => {
+    this.#work = this.#maintain().finally(() => {
       this.#isWorking = false;
     });
     return this.#work;
@@ -61,14 +64,14 @@ export class Housekeeping {
     for (const timer of this.#timers) timer.cancel();
   }
 
-  async #tidy(): Promise<void> {
+  async #maintain(): Promise<void> {
     const { dir, ports } = this.#directory;
     try {
       const { failures, sessions } = await recoverDirectory(ports, dir);
       if (ports.tally) ports.tally.recoveredSessions += sessions.length;
       for (const { error, path } of failures) this.#onFault(error, path);
       if (await ports.fileSystem.async.isDirectory(dir)) {
-        await runAsync(ports.fileSystem, prune(ports, dir, this.#limits()));
+        await runAsync(ports.fileSystem, prune(ports, dir, this.#limits(), this.#onRemoved));
       }
     } catch (error) {
       this.#onFault(error, dir);
@@ -83,8 +86,25 @@ export class Housekeeping {
     return isMeasured ? this.#options : { maxFiles, maxFileAgeMillis: 0, maxTotalBytes: 0 };
   }
 
-  #tend(): void {
-    this.#beats++;
-    this.#directory.tend(this.#options.sessionIdleMillis, this.#beats % (heartbeatMillis / tendMillis) === 0);
+  #onTick(): void {
+    const directory = this.#directory;
+    directory.retry();
+    if (++this.#ticks % (heartbeatMillis / tickMillis) === 0) directory.heartbeat();
+    const now = directory.ports.clock.monotonic();
+    for (const { id, isExplicit, writer } of directory.sessions) {
+      const openSpans = writer.session.openSpans.size;
+      const state = { isExplicit, openSpans, silentMillis: now - writer.lastActive };
+      if (isIdle(state, this.#options.sessionIdleMillis))
+        directory.end(id, { status: "completed" }).catch(() => {});
+    }
   }
 }
+
+/**
+ * Whether a session ends by itself: spans opened it, no span is open, and nothing was recorded for longer than
+ * `idleMillis`. The silence is measured by the monotonic clock: a clock that is set forward ends no session.
+ */
+export const isIdle = (
+  session: { readonly isExplicit: boolean; readonly openSpans: number; readonly silentMillis: number },
+  idleMillis: number,
+): boolean => !session.isExplicit && session.openSpans === 0 && session.silentMillis > idleMillis;

@@ -1,134 +1,158 @@
 /**
- * When documents are published: each session at its pace, one at a time, and again whenever there is news left.
+ * When the document of a session is published: on a budget of bytes, one session at a time, and again whenever the
+ * document lacks something when a publish ends.
  */
 
-import type { SerialQueue as Lane } from "../platform/async.js";
+import type { SerialQueue } from "../platform/async.js";
 import type { Timer } from "../platform/clock.js";
-import { OperationCancelled, runAsync } from "../platform/gensync.js";
-import type { AppendFile } from "../storage/append-log.js";
+import { OperationCancelled, runAsync, runSync } from "../platform/gensync.js";
+import { AppendLog } from "../storage/append-log.js";
 import { publish } from "../storage/publish.js";
 import { backgroundSyncBytes } from "../storage/seal.js";
 import type { SessionWriter } from "../storage/session-writer.js";
-import { syncFile, syncNames } from "../storage/side-file-sync.js";
+import { type Pace, PublishBudget } from "./publish-budget.js";
 
-/** After a failure, the next try waits this long, doubling up to the second. */
+/** After a failure the next try waits 500 ms; each further failure doubles the wait, up to 30 s. */
 const firstRetryMillis = 500;
 const lastRetryMillis = 30_000;
 
-interface Schedule {
-  timer: Timer;
-  isUrgent: boolean;
+/** Queues that all directories of a process share: the host's thread pool has four threads. */
+export interface WorkQueues {
+  readonly publish: SerialQueue;
+  readonly sync: SerialQueue;
 }
 
-export class Publisher {
-  readonly #lane: Lane;
-  readonly #syncLane: Lane;
-  readonly #onFault: (error: unknown, path: string) => void;
-  readonly #onUse: (writer: SessionWriter) => void;
-  readonly #schedules = new Map<SessionWriter, Schedule>();
-  readonly #retries = new WeakMap<SessionWriter, number>();
-  readonly #syncing = new WeakSet<SessionWriter>();
+/** The next publish of a session. */
+interface Scheduled {
+  readonly timer: Timer;
+  /** A document that grows meanwhile is not published earlier. */
+  readonly isUrgent: boolean;
+}
 
-  /** `onUse` is told of each session that was worked on: its files are open now, if they were not before. */
-  constructor(
-    lane: Lane,
-    syncLane: Lane,
-    onFault: (error: unknown, path: string) => void,
-    onUse: (writer: SessionWriter) => void,
-  ) {
-    this.#lane = lane;
-    this.#syncLane = syncLane;
-    this.#onFault = onFault;
+/** The scheduler of one session. */
+export class PublishScheduler {
+  readonly #writer: SessionWriter;
+  readonly #queues: WorkQueues;
+  readonly #budget: PublishBudget;
+  readonly #onUse: () => void;
+  #scheduled: Scheduled | undefined;
+  #retryMillis = 0;
+  #isSyncing = false;
+  /** Size of the last tail: open spans are copied with each publish, like lines. */
+  #tailBytes = 0;
+
+  /** `onUse` is called after work on the session: its files may be open now. */
+  constructor(writer: SessionWriter, queues: WorkQueues, pace: Pace, onUse: () => void) {
+    this.#writer = writer;
+    this.#queues = queues;
+    this.#budget = new PublishBudget(pace, writer.ports.clock.monotonic());
     this.#onUse = onUse;
   }
 
-  /** Something was recorded. Cheap: most calls find the session scheduled. */
-  changed(writer: SessionWriter): void {
-    if (writer.open.unsynced > backgroundSyncBytes) this.sync(writer, [writer.open]);
-    const known = this.#schedules.get(writer);
-    if (known && (known.isUrgent || !writer.pace.hasGrown(writer.open.good))) return;
-    known?.timer.cancel();
-    this.#schedule(writer);
+  /** Something was recorded. Cheap: most calls find the publish scheduled. */
+  changed(): void {
+    const { log } = this.#writer;
+    if (log.unsynced > backgroundSyncBytes) this.sync([log]);
+    if (this.#scheduled && (this.#scheduled.isUrgent || !this.#budget.hasGrown(this.#copyBytes))) return;
+    this.#scheduled?.timer.cancel();
+    this.#schedule();
   }
 
-  /** Publishes until the document holds everything recorded before the call. Rejects when it cannot. */
-  async flush(writer: SessionWriter): Promise<void> {
+  /** Publishes until the document holds everything recorded before the call. Rejects when the disk refuses. */
+  async flush(): Promise<void> {
+    const writer = this.#writer;
     const { version } = writer;
-    while (isUnderWay(writer) && (writer.publishedVersion < version || !writer.open.isSettled)) {
-      await this.#lane.run(() => this.#publish(writer));
+    while (writer.canPublish && (writer.publishedVersion < version || !writer.log.isSettled)) {
+      await this.#queues.publish.run(() => this.#publish());
     }
-    if (writer.publishedVersion < version) throw fenceRefused();
+    if (writer.publishedVersion < version) throw crashNotWritten();
   }
 
-  /** Syncs files of a session off-thread, unless that is under way: who asks every second asks again. */
-  sync(writer: SessionWriter, files: readonly AppendFile[]): void {
-    if (this.#syncing.has(writer)) return;
-    this.#syncing.add(writer);
-    const { durability, fileSystem } = writer.ports;
-    this.#syncLane
+  /** Publishes before it returns. Throws when the disk refuses. */
+  publishNow(): void {
+    runSync(this.#writer.ports.fileSystem, publish(this.#writer, this.#charge));
+  }
+
+  /** Syncs files of the session off-thread, unless such a sync is under way: callers repeat the call. */
+  sync(logs: readonly AppendLog[]): void {
+    if (this.#isSyncing) return;
+    this.#isSyncing = true;
+    const writer = this.#writer;
+    const { durability, fileSystem, events } = writer.ports;
+    this.#queues.sync
       .run(async () => {
-        // Again for what came during a sync: no later record may ask for it.
+        // Repeated for bytes that were written during a sync: no later record may ask for their sync.
         do {
-          for (const file of files) if (writer.state === "open") await runAsync(fileSystem, syncFile(file));
-          if (durability !== "process" && writer.state === "open")
-            await runAsync(fileSystem, syncNames(writer.files.dir, files));
-        } while (writer.state === "open" && writer.open.unsynced > backgroundSyncBytes);
+          for (const log of logs) if (writer.life.isOpen) await runAsync(fileSystem, log.syncNew());
+          if (durability !== "process" && writer.life.isOpen)
+            await runAsync(fileSystem, AppendLog.syncNames(writer.files.dir, logs));
+        } while (writer.life.isOpen && writer.log.unsynced > backgroundSyncBytes);
       })
-      .catch((error: unknown) => this.#onFault(error, writer.open.path))
+      .catch((error: unknown) => events.onFault(error, writer.log.path))
       .finally(() => {
-        this.#syncing.delete(writer);
-        this.#used(writer);
+        this.#isSyncing = false;
+        this.#used();
       });
   }
 
-  /** Forgets a session that has ended. */
-  forget(writer: SessionWriter): void {
-    this.#schedules.get(writer)?.timer.cancel();
-    this.#schedules.delete(writer);
+  /** No publish begins any more: the session has ended. */
+  cancel(): void {
+    this.#scheduled?.timer.cancel();
+    this.#scheduled = undefined;
   }
 
-  #schedule(writer: SessionWriter): void {
-    const { clock } = writer.ports;
-    const retry = this.#retries.get(writer) ?? 0;
-    const wait = Math.max(retry, writer.pace.wait(writer.open.good, clock.monotonic()));
-    const timer = clock.after(wait, () => void this.#lane.run(() => this.#publishScheduled(writer)));
-    this.#schedules.set(writer, { timer, isUrgent: retry > 0 || writer.pace.hasGrown(writer.open.good) });
+  /** About how many bytes a publish copies. */
+  get #copyBytes(): number {
+    return this.#writer.log.size + this.#tailBytes;
   }
 
-  async #publishScheduled(writer: SessionWriter): Promise<void> {
+  readonly #charge = (copiedBytes: number, tailBytes: number): void => {
+    this.#tailBytes = tailBytes;
+    this.#budget.charge(copiedBytes, this.#writer.ports.clock.monotonic());
+  };
+
+  #schedule(): void {
+    const { clock } = this.#writer.ports;
+    const delay = Math.max(this.#retryMillis, this.#budget.delay(this.#copyBytes, clock.monotonic()));
+    const timer = clock.after(delay, () => void this.#queues.publish.run(() => this.#publishScheduled()));
+    this.#scheduled = { timer, isUrgent: this.#retryMillis > 0 || this.#budget.hasGrown(this.#copyBytes) };
+  }
+
+  async #publishScheduled(): Promise<void> {
+    const writer = this.#writer;
+    let failure: { readonly error: unknown } | undefined;
     try {
-      if (writer.state === "open" && !writer.isPublished) await this.#publish(writer);
-      this.#retries.delete(writer);
+      if (writer.life.isOpen && !writer.isPublished) await this.#publish();
+      this.#retryMillis = 0;
     } catch (error) {
-      const last = this.#retries.get(writer) ?? firstRetryMillis / 2;
-      this.#retries.set(writer, Math.min(lastRetryMillis, last * 2));
-      this.#onFault(error, writer.path);
+      this.#retryMillis = Math.min(lastRetryMillis, Math.max(firstRetryMillis, 2 * this.#retryMillis));
+      failure = { error };
     } finally {
-      // However it ended: what came meanwhile, or could not be written, has its next time.
-      this.#schedules.delete(writer);
-      if (writer.state === "open" && !writer.isPublished) this.#schedule(writer);
+      // However the publish ended: records that came meanwhile, or could not be written, get the next one.
+      this.#scheduled = undefined;
+      if (writer.life.isOpen && !writer.isPublished) this.#schedule();
     }
+    if (failure) writer.ports.events.onFault(failure.error, writer.path);
   }
 
-  async #publish(writer: SessionWriter): Promise<void> {
-    if (!isUnderWay(writer)) return;
+  async #publish(): Promise<void> {
+    const writer = this.#writer;
+    if (!writer.canPublish) return;
     const { epoch } = writer;
     try {
-      await runAsync(writer.ports.fileSystem, publish(writer), () => writer.epoch !== epoch);
+      await runAsync(writer.ports.fileSystem, publish(writer, this.#charge), () => writer.epoch !== epoch);
     } catch (error) {
       if (!(error instanceof OperationCancelled)) throw error;
     } finally {
-      this.#used(writer);
+      this.#used();
     }
   }
 
-  #used(writer: SessionWriter): void {
-    if (writer.state === "open") this.#onUse(writer);
+  #used(): void {
+    if (this.#writer.life.isOpen) this.#onUse();
   }
 }
 
-/** Said to those whose work was overtaken by a fence that the file system did not take. */
-export const fenceRefused = (): Error => new Error("the crashed session waits to be written");
-
-/** Whether there is something to publish: also between the end of a session and its seal, to whom asked before. */
-const isUnderWay = ({ state }: SessionWriter): boolean => state === "open" || state === "sealing";
+/** For callers whose work a crash overtook, while the file system refuses the crashed session's final document. */
+export const crashNotWritten = (): Error =>
+  new Error("the session crashed and its final document could not be written yet; it will be retried");

@@ -1,116 +1,99 @@
 /**
- * One writer per session and process: exporters on one directory share it, also those of another version of
- * this package in the process.
+ * The directories that are open in this process. Exporters on one directory share its sessions, also exporters of
+ * another copy of this package, of this version or another one from 0.2 on.
  */
 import { resolve } from "node:path";
-import { SerialQueue as Lane } from "../platform/async.js";
+import { SerialQueue } from "../platform/async.js";
 import { systemClock } from "../platform/clock.js";
 import { nodeFileSystem } from "../platform/file-system.js";
-import { type DirectoryTally, newTally, tallied } from "../platform/io-counters.js";
+import { newTally, tallied } from "../platform/io-counters.js";
 import { SystemLiveness } from "../platform/liveness.js";
-import { defaultPace } from "../storage/pace.js";
-import type { WriterPorts } from "../storage/writer-ports.js";
+import { UserOfDirectory } from "./directory-user.js";
 import { Housekeeping, type HousekeepingOptions } from "./housekeeping.js";
-import { type Lanes, TraceDirectory } from "./trace-directory.js";
+import { defaultPace } from "./publish-budget.js";
+import type { WorkQueues } from "./publish-scheduler.js";
+import type { DirectoryListener, DirectoryUser, SharedDirectory } from "./shared-directory.js";
+import { type DirectoryPorts, TraceDirectory } from "./trace-directory.js";
 
-/** Parts of the machine, replaced by tests. */
-export type EnginePorts = Partial<Pick<WriterPorts, "fileSystem" | "clock" | "liveness" | "pace">>;
+/** Parts of the machine that tests replace. */
+export type EnginePorts = Partial<Pick<DirectoryPorts, "fileSystem" | "clock" | "liveness" | "pace">>;
 
-/** How a directory's sessions are written; the first exporter on a directory decides. */
+/** How the sessions of a directory are written; the first exporter on a directory decides. */
 export interface DirectoryOptions extends HousekeepingOptions {
-  readonly durability: WriterPorts["durability"];
+  readonly durability: DirectoryPorts["durability"];
   readonly maxSpans: number;
 }
 
-interface OpenDirectory {
-  readonly directory: TraceDirectory;
-  readonly housekeeping: Housekeeping;
-  readonly tally: DirectoryTally;
-  readonly listeners: Set<(error: unknown, path: string) => void>;
-  users: number;
-}
-
+/** The directories that are open in this process, by their absolute paths, and the queues that they share. */
 interface Registry {
-  readonly directories: Map<string, OpenDirectory>;
-  readonly lanes: Lanes;
+  readonly directories: Map<string, SharedDirectory>;
+  readonly queues: WorkQueues;
 }
 
-const slot = Symbol.for("opentelemetry-exporter-crash-safe-file/registry/1");
+// The contract is in `shared-directory.ts`. Copies of version 0.1.0 use `registry/1`: they act as peer writers.
+const slot = Symbol.for("opentelemetry-exporter-crash-safe-file/registry/2");
 const slots = globalThis as unknown as Record<symbol, Registry | undefined>;
 
+const newQueues = (): WorkQueues => ({ publish: new SerialQueue(), sync: new SerialQueue() });
+
 function registry(): Registry {
-  slots[slot] ??= { directories: new Map(), lanes: { publish: new Lane(), sync: new Lane() } };
+  slots[slot] ??= Object.freeze({ directories: new Map(), queues: newQueues() });
   return slots[slot];
 }
 
-/** An exporter's hold on a directory. */
-export interface DirectoryLease {
-  readonly directory: TraceDirectory;
-  readonly housekeeping: Housekeeping;
-  /** Of all its users. */
-  readonly tally: DirectoryTally;
-  /** This exporter's number among the directory's users. */
-  readonly user: number;
-  /** Lets go; the last one stops the housekeeping. */
-  release(): void;
-}
-
-/** Opens a directory, or joins those who have it open. Creates nothing on disk. */
-export function leaseDirectory(
+/** Opens a directory, or joins the users that have it open. Creates nothing on disk. */
+export function joinDirectory(
   dir: string,
   options: DirectoryOptions,
-  onFault: (error: unknown, path: string) => void,
+  listener: DirectoryListener,
   ports: EnginePorts = {},
-): DirectoryLease {
+): DirectoryUser {
   const path = resolve(dir);
-  const { directories, lanes } = registry();
-  // With parts of its own, a test has a directory of its own.
-  const isShared = Object.keys(ports).length === 0;
-  const known = isShared ? directories.get(path) : undefined;
-  const open =
-    known ??
-    openDirectory(path, options, isShared ? lanes : { publish: new Lane(), sync: new Lane() }, ports);
-  if (isShared) directories.set(path, open);
-  open.users++;
-  open.listeners.add(onFault);
-  return {
-    directory: open.directory,
-    housekeeping: open.housekeeping,
-    tally: open.tally,
-    user: open.directory.join(),
-    release() {
-      if (!open.listeners.delete(onFault)) return;
-      if (--open.users > 0) return;
-      open.housekeeping.stop();
-      open.directory.abandon();
-      if (directories.get(path) === open) directories.delete(path);
-    },
-  };
+  // With ports of its own, a test has a directory of its own.
+  if (Object.keys(ports).length > 0) return openDirectory(path, options, newQueues(), ports).join(listener);
+  const { directories, queues } = registry();
+  let open = directories.get(path);
+  if (!open) {
+    open = openDirectory(path, options, queues, ports, () => directories.delete(path));
+    directories.set(path, open);
+  }
+  return open.join(listener);
 }
 
+/** `onClose` is called when the last user is gone. */
 function openDirectory(
   path: string,
   options: DirectoryOptions,
-  lanes: Lanes,
+  queues: WorkQueues,
   ports: EnginePorts,
-): OpenDirectory {
+  onClose: () => void = () => {},
+): SharedDirectory {
   const fileSystem = ports.fileSystem ?? nodeFileSystem;
-  const tally = newTally();
-  const writerPorts = {
-    fileSystem: tallied(fileSystem, tally),
-    tally,
+  const counters = newTally();
+  const directoryPorts = {
+    fileSystem: tallied(fileSystem, counters),
+    tally: counters,
     clock: ports.clock ?? systemClock,
     liveness: ports.liveness ?? new SystemLiveness(fileSystem.sync),
     pace: ports.pace ?? defaultPace,
     durability: options.durability,
     maxSpans: options.maxSpans,
   };
-  const listeners = new Set<(error: unknown, path: string) => void>();
-  // Of several exporters on a directory one tells a fault: its host is the same.
-  const onFault = (error: unknown, at: string) => {
-    for (const listener of listeners) return listener(error, at);
-  };
-  const directory = new TraceDirectory(path, writerPorts, lanes, onFault);
-  const housekeeping = new Housekeeping(directory, options, onFault);
-  return { directory, housekeeping, tally, listeners, users: 0 };
+  // Of several users on a directory the first hears of an event: their host is the same.
+  const listeners = new Set<DirectoryListener>();
+  const onFault = (error: unknown, at: string) => [...listeners][0]?.onFault(error, at);
+  const onRemoved = (removed: string) => [...listeners][0]?.onRemoved(removed);
+  const directory = new TraceDirectory(path, directoryPorts, queues, onFault);
+  const housekeeping = new Housekeeping(directory, options, onFault, onRemoved);
+  return Object.freeze({
+    join(listener: DirectoryListener): DirectoryUser {
+      listeners.add(listener);
+      return new UserOfDirectory(directory, housekeeping, counters, () => {
+        if (!listeners.delete(listener) || listeners.size > 0) return;
+        housekeeping.stop();
+        directory.release();
+        onClose();
+      });
+    },
+  });
 }

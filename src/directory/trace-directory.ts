@@ -1,201 +1,215 @@
 /**
- * One directory of sessions in this process: who writes to it, and what is written.
+ * One directory of sessions in this process: opens sessions, records spans, ends sessions.
  */
 
 import { interrupt, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
-import { allSettledOrThrow as allDone, type SerialQueue as Lane } from "../platform/async.js";
-import { runSync } from "../platform/gensync.js";
+import { allSettledOrThrow } from "../platform/async.js";
+import { retire } from "../platform/liveness.js";
 import { findPath } from "../storage/document-file.js";
-import { rehomeIfTaken, rehomeRecords } from "../storage/merge.js";
-import { lostOwner, publish } from "../storage/publish.js";
+import { recreateIfRemoved, recreateIfRemovedSinceRecord } from "../storage/merge.js";
+import { lostOwner } from "../storage/publish.js";
 import type { SessionStart } from "../storage/session-state.js";
-import { SessionWriter } from "../storage/session-writer.js";
-import type { WriterPorts } from "../storage/writer-ports.js";
-import { thrifty } from "./descriptor-thrift.js";
-import { SessionEnds } from "./ends.js";
-import { Publisher } from "./publish-scheduler.js";
-import { type Closed, SessionGate } from "./session-gate.js";
-import { SharedSessions } from "./shared-sessions.js";
-import { SpanFates } from "./span-fates.js";
-import { UnfinishedSessions } from "./unfinished-sessions.js";
-import { WriterPool } from "./writer-pool.js";
+import { SessionWriter, type WriterPorts } from "../storage/session-writer.js";
+import { retryOnEmfile } from "./emfile-retry.js";
+import { type Closed, EndedSessions } from "./ended-sessions.js";
+import { beginEnd, cancelWork, crashEnd, finalize, finalizeNow } from "./ends.js";
+import type { Pace } from "./publish-budget.js";
+import { crashNotWritten, PublishScheduler, type WorkQueues } from "./publish-scheduler.js";
+import { SessionEntry, Sessions } from "./sessions.js";
 
-/** Lanes that all directories of a process share. */
-export interface Lanes {
-  readonly publish: Lane;
-  readonly sync: Lane;
+/** What a directory works with. */
+export interface DirectoryPorts extends WriterPorts {
+  readonly pace: Pace;
 }
 
-/** Said of a session that was fenced without a reason. */
-const defaultReason = "Process exited before trace completed";
+/** A span's end, as far as this process knows: recorded, or closed by the end of the session. */
+export type KnownEnd = "recorded" | "closed";
 
 export class TraceDirectory {
   readonly dir: string;
-  readonly ports: WriterPorts;
-  /** To be asked before the end of a span opens a session. */
-  readonly fates = new SpanFates();
-  readonly #publisher: Publisher;
-  readonly #pool = new WriterPool();
-  /** With who writes to each, of the exporters that share this directory. */
-  readonly #sessions = new SharedSessions();
-  readonly #unfinished: UnfinishedSessions;
-  readonly #ends: SessionEnds;
-  readonly #gate = new SessionGate();
+  readonly ports: DirectoryPorts;
+  readonly #queues: WorkQueues;
+  readonly #sessions = new Sessions();
+  readonly #ended = new EndedSessions();
+  /** Spans as their processors know them, whose end is decided: they may come through a second processor. */
+  readonly #knownEnds = new WeakMap<object, KnownEnd>();
+  #isReleased = false;
 
   constructor(
     dir: string,
-    ports: Omit<WriterPorts, "events">,
-    lanes: Lanes,
+    ports: Omit<DirectoryPorts, "events">,
+    queues: WorkQueues,
     onFault: (error: unknown, path: string) => void,
   ) {
     this.dir = dir;
-    const fileSystem = thrifty(ports.fileSystem, () => this.#pool.parkOldest());
+    const fileSystem = retryOnEmfile(ports.fileSystem, () => this.#sessions.evictOldest());
     this.ports = { ...ports, fileSystem, events: { onFault } };
-    this.#publisher = new Publisher(lanes.publish, lanes.sync, onFault, (writer) => this.#pool.use(writer));
-    const forget = (writer: SessionWriter, id: string) => this.#forget(writer, id);
-    this.#unfinished = new UnfinishedSessions(lanes.publish, { onTry: rehomeIfTaken, onSealed: forget });
-    this.#ends = new SessionEnds({
-      ports: this.ports,
-      fates: this.fates,
-      unfinished: this.#unfinished,
-      writerOf: (id) => this.#sessions.get(id),
-      reopen: (id) => this.#reopenEnded(id),
-      unschedule: (writer) => this.#publisher.forget(writer),
-      forget,
-    });
+    this.#queues = queues;
   }
 
-  /** A number for a new user of this directory: it may resume what was fenced before it came. */
+  /** Returns the number of a new user of this directory: that user may resume sessions that crashed before. */
   join(): number {
-    return this.#gate.join();
+    return this.#ended.join();
   }
 
-  /** The writer of a session that is open now. */
-  openWriter(id: string): SessionWriter | undefined {
+  /** The entry of a session that is open now. */
+  openEntry(id: string): SessionEntry | undefined {
     return this.#sessions.open(id);
+  }
+
+  /** The sessions of this process in the directory, in the order in which they were opened. */
+  get sessions(): Iterable<SessionEntry> {
+    return this.#sessions.all();
+  }
+
+  /** The sessions that `user` writes to, those that wait for their final document included. */
+  sessionsOf(user: number): Iterable<SessionEntry> {
+    return this.#sessions.of(user);
   }
 
   /** Where the session's document is, or would be. */
   path(id: string): string {
-    return this.#sessions.get(id)?.path ?? findPath(this.ports.fileSystem, this.dir, id);
+    return this.#sessions.get(id)?.writer.path ?? findPath(this.ports.fileSystem, this.dir, id);
+  }
+
+  /** Whether the end of a span is decided already; `undefined` for news. */
+  knownEnd(source: object): KnownEnd | undefined {
+    return this.#knownEnds.get(source);
   }
 
   /**
-   * Opens a session, or joins those who have it open; whatever ended it no longer counts. From here on only this
-   * opens it again after an end.
+   * Opens a session explicitly, or joins the users that have it open; an earlier end no longer counts. From here on
+   * only this method opens the session again after an end.
    */
-  openSession(user: number, start: SessionStart): SessionWriter {
-    this.#gate.open(start.id);
-    return this.#sessions.join(user, start.id) ?? this.#open(user, start);
+  openSession(user: number, start: SessionStart): SessionEntry {
+    this.#ended.forget(start.id);
+    const entry = this.#sessions.openFor(user, start.id) ?? this.#open(user, start);
+    entry.makeExplicit();
+    return entry;
   }
 
-  /** The writer for a span of the session; opens the session where that is a span's to do. */
-  admit(user: number, start: SessionStart): SessionWriter | Closed {
+  /** The session that takes a span; opened where a span may open it. */
+  admit(user: number, start: SessionStart): SessionEntry | Closed {
     return (
-      this.#sessions.join(user, start.id) ?? this.#gate.closed(user, start.id) ?? this.#open(user, start)
+      this.#sessions.openFor(user, start.id) ?? this.#ended.closed(user, start.id) ?? this.#open(user, start)
     );
   }
 
-  /** `source` is the span as its processor knows it, `span` as it is now, `read` as it will be. */
+  /** `source` is the span as its processor knows it, `span` its state now, `read` returns its later states. `full`: as below. */
   recordStart(
-    writer: SessionWriter,
+    entry: SessionEntry,
     source: object,
     span: TraceSpan,
     read: () => TraceSpan,
     metadata: Partial<SessionMetadata>,
-  ): void {
-    if (writer.session.openSpans.has(span.spanId)) return;
+  ): "recorded" | "full" {
+    const { writer } = entry;
+    if (writer.session.openSpans.has(span.spanId)) return "recorded";
     writer.setMetadata(metadata);
-    writer.recordStart(span, read, source);
-    this.changed(writer);
+    const appended = writer.recordStart(span, read, source);
+    this.changed(entry);
+    return appended === "dropped" ? "full" : "recorded";
   }
 
-  /** `source` is the span as its processor knows it. */
+  /** `source` is the span as its processor knows it. Returns `full` when the retry queue had no room for the span. */
   recordEnd(
-    writer: SessionWriter,
+    entry: SessionEntry,
     source: object,
     span: TraceSpan,
     metadata: Partial<SessionMetadata>,
   ): "recorded" | "full" {
-    this.fates.set(source, "recorded");
+    const { writer } = entry;
     writer.setMetadata(metadata);
     const outcome = writer.recordEnd(span);
-    // A record that the live log had has been looked after then: recovery takes both files.
-    if (outcome === "known") this.#schedule(writer);
-    else this.changed(writer);
+    if (outcome !== "full") this.#knownEnds.set(source, "recorded");
+    // If the journal already had this span, its file was checked at that time; recovery takes both files together.
+    if (outcome === "known") this.#schedule(entry);
+    else this.changed(entry);
     return outcome === "full" ? "full" : "recorded";
   }
 
-  /** Something of the session was recorded: its document is to follow. */
-  changed(writer: SessionWriter): void {
-    rehomeRecords(writer);
-    this.#schedule(writer);
+  /** Something of the session was recorded: its document follows. */
+  changed(entry: SessionEntry): void {
+    recreateIfRemovedSinceRecord(entry.writer);
+    this.#schedule(entry);
   }
 
-  /** Ends what is open in a session whose tracer is gone while its process lives: somebody else goes on with it. */
-  interruptOpen(writer: SessionWriter): void {
-    const closed = writer.closeOpen((span) => interrupt(span, this.ports.clock.now(), lostOwner));
+  /** Ends the open spans of a session whose tracer is gone while the process lives: another tracer continues it. */
+  interruptOpen(entry: SessionEntry): void {
+    const now = this.ports.clock.now();
+    const closed = entry.writer.closeOpen((span) => interrupt(span, now, lostOwner));
     if (!closed) return;
-    for (const source of closed) this.fates.set(source, "closed");
-    writer.version++;
-    this.changed(writer);
+    for (const source of closed) this.#knownEnds.set(source, "closed");
+    this.changed(entry);
   }
 
-  /** Publishes a session that has no document yet, synchronously. A fault is told; it is tried again. */
-  publishFirst(writer: SessionWriter): void {
+  /** Publishes a session that has no document yet, before it returns. A fault is reported and the publish retried. */
+  publishFirst(entry: SessionEntry): void {
     const { events, fileSystem } = this.ports;
+    const { path } = entry.writer;
     try {
-      if (!fileSystem.sync.exists(writer.path)) runSync(fileSystem, publish(writer));
+      if (!fileSystem.sync.exists(path)) entry.publisher.publishNow();
     } catch (error) {
-      events.onFault(error, writer.path);
-      this.#publisher.changed(writer);
+      entry.publisher.changed();
+      events.onFault(error, path);
     }
   }
 
-  /** Publishes one session, or finishes what could not be finished before. Rejects when the disk refuses. */
+  /** Publishes one session, and writes final documents that could not be written before. Rejects when the disk refuses. */
   async flushSession(id: string): Promise<void> {
-    const writer = this.openWriter(id);
-    await allDone([...this.#unfinished.finishOf(id), ...(writer ? [this.#publisher.flush(writer)] : [])]);
+    const entry = this.openEntry(id);
+    await allSettledOrThrow([
+      ...this.#sessions.unwritten(id).map((unwritten) => this.#finish(unwritten)),
+      ...(entry ? [entry.publisher.flush()] : []),
+    ]);
   }
 
-  /** Publishes a user's sessions, and finishes what could not be finished before. Rejects with the first failure. */
+  /** Like {@link flushSession}, for all sessions of a user. Rejects with the first failure. */
   async flush(user: number): Promise<void> {
-    const work = this.#unfinished.finishAll();
-    for (const [, writer] of this.sessionsOf(user)) {
-      if (!this.#unfinished.has(writer)) work.push(this.#publisher.flush(writer));
+    const work = this.#finishAll();
+    for (const entry of this.sessionsOf(user)) {
+      if (!this.#sessions.isUnwritten(entry)) work.push(entry.publisher.flush());
     }
-    await allDone(work);
+    await allSettledOrThrow(work);
   }
 
   /**
-   * A user ends: its sessions end, but those that another user writes to are only published. Tells at once which
-   * end, so that a fence that comes before they have finds them.
+   * A user leaves: its sessions end, but those that another user writes to are only published. Returns at once which
+   * sessions end, so that a crash fence that overtakes `done` finds them.
    */
   leave(user: number): { readonly ended: readonly string[]; readonly done: Promise<void> } {
     const ended: string[] = [];
-    const work = this.#unfinished.finishAll();
-    for (const [id, writer] of this.sessionsOf(user)) {
-      if (this.#sessions.leave(user, id)) {
-        ended.push(id);
-        work.push(this.end(id, { status: "completed" }));
+    const work = this.#finishAll();
+    for (const entry of this.sessionsOf(user)) {
+      if (entry.removeUser(user)) {
+        ended.push(entry.id);
+        work.push(this.end(entry.id, { status: "completed" }));
       } else {
-        work.push(this.#publisher.flush(writer));
+        work.push(entry.publisher.flush());
       }
     }
-    return { ended, done: allDone(work) };
+    return { ended, done: allSettledOrThrow(work) };
   }
 
-  /** Ends a session in good order. Rejects when the document could not be written; then it is tried again. */
-  end(id: string, end: SessionEnd): Promise<void> {
-    this.#gate.end(id);
-    return this.#ends.end(id, end);
+  /** Ends a session in good order. Rejects when the final document could not be written; then it is retried. */
+  async end(id: string, end: SessionEnd): Promise<void> {
+    const entry = this.#beginEnd(id, end);
+    // A second call waits for the work under way, or retries what failed.
+    if (entry) await this.#finish(entry);
   }
 
-  /** The same before it returns. A fault is told, and it is tried again. */
+  /** Like {@link end}, before it returns. A fault is reported; the final document is retried in the background. */
   endNow(id: string, end: SessionEnd): void {
-    this.#gate.end(id);
-    this.#ends.endNow(id, end);
+    const entry = this.#beginEnd(id, end);
+    if (!entry) return;
+    // The final document is written, its completion callback is pending.
+    if (entry.writer.life.state === "ended") {
+      this.#sessions.delete(entry);
+      return;
+    }
+    cancelWork(entry);
+    this.#finishNow(entry);
   }
 
   /**
@@ -203,78 +217,148 @@ export class TraceDirectory {
    * Sessions that `ended` with the user are opened again to be marked.
    */
   crash(user: number, ended: Iterable<string>, reason?: string): void {
-    const ids = new Set([...ended, ...[...this.sessionsOf(user)].map(([id]) => id)]);
-    const reopened = [...ids].filter((id) => !this.#gate.isFenced(id));
-    this.#fence(ids, reopened, reason);
+    const ids = new Set([...ended, ...[...this.sessionsOf(user)].map(({ id }) => id)]);
+    const reopened = new Set([...ids].filter((id) => !this.#ended.hasCrashed(id)));
+    this.#crash(ids, reopened, crashEnd(reason));
   }
 
-  /** The crash fence of one session, also of one that has ended or was fenced before: the last reason stays. */
+  /** The crash fence of one session, also of one that has ended or crashed before: the last reason stays. */
   crashSession(id: string, reason?: string): void {
-    this.#fence(new Set([id]), [id], reason);
+    const ids = new Set([id]);
+    this.#crash(ids, ids, crashEnd(reason));
   }
 
-  /** Nobody looks after it any more: what the disk has refused is for the next recovery, though this process lives. */
-  abandon(): void {
-    this.#unfinished.abandon();
+  /** The last user is gone: final documents that the disk refuses are left to recovery, though this process lives. */
+  release(): void {
+    this.#isReleased = true;
+    for (const { writer } of this.#sessions.unwritten()) retire(writer.token);
   }
 
-  /** Looks after what time brings: idle sessions, faults that may have passed, heartbeats. */
-  tend(sessionIdleMillis: number, touchLive: boolean): void {
-    const { clock, fileSystem } = this.ports;
-    for (const [id, writer] of this.#sessions) {
-      if (!writer.open.isSettled || !writer.live.isSettled) writer.settle();
-      if (!writer.isPublished) {
-        rehomeIfTaken(writer);
-        this.#publisher.changed(writer);
-      }
-      if (touchLive) void fileSystem.async.touch(writer.live.path).catch(() => {});
-      const idle = clock.monotonic() - writer.lastActive;
-      if (!this.#gate.isExplicit(id) && writer.session.openSpans.size === 0 && idle > sessionIdleMillis)
-        this.end(id, { status: "completed" }).catch(() => {});
+  /** Retries what the disk refused, and ends idle sessions. Called every second by `housekeeping.ts`. */
+  retry(): void {
+    for (const { writer, publisher } of this.#sessions.all()) {
+      if (!writer.isSettled) writer.settle();
+      if (writer.isPublished) continue;
+      recreateIfRemoved(writer);
+      publisher.changed();
     }
-    for (const finished of this.#unfinished.finishAll()) finished.catch(() => {});
+    for (const finished of this.#finishAll()) finished.catch(() => {});
   }
 
-  /** Syncs what was recorded since the last time: `durability: "interval"`. */
+  /** Renews the lease of each session: the modification time of its journal. */
+  heartbeat(): void {
+    const { async: calls } = this.ports.fileSystem;
+    for (const { writer } of this.#sessions.all()) void calls.touch(writer.journal.path).catch(() => {});
+  }
+
+  /** Syncs what was recorded since the last call: `durability: "interval"`. */
   syncRecent(): void {
-    for (const [, writer] of this.#sessions) {
-      const files = [writer.live, writer.open].filter(
-        ({ unsynced, hasNewName }) => unsynced > 0 || hasNewName,
-      );
-      if (files.length > 0) this.#publisher.sync(writer, files);
+    for (const { writer, publisher } of this.#sessions.all()) {
+      const logs = [writer.journal, writer.log].filter((log) => log.needsSync);
+      if (logs.length > 0) publisher.sync(logs);
     }
   }
 
-  #schedule(writer: SessionWriter): void {
-    this.#pool.use(writer);
-    this.#publisher.changed(writer);
+  #schedule(entry: SessionEntry): void {
+    this.#sessions.use(entry);
+    entry.publisher.changed();
   }
 
-  /** The sessions that a user writes to, with those that wait to be ended. */
-  sessionsOf(user: number): Iterable<[id: string, writer: SessionWriter]> {
-    return this.#sessions.of(user);
+  #open(user: number, start: SessionStart): SessionEntry {
+    const entry = this.#entryOf(start);
+    entry.addUser(user);
+    this.#sessions.add(entry);
+    return entry;
   }
 
-  #open(user: number, start: SessionStart): SessionWriter {
-    return this.#sessions.add(user, start.id, new SessionWriter(this.ports, this.dir, start));
+  #entryOf(start: SessionStart): SessionEntry {
+    const writer = new SessionWriter(this.ports, this.dir, start);
+    const publisher = new PublishScheduler(writer, this.#queues, this.ports.pace, () =>
+      this.#sessions.use(entry),
+    );
+    const entry = new SessionEntry(start.id, writer, publisher);
+    return entry;
   }
 
-  #fence(ids: ReadonlySet<string>, reopened: readonly string[], reason: string | undefined): void {
-    const error = reason || defaultReason;
-    this.#ends.fence(ids, new Set(reopened), { status: "crashed", error, rootMessage: reason || undefined });
-    for (const id of ids) this.#gate.fence(id);
+  /** Opens an ended session again, to be marked as crashed; `undefined` when the session has no document. */
+  #reopenEnded(id: string): SessionEntry | undefined {
+    if (!this.ports.fileSystem.sync.exists(this.path(id))) return undefined;
+    return this.#entryOf({ id, traceId: "", startTime: this.ports.clock.now() });
   }
 
-  #reopenEnded(id: string): SessionWriter | undefined {
-    const path = this.path(id);
-    if (!this.ports.fileSystem.sync.exists(path)) return undefined;
-    return new SessionWriter(this.ports, this.dir, { id, traceId: "", startTime: this.ports.clock.now() });
+  #beginEnd(id: string, end: SessionEnd): SessionEntry | undefined {
+    const entry = this.#sessions.get(id);
+    if (!entry) return undefined;
+    if (entry.endExplicit()) this.#ended.end(id);
+    const sources = beginEnd(entry, end);
+    if (!sources) return entry;
+    for (const source of sources) this.#knownEnds.set(source, "closed");
+    this.#addUnwritten(entry);
+    return entry;
   }
 
-  #forget(writer: SessionWriter, id: string): void {
-    this.#unfinished.delete(writer);
-    this.#publisher.forget(writer);
-    this.#pool.forget(writer);
-    this.#sessions.delete(id, writer);
+  #addUnwritten(entry: SessionEntry): void {
+    this.#sessions.addUnwritten(entry);
+    if (this.#isReleased) retire(entry.writer.token);
+  }
+
+  #finishAll(): Promise<void>[] {
+    return this.#sessions.unwritten().map((entry) => this.#finish(entry));
+  }
+
+  /** Writes the final document when its turn comes. Rejects when the disk refuses; then the entry stays unwritten. */
+  #finish(entry: SessionEntry): Promise<void> {
+    return this.#queues.publish.run(async () => {
+      if (!this.#sessions.isUnwritten(entry)) return;
+      try {
+        if (await finalize(entry)) this.#sessions.delete(entry);
+      } catch (error) {
+        this.ports.events.onFault(error, entry.writer.path);
+        throw error;
+      }
+      if (this.#sessions.isUnwritten(entry)) throw crashNotWritten();
+    });
+  }
+
+  #finishNow(entry: SessionEntry): void {
+    try {
+      // Not written when code of the host, run by the reading of spans, crashed the session again.
+      if (finalizeNow(entry)) this.#sessions.delete(entry);
+    } catch (error) {
+      // The side files stay: this process retries while it lives, recovery after it.
+      this.#addUnwritten(entry);
+      this.ports.events.onFault(error, entry.writer.path);
+    }
+  }
+
+  #crash(ids: ReadonlySet<string>, reopened: ReadonlySet<string>, end: SessionEnd): void {
+    const entries = new Set<SessionEntry>();
+    for (const entry of this.#sessions.unwritten()) {
+      if (!ids.has(entry.id)) continue;
+      // Already finalized, its completion callback is pending: reopened below like any ended session.
+      if (entry.writer.life.state === "ended") this.#sessions.delete(entry);
+      else entries.add(entry);
+    }
+    for (const id of ids) {
+      const entry = this.#sessions.get(id);
+      if (entry) entries.add(entry);
+    }
+    const found = new Set([...entries].map(({ id }) => id));
+    for (const id of reopened) {
+      const ended = found.has(id) ? undefined : this.#reopenEnded(id);
+      if (ended) entries.add(ended);
+    }
+    // First all work under way is cancelled, then each document is written: a slow disk delays only the writing.
+    for (const entry of entries) {
+      cancelWork(entry);
+      entry.writer.life.crash();
+      entry.endAs(end);
+    }
+    // Before the documents are written: code of the host, run by the reading of spans, may record spans.
+    for (const id of ids) this.#ended.crash(id);
+    for (const entry of entries) {
+      entry.endExplicit();
+      this.#finishNow(entry);
+    }
   }
 }

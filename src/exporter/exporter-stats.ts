@@ -2,7 +2,7 @@
  * What the exporter has done, in numbers: for `stats()` and for the metrics.
  */
 import type { MeterProvider } from "@opentelemetry/api";
-import type { DirectoryLease } from "../directory/registry.js";
+import type { DirectoryUser } from "../directory/shared-directory.js";
 import { ComponentMetrics } from "../otel/metrics.js";
 import type { Clock } from "../platform/clock.js";
 import { type FaultLog, type LossReason, lossType } from "./fault-log.js";
@@ -45,15 +45,15 @@ export class ExporterAccount {
   readonly #clock: Clock;
   readonly #log: FaultLog;
   readonly #metrics: ComponentMetrics;
-  readonly #lease: DirectoryLease;
+  readonly #directory: DirectoryUser;
   #recorded = 0;
   #exported = 0;
   #operations = 0;
   #operationMillis = 0;
 
-  constructor(lease: DirectoryLease, log: FaultLog, provider: MeterProvider | undefined) {
-    this.#lease = lease;
-    this.#clock = lease.directory.ports.clock;
+  constructor(directory: DirectoryUser, clock: Clock, log: FaultLog, provider: MeterProvider | undefined) {
+    this.#directory = directory;
+    this.#clock = clock;
     this.#log = log;
     this.#metrics = new ComponentMetrics("CrashSafeFileSpanExporter", provider, (error) =>
       log.metrics(error),
@@ -94,9 +94,7 @@ export class ExporterAccount {
   }
 
   stats(): FileExporterStats {
-    const { directory, tally, user } = this.#lease;
-    const sessions = [...directory.sessionsOf(user)];
-    const waiting = sessions.map(([, { open, live }]) => open.waiting.bytes + live.waiting.bytes);
+    const { queuedLines: _, ...counts } = this.#directory.counts();
     return {
       ...this.#countExported(),
       recorded: this.#recorded,
@@ -105,9 +103,7 @@ export class ExporterAccount {
       faults: this.#log.faults,
       operations: this.#operations,
       operationMillis: this.#operationMillis,
-      openSessions: sessions.length,
-      queuedBytes: waiting.reduce((sum, bytes) => sum + bytes, 0),
-      ...tally,
+      ...counts,
     };
   }
 
@@ -116,12 +112,9 @@ export class ExporterAccount {
     this.#metrics.stop();
   }
 
-  /** Lines that wait are not written yet. Those of an exporter beside us never take back what was counted. */
+  /** Queued lines are not written yet. Queued lines of another exporter never take back what was counted. */
   #countExported(): { exported: number; inflight: number } {
-    const { directory, user } = this.#lease;
-    let waiting = 0;
-    for (const [, { open }] of directory.sessionsOf(user)) waiting += open.waiting.lines;
-    this.#exported = Math.max(this.#exported, this.#recorded - waiting);
+    this.#exported = Math.max(this.#exported, this.#recorded - this.#directory.counts().queuedLines);
     return { exported: this.#exported, inflight: this.#recorded - this.#exported };
   }
 }

@@ -20,7 +20,7 @@ const losses = {
     type: "session_ended",
     why: "its session had ended before it; open the session again to go on with it",
   },
-  fenced: {
+  crashed: {
     type: "session_crashed",
     why: "its session was ended by crash(); a crashed session accepts spans only after it was opened again",
   },
@@ -86,6 +86,14 @@ export class FaultLog {
           `no ${kind} for one minute (${total} failed ${total === 1 ? "call" : "calls"} in all, first at ${path})`,
         ),
     });
+  }
+
+  /** Retention removed a document. */
+  removed(path: string): void {
+    this.#diagnostics.log(
+      "info",
+      `removed ${path}: the limits of the directory (maxFiles, maxFileAgeMillis, maxTotalBytes)`,
+    );
   }
 
   /** The meter provider of the host threw. */

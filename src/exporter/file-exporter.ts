@@ -3,7 +3,8 @@
  */
 
 import type { Context } from "@opentelemetry/api";
-import { type DirectoryLease, type EnginePorts, leaseDirectory } from "../directory/registry.js";
+import { type EnginePorts, joinDirectory } from "../directory/registry.js";
+import type { DirectoryUser } from "../directory/shared-directory.js";
 import { reports } from "../otel/diagnostics.js";
 import {
   type ExportResult,
@@ -41,7 +42,7 @@ const timeoutMillis = 30_000;
  */
 export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecorder {
   readonly #options: ResolvedExporterOptions;
-  readonly #lease: DirectoryLease;
+  readonly #directory: DirectoryUser;
   readonly #filter: ContentFilter;
   readonly #admission: SpanAdmission;
   readonly #host: SessionHost;
@@ -59,24 +60,28 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   constructor(options?: CrashSafeFileSpanExporterOptions, ports?: EnginePorts);
   constructor(options: CrashSafeFileSpanExporterOptions = {}, ports?: EnginePorts) {
     this.#options = resolveExporterOptions(options, environment());
-    this.#log = new FaultLog(ports?.clock ?? systemClock, { isDeferred: true });
-    this.#lease = leaseDirectory(
-      this.#options.dir,
-      this.#options,
-      (error, path) => this.#log.fault(error, path),
-      ports,
+    const clock = ports?.clock ?? systemClock;
+    this.#log = new FaultLog(clock, { isDeferred: true });
+    const listener = {
+      onFault: (error: unknown, path: string) => this.#log.fault(error, path),
+      onRemoved: (path: string) => this.#log.removed(path),
+    };
+    this.#directory = joinDirectory(this.#options.dir, this.#options, listener, ports);
+    this.#account = new ExporterAccount(
+      this.#directory,
+      clock,
+      this.#log,
+      this.#options.selfObsMeterProvider,
     );
-    this.#account = new ExporterAccount(this.#lease, this.#log, this.#options.selfObsMeterProvider);
     this.#filter = new ContentFilter(this.#options.redact, this.#options);
     this.#admission = new SpanAdmission(
-      this.#lease,
+      this.#directory,
       this.#options.sessionId,
       this.#filter,
       () => this.#lifecycle.isOpen,
     );
     this.#host = {
-      directory: this.#lease.directory,
-      user: this.#lease.user,
+      directory: this.#directory,
       filter: this.#filter,
       guard: (work) => this.#guard(work),
       bounded: (what, work) => this.#bounded(what, work),
@@ -119,10 +124,10 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
         if (admitted !== "recorded") this.#admission.leaveOut(span);
         return;
       }
-      const { writer, span: first, metadata } = admitted;
+      const { session, span: first, metadata } = admitted;
       const read = () => this.#admission.read(span, admitted, parentContext);
-      if (first) this.#lease.directory.recordStart(writer, span, first, () => read() ?? first, metadata);
-      else writer.setMetadata(metadata);
+      if (first) session.recordStart(span, first, () => read() ?? first, metadata);
+      else session.learn(metadata);
       joinExitFlush(this, this.#onExitFlushError);
     });
   }
@@ -141,7 +146,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
    * written when it recovers.
    */
   forceFlush(): Promise<void> {
-    return this.#bounded("forceFlush", this.#lease.directory.flush(this.#lease.user));
+    return this.#bounded("forceFlush", this.#directory.flush());
   }
 
   /** Ends all sessions of this exporter (status `completed`) and resolves when their documents are written. Idempotent. */
@@ -160,8 +165,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
       const shown = isGiven ? this.#filter.error(reason) : undefined;
       this.#lifecycle.crash();
       leaveExitFlush(this);
-      const { directory, user } = this.#lease;
-      directory.crash(user, this.#ended, shown);
+      this.#directory.crash(this.#ended, shown);
     });
   }
 
@@ -174,12 +178,12 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
     const { error } = options;
     const end = endOf(error && this.#filter.error(error));
     if (!this.#lifecycle.isOpen) return Promise.resolve();
-    return this.#bounded("endSession", this.#lease.directory.end(sessionId, end));
+    return this.#bounded("endSession", this.#directory.end(sessionId, end));
   }
 
   /** Where the session's document is, or will be. */
   tracePath(sessionId: string): string {
-    return this.#lease.directory.path(sessionId);
+    return this.#directory.path(sessionId);
   }
 
   /**
@@ -220,31 +224,31 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   #record(span: ReadableSpan): LossReason | undefined {
     const admitted = this.#admission.admit(span);
     if (typeof admitted === "string") return admitted === "recorded" ? undefined : admitted;
-    const { writer, span: record, metadata } = admitted;
+    const { session, span: record, metadata } = admitted;
     joinExitFlush(this, this.#onExitFlushError);
     if (record) {
-      const outcome = this.#lease.directory.recordEnd(writer, span, record, metadata);
+      const outcome = session.recordEnd(span, record, metadata);
       return outcome === "recorded" ? undefined : outcome;
     }
-    writer.setMetadata(metadata);
+    session.learn(metadata);
     return undefined;
   }
 
   async #end(): Promise<void> {
-    const { directory, user } = this.#lease;
+    const directory = this.#directory;
     try {
       if (this.#lifecycle.end()) {
-        const { ended, done } = directory.leave(user);
+        const { ended, done } = directory.leave();
         this.#ended = ended;
         await this.#bounded("shutdown", done);
       }
       // A crash came before the shutdown or during it. What the disk refused to its fence is tried again and reported.
-      if (!this.#lifecycle.confirmEnd()) await this.#bounded("shutdown", directory.flush(user));
+      if (!this.#lifecycle.confirmEnd()) await this.#bounded("shutdown", directory.flush());
     } finally {
       leaveExitFlush(this);
       this.#log.end();
       this.#account.close();
-      this.#lease.release();
+      directory.release();
     }
   }
 

@@ -1,186 +1,123 @@
 /**
- * One open session of a file exporter, as its session tracer sees it.
+ * One session of a file exporter, as the session tracer uses it.
  */
 
-import type { TraceDirectory } from "../directory/trace-directory.js";
-import { noHistory, type SessionHistory } from "../format/history.js";
+import type { DirectoryUser, HeldSession } from "../directory/shared-directory.js";
+import type { SessionHistory } from "../format/history.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceFile } from "../format/trace-file.js";
 import { newTraceId } from "../otel/ids.js";
-import { runAsync, runSync } from "../platform/gensync.js";
 import { readTrace } from "../recovery/read-trace.js";
-import { findResumable } from "../recovery/resume.js";
-import { rewriteHead } from "../storage/merge.js";
-import { closePeerSpans, isStillAlone } from "../storage/publish.js";
-import { readHistory } from "../storage/session-history.js";
-import type { SessionWriter } from "../storage/session-writer.js";
 import type { ContentFilter } from "./content-filter.js";
 import type { RecordedSession, SessionFacts, SessionOpening } from "./session-recorder.js";
 
 /** What the exporter does for its sessions. */
 export interface SessionHost {
-  readonly directory: TraceDirectory;
-  /** The exporter's number among the directory's users. */
-  readonly user: number;
+  readonly directory: DirectoryUser;
   /** What all content passes. */
   readonly filter: ContentFilter;
-  /** Runs what must not throw, and tells what did. */
+  /** Runs work that must not throw, and reports what the work throws. */
   guard(work: () => void): void;
-  /** Waits for the disk, but not for ever. */
+  /** Waits for the disk, for a bounded time. */
   bounded(what: string, work: Promise<void>): Promise<void>;
-  /** There is something to flush before the process ends by itself. */
+  /** There is something to flush before a natural exit of the process. */
   onUse(): void;
 }
 
-/** A document of this size is read for what its session did before it goes on, when nobody can wait for more. */
-const historyBytes = 1_000_000;
-
 /**
- * Opens a session, or goes on where its document stands. There is a document when it returns. `facts`: those of the
- * opening, filtered.
+ * Opens a session, or continues the session of an existing document. There is a document when this returns. `facts`:
+ * those of the opening, filtered.
  */
 export function openRecordedSession(
   host: SessionHost,
   { id, traceId, startTime, name: given }: SessionOpening,
   { name = given, input, metadata = {} }: SessionFacts,
 ): RecordedSession {
-  const { directory, user } = host;
-  const known = directory.openWriter(id);
-  const writer = directory.openSession(user, { id, traceId, startTime, name, input });
+  const session = host.directory.openSession({ id, traceId, startTime, name, input }, metadata);
   host.onUse();
-  const { published } = writer.base;
-  const history =
-    known || !published
-      ? noHistory
-      : runSync(directory.ports.fileSystem, readHistory(published, historyBytes));
-  const isNew = !known && !published;
-  writer.setMetadata(metadata);
-  directory.publishFirst(writer);
-  return new FileSession(host, writer, history, isNew ? traceId : undefined);
+  return new FileSession(host, session, session.isNew ? traceId : undefined);
 }
 
-/** Goes on where a session's document stands; `undefined` when there is none that is usable. */
+/** Continues the session of an existing document; `undefined` when no document is usable. */
 export async function resumeRecordedSession(
   host: SessionHost,
   id: string,
 ): Promise<RecordedSession | undefined> {
-  const { directory, user } = host;
-  const { fileSystem, clock } = directory.ports;
-  // An end under way, or a session that somebody here has open: its document is behind.
-  await directory.flushSession(id).catch(() => {});
-  const history = await runAsync(fileSystem, findResumable(directory.ports, directory.dir, id));
-  if (!history) return undefined;
-  const known = directory.openWriter(id);
-  const writer = directory.openSession(user, { id, traceId: newTraceId(), startTime: clock.now() });
+  const session = await host.directory.resumeSession(id, newTraceId());
+  if (!session) return undefined;
   host.onUse();
-  if (known) directory.interruptOpen(writer);
-  else {
-    // Before what is recorded from here on: spans stand in order of completion.
-    if (isStillAlone(writer)) closePeerSpans(writer);
-    writer.takeAsPublished();
-  }
-  return new FileSession(host, writer, history, undefined);
+  return new FileSession(host, session, undefined);
 }
 
-/** Who opened a writer's session last: that is who ends it. */
-const holders = new WeakMap<SessionWriter, FileSession>();
-
 class FileSession implements RecordedSession {
-  #history: SessionHistory;
   readonly #host: SessionHost;
-  readonly #id: string;
-  /** What was known at its end stays to be asked for. */
-  readonly #writer: SessionWriter;
-  /** The trace that the head names although no span has told it. */
+  readonly #session: HeldSession;
+  /** The trace id that the head names although no span has it yet. */
   readonly #assumedTraceId: string | undefined;
 
-  constructor(
-    host: SessionHost,
-    writer: SessionWriter,
-    history: SessionHistory,
-    assumedTraceId: string | undefined,
-  ) {
+  constructor(host: SessionHost, session: HeldSession, assumedTraceId: string | undefined) {
     this.#host = host;
-    this.#writer = writer;
-    this.#id = writer.session.head.id;
-    this.#history = history;
+    this.#session = session;
     this.#assumedTraceId = assumedTraceId;
-    holders.set(writer, this);
   }
 
   get path(): string {
-    // Also after its end, when the directory knows no more under which name that was.
-    return this.#writer.path;
+    // Also after the end, when the directory has forgotten under which name the session was.
+    return this.#session.path();
   }
 
   get traceId(): string {
-    return this.#writer.session.head.traceId;
+    return this.#session.traceId();
   }
 
   get metadata(): SessionMetadata {
-    return this.#writer.session.metadata;
+    return this.#session.metadata();
   }
 
   get summary(): SessionSummary {
-    return this.#writer.session.tail(this.#writer.ports.clock.now()).summary;
+    return this.#session.summary();
   }
 
   takeHistory(): SessionHistory {
-    const history = this.#history;
-    this.#history = noHistory;
-    return history;
+    return this.#session.takeHistory();
   }
 
   setTraceId(traceId: string): void {
-    this.#host.guard(() => {
-      const writer = this.#writer;
-      const { head } = writer.session;
-      if (head.traceId === traceId || head.traceId !== this.#assumedTraceId || writer.open.lines > 0) return;
-      if (writer.state !== "open") return;
-      runSync(writer.ports.fileSystem, rewriteHead(writer, { ...head, traceId }));
-      writer.recordSession();
-    });
+    const assumed = this.#assumedTraceId;
+    if (assumed !== undefined) this.#host.guard(() => this.#session.setTraceId(traceId, assumed));
   }
 
   update(facts: SessionFacts): void {
     this.#host.guard(() => {
-      const change = this.#host.filter.facts(facts);
-      const writer = this.#writer;
-      if (writer.state !== "open") return;
-      writer.session.update(change, (root) => this.#host.filter.assembled(root));
-      writer.recordSession();
-      this.#host.directory.changed(writer);
+      const changed = this.#host.filter.facts(facts);
+      this.#session.update(changed, (root) => this.#host.filter.assembled(root));
     });
   }
 
   changed(spanId: string): void {
-    this.#host.guard(() => {
-      if (this.#writer.state !== "open") return;
-      this.#writer.recordChange(spanId);
-      this.#host.directory.changed(this.#writer);
-    });
+    this.#host.guard(() => this.#session.recordChange(spanId));
   }
 
   flush(): Promise<void> {
-    return this.#host.bounded("flush", this.#host.directory.flushSession(this.#id));
+    return this.#host.bounded("flush", this.#host.directory.flushSession(this.#session.id));
   }
 
   end(error?: string): Promise<void> {
     const end = this.#endOf(error);
-    if (!this.#isMine()) return this.flush();
-    return this.#host.bounded("end", this.#host.directory.end(this.#id, end));
+    if (!this.#session.isHeld()) return this.flush();
+    return this.#host.bounded("end", this.#host.directory.end(this.#session.id, end));
   }
 
   endNow(error?: string): void {
     this.#host.guard(() => {
       const end = this.#endOf(error);
-      if (this.#isMine()) this.#host.directory.endNow(this.#id, end);
+      if (this.#session.isHeld()) this.#host.directory.endNow(this.#session.id, end);
     });
   }
 
   crash(reason?: string): void {
     this.#host.guard(() =>
-      this.#host.directory.crashSession(this.#id, reason && this.#host.filter.error(reason)),
+      this.#host.directory.crashSession(this.#session.id, reason && this.#host.filter.error(reason)),
     );
   }
 
@@ -195,14 +132,8 @@ class FileSession implements RecordedSession {
   #endOf(error: string | undefined): SessionEnd {
     return endOf(error && this.#host.filter.error(error));
   }
-
-  /** Not where the session was opened again since: that is for who opened it to end. */
-  #isMine(): boolean {
-    const open = this.#host.directory.openWriter(this.#id);
-    return open === undefined || (open === this.#writer && holders.get(open) === this);
-  }
 }
 
-/** How a session ends that somebody ends: in good order, or with an error. */
+/** The end of a session that a caller ends: in good order, or with an error. */
 export const endOf = (error: string | undefined): SessionEnd =>
   error ? { status: "error", error, rootMessage: error } : { status: "completed" };

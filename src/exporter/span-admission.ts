@@ -6,13 +6,11 @@
  * no code of the host runs between the answer and the file.
  */
 import type { Context } from "@opentelemetry/api";
-import type { DirectoryLease } from "../directory/registry.js";
+import type { DirectoryUser, SessionOpened, SharedSession } from "../directory/shared-directory.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { attempt } from "../projection/read-span.js";
-import type { SessionStart } from "../storage/session-state.js";
-import type { SessionWriter } from "../storage/session-writer.js";
 import type { ContentFilter } from "./content-filter.js";
 import type { LossReason } from "./fault-log.js";
 import { type SessionIdOption, SessionRouter } from "./session-router.js";
@@ -23,12 +21,12 @@ const maxReadings = 3;
 
 /** A span as its document has it, and the session that takes it. */
 export interface AdmittedSpan extends ConvertedSpan {
-  readonly writer: SessionWriter;
+  readonly session: SharedSession;
 }
 
 /** An exporter's. */
 export class SpanAdmission {
-  readonly #lease: DirectoryLease;
+  readonly #directory: DirectoryUser;
   readonly #router: SessionRouter;
   readonly #converter: SpanConverter;
   readonly #isOpen: () => boolean;
@@ -37,12 +35,12 @@ export class SpanAdmission {
 
   /** `isOpen`: whether the exporter takes spans. */
   constructor(
-    lease: DirectoryLease,
+    directory: DirectoryUser,
     sessionId: SessionIdOption | undefined,
     filter: ContentFilter,
     isOpen: () => boolean,
   ) {
-    this.#lease = lease;
+    this.#directory = directory;
     this.#router = new SessionRouter(sessionId);
     this.#converter = new SpanConverter(filter);
     this.#isOpen = isOpen;
@@ -55,37 +53,37 @@ export class SpanAdmission {
 
   /** The span as it is now, and its session; why it is lost; or that it is recorded already. */
   admit(span: ReadableSpan, startedIn?: Context): AdmittedSpan | LossReason | "recorded" {
-    const { directory, user } = this.#lease;
+    const directory = this.#directory;
     if (!this.#isOpen()) return "stopped";
-    const known = directory.fates.of(span);
+    const known = directory.knownEnd(span);
     if (known) return known;
     if (this.#readings >= maxReadings) return "nested";
-    let start: SessionStart;
-    let writer: SessionWriter;
+    let opened: SessionOpened;
+    let session: SharedSession;
     let read: ConvertedSpan;
     this.#readings++;
     try {
-      start = this.#sessionOf(span);
+      opened = this.#sessionOf(span);
       if (!this.#isOpen()) return "stopped";
-      const admitted = directory.admit(user, start);
+      const admitted = directory.admit(opened);
       if (typeof admitted === "string") return admitted;
-      writer = admitted;
-      read = this.#converter.convert(span, writer.session.root.spanId, startedIn);
+      session = admitted;
+      read = this.#converter.convert(span, session.rootSpanId, startedIn);
     } finally {
       this.#readings--;
     }
     if (!this.#isOpen()) return "stopped";
-    const fate = directory.fates.of(span);
+    const fate = directory.knownEnd(span);
     if (fate) return fate;
-    const admitted = writer.state === "open" ? writer : directory.admit(user, start);
+    const admitted = session.isOpen() ? session : directory.admit(opened);
     return typeof admitted === "string"
       ? admitted
-      : { writer: admitted, span: read.span, metadata: read.metadata };
+      : { session: admitted, span: read.span, metadata: read.metadata };
   }
 
   /** An admitted span as it is at a later time; absent for a turn. */
-  read(span: ReadableSpan, { writer }: AdmittedSpan, startedIn: Context | undefined): TraceSpan | undefined {
-    return this.#converter.convert(span, writer.session.root.spanId, startedIn).span;
+  read(span: ReadableSpan, { session }: AdmittedSpan, startedIn: Context | undefined): TraceSpan | undefined {
+    return this.#converter.convert(span, session.rootSpanId, startedIn).span;
   }
 
   /** A span starts, and no session takes it: what hangs under it hangs under the session. */
@@ -93,7 +91,7 @@ export class SpanAdmission {
     this.#converter.leaveOut(span);
   }
 
-  #sessionOf(span: ReadableSpan): SessionStart {
+  #sessionOf(span: ReadableSpan): SessionOpened {
     return {
       id: this.#router.route(span),
       traceId: span.spanContext().traceId,

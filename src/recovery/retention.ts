@@ -44,7 +44,12 @@ interface Kept {
 }
 
 /** Removes the oldest documents until the limits are kept, and stale copies. */
-export function* prune(ports: CommitPorts, dir: string, limits: Retention): Gensync<void> {
+export function* prune(
+  ports: CommitPorts,
+  dir: string,
+  limits: Retention,
+  onRemoved: (path: string) => void = () => {},
+): Gensync<void> {
   const { sync: calls } = ports.fileSystem;
   const now = ports.clock.now();
   let documents = 0;
@@ -74,7 +79,7 @@ export function* prune(ports: CommitPorts, dir: string, limits: Retention): Gens
   kept.sort(oldestFirst);
   const excess = new Excess(kept, limits, now);
   const own = yield* judge(ports, kept, excess);
-  yield* removeSettled(ports, dir, own, excess);
+  yield* removeSettled(ports, dir, own, excess, onRemoved);
 }
 
 /**
@@ -167,6 +172,7 @@ function* removeSettled(
   dir: string,
   kept: readonly Kept[],
   excess: Excess,
+  onRemoved: (path: string) => void,
 ): Gensync<void> {
   const calls = ports.fileSystem.sync;
   const batch = 64;
@@ -184,6 +190,7 @@ function* removeSettled(
       excess.remove(one);
       if (one.document && !remove(ports, one.files, one.document)) continue;
       for (const path of one.others) tryUnlink(calls, path);
+      onRemoved(documentPath(one.files));
     }
   }
 }

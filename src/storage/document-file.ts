@@ -15,8 +15,9 @@ import {
 import { documentPath, nameCandidates, type SessionFiles, safeId } from "../format/file-names.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { validMetadata, validSummary } from "../format/validate.js";
+import type { Clock } from "../platform/clock.js";
 import { Descriptor } from "../platform/descriptor.js";
-import { errorCode, type FileSystem, isNoFile } from "../platform/file-system.js";
+import { errorCode, type FileCalls, type FileSystem, isNoFile } from "../platform/file-system.js";
 import { type Gensync, io, runSync } from "../platform/gensync.js";
 import { type Identity, isSame } from "./commit.js";
 import { readRange } from "./lines.js";
@@ -37,6 +38,61 @@ export interface Published {
   readonly head: DocumentHead | undefined;
   readonly tail: DocumentTail | undefined;
   readonly body: Body;
+}
+
+/** A change time this old cannot be given to another file any more: kernels stamp in ticks of up to 10 ms. */
+const settledMillis = 50;
+
+/** The version of the document that a writer last saw under its session's name: its next commit is built against it. */
+export class BaseVersion {
+  #isMerged = true;
+  #identity: Identity | undefined;
+  #published: Published | undefined;
+
+  /** Whether the writer's own append log holds every line of that document. */
+  get isMerged(): boolean {
+    return this.#isMerged;
+  }
+
+  /** `undefined`: there is no document, or it is not known which. */
+  get identity(): Identity | undefined {
+    return this.#identity;
+  }
+
+  /** Held open, so that its inode is not reused; not while the writer's files are closed. */
+  get published(): Published | undefined {
+    return this.#published;
+  }
+
+  /** The document is now this one. */
+  set(published: Published | undefined, isMerged: boolean): void {
+    if (this.#published !== published) this.#published?.descriptor.release();
+    this.#published = published;
+    this.#identity = published?.identity;
+    this.#isMerged = isMerged;
+  }
+
+  /** The append log may lack lines of the document: the next publish or end merges. */
+  markUnmerged(): void {
+    this.#isMerged = false;
+  }
+
+  /** Closes the file, and remembers it by its times instead, where these can tell it from a later file. */
+  closeIdle(calls: FileCalls, clock: Clock, path: string): void {
+    if (!this.#published) return;
+    const { identity } = this.#published;
+    this.#published.descriptor.release();
+    this.#published = undefined;
+    this.#identity = undefined;
+    const stat = calls.lstat(path);
+    const isSettled = stat && clock.now() - Number(stat.ctimeNs / 1_000_000n) >= settledMillis;
+    if (isSettled && isSame(stat, identity)) {
+      const { dev, ino, size, ctimeNs } = stat;
+      this.#identity = { dev, ino, size, ctimeNs };
+    } else {
+      this.#isMerged = false;
+    }
+  }
 }
 
 /**

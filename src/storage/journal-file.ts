@@ -1,92 +1,112 @@
 /**
- * The live log as a file: appended to, and written anew when most of it is history.
+ * The journal (`.live`) as a file: appended to, and rewritten with what is open now when most of it is history.
  */
 
 import { encodeJournalSpanIntoScratch } from "../format/journal.js";
 import { type FileSystem, tryUnlink } from "../platform/file-system.js";
-import { AppendFile, type AppendFileEvents } from "./append-log.js";
+import { type Appended, AppendLog, type StorageEvents } from "./append-log.js";
 import { isSwept } from "./commit.js";
 
-/** Rewritten beyond this size, and this multiple of what is open. */
+/** The journal is rewritten beyond this size, and beyond this multiple of its last content. */
 const maxBytes = 1_000_000;
 const slack = 4;
 
-export class LiveJournal {
-  readonly file: AppendFile;
-  readonly #fileSystem: FileSystem;
-  readonly #events: AppendFileEvents;
-  readonly #isSynced: boolean;
-  /** The log as it would be if it were written now. */
-  readonly #content: () => Buffer[];
-  readonly #newTemp: () => string;
-  #lastContent = 0;
+/** What a journal asks of its writer. */
+export interface JournalSource {
+  /** The journal as it would be if it were written now. */
+  journalContent(): Buffer[];
+  /** A name for a rewritten journal. */
+  tempPath(): string;
+}
 
+export class Journal extends AppendLog {
+  readonly #fileSystem: FileSystem;
+  readonly #events: StorageEvents;
+  readonly #source: JournalSource;
+  readonly #isSynced: boolean;
+  /** Size at which the journal is rewritten next. */
+  #rewriteBytes = maxBytes;
+
+  /** @param isSynced whether a rewritten journal is synced before it takes the name: every `durability` but `process` */
   constructor(
     fileSystem: FileSystem,
-    events: AppendFileEvents,
-    options: { path: string; isSynced: boolean; content: () => Buffer[]; newTemp: () => string },
+    path: string,
+    events: StorageEvents,
+    source: JournalSource,
+    isSynced: boolean,
   ) {
-    this.file = new AppendFile(fileSystem, options.path, events);
+    super(fileSystem, path, events);
     this.#fileSystem = fileSystem;
     this.#events = events;
-    this.#isSynced = options.isSynced;
-    this.#content = options.content;
-    this.#newTemp = options.newTemp;
+    this.#source = source;
+    this.#isSynced = isSynced;
   }
 
-  /** Begins the log. */
+  /** Begins the journal. */
   begin(): void {
-    this.file.append(Buffer.concat(this.#content()));
+    this.append(Buffer.concat(this.#source.journalContent()));
   }
 
-  /** A start or a change. */
-  append(bytes: Buffer): void {
-    this.file.append(bytes);
-    if (this.file.good > maxBytes && this.file.good > slack * this.#lastContent) this.rewrite();
+  override append(bytes: Buffer): Appended {
+    const appended = super.append(bytes);
+    if (this.size > this.#rewriteBytes) this.rewrite();
+    return appended;
   }
 
-  appendSpan(spanText: string): void {
-    encodeJournalSpanIntoScratch(spanText, (bytes) => this.append(bytes));
+  /** Appends the start of a span, or a change of an open span. */
+  appendSpan(spanText: string): Appended {
+    return encodeJournalSpanIntoScratch(spanText, (bytes) => this.append(bytes));
   }
 
-  /** Where somebody took or deleted it. */
-  rewriteIfGone(): void {
-    if (this.file.isGone()) this.rewrite();
+  /** Rewrites a journal that another process renamed or deleted. */
+  recreateIfRemoved(): void {
+    if (this.isRemoved()) this.rewrite();
   }
 
   /**
-   * Writes what is open now into a new file and goes on in that. A fault is reported: `false`, and the old one stays.
-   * Somebody who holds this owner for dead removes the copy now and then, so a copy that is gone is made again.
+   * Writes what is open now into a new file and continues in that file. `false` when the file system refuses: the fault
+   * is reported, and the old file stays. A process that takes this owner for dead removes the new file now and then, so
+   * a removed one is built again.
    */
   rewrite(): boolean {
     // Code of the host runs in a write (instrumentation of `fs`): a file is not replaced while it is written.
-    if (this.file.isWriting) return false;
+    if (this.isWriting) return false;
     for (let copies = 1; ; copies++) {
       try {
-        return this.#swapCopy();
+        return this.#replace();
       } catch (error) {
         if (isSwept(error, copies)) continue;
-        this.#events.onFault(error, this.file.path);
+        this.#postpone();
+        this.#events.onFault(error, this.path);
         return false;
       }
     }
   }
 
-  #swapCopy(): boolean {
+  #replace(): boolean {
     const { sync: calls } = this.#fileSystem;
-    const path = this.#newTemp();
-    const fresh = new AppendFile(this.#fileSystem, path, this.#events);
+    const path = this.#source.tempPath();
+    const fresh = new AppendLog(this.#fileSystem, path, this.#events);
     try {
-      if (fresh.append(Buffer.concat(this.#content())) !== "written" || !fresh.descriptor) return false;
+      if (fresh.append(Buffer.concat(this.#source.journalContent())) !== "written" || !fresh.descriptor) {
+        this.#postpone();
+        return false;
+      }
       if (this.#isSynced) calls.fdatasync(fresh.descriptor.fd);
-      calls.rename(path, this.file.path);
-      this.file.close();
-      this.file.swap(fresh.descriptor.hold(), fresh.good, 0, 0);
-      this.#lastContent = fresh.good;
+      calls.rename(path, this.path);
+      this.discardQueue();
+      const { size } = fresh;
+      this.replace({ descriptor: fresh.descriptor.hold(), size, lines: 0, hasElisionMarker: false });
+      this.#rewriteBytes = Math.max(maxBytes, slack * size);
       return true;
     } finally {
       fresh.close();
       tryUnlink(calls, path);
     }
+  }
+
+  /** After a refused rewrite the next one waits for another 1 MB: each rewrite encodes every open span. */
+  #postpone(): void {
+    this.#rewriteBytes = this.size + maxBytes;
   }
 }

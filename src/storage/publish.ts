@@ -1,88 +1,87 @@
 /**
- * Publishing: a copy of the open document, with a tail, takes the session's name while the session goes on.
+ * Publishing: a copy of the append log, with a tail, takes the session's name while the session continues.
  */
 
 import type { LineSelection, SelectLines } from "../format/cap.js";
 import { selectLines } from "../format/cap.js";
 import { type DocumentTail, encodeHead, encodeTail } from "../format/document.js";
-import { createNow, type Descriptor } from "../platform/descriptor.js";
 import { type Gensync, io, runSync } from "../platform/gensync.js";
-import { commit, isSame } from "./commit.js";
+import type { NewFile } from "./build-file.js";
+import { type CommitOutcome, commit, isSame } from "./commit.js";
 import { isDocumentOf, openPublished } from "./document-file.js";
 import { chunkBytes, writeAll } from "./lines.js";
-import { merge, moveToNextName, rewrite } from "./merge.js";
+import { merge, rewriteLog } from "./merge.js";
 import { MergedFile, type Source } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
-import { syncAll } from "./side-file-sync.js";
 import { listSideFiles } from "./side-files.js";
 
 /** A copy is synced every so many bytes, so that the last sync, like the rename, has little left to do. */
 const syncEveryBytes = 8 * chunkBytes;
 
-/** Said of open spans of a writer that is gone. */
+/** Status message of open spans whose writer is gone. */
 export const lostOwner = "Interrupted by a restart: not an agent failure";
 
-/** Brings the document up to date with what is recorded now. `false`: the fence came first. */
-export function* publish(writer: SessionWriter): Gensync<boolean> {
-  const { session, ports } = writer;
-  const { epoch } = writer;
+/** Called with the size of each copy, and with the size of the tail in it. */
+type Charge = (copiedBytes: number, tailBytes: number) => void;
+
+/** Brings the document up to date with what is recorded now. `false`: the crash fence came first. */
+export function* publish(writer: SessionWriter, charge: Charge): Gensync<boolean> {
+  const { session, epoch } = writer;
   const isCurrent = () => writer.epoch === epoch;
   for (;;) {
     if (!writer.refreshOpen()) return false;
     writer.mustSettle();
-    yield* catchUpWithOthers(writer);
-    // A marker cannot tell whose lines it stands for: where several write, or wait for recovery, all lines stay.
-    const isAlone = (exceedsCap(writer) || session.peerSpans.size > 0) && !(yield* hasSiblings(writer));
+    yield* mergePublished(writer);
+    // An elision marker cannot tell whose lines it stands for: all lines stay while the session has peer writers, or
+    // orphaned files that recovery will merge.
+    const isAlone = (exceedsCap(writer) || session.peerSpans.size > 0) && !(yield* hasPeerFiles(writer));
     if (isAlone) closePeerSpans(writer);
-
-    // Reads open spans, which runs code of the host. Of one turn from here to the copy: the tail and the lines beside it.
-    const tail = session.tail(ports.clock.now());
-    if (!isCurrent()) return false;
-    // What ended since, and the disk refused, has no line yet, and no place in the tail any more.
-    writer.mustSettle();
-    const version = writer.version;
-    const path = writer.newTemp();
-    let copy: Descriptor | undefined;
-    try {
-      copy = createNow(ports.fileSystem, path);
-      const { size, selection } = yield* copyDocument(
-        writer,
-        copy.fd,
-        tail,
-        isAlone ? capOf(writer) : undefined,
-      );
-      const { files, token } = writer;
-      // A recovery takes the live log for the later word: after a power cut, too, it must not be the earlier.
-      if (ports.durability !== "process") yield* syncAll(writer.live);
-      const base = writer.base.identity;
-      const mayCommit = () => isCurrent() && (selection === undefined || isStillAlone(writer));
-      const outcome = yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
-      writer.pace.spent(size, ports.clock.monotonic());
-      if (outcome === "committed") {
-        writer.temps.delete(path);
-        const { dev, ino } = ports.fileSystem.sync.fstat(copy.fd);
-        const head = session.head;
-        const body = { type: "lines", from: 0, to: 0 } as const;
-        writer.base.set(
-          { descriptor: copy.hold(), identity: { dev, ino }, size, head, tail: undefined, body },
-          true,
-        );
-        // Not published before it is as durable as was asked for: a flush that failed here is tried again.
-        if (ports.durability !== "process") yield* io.syncDirectory(files.dir);
-        writer.publishedVersion = version;
-        yield* compact(writer, selection);
-        return true;
-      }
-      if (outcome === "fenced" && !isCurrent()) return false;
-    } finally {
-      copy?.release();
-      writer.dropTemp(path);
-    }
+    const outcome = yield* writer.buildFile((file) => publishCopy(writer, charge, isAlone, isCurrent, file));
+    if (outcome === "committed") return true;
+    if (outcome === "fenced" && !isCurrent()) return false;
   }
 }
 
-/** Merges until the own open document holds every line of the document under the session's name. */
-export function* catchUpWithOthers(writer: SessionWriter): Gensync<void> {
+function* publishCopy(
+  writer: SessionWriter,
+  charge: Charge,
+  isAlone: boolean,
+  isCurrent: () => boolean,
+  file: NewFile,
+): Gensync<CommitOutcome> {
+  const { session, ports, base, files, token } = writer;
+  // From here to the copy is one turn: the tail, and the lines beside it. Reading open spans runs code of the host.
+  const tail = session.tail(ports.clock.now());
+  if (!isCurrent()) return "fenced";
+  // A span that ended since, and that the disk refused, has no line yet, and no place in the tail any more.
+  writer.mustSettle();
+  const { version } = writer;
+  const { size, tailBytes, selection } = yield* copyDocument(
+    writer,
+    file.fd,
+    tail,
+    isAlone ? capOf(writer) : undefined,
+  );
+  // A recovery takes the journal for the later word: after a power cut, too, the journal must not be the earlier one.
+  if (ports.durability !== "process") yield* writer.journal.syncAll();
+  const mayCommit = () => isCurrent() && (selection === undefined || !hasPeerFilesNow(writer));
+  const request = { files, token, source: file.path, by: "move", base: base.identity, mayCommit } as const;
+  const outcome = yield* commit(ports, request);
+  charge(size, tailBytes);
+  if (outcome !== "committed") return outcome;
+  const { dev, ino } = ports.fileSystem.sync.fstat(file.fd);
+  const body = { type: "lines", from: 0, to: 0 } as const;
+  const descriptor = file.descriptor.hold();
+  base.set({ descriptor, identity: { dev, ino }, size, head: session.head, tail: undefined, body }, true);
+  // Not published before it is as durable as was asked for: a flush that fails here is retried.
+  if (ports.durability !== "process") yield* io.syncDirectory(files.dir);
+  writer.markPublished(version);
+  yield* compact(writer, selection);
+  return outcome;
+}
+
+/** Merges until the own append log holds every line of the document under the session's name. */
+export function* mergePublished(writer: SessionWriter): Gensync<void> {
   const { ports } = writer;
   for (;;) {
     const current = yield* io.lstat(writer.path);
@@ -90,7 +89,7 @@ export function* catchUpWithOthers(writer: SessionWriter): Gensync<void> {
     const published = yield* openPublished(ports.fileSystem, writer.files);
     if (published && !isDocumentOf(writer.session.head.id, published.head)) {
       published.descriptor.release();
-      moveToNextName(writer);
+      writer.moveToNextName();
       continue;
     }
     try {
@@ -104,41 +103,43 @@ export function* catchUpWithOthers(writer: SessionWriter): Gensync<void> {
 
 interface Copied {
   readonly size: number;
-  /** Which lines it has, if not all. */
+  readonly tailBytes: number;
+  /** Which lines the copy has, if not all. */
   readonly selection: LineSelection | undefined;
 }
 
-/** Copies what is recorded at this moment, with a tail that was made in this turn: then they are one state. */
+/** Copies what is recorded at this moment. The tail is of this turn: lines and tail are one state. */
 export function* copyDocument(
   writer: SessionWriter,
   out: number,
   tail: DocumentTail,
   select: SelectLines | undefined,
 ): Gensync<Copied> {
-  const { session, open } = writer;
-  const end = open.good;
-  const isEmpty = open.lines === 0;
-  const source = open.ensureOpen().hold();
+  const { session, log } = writer;
+  const { size: end, lines } = log;
+  const source = log.ensureOpen().hold();
   try {
+    let selection: LineSelection | undefined;
+    let size = end;
+    let isEmpty = lines === 0;
     if (select && exceedsCap(writer)) {
-      let selection: LineSelection | undefined;
+      const { traceId } = session.head;
       const merged = new MergedFile(out, session.head, { parse: false });
       const from = encodeHead(session.head).length;
-      const lines: Source = { type: "lines", fd: source.fd, from, to: end, traceId: session.head.traceId };
-      yield* merged.write([lines], (...counted) => {
+      const own: Source = { type: "lines", fd: source.fd, from, to: end, traceId };
+      yield* merged.write([own], (...counted) => {
         selection = select(...counted);
         return selection;
       });
-      const bytes = encodeTail(tail, merged.size, merged.lines === 0);
-      yield* writeAll(out, bytes);
-      yield* io.fdatasync(out);
-      return { size: merged.size + bytes.length, selection };
+      size = merged.size;
+      isEmpty = merged.lines === 0;
+    } else {
+      yield* copyRange(source.fd, out, end);
     }
-    yield* copyRange(source.fd, out, end);
-    const bytes = encodeTail(tail, end, isEmpty);
+    const bytes = encodeTail(tail, size, isEmpty);
     yield* writeAll(out, bytes);
     yield* io.fdatasync(out);
-    return { size: end + bytes.length, selection: undefined };
+    return { size: size + bytes.length, tailBytes: bytes.length, selection };
   } finally {
     source.release();
   }
@@ -150,7 +151,7 @@ export function* copyRange(from: number, to: number, end: number): Gensync<void>
   let unsynced = 0;
   for (let position = 0; position < end; ) {
     const got = yield* io.read(from, chunk, 0, Math.min(chunk.length, end - position), position);
-    if (got === 0) throw new Error("the open document is shorter than what was written to it");
+    if (got === 0) throw new Error("the append log was truncated while it was copied");
     yield* writeAll(to, got === chunk.length ? chunk : chunk.subarray(0, got));
     position += got;
     unsynced += got;
@@ -161,7 +162,7 @@ export function* copyRange(from: number, to: number, end: number): Gensync<void>
   }
 }
 
-/** How a session's cap chooses lines. */
+/** The lines that the cap of the session selects; `undefined` without a cap. */
 export function capOf({ session, ports: { maxSpans } }: SessionWriter): SelectLines | undefined {
   if (maxSpans <= 0) return undefined;
   const others = session.openSpans.size + session.peerSpans.size + 1;
@@ -169,33 +170,33 @@ export function capOf({ session, ports: { maxSpans } }: SessionWriter): SelectLi
   return (lines, hasMarker) => selectLines({ lines, hasMarker, others }, maxSpans, ids);
 }
 
-/** Whether a document of this moment would not be the open one as it is. */
+/** Whether a document of this moment would leave lines of the append log out. */
 export function exceedsCap(writer: SessionWriter): boolean {
-  const { hasMarker, lines } = writer.open;
-  return capOf(writer)?.(lines - (hasMarker ? 1 : 0), hasMarker) !== undefined;
+  const { hasElisionMarker, lines } = writer.log;
+  return capOf(writer)?.(lines - (hasElisionMarker ? 1 : 0), hasElisionMarker) !== undefined;
 }
 
 /**
- * Keeps the open document of a capped session at about twice its cap. Only what the published document left out
- * goes, so that the open one always has every line of it, and a union of the two counts each span once.
+ * Keeps the append log of a capped session at about twice its cap. Only lines that the published document left out are
+ * dropped, so that the append log always has every line of that document, and a merge of both counts each span once.
  */
 function* compact(writer: SessionWriter, published: LineSelection | undefined): Gensync<void> {
-  if (published && writer.open.lines > 2 * writer.ports.maxSpans) yield* rewrite(writer, () => published);
+  if (published && writer.log.lines > 2 * writer.ports.maxSpans) yield* rewriteLog(writer, () => published);
 }
 
-/** Whether the session has side files of others: of writers, or of the dead whose spans recovery will bring. */
-export function* hasSiblings({ files, token }: SessionWriter): Gensync<boolean> {
+/** Whether the session has side files of peer writers, or orphaned ones that recovery will merge. */
+export function* hasPeerFiles({ files, token }: SessionWriter): Gensync<boolean> {
   const owners = (yield* listSideFiles(files.dir)).get(files.name) ?? [];
   return owners.some((owner) => owner.token !== token);
 }
 
-/** The same in the turn of a commit: who came while a document without all lines was built needs them all. */
-export const isStillAlone = (writer: SessionWriter): boolean =>
-  !runSync(writer.ports.fileSystem, hasSiblings(writer));
+/** Like {@link hasPeerFiles}, in the turn of a commit: a peer that came meanwhile needs every line. */
+export const hasPeerFilesNow = (writer: SessionWriter): boolean =>
+  runSync(writer.ports.fileSystem, hasPeerFiles(writer));
 
 /**
- * Open spans that nobody runs any more get lines, as interrupted. Those that have ended stay in the tail: a line of
- * ours would stand against the one that their owner may have published meanwhile.
+ * Open spans of peer writers that are gone get lines, as interrupted. Ended spans stay in the tail: a line of this
+ * writer would stand against the line that their owner may have published meanwhile.
  */
 export function closePeerSpans(writer: SessionWriter): void {
   for (const span of writer.session.interruptPeerSpans(lostOwner)) writer.appendSpan(span);

@@ -1,8 +1,8 @@
 /**
- * One writer's side of one session: its open document, its live log, and what it knows.
+ * One writer's side of one session: its append log, its journal, and what it knows of the session.
  *
- * Recording is synchronous, in this file; what makes documents of it are plans beside it (`merge.ts`,
- * `publish.ts`, `seal.ts`), of which at most one runs at a time.
+ * Recording is synchronous, in this file. The operations in `merge.ts`, `publish.ts` and `seal.ts` make documents of
+ * what was recorded; at most one of them runs at a time for a session.
  */
 
 import { encodeHead, encodeLineIntoScratch } from "../format/document.js";
@@ -18,70 +18,98 @@ import { encodeJournalSpan, encodeOwner, encodeSession } from "../format/journal
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { errorCode, tryUnlink } from "../platform/file-system.js";
-import { runSync } from "../platform/gensync.js";
+import { type Gensync, runSync } from "../platform/gensync.js";
+import { Lifecycle } from "../platform/lifecycle.js";
 import { retire } from "../platform/liveness.js";
-import { AppendFile } from "./append-log.js";
-import { DocumentBase } from "./document-base.js";
-import { findDocument, type Published } from "./document-file.js";
-import { LiveJournal } from "./journal-file.js";
-import { Pace } from "./pace.js";
+import { type Appended, AppendLog, type StorageEvents } from "./append-log.js";
+import { buildFile, type NewFile } from "./build-file.js";
+import type { CommitPorts } from "./commit.js";
+import { BaseVersion, findDocument, type Published } from "./document-file.js";
+import type { Durability } from "./durability.js";
+import { Journal, type JournalSource } from "./journal-file.js";
 import { type SessionStart, SessionState } from "./session-state.js";
-import { syncFilesNow } from "./side-file-sync.js";
-import type { WriterPorts } from "./writer-ports.js";
 
-/**
- * `open` records; `sealing` is to end, as soon as its turn comes and the disk takes it; `sealed` and `crashed` have
- * ended. Only a new writer, by a resume, goes on from there.
- */
-export type WriterState = "open" | "sealing" | "sealed" | "crashed";
+/** What a writer works with. */
+export interface WriterPorts extends CommitPorts {
+  readonly durability: Durability;
+  /** Spans kept in a document; 0: no cap. */
+  readonly maxSpans: number;
+  readonly events: StorageEvents;
+}
 
-export class SessionWriter {
+export class SessionWriter implements JournalSource {
   readonly ports: WriterPorts;
   readonly token: string;
   readonly session: SessionState;
-  readonly open: AppendFile;
-  readonly live: AppendFile;
-  readonly #journal: LiveJournal;
-  readonly pace: Pace;
-  files: SessionFiles;
-  state: WriterState = "open";
-  readonly base = new DocumentBase();
-  /** Counts changes; a document is up to date when it was built at the present count. */
-  version = 0;
-  publishedVersion = -1;
-  /** The end that the open document's tail tells. */
-  sealedAs: SessionEnd | undefined;
-  /** Raised by the fence: work begun before it must not commit. */
-  epoch = 0;
-  /** Files being built, for the fence to remove. */
-  readonly temps = new Set<string>();
-  lastActive: number;
+  readonly log: AppendLog;
+  readonly journal: Journal;
+  /** Only a new writer, by a resume, continues a session that has ended here. */
+  readonly life = new Lifecycle();
+  /** The document that the next commit is built against. */
+  readonly base = new BaseVersion();
+  /** Names of files that are being built, for the crash fence to remove. */
+  readonly #temps = new Set<string>();
+  #files: SessionFiles;
+  #version = 0;
+  #publishedVersion = -1;
+  #sealedAs: SessionEnd | undefined;
+  #epoch = 0;
+  #lastActive: number;
 
-  /** Opens a session, or resumes it where a document stands. Faults are reported, not thrown. */
+  /** Opens a session, or resumes the session of an existing document. Faults are reported, not thrown. */
   constructor(ports: WriterPorts, dir: string, start: SessionStart) {
     this.ports = ports;
     this.token = ports.liveness.newToken();
-    this.files = { dir, name: nameCandidates(start.id)[0] as string };
+    this.#files = { dir, name: nameCandidates(start.id)[0] as string };
     const published = this.#findDocument(start.id);
-    this.session = new SessionState(start, this.files.name);
+    this.session = new SessionState(start, this.#files.name);
     if (published) {
       this.session.resume(published);
       this.base.set(published, false);
     }
-    this.open = new AppendFile(ports.fileSystem, openPath(this.files, this.token), ports.events);
-    this.#journal = new LiveJournal(ports.fileSystem, ports.events, {
-      path: livePath(this.files, this.token),
-      isSynced: ports.durability !== "process",
-      content: () => this.#liveContent(),
-      newTemp: () => tempPath(this.files, this.token),
-    });
-    this.live = this.#journal.file;
-    this.pace = new Pace(ports.pace, ports.clock.monotonic());
-    this.lastActive = ports.clock.monotonic();
-    // The live log first: from here on retention sees an owner.
-    this.#journal.begin();
-    this.open.append(encodeHead(this.session.head));
-    if (ports.durability !== "process") this.#sync();
+    const { fileSystem, events, durability, clock } = ports;
+    this.log = new AppendLog(fileSystem, openPath(this.#files, this.token), events);
+    const isSynced = durability !== "process";
+    this.journal = new Journal(fileSystem, livePath(this.#files, this.token), events, this, isSynced);
+    this.#lastActive = clock.monotonic();
+    // The journal first: from here on retention sees an owner.
+    this.journal.begin();
+    this.log.append(encodeHead(this.session.head));
+    if (isSynced) this.#sync();
+  }
+
+  get files(): SessionFiles {
+    return this.#files;
+  }
+
+  /** Counts changes; a document is up to date when it was built at the present count. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** The count of changes that the published document holds; -1 before the first. */
+  get publishedVersion(): number {
+    return this.#publishedVersion;
+  }
+
+  /** Raised when work under way is cancelled: work of an earlier epoch must not commit. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** The end that the tail of the append log states. */
+  get sealedAs(): SessionEnd | undefined {
+    return this.#sealedAs;
+  }
+
+  /** Monotonic milliseconds of the last record. */
+  get lastActive(): number {
+    return this.#lastActive;
+  }
+
+  /** Files that are being built. */
+  get temps(): Iterable<string> {
+    return this.#temps;
   }
 
   get path(): string {
@@ -90,32 +118,51 @@ export class SessionWriter {
 
   /** Whether the published document equals memory. */
   get isPublished(): boolean {
-    return this.publishedVersion === this.version && this.open.isSettled;
+    return this.#publishedVersion === this.#version && this.log.isSettled;
   }
 
-  /** Resumed, and nothing is to be published before something is recorded. */
-  takeAsPublished(): void {
-    this.publishedVersion = this.version;
+  /** Whether a publish has something to do: also between the end of a session and its final document. */
+  get canPublish(): boolean {
+    return this.life.isOpen || this.life.state === "ending";
   }
 
-  /** A span has started; its start survives the process from here on. */
-  recordStart(span: TraceSpan, read: () => TraceSpan, source: object): void {
+  /** Whether both files have every record. */
+  get isSettled(): boolean {
+    return this.log.isSettled && this.journal.isSettled;
+  }
+
+  /** A document with this version was committed. */
+  markPublished(version: number): void {
+    this.#publishedVersion = version;
+  }
+
+  /** Work under way is void: it belongs to an earlier epoch. */
+  cancelWork(): void {
+    this.#epoch++;
+  }
+
+  /** A span has started. When this returns, the start survives the process; not when the queue is full (`dropped`). */
+  recordStart(span: TraceSpan, read: () => TraceSpan, source: object): Appended {
     this.#touch();
-    this.#journal.appendSpan(this.session.openSpans.start(span, read, source));
+    const appended = this.journal.appendSpan(this.session.openSpans.start(span, read, source));
     this.syncRecords();
+    return appended;
   }
 
-  /** A span without a line has changed; its present state survives the process from here on. */
+  /** A span without a line has changed. When this returns, its present state survives the process. */
   recordChange(spanId: string): void {
     const text = this.session.openSpans.change(spanId);
     // Reading the span ran code of the host, which may have ended the session.
-    if (text === undefined || this.state !== "open") return;
+    if (text === undefined || !this.life.isOpen) return;
     this.#touch();
-    this.#journal.appendSpan(text);
+    this.journal.appendSpan(text);
     this.syncRecords();
   }
 
-  /** A span has ended; it survives the process from here on, but for `full`. `known`: the live log had it, as it is. */
+  /**
+   * A span has ended. When this returns, the span survives the process; not when the queue is `full`. `known`: the
+   * journal had the ended span already.
+   */
   recordEnd(span: TraceSpan): "news" | "known" | "full" {
     this.#touch();
     const isKnown = this.session.openSpans.isJournaled(span);
@@ -125,157 +172,188 @@ export class SessionWriter {
     return isKnown ? "known" : "news";
   }
 
-  /** A line of the document, counted; `false` where there is no room for it. */
+  /** Appends the line of a span and counts the span; `false` when the queue has no room for the line. */
   appendSpan(span: TraceSpan): boolean {
     const text = this.session.openSpans.end(span);
     const appended = encodeLineIntoScratch(text, this.session.head.traceId, (line) =>
-      this.open.appendLine(line),
+      this.log.appendLine(line),
     );
     if (appended === "dropped") return false;
     this.session.count(span);
     return true;
   }
 
-  /** Adds to what is known of the session; journaled when it changes something. */
+  /** Adds metadata of the session; journaled when a value changes. */
   setMetadata(metadata: Partial<SessionMetadata>): void {
     if (this.session.learn(metadata)) this.recordSession();
   }
 
-  /** The session as a whole has changed; what is known of it survives the process from here on. */
+  /** The session as a whole has changed. When this returns, what is known of the session survives the process. */
   recordSession(): void {
     this.#touch();
-    this.#journal.append(encodeSession(this.session.record()));
+    this.journal.append(encodeSession(this.session.record()));
     this.syncRecords();
   }
 
   /**
-   * Gives all spans without a line theirs: as `close` says, or as they are where they have ended. Returns the spans as
-   * their processor knows them; `undefined` when the fence came meanwhile, from code of the host that reads a span.
+   * Gives each open span its line: as `close` returns the span, or as the span is when it has ended. Returns the spans
+   * as their processors know them; `undefined` when code of the host, run by the reading of spans, crashed the session.
    */
   closeOpen(close: (span: TraceSpan) => TraceSpan): object[] | undefined {
-    const { epoch } = this;
+    const epoch = this.#epoch;
     const spans = this.session.openSpans.read();
-    if (this.epoch !== epoch) return undefined;
+    if (this.#epoch !== epoch) return undefined;
     const sources = this.session.openSpans.sources();
+    if (spans.length > 0) this.#version++;
     for (const span of spans) this.appendSpan(span.endTime === undefined ? close(span) : span);
     return sources;
   }
 
-  /** Journals what changed in open spans since they were last looked at. `false`: as in {@link closeOpen}. */
+  /** Journals what changed in open spans since they were read last. `false`: as `undefined` of {@link closeOpen}. */
   refreshOpen(): boolean {
-    this.rewriteLiveIfGone();
-    const { epoch } = this;
+    this.journal.recreateIfRemoved();
+    const epoch = this.#epoch;
     const texts = this.session.openSpans.changes();
-    if (this.epoch !== epoch) return false;
-    for (const text of texts) this.#journal.appendSpan(text);
+    if (this.#epoch !== epoch) return false;
+    for (const text of texts) this.journal.appendSpan(text);
     return true;
   }
 
   /**
-   * Tries again what the file system did not take; `true` when the open document has every line. A live log that
-   * lacks some of its own keeps no document from being written: that says all the log would have said.
+   * Writes queued records; `true` when the append log has every line. A journal that lacks records keeps no document
+   * from being written: the document says everything that the journal would have said.
    */
   settle(): boolean {
-    this.#unpark();
-    this.live.flush();
-    return this.open.flush();
+    this.#reopenFiles();
+    this.journal.flush();
+    return this.log.flush();
   }
 
-  /** The same for work that needs every line. Throws what the file system says. */
+  /** Like {@link settle}, for work that needs every line. Throws the fault of the file system. */
   mustSettle(): void {
-    if (!this.settle()) throw this.open.fault;
+    if (!this.settle()) throw this.log.fault;
   }
 
-  /** Gives up descriptors until the next record. */
-  park(): boolean {
-    if (this.state !== "open" || this.temps.size > 0 || !this.open.isSettled || !this.live.isSettled)
-      return false;
-    if (this.open.descriptor === undefined && this.live.descriptor === undefined) return false;
-    this.open.park();
-    this.live.park();
-    this.base.park(this.ports.fileSystem.sync, this.ports.clock, this.path);
+  /** Closes the files until the next record. `false` when they are in use, or closed already. */
+  closeIdleFiles(): boolean {
+    if (!this.life.isOpen || this.#temps.size > 0 || !this.isSettled) return false;
+    if (this.log.descriptor === undefined && this.journal.descriptor === undefined) return false;
+    this.log.closeIdle();
+    this.journal.closeIdle();
+    this.base.closeIdle(this.ports.fileSystem.sync, this.ports.clock, this.path);
     return true;
   }
 
-  /** `each`: every record is on the disk when its call returns, and so is the name of its file. */
+  /** With `durability: "each"`, syncs every record and the names of the files before it returns. */
   syncRecords(): void {
     if (this.ports.durability === "each") this.#sync();
   }
 
-  /** A name for a file to build; the fence removes what is still there. */
-  newTemp(): string {
-    const path = tempPath(this.files, this.token);
-    this.temps.add(path);
-    return path;
+  /** Builds a file of this session; the crash fence removes what is still there. */
+  *buildFile<T>(build: (file: NewFile) => Gensync<T>): Gensync<T> {
+    const path = this.tempPath();
+    this.#temps.add(path);
+    try {
+      return yield* buildFile(this.ports.fileSystem, path, build);
+    } finally {
+      this.#temps.delete(path);
+    }
   }
 
-  /** Removes a built file that was not used. */
-  dropTemp(path: string): void {
-    if (this.temps.delete(path)) tryUnlink(this.ports.fileSystem.sync, path);
+  /** A new temporary name. */
+  tempPath(): string {
+    return tempPath(this.#files, this.token);
   }
 
-  /** The session is in its document: the side files go. */
-  close(): void {
-    // In this order: an open document with a tail says that its owner has ended.
-    const isRemoved = [this.live.path, this.open.path].map((path) =>
-      tryUnlink(this.ports.fileSystem.sync, path),
-    );
+  /** Writes the tail: the append log is a whole document from here on. Throws when the file system refuses. */
+  finalizeLog(tail: Buffer, end: SessionEnd): void {
+    this.log.end(tail);
+    this.#sealedAs = end;
+  }
+
+  /** The session is in its document: removes the side files. */
+  removeSideFiles(): void {
+    // In this order: an append log with a tail says that its owner has ended.
+    const { sync: calls } = this.ports.fileSystem;
+    const isRemoved = [this.journal.path, this.log.path].map((path) => tryUnlink(calls, path));
     if (isRemoved.includes(false)) retire(this.token);
-    this.open.close();
-    this.live.close();
+    this.log.close();
+    this.journal.close();
     this.base.set(undefined, true);
   }
 
-  /** Where somebody took or deleted the live log, it is written anew. */
-  rewriteLiveIfGone(): void {
-    this.#journal.rewriteIfGone();
+  /**
+   * The document under this writer's name belongs to another session: continues under the next name. Throws when the
+   * file system refuses to rename the side files, or when no name is left; then nothing has changed.
+   */
+  moveToNextName(): void {
+    const { head } = this.session;
+    const names = nameCandidates(head.id);
+    const name = names[names.indexOf(this.#files.name) + 1];
+    if (name === undefined) throw new Error(`no file name is left for session ${JSON.stringify(head.id)}`);
+    const files = { ...this.#files, name };
+    const oldPath = this.log.path;
+    this.log.rename(openPath(files, this.token));
+    try {
+      this.journal.rename(livePath(files, this.token));
+    } catch (error) {
+      // Both files or none: recovery finds them by one name.
+      this.log.rename(oldPath);
+      throw error;
+    }
+    this.#files = files;
+    this.session.setHead({ ...head, sessionId: name });
+    // The head in the append log has the old name: a merge writes it anew.
+    this.base.markUnmerged();
   }
 
-  /** Starts the live log anew with what is open now; `false` when the file system refuses. */
-  rewriteLive(): boolean {
-    return this.#journal.rewrite();
-  }
-
-  #liveContent(): Buffer[] {
+  /** The journal as it would be if it were written now. */
+  journalContent(): Buffer[] {
     const spans = this.session.openSpans.journaled().map(encodeJournalSpan);
     return [encodeOwner(this.token), encodeSession(this.session.record()), ...spans];
   }
 
   #sync(): void {
-    syncFilesNow(this.ports, this.files.dir, [this.live, this.open]);
+    const logs = [this.journal, this.log];
+    try {
+      for (const log of logs) log.syncNow();
+      runSync(this.ports.fileSystem, AppendLog.syncNames(this.#files.dir, logs));
+    } catch (error) {
+      this.ports.events.onFault(error, this.log.path);
+    }
   }
 
   #touch(): void {
-    this.version++;
-    this.lastActive = this.ports.clock.monotonic();
-    this.#unpark();
+    this.#version++;
+    this.#lastActive = this.ports.clock.monotonic();
+    this.#reopenFiles();
   }
 
-  #unpark(): void {
-    for (const file of [this.live, this.open]) {
-      if (file.descriptor !== undefined) continue;
+  #reopenFiles(): void {
+    for (const log of [this.journal, this.log]) {
+      if (log.descriptor !== undefined) continue;
       try {
-        file.ensureOpen();
+        log.ensureOpen();
       } catch (error) {
         if (errorCode(error) !== "ENOENT") continue;
-        // Recovery has what the file held: begin again, and merge with what it publishes.
-        file.restart();
-        if (file === this.open) file.append(encodeHead(this.session.head));
-        else this.rewriteLive();
-        this.base.isMerged = false;
+        // Recovery has what the file held: begin again, and merge with what recovery publishes.
+        log.restart();
+        if (log === this.log) log.append(encodeHead(this.session.head));
+        else this.journal.rewrite();
+        this.base.markUnmerged();
       }
     }
   }
 
-  /** The first name whose document is ours, or does not exist. */
+  /** The first name whose document is this session's, or does not exist. */
   #findDocument(id: string): Published | undefined {
     const { fileSystem, events } = this.ports;
     try {
-      const { files, published } = runSync(fileSystem, findDocument(fileSystem, id, this.files));
-      this.files = files;
+      const { files, published } = runSync(fileSystem, findDocument(fileSystem, id, this.#files));
+      this.#files = files;
       return published;
     } catch (error) {
-      // Commits will look again, and not replace what cannot be read.
+      // Commits look again, and do not replace what cannot be read.
       events.onFault(error, this.path);
       return undefined;
     }

@@ -5,13 +5,14 @@
  */
 import { readdirSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { defaultPace } from "../../src/directory/publish-budget.js";
+import type { SessionEntry } from "../../src/directory/sessions.js";
 import { TraceDirectory } from "../../src/directory/trace-directory.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { SerialQueue } from "../../src/platform/async.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { type Gensync, runAsync } from "../../src/platform/gensync.js";
 import { type CommitRequest, commit } from "../../src/storage/commit.js";
-import { defaultPace } from "../../src/storage/pace.js";
 import { publish } from "../../src/storage/publish.js";
 import { seal } from "../../src/storage/seal.js";
 import type { SessionWriter } from "../../src/storage/session-writer.js";
@@ -76,7 +77,7 @@ describe("P3 work that was not cancelled", () => {
   });
 
   const works: readonly [string, (writer: SessionWriter) => Gensync<boolean>][] = [
-    ["publish", publish],
+    ["publish", (writer) => publish(writer, () => {})],
     ["seal", (writer) => seal(writer, { status: "completed" })],
   ];
 
@@ -107,16 +108,16 @@ describe("P3 work that was not cancelled", () => {
     const user = directory.join();
     const start = { id: "s", traceId: "0".repeat(32), startTime: 1 };
     const record = (spanId: string) => {
-      const writer = directory.admit(user, start) as SessionWriter;
-      directory.recordEnd(writer, {}, { ...spanOf(spanId), endTime: 2 }, {});
+      const entry = directory.admit(user, start) as SessionEntry;
+      directory.recordEnd(entry, {}, { ...spanOf(spanId), endTime: 2 }, {});
     };
     record("a");
     await directory.flush(user);
     record("b");
     await fileSystem.idle();
-    const writer = directory.openWriter("s");
+    const writer = directory.openEntry("s")?.writer;
     if (!writer) throw new Error("the session has no writer");
-    if (work === works[1]?.[1]) writer.state = "sealing";
+    if (work === works[1]?.[1]) writer.life.end();
     fileSystem.mark();
     const hold = fileSystem.holdNumber(number, moment);
     const outcome = runAsync(fileSystem, work(writer)).catch(() => false);
@@ -142,7 +143,7 @@ describe("P3 work that was not cancelled", () => {
 
   it("P3 a publish does not commit when the disk refused the crash fence", async () => {
     takesFence = false;
-    await fenceEverywhere(publish).finally(() => {
+    await fenceEverywhere((writer) => publish(writer, () => {})).finally(() => {
       takesFence = true;
     });
   });

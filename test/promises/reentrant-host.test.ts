@@ -12,7 +12,7 @@ import type { TraceFile } from "../../src/format/trace-file.js";
 import type { ReadableSpan } from "../../src/otel/types.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
-import { AppendFile } from "../../src/storage/append-log.js";
+import { AppendLog } from "../../src/storage/append-log.js";
 import { FaultyFileSystem } from "../support/faulty-file-system.js";
 import {
   actions,
@@ -382,7 +382,7 @@ describe("P6 callbacks of metrics and exports", () => {
 describe("P6 a full retry queue", () => {
   it("is written to disk before the next record is dropped", () => {
     const fileSystem = new FaultyFileSystem();
-    const file = new AppendFile(fileSystem, `${dir}/x.open`, { onFault() {} });
+    const file = new AppendLog(fileSystem, `${dir}/x.open`, { onFault() {} });
     const record = Buffer.alloc(1_000_000, "x");
     fileSystem.fail("write", "ENOSPC");
     for (let n = 0; n < 32; n++) expect(file.append(record)).toBe("queued");

@@ -2,7 +2,7 @@
 // housekeeping of an exporter does.
 import { createInterface } from "node:readline";
 import {
-  leaseDirectory,
+  joinDirectory,
   liveness,
   nodeFileSystem,
   plan,
@@ -28,11 +28,13 @@ async function retain() {
     durability: "process",
     sessionIdleMillis: Number.MAX_SAFE_INTEGER,
   };
-  const lease = leaseDirectory(plan.dir, limits, (error, path) =>
-    say("fault", `retention: ${path}: ${error}`),
-  );
-  await lease.housekeeping.tidy();
-  lease.release();
+  const listener = {
+    onFault: (error, path) => say("fault", `retention: ${path}: ${error}`),
+    onRemoved() {},
+  };
+  const user = joinDirectory(plan.dir, limits, listener);
+  await user.maintain();
+  user.release();
   say("kept", {});
 }
 

@@ -13,14 +13,14 @@ export const { diag, DiagLogLevel } = fromBuild("@opentelemetry/api");
 export const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
 export const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, recoverTraces } = await load("index.js");
 export const { recoverDirectory } = await load("recovery/recover-directory.js");
-export const { leaseDirectory } = await load("directory/registry.js");
+export const { joinDirectory } = await load("directory/registry.js");
 export const { nodeFileSystem } = await load("platform/file-system.js");
 export const { systemClock } = await load("platform/clock.js");
 const { SystemLiveness } = await load("platform/liveness.js");
 
 // As in a session of many megabytes: the document is far behind, and what there is is in the side files.
 if (plan.publishesSeldom)
-  Object.assign((await load("storage/pace.js")).defaultPace, { bytesPerSecond: 1, maxBytes: 1 });
+  Object.assign((await load("directory/publish-budget.js")).defaultPace, { bytesPerSecond: 1, maxBytes: 1 });
 
 /** The pipe to the lab; what threads print would make the one for that return before it has all. */
 const pipe = 3;

@@ -68,8 +68,8 @@ const scenarioOf = (runtime) => ({
       patch: [
         {
           file: "exporter/file-exporter.js",
-          from: 'return this.#bounded("forceFlush", this.#lease.directory.flush(this.#lease.user));',
-          to: 'return this.#bounded("forceFlush", this.#lease.directory.flush(this.#lease.user)).catch(() => {});',
+          from: 'return this.#bounded("forceFlush", this.#directory.flush());',
+          to: 'return this.#bounded("forceFlush", this.#directory.flush()).catch(() => {});',
         },
       ],
       catches: /was flushed/,

@@ -77,7 +77,7 @@ export default [
     brokenWriters: [
       {
         name: "a writer that gives up no descriptor",
-        patch: [{ file: "directory/descriptor-thrift.js", from: "&& giveUp()", to: "&& false" }],
+        patch: [{ file: "directory/emfile-retry.js", from: "&& closeOne()", to: "&& false" }],
         catches: /a flush was rejected|lost \d/,
       },
     ],

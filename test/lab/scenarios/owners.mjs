@@ -322,7 +322,9 @@ export default {
     {
       name: "no look after an append whether the file was taken",
       cases: ["wrong verdict"],
-      patch: [{ file: "storage/append-log.js", from: "isGone() {", to: "isGone() {\n        return false;" }],
+      patch: [
+        { file: "storage/append-log.js", from: "isRemoved() {", to: "isRemoved() {\n        return false;" },
+      ],
       catches: /lost span/,
     },
   ],

@@ -195,8 +195,8 @@ const brokenWriters = {
       patch: [
         {
           file: "storage/append-log.js",
-          from: /(this\.unsynced = unsynced;\s+)this\.hasNewName = true;/,
-          to: "this.unsynced = unsynced;",
+          from: /(this\.#unsynced = 0;\s+)this\.#hasNewName = true;/,
+          to: "this.#unsynced = 0;",
         },
       ],
       catches: /lost \d/,

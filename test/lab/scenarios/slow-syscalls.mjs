@@ -43,12 +43,12 @@ const scenarioOf = (runtime) => ({
       patch: [
         {
           file: "directory/publish-scheduler.js",
-          from: /if \(writer\.state === "open" && !writer\.isPublished\)\s+this\.#schedule\(writer\);/,
+          from: /if \(writer\.life\.isOpen && !writer\.isPublished\)\s+this\.#schedule\(\);/,
           to: "",
         },
         {
           file: "directory/trace-directory.js",
-          from: /\(0, merge_js_1\.rehomeIfTaken\)\(writer\);\s+this\.#publisher\.changed\(writer\);/,
+          from: /\(0, merge_js_1\.recreateIfRemoved\)\(writer\);\s+publisher\.changed\(\);/,
           to: "",
         },
       ],

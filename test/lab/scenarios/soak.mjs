@@ -167,8 +167,8 @@ export default {
       patch: [
         {
           file: "directory/trace-directory.js",
-          from: "this.#sessions.delete(id, writer);",
-          to: "(this.kept ??= []).push(writer);\n        this.#sessions.delete(id, writer);",
+          from: /if \(await \(0, ends_js_1\.finalize\)\(entry\)\)\s+this\.#sessions\.delete\(entry\);/,
+          to: "if (await (0, ends_js_1.finalize)(entry)) {\n                (this.kept ??= []).push(entry);\n                this.#sessions.delete(entry);\n            }",
         },
       ],
       catches: /keeps \d+ writers/,
@@ -208,8 +208,8 @@ export default {
       patch: [
         {
           file: "directory/publish-scheduler.js",
-          from: "const { clock } = writer.ports;",
-          to: `const { clock: machine } = writer.ports;
+          from: "const { clock } = this.#writer.ports;",
+          to: `const { clock: machine } = this.#writer.ports;
         const clock = {
             monotonic: () => machine.monotonic(),
             after(millis, run) {

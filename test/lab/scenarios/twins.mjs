@@ -113,7 +113,9 @@ const prunesAll = {
 };
 const noLookAfterAppend = {
   name: "no look after an append whether the file was taken",
-  patch: [{ file: "storage/append-log.js", from: "isGone() {", to: "isGone() {\n        return false;" }],
+  patch: [
+    { file: "storage/append-log.js", from: "isRemoved() {", to: "isRemoved() {\n        return false;" },
+  ],
   catches: loses,
 };
 

@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { defaultPace, Pace } from "../../src/storage/pace.js";
+import { defaultPace, PublishBudget } from "../../src/directory/publish-budget.js";
 
 const hourMillis = 3_600_000;
 
 /** A session of an hour, its events `[wait, bytes]` repeated, with copies as the publish scheduler makes them. */
 function simulateHour(pattern: readonly (readonly [wait: number, bytes: number])[]) {
-  const pace = new Pace(defaultPace, 0);
+  const pace = new PublishBudget(defaultPace, 0);
   let size = 0;
   let copied = 0;
   let due: number | undefined;
@@ -18,7 +18,7 @@ function simulateHour(pattern: readonly (readonly [wait: number, bytes: number])
     if (due === undefined || due > end) return;
     copied += size;
     worstWait = Math.max(worstWait, due - shown);
-    pace.spent(size, due);
+    pace.charge(size, due);
     due = undefined;
   };
   for (let event = 0; now < hourMillis; event++) {
@@ -29,7 +29,7 @@ function simulateHour(pattern: readonly (readonly [wait: number, bytes: number])
     if (due === undefined) shown = now;
     if (due === undefined || (!isUrgent && pace.hasGrown(size))) {
       isUrgent = pace.hasGrown(size);
-      due = now + pace.wait(size, now);
+      due = now + pace.delay(size, now);
     }
   }
   if (due !== undefined) now = due;
@@ -60,30 +60,30 @@ describe("pace", () => {
   });
 
   it("P4 the first event after a pause is published within 20 ms, while the budget covers a copy", () => {
-    const pace = new Pace(defaultPace, 0);
-    expect(pace.wait(1_000, 0)).toBe(20);
-    pace.spent(1_000_000, 0);
-    expect(pace.wait(1_000_100, 0)).toBe(1_001);
-    expect(pace.wait(1_000_100, 1_001)).toBe(20);
-    expect(pace.wait(3_999_999, 0)).toBe(2_999);
-    expect(pace.wait(4_000_000, 0)).toBe(20);
+    const pace = new PublishBudget(defaultPace, 0);
+    expect(pace.delay(1_000, 0)).toBe(20);
+    pace.charge(1_000_000, 0);
+    expect(pace.delay(1_000_100, 0)).toBe(1_001);
+    expect(pace.delay(1_000_100, 1_001)).toBe(20);
+    expect(pace.delay(3_999_999, 0)).toBe(2_999);
+    expect(pace.delay(4_000_000, 0)).toBe(20);
   });
 
   it("P8 saves no more budget than its limit, or one document if that is larger", () => {
-    const pace = new Pace(defaultPace, 0);
-    pace.spent(40_000_000, 0);
-    expect(pace.wait(41_000_000, hourMillis)).toBe(20);
-    pace.spent(41_000_000, hourMillis);
+    const pace = new PublishBudget(defaultPace, 0);
+    pace.charge(40_000_000, 0);
+    expect(pace.delay(41_000_000, hourMillis)).toBe(20);
+    pace.charge(41_000_000, hourMillis);
     // The budget is empty: the next copy is paid from new budget.
-    expect(pace.wait(42_000_000, hourMillis)).toBe(42_000);
+    expect(pace.delay(42_000_000, hourMillis)).toBe(42_000);
   });
 
   it("never returns a negative wait, nor a wait for a clock that stands still", () => {
     fc.assert(
       fc.property(fc.nat(), fc.nat(), fc.nat(), (first, second, at) => {
-        const pace = new Pace(defaultPace, at);
-        pace.spent(first, at);
-        const wait = pace.wait(second, at);
+        const pace = new PublishBudget(defaultPace, at);
+        pace.charge(first, at);
+        const wait = pace.delay(second, at);
         return wait >= 20 && Number.isFinite(wait);
       }),
     );

@@ -1,0 +1,257 @@
+/**
+ * An exporter's use of a directory: the implementation of the contract in `shared-directory.ts`.
+ */
+
+import { noHistory, type SessionHistory } from "../format/history.js";
+import type { SessionEnd } from "../format/session-end.js";
+import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
+import { runAsync, runSync } from "../platform/gensync.js";
+import type { DirectoryTally } from "../platform/io-counters.js";
+import { findResumable } from "../recovery/resume.js";
+import { rewriteHead } from "../storage/merge.js";
+import { closePeerSpans, hasPeerFilesNow } from "../storage/publish.js";
+import { readHistory } from "../storage/session-history.js";
+import type { Housekeeping } from "./housekeeping.js";
+import type { SessionEntry } from "./sessions.js";
+import type {
+  DirectoryCounts,
+  DirectoryUser,
+  HeldSession,
+  SessionChanged,
+  SessionOpened,
+  SharedSession,
+} from "./shared-directory.js";
+import type { KnownEnd, TraceDirectory } from "./trace-directory.js";
+
+/** Bytes of a document that are read for what its session did before, while the caller of `openSession` waits. */
+const historyBytes = 1_000_000;
+
+export class UserOfDirectory implements DirectoryUser {
+  readonly #directory: TraceDirectory;
+  readonly #housekeeping: Housekeeping;
+  readonly #counters: DirectoryTally;
+  readonly #user: number;
+  readonly #onRelease: () => void;
+  readonly #sessions = new WeakMap<SessionEntry, SharedSession>();
+
+  /** `onRelease` is called by each {@link release}. */
+  constructor(
+    directory: TraceDirectory,
+    housekeeping: Housekeeping,
+    counters: DirectoryTally,
+    onRelease: () => void,
+  ) {
+    this.#directory = directory;
+    this.#housekeeping = housekeeping;
+    this.#counters = counters;
+    this.#user = directory.join();
+    this.#onRelease = onRelease;
+  }
+
+  path(id: string): string {
+    return this.#directory.path(id);
+  }
+
+  knownEnd(source: object): KnownEnd | undefined {
+    return this.#directory.knownEnd(source);
+  }
+
+  admit(opened: SessionOpened): SharedSession | "crashed" | "ended" {
+    const admitted = this.#directory.admit(this.#user, opened);
+    return typeof admitted === "string" ? admitted : this.#sessionOf(admitted);
+  }
+
+  openSession(opened: SessionOpened, metadata: Partial<SessionMetadata>): HeldSession {
+    const directory = this.#directory;
+    const known = directory.openEntry(opened.id);
+    const entry = directory.openSession(this.#user, opened);
+    const { writer } = entry;
+    const { published } = writer.base;
+    const history =
+      known || !published
+        ? noHistory
+        : runSync(directory.ports.fileSystem, readHistory(published, historyBytes));
+    writer.setMetadata(metadata);
+    directory.publishFirst(entry);
+    return new Held(directory, entry, history, !known && !published);
+  }
+
+  async resumeSession(id: string, traceId: string): Promise<HeldSession | undefined> {
+    const directory = this.#directory;
+    const { fileSystem, clock } = directory.ports;
+    // The document of an end under way, or of a session that is open here, is behind.
+    await directory.flushSession(id).catch(() => {});
+    const history = await runAsync(fileSystem, findResumable(directory.ports, directory.dir, id));
+    if (!history) return undefined;
+    const known = directory.openEntry(id);
+    const entry = directory.openSession(this.#user, { id, traceId, startTime: clock.now() });
+    const { writer } = entry;
+    if (known) directory.interruptOpen(entry);
+    else {
+      // Before the first record: spans stand in order of completion.
+      if (!hasPeerFilesNow(writer)) closePeerSpans(writer);
+      writer.markPublished(writer.version);
+    }
+    return new Held(directory, entry, history, false);
+  }
+
+  flush(): Promise<void> {
+    return this.#directory.flush(this.#user);
+  }
+
+  flushSession(id: string): Promise<void> {
+    return this.#directory.flushSession(id);
+  }
+
+  end(id: string, end: SessionEnd): Promise<void> {
+    return this.#directory.end(id, end);
+  }
+
+  endNow(id: string, end: SessionEnd): void {
+    this.#directory.endNow(id, end);
+  }
+
+  leave(): { readonly ended: readonly string[]; readonly done: Promise<void> } {
+    return this.#directory.leave(this.#user);
+  }
+
+  crash(ended: Iterable<string>, reason?: string): void {
+    this.#directory.crash(this.#user, ended, reason);
+  }
+
+  crashSession(id: string, reason?: string): void {
+    this.#directory.crashSession(id, reason);
+  }
+
+  counts(): DirectoryCounts {
+    let [openSessions, queuedLines, queuedBytes] = [0, 0, 0];
+    for (const { writer } of this.#directory.sessionsOf(this.#user)) {
+      const { lines, bytes } = writer.log.queued;
+      openSessions++;
+      queuedLines += lines;
+      queuedBytes += bytes + writer.journal.queued.bytes;
+    }
+    return { openSessions, queuedLines, queuedBytes, ...this.#counters };
+  }
+
+  maintain(): Promise<void> {
+    return this.#housekeeping.maintain();
+  }
+
+  release(): void {
+    this.#onRelease();
+  }
+
+  #sessionOf(entry: SessionEntry): SharedSession {
+    let session = this.#sessions.get(entry);
+    if (!session) {
+      session = new Shared(this.#directory, entry);
+      this.#sessions.set(entry, session);
+    }
+    return session;
+  }
+}
+
+class Shared implements SharedSession {
+  readonly id: string;
+  readonly #directory: TraceDirectory;
+  readonly #entry: SessionEntry;
+
+  constructor(directory: TraceDirectory, entry: SessionEntry) {
+    this.#directory = directory;
+    this.#entry = entry;
+    this.id = entry.id;
+  }
+
+  get rootSpanId(): string {
+    return this.#entry.writer.session.root.spanId;
+  }
+
+  isOpen(): boolean {
+    return this.#entry.writer.life.isOpen;
+  }
+
+  path(): string {
+    return this.#entry.writer.path;
+  }
+
+  traceId(): string {
+    return this.#entry.writer.session.head.traceId;
+  }
+
+  metadata(): SessionMetadata {
+    return this.#entry.writer.session.metadata;
+  }
+
+  summary(): SessionSummary {
+    const { session, ports } = this.#entry.writer;
+    return session.tail(ports.clock.now()).summary;
+  }
+
+  recordStart(
+    source: object,
+    span: TraceSpan,
+    read: () => TraceSpan,
+    metadata: Partial<SessionMetadata>,
+  ): "recorded" | "full" {
+    return this.#directory.recordStart(this.#entry, source, span, read, metadata);
+  }
+
+  recordEnd(source: object, span: TraceSpan, metadata: Partial<SessionMetadata>): "recorded" | "full" {
+    return this.#directory.recordEnd(this.#entry, source, span, metadata);
+  }
+
+  recordChange(spanId: string): void {
+    if (!this.isOpen()) return;
+    this.#entry.writer.recordChange(spanId);
+    this.#directory.changed(this.#entry);
+  }
+
+  learn(metadata: Partial<SessionMetadata>): void {
+    this.#entry.writer.setMetadata(metadata);
+  }
+
+  update(changed: SessionChanged, limit: (root: TraceSpan) => TraceSpan): void {
+    if (!this.isOpen()) return;
+    const { writer } = this.#entry;
+    writer.session.update(changed, limit);
+    writer.recordSession();
+    this.#directory.changed(this.#entry);
+  }
+
+  setTraceId(traceId: string, assumed: string): void {
+    const { writer } = this.#entry;
+    const { head } = writer.session;
+    if (!this.isOpen() || head.traceId === traceId || head.traceId !== assumed || writer.log.lines > 0)
+      return;
+    runSync(writer.ports.fileSystem, rewriteHead(writer, { ...head, traceId }));
+    writer.recordSession();
+  }
+}
+
+class Held extends Shared implements HeldSession {
+  readonly isNew: boolean;
+  #history: SessionHistory;
+  readonly #directory: TraceDirectory;
+  readonly #entry: SessionEntry;
+
+  constructor(directory: TraceDirectory, entry: SessionEntry, history: SessionHistory, isNew: boolean) {
+    super(directory, entry);
+    this.#directory = directory;
+    this.#entry = entry;
+    this.#history = history;
+    this.isNew = isNew;
+    entry.holdBy(this);
+  }
+
+  takeHistory(): SessionHistory {
+    const history = this.#history;
+    this.#history = noHistory;
+    return history;
+  }
+
+  isHeld(): boolean {
+    const open = this.#directory.openEntry(this.id);
+    return open === undefined || (open === this.#entry && open.isHeldBy(this));
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * The sessions of a directory in this process: one entry each, from the first span to the final document.
+ */
+import type { SessionEnd } from "../format/session-end.js";
+import type { SessionWriter } from "../storage/session-writer.js";
+import type { PublishScheduler } from "./publish-scheduler.js";
+
+/** A session that this process writes to, or whose final document is not written yet. */
+export class SessionEntry {
+  readonly id: string;
+  readonly writer: SessionWriter;
+  readonly publisher: PublishScheduler;
+  /** Users of the directory that write to the session. */
+  readonly #users = new Set<number>();
+  /** Opened by `openSession()`: the session ends by a call only, however long it is silent. */
+  #isExplicit = false;
+  #holder: object | undefined;
+  #end: SessionEnd | undefined;
+
+  constructor(id: string, writer: SessionWriter, publisher: PublishScheduler) {
+    this.id = id;
+    this.writer = writer;
+    this.publisher = publisher;
+  }
+
+  get isExplicit(): boolean {
+    return this.#isExplicit;
+  }
+
+  /** How the session is to end; `undefined` while nothing has ended the session. */
+  get end(): SessionEnd | undefined {
+    return this.#end;
+  }
+
+  /** The session ends like this; of two ends the later one replaces the earlier. */
+  endAs(end: SessionEnd): void {
+    this.#end = end;
+  }
+
+  addUser(user: number): void {
+    this.#users.add(user);
+  }
+
+  /** Returns whether no user is left. */
+  removeUser(user: number): boolean {
+    this.#users.delete(user);
+    return this.#users.size === 0;
+  }
+
+  hasUser(user: number): boolean {
+    return this.#users.has(user);
+  }
+
+  makeExplicit(): void {
+    this.#isExplicit = true;
+  }
+
+  /** Returns whether the session was opened explicitly. */
+  endExplicit(): boolean {
+    const wasExplicit = this.#isExplicit;
+    this.#isExplicit = false;
+    return wasExplicit;
+  }
+
+  /** `holder` opened the session last, and is the one that may end it. */
+  holdBy(holder: object): void {
+    this.#holder = holder;
+  }
+
+  isHeldBy(holder: object): boolean {
+    return this.#holder === holder;
+  }
+}
+
+/** Each open session holds up to three descriptors: append log, journal, published document. */
+const maxWarm = 64;
+
+/** The table of entries. */
+export class Sessions {
+  /** The newest entry of each session id. */
+  readonly #entries = new Map<string, SessionEntry>();
+  /** Ended sessions whose final document is not written yet, because it is queued or the write failed. */
+  readonly #unwritten = new Set<SessionEntry>();
+  /** Entries with open descriptors, least recently used first. */
+  readonly #warm = new Set<SessionEntry>();
+
+  /** The newest entry of a session, also one that waits for its final document. */
+  get(id: string): SessionEntry | undefined {
+    return this.#entries.get(id);
+  }
+
+  /** The entry of a session that is open now. */
+  open(id: string): SessionEntry | undefined {
+    const entry = this.#entries.get(id);
+    return entry?.writer.life.isOpen ? entry : undefined;
+  }
+
+  /** The entry of a session that is open now, to which `user` writes from here on. */
+  openFor(user: number, id: string): SessionEntry | undefined {
+    const entry = this.open(id);
+    entry?.addUser(user);
+    return entry;
+  }
+
+  add(entry: SessionEntry): void {
+    this.#entries.set(entry.id, entry);
+  }
+
+  /** The newest entries, in the order in which their sessions were opened. */
+  all(): Iterable<SessionEntry> {
+    return this.#entries.values();
+  }
+
+  /** Newest entries of the sessions to which `user` writes, those that wait for their final document included. */
+  *of(user: number): Iterable<SessionEntry> {
+    for (const entry of this.#entries.values()) if (entry.hasUser(user)) yield entry;
+  }
+
+  /** The session has ended, and its final document is to be written. */
+  addUnwritten(entry: SessionEntry): void {
+    this.#unwritten.add(entry);
+  }
+
+  isUnwritten(entry: SessionEntry): boolean {
+    return this.#unwritten.has(entry);
+  }
+
+  /** Entries without their final document: of one session or of all. */
+  unwritten(id?: string): SessionEntry[] {
+    return [...this.#unwritten].filter((entry) => id === undefined || entry.id === id);
+  }
+
+  /** The final document is written. A newer entry of the session stays. */
+  delete(entry: SessionEntry): void {
+    this.#unwritten.delete(entry);
+    this.#warm.delete(entry);
+    entry.publisher.cancel();
+    if (this.#entries.get(entry.id) === entry) this.#entries.delete(entry.id);
+  }
+
+  /** The files of an entry were used just now; beyond 64 entries the least recently used ones close theirs. */
+  use(entry: SessionEntry): void {
+    this.#warm.delete(entry);
+    this.#warm.add(entry);
+    // Several when none could be closed before: a copy was being made, or a record was half written.
+    while (this.#warm.size > maxWarm && this.evictOldest());
+  }
+
+  /** Closes the descriptors of the entry that was silent longest; `false` when no entry can. */
+  evictOldest(): boolean {
+    for (const entry of this.#warm) {
+      if (!entry.writer.closeIdleFiles()) continue;
+      this.#warm.delete(entry);
+      return true;
+    }
+    return false;
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The contract between copies of this package in one process (`registry/2`): what an exporter may ask of a directory
+ * that another copy, of another version, has opened.
+ *
+ * The contract is frozen. Values that cross it are plain data and functions; a change needs `registry/3`, beside which
+ * copies of this version act as peer writers.
+ */
+
+import type { SessionHistory } from "../format/history.js";
+import type { SessionEnd } from "../format/session-end.js";
+import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
+import type { DirectoryTally } from "../platform/io-counters.js";
+
+/** A directory that is open in this process. */
+export interface SharedDirectory {
+  /** Adds a user. Sessions that crashed before it joined can be resumed by its spans. */
+  join(listener: DirectoryListener): DirectoryUser;
+}
+
+/** What a user wants to hear. Of several users on a directory one hears of each event: their host is the same. */
+export interface DirectoryListener {
+  /** A call of the file system failed; what was recorded is kept. */
+  onFault(error: unknown, path: string): void;
+  /** Retention removed a document. */
+  onRemoved(path: string): void;
+}
+
+/** The opening of a session. */
+export interface SessionOpened {
+  readonly id: string;
+  readonly traceId: string;
+  /** Epoch milliseconds. */
+  readonly startTime: number;
+  /** Name of the session span; the raw id by default. */
+  readonly name?: string;
+  readonly input?: unknown;
+}
+
+/** A change of a session as a whole; absent members stay as they are. */
+export interface SessionChanged {
+  readonly name?: string;
+  readonly input?: unknown;
+  readonly metadata?: Partial<SessionMetadata>;
+  readonly attributes?: Readonly<Record<string, unknown>>;
+}
+
+/** What a directory and one of its users have done, and what waits in memory. */
+export interface DirectoryCounts extends DirectoryTally {
+  /** Sessions that the user writes to, those that wait for their final document included. */
+  readonly openSessions: number;
+  /** Span lines, and bytes of all records, that the disk has not taken yet. */
+  readonly queuedLines: number;
+  readonly queuedBytes: number;
+}
+
+/** An exporter's use of a directory. */
+export interface DirectoryUser {
+  /** Where the session's document is, or would be. */
+  path(id: string): string;
+  /** Whether the end of a span is decided already. `source` is the span as its processor knows it. */
+  knownEnd(source: object): "recorded" | "closed" | undefined;
+  /** The session that takes a span; opened where a span may open it. */
+  admit(opened: SessionOpened): SharedSession | "crashed" | "ended";
+  /** Opens or continues a session, with a document when it returns; only this opens the session after its end. */
+  openSession(opened: SessionOpened, metadata: Partial<SessionMetadata>): HeldSession;
+  /** Continues the session of a usable document. `traceId`: for a session whose document names none. */
+  resumeSession(id: string, traceId: string): Promise<HeldSession | undefined>;
+  flush(): Promise<void>;
+  flushSession(id: string): Promise<void>;
+  end(id: string, end: SessionEnd): Promise<void>;
+  endNow(id: string, end: SessionEnd): void;
+  /** Ends the sessions that no other user writes to. Returns their ids at once. */
+  leave(): { readonly ended: readonly string[]; readonly done: Promise<void> };
+  /** The crash fence of the user's sessions, and of sessions that `ended` with `leave()`. */
+  crash(ended: Iterable<string>, reason?: string): void;
+  crashSession(id: string, reason?: string): void;
+  counts(): DirectoryCounts;
+  /** Recovers and prunes; resolves when both are done. */
+  maintain(): Promise<void>;
+  /** The user is gone; the last one stops the housekeeping. */
+  release(): void;
+}
+
+/** One session of a directory. Methods of an ended session have no effect. */
+export interface SharedSession {
+  readonly id: string;
+  readonly rootSpanId: string;
+  isOpen(): boolean;
+  path(): string;
+  traceId(): string;
+  metadata(): SessionMetadata;
+  /** Counters as of now. */
+  summary(): SessionSummary;
+  /** `read` returns later states of the span. `full`: the retry queue had no room. */
+  recordStart(
+    source: object,
+    span: TraceSpan,
+    read: () => TraceSpan,
+    metadata: Partial<SessionMetadata>,
+  ): "recorded" | "full";
+  recordEnd(source: object, span: TraceSpan, metadata: Partial<SessionMetadata>): "recorded" | "full";
+  /** An open span has changed. */
+  recordChange(spanId: string): void;
+  learn(metadata: Partial<SessionMetadata>): void;
+  /** `limit` bounds the size of the changed session span. */
+  update(changed: SessionChanged, limit: (root: TraceSpan) => TraceSpan): void;
+  /** Replaces the trace id `assumed` of a session without spans. */
+  setTraceId(traceId: string, assumed: string): void;
+}
+
+/** A session that was opened explicitly, by the caller that may end it. */
+export interface HeldSession extends SharedSession {
+  /** What the session did before; once, and nothing after that. */
+  takeHistory(): SessionHistory;
+  /** Whether the session has no document of an earlier time: then its trace id is only assumed. */
+  readonly isNew: boolean;
+  /** Whether no other caller has opened the session since. */
+  isHeld(): boolean;
+}
