@@ -5,7 +5,7 @@ import { type Context, context } from "@opentelemetry/api";
 import type { TraceFile } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import type { SpanProcessor } from "../otel/types.js";
-import { attempt } from "../projection/read-span.js";
+import { tryOr } from "../platform/errors.js";
 import type {
   AssistantInfo,
   CustomSpan,
@@ -61,15 +61,15 @@ export class Trace {
    * by one with that limit.
    */
   static withExporters(exporters: TraceExporter[], options?: TraceOptions): Trace {
-    const maxFiles: unknown = attempt(() => options?.maxFiles, undefined);
-    const spanProcessors = attempt(() => options?.spanProcessors, undefined);
+    const maxFiles: unknown = tryOr(() => options?.maxFiles, undefined);
+    const spanProcessors = tryOr(() => options?.spanProcessors, undefined);
     const given = listOf(exporters, isExporter);
     const first = given.find((exporter) => recordingOf(exporter) !== undefined);
     const limited = typeof maxFiles === "number" && recordingOf(first)?.withMaxFiles(maxFiles);
     if (first && limited) {
       replace(given, first, limited);
       // A frozen array stays as it is.
-      attempt(() => replace(exporters, first, limited), undefined);
+      tryOr(() => replace(exporters, first, limited), undefined);
     }
     return new Trace(given, listOf(spanProcessors, isProcessor));
   }
@@ -115,7 +115,7 @@ export class Trace {
     guarded("startTrace", () => {
       if (this.#session?.isOpen) this.#session.endNow();
       this.#session = new TraceSession(this.#to);
-      const parent = attempt(() => options?.parent, undefined);
+      const parent = tryOr(() => options?.parent, undefined);
       const tracer = parent instanceof Trace ? parent.#session?.tracer : parent;
       const given = (tracer === parent ? options : { ...options, parent: tracer }) as StartTraceOptions;
       this.#session.start(sessionId, given);
@@ -247,7 +247,7 @@ export class Trace {
 
 /** Those of a list that are what they must be, after `first`. */
 function listOf<T>(given: readonly T[] | undefined, is: (one: T) => boolean, first: T[] = []): T[] {
-  const fitting = attempt(() => (given ?? []).filter((one) => attempt(() => is(one), false)), []);
+  const fitting = tryOr(() => (given ?? []).filter((one) => tryOr(() => is(one), false)), []);
   return [...first, ...fitting];
 }
 

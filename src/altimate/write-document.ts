@@ -42,8 +42,8 @@ export function encodeDocument(trace: TraceFile): EncodedDocument | undefined {
   if (typeof id !== "string" || !Array.isArray(trace.spans)) return undefined;
   const head = {
     id: trace.id,
-    traceId: textOf(traceId, ""),
-    startedAt: textOf(startedAt, isoTime(Date.now())),
+    traceId: textOr(traceId, ""),
+    startedAt: textOr(startedAt, isoTime(Date.now())),
   };
   const last: TraceSpan[] = [];
   const lines: Buffer[] = [];
@@ -60,13 +60,13 @@ export function encodeDocument(trace: TraceFile): EncodedDocument | undefined {
     spans: spans.map((span) => JSON.parse(encodeSpan(span))),
     metadata: toJsonValue(metadata ?? {}),
     summary: toJsonValue(summary ?? {}),
-    endedAt: textOf(endedAt, head.startedAt),
+    endedAt: textOr(endedAt, head.startedAt),
     layout: { ...(toJsonValue(shape) as object), v: 1 },
   } as DocumentTail;
   return { id, head, lines, tail };
 }
 
-const textOf = (value: unknown, fallback: string): string => (typeof value === "string" ? value : fallback);
+const textOr = (value: unknown, fallback: string): string => (typeof value === "string" ? value : fallback);
 
 /**
  * Writes the document where its session's stands; where another session's does, under the next name. Resolves with

@@ -56,7 +56,7 @@ export class ContentFilter {
   error(message: string): string {
     return limitValue(
       this.#limits,
-      this.#redact ? redactText(this.#redact, message, "summary.error") : message,
+      this.#redact ? redactedBy(this.#redact, message, "summary.error") : message,
     );
   }
 
@@ -71,7 +71,7 @@ export class ContentFilter {
   }
 
   #summary(redact: Redact, summary: SessionSummary): SessionSummary {
-    const text = (value: string, field: string) => redactText(redact, value, `summary.${field}`);
+    const text = (value: string, field: string) => redactedBy(redact, value, `summary.${field}`);
     const { error, narrative, loops, topTools } = summary;
     return {
       ...summary,
@@ -102,7 +102,7 @@ function apply(redact: Redact, value: unknown, field: string): unknown {
   return failed;
 }
 
-function redactText(redact: Redact, text: string, field: string): string {
+function redactedBy(redact: Redact, text: string, field: string): string {
   const shown = apply(redact, text, field);
   return typeof shown === "string" ? shown : failed;
 }
@@ -110,18 +110,18 @@ function redactText(redact: Redact, text: string, field: string): string {
 /** A copy of the span; its members keep their order. */
 function redactSpan(redact: Redact, span: TraceSpan): TraceSpan {
   const { statusMessage, model, finishReason, tool, input, output, attributes } = span;
-  const copy: TraceSpan = { ...span, name: redactText(redact, span.name, "name") };
-  if (statusMessage !== undefined) copy.statusMessage = redactText(redact, statusMessage, "statusMessage");
+  const copy: TraceSpan = { ...span, name: redactedBy(redact, span.name, "name") };
+  if (statusMessage !== undefined) copy.statusMessage = redactedBy(redact, statusMessage, "statusMessage");
   if (model) {
     copy.model = { ...model };
     for (const key of ["modelId", "providerId", "variant"] as const) {
       const text = model[key];
-      if (text !== undefined) copy.model[key] = redactText(redact, text, `model.${key}`);
+      if (text !== undefined) copy.model[key] = redactedBy(redact, text, `model.${key}`);
     }
   }
-  if (finishReason !== undefined) copy.finishReason = redactText(redact, finishReason, "finishReason");
+  if (finishReason !== undefined) copy.finishReason = redactedBy(redact, finishReason, "finishReason");
   if (tool?.callId !== undefined)
-    copy.tool = { ...tool, callId: redactText(redact, tool.callId, "tool.callId") };
+    copy.tool = { ...tool, callId: redactedBy(redact, tool.callId, "tool.callId") };
   if (input !== undefined) copy.input = apply(redact, input, "input");
   if (output !== undefined) copy.output = apply(redact, output, "output");
   if (attributes) copy.attributes = redactEntries(redact, attributes, "attributes");
@@ -132,7 +132,7 @@ function redactSpan(redact: Redact, span: TraceSpan): TraceSpan {
 function redactFacts(redact: Redact, facts: SessionFacts): SessionFacts {
   const { name, input, attributes, metadata } = facts;
   return {
-    ...(name !== undefined && { name: redactText(redact, name, "name") }),
+    ...(name !== undefined && { name: redactedBy(redact, name, "name") }),
     ...(input !== undefined && { input: apply(redact, input, "input") }),
     ...(attributes && { attributes: redactEntries(redact, attributes, "attributes") }),
     ...(metadata && { metadata: redactMetadata(redact, metadata) }),
@@ -150,7 +150,7 @@ function redactEntries(
   return Object.fromEntries(
     Object.entries(from).map(([key, value]) => {
       const field = `${at}.${key}`;
-      if (at === "metadata" && typeof value === "string") return [key, redactText(redact, value, field)];
+      if (at === "metadata" && typeof value === "string") return [key, redactedBy(redact, value, field)];
       const shown = apply(redact, value, field);
       // Tags remain a list, because readers of documents expect one.
       return [key, at === "metadata" && Array.isArray(value) && !Array.isArray(shown) ? [failed] : shown];

@@ -10,7 +10,7 @@ import type { DirectoryUser, SessionOpened, SharedSession } from "../directory/s
 import type { TraceSpan } from "../format/trace-file.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
-import { attempt } from "../projection/read-span.js";
+import { tryOr } from "../platform/errors.js";
 import type { ContentFilter } from "./content-filter.js";
 import type { LossReason } from "./fault-log.js";
 import { type SessionIdOption, SessionRouter } from "./session-router.js";
@@ -95,7 +95,7 @@ export class SpanAdmission {
     return {
       id: this.#router.route(span),
       traceId: span.spanContext().traceId,
-      startTime: attempt(() => millis(span.startTime), Date.now()),
+      startTime: tryOr(() => millis(span.startTime), Date.now()),
     };
   }
 }

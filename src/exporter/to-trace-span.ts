@@ -2,15 +2,16 @@
  * From a span of OpenTelemetry to a span of a document: the record that a session tracer attached, or else a projection
  * of the attributes. The roots of traces and the children of a turn become children of the session span.
  */
+
 import type { Context } from "@opentelemetry/api";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { turnSpanId } from "../otel/ids.js";
 import type { ReadableSpan } from "../otel/types.js";
+import { tryOr } from "../platform/errors.js";
 import { RecentMap } from "../platform/recent-map.js";
-import { attachmentOf, type RecordAttachment } from "../projection/attached-record.js";
+import { attachmentOf, type ExactSpanAttachment } from "../projection/exact-span.js";
 import { projectSpan } from "../projection/project-span.js";
 import {
-  attempt,
   describeHistory,
   describeStatus,
   ERROR_STATUS,
@@ -45,7 +46,7 @@ export class SpanConverter {
     const attachment = attachmentOf(span, startedIn);
     if (attachment?.type === "turn") return this.#turn(span, {});
     if (attachment) {
-      const parentId = attempt(() => span.parentSpanContext?.spanId, undefined);
+      const parentId = tryOr(() => span.parentSpanContext?.spanId, undefined);
       const exact = exactSpan(span, attachment, this.#parentOf(span, parentId, rootSpanId));
       return { span: this.#filteredExact(exact, attachment), metadata: {} };
     }
@@ -63,7 +64,7 @@ export class SpanConverter {
   }
 
   /** Filters a record once for as long as it does not change: each copy of the document asks for every open span. */
-  #filteredExact(exact: TraceSpan, { made }: RecordAttachment): TraceSpan {
+  #filteredExact(exact: TraceSpan, { made }: ExactSpanAttachment): TraceSpan {
     const filter = this.#filter;
     if (!filter) return exact;
     if (made?.span !== exact) return filter.span(exact);
@@ -83,7 +84,7 @@ export class SpanConverter {
 
   /** The id of the turn of the span's trace, if a provider of ours chose it: a turn ends after its children. */
   #turnOf(span: ReadableSpan): string {
-    const traceId = attempt(() => span.spanContext().traceId, "");
+    const traceId = tryOr(() => span.spanContext().traceId, "");
     if (this.#lastTurn?.traceId !== traceId) this.#lastTurn = { traceId, spanId: turnSpanId(traceId) };
     return this.#lastTurn.spanId;
   }
@@ -93,10 +94,10 @@ export class SpanConverter {
  * The attached record together with what code other than the tracer has put on the span. Returns the object of the last
  * call as long as nothing has changed.
  */
-function exactSpan(span: ReadableSpan, attachment: RecordAttachment, parentSpanId: string): TraceSpan {
+function exactSpan(span: ReadableSpan, attachment: ExactSpanAttachment, parentSpanId: string): TraceSpan {
   const record = attachment.read();
   const { made } = attachment;
-  const added = attempt(() => addedAttributes(span, attachment.own, record.status), undefined);
+  const added = tryOr(() => addedAttributes(span, attachment.own, record.status), undefined);
   if (made?.record === record && made.span.parentSpanId === parentSpanId && !added) return made.span;
   const { traceId, spanId } = span.spanContext();
   const exact: TraceSpan = { spanId, parentSpanId, ...record, traceId };
@@ -108,7 +109,7 @@ function exactSpan(span: ReadableSpan, attachment: RecordAttachment, parentSpanI
 /** Attributes, events, links and an error that were not set by the tracer. */
 function addedAttributes(
   span: ReadableSpan,
-  own: RecordAttachment["own"],
+  own: ExactSpanAttachment["own"],
   recorded: TraceSpan["status"],
 ): Record<string, unknown> | undefined {
   const isAddedError = recorded === "ok" && span.status.code === ERROR_STATUS;
@@ -127,7 +128,7 @@ function addedAttributes(
   return Object.keys(added).length > 0 ? added : undefined;
 }
 
-function isOwn(own: RecordAttachment["own"], key: string): boolean {
+function isOwn(own: ExactSpanAttachment["own"], key: string): boolean {
   for (const attributes of own) if (Object.hasOwn(attributes, key)) return true;
   return false;
 }

@@ -11,7 +11,7 @@
  * Without the tail line it is an append log, which grows. Decoding is pure: bytes in, a union out; it never throws.
  */
 import { isUtf8 } from "node:buffer";
-import { isRecord, toJsonValue } from "./json-value.js";
+import { isRecord, jsonText, parseJson, toJsonValue } from "./json-value.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceLayout, TraceSpan } from "./trace-file.js";
 import { validMetadata, validSummary } from "./validate.js";
 
@@ -53,12 +53,7 @@ export function encodeHead({ id, traceId, sessionId, startedAt }: DocumentHead):
  * last: a line can leave it out. Never throws: a value that JSON cannot represent loses only itself.
  */
 export function encodeSpan(span: TraceSpan): string {
-  const ordered = isInOrder(span) ? span : inOrder(span);
-  try {
-    return JSON.stringify(ordered);
-  } catch {
-    return JSON.stringify(toJsonValue(ordered));
-  }
+  return jsonText(isInOrder(span) ? span : inOrder(span)) as string;
 }
 
 function inOrder({ spanId, interrupted, traceId, ...rest }: TraceSpan): TraceSpan {
@@ -138,14 +133,6 @@ export function encodeTail(tail: DocumentTail, tailStart: number, isFirst: boole
   return Buffer.from(`${separator}${spans}],${rest.slice(1)}\n`);
 }
 
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 /** Whether a value that was read from a file is a span. */
 export function isSpan(value: unknown): value is TraceSpan {
   return isRecord(value) && typeof value.spanId === "string" && value.spanId !== "";
@@ -158,7 +145,7 @@ export const isRoot = (span: TraceSpan): boolean => span.parentSpanId === null &
 export function decodeHead(line: Buffer): DocumentHead | undefined {
   const text = line.toString("utf8").trimEnd();
   if (!isUtf8(line) || !text.endsWith(',"spans":[')) return undefined;
-  const head = parse(`${text}]}`);
+  const head = parseJson(`${text}]}`);
   if (!isRecord(head) || head.version !== 2) return undefined;
   const { id, traceId, sessionId, startedAt } = head;
   if (typeof traceId !== "string" || typeof sessionId !== "string" || typeof startedAt !== "string")
@@ -184,14 +171,14 @@ export function decodeLine(line: Buffer, offset: number): DecodedLine {
     if (tail) return { type: "tail", tail };
   }
   // Strict readers refuse a whole document for one byte that is not UTF-8.
-  const span = isUtf8(line) ? parse(withoutComma(line).toString("utf8")) : undefined;
+  const span = isUtf8(line) ? parseJson(withoutComma(line).toString("utf8")) : undefined;
   return isSpan(span) && !isRoot(span) ? { type: "span", span } : { type: "corrupt" };
 }
 
 /** Reads a tail line. */
 export function decodeTail(line: Buffer): DocumentTail | undefined {
   if (!isUtf8(line)) return undefined;
-  const value = parse(`{"spans":[${withoutComma(line).toString("utf8")}`);
+  const value = parseJson(`{"spans":[${withoutComma(line).toString("utf8")}`);
   if (!isRecord(value) || !Array.isArray(value.spans) || !isRecord(value.summary)) return undefined;
   const { metadata, summary, endedAt, layout } = value as unknown as TraceFile;
   const { tailStart: _, ...shape } = layout ?? { v: 1, tailStart: 0 };
@@ -229,7 +216,7 @@ export function lineKey(line: Buffer): LineKey | undefined {
 /** Reads a document in any layout: pretty-printed, edited, or written by the tracer before ours. */
 export function decodeDocument(text: string): TraceFile | undefined {
   // Some editors begin a file with a byte-order mark, which JSON.parse refuses.
-  const value = parse(text.startsWith("\ufeff") ? text.slice(1) : text);
+  const value = parseJson(text.startsWith("\ufeff") ? text.slice(1) : text);
   if (!isRecord(value) || !Array.isArray(value.spans)) return undefined;
   const document = value as unknown as TraceFile;
   const spans = value.spans.filter(isSpan);

@@ -9,7 +9,7 @@
  */
 
 import { encodeIntoScratch, isSpan } from "./document.js";
-import { toJsonValue } from "./json-value.js";
+import { jsonText } from "./json-value.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 import { validMetadata } from "./validate.js";
 
@@ -39,15 +39,7 @@ export const encodeOwner = (token: string): Buffer =>
   Buffer.from(`${JSON.stringify({ owner: { token, pid: process.pid } })}\n`);
 
 /** Never throws: metadata from another program's document may be nested deeper than `JSON.stringify` can write. */
-export function encodeSession(session: JournaledSession): Buffer {
-  let text: string;
-  try {
-    text = JSON.stringify({ session });
-  } catch {
-    text = JSON.stringify({ session: toJsonValue(session) });
-  }
-  return Buffer.from(`${text}\n`);
-}
+export const encodeSession = (session: JournaledSession): Buffer => Buffer.from(`${jsonText({ session })}\n`);
 
 /**
  * Passes the journal line of a span that started or changed to `take`, in the scratch buffer: the bytes are valid until

@@ -65,6 +65,24 @@ export function inertJson(value: unknown): unknown {
   }
 }
 
+/** `JSON.stringify` that never throws: a value that it cannot write becomes what {@link toJsonValue} makes of it. */
+export function jsonText(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return JSON.stringify(toJsonValue(value));
+  }
+}
+
+/** `JSON.parse` that never throws: `undefined` for a text that is not JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** `[unreadable: <message>]`, for a value whose reading threw `error`. */
 export function unreadable(error: unknown): string {
   let reason = "unknown";

@@ -3,6 +3,7 @@
  * union out; a text that is cut off, no JSON or another program's throws nothing.
  */
 import type { DocumentHead } from "./document.js";
+import { parseJson } from "./json-value.js";
 
 /**
  * - `head`: the text begins as a document of version 2 does, up to the beginning of its spans
@@ -51,14 +52,14 @@ function leadingMembers(text: string): LeadingMembers {
     const colon = keyEnd === undefined ? text.length : afterSpace(text, keyEnd);
     const from = afterSpace(text, colon + 1);
     if (keyEnd === undefined || from >= text.length) return { members, end: brokenOrCut(text, at) };
-    const key = parsed(text.slice(at, keyEnd));
+    const key = parseJson(text.slice(at, keyEnd));
     if (typeof key !== "string" || text[colon] !== ":") return { members, end: "broken" };
     const container = containers[text[from] as string];
     if (container) members.set(key, container);
     const to = valueEnd(text, from);
     if (to === undefined) return { members, end: "cut", cutKey: key };
     if (!container) {
-      const value = parsed(text.slice(from, to));
+      const value = parseJson(text.slice(from, to));
       if (value === undefined) return { members, end: "broken" };
       members.set(key, value);
     }
@@ -73,14 +74,6 @@ const containers: Readonly<Record<string, unknown>> = { "[": [], "{": {} };
 /** A key that has no end: it is a string that is cut off, or none. */
 const brokenOrCut = (text: string, at: number): "broken" | "cut" =>
   at >= text.length || text[at] === '"' ? "cut" : "broken";
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
 
 function afterSpace(text: string, from: number): number {
   let at = from;

@@ -4,7 +4,7 @@
  * The result depends only on the tool calls in order of completion: it is equal whether calls are counted as they end,
  * read from a document's lines, or merged from the totals of parts.
  */
-import { isRecord, toJsonValue } from "./json-value.js";
+import { isRecord, jsonText } from "./json-value.js";
 import type { ToolCallKey, ToolLoop } from "./trace-file.js";
 
 /** A loop is a number of equal calls among so many successive calls. */
@@ -139,7 +139,7 @@ function differ(a: unknown, b: unknown): boolean {
  * without an input: many instrumentations record no input, and two unknown inputs are not equal.
  */
 function inputHash(input: unknown): string {
-  const json = jsonOf(input);
+  const json = jsonText(input) ?? "";
   return json === "" ? "" : fnv1a(json).toString(16).padStart(8, "0");
 }
 
@@ -150,14 +150,6 @@ function fnv1a(text: string): number {
     hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
   }
   return hash >>> 0;
-}
-
-function jsonOf(input: unknown): string {
-  try {
-    return JSON.stringify(input) ?? "";
-  } catch {
-    return JSON.stringify(toJsonValue(input)) ?? "";
-  }
 }
 
 /** The array; an empty one for a value of another type, which a file of another program may hold. */

@@ -51,3 +51,12 @@ export function shownValue(value: unknown): string {
     return typeof value;
   }
 }
+
+/** Returns what `run` returns, or `otherwise` if it throws: an object of a caller may be a Proxy, or have getters. */
+export function tryOr<T>(run: () => T, otherwise: T): T {
+  try {
+    return run();
+  } catch {
+    return otherwise;
+  }
+}

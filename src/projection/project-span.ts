@@ -14,12 +14,12 @@ import {
 } from "../otel/semantic-conventions.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
+import { tryOr } from "../platform/errors.js";
 import { userText } from "./content.js";
 import { type SharedFields, SpanView, type TracerFields } from "./dialect.js";
 import { ownTracer } from "./dialects/own-tracer.js";
 import { dialects } from "./dialects.js";
 import {
-  attempt,
   describeHistory,
   describeOtel,
   describeStatus,
@@ -46,17 +46,17 @@ const MAX_PROMPT_CHARS = 4000;
  * ended; `parentSpanId` is `null` for the root of an OpenTelemetry trace.
  */
 export function projectSpan(span: ReadableSpan): ProjectedSpan {
-  const attributes = readAttributes(attempt(() => span.attributes, undefined));
-  const scope = nonEmptyText(attempt(() => span.instrumentationScope?.name, undefined)) ?? "";
+  const attributes = readAttributes(tryOr(() => span.attributes, undefined));
+  const scope = nonEmptyText(tryOr(() => span.instrumentationScope?.name, undefined)) ?? "";
   const traced = new SpanView<TracerFields>(attributes, scope);
-  return attempt(() => ownTracer.matches(traced), false)
+  return tryOr(() => ownTracer.matches(traced), false)
     ? projectTraced(span, traced)
     : projectForeign(span, new SpanView(attributes, scope));
 }
 
 /** A span of a session tracer that came without its record, from another process for example. */
 function projectTraced(span: ReadableSpan, view: SpanView<TracerFields>): ProjectedSpan {
-  attempt(() => ownTracer.read(view), undefined);
+  tryOr(() => ownTracer.read(view), undefined);
   const { fields } = view;
   const projected = identify(span);
   if (fields.name !== undefined) projected.name = fields.name;
@@ -68,7 +68,7 @@ function projectTraced(span: ReadableSpan, view: SpanView<TracerFields>): Projec
   setFields(projected, fields);
   setTokens(projected, fields.tokens ?? tokensOf(fields), view);
   const attributes = plainAttributes(view.attributes, view.parsed);
-  if (!fields.isError) attempt(() => describeStatus(span, attributes), undefined);
+  if (!fields.isError) tryOr(() => describeStatus(span, attributes), undefined);
   describeHistory(span, attributes);
   setAttributes(projected, attributes);
   return { span: projected, metadata: tracedMetadata(view), ...(fields.isTurn && { isTurn: true }) };
@@ -76,7 +76,7 @@ function projectTraced(span: ReadableSpan, view: SpanView<TracerFields>): Projec
 
 function projectForeign(span: ReadableSpan, view: SpanView): ProjectedSpan {
   for (const dialect of dialects) {
-    attempt(() => {
+    tryOr(() => {
       if (dialect.matches(view)) dialect.read(view);
     }, undefined);
   }
@@ -84,7 +84,7 @@ function projectForeign(span: ReadableSpan, view: SpanView): ProjectedSpan {
   const projected = identify(span);
   const { name } = projected;
   if (fields.kind === "tool" && fields.toolName !== undefined) projected.name = fields.toolName;
-  if (fields.isError || attempt(() => span.status.code, 0) === ERROR_STATUS) {
+  if (fields.isError || tryOr(() => span.status.code, 0) === ERROR_STATUS) {
     setError(projected, fields.statusMessage ?? errorMessageOf(span, view));
   }
   setFields(projected, fields);
@@ -97,18 +97,18 @@ function projectForeign(span: ReadableSpan, view: SpanView): ProjectedSpan {
 }
 
 function identify(span: ReadableSpan): TraceSpan {
-  const context = attempt(() => span.spanContext(), undefined);
-  const isOpen = attempt(() => span.ended, true) === false;
-  const startTime = attempt(() => millis(span.startTime), 0);
+  const context = tryOr(() => span.spanContext(), undefined);
+  const isOpen = tryOr(() => span.ended, true) === false;
+  const startTime = tryOr(() => millis(span.startTime), 0);
   return {
-    spanId: attempt(() => String(context?.spanId ?? ""), ""),
-    parentSpanId: attempt(() => nonEmptyText(span.parentSpanContext?.spanId), undefined) ?? null,
-    name: attempt(() => String(span.name), "unknown"),
+    spanId: tryOr(() => String(context?.spanId ?? ""), ""),
+    parentSpanId: tryOr(() => nonEmptyText(span.parentSpanContext?.spanId), undefined) ?? null,
+    name: tryOr(() => String(span.name), "unknown"),
     kind: "span",
     startTime,
-    ...(isOpen ? {} : { endTime: attempt(() => millis(span.endTime), startTime) }),
+    ...(isOpen ? {} : { endTime: tryOr(() => millis(span.endTime), startTime) }),
     status: "ok",
-    traceId: attempt(() => String(context?.traceId ?? ""), ""),
+    traceId: tryOr(() => String(context?.traceId ?? ""), ""),
   };
 }
 
@@ -118,10 +118,10 @@ function setError(projected: TraceSpan, message: string | undefined): void {
 }
 
 const statusMessageOf = (span: ReadableSpan): string | undefined =>
-  attempt(() => nonEmptyText(span.status.message), undefined);
+  tryOr(() => nonEmptyText(span.status.message), undefined);
 
 const errorMessageOf = (span: ReadableSpan, view: SpanView): string | undefined =>
-  statusMessageOf(span) ?? attempt(() => exceptionMessage(span), undefined) ?? view.text(ATTR_ERROR_TYPE);
+  statusMessageOf(span) ?? tryOr(() => exceptionMessage(span), undefined) ?? view.text(ATTR_ERROR_TYPE);
 
 function exceptionMessage(span: ReadableSpan): string | undefined {
   const { attributes } = span.events.findLast((event) => event.name === "exception") ?? {};
@@ -213,8 +213,8 @@ function metadataOf(span: ReadableSpan, view: SpanView, projected: TraceSpan): P
   set("variant", fields.variant);
   set("userId", view.text(ATTR_USER_ID) ?? view.text("enduser.id") ?? fields.userId);
   if (fields.tags !== undefined && fields.tags.length > 0) metadata.tags = fields.tags;
-  const resource = attempt(() => span.resource.attributes, undefined);
-  const of = (key: string) => attempt(() => nonEmptyText(resource?.[key]), undefined);
+  const resource = tryOr(() => span.resource.attributes, undefined);
+  const of = (key: string) => tryOr(() => nonEmptyText(resource?.[key]), undefined);
   set("environment", of(ATTR_DEPLOYMENT_ENVIRONMENT_NAME) ?? of("deployment.environment"));
   set("version", of(ATTR_SERVICE_VERSION));
   return metadata;
@@ -242,7 +242,7 @@ function tracedMetadata(view: SpanView<TracerFields>): Partial<SessionMetadata> 
 
 /** Whether a span has no parent in this process: a parent in another process (a client's `traceparent`) does not count. */
 function isLocalRoot(span: ReadableSpan): boolean {
-  const parent: { spanId?: string; isRemote?: boolean } | undefined = attempt(
+  const parent: { spanId?: string; isRemote?: boolean } | undefined = tryOr(
     () => span.parentSpanContext,
     undefined,
   );

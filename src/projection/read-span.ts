@@ -2,18 +2,10 @@
 import { setOwn, toJsonValue, unreadable } from "../format/json-value.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
+import { tryOr } from "../platform/errors.js";
 
 /** `SpanStatusCode.ERROR`. */
 export const ERROR_STATUS = 2;
-
-/** Returns what `run` returns, or `otherwise` if it throws: a span may be a Proxy. */
-export function attempt<T>(run: () => T, otherwise: T): T {
-  try {
-    return run();
-  } catch {
-    return otherwise;
-  }
-}
 
 /** The value if it is a text that is not empty. */
 export function nonEmptyText(value: unknown): string | undefined {
@@ -81,7 +73,7 @@ export function describeStatus({ status }: ReadableSpan, attributes: Record<stri
 }
 
 const adder = (attributes: Record<string, unknown>) => (key: string, read: () => unknown) => {
-  const value = attempt(read, undefined);
+  const value = tryOr(read, undefined);
   if (value !== undefined && value !== "") attributes[key] = value;
 };
 
@@ -90,14 +82,14 @@ function positive(count: unknown): number | undefined {
 }
 
 function describeEvent(event: ReadableSpan["events"][number]): unknown {
-  return attempt<unknown>(
+  return tryOr<unknown>(
     () => ({ name: String(event.name), time: millis(event.time), ...attributesMember(event.attributes) }),
     "[unreadable event]",
   );
 }
 
 function describeLink(link: ReadableSpan["links"][number]): unknown {
-  return attempt<unknown>(
+  return tryOr<unknown>(
     () => ({
       traceId: String(link.context.traceId),
       spanId: String(link.context.spanId),

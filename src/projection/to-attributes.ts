@@ -1,9 +1,9 @@
 /**
- * A record as OpenTelemetry attributes: the GenAI conventions where they have a key, `crash_safe_file.*` where they
- * have none. `dialect-session.ts` reads them back.
+ * From an exact span to OpenTelemetry attributes: keys of the GenAI conventions where they exist, else
+ * `crash_safe_file.*`. `dialects/own-tracer.ts` is the inverse.
  */
 import type { Attributes, AttributeValue } from "@opentelemetry/api";
-import { finite, toJsonValue } from "../format/json-value.js";
+import { finite, jsonText } from "../format/json-value.js";
 import type { SessionMetadata, SpanModel, TokenUsage } from "../format/trace-file.js";
 import {
   ATTR_CRASH_SAFE_FILE_ATTRIBUTE,
@@ -45,46 +45,46 @@ import {
   ATTR_SERVICE_VERSION,
   ATTR_USER_ID,
 } from "../otel/semantic-conventions.js";
-import type { SpanRecord } from "./attached-record.js";
+import type { ExactSpan } from "./exact-span.js";
 
-/** Keys with these beginnings are ours to write: a caller's attribute of such a name is carried under another. */
+/** Keys that the tracer writes. A caller's attribute with such a key gets another key. */
 const ownKey = /^(crash_safe_file\.|gen_ai\.|session\.id$|otel\.|error\.type$|__proto__$|$)/;
 
-/** `error.type` of a record's error: hosts give a message, and no name. */
+/** `error.type` of a failed span: callers give an error message, and no error type. */
 export const unnamedError = "_OTHER";
 
-/** A longer list is carried as text, which no reader has to walk through. */
+/** A longer list becomes JSON text: checking each element of it takes too long. */
 const maxListItems = 10_000;
 
-/** Gathers attributes, and which of them are JSON text. */
+/** Collects attributes, and the keys of those that are JSON text. */
 class AttributeWriter {
   readonly attributes: Attributes;
   readonly #jsonKeys: string[];
 
-  /** `first`: written before, by {@link setExactTime}. */
+  /** `first`: attributes that {@link setExactTime} has written. */
   constructor(first: Attributes = {}) {
     this.attributes = first;
     const jsonKeys = first[ATTR_CRASH_SAFE_FILE_JSON_KEYS];
     this.#jsonKeys = Array.isArray(jsonKeys) ? (jsonKeys as string[]) : [];
   }
 
-  /** Any value: as it is where an attribute can be that, else as JSON text. */
+  /** Sets any value: as it is if an attribute can hold it, else as JSON text. */
   setAny(key: string, value: unknown): void {
     if (isAttribute(value)) this.attributes[key] = value;
     else if (value !== undefined) this.#setJson(key, value);
   }
 
-  /** A caller's own; those that would be mistaken for ours get another name. */
+  /** Sets a caller's attributes. Those with a key of the tracer get another key. */
   setCallers(attributes: Readonly<Record<string, unknown>>): void {
     for (const [key, value] of Object.entries(attributes)) {
       this.setAny(ownKey.test(key) ? `${ATTR_CRASH_SAFE_FILE_ATTRIBUTE}${key}` : key, value);
     }
   }
 
-  /** Content whose convention asks for JSON text: a text that could be taken for it is marked. */
+  /** Sets content that the conventions want as JSON text. A text that looks like JSON is encoded as JSON, too. */
   setContent(key: string, value: unknown): void {
-    // What reads conventions takes objects and lists for JSON; a bare number it would take for text.
-    if (typeof value === "object" && value !== null) this.attributes[key] = jsonText(value);
+    // Backends parse texts that look like an object or a list. Other JSON, a number for example, would stay a text.
+    if (typeof value === "object" && value !== null) this.attributes[key] = attributeJson(value);
     else if (typeof value === "string" && !looksLikeJson(value)) this.setAny(key, value);
     else if (value !== undefined) this.#setJson(key, value);
   }
@@ -95,12 +95,12 @@ class AttributeWriter {
   }
 
   #setJson(key: string, value: unknown): void {
-    this.attributes[key] = jsonText(value);
+    this.attributes[key] = attributeJson(value);
     this.#jsonKeys.push(key);
   }
 }
 
-/** Attributes that a caller set, as OpenTelemetry can carry them. */
+/** A caller's attributes as OpenTelemetry can hold them. */
 export function callerAttributes(attributes: Readonly<Record<string, unknown>>): Attributes {
   const out = new AttributeWriter();
   out.setCallers(attributes);
@@ -108,35 +108,35 @@ export function callerAttributes(attributes: Readonly<Record<string, unknown>>):
 }
 
 /**
- * The attributes of a record: all that its span has, but for what the session adds. Where a provider keeps only so
+ * The attributes of a span: all that its span has, but for what the session adds. Where a provider keeps only so
  * many, the caller's go first, which come last. `first`: those that come before all.
  */
-export function recordAttributes(record: SpanRecord, first: Attributes = {}): Attributes {
+export function exactAttributes(span: ExactSpan, first: Attributes = {}): Attributes {
   const out = new AttributeWriter(first);
-  const { statusMessage } = record;
-  out.setAny(ATTR_CRASH_SAFE_FILE_KIND, record.kind);
-  if (record.status === "error") out.setAny(ATTR_ERROR_TYPE, unnamedError);
-  if (record.interrupted) out.setAny(ATTR_CRASH_SAFE_FILE_INTERRUPTED, true);
+  const { statusMessage } = span;
+  out.setAny(ATTR_CRASH_SAFE_FILE_KIND, span.kind);
+  if (span.status === "error") out.setAny(ATTR_ERROR_TYPE, unnamedError);
+  if (span.interrupted) out.setAny(ATTR_CRASH_SAFE_FILE_INTERRUPTED, true);
   // OTLP does not tell an empty message from none.
   if (statusMessage !== undefined && (statusMessage === "" || !statusMessage.isWellFormed()))
     out.setAny(ATTR_CRASH_SAFE_FILE_STATUS_MESSAGE, statusMessage);
-  switch (record.kind) {
+  switch (span.kind) {
     case "generation":
-      writeGeneration(out, record);
+      writeGeneration(out, span);
       break;
     case "tool":
-      writeTool(out, record);
+      writeTool(out, span);
       break;
     case "user-message":
-      if (record.input !== undefined) out.setAny(ATTR_GEN_AI_INPUT_MESSAGES, messageOf("user", record.input));
+      if (span.input !== undefined) out.setAny(ATTR_GEN_AI_INPUT_MESSAGES, messageJson("user", span.input));
       break;
     default:
-      if (!record.name.isWellFormed()) out.setAny(ATTR_CRASH_SAFE_FILE_NAME, record.name);
-      out.setAny(ATTR_CRASH_SAFE_FILE_INPUT, record.input);
-      out.setAny(ATTR_CRASH_SAFE_FILE_OUTPUT, record.output);
-      out.setAny(ATTR_CRASH_SAFE_FILE_COST, record.cost);
+      if (!span.name.isWellFormed()) out.setAny(ATTR_CRASH_SAFE_FILE_NAME, span.name);
+      out.setAny(ATTR_CRASH_SAFE_FILE_INPUT, span.input);
+      out.setAny(ATTR_CRASH_SAFE_FILE_OUTPUT, span.output);
+      out.setAny(ATTR_CRASH_SAFE_FILE_COST, span.cost);
   }
-  out.setCallers(record.attributes ?? {});
+  out.setCallers(span.attributes ?? {});
   return out.finish();
 }
 
@@ -172,22 +172,22 @@ export function setExactTime(attributes: Record<string, unknown>, key: string, e
     attributes[key] = epochMillis;
     return;
   }
-  attributes[key] = jsonText(epochMillis);
+  attributes[key] = attributeJson(epochMillis);
   const jsonKeys = attributes[ATTR_CRASH_SAFE_FILE_JSON_KEYS];
   attributes[ATTR_CRASH_SAFE_FILE_JSON_KEYS] = [...(Array.isArray(jsonKeys) ? jsonKeys : []), key];
 }
 
-function writeGeneration(out: AttributeWriter, record: SpanRecord): void {
-  const { finishReason, input, output, tokens } = record;
+function writeGeneration(out: AttributeWriter, span: ExactSpan): void {
+  const { finishReason, input, output, tokens } = span;
   out.setAny(ATTR_GEN_AI_OPERATION_NAME, "chat");
-  out.setAny(ATTR_CRASH_SAFE_FILE_NAME, record.name);
-  writeModel(out, record.model ?? {});
-  if (input !== undefined) out.setAny(ATTR_GEN_AI_INPUT_MESSAGES, messageOf("user", input));
+  out.setAny(ATTR_CRASH_SAFE_FILE_NAME, span.name);
+  writeModel(out, span.model ?? {});
+  if (input !== undefined) out.setAny(ATTR_GEN_AI_INPUT_MESSAGES, messageJson("user", input));
   if (output !== undefined) {
-    out.setAny(ATTR_GEN_AI_OUTPUT_MESSAGES, messageOf("assistant", output, finishReason));
+    out.setAny(ATTR_GEN_AI_OUTPUT_MESSAGES, messageJson("assistant", output, finishReason));
   }
   if (finishReason !== undefined) out.setAny(ATTR_GEN_AI_RESPONSE_FINISH_REASONS, [finishReason]);
-  out.setAny(ATTR_CRASH_SAFE_FILE_COST, record.cost);
+  out.setAny(ATTR_CRASH_SAFE_FILE_COST, span.cost);
   if (tokens) writeTokens(out, tokens);
 }
 
@@ -200,16 +200,16 @@ function writeModel(out: AttributeWriter, { modelId, providerId, variant }: Span
   out.setAny(ATTR_CRASH_SAFE_FILE_VARIANT, variant);
 }
 
-/** The model without its provider. */
+/** The model id without its provider. */
 export const bareModel = (modelId: string, providerId: string | undefined): string =>
   providerId !== undefined && modelId.startsWith(`${providerId}/`)
     ? modelId.slice(providerId.length + 1)
     : modelId;
 
-/** The conventions count cached tokens as input, and reasoning as output. A sum beyond all numbers is none: 0. */
+/** The conventions count cached tokens as input, and reasoning tokens as output. A sum that is not finite becomes 0. */
 function writeTokens(out: AttributeWriter, tokens: TokenUsage): void {
   const { input, output, reasoning, cacheRead, cacheWrite } = tokens;
-  // Sums of what is no whole number, or very large, do not give their parts back.
+  // Sums of fractions, or of very large numbers, do not determine their parts.
   if (!isExact(tokens)) out.setAny(ATTR_CRASH_SAFE_FILE_TOKENS, tokens);
   out.setAny(ATTR_GEN_AI_USAGE_INPUT_TOKENS, finite(input + cacheRead + cacheWrite));
   out.setAny(ATTR_GEN_AI_USAGE_OUTPUT_TOKENS, finite(output + reasoning));
@@ -223,20 +223,20 @@ const isExact = ({ total, ...parts }: TokenUsage): boolean =>
   Number.isSafeInteger(total) &&
   total === parts.input + parts.output + parts.reasoning + parts.cacheRead + parts.cacheWrite;
 
-function writeTool(out: AttributeWriter, { name, tool, input, output }: SpanRecord): void {
+function writeTool(out: AttributeWriter, { name, tool, input, output }: ExactSpan): void {
   out.setAny(ATTR_GEN_AI_OPERATION_NAME, "execute_tool");
   out.setAny(ATTR_GEN_AI_TOOL_NAME, name);
   out.setAny(ATTR_GEN_AI_TOOL_TYPE, "function");
   out.setAny(ATTR_GEN_AI_TOOL_CALL_ID, tool?.callId);
   out.setContent(ATTR_GEN_AI_TOOL_CALL_ARGUMENTS, input);
-  // The text itself: as JSON, 5 KB of it doubled the cost of a call.
+  // A text stays as it is: to encode 5 KB as JSON doubled the time of a call.
   out.setAny(ATTR_GEN_AI_TOOL_CALL_RESULT, output);
   out.setAny(ATTR_CRASH_SAFE_FILE_TOOL_DURATION, tool?.durationMs);
 }
 
-/** One message of one text part, as the conventions' JSON schema of messages has it. */
-export function messageOf(role: "user" | "assistant", content: unknown, finishReason?: string): string {
-  return jsonText([
+/** The JSON of one message with one text part, after the JSON schema of the conventions. */
+export function messageJson(role: "user" | "assistant", content: unknown, finishReason?: string): string {
+  return attributeJson([
     {
       role,
       parts: [{ type: "text", content }],
@@ -245,16 +245,10 @@ export function messageOf(role: "user" | "assistant", content: unknown, finishRe
   ]);
 }
 
-/** Whether what reads conventions takes a text for JSON. */
+/** Whether backends parse a text as JSON. */
 export const looksLikeJson = (text: string): boolean => /^\s*[[{]/.test(text);
 
-function jsonText(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? "null";
-  } catch {
-    return JSON.stringify(toJsonValue(value)) ?? "null";
-  }
-}
+const attributeJson = (value: unknown): string => jsonText(value) ?? "null";
 
 function isAttribute(value: unknown): value is AttributeValue {
   if (Array.isArray(value)) {
@@ -265,7 +259,7 @@ function isAttribute(value: unknown): value is AttributeValue {
   return isPrimitive(value);
 }
 
-/** What OTLP carries as it is: text in UTF-8, integers in 64 bits. A collector refuses the whole batch for others. */
+/** Whether OTLP can hold the value: text in UTF-8, integers in 64 bits. A collector refuses the whole batch otherwise. */
 function isPrimitive(value: unknown): boolean {
   if (typeof value === "string") return value.isWellFormed();
   if (typeof value === "number")

@@ -22,7 +22,7 @@ import {
 import { microTimeOf } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { nonEmptyText } from "../projection/read-span.js";
-import { recordAttributes } from "../projection/to-attributes.js";
+import { exactAttributes } from "../projection/to-attributes.js";
 import type { ReplayIds, SpanParts } from "./replayed-span.js";
 
 const kinds: readonly unknown[] = ["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
@@ -91,7 +91,7 @@ export function describedHistory(
 export function foreignAttributes(span: TraceSpan): Record<string, unknown> {
   const { input, output, attributes: _attributes, ...fields } = span;
   const own = ownAttributes(span);
-  const restored: Record<string, unknown> = recordAttributes(fields);
+  const restored: Record<string, unknown> = exactAttributes(fields);
   // Keys that only the session tracer writes.
   delete restored[ATTR_CRASH_SAFE_FILE_NAME];
   delete restored[ATTR_GEN_AI_TOOL_TYPE];

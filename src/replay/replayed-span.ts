@@ -15,8 +15,8 @@ import {
 } from "../otel/semantic-conventions.js";
 import { durationOf, laterOf, microTimeOf, millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
-import { attempt } from "../projection/read-span.js";
-import { bareModel, recordAttributes, setExactTime } from "../projection/to-attributes.js";
+import { tryOr } from "../platform/errors.js";
+import { bareModel, exactAttributes, setExactTime } from "../projection/to-attributes.js";
 import {
   describedHistory,
   describedIdentity,
@@ -117,7 +117,7 @@ const timeOf = (time: unknown): number | undefined =>
   typeof time === "number" && Number.isFinite(time) ? time : undefined;
 
 function foreignParts(span: TraceSpan) {
-  return { ...describedIdentity(span), attributes: attempt(() => foreignAttributes(span), {}) };
+  return { ...describedIdentity(span), attributes: tryOr(() => foreignAttributes(span), {}) };
 }
 
 /** Name, kind and attributes as the session tracer chooses them (`tracer/session-log.ts`). */
@@ -128,7 +128,7 @@ function recordParts(span: TraceSpan, { metadata: { agent } }: ReplayedSession) 
     kind: span.kind === "generation" ? client : internal,
     scope: { name: SESSION_SCOPE },
     attributes: {
-      ...attempt(() => recordAttributes(record), {}),
+      ...tryOr(() => exactAttributes(record), {}),
       ...(agent !== undefined && { [ATTR_GEN_AI_AGENT_NAME]: agent }),
     },
   };

@@ -24,7 +24,7 @@ import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import {
   callerAttributes,
-  messageOf,
+  messageJson,
   metadataAttributes,
   unnamedError,
 } from "../projection/to-attributes.js";
@@ -109,8 +109,8 @@ export class ReplayedTurns {
       [ATTR_GEN_AI_OPERATION_NAME]: "invoke_agent",
       [ATTR_CRASH_SAFE_FILE_KIND]: "turn",
       [ATTR_CRASH_SAFE_FILE_TURN_INDEX]: turn.index,
-      ...(message !== undefined && { [ATTR_GEN_AI_INPUT_MESSAGES]: messageOf("user", message) }),
-      ...(output !== undefined && { [ATTR_GEN_AI_OUTPUT_MESSAGES]: messageOf("assistant", output) }),
+      ...(message !== undefined && { [ATTR_GEN_AI_INPUT_MESSAGES]: messageJson("user", message) }),
+      ...(output !== undefined && { [ATTR_GEN_AI_OUTPUT_MESSAGES]: messageJson("assistant", output) }),
       ...(interrupted && { [ATTR_CRASH_SAFE_FILE_INTERRUPTED]: true, [ATTR_ERROR_TYPE]: unnamedError }),
     };
     const { previous } = turn;

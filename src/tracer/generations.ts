@@ -9,7 +9,7 @@ import {
   ATTR_GEN_AI_PROVIDER_NAME,
   ATTR_GEN_AI_REQUEST_MODEL,
 } from "../otel/semantic-conventions.js";
-import type { SpanRecord } from "../projection/attached-record.js";
+import type { ExactSpan } from "../projection/exact-span.js";
 import { modelName } from "../projection/to-attributes.js";
 import { modelOf } from "./metadata.js";
 import type { SessionSpan, SpanDraft } from "./session-span.js";
@@ -57,7 +57,7 @@ export class OpenGeneration {
   }
 
   /** Its record's changes at its end. */
-  ended(endTime: number, finish: Partial<SpanRecord>): Partial<SpanRecord> {
+  ended(endTime: number, finish: Partial<ExactSpan>): Partial<ExactSpan> {
     const { output } = this;
     return { endTime, ...finish, ...(output !== undefined && { output }) };
   }
@@ -129,7 +129,7 @@ export function generationDraft(
 }
 
 /** What the finish of a step says; what is missing, or no finite number, counts 0. */
-export function finishOf(part: unknown): Partial<SpanRecord> {
+export function finishOf(part: unknown): Partial<ExactSpan> {
   const reason = member(part, "reason");
   return {
     ...(reason !== undefined && reason !== null && { finishReason: toText(reason) }),

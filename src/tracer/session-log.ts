@@ -15,7 +15,7 @@ import {
   ATTR_GEN_AI_CONVERSATION_ID,
   ATTR_SESSION_ID,
 } from "../otel/semantic-conventions.js";
-import type { SpanRecord } from "../projection/attached-record.js";
+import type { ExactSpan } from "../projection/exact-span.js";
 import { callerAttributes, metadataAttributes } from "../projection/to-attributes.js";
 import { finishOf, generationDraft, OpenGeneration, OpenGenerations } from "./generations.js";
 import type { SpanTarget } from "./input-types.js";
@@ -231,7 +231,7 @@ export class SessionLog {
   /** Ends all open spans, and the turn. */
   close(closing: Closing, now: number): void {
     const isInterrupted = closing.type === "crash";
-    const how: Partial<SpanRecord> = isInterrupted
+    const how: Partial<ExactSpan> = isInterrupted
       ? { status: "error", statusMessage: closing.reason, interrupted: true }
       : {};
     for (const call of this.#tools.allRunning()) {
@@ -245,14 +245,14 @@ export class SessionLog {
     this.endTurn(now, message ? { message, isInterrupted } : undefined);
   }
 
-  #finish(generation: OpenGeneration, now: number, finish: Partial<SpanRecord>): void {
+  #finish(generation: OpenGeneration, now: number, finish: Partial<ExactSpan>): void {
     this.#generations.remove(generation);
     generation.span.change(generation.ended(now, finish));
     this.#lastOutput = generation.output ?? this.#lastOutput;
     this.#queue.end(generation.span);
   }
 
-  #instant(record: SpanRecord): void {
+  #instant(record: ExactSpan): void {
     const draft = { name: record.name, kind: SpanKind.INTERNAL, attributes: {}, record };
     this.#queue.end(this.#start(undefined, draft));
   }

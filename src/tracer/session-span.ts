@@ -14,8 +14,8 @@ import {
 } from "../otel/semantic-conventions.js";
 import { hrTimeOf, laterOf, millis } from "../otel/time.js";
 import type { HrTime } from "../otel/types.js";
-import { type Attachment, attach, type SpanRecord, withAttachment } from "../projection/attached-record.js";
-import { recordAttributes, setExactTime } from "../projection/to-attributes.js";
+import { type Attachment, attach, type ExactSpan, withAttachment } from "../projection/exact-span.js";
+import { exactAttributes, setExactTime } from "../projection/to-attributes.js";
 
 /** A span that is not started yet, without its parent. */
 export interface SpanDraft {
@@ -24,7 +24,7 @@ export interface SpanDraft {
   readonly kind: SpanKind;
   /** Attributes at the start, for samplers and processors. Those of the record are set at the end. */
   readonly attributes: Attributes;
-  readonly record: SpanRecord;
+  readonly record: ExactSpan;
 }
 
 /** What a span starts with. */
@@ -40,7 +40,7 @@ export class SessionSpan {
   readonly #startTime: HrTime;
   /** The attributes that this class has set: other attributes on the span are from the host. */
   readonly #own: Attributes[];
-  #record: SpanRecord;
+  #record: ExactSpan;
 
   constructor({ tracer, parent, name, kind, attributes, record }: SpanOpening) {
     this.#record = record;
@@ -54,7 +54,7 @@ export class SessionSpan {
     attach(this.#otel, attachment);
   }
 
-  get record(): SpanRecord {
+  get record(): ExactSpan {
     return this.#record;
   }
 
@@ -68,7 +68,7 @@ export class SessionSpan {
   }
 
   /** Changes the record. The OpenTelemetry span gets the changes at {@link commit}. */
-  change(changes: Partial<SpanRecord>): void {
+  change(changes: Partial<ExactSpan>): void {
     this.#record = { ...this.#record, ...changes };
   }
 
@@ -81,7 +81,7 @@ export class SessionSpan {
       setExactTime(times, ATTR_CRASH_SAFE_FILE_START_TIME, record.startTime);
     if (record.endTime !== undefined && millis(endTime) !== record.endTime)
       setExactTime(times, ATTR_CRASH_SAFE_FILE_END_TIME, record.endTime);
-    const attributes = recordAttributes(record, times);
+    const attributes = exactAttributes(record, times);
     if (record.status === "error") {
       const { statusMessage } = record;
       this.#otel.setStatus({

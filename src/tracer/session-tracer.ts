@@ -4,7 +4,7 @@
 import { type Context, context, trace } from "@opentelemetry/api";
 import type { SessionMetadata, TraceFile } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
-import { attempt } from "../projection/read-span.js";
+import { tryOr } from "../platform/errors.js";
 import type {
   AssistantInfo,
   CustomSpan,
@@ -217,7 +217,7 @@ function parentOf(given: unknown): LoggedSession["parent"] {
   const parent = given as ParentSession | undefined;
   if (member(parent, "isOpen") !== true || typeof member(parent, "context") !== "function") return undefined;
   const sessionId = textMember(parent, "sessionId");
-  const context = attempt(() => parent && trace.getSpanContext(parent.context()), undefined);
+  const context = tryOr(() => parent && trace.getSpanContext(parent.context()), undefined);
   return sessionId === undefined ? undefined : { sessionId, link: context && { context } };
 }
 

@@ -10,7 +10,7 @@ import {
   ATTR_GEN_AI_TOOL_NAME,
 } from "../otel/semantic-conventions.js";
 import { RecentMap } from "../platform/recent-map.js";
-import type { SpanRecord } from "../projection/attached-record.js";
+import type { ExactSpan } from "../projection/exact-span.js";
 import { maxKnownCalls } from "../storage/session-history.js";
 import type { SessionSpan, SpanDraft } from "./session-span.js";
 import { copyInput, finiteOr, member, shorten, textMember, toText } from "./untrusted-input.js";
@@ -87,9 +87,9 @@ export function toolDraft(call: ParsedToolCall): SpanDraft {
 }
 
 /** The record of a call, as last reported. */
-export function toolRecord(call: ParsedToolCall): SpanRecord {
+export function toolRecord(call: ParsedToolCall): ExactSpan {
   const { name, callId, startTime, endTime, input, error } = call;
-  const record: SpanRecord = { name, kind: "tool", startTime, status: "ok", tool: {} };
+  const record: ExactSpan = { name, kind: "tool", startTime, status: "ok", tool: {} };
   const { tool = {} } = record;
   if (callId !== undefined) tool.callId = callId;
   if (input !== undefined) record.input = input;

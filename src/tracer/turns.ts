@@ -29,8 +29,8 @@ import {
 } from "../otel/semantic-conventions.js";
 import { setSessionId } from "../otel/session-context.js";
 import { hrTimeOf } from "../otel/time.js";
-import { attach, withAttachment } from "../projection/attached-record.js";
-import { messageOf, unnamedError } from "../projection/to-attributes.js";
+import { attach, withAttachment } from "../projection/exact-span.js";
+import { messageJson, unnamedError } from "../projection/to-attributes.js";
 
 /** What turns are made with. */
 export interface TurnPorts {
@@ -158,7 +158,7 @@ export class SessionTurn {
         [ATTR_GEN_AI_OPERATION_NAME]: "invoke_agent",
         [ATTR_CRASH_SAFE_FILE_KIND]: "turn",
         [ATTR_CRASH_SAFE_FILE_TURN_INDEX]: index,
-        ...(input !== undefined && { [ATTR_GEN_AI_INPUT_MESSAGES]: messageOf("user", input) }),
+        ...(input !== undefined && { [ATTR_GEN_AI_INPUT_MESSAGES]: messageJson("user", input) }),
       },
     };
     const name = agent === undefined ? "invoke_agent" : `invoke_agent ${agent}`;
@@ -182,7 +182,7 @@ export class SessionTurn {
   /** `output`: the last answer. */
   end(endTime: number, output: string | undefined, failure: TurnFailure | undefined): void {
     if (output !== undefined)
-      this.#otel.setAttribute(ATTR_GEN_AI_OUTPUT_MESSAGES, messageOf("assistant", output));
+      this.#otel.setAttribute(ATTR_GEN_AI_OUTPUT_MESSAGES, messageJson("assistant", output));
     if (failure) {
       this.#otel.setAttribute(ATTR_ERROR_TYPE, unnamedError);
       if (failure.isInterrupted) this.#otel.setAttribute(ATTR_CRASH_SAFE_FILE_INTERRUPTED, true);

@@ -4,7 +4,7 @@ import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { describe, expect, test } from "vitest";
 import type { ReadableSpan } from "../../src/otel/types.js";
 import { type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
-import { attach } from "../../src/projection/attached-record.js";
+import { attach } from "../../src/projection/exact-span.js";
 import * as lines from "../support/span-lines.js";
 import { TwinStage } from "../support/twin-stage.js";
 

@@ -63,7 +63,7 @@ export default [
       {
         name: "a parser that throws",
         patch: [
-          { file: "format/document.js", from: /catch \{\s+return undefined;/, to: "catch (e) { throw e;" },
+          { file: "format/json-value.js", from: /catch \{\s+return undefined;/, to: "catch (e) { throw e;" },
         ],
         catches: /SyntaxError/,
       },
