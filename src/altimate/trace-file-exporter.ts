@@ -7,6 +7,7 @@ import { ContentFilter } from "../exporter/content-filter.js";
 import { CrashSafeFileSpanExporter } from "../exporter/file-exporter.js";
 import {
   type CrashSafeFileSpanExporterOptions,
+  knownExporterOptions,
   type ResolvedExporterOptions,
   resolveExporterOptions,
 } from "../exporter/file-exporter-options.js";
@@ -149,12 +150,17 @@ export class FileExporter implements TraceExporter {
   #given(): CrashSafeFileSpanExporterOptions {
     // Fewer than the exporter can keep: a head, a marker, a tail and the session.
     const maxSpans = Math.max(10, MAX_SERIALIZED_SPANS);
-    return { ...this.#options, dir: resolve(this.#dir), maxFiles: this.#maxFiles, maxSpans };
+    return {
+      ...knownExporterOptions(this.#options),
+      dir: resolve(this.#dir),
+      maxFiles: this.#maxFiles,
+      maxSpans,
+    };
   }
 
   /** Throws where one cannot work: what was to be redacted is not written without. */
   #resolved(): ResolvedExporterOptions {
-    return resolveExporterOptions(this.#given(), environment());
+    return resolveExporterOptions(this.#given(), environment(), "FileExporter");
   }
 
   /** A document of another writer lacks the raw id. */

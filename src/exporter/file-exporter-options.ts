@@ -1,200 +1,253 @@
 /**
- * Options of the file exporter: one place where they are checked and get their defaults.
+ * Options of the file exporter: one table gives for each option its check, its default, its environment variable, and
+ * whether session tracing passes the option on.
  */
 import type { MeterProvider } from "@opentelemetry/api";
-import { meterProviderOrNone } from "../otel/metrics.js";
-import { type Environment, numberIn, variableNameOf, variableOf } from "../platform/environment.js";
-import { type CrashSafeFileError, invalidOption } from "../platform/errors.js";
+import { Diagnostics } from "../otel/diagnostics.js";
+import { meterProvider } from "../otel/metrics.js";
+import type { Environment } from "../platform/environment.js";
+import {
+  limitOrZero,
+  nearestName,
+  numberVariable,
+  type OptionSpec,
+  rejectUnknownOptions,
+  resolveOption,
+  wholeNumber,
+} from "../platform/options.js";
 import type { Durability } from "../storage/durability.js";
 import type { Redact } from "./content-filter.js";
 import { redactSecrets } from "./redact-secrets.js";
 import type { SessionIdOption } from "./session-router.js";
 
 /**
- * Options of {@link CrashSafeFileSpanExporter}. Those that are no function are also read from the environment, where
- * the program does not give them: `maxFiles` from `CRASH_SAFE_FILE_MAX_FILES`.
+ * Options of {@link CrashSafeFileSpanExporter}. An option that the program does not give comes from its environment
+ * variable, if it has one (`maxFiles`: `CRASH_SAFE_FILE_MAX_FILES`), else it has its default. `sessionId` and
+ * `selfObsMeterProvider` have no variable; that of `redact` allows `secrets` only.
  */
 export interface CrashSafeFileSpanExporterOptions {
   /** Directory of the trace documents; created (0700) with the first session. Required, here or as a variable. */
   readonly dir?: string | undefined;
   /**
-   * What survives a power cut. `process` (default): an intact document, older or newer; nothing recorded is lost
-   * when only the process dies. `interval`: all but the last second. `each`: every span, at the price of a disk
-   * sync per span.
+   * What survives a power cut. `process` (default): an intact document, older or newer; if only the process dies,
+   * everything recorded survives. `interval`: all but the last second. `each`: every span, at the cost of one disk sync
+   * per span.
    */
-  readonly durability?: Durability;
-  /** Documents kept in `dir`; the oldest beyond it go, never one that is being written. Default 0: all. */
-  readonly maxFiles?: number;
-  /** Documents that were written to last longer ago than this go, but never a live session's. Default 0: none. */
-  readonly maxFileAgeMillis?: number;
+  readonly durability?: Durability | undefined;
+  /** Number of documents to keep in `dir`. The oldest are removed first; documents in use stay. Default 0: all. */
+  readonly maxFiles?: number | undefined;
+  /** Longest time since a document was last written, in milliseconds. Documents in use stay. Default 0: no limit. */
+  readonly maxFileAgeMillis?: number | undefined;
   /**
-   * Bytes that all documents in `dir` may have together; the oldest beyond it go, never one that is being written.
-   * The side files of running sessions come on top. Default 0: no limit.
+   * Total size of the documents in `dir`, in bytes. The oldest are removed first; documents in use stay. The side files
+   * of running sessions are not counted. Default 0: no limit.
    */
-  readonly maxTotalBytes?: number;
+  readonly maxTotalBytes?: number | undefined;
   /**
-   * Longest text, in bytes of UTF-8, wherever it stands in a span's content. Of a longer one the beginning is kept,
-   * and a marker tells how much is missing: `…[123456 bytes cut]`. Default 16,000,000: more than the largest context of
-   * a model in any script, or a photo in base64, and recorded within some 100 ms. 0: no limit; else at least 1000.
+   * Longest text anywhere in the content of a span, in bytes of UTF-8. A longer text is cut, and ends in a marker with
+   * the number of missing bytes: `…[123456 bytes cut]`. Default 16,000,000: more than the largest context of a model in
+   * any script, or a photo in base64, and recorded in about 100 ms. 0: no limit; else at least 1000.
    */
-  readonly maxValueBytes?: number;
+  readonly maxValueBytes?: number | undefined;
   /**
-   * Largest record of a span as JSON, in bytes. In a larger one all texts are cut shorter until it fits. Default
-   * 32,000,000: as much as waits in memory while a disk takes nothing. 0: no limit; else at least 10,000.
+   * Largest record of a span as JSON, in bytes. In a larger record the texts are cut until it fits. Default 32,000,000:
+   * the size of the queue in memory while writing to the disk fails. 0: no limit; else at least 10,000.
    */
-  readonly maxSpanBytes?: number;
+  readonly maxSpanBytes?: number | undefined;
   /**
-   * Spans kept per document: the first 30 % and the last, with a marker between. After a crash
-   * up to twice as many, since neither a fence nor a recovery leaves any out; while several processes write to one
-   * session, all of what they write. Totals are exact all the same. Default 0: all.
+   * Number of spans to keep per document: the first 30 % and the last ones, with a marker between them. A crashed
+   * document may hold twice as many, because neither a fence nor a recovery leaves spans out. While several processes
+   * write to one session, all their spans are kept. Totals count all spans. Default 0: all; else at least 10.
    */
-  readonly maxSpans?: number;
-  /** A session without open spans is ended after this long; it resumes when it speaks again. Default 30 minutes. */
-  readonly sessionIdleMillis?: number;
-  /** Gets every content field before it is written anywhere. Default: none. */
-  readonly redact?: Redact;
-  /** Names a span's session before its attributes do. */
-  readonly sessionId?: SessionIdOption;
-  /** Gets the metrics of this exporter (semantic conventions, "OTel SDK metrics"). Default: none are recorded. */
+  readonly maxSpans?: number | undefined;
+  /** Milliseconds after which a session without open spans is ended; a later span resumes it. Default 1,800,000. */
+  readonly sessionIdleMillis?: number | undefined;
+  /** Receives every content value before it is written to any file. Default: none. */
+  readonly redact?: Redact | undefined;
+  /** Names the session of a span. Default, and where it returns `undefined`: the attributes of the span. */
+  readonly sessionId?: SessionIdOption | undefined;
+  /** Receives the metrics of this exporter (semantic conventions, "OTel SDK metrics"). Default: none are recorded. */
   readonly selfObsMeterProvider?: MeterProvider | undefined;
 }
 
-/** @internal Options with their defaults. */
-export interface ResolvedExporterOptions {
-  readonly dir: string;
-  readonly durability: Durability;
-  readonly maxFiles: number;
-  readonly maxFileAgeMillis: number;
-  readonly maxTotalBytes: number;
-  readonly maxValueBytes: number;
-  readonly maxSpanBytes: number;
-  readonly maxSpans: number;
-  readonly sessionIdleMillis: number;
-  readonly redact: Redact | undefined;
-  readonly sessionId: SessionIdOption | undefined;
-  readonly selfObsMeterProvider: MeterProvider | undefined;
-}
+type Name = keyof CrashSafeFileSpanExporterOptions;
 
-const defaults = Object.freeze({
-  durability: "process",
-  maxFiles: 0,
-  maxFileAgeMillis: 0,
-  maxTotalBytes: 0,
-  maxValueBytes: 16_000_000,
-  maxSpanBytes: 32_000_000,
-  maxSpans: 0,
-  sessionIdleMillis: 1_800_000,
+/** Options of documents: session tracing passes these on to the file exporter that it makes. */
+export type DocumentOptions = Omit<
+  CrashSafeFileSpanExporterOptions,
+  "dir" | "sessionId" | "selfObsMeterProvider"
+>;
+
+/** How session tracing treats an option: passes it on, has an option of this name itself, or has none, and why. */
+type InSessionTracing<N extends Name> = N extends keyof DocumentOptions
+  ? "passed on"
+  : "own option" | { readonly excluded: string };
+
+type Table = {
+  readonly [N in Name]-?: OptionSpec<CrashSafeFileSpanExporterOptions[N]> & {
+    readonly sessionTracing: InSessionTracing<N>;
+  };
+};
+
+const passedOn = { sessionTracing: "passed on" } as const;
+
+const isFunction = <F>(): Pick<OptionSpec<F | undefined>, "allowed" | "accepts"> => ({
+  allowed: "a function",
+  accepts: (value): value is F | undefined => value === undefined || typeof value === "function",
 });
-
-const who = "CrashSafeFileSpanExporter";
 
 const levels: readonly unknown[] = ["process", "interval", "each"] satisfies Durability[];
 
+/** @internal Every option of the exporter. */
+export const exporterOptions = {
+  dir: {
+    allowed: "a path",
+    accepts: (value): value is string => typeof value === "string" && value !== "" && !value.includes("\0"),
+    required: "pass { dir }, or set CRASH_SAFE_FILE_DIR",
+    variable: { name: "CRASH_SAFE_FILE_DIR" },
+    acceptsNull: true,
+    sessionTracing: "own option",
+  },
+  durability: {
+    allowed: '"process", "interval" or "each"',
+    accepts: (value): value is Durability => levels.includes(value),
+    default: "process",
+    variable: { name: "CRASH_SAFE_FILE_DURABILITY" },
+    acceptsNull: true,
+    ...passedOn,
+  },
+  maxFiles: {
+    ...wholeNumber(0),
+    default: 0,
+    variable: numberVariable("CRASH_SAFE_FILE_MAX_FILES"),
+    acceptsNull: true,
+    ...passedOn,
+  },
+  maxFileAgeMillis: {
+    ...wholeNumber(0),
+    default: 0,
+    variable: numberVariable("CRASH_SAFE_FILE_MAX_FILE_AGE_MILLIS"),
+    acceptsNull: true,
+    ...passedOn,
+  },
+  maxTotalBytes: {
+    ...wholeNumber(0),
+    default: 0,
+    variable: numberVariable("CRASH_SAFE_FILE_MAX_TOTAL_BYTES"),
+    acceptsNull: true,
+    ...passedOn,
+  },
+  maxValueBytes: {
+    ...limitOrZero(1_000),
+    default: 16_000_000,
+    variable: numberVariable("CRASH_SAFE_FILE_MAX_VALUE_BYTES"),
+    acceptsNull: true,
+    ...passedOn,
+  },
+  maxSpanBytes: {
+    ...limitOrZero(10_000),
+    default: 32_000_000,
+    variable: numberVariable("CRASH_SAFE_FILE_MAX_SPAN_BYTES"),
+    acceptsNull: true,
+    ...passedOn,
+  },
+  maxSpans: {
+    // A head, a marker, a tail and the session span.
+    ...limitOrZero(10),
+    default: 0,
+    variable: numberVariable("CRASH_SAFE_FILE_MAX_SPANS"),
+    acceptsNull: true,
+    ...passedOn,
+  },
+  sessionIdleMillis: {
+    ...wholeNumber(1),
+    default: 1_800_000,
+    variable: numberVariable("CRASH_SAFE_FILE_SESSION_IDLE_MILLIS"),
+    acceptsNull: true,
+    ...passedOn,
+  },
+  redact: {
+    ...isFunction<Redact>(),
+    variable: {
+      name: "CRASH_SAFE_FILE_REDACT",
+      parse: (text) => (text === "secrets" ? redactSecrets() : text),
+      allowed: '"secrets"',
+    },
+    ...passedOn,
+  },
+  sessionId: {
+    ...isFunction<SessionIdOption>(),
+    sessionTracing: { excluded: "a session tracer names the session of each of its spans" },
+  },
+  selfObsMeterProvider: { ...meterProvider, sessionTracing: "own option" },
+} as const satisfies Table;
+
+const names = Object.keys(exporterOptions) as Name[];
+
+/** @internal The options of documents, by name. */
+export const documentOptionNames = names.filter(
+  (name) => exporterOptions[name].sessionTracing === "passed on",
+) as (keyof DocumentOptions)[];
+
+type ValueOf<S> = S extends { readonly accepts: (value: unknown) => value is infer T } ? T : never;
+
+/** @internal Checked options with their defaults. */
+export type ResolvedExporterOptions = {
+  readonly [N in Name]: ValueOf<(typeof exporterOptions)[N]>;
+};
+
 /**
- * @internal The program's options over the environment's over the defaults.
+ * @internal The options of the program over the environment over the defaults.
  *
- * A variable that cannot work is an error as an option is, though the OpenTelemetry specification would have it
- * ignored: these say how much may be lost and how much is kept, and that a typing error in one had no effect would
- * be seen after the power cut that it was set for.
+ * An invalid variable is an error, as an invalid option is, although the OpenTelemetry specification asks to ignore it:
+ * these variables decide how much is lost and how much is kept, and a typo that was silently ignored would be noticed
+ * only after data was lost.
  *
- * @throws CrashSafeFileError `INVALID_OPTION`, naming the option or variable, its value and what is allowed.
+ * @throws CrashSafeFileError `INVALID_OPTION`, naming the option or variable, its value and what is allowed
  */
 export function resolveExporterOptions(
   user: CrashSafeFileSpanExporterOptions,
   env: Environment = {},
+  component = "CrashSafeFileSpanExporter",
 ): ResolvedExporterOptions {
-  const options = new Options(user, env);
-  return {
-    dir: options.path("dir"),
-    durability: options.durability("durability"),
-    maxFiles: options.wholeNumber("maxFiles", 0),
-    maxFileAgeMillis: options.wholeNumber("maxFileAgeMillis", 0),
-    maxTotalBytes: options.wholeNumber("maxTotalBytes", 0),
-    maxValueBytes: options.limit("maxValueBytes", 1_000),
-    maxSpanBytes: options.limit("maxSpanBytes", 10_000),
-    // A head, a marker, a tail and the session itself.
-    maxSpans: options.limit("maxSpans", 10),
-    sessionIdleMillis: options.wholeNumber("sessionIdleMillis", 1),
-    redact: options.redact(),
-    sessionId: options.functionOrNone("sessionId"),
-    selfObsMeterProvider: meterProviderOrNone(who, user?.selfObsMeterProvider),
-  };
+  rejectUnknownOptions(component, user, names);
+  return Object.fromEntries(
+    names.map((name) => {
+      const spec: OptionSpec<unknown> = exporterOptions[name];
+      return [name, resolveOption(component, name, spec, user?.[name], env)];
+    }),
+  ) as ResolvedExporterOptions;
 }
 
-type Name = keyof ResolvedExporterOptions;
-
-/** What is given, and how the one who gave it calls it. */
-interface Given {
-  readonly name: string;
-  readonly value: unknown;
+/** @internal The members of an object that are options. */
+export function knownExporterOptions(given: object): CrashSafeFileSpanExporterOptions {
+  return Object.fromEntries(Object.entries(given).filter(([name]) => Object.hasOwn(exporterOptions, name)));
 }
 
-/** Takes each option from where it is given first, and checks it. */
-class Options {
-  readonly #user: Partial<CrashSafeFileSpanExporterOptions>;
-  readonly #env: Environment;
+const diagnostics = new Diagnostics("CrashSafeFileSpanExporter");
+const prefix = "CRASH_SAFE_FILE_";
+const reportedVariables = new Set<string>();
 
-  constructor(user: CrashSafeFileSpanExporterOptions, env: Environment) {
-    this.#user = user ?? {};
-    this.#env = env;
-  }
-
-  path(option: "dir"): string {
-    const { name, value } = this.#find(option);
-    if (typeof value === "string" && value !== "" && !value.includes("\0")) return value;
-    const how = value === undefined ? `: pass { ${option} }, or set ${variableNameOf(option)}` : "";
-    throw invalid(name, value, `a path${how}`);
-  }
-
-  durability(option: "durability"): Durability {
-    const { name, value } = this.#find(option);
-    if (levels.includes(value)) return value as Durability;
-    throw invalid(name, value, '"process", "interval" or "each"');
-  }
-
-  wholeNumber(option: Name, least: number): number {
-    const { name, value } = this.#find(option);
-    if (isWhole(value, least)) return value;
-    throw invalid(name, value, `a whole number of at least ${least}`);
-  }
-
-  /** A limit of which 0 says that there is none. */
-  limit(option: Name, least: number): number {
-    const { name, value } = this.#find(option);
-    if (value === 0 || isWhole(value, least)) return value;
-    throw invalid(name, value, `a whole number of at least ${least}, or 0: no limit`);
-  }
-
-  /** The program's function, or the one that a variable names. */
-  redact(): Redact | undefined {
-    const own = this.functionOrNone("redact");
-    if (own) return own;
-    const { name, value } = this.#find("redact");
-    if (value === undefined) return undefined;
-    if (value === "secrets") return redactSecrets();
-    throw invalid(name, value, '"secrets"');
-  }
-
-  /** No variable can be one. */
-  functionOrNone<N extends "redact" | "sessionId">(option: N): CrashSafeFileSpanExporterOptions[N] {
-    const value = this.#user[option];
-    if (value === undefined || typeof value === "function") return value;
-    throw invalid(option, value, "a function");
-  }
-
-  #find(option: Name): Given {
-    const value: unknown = this.#user[option];
-    if (value !== undefined && value !== null) return { name: option, value };
-    const variable = variableNameOf(option);
-    const text = variableOf(this.#env, variable);
-    const standard: unknown = (defaults as Record<string, unknown>)[option];
-    if (text === undefined) return { name: option, value: standard };
-    return { name: variable, value: typeof standard === "number" ? numberIn(text) : text };
+/** @internal Logs each variable of our namespace that does not exist, once per process. */
+export function reportUnknownVariables(env: Environment): void {
+  const known = Object.values(exporterOptions).flatMap((spec) =>
+    "variable" in spec ? [spec.variable.name as string] : [],
+  );
+  for (const variable of Object.keys(env)) {
+    if (!variable.startsWith(prefix) || known.includes(variable)) continue;
+    if (reportedVariables.has(variable)) continue;
+    reportedVariables.add(variable);
+    const near = nearestVariable(variable, known);
+    const hint = near === undefined ? `the variables are ${known.join(", ")}` : `did you mean ${near}?`;
+    diagnostics.log("warn", `there is no variable ${variable}; ${hint}`);
   }
 }
 
-const isWhole = (value: unknown, least: number): value is number =>
-  typeof value === "number" && Number.isSafeInteger(value) && value >= least;
-
-const invalid = (name: string, value: unknown, allowed: string): CrashSafeFileError =>
-  invalidOption(who, name, value, allowed);
+/** Compared without the prefix, which would make all names alike. */
+function nearestVariable(variable: string, known: readonly string[]): string | undefined {
+  const near = nearestName(
+    variable.slice(prefix.length),
+    known.map((name) => name.slice(prefix.length)),
+  );
+  return near && prefix + near;
+}

@@ -24,6 +24,7 @@ import { describe, FaultLog, type LossReason } from "./fault-log.js";
 import {
   type CrashSafeFileSpanExporterOptions,
   type ResolvedExporterOptions,
+  reportUnknownVariables,
   resolveExporterOptions,
 } from "./file-exporter-options.js";
 import { endOf, openRecordedSession, resumeRecordedSession, type SessionHost } from "./recorded-session.js";
@@ -60,6 +61,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
   constructor(options?: CrashSafeFileSpanExporterOptions, ports?: EnginePorts);
   constructor(options: CrashSafeFileSpanExporterOptions = {}, ports?: EnginePorts) {
     this.#options = resolveExporterOptions(options, environment());
+    reportUnknownVariables(environment());
     const clock = ports?.clock ?? systemClock;
     this.#log = new FaultLog(clock, { isDeferred: true });
     const listener = {

@@ -3,6 +3,7 @@
  */
 import { setOwn, toJsonValue } from "../format/json-value.js";
 import { invalidOption } from "../platform/errors.js";
+import { rejectUnknownOptions } from "../platform/options.js";
 import type { Redact } from "./content-filter.js";
 import {
   isSecretValue,
@@ -29,7 +30,7 @@ const maxDepth = 64;
 /** The same of what is beyond so many values. */
 const maxNodes = 100_000;
 
-const who = "redactSecrets";
+const component = "redactSecrets";
 const plainName = (name: string): string => name.replace(/[_.\s-]/g, "").toLowerCase();
 
 /**
@@ -45,6 +46,7 @@ const plainName = (name: string): string => name.replace(/[_.\s-]/g, "").toLower
  * @throws CrashSafeFileError `INVALID_OPTION`, naming the option, its value and what is allowed.
  */
 export function redactSecrets(options: RedactSecretsOptions = {}): Redact {
+  rejectUnknownOptions(component, options, ["patterns", "keys"]);
   const patterns = patternsOf(options?.patterns);
   const isKnown = keysOf(options?.keys);
   const suspicion = (name: string): Suspicion => (isKnown(name) ? "strong" : suspicionOf(name));
@@ -113,26 +115,36 @@ function isPlain(value: object): boolean {
 
 function patternsOf(given: RedactSecretsOptions["patterns"]): SecretPattern[] {
   if (given !== undefined && !Array.isArray(given))
-    throw invalidOption(who, "patterns", given, "an array of regular expressions, or of { name, pattern }");
+    throw invalidOption(
+      component,
+      "patterns",
+      given,
+      "an array of regular expressions, or of { name, pattern }",
+    );
   return (given ?? []).map((one) => {
     const { name, pattern } = one instanceof RegExp ? { name: "custom", pattern: one } : (one ?? {});
     if (!(pattern instanceof RegExp))
-      throw invalidOption(who, "patterns", one, "regular expressions, or { name, pattern }");
+      throw invalidOption(component, "patterns", one, "regular expressions, or { name, pattern }");
     if (typeof name !== "string" || !/^[\w -]{1,40}$/.test(name))
-      throw invalidOption(who, "patterns", name, "named with up to 40 letters, digits, spaces, _ and -");
+      throw invalidOption(
+        component,
+        "patterns",
+        name,
+        "named with up to 40 letters, digits, spaces, _ and -",
+      );
     return { name, pattern: new RegExp(pattern.source, `${pattern.flags.replace(/[gy]/g, "")}g`) };
   });
 }
 
 function keysOf(given: RedactSecretsOptions["keys"]): (name: string) => boolean {
   if (given !== undefined && !Array.isArray(given))
-    throw invalidOption(who, "keys", given, "an array of names or regular expressions");
+    throw invalidOption(component, "keys", given, "an array of names or regular expressions");
   const names = new Set<string>();
   const expressions: RegExp[] = [];
   for (const key of given ?? []) {
     if (key instanceof RegExp) expressions.push(new RegExp(key.source, key.flags.replace(/[gy]/g, "")));
     else if (typeof key === "string" && plainName(key) !== "") names.add(plainName(key));
-    else throw invalidOption(who, "keys", key, "a name or a regular expression");
+    else throw invalidOption(component, "keys", key, "a name or a regular expression");
   }
   if (names.size === 0 && expressions.length === 0) return () => false;
   return (name) => names.has(plainName(name)) || expressions.some((expression) => expression.test(name));

@@ -6,7 +6,7 @@
  * nothing. A provider that throws costs its metrics, and nothing else.
  */
 import type { Attributes, Histogram, Meter, MeterProvider } from "@opentelemetry/api";
-import { invalidOption } from "../platform/errors.js";
+import type { OptionCheck } from "../platform/options.js";
 import { SESSION_SCOPE } from "./semantic-conventions.js";
 
 /** How many of each type there have been, in both copies of this package (ES module and CommonJS) together. */
@@ -20,16 +20,12 @@ export interface FinishedSpans {
   readonly lostBy: Readonly<Record<string, number>>;
 }
 
-/**
- * The option `selfObsMeterProvider` of a class.
- *
- * @throws CrashSafeFileError `INVALID_OPTION` for what is none
- */
-export function meterProviderOrNone(who: string, value: unknown): MeterProvider | undefined {
-  if (value === undefined || typeof (value as MeterProvider | null)?.getMeter === "function")
-    return value as MeterProvider | undefined;
-  throw invalidOption(who, "selfObsMeterProvider", value, "a MeterProvider");
-}
+/** The option `selfObsMeterProvider`. */
+export const meterProvider: OptionCheck<MeterProvider | undefined> = {
+  allowed: "a MeterProvider",
+  accepts: (value): value is MeterProvider | undefined =>
+    value === undefined || typeof (value as MeterProvider | null)?.getMeter === "function",
+};
 
 export class ComponentMetrics {
   readonly #attributes: Attributes;

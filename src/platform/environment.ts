@@ -13,12 +13,7 @@ export function variableOf(env: Environment, variable: string): string | undefin
   return env[variable]?.trim() || undefined;
 }
 
-/** The variable of an option: `maxFiles` is `CRASH_SAFE_FILE_MAX_FILES`. */
-export function variableNameOf(option: string): string {
-  return `CRASH_SAFE_FILE_${option.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-}
-
-/** The number that a text is, if it is a whole one in digits; else the text, for whoever checks it to refuse. */
+/** The whole number that a text of digits stands for; else the text, which the check of the option refuses. */
 export const numberIn = (text: string): unknown => (/^\d+$/.test(text) ? Number(text) : text);
 
 /** Spans that altimate-code's documents keep, unless the environment says otherwise. */

@@ -1,14 +1,21 @@
 /**
- * Process hooks: when the process is about to end, every live trace is fenced first.
+ * Process hooks: every live trace is fenced before the process ends.
  */
 import { isMainThread } from "node:worker_threads";
 import { Diagnostics } from "../otel/diagnostics.js";
 import type { CrashTarget } from "../otel/types.js";
-import { CrashSafeFileError } from "../platform/errors.js";
+import {
+  checked,
+  hasMethods,
+  isBoolean,
+  type OptionCheck,
+  rejectUnknownOptions,
+} from "../platform/options.js";
 
-const diagnostics = new Diagnostics("installCrashFence");
+const component = "installCrashFence";
+const diagnostics = new Diagnostics(component);
 
-/** Signals that end a process by default and that a listener can act on. */
+/** Signals that end a process by default and that a listener can catch. */
 const fenceSignals = [
   "SIGINT",
   "SIGTERM",
@@ -20,103 +27,105 @@ const fenceSignals = [
   "SIGXCPU",
 ] as const;
 
-/** A signal that can be fenced; all of them are `NodeJS.Signals`. */
+/** A signal that the fence can catch; all of them are `NodeJS.Signals`. */
 export type FenceSignal = (typeof fenceSignals)[number];
 
-/** Which ends of the process a target wants to be fenced at. */
+/** At which ends of the process a target is fenced. */
 export interface CrashFenceOptions {
   /**
-   * Default `["SIGINT", "SIGTERM", "SIGHUP"]`. With `false`, none: for a program that ends its sessions
-   * itself on a signal, or that survives SIGINT.
+   * Default `["SIGINT", "SIGTERM", "SIGHUP"]`. `false`: no signal, for a program that ends its sessions on a signal
+   * itself, or that survives SIGINT.
    */
   readonly signals?: readonly FenceSignal[] | false | undefined;
-  /** Uncaught exceptions, and on Node unhandled rejections. They are seen, not swallowed. Default `true`. */
+  /** Uncaught exceptions, and on Node unhandled rejections. The exception still ends the process. Default `true`. */
   readonly uncaughtException?: boolean | undefined;
-  /** `process.exit` and a natural end with the trace still running. Default `true`. */
+  /** `process.exit` and a natural end of the process. Default `true`. */
   readonly exit?: boolean | undefined;
 }
 
 /** What {@link installCrashFence} returns. */
 export interface InstalledCrashFence {
   /**
-   * Takes this installation back. Idempotent; other installations of the same target stay. The listeners for signals
-   * go two turns of the event loop later: a signal that was caught before has its default effect, and is not lost.
+   * Removes this installation; other installations of the target stay. Idempotent. Listeners for signals are removed two
+   * turns of the event loop later, so that a signal that was caught before is not lost but has its default effect.
    */
   uninstall(): void;
 }
 
 interface FenceTarget extends CrashTarget {
-  /** Whether the target has been ended in the normal way, so that there is nothing to fence. */
+  /** Whether the target has ended in an orderly way: then there is nothing to fence. */
   readonly stopped?: boolean;
 }
 
-/** One call of `installCrashFence`. A target with several is fenced once per event. */
-interface Claim {
+/** One call of `installCrashFence`. A target with several installations is fenced once per event. */
+interface Installation {
   readonly target: FenceTarget;
   readonly events: ReadonlySet<string>;
 }
 
 interface Fence {
-  readonly claims: Set<Claim>;
-  /** The listeners on `process`, by event: present as long as a claim wants the event. */
+  /** Of all copies of this package in the process, version 0.1.0 included: the name is part of the interface. */
+  readonly claims: Set<Installation>;
+  /** The listeners on `process` by event. A listener stays as long as an installation has its event. */
   readonly hooks: Map<string, (...details: unknown[]) => void>;
 }
 
-// One fence per process, for all versions of this package in it together.
+// One fence per process, shared by all copies and versions of this package.
 const SLOT = Symbol.for("opentelemetry-exporter-crash-safe-file/fence/1");
 const slots = globalThis as unknown as Record<symbol, Fence | undefined>;
 
 /**
- * Calls `target.crash(reason)`, synchronously, when the process receives a signal, meets an uncaught
- * exception or exits. A target with `stopped: true` (ended by `shutdown()`) is left alone.
+ * Calls `target.crash(reason)`, synchronously, when the process receives a signal, meets an uncaught exception or exits. A
+ * target with `stopped: true` (ended by `shutdown()`) is skipped.
  *
- * After a signal the process ends as it would have without the fence: if nobody else listens, the signal
- * is raised again with its default effect; otherwise the other listeners decide, and the process may live
- * on with its trace closed as crashed.
+ * After a signal the process ends as it would without the fence. If nothing else listens, the signal is raised again with
+ * its default effect. Otherwise the other listeners decide, and the process may live on with its trace ended as crashed.
  *
- * The hooks are installed once per process, whatever the number of targets and of copies of this package,
- * and go with the last target. SIGKILL, `process.abort()` and native crashes pass no hook: recovery finishes
- * those traces. In a worker thread no signals arrive; the main thread needs a fence of its own for them.
+ * The hooks are installed once per process, whatever the number of targets and of copies of this package, and are removed
+ * with the last target. SIGKILL, `process.abort()` and native crashes run no hook: recovery finishes those traces. No
+ * signal reaches a worker thread: the main thread needs a fence of its own.
  *
- * @throws CrashSafeFileError `INVALID_OPTION`.
+ * @throws CrashSafeFileError `INVALID_OPTION`, naming the option, its value and what is allowed
  */
 export function installCrashFence(target: CrashTarget, options: CrashFenceOptions = {}): InstalledCrashFence {
-  if (typeof target?.crash !== "function") {
-    throw new CrashSafeFileError("INVALID_OPTION", "target must have a method crash(reason)");
-  }
-  const claim: Claim = { target, events: wantedEvents(options) };
+  checked(component, "target", target, isTarget);
+  const installation: Installation = { target, events: wantedEvents(options) };
   slots[SLOT] ??= { claims: new Set(), hooks: new Map() };
   const fence = slots[SLOT];
-  fence.claims.add(claim);
+  fence.claims.add(installation);
   fitHooks(fence);
   return {
     uninstall() {
-      fence.claims.delete(claim);
+      fence.claims.delete(installation);
       fitHooks(fence);
     },
   };
 }
 
+const isTarget: OptionCheck<CrashTarget> = {
+  allowed: "an object with a method crash(reason)",
+  accepts: (value): value is CrashTarget => hasMethods(value, "crash"),
+};
+
+const isSignals: OptionCheck<readonly FenceSignal[] | false> = {
+  allowed: `an array of ${fenceSignals.join(", ")}, or false`,
+  accepts: (value): value is readonly FenceSignal[] | false =>
+    value === false || (Array.isArray(value) && value.every(isSignal)),
+};
+
+const names: readonly (keyof CrashFenceOptions)[] = ["signals", "uncaughtException", "exit"];
+
 function wantedEvents(options: CrashFenceOptions): Set<string> {
+  rejectUnknownOptions(component, options, names);
   const { signals = ["SIGINT", "SIGTERM", "SIGHUP"], uncaughtException = true, exit = true } = options;
-  if (signals !== false && !Array.isArray(signals)) throw invalid("signals", signals, "an array or false");
-  for (const signal of signals || []) {
-    if (!fenceSignals.includes(signal)) throw invalid("signals", signal, `any of ${fenceSignals.join(", ")}`);
-  }
-  for (const [option, value] of Object.entries({ uncaughtException, exit })) {
-    if (typeof value !== "boolean") throw invalid(option, value, "true or false");
-  }
-  const events = new Set<string>(signals || []);
-  if (uncaughtException) events.add("uncaughtExceptionMonitor");
-  if (exit) events.add("exit");
+  const events = new Set<string>(checked(component, "signals", signals, isSignals) || []);
+  if (checked(component, "uncaughtException", uncaughtException, isBoolean))
+    events.add("uncaughtExceptionMonitor");
+  if (checked(component, "exit", exit, isBoolean)) events.add("exit");
   return events;
 }
 
-function invalid(option: string, value: unknown, allowed: string): CrashSafeFileError {
-  return new CrashSafeFileError("INVALID_OPTION", `${option} is ${String(value)}; allowed: ${allowed}`);
-}
-
-/** Makes the listeners on `process` those that the claims want; those for signals go a little later. */
+/** Installs the listeners that the installations need and removes the other ones, those for signals a little later. */
 function fitHooks(fence: Fence, isLater = false): void {
   const wanted = new Set([...fence.claims].flatMap(({ events }) => [...events]));
   for (const event of fence.hooks.keys()) {
@@ -130,8 +139,9 @@ function fitHooks(fence: Fence, isLater = false): void {
 }
 
 /**
- * A signal that was caught comes to its listener with the event loop. Without one by then it is lost: the process
- * lives on, as if it had been ignored. The loop may have read the signals of its present turn, so wait for the next.
+ * The event loop passes a caught signal to its listener. If the listener is gone by then, the signal is lost, and the
+ * process lives on as if it ignored the signal. The loop may have read the signals of its present turn already, so this
+ * waits for the next turn.
  */
 function afterCaughtSignals(run: () => void): void {
   setImmediate(() => setImmediate(run));
@@ -143,11 +153,11 @@ function hook(fence: Fence, event: string): void {
     if (isSignal(event)) passOn(fence, event);
   };
   try {
-    // First in line: another listener may be `once`, gone by the time we look for it, or may exit at once.
+    // First in line: another listener may be `once`, and gone before ours counts the listeners, or may exit at once.
     (process as NodeJS.EventEmitter).prependListener(event, listener);
     fence.hooks.set(event, listener);
   } catch (error) {
-    // A signal the platform does not know.
+    // The platform does not know the signal.
     diagnostics.log("warn", `no crash fence for ${event}`, error);
   }
 }
@@ -173,13 +183,13 @@ function crashAll(fence: Fence, event: string, reason: string): void {
 }
 
 /**
- * Steps aside for the signal that has been fenced. Our listener goes first, for two reasons: raised again,
- * the signal must find its default effect; and other libraries that raise it again only when they are alone
- * must not each wait for the other.
+ * Gives a signal its effect after the fence. Our listener is removed first, for two reasons: the signal that is raised
+ * again must have its default effect, and a library that raises it only if no other listener is left must not wait for
+ * ours.
  */
 function passOn(fence: Fence, signal: FenceSignal): void {
   unhook(fence, signal);
-  // Whoever decides: if the process lives on, the next signal is fenced again.
+  // If the process lives on, the next signal is fenced again.
   queueMicrotask(() => fitHooks(fence));
   if (process.listenerCount(signal) > 0 || !isMainThread) return;
   try {
@@ -191,7 +201,7 @@ function passOn(fence: Fence, signal: FenceSignal): void {
   }
 }
 
-function isSignal(event: string): event is FenceSignal {
+function isSignal(event: unknown): event is FenceSignal {
   return fenceSignals.some((signal) => signal === event);
 }
 

@@ -1,116 +1,115 @@
 /**
- * Options of the span processor: the program's, the environment's and the defaults, in one place.
+ * Options of the span processor: those of the program over the environment over the defaults.
  */
 import type { MeterProvider } from "@opentelemetry/api";
-import { meterProviderOrNone } from "../otel/metrics.js";
+import { meterProvider } from "../otel/metrics.js";
 import { type Environment, numberIn, variableOf } from "../platform/environment.js";
-import { invalidOption, shownValue } from "../platform/errors.js";
+import { shownValue } from "../platform/errors.js";
+import { checked, integer, longestTimerMillis, rejectUnknownOptions } from "../platform/options.js";
 import type { BatchLimits } from "./batch-queue.js";
 
 /**
- * Options of `CrashSafeSpanProcessor`. They do not concern a live exporter, apart from the timeout and the meter. With any other, the
- * variables `OTEL_BSP_*` count where the program gives nothing.
+ * Options of `CrashSafeSpanProcessor`. In front of a live exporter only the timeout and the meter provider have an
+ * effect. In front of any other exporter the variables `OTEL_BSP_*` set what the program does not give.
  */
 export interface CrashSafeSpanProcessorOptions {
-  /** Milliseconds, at most, from the end of a span to the export of its batch. 0 or more; default 1000. */
+  /** Longest time from the end of a span to the export of its batch, in milliseconds. 0 or more; default 1000. */
   readonly scheduleDelayMillis?: number | undefined;
-  /** Spans that may wait; beyond it, new ones are dropped and counted. Default 65536. */
+  /** Number of spans that may wait; further spans are dropped and counted. Default 65536. */
   readonly maxQueueSize?: number | undefined;
-  /** Spans in one batch; as many waiting are exported at once. At most `maxQueueSize`. Default 512. */
+  /** Number of spans in one batch; so many waiting spans are exported at once. At most `maxQueueSize`. Default 512. */
   readonly maxExportBatchSize?: number | undefined;
-  /** Milliseconds for one `export()`, for one flush, and for the exporter's shutdown. Default 30000. */
+  /** Milliseconds for one `export()`, for one flush, and for the shutdown of the exporter. Default 30000. */
   readonly exportTimeoutMillis?: number | undefined;
-  /** Gets the metrics of this processor (semantic conventions, "OTel SDK metrics"). Default: none are recorded. */
+  /** Receives the metrics of this processor (semantic conventions, "OTel SDK metrics"). Default: none are recorded. */
   readonly selfObsMeterProvider?: MeterProvider | undefined;
 }
 
-/** @internal Options with their defaults, and what is to be told of variables that were left out. */
+/** @internal Options with their defaults, and a message for each variable that was ignored. */
 export interface ResolvedProcessorOptions {
   readonly limits: BatchLimits;
   readonly ignored: readonly string[];
   readonly meterProvider: MeterProvider | undefined;
 }
 
-const defaults: BatchLimits = Object.freeze({
-  scheduleDelayMillis: 1000,
-  maxQueueSize: 65_536,
-  maxExportBatchSize: 512,
-  exportTimeoutMillis: 30_000,
-});
-
-const who = "CrashSafeSpanProcessor";
+const component = "CrashSafeSpanProcessor";
 
 type Name = keyof BatchLimits;
 
-/** Batch processors read these (OpenTelemetry specification, "Environment variables"). */
-const variables: Readonly<Record<Name, string>> = {
-  scheduleDelayMillis: "OTEL_BSP_SCHEDULE_DELAY",
-  maxQueueSize: "OTEL_BSP_MAX_QUEUE_SIZE",
-  maxExportBatchSize: "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-  exportTimeoutMillis: "OTEL_BSP_EXPORT_TIMEOUT",
+/** The defaults, and the variables that batch processors read (OpenTelemetry specification, "Environment variables"). */
+const options: Readonly<Record<Name, { readonly default: number; readonly variable: string }>> = {
+  scheduleDelayMillis: { default: 1000, variable: "OTEL_BSP_SCHEDULE_DELAY" },
+  maxQueueSize: { default: 65_536, variable: "OTEL_BSP_MAX_QUEUE_SIZE" },
+  maxExportBatchSize: { default: 512, variable: "OTEL_BSP_MAX_EXPORT_BATCH_SIZE" },
+  exportTimeoutMillis: { default: 30_000, variable: "OTEL_BSP_EXPORT_TIMEOUT" },
 };
 
-/** Beyond this Node's timers fire after 1 ms. */
-const longestTimerMillis = 2 ** 31 - 1;
+const names: readonly (keyof CrashSafeSpanProcessorOptions)[] = [
+  ...(Object.keys(options) as Name[]),
+  "selfObsMeterProvider",
+];
+
+/** What the values of one option are, given the other options. */
+interface Range {
+  readonly least: number;
+  readonly most: number;
+  /** For messages: where `most` comes from. */
+  readonly mostIs?: string;
+  /** Instead of the one in the table. */
+  readonly default?: number;
+}
 
 /**
- * @internal The program's options over the environment's over the defaults. A live exporter has no batches: its processor is
- * given an empty `env`.
+ * @internal The options of the program over the environment over the defaults. A live exporter gets no batches: its
+ * processor passes an empty `env`.
  *
- * An option that cannot work is an error. A variable is ignored instead, and told: it is not ours, all batch
- * processors of the process read it, and the specification says so.
+ * An invalid option is an error. An invalid variable is ignored and logged: the variable belongs to all batch processors
+ * of the process, and the specification asks for it.
  *
- * @throws CrashSafeFileError `INVALID_OPTION`, naming the option, its value and what is allowed.
+ * @throws CrashSafeFileError `INVALID_OPTION`, naming the option, its value and what is allowed
  */
 export function resolveProcessorOptions(
   user: CrashSafeSpanProcessorOptions,
   env: Environment = {},
 ): ResolvedProcessorOptions {
+  rejectUnknownOptions(component, user, names);
   const ignored: string[] = [];
 
-  const resolve = (name: Name, least: number, most: number, standard: number, mostIs = ""): number => {
-    const allowed = `an integer from ${least} to ${most}${mostIs}`;
-    const isAllowed = (value: unknown): value is number =>
-      Number.isInteger(value) && Number(value) >= least && Number(value) <= most;
+  const resolve = (name: Name, range: Range): number => {
+    const check = integer(range.least, range.most, range.mostIs);
     const given: unknown = user[name];
-    if (given !== undefined) {
-      if (isAllowed(given)) return given;
-      throw invalidOption(who, name, given, allowed);
-    }
-    const variable = variables[name];
+    if (given !== undefined) return checked(component, name, given, check);
+    const { variable } = options[name];
+    const standard = range.default ?? options[name].default;
     const text = variableOf(env, variable);
     if (text === undefined) return standard;
     const value = numberIn(text);
     // Timeouts of 0 have no end (specification, "Timeout").
-    if (name === "exportTimeoutMillis" && value === 0) return most;
-    if (isAllowed(value)) return value;
+    if (name === "exportTimeoutMillis" && value === 0) return range.most;
+    if (check.accepts(value)) return value;
     ignored.push(
-      `${variable} is ${shownValue(text)} and is ignored: it must be ${allowed}; ${name} is ${standard}`,
+      `${variable} is ${shownValue(text)} and is ignored: it must be ${check.allowed}; ${name} is ${standard}`,
     );
     return standard;
   };
 
-  const scheduleDelayMillis = resolve(
-    "scheduleDelayMillis",
-    0,
-    longestTimerMillis,
-    defaults.scheduleDelayMillis,
-  );
-  // A variable makes no option wrong: where only the batch is the program's, the queue must have room for it.
+  const scheduleDelayMillis = resolve("scheduleDelayMillis", { least: 0, most: longestTimerMillis });
+  // A variable makes no option invalid: where the program gives only the batch, the queue must have room for it.
   const batch = user.maxQueueSize === undefined ? user.maxExportBatchSize : undefined;
-  const leastQueue = typeof batch === "number" && batch >= 1 ? batch : 1;
-  const maxQueueSize = resolve("maxQueueSize", leastQueue, Number.MAX_SAFE_INTEGER, defaults.maxQueueSize);
-  const standardBatch = Math.min(defaults.maxExportBatchSize, maxQueueSize);
-  const maxExportBatchSize = resolve("maxExportBatchSize", 1, maxQueueSize, standardBatch, " (maxQueueSize)");
-  const exportTimeoutMillis = resolve(
-    "exportTimeoutMillis",
-    1,
-    longestTimerMillis,
-    defaults.exportTimeoutMillis,
-  );
+  const maxQueueSize = resolve("maxQueueSize", {
+    least: typeof batch === "number" && batch >= 1 ? batch : 1,
+    most: Number.MAX_SAFE_INTEGER,
+  });
+  const maxExportBatchSize = resolve("maxExportBatchSize", {
+    least: 1,
+    most: maxQueueSize,
+    mostIs: " (maxQueueSize)",
+    default: Math.min(options.maxExportBatchSize.default, maxQueueSize),
+  });
+  const exportTimeoutMillis = resolve("exportTimeoutMillis", { least: 1, most: longestTimerMillis });
   return {
     limits: { scheduleDelayMillis, maxQueueSize, maxExportBatchSize, exportTimeoutMillis },
     ignored,
-    meterProvider: meterProviderOrNone(who, user.selfObsMeterProvider),
+    meterProvider: checked(component, "selfObsMeterProvider", user.selfObsMeterProvider, meterProvider),
   };
 }

@@ -7,6 +7,7 @@ import type { SessionMetadata, SessionSummary } from "../format/trace-file.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileSystem, nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
+import { rejectUnknownOptions } from "../platform/options.js";
 import { readOutline } from "../storage/document-file.js";
 
 /** A trace in a listing: what its first and last line say. */
@@ -39,11 +40,14 @@ export interface TraceListing {
  *
  * @param dir directory of trace documents
  * @param options `offset` (default 0) and `limit` (default 20, at least 1) of the page
+ * @throws CrashSafeFileError `INVALID_OPTION` for an option that does not exist; the error of the file system if the
+ * directory cannot be read
  */
 export async function listTraces(
   dir: string,
   options: { readonly offset?: number; readonly limit?: number } = {},
 ): Promise<TraceListing> {
+  rejectUnknownOptions("listTraces", options, ["offset", "limit"]);
   const offset = wholeNumber(options.offset, 0, 0);
   const limit = wholeNumber(options.limit, 20, 1);
   try {

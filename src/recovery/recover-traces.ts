@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import { systemClock } from "../platform/clock.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { SystemLiveness } from "../platform/liveness.js";
+import { rejectUnknownOptions } from "../platform/options.js";
 import { recoverDirectory, untilRecovered } from "./recover-directory.js";
 import type { RecoveryReport } from "./recovery-report.js";
 
@@ -17,12 +18,13 @@ import type { RecoveryReport } from "./recovery-report.js";
  *
  * @param dir directory of trace documents; a missing one has nothing to recover
  * @param options `dryRun`: only report what would be done
- * @throws the file system's error when the directory cannot be read; a session that fails is in `failures`
+ * @throws CrashSafeFileError `INVALID_OPTION` for an option that does not exist; the file system's error when the directory cannot be read; a session that fails is in `failures`
  */
-export function recoverTraces(
+export async function recoverTraces(
   dir: string,
   options: { readonly dryRun?: boolean } = {},
 ): Promise<RecoveryReport> {
+  rejectUnknownOptions("recoverTraces", options, ["dryRun"]);
   const liveness = new SystemLiveness(nodeFileSystem.sync);
   const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness, dryRun: options.dryRun === true };
   return recoverDirectory(ports, resolve(dir), untilRecovered);

@@ -9,6 +9,13 @@ import { type CrashSafeFileError, invalidOption } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
+import {
+  checked,
+  hasMethods,
+  integer,
+  longestTimerMillis,
+  rejectUnknownOptions,
+} from "../platform/options.js";
 import type { ListedTrace } from "../recovery/list-traces.js";
 import { recoverDirectory, untilRecovered } from "../recovery/recover-directory.js";
 import { openPublished, type Published } from "../storage/document-file.js";
@@ -80,6 +87,7 @@ export async function replayTraces(
   exporter: SpanExporter,
   options: ReplayOptions = {},
 ): Promise<ReplayReport> {
+  rejectUnknownOptions(component, options, names);
   const choose = chooserOf(options.sessions);
   const ports = await portsOf(exporter, options);
   const directory = resolve(dir);
@@ -120,17 +128,15 @@ export async function replayTraces(
   return { sessions, failures, settled, running };
 }
 
-const defaultTimeoutMillis = 30_000;
+const component = "replayTraces";
+const names: readonly (keyof ReplayOptions)[] = ["sessions", "resource", "exportTimeoutMillis"];
 
-/** Node's timers fire at once for a longer time. */
-const maxTimeoutMillis = 2 ** 31 - 1;
+const defaultTimeoutMillis = 30_000;
 
 async function portsOf(exporter: SpanExporter, options: ReplayOptions): Promise<Omit<ReplayPorts, "token">> {
   const { resource, exportTimeoutMillis = defaultTimeoutMillis } = options;
-  if (typeof exporter?.export !== "function") throw invalid("exporter", exporter, "a SpanExporter");
-  const isTimeout = Number.isSafeInteger(exportTimeoutMillis) && exportTimeoutMillis >= 1;
-  if (!isTimeout || exportTimeoutMillis > maxTimeoutMillis)
-    throw invalid("exportTimeoutMillis", exportTimeoutMillis, `an integer from 1 to ${maxTimeoutMillis}`);
+  if (!hasMethods(exporter, "export")) throw invalid("exporter", exporter, "a SpanExporter");
+  checked(component, "exportTimeoutMillis", exportTimeoutMillis, integer(1, longestTimerMillis));
   return {
     fileSystem: nodeFileSystem,
     exporter,
@@ -160,7 +166,7 @@ function chooserOf(sessions: ReplayOptions["sessions"] = "crashed"): (trace: Lis
 }
 
 const invalid = (option: string, value: unknown, allowed: string): CrashSafeFileError =>
-  invalidOption("replayTraces", option, value, allowed);
+  invalidOption(component, option, value, allowed);
 
 /** Oldest first, so that a backend gets the sessions in the order of their ends. */
 function* documentsIn(dir: string): Gensync<SessionFiles[]> {

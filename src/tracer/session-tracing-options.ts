@@ -1,61 +1,79 @@
 /**
- * Options of session tracing: what the user and the environment ask for, checked and made into one plan.
+ * Options of session tracing: those of the program and the environment, checked and combined into one plan.
  */
 import type { MeterProvider, TracerProvider } from "@opentelemetry/api";
-import type { CrashSafeFileSpanExporterOptions } from "../exporter/file-exporter-options.js";
-import { meterProviderOrNone } from "../otel/metrics.js";
+import {
+  type DocumentOptions,
+  documentOptionNames,
+  exporterOptions,
+} from "../exporter/file-exporter-options.js";
+import { meterProvider } from "../otel/metrics.js";
 import { type ResourceLike, resourceAttributesOf } from "../otel/resource.js";
 import type { SpanExporter, SpanProcessor } from "../otel/types.js";
 import { type Environment, variableOf } from "../platform/environment.js";
 import { CrashSafeFileError, invalidOption, shownValue } from "../platform/errors.js";
+import { checked, hasMethods, type OptionCheck, rejectUnknownOptions } from "../platform/options.js";
 
-const documentOptions = Object.freeze([
-  ...["durability", "maxFiles", "maxFileAgeMillis", "maxTotalBytes", "maxSpans"],
-  ...["maxValueBytes", "maxSpanBytes", "sessionIdleMillis", "redact"],
-] as const);
-
-/** How documents are written where `dir` has them written, as the file exporter takes it. */
-export type DocumentOptions = Pick<
-  CrashSafeFileSpanExporterOptions,
-  | ("durability" | "maxFiles" | "maxFileAgeMillis" | "maxTotalBytes" | "maxSpans")
-  | ("maxValueBytes" | "maxSpanBytes" | "sessionIdleMillis" | "redact")
->;
+export type { DocumentOptions } from "../exporter/file-exporter-options.js";
 
 /**
- * Options of {@link createSessionTracing}. Those of documents count for documents only: what goes elsewhere is neither
- * redacted nor cut.
+ * Options of {@link createSessionTracing}. The options of documents have an effect on documents only: spans that go to
+ * other exporters are neither redacted nor cut.
  *
- * As long as neither `exporter`, `exporters`, `processors` nor `tracerProvider` is given (empty arrays count as not
- * given), the environment decides where spans go: `OTEL_TRACES_EXPORTER` is a comma list of `crash-safe-file`
- * (the default), `otlp` and `console`, or `none`. If one of them is given, the variable is not read.
+ * If none of `exporter`, `exporters`, `processors` and `tracerProvider` is given (an empty array counts as not given),
+ * the environment decides where spans go: `OTEL_TRACES_EXPORTER` is a comma list of `crash-safe-file` (the default),
+ * `otlp` and `console`, or `none`. If one of them is given, the variable is not read.
  */
 export interface SessionTracingOptions extends DocumentOptions {
   /**
-   * Directory of the trace documents. Default: the variable `CRASH_SAFE_FILE_DIR`. Beside `exporter`, `exporters` or
-   * `processors`: documents are written there as well. Otherwise used when the environment asks for `crash-safe-file`.
+   * Directory of the trace documents. Together with `exporter`, `exporters` or `processors`, documents are written as
+   * well. Without them, the directory is used if the environment selects `crash-safe-file`; its default is then the
+   * variable `CRASH_SAFE_FILE_DIR`.
    */
   readonly dir?: string | undefined;
-  /** Any `SpanExporter`; gets a `CrashSafeSpanProcessor` of its own, so that none waits for another. */
+  /** Any `SpanExporter`. Each exporter gets its own `CrashSafeSpanProcessor`, so that no exporter waits for another. */
   readonly exporter?: SpanExporter | undefined;
-  /** More of them. */
+  /** More exporters. */
   readonly exporters?: readonly SpanExporter[] | undefined;
-  /** Processors as they are. With `tracerProvider`: those of them that this provider was made with. */
+  /** Further processors. With `tracerProvider`: the processors of that provider. */
   readonly processors?: readonly SpanProcessor[] | undefined;
   /**
-   * A provider that is there already. A provider takes its processors only when it is made, so `dir`, `exporter`,
-   * `exporters`, `resource`, `selfObsMeterProvider` and the options of documents cannot go with it: make it with a
-   * `CrashSafeSpanProcessor`, and name that one in `processors`, which is how sessions find their documents. It stays
-   * the host's: `shutdown()` leaves it running.
+   * An existing provider. A provider accepts processors only when it is made, so `dir`, `exporter`, `exporters`,
+   * `resource`, `selfObsMeterProvider` and the options of documents cannot be combined with it: make the provider with a
+   * `CrashSafeSpanProcessor`, and pass that processor in `processors`, so that sessions find their documents.
+   * `shutdown()` does not end the provider.
    */
   readonly tracerProvider?: TracerProvider | undefined;
   /**
-   * A resource of the SDK, or just `{ attributes }` to be put over the SDK's default one. Default: what
-   * `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say, over the default one.
+   * A resource of the SDK, or `{ attributes }`, which are merged over the default resource of the SDK. Default: the
+   * attributes of `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
    */
   readonly resource?: ResourceLike | undefined;
-  /** Gets the metrics of the processors and of the file exporter that are made. Default: none are recorded. */
+  /** Receives the metrics of the processors and the file exporter that are made. Default: none are recorded. */
   readonly selfObsMeterProvider?: MeterProvider | undefined;
 }
+
+type OwnOption = Exclude<keyof SessionTracingOptions, keyof DocumentOptions>;
+
+/** Whether an option that is not one of documents can be combined with `tracerProvider`. */
+const ownOptions: Readonly<Record<OwnOption, "any provider" | "own provider">> = {
+  dir: "own provider",
+  exporter: "own provider",
+  exporters: "own provider",
+  processors: "any provider",
+  tracerProvider: "any provider",
+  resource: "own provider",
+  selfObsMeterProvider: "own provider",
+};
+
+const ownNames = Object.keys(ownOptions) as OwnOption[];
+
+/** Options of the file exporter that session tracing does not have, and why. */
+const excludedOptions: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(exporterOptions).flatMap(([name, { sessionTracing }]) =>
+    typeof sessionTracing === "string" ? [] : [[name, sessionTracing.excluded]],
+  ),
+);
 
 /** How spans are sent by OTLP. */
 type OtlpProtocol = "http/protobuf" | "http/json";
@@ -83,15 +101,16 @@ export type TracingPlan =
     };
 
 /**
- * @internal What is to be built.
+ * @internal The plan of a session tracing.
  *
- * @throws CrashSafeFileError `INVALID_OPTION`, naming the option or variable, its value and what is allowed.
+ * @throws CrashSafeFileError `INVALID_OPTION`, naming the option or variable, its value and what is allowed
  */
 export function resolveOptions(user: SessionTracingOptions, env: Environment): TracingPlan {
-  const { dir, exporter, tracerProvider, resource } = user;
+  rejectUnknownOptions(component, user, [...ownNames, ...documentOptionNames], excludedOptions);
+  const { exporter, tracerProvider, resource } = user;
+  const dir = checked(component, "dir", user.dir, isPath);
   const processors = listOf("processors", user.processors);
   const given = [...(exporter === undefined ? [] : [exporter]), ...listOf("exporters", user.exporters)];
-  if (dir !== undefined && (typeof dir !== "string" || dir === "")) throw invalid("dir", dir, "a path");
   for (const one of given) {
     if (!hasMethods(one, "export", "shutdown")) throw invalid("exporter", one, "a SpanExporter");
   }
@@ -103,7 +122,7 @@ export function resolveOptions(user: SessionTracingOptions, env: Environment): T
   if (resource !== undefined && typeof resource?.attributes !== "object") {
     throw invalid("resource", resource, "a Resource, or { attributes }");
   }
-  const meterProvider = meterProviderOrNone("createSessionTracing", user.selfObsMeterProvider);
+  const meters = checked(component, "selfObsMeterProvider", user.selfObsMeterProvider, meterProvider);
   if (tracerProvider !== undefined) {
     if (!hasMethods(tracerProvider, "getTracer")) {
       throw invalid("tracerProvider", tracerProvider, "a TracerProvider");
@@ -112,7 +131,7 @@ export function resolveOptions(user: SessionTracingOptions, env: Environment): T
     return { type: "host's", provider: tracerProvider, processors };
   }
   const service = resource ?? { attributes: resourceAttributesOf(env) };
-  const own = { type: "own", processors, resource: service, meterProvider } as const;
+  const own = { type: "own", processors, resource: service, meterProvider: meters } as const;
   if (given.length === 0 && processors.length === 0) {
     return { ...own, exporters: exportersOf(env, user) };
   }
@@ -121,8 +140,16 @@ export function resolveOptions(user: SessionTracingOptions, env: Environment): T
   return { ...own, exporters: dir === undefined ? named : [fileExporter(dir, user), ...named] };
 }
 
+const component = "createSessionTracing";
+
+const isPath: OptionCheck<string | undefined> = {
+  allowed: "a path",
+  accepts: (value): value is string | undefined =>
+    value === undefined || (typeof value === "string" && value !== ""),
+};
+
 function fileExporter(dir: string, user: SessionTracingOptions): PlannedExporter {
-  const given = documentOptions.filter((option) => user[option] !== undefined);
+  const given = documentOptionNames.filter((option) => user[option] !== undefined);
   return {
     type: "crash-safe-file",
     dir,
@@ -135,7 +162,8 @@ function exportersOf(env: Environment, user: SessionTracingOptions): PlannedExpo
   const text = variableOf(env, variable) ?? "crash-safe-file";
   const names = new Set(text.split(",").map((name) => name.trim().toLowerCase()));
   if (names.has("none")) {
-    if (names.size > 1) throw wrongVariable(variable, text, "none goes with nothing else");
+    if (names.size > 1)
+      throw invalid(variable, text, 'another list: "none" cannot be combined with other exporters');
     return [];
   }
   return [...names].map((name): PlannedExporter => {
@@ -147,11 +175,7 @@ function exportersOf(env: Environment, user: SessionTracingOptions): PlannedExpo
       case "console":
         return { type: name };
       default:
-        throw wrongVariable(
-          variable,
-          text,
-          `${JSON.stringify(name)} is none of crash-safe-file, otlp, console, none`,
-        );
+        throw invalid(variable, text, "a comma list of crash-safe-file, otlp and console, or none");
     }
   });
 }
@@ -161,35 +185,34 @@ function protocolOf(env: Environment): OtlpProtocol {
     const protocol = variableOf(env, variable);
     if (protocol === undefined) continue;
     if (protocol === "http/protobuf" || protocol === "http/json") return protocol;
-    const instead =
-      protocol === "grpc" ? "; for grpc pass an exporter of your own as the option exporter" : "";
-    throw wrongVariable(variable, protocol, `it must be http/protobuf or http/json${instead}`);
+    const instead = protocol === "grpc" ? "; for grpc, pass an exporter in the option exporter" : "";
+    throw invalid(variable, protocol, `http/protobuf or http/json${instead}`);
   }
   return "http/protobuf";
 }
 
-/** A redactor that redacts nothing would be noticed too late. */
+/** A redactor without an effect would be noticed only after it was needed. */
 function rejectWithoutDir(user: SessionTracingOptions): void {
-  for (const option of documentOptions) {
+  for (const option of documentOptionNames) {
     if (user[option] === undefined) continue;
-    const how = "pass dir, or give it to the exporter that you pass";
+    const how = "pass dir, or give the option to the exporter that you pass";
     throw new CrashSafeFileError(
       "INVALID_OPTION",
-      `createSessionTracing: ${option} is ${shownValue(user[option])}, but no documents are written without dir: ${how}`,
+      `${component}: ${option} is ${shownValue(user[option])}, but no documents are written without dir: ${how}`,
     );
   }
 }
 
 function rejectBesideProvider(user: SessionTracingOptions): void {
-  const ours = ["dir", "exporter", "exporters", "resource", "selfObsMeterProvider"] as const;
-  for (const option of [...ours, ...documentOptions]) {
+  const ours = ownNames.filter((name) => ownOptions[name] === "own provider");
+  for (const option of [...ours, ...documentOptionNames]) {
     const value = user[option];
     if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
     throw new CrashSafeFileError(
       "INVALID_OPTION",
-      `createSessionTracing: ${option} is ${shownValue(value)}, but tracerProvider is given too, and a provider takes its ` +
-        "processors and its resource only when it is made. Make it with a processor, such as new " +
-        "CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir })), and pass the same one here in processors",
+      `${component}: ${option} is ${shownValue(value)}, but tracerProvider is given too, and a provider accepts ` +
+        "processors and a resource only when it is made. Make the provider with a processor, such as new " +
+        "CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir })), and pass that processor here in processors",
     );
   }
 }
@@ -199,22 +222,13 @@ function listOf<T>(option: string, value: readonly T[] | undefined): readonly T[
   throw invalid(option, value, "an array");
 }
 
-function hasMethods(value: unknown, ...methods: string[]): boolean {
-  const object = value as Record<string, unknown> | null | undefined;
-  return methods.every((method) => typeof object?.[method] === "function");
-}
-
 function missingDir(text: string): never {
   throw new CrashSafeFileError(
     "INVALID_OPTION",
-    `createSessionTracing: dir is undefined, and exporter ${text} needs it: pass dir, or set CRASH_SAFE_FILE_DIR, ` +
+    `${component}: dir is undefined, and exporter ${text} needs it: pass dir, or set CRASH_SAFE_FILE_DIR, ` +
       "or set OTEL_TRACES_EXPORTER to otlp, console or none",
   );
 }
 
-function wrongVariable(variable: string, value: string, why: string): CrashSafeFileError {
-  return new CrashSafeFileError("INVALID_OPTION", `${variable} is ${JSON.stringify(value)}: ${why}`);
-}
-
 const invalid = (option: string, value: unknown, allowed: string): CrashSafeFileError =>
-  invalidOption("createSessionTracing", option, value, allowed);
+  invalidOption(component, option, value, allowed);

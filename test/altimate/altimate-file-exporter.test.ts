@@ -41,6 +41,11 @@ describe("export", () => {
     expect(layout).toEqual({ v: 1, tailStart: expect.any(Number) });
   });
 
+  test("ignores options that do not exist, as the tracer that it replaces did", async () => {
+    const exporter = new FileExporter(stage.dir, 100, { maxFile: 3, verbose: true } as never);
+    expect(await exporter.export(documentOf("ses_1"))).toBe(`${stage.dir}/ses_1.json`);
+  });
+
   test("writes a line for each span, with open spans and the root in the last", async () => {
     const open = toolSpan(9, { endTime: undefined as never });
     const document = documentOf("ses_1", { spans: [rootSpan(), open, ...toolSpans(3)] });

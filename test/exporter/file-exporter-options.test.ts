@@ -2,6 +2,7 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { diag } from "@opentelemetry/api";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
 import {
@@ -10,6 +11,8 @@ import {
 } from "../../src/exporter/file-exporter-options.js";
 import type { Environment } from "../../src/platform/environment.js";
 import { CrashSafeFileError } from "../../src/platform/errors.js";
+
+import { listenToDiag } from "../support/span-processor-stage.js";
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -64,6 +67,22 @@ describe("an option comes from the program, else from the environment, else from
   test("a variable of another package has no effect", () => {
     const env = { CRASH_SAFE_FILE_REDACTOR: "x", CRASH_SAFE_FILE_SESSION_ID: "s", MAX_FILES: "1" };
     expect(resolveExporterOptions({ dir: "d" }, env)).toEqual(standard);
+  });
+
+  test("P6 a variable of this package that does not exist is reported once, with the nearest one", async () => {
+    const reported = listenToDiag();
+    const dir = mkdtempSync(join(tmpdir(), "environment-"));
+    vi.stubEnv("CRASH_SAFE_FILE_MAX_FILE", "3");
+    vi.stubEnv("CRASH_SAFE_FILE_SESSION_ID", "s");
+    for (let n = 0; n < 2; n++) await new CrashSafeFileSpanExporter({ dir }).shutdown();
+    expect(reported).toEqual([
+      "CrashSafeFileSpanExporter: there is no variable CRASH_SAFE_FILE_MAX_FILE; did you mean CRASH_SAFE_FILE_MAX_FILES?",
+      expect.stringMatching(
+        /there is no variable CRASH_SAFE_FILE_SESSION_ID; the variables are CRASH_SAFE_FILE_DIR, /,
+      ),
+    ]);
+    diag.disable();
+    rmSync(dir, { recursive: true });
   });
 
   test("an exporter without options takes its directory from the process's environment", async () => {

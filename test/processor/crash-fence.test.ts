@@ -124,7 +124,7 @@ describe("P6 invalid options of the crash fence", () => {
     [{ crash() {} }, { signals: ["sigterm"] }, "signals is sigterm"],
     [{ crash() {} }, { signals: true }, "signals is true"],
     [{ crash() {} }, { exit: 1 }, "exit is 1"],
-    [{ crash() {} }, { uncaughtException: "yes" }, "uncaughtException is yes"],
+    [{ crash() {} }, { uncaughtException: "yes" }, 'uncaughtException is "yes"'],
   ])("P6 %j with %j are refused", (target, options, message) => {
     expect(() => installCrashFence(target as never, options as never)).toThrow(
       expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining(message) }),

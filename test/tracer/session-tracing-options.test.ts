@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { ProxyTracerProvider } from "@opentelemetry/api";
 import { InMemorySpanExporter } from "@opentelemetry/sdk-trace-base";
 import { describe, expect, test } from "vitest";
+import { exporterOptions } from "../../src/exporter/file-exporter-options.js";
 import type { Environment } from "../../src/platform/environment.js";
 import { CrashSafeFileError } from "../../src/platform/errors.js";
 import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
@@ -83,6 +84,24 @@ describe("P10 the destinations of spans", () => {
   });
 });
 
+describe("P9 every option of the file exporter", () => {
+  const values: Readonly<Record<string, unknown>> = { durability: "each", redact: (value: unknown) => value };
+  const passedOn = Object.entries(exporterOptions).map(
+    ([name, { sessionTracing }]) => [name, sessionTracing] as const,
+  );
+
+  test.for(passedOn)(
+    "%s is passed on, is an option of session tracing, or is excluded: %o",
+    ([name, how]) => {
+      const value = values[name] ?? 50_000;
+      const resolve = () => exportersOf({ dir: "d", [name]: value } as SessionTracingOptions);
+      if (how === "passed on") expect(resolve()).toEqual([{ ...file, [name]: value }]);
+      else if (how === "own option") expect(resolve).not.toThrow(/there is no option/);
+      else expect(resolve).toThrow(`createSessionTracing: there is no option ${name}: ${how.excluded}`);
+    },
+  );
+});
+
 describe("P10 the service by its variables", () => {
   test.for<[Environment, Record<string, string>]>([
     [{}, {}],
@@ -130,23 +149,27 @@ describe("an invalid value is an error that names the option and the value", () 
     [
       { dir: "d" },
       { OTEL_TRACES_EXPORTER: "zipkin" },
-      /^OTEL_TRACES_EXPORTER is "zipkin": "zipkin" is none of/,
+      /^createSessionTracing: OTEL_TRACES_EXPORTER is "zipkin", and must be a comma list of crash-safe-file/,
     ],
     [
       { dir: "d" },
       { OTEL_TRACES_EXPORTER: "otlp,,console" },
-      /^OTEL_TRACES_EXPORTER is "otlp,,console": "" is/,
+      /OTEL_TRACES_EXPORTER is "otlp,,console", and must be a comma list/,
     ],
-    [{ dir: "d" }, { OTEL_TRACES_EXPORTER: "none,otlp" }, /^OTEL_TRACES_EXPORTER is "none,otlp": none goes/],
+    [
+      { dir: "d" },
+      { OTEL_TRACES_EXPORTER: "none,otlp" },
+      /OTEL_TRACES_EXPORTER is "none,otlp", .*"none" cannot be combined with other exporters/,
+    ],
     [
       {},
       { OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" },
-      /^OTEL_EXPORTER_OTLP_PROTOCOL is "grpc": it must be http\/protobuf or http\/json; for grpc/,
+      /OTEL_EXPORTER_OTLP_PROTOCOL is "grpc", and must be http\/protobuf or http\/json; for grpc/,
     ],
     [
       {},
       { OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "smtp" },
-      /^OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is "smtp"/,
+      /OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is "smtp"/,
     ],
     [wrong({ exporter: 1 }), {}, /exporter is 1, and must be a SpanExporter/],
     [wrong({ exporters: "otlp" }), {}, /exporters is "otlp", and must be an array/],
