@@ -5,7 +5,7 @@
 import { noHistory, type SessionHistory } from "../format/history.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
-import { runAsync, runSync } from "../platform/gensync.js";
+import { runSync } from "../platform/gensync.js";
 import type { DirectoryTally } from "../platform/io-counters.js";
 import { findResumable } from "../recovery/resume.js";
 import { rewriteHead } from "../storage/merge.js";
@@ -78,10 +78,10 @@ export class UserOfDirectory implements DirectoryUser {
 
   async resumeSession(id: string, traceId: string): Promise<HeldSession | undefined> {
     const directory = this.#directory;
-    const { fileSystem, clock } = directory.ports;
+    const { clock } = directory.ports;
     // The document of an end under way, or of a session that is open here, is behind.
     await directory.flushSession(id).catch(() => {});
-    const history = await runAsync(fileSystem, findResumable(directory.ports, directory.dir, id));
+    const history = await findResumable(directory.ports, directory.dir, id);
     if (!history) return undefined;
     const known = directory.openEntry(id);
     const entry = directory.openSession(this.#user, { id, traceId, startTime: clock.now() });

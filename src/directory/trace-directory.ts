@@ -5,7 +5,7 @@
 import { interrupt, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { allSettledOrThrow } from "../platform/async.js";
-import { retire } from "../platform/liveness.js";
+import { releaseToken } from "../platform/liveness.js";
 import { findPath } from "../storage/document-file.js";
 import { recreateIfRemoved, recreateIfRemovedSinceRecord } from "../storage/merge.js";
 import { lostOwner } from "../storage/publish.js";
@@ -231,7 +231,7 @@ export class TraceDirectory {
   /** The last user is gone: final documents that the disk refuses are left to recovery, though this process lives. */
   release(): void {
     this.#isReleased = true;
-    for (const { writer } of this.#sessions.unwritten()) retire(writer.token);
+    for (const { writer } of this.#sessions.unwritten()) releaseToken(writer.token);
   }
 
   /** Retries what the disk refused, and ends idle sessions. Called every second by `housekeeping.ts`. */
@@ -299,7 +299,7 @@ export class TraceDirectory {
 
   #addUnwritten(entry: SessionEntry): void {
     this.#sessions.addUnwritten(entry);
-    if (this.#isReleased) retire(entry.writer.token);
+    if (this.#isReleased) releaseToken(entry.writer.token);
   }
 
   #finishAll(): Promise<void>[] {

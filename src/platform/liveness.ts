@@ -1,38 +1,39 @@
 /**
- * Who owns a side file, and whether that owner still lives.
+ * The owner of a file, and whether that owner is alive.
  *
- * A token names one writer: process, thread, start of that thread, machine scope (boot and pid namespace) and
- * random bits, so it is never reused, and whether its owner lives can be told from the name alone.
+ * A token names one writer: process, thread, start of that thread, machine scope (boot and pid namespace) and random
+ * bits. A token is never reused, and the token alone suffices to find out whether its owner is alive.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { errorCode, type FileCalls } from "./file-system.js";
 
-/** Whether the owner of a token lives. `unknown`: another boot, container or host; only a lease can tell. */
+/** State of the owner of a token. `unknown`: an owner of another boot, container or host; only its lease counts. */
 export type Verdict = "alive" | "dead" | "unknown";
 
-/** Tells living owners from dead ones; a port, since a wrong verdict must be harmless and tests force it. */
+/** Distinguishes living owners from dead ones. A port: a wrong verdict must be harmless, and tests force one. */
 export interface Liveness {
   /** A new token for this thread. */
   newToken(): string;
+  /** State of the owner of a token. */
   verdict(token: string): Verdict;
 }
 
 const recoveryMark = "-recovery";
 
-/** A token for side files that a recovery has taken: nobody writes spans to those. */
+/** A token for side files that a recovery takes over: no writer appends spans to these files. */
 export const newRecoveryToken = (liveness: Liveness): string => `${liveness.newToken()}${recoveryMark}`;
 
-/** Whether the side files of this token are held by a recovery. */
+/** Whether the side files of this token belong to a recovery. */
 export const isRecoveryToken = (token: string): boolean => token.endsWith(recoveryMark);
 
-/** Tokens of this process that nobody goes on with. */
-const retired = new Set<string>();
+/** Tokens of this process whose owners have ended. */
+const released = new Set<string>();
 
-/** What a fault let the owner of this token leave is for the next recovery, though its process lives. */
-export const retire = (token: string): void => void retired.add(token);
+/** Releases the files that an owner could not remove because of a fault: they are orphaned, though its process lives. */
+export const releaseToken = (token: string): void => void released.add(token);
 
-/** How long an owner that cannot be asked is believed, from the last touch of its `.live`. */
+/** How long an owner of unknown state counts as alive, from the last touch of its journal. */
 const leaseMillis = 60_000;
 
 interface TokenParts {
@@ -43,9 +44,9 @@ interface TokenParts {
   readonly scope: string;
 }
 
-/** Reads a thread's start time and state from its stat line (proc_pid_stat(5), fields 3 and 22). */
+/** Reads state and start time of a thread from its stat line (proc_pid_stat(5), fields 3 and 22). */
 function parseStat(stat: string): { state: string; started: string } | undefined {
-  // The command name may contain spaces and parentheses; the fields begin after the last one.
+  // The command name may contain spaces and parentheses: the fields begin after the last parenthesis.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const [state, started] = [fields[0], fields[19]];
   return state !== undefined && started !== undefined ? { state, started } : undefined;
@@ -57,7 +58,7 @@ function parseToken(token: string): TokenParts | undefined {
   return { pid: parseInt(pid, 36), thread: parseInt(thread, 36), started, scope };
 }
 
-/** `true` when a process of this number can exist: EPERM means that it does, and is not ours. */
+/** Whether a process with this number exists. EPERM: it exists and belongs to another user. */
 function processExists(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -67,7 +68,7 @@ function processExists(pid: number): boolean {
   }
 }
 
-/** The machine's answer: /proc where there is one, else signal 0. */
+/** Asks the machine: /proc where it exists, else signal 0. */
 export class SystemLiveness implements Liveness {
   readonly #calls: FileCalls;
   readonly #self: TokenParts;
@@ -87,7 +88,7 @@ export class SystemLiveness implements Liveness {
     const owner = parseToken(token);
     if (owner === undefined || owner.scope !== this.#self.scope) return "unknown";
     if (owner.started === "0" || this.#self.started === "0") {
-      // Without start times a reused process number looks alive: believe the lease, not the number.
+      // Without start times a reused process number looks alive: the lease decides, not the number.
       return processExists(owner.pid) ? "unknown" : "dead";
     }
     const thread = this.#threadStat(owner.pid, owner.thread);
@@ -111,7 +112,7 @@ export class SystemLiveness implements Liveness {
 
   #identifySelf(): TokenParts {
     try {
-      // `thread-self` reads "<pid>/task/<tid>"; another number than ours means a /proc of another namespace.
+      // `thread-self` is "<pid>/task/<tid>". Another pid than ours: the /proc of another namespace.
       const [pid, , thread] = this.#calls.readlink("/proc/thread-self").split("/").map(Number);
       if (pid === process.pid && thread !== undefined) {
         const stat = this.#threadStat(pid, thread);
@@ -137,21 +138,21 @@ function shortHash(text: string): string {
   return createHash("sha256").update(text).digest().readUIntBE(0, 5).toString(36).padStart(8, "0");
 }
 
-/** Whether this owner is provably gone. */
-export const isGone = (liveness: Liveness, token: string): boolean =>
-  retired.has(token) || liveness.verdict(token) === "dead";
+/** Whether this owner is certainly dead, or released its token. */
+export const isDead = (liveness: Liveness, token: string): boolean =>
+  released.has(token) || liveness.verdict(token) === "dead";
 
 /**
- * Whether work of this owner may be taken over: it is gone, or nobody can tell and its lease ran out.
- * A clock that was set back or forward far counts as run out, so that no lease lasts for ever.
+ * Whether the files of this owner are orphaned: the owner is dead or released its token, or its state is unknown and its
+ * lease expired. A clock that was set back or forward far counts as an expired lease, so that no lease lasts for ever.
  */
-export function isForsaken(
+export function isOrphaned(
   liveness: Liveness,
   token: string,
   touchedMillis: number,
   nowMillis: number,
 ): boolean {
-  if (retired.has(token)) return true;
+  if (released.has(token)) return true;
   const verdict = liveness.verdict(token);
   return verdict === "dead" || (verdict === "unknown" && Math.abs(nowMillis - touchedMillis) > leaseMillis);
 }

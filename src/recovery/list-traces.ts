@@ -1,19 +1,19 @@
 /**
- * Listing a directory of traces without reading their spans.
+ * Lists a directory of traces without reading their spans.
  */
 import { resolve } from "node:path";
 import { parseEntry } from "../format/file-names.js";
 import type { SessionMetadata, SessionSummary } from "../format/trace-file.js";
 import { Descriptor } from "../platform/descriptor.js";
-import { errorCode, type FileSystem, nodeFileSystem } from "../platform/file-system.js";
-import { type Gensync, io, runAsync } from "../platform/gensync.js";
+import { errorCode, nodeFileSystem } from "../platform/file-system.js";
+import { runAsync } from "../platform/gensync.js";
 import { rejectUnknownOptions } from "../platform/options.js";
 import { readOutline } from "../storage/document-file.js";
 
-/** A trace in a listing: what its first and last line say. */
+/** A trace in a listing: the content of its first and last line. */
 export interface ListedTrace {
   readonly path: string;
-  /** The raw session id, where the document has it. */
+  /** The raw session id, if the document has it. */
   readonly id: string | undefined;
   readonly sessionId: string;
   readonly traceId: string;
@@ -28,15 +28,15 @@ export interface ListedTrace {
 /** A page of a listing. */
 export interface TraceListing {
   readonly traces: readonly ListedTrace[];
-  /** Documents in the directory, readable or not. */
+  /** Number of documents in the directory, readable or not. */
   readonly total: number;
   readonly offset: number;
   readonly limit: number;
 }
 
 /**
- * Lists trace documents, most recently written first. Reads the first and last line of those on the page only;
- * what is no trace is left out. A missing directory has none, and is not created.
+ * Lists trace documents, most recently written first. Reads the first and last line of the documents on the page only;
+ * files that are no traces are left out. A missing directory has no documents, and is not created.
  *
  * @param dir directory of trace documents
  * @param options `offset` (default 0) and `limit` (default 20, at least 1) of the page
@@ -53,9 +53,7 @@ export async function listTraces(
   try {
     const dated = await datedDocuments(resolve(dir));
     const page = dated.slice(offset, offset + limit);
-    const read = await inLanes(page, ({ path }) =>
-      runAsync(nodeFileSystem, readListed(nodeFileSystem, path)),
-    );
+    const read = await mapConcurrently(page, ({ path }) => readListed(path));
     return { traces: read.filter((trace) => trace !== undefined), total: dated.length, offset, limit };
   } catch (error) {
     if (errorCode(error) === "ENOENT") return { traces: [], total: 0, offset, limit };
@@ -63,20 +61,20 @@ export async function listTraces(
   }
 }
 
-/** Files at once. One after the other, a listing of 1,000 took four times as long, most of it waiting for the pool. */
-const laneCount = 8;
+/** Files read at the same time: one by one, a listing of 1,000 took four times as long, mostly waiting for the pool. */
+const concurrency = 8;
 
-/** What `work` makes of each item, in the order of the items. */
-async function inLanes<Item, Result>(
+/** The results of `work` for each item, in the order of the items. */
+async function mapConcurrently<Item, Result>(
   items: readonly Item[],
   work: (item: Item) => Promise<Result>,
 ): Promise<Result[]> {
   const results = new Array<Result>(items.length);
   const rest = items.entries();
-  const lane = async () => {
+  const worker = async () => {
     for (const [index, item] of rest) results[index] = await work(item);
   };
-  await Promise.all(Array.from({ length: laneCount }, lane));
+  await Promise.all(Array.from({ length: concurrency }, worker));
   return results;
 }
 
@@ -89,7 +87,7 @@ function wholeNumber(value: unknown, fallback: number, least: number): number {
 async function datedDocuments(dir: string): Promise<{ path: string; mtimeMs: number }[]> {
   const names = await nodeFileSystem.async.readdir(dir);
   const documents = names.filter((name) => parseEntry(name).type === "document");
-  const dated = await inLanes(documents, async (name) => {
+  const dated = await mapConcurrently(documents, async (name) => {
     const path = `${dir}/${name}`;
     const stat = await nodeFileSystem.async.lstat(path);
     return stat?.isFile ? [{ path, mtimeMs: stat.mtimeMs }] : [];
@@ -97,18 +95,19 @@ async function datedDocuments(dir: string): Promise<{ path: string; mtimeMs: num
   return dated.flat().sort((a, b) => b.mtimeMs - a.mtimeMs || (a.path < b.path ? -1 : 1));
 }
 
-function* readListed(fileSystem: FileSystem, path: string): Gensync<ListedTrace | undefined> {
+async function readListed(path: string): Promise<ListedTrace | undefined> {
+  const { async: calls } = nodeFileSystem;
   let file: Descriptor | undefined;
   try {
-    file = new Descriptor(fileSystem, yield* io.open(path, "read"));
-    const { size } = yield* io.fstat(file.fd);
-    const { head, tail } = yield* readOutline(file.fd, size);
+    file = new Descriptor(nodeFileSystem, await calls.open(path, "read"));
+    const { size } = await calls.fstat(file.fd);
+    const { head, tail } = await runAsync(nodeFileSystem, readOutline(file.fd, size));
     if (!head || !tail) return undefined;
     const { id, sessionId, traceId, startedAt } = head;
     const { metadata, summary, endedAt } = tail;
     return { path, id, sessionId, traceId, startedAt, endedAt, metadata, summary, bytes: size };
   } catch {
-    // Removed or replaced by something unreadable since the directory was read.
+    // Removed or replaced since the directory was read, or not readable.
     return undefined;
   } finally {
     file?.release();

@@ -1,5 +1,5 @@
 /**
- * The side files that dead owners left: found by name, taken by a rename, read as they are.
+ * Orphaned side files: taken over by a rename, and read without changes.
  */
 
 import {
@@ -17,37 +17,39 @@ import type { TraceSpan } from "../format/trace-file.js";
 import { isWholeSummary } from "../format/validate.js";
 import type { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileCalls, type FileSystem } from "../platform/file-system.js";
-import { type Gensync, io } from "../platform/gensync.js";
+import { runAsync } from "../platform/gensync.js";
 import { readHeadLine } from "../storage/document-file.js";
-import { lastLine, readRange, scanLines } from "../storage/lines.js";
+import { chunkBytes, type LineRange, lastLine, readRange, scanLines } from "../storage/lines.js";
 import type { Source } from "../storage/merged-file.js";
 import { type SideFiles, tryOpen } from "../storage/side-files.js";
-import { commonLines } from "./common-lines.js";
 
-/** What the open document and live log of a dead owner say. */
-export interface DeadFiles extends SideFiles {
-  /** The open document, if there is one; released by whoever reads it. */
-  readonly open: Descriptor | undefined;
+const newline = 0x0a;
+const comma = 0x2c;
+
+/** The content of the side files of one owner. */
+export interface OrphanedFiles extends SideFiles {
+  /** The append log, if it exists. The caller that had it read releases it. */
+  readonly log: Descriptor | undefined;
   readonly head: DocumentHead | undefined;
-  /** Where its span lines are. */
+  /** The range of the span lines in the append log. */
   readonly from: number;
   readonly to: number;
-  /** Its tail, if it was sealed and only the commit is missing. */
+  /** The tail of a finalized append log, which only lacks its commit. */
   readonly tail: DocumentTail | undefined;
-  /** Bytes after the last whole line. */
+  /** Bytes of the append log after its last whole line. */
   readonly tornBytes: number;
-  readonly live: JournalState;
-  /** What the live log tells as ended, and no line does yet. */
+  readonly journal: JournalState;
+  /** Spans that have ended in the journal and have no line yet. */
   readonly pending: readonly TraceSpan[];
-  /** Read beside its living owner, by a reader; recovery reads only what the dead left. */
+  /** The owner is alive: `readTrace` reads its files as well. Recovery reads orphaned files only. */
   readonly isAlive: boolean;
-  /** When it was last written to, in epoch milliseconds. */
+  /** Time of the last write, in epoch milliseconds. */
   readonly lastWrite: number;
 }
 
 /**
- * Takes a dead owner's files by renaming them to a fresh token of ours. If the owner lives after all, it finds
- * its file gone at its next record; whatever it wrote before that is read here, since reading follows the rename.
+ * Takes over the side files of an owner by renaming them to the token `ownToken`. If the owner is alive after all, it
+ * misses its file at its next record; the records before that are read here, since reading follows the rename.
  * `undefined`: another recovery was faster.
  */
 export function takeOver(
@@ -68,106 +70,146 @@ export function takeOver(
 }
 
 /** Reads side files without changing them. */
-export function* readSideFiles(
+export async function readSideFiles(
   fileSystem: FileSystem,
   { files, token }: SideFiles,
   isAlive: boolean,
-): Gensync<DeadFiles> {
-  const open = yield* tryOpen(fileSystem, openPath(files, token));
-  const log = yield* tryOpen(fileSystem, livePath(files, token));
+): Promise<OrphanedFiles> {
+  const log = await runAsync(fileSystem, tryOpen(fileSystem, openPath(files, token)));
+  let journalFile: Descriptor | undefined;
   try {
+    journalFile = await runAsync(fileSystem, tryOpen(fileSystem, livePath(files, token)));
     let lastWrite = 0;
-    let live = replayJournal(Buffer.alloc(0));
+    let journal = replayJournal(Buffer.alloc(0));
+    if (journalFile) {
+      const { fd } = journalFile;
+      const { size, mtimeMs } = await fileSystem.async.fstat(fd);
+      journal = replayJournal(await runAsync(fileSystem, readRange(fd, 0, size)));
+      lastWrite = mtimeMs;
+    }
+    const pending = new Map([...journal.spans].filter(([, span]) => span.endTime !== undefined));
+    let outline: Outline = { head: undefined, from: 0, to: 0, tail: undefined, tornBytes: 0 };
     if (log) {
-      const stat = yield* io.fstat(log.fd);
-      live = replayJournal(yield* readRange(log.fd, 0, stat.size));
-      lastWrite = stat.mtimeMs;
+      const { size, mtimeMs } = await fileSystem.async.fstat(log.fd);
+      outline = await readOutline(fileSystem, log.fd, size, pending);
+      lastWrite = Math.max(lastWrite, mtimeMs);
     }
-    const pending = new Map([...live.spans].filter(([, span]) => span.endTime !== undefined));
-    if (!open) {
-      const nothing = { open, head: undefined, from: 0, to: 0, tail: undefined, tornBytes: 0 };
-      return { files, token, isAlive, ...nothing, live, pending: [...pending.values()], lastWrite };
-    }
-    const stat = yield* io.fstat(open.fd);
-    const outline = yield* outlineOpenDocument(open.fd, stat.size, pending);
-    lastWrite = Math.max(lastWrite, stat.mtimeMs);
-    return { files, token, isAlive, open, ...outline, live, pending: [...pending.values()], lastWrite };
+    return { files, token, isAlive, log, ...outline, journal, pending: [...pending.values()], lastWrite };
   } catch (error) {
-    open?.release();
+    log?.release();
     throw error;
   } finally {
-    log?.release();
+    journalFile?.release();
   }
 }
 
-/** Finds head, lines, tail and torn end of an open document. Of `pending` those go that have lines. */
-function* outlineOpenDocument(
+type Outline = Pick<OrphanedFiles, "head" | "from" | "to" | "tail" | "tornBytes">;
+
+/** Finds head, lines, tail and torn end of an append log. Removes the spans that have lines from `pending`. */
+async function readOutline(
+  fileSystem: FileSystem,
   fd: number,
   size: number,
   pending: Map<string, TraceSpan>,
-): Gensync<Pick<DeadFiles, "head" | "from" | "to" | "tail" | "tornBytes">> {
-  const first = yield* readHeadLine(fd, size);
+): Promise<Outline> {
+  const first = await runAsync(fileSystem, readHeadLine(fd, size));
   const head = decodeHead(first);
   const from = head ? first.length : 0;
-  const last = yield* lastLine(fd, size);
+  const last = await runAsync(fileSystem, lastLine(fd, size));
   const decoded = decodeLine(last.line, last.from);
   const to = Math.max(from, decoded.type === "tail" ? last.from : last.to);
   if (pending.size > 0) {
-    yield* scanLines(fd, from, to, (line) => {
+    const dropPending = (line: Buffer) => {
       const key = lineKey(line);
       if (key) pending.delete(key.spanId);
-    });
+    };
+    await runAsync(fileSystem, scanLines(fd, from, to, dropPending));
   }
-  // What follows a tail is no part of it, and makes it none.
+  // A tail is the end of its file: with bytes after it, it is none.
   const tail = decoded.type === "tail" && last.to === size ? decoded.tail : undefined;
   return { head, from, to, tail, tornBytes: size - last.to };
 }
 
-/** The lines that a dead owner left, without those that its document has from it. */
-export function* deadSource(
-  { from, to, head, live }: DeadFiles,
+/** The lines of an append log, as a source of a merge, without the lines that the published document begins with. */
+export async function logSource(
+  fileSystem: FileSystem,
+  { from, to, head, journal }: OrphanedFiles,
   fd: number,
   into: DocumentHead,
   published: Source | undefined,
-): Gensync<Source> {
-  const own = {
-    type: "lines" as const,
-    fd,
-    from,
-    to,
-    traceId: head?.traceId ?? live.session?.traceId ?? into.traceId,
-  };
-  if (published?.type !== "lines" || published.traceId !== own.traceId) return own;
-  return { ...own, from: from + (yield* commonLines(published, own)) };
+): Promise<Source> {
+  const traceId = head?.traceId ?? journal.session?.traceId ?? into.traceId;
+  const own = { type: "lines" as const, fd, from, to, traceId };
+  if (published?.type !== "lines" || published.traceId !== traceId) return own;
+  return { ...own, from: from + (await commonLines(fileSystem, published, own)) };
 }
 
-export function pendingSource({ head, live, pending }: DeadFiles, into: DocumentHead): Source[] {
-  const traceId = live.session?.traceId ?? head?.traceId ?? into.traceId;
+/** The pending spans, as sources of a merge. */
+export function pendingSources({ head, journal, pending }: OrphanedFiles, into: DocumentHead): Source[] {
+  const traceId = journal.session?.traceId ?? head?.traceId ?? into.traceId;
   return pending.length > 0 ? [{ type: "spans", spans: pending, traceId }] : [];
 }
 
-/** Whether a sealed open document can take its name as it is: rot may have met any of its lines. */
-export function* isSound({ open, head, from, to, tail, live }: DeadFiles): Gensync<boolean> {
+/** Whether a finalized append log can take the name of its session unchanged: any of its lines may be corrupt. */
+export async function isIntact(
+  fileSystem: FileSystem,
+  { log, head, from, to, tail, journal }: OrphanedFiles,
+): Promise<boolean> {
   const root = tail?.spans.find(isRoot);
-  if (!open || !head || !tail || !root || !isWholeSummary(tail.summary)) return false;
-  // All spans hang under it: one changed digit would part them from it, and still parse.
-  if (live.session && live.session.root.spanId !== root.spanId) return false;
-  let isSound = true;
-  const missing = new Set(live.spans.keys());
-  const there = new Set(tail.spans.map(({ spanId }) => spanId));
-  for (const spanId of there) missing.delete(spanId);
-  yield* scanLines(open.fd, from, to, (line, offset) => {
-    const hasComma = line[0] === 0x2c;
+  if (!log || !head || !tail || !root || !isWholeSummary(tail.summary)) return false;
+  // All spans are children of the session span: one changed digit of its id would detach them, and still decode.
+  if (journal.session && journal.session.root.spanId !== root.spanId) return false;
+  let isIntact = true;
+  const missing = new Set(journal.spans.keys());
+  const found = new Set(tail.spans.map(({ spanId }) => spanId));
+  for (const spanId of found) missing.delete(spanId);
+  const check = (line: Buffer, offset: number) => {
+    const hasComma = line[0] === comma;
     const decoded = decodeLine(line, offset);
-    if (decoded.type !== "span" || hasComma !== offset > from || there.has(decoded.span.spanId)) {
-      isSound = false;
+    if (decoded.type !== "span" || hasComma !== offset > from || found.has(decoded.span.spanId)) {
+      isIntact = false;
       return;
     }
-    there.add(decoded.span.spanId);
+    found.add(decoded.span.spanId);
     missing.delete(decoded.span.spanId);
-  });
-  // What a tail lacks, or has besides, is not seen in what it was read as.
-  const written = encodeTail(tail, to, to === from);
-  const bytes = yield* readRange(open.fd, to, to + written.length + 1);
-  return isSound && missing.size === 0 && bytes.equals(written);
+  };
+  await runAsync(fileSystem, scanLines(log.fd, from, to, check));
+  // Decoding a tail drops unknown and invalid members, so the encoded bytes are compared as well.
+  const encoded = encodeTail(tail, to, to === from);
+  const bytes = await runAsync(fileSystem, readRange(log.fd, to, to + encoded.length + 1));
+  return isIntact && missing.size === 0 && bytes.equals(encoded);
+}
+
+/**
+ * The number of bytes, in whole lines, that two files begin with alike. A published document is a copy of the append log
+ * at that time, and comparing lines costs about a tenth of parsing them.
+ */
+export async function commonLines(fileSystem: FileSystem, a: LineRange, b: LineRange): Promise<number> {
+  const most = Math.min(a.to - a.from, b.to - b.from);
+  let whole = 0;
+  for (let done = 0; done < most; ) {
+    const wanted = Math.min(chunkBytes, most - done);
+    const ours = await runAsync(fileSystem, readRange(a.fd, a.from + done, a.from + done + wanted));
+    const theirs = await runAsync(fileSystem, readRange(b.fd, b.from + done, b.from + done + wanted));
+    const alike = commonBytes(ours, theirs);
+    const end = alike === 0 ? -1 : ours.lastIndexOf(newline, alike - 1);
+    if (end >= 0) whole = done + end + 1;
+    done += alike;
+    if (alike < wanted) break;
+  }
+  return whole;
+}
+
+/** The number of bytes that both begin with. */
+function commonBytes(a: Buffer, b: Buffer): number {
+  const most = Math.min(a.length, b.length);
+  if (a.subarray(0, most).equals(b.subarray(0, most))) return most;
+  // Bisection: each comparison is one comparison of memory.
+  let [same, different] = [0, most];
+  while (different - same > 1) {
+    const middle = (same + different) >> 1;
+    if (a.subarray(same, middle).equals(b.subarray(same, middle))) same = middle;
+    else different = middle;
+  }
+  return same;
 }

@@ -1,5 +1,5 @@
 /**
- * Reading a session as it stands: its document, and what its writers have recorded since.
+ * Reads a session as it is now: its document, and the spans that its writers have recorded since.
  */
 import { basename, dirname, resolve } from "node:path";
 import { type DocumentHead, type DocumentTail, decodeDocument, decodeLine } from "../format/document.js";
@@ -7,16 +7,16 @@ import { parseEntry, type SessionFiles } from "../format/file-names.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { systemClock } from "../platform/clock.js";
 import { CrashSafeFileError } from "../platform/errors.js";
-import { type FileSystem, nodeFileSystem } from "../platform/file-system.js";
+import { nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, runAsync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { maxWholeBytes, openPublished, type Published } from "../storage/document-file.js";
 import { readRange, scanLines } from "../storage/lines.js";
-import { isDead, listSideFiles } from "../storage/side-files.js";
-import { type DeadFiles, readSideFiles } from "./orphans.js";
-import { rebuild } from "./rebuild.js";
+import { listSideFiles, sideFileState } from "../storage/side-files.js";
+import { type OrphanedFiles, readSideFiles } from "./orphans.js";
+import { recoverDocument } from "./recover-document.js";
 
-/** What could not be read. All zero for a sound trace. */
+/** What could not be read; all zero for an intact trace. */
 export interface TraceDamage {
   /** Bytes of a record that was cut off. */
   readonly tornBytes: number;
@@ -24,22 +24,22 @@ export interface TraceDamage {
   readonly corruptLines: number;
 }
 
-/** A trace as it stands. */
+/** A trace as it is now. */
 export interface ReadTrace {
   readonly trace: TraceFile;
   readonly damage: TraceDamage;
 }
 
 /**
- * Reads a trace: `<session>.json` together with what running or dead writers recorded since, or one writer's
- * `.open` file with its side log. Never writes, and takes no lock.
+ * Reads a trace: `<session>.json` together with the spans that running or dead writers recorded since, or the `.open`
+ * file of one writer with its journal. Never writes, and takes no lock.
  *
- * @param path a `.json` or `.open` file; of a session that was never published, the `.json` need not exist
- * @throws CrashSafeFileError `READ_FAILED` when there is nothing to read, `NOT_A_TRACE` when it is not a trace
+ * @param path a `.json` or `.open` file; the `.json` of a session that was never published need not exist
+ * @throws CrashSafeFileError `READ_FAILED` if there is nothing to read, `NOT_A_TRACE` if the file is no trace
  */
 export async function readTrace(path: string): Promise<ReadTrace> {
   try {
-    return await runAsync(nodeFileSystem, read(nodeFileSystem, resolve(path)));
+    return await read(resolve(path));
   } catch (error) {
     if (error instanceof CrashSafeFileError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
@@ -47,67 +47,67 @@ export async function readTrace(path: string): Promise<ReadTrace> {
   }
 }
 
-function* read(fileSystem: FileSystem, path: string): Gensync<ReadTrace> {
+const run = <T>(operation: Gensync<T>): Promise<T> => runAsync(nodeFileSystem, operation);
+
+async function read(path: string): Promise<ReadTrace> {
   const dir = dirname(path);
   const entry = parseEntry(basename(path));
   const isSide = entry.type === "open" || entry.type === "live";
   const files = { dir, name: isSide || entry.type === "document" ? entry.name : basename(path, ".json") };
-  const owners = yield* readOwners(fileSystem, files, isSide ? entry.token : undefined);
+  const owners = await readOwners(files, isSide ? entry.token : undefined);
   let published: Published | undefined;
   try {
-    // After the side files: a writer that ends meanwhile publishes first, and removes them then.
-    published = isSide ? undefined : yield* openPublished(fileSystem, files);
+    // After the side files: a writer that ends in between publishes first and then removes its side files.
+    published = isSide ? undefined : await run(openPublished(nodeFileSystem, files));
     const known = published?.body.type === "unreadable" ? undefined : published;
-    // Ids can share a name until one is published: the document says whose it is, else the first owner does.
-    const ids = [known?.head?.id, ...owners.map(idOf), files.name].filter((one) => one !== undefined);
-    const side = owners.filter((one) => (idOf(one) ?? ids[0]) === ids[0]);
-    if (side.length === 0) return yield* readDocument(path, published);
+    // Two ids can share a name until one is published: the document has the id, otherwise the first owner.
+    const ids = [known?.head?.id, ...owners.map(idOf), files.name].filter((id) => id !== undefined);
+    const orphans = owners.filter((owner) => (idOf(owner) ?? ids[0]) === ids[0]);
+    if (orphans.length === 0) return await readDocument(path, published);
     const spans: TraceSpan[] = [];
-    const { report, head, tail } = yield* rebuild({
+    const { report, head, tail } = await recoverDocument(nodeFileSystem, {
       id: ids[0] as string,
       files,
       published: known,
-      dead: side,
+      orphans,
       out: (line) => spans.push(JSON.parse(line.toString("utf8"))),
-      othersLive: side.some((one) => one.isAlive),
+      hasPeers: orphans.some((owner) => owner.isAlive),
     });
     const { tornBytes, corruptLines } = report;
     return { trace: traceOf(head, spans, tail), damage: { tornBytes, corruptLines } };
   } finally {
     published?.descriptor.release();
-    for (const { open } of owners) open?.release();
+    for (const { log } of owners) log?.release();
   }
 }
 
-const idOf = ({ head, live }: DeadFiles): string | undefined => head?.id ?? live.session?.id;
+const idOf = ({ head, journal }: OrphanedFiles): string | undefined => head?.id ?? journal.session?.id;
 
-function* readOwners(
-  fileSystem: FileSystem,
-  files: SessionFiles,
-  token: string | undefined,
-): Gensync<DeadFiles[]> {
-  const ports = { fileSystem, clock: systemClock, liveness: new SystemLiveness(fileSystem.sync) };
-  const found: DeadFiles[] = [];
-  for (const owner of (yield* listSideFiles(files.dir)).get(files.name) ?? []) {
+async function readOwners(files: SessionFiles, token: string | undefined): Promise<OrphanedFiles[]> {
+  const liveness = new SystemLiveness(nodeFileSystem.sync);
+  const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
+  const found: OrphanedFiles[] = [];
+  for (const owner of (await run(listSideFiles(files.dir))).get(files.name) ?? []) {
     if (token !== undefined && owner.token !== token) continue;
-    const isAlive = !(yield* isDead(ports, owner));
-    const side = yield* readSideFiles(fileSystem, owner, isAlive);
-    // Both gone: published and removed since the directory was read.
-    if (side.open || side.live.session || side.live.spans.size > 0) found.push(side);
+    const isAlive = (await run(sideFileState(ports, owner))) !== "orphaned";
+    const side = await readSideFiles(nodeFileSystem, owner, isAlive);
+    // Neither file exists: the session was published, and the files removed, since the directory was read.
+    if (side.log || side.journal.session || side.journal.spans.size > 0) found.push(side);
   }
   return found;
 }
 
-/** What can be read of a document of ours in which lines have rotted, or that is too long for one text. */
-function* readLines({ descriptor, head, tail, body }: Published): Gensync<ReadTrace | undefined> {
+/** The readable spans of a document of ours that has corrupt lines, or that is too long for one string. */
+async function readLines({ descriptor, head, tail, body }: Published): Promise<ReadTrace | undefined> {
   if (!head || !tail || body.type !== "lines") return undefined;
   const spans: TraceSpan[] = [];
   let corruptLines = 0;
-  yield* scanLines(descriptor.fd, body.from, body.to, (line, offset) => {
+  const take = (line: Buffer, offset: number) => {
     const decoded = decodeLine(line, offset);
     if (decoded.type === "span") spans.push(decoded.span);
     else corruptLines++;
-  });
+  };
+  await run(scanLines(descriptor.fd, body.from, body.to, take));
   return { trace: traceOf(head, spans, tail), damage: { tornBytes: 0, corruptLines } };
 }
 
@@ -129,16 +129,16 @@ function traceOf(
   };
 }
 
-/** A document that nobody is writing to, as it is. */
-function* readDocument(path: string, published: Published | undefined): Gensync<ReadTrace> {
+/** A document without side files. */
+async function readDocument(path: string, published: Published | undefined): Promise<ReadTrace> {
   if (!published) throw new CrashSafeFileError("READ_FAILED", `there is no trace at ${path}`);
   const { descriptor, size } = published;
   if (size <= maxWholeBytes) {
-    const bytes = yield* readRange(descriptor.fd, 0, size);
+    const bytes = await run(readRange(descriptor.fd, 0, size));
     const trace = decodeDocument(bytes.toString("utf8"));
     if (trace) return { trace, damage: { tornBytes: 0, corruptLines: 0 } };
   }
-  const readable = yield* readLines(published);
+  const readable = await readLines(published);
   if (readable) return readable;
   throw new CrashSafeFileError(
     "NOT_A_TRACE",

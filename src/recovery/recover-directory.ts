@@ -1,104 +1,102 @@
 /**
- * Recovery of a directory, in rounds: what is dead is recovered, what somebody else recovers just now is waited for.
+ * Recovery of a directory in rounds: recovers orphaned files, and waits for recoveries by other processes.
  */
 
 import { errorCode } from "../platform/file-system.js";
 import { type Gensync, pause, runAsync } from "../platform/gensync.js";
 import { isRecoveryToken } from "../platform/liveness.js";
-import { fateOf, listSideFiles, type SideFiles } from "../storage/side-files.js";
+import { listSideFiles, type SideFiles, sideFileState } from "../storage/side-files.js";
 import { type RecoveryPorts, recoverSession } from "./recover-session.js";
-import type { RecoveredSession, RecoveryFailure, RecoveryReport } from "./recovery-report.js";
+import type { RecoveredSession, RecoveryFailure, RecoveryReport } from "./recover-traces.js";
 import { sweepDead } from "./sweep.js";
 
-/** How often, and how many milliseconds apart, the side files are looked at until no other recovery has any. */
-export interface Patience {
-  readonly looks: number;
-  readonly millis: number;
+/** How often recovery looks for side files, and the time between two attempts, while other recoveries have some. */
+export interface RetryPolicy {
+  readonly attempts: number;
+  readonly delayMillis: number;
 }
 
-/** For who comes again: what others recover is theirs. */
-export const oneLook: Patience = { looks: 1, millis: 0 };
+/** For callers that run again later: does not wait for the recoveries of other processes. */
+export const oneAttempt: RetryPolicy = { attempts: 1, delayMillis: 0 };
 
-/** For who reads the documents next. Half a minute: a recovery reads 200 MB in a second, a stopped one nothing. */
-export const untilRecovered: Patience = { looks: 1_500, millis: 20 };
+/** For callers that read the documents next. Half a minute: a recovery reads 200 MB in a second, a stopped one nothing. */
+export const untilRecovered: RetryPolicy = { attempts: 1_500, delayMillis: 20 };
 
-/**
- * Recovers what dead owners left. A missing directory has nothing to recover.
- *
- * @param patience with the recoveries of others; without it, what they have is left to them
- */
+/** Recovers the orphaned files of a directory, then removes other leftovers. A missing directory has none. */
 export async function recoverDirectory(
   ports: RecoveryPorts,
   dir: string,
-  patience = oneLook,
+  retry = oneAttempt,
 ): Promise<RecoveryReport> {
   let report: RecoveryReport;
   try {
-    report = await runAsync(ports.fileSystem, recoverInRounds(ports, dir, patience));
+    report = await recoverInRounds(ports, dir, retry);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return { sessions: [], failures: [], running: 0 };
     throw error;
   }
   const failures: RecoveryFailure[] = [...report.failures];
-  if (!ports.dryRun)
-    await runAsync(ports.fileSystem, sweepDead(ports, dir)).catch((error) =>
-      failures.push({ path: dir, error }),
-    );
+  if (!ports.dryRun) await sweepDead(ports, dir).catch((error) => failures.push({ path: dir, error }));
   return { ...report, failures };
 }
 
 /**
- * Recovers the dead owners of the sessions with these names, or of all. Sessions that others still recover when
- * patience ends count as running. Throws what listing the directory throws.
+ * Recovers the orphaned files of the sessions with these names, or of all sessions. Sessions that other processes still
+ * recover after the last attempt count as running. Throws the error of listing the directory.
  */
-export function* recoverInRounds(
+export async function recoverInRounds(
   ports: RecoveryPorts,
   dir: string,
-  { looks, millis }: Patience,
+  { attempts, delayMillis }: RetryPolicy,
   names?: readonly string[],
-): Gensync<RecoveryReport> {
+): Promise<RecoveryReport> {
+  const run = <T>(operation: Gensync<T>): Promise<T> => runAsync(ports.fileSystem, operation);
   const sessions: RecoveredSession[] = [];
   const failures: RecoveryFailure[] = [];
   const running = new Set<string>();
   let wanted = names;
-  for (let look = 1; ; look++) {
-    const underWay: string[] = [];
-    const found = yield* listSideFiles(dir);
+  for (let attempt = 1; ; attempt++) {
+    const inRecovery: string[] = [];
+    const found = await run(listSideFiles(dir));
     for (const name of wanted ?? found.keys()) {
       const path = `${dir}/${name}.json`;
       try {
-        const { dead, lives, isTaken } = yield* sortOwners(ports, found.get(name) ?? []);
-        if (lives) running.add(name);
-        const { reports, missed } = yield* recoverSession(ports, dead);
+        const owners = await sortOwners(ports, found.get(name) ?? []);
+        if (owners.hasWriter) running.add(name);
+        const { reports, missed } = await recoverSession(ports, owners.orphaned);
         sessions.push(...reports);
-        // Who is faster in taking them recovers them, we or the housekeeping of some exporter.
-        if (isTaken || missed > 0) underWay.push(name);
+        // The recovery that takes the files over first recovers them: this one, or the one of another exporter.
+        if (owners.hasRecovery || missed > 0) inRecovery.push(name);
       } catch (error) {
         failures.push({ path, error });
       }
     }
-    if (underWay.length === 0 || ports.dryRun || look >= looks) {
-      for (const name of underWay) running.add(name);
+    if (inRecovery.length === 0 || ports.dryRun || attempt >= attempts) {
+      for (const name of inRecovery) running.add(name);
       return { sessions, failures, running: running.size };
     }
-    wanted = underWay;
-    yield* pause(millis);
+    wanted = inRecovery;
+    await run(pause(delayMillis));
   }
 }
 
-/** Who of a session's owners is dead, whether one lives, and whether a recovery has taken the files of another. */
-function* sortOwners(
-  ports: RecoveryPorts,
-  owners: readonly SideFiles[],
-): Gensync<{ dead: SideFiles[]; lives: boolean; isTaken: boolean }> {
-  const dead: SideFiles[] = [];
-  let [lives, isTaken] = [false, false];
+interface SortedOwners {
+  readonly orphaned: readonly SideFiles[];
+  /** Whether a living writer owns files. */
+  readonly hasWriter: boolean;
+  /** Whether a living recovery has taken files over. */
+  readonly hasRecovery: boolean;
+}
+
+async function sortOwners(ports: RecoveryPorts, owners: readonly SideFiles[]): Promise<SortedOwners> {
+  const orphaned: SideFiles[] = [];
+  let [hasWriter, hasRecovery] = [false, false];
   for (const owner of owners) {
-    const fate = yield* fateOf(ports, owner);
-    if (fate === "dead") dead.push(owner);
-    // Its files were listed, and are not there any more: taken since, or the session has ended.
-    else if (fate === "gone" || isRecoveryToken(owner.token)) isTaken = true;
-    else lives = true;
+    const state = await runAsync(ports.fileSystem, sideFileState(ports, owner));
+    if (state === "orphaned") orphaned.push(owner);
+    // Files that were listed and are absent now: a recovery took them over, or their session has ended.
+    else if (state === "absent" || isRecoveryToken(owner.token)) hasRecovery = true;
+    else hasWriter = true;
   }
-  return { dead, lives, isTaken };
+  return { orphaned, hasWriter, hasRecovery };
 }

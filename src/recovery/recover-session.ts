@@ -1,37 +1,37 @@
 /**
- * Finishing what dead owners left of one session: their lines, and their open spans as interrupted, go into the
- * document; then their side files go.
+ * Recovers the orphaned files of one session: recorded spans, and open spans as interrupted, go into the document; then
+ * the files are removed.
  */
 
 import { documentPath, livePath, openPath, type SessionFiles, tempPath } from "../format/file-names.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { type FileCalls, tryUnlink } from "../platform/file-system.js";
-import { type Gensync, io } from "../platform/gensync.js";
-import { newRecoveryToken, retire } from "../platform/liveness.js";
+import { type Gensync, runAsync } from "../platform/gensync.js";
+import { newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import { type CommitPorts, commit } from "../storage/commit.js";
 import { findDocument, keepDamaged } from "../storage/document-file.js";
-import { othersWrite, type SideFiles } from "../storage/side-files.js";
-import { type DeadFiles, isSound, readSideFiles, takeOver } from "./orphans.js";
-import { rebuild } from "./rebuild.js";
-import type { RecoveredSession } from "./recovery-report.js";
+import { hasPeerWriters, type SideFiles } from "../storage/side-files.js";
+import { isIntact, type OrphanedFiles, readSideFiles, takeOver } from "./orphans.js";
+import { recoverDocument } from "./recover-document.js";
+import type { RecoveredSession } from "./recover-traces.js";
 
 const always = () => true;
 
-/** What a recovery works with. */
+/** The environment of a recovery. */
 export interface RecoveryPorts extends CommitPorts {
-  /** Only looks: takes nothing, writes nothing. */
+  /** Only reports: takes no file over, and writes nothing. */
   readonly dryRun?: boolean;
 }
 
-/** What was recovered, and of how many owners another recovery was faster in taking the files. */
 interface Recovered {
   readonly reports: readonly RecoveredSession[];
+  /** Number of owners whose files another recovery took over first. */
   readonly missed: number;
 }
 
-/** Recovers all dead owners of one session, which may be several after a crash of twins. */
-export function* recoverSession(ports: RecoveryPorts, owners: readonly SideFiles[]): Gensync<Recovered> {
-  const dead: DeadFiles[] = [];
+/** Recovers the orphaned files of one session: of several owners, if several writers crashed. */
+export async function recoverSession(ports: RecoveryPorts, owners: readonly SideFiles[]): Promise<Recovered> {
+  const orphans: OrphanedFiles[] = [];
   const tokens: string[] = [];
   const reports: RecoveredSession[] = [];
   try {
@@ -39,94 +39,94 @@ export function* recoverSession(ports: RecoveryPorts, owners: readonly SideFiles
       const token = newRecoveryToken(ports.liveness);
       tokens.push(token);
       const own = ports.dryRun ? owner : takeOver(ports.fileSystem.sync, owner, token);
-      if (own) dead.push(yield* readSideFiles(ports.fileSystem, own, false));
+      if (own) orphans.push(await readSideFiles(ports.fileSystem, own, false));
     }
-    for (const [id, group] of groupById(dead)) {
-      const first = group[0];
-      if (first) reports.push(yield* recoverGroup(ports, id, first, group));
-    }
+    for (const [id, group] of groupById(orphans)) reports.push(await recoverGroup(ports, id, group));
   } finally {
-    for (const { open } of dead) open?.release();
-    for (const token of tokens) retire(token);
+    for (const { log } of orphans) log?.release();
+    for (const token of tokens) releaseToken(token);
   }
-  return { reports, missed: owners.length - dead.length };
+  return { reports, missed: owners.length - orphans.length };
 }
 
-/** Ids that are no file names can share a name until their documents part them. */
-function groupById(taken: readonly DeadFiles[]): Map<string, DeadFiles[]> {
-  const groups = new Map<string, DeadFiles[]>();
-  for (const dead of taken) {
-    const id = dead.head?.id ?? dead.live.session?.id ?? dead.files.name;
-    groups.set(id, [...(groups.get(id) ?? []), dead]);
+type Group = [OrphanedFiles, ...OrphanedFiles[]];
+
+/** Two ids that are no file names share a name until their documents get different names. */
+function groupById(orphans: readonly OrphanedFiles[]): Map<string, Group> {
+  const groups = new Map<string, Group>();
+  for (const one of orphans) {
+    const id = one.head?.id ?? one.journal.session?.id ?? one.files.name;
+    const group = groups.get(id);
+    if (group) group.push(one);
+    else groups.set(id, [one]);
   }
   return groups;
 }
 
-function* recoverGroup(
-  ports: RecoveryPorts,
-  id: string,
-  first: DeadFiles,
-  dead: readonly DeadFiles[],
-): Gensync<RecoveredSession> {
-  const calls = ports.fileSystem.sync;
-  let canLink = dead.length === 1 && (yield* isSound(first));
+async function recoverGroup(ports: RecoveryPorts, id: string, orphans: Group): Promise<RecoveredSession> {
+  const { fileSystem } = ports;
+  const run = <T>(operation: Gensync<T>): Promise<T> => runAsync(fileSystem, operation);
+  const [first] = orphans;
+  let canLink = orphans.length === 1 && (await isIntact(fileSystem, first));
   for (;;) {
-    const { files, published } = yield* findDocument(ports.fileSystem, id, first.files);
+    const { files, published } = await run(findDocument(fileSystem, id, first.files));
     const temp = tempPath(files, first.token);
     let out: Descriptor | undefined;
     try {
       const base = published?.identity;
       const request = { files, token: first.token, base, mayCommit: always };
       if (canLink && !published && first.tail && !ports.dryRun) {
-        // Sealed, and only the name is missing.
+        // The append log is finalized, and only the name is missing.
         const source = openPath(first.files, first.token);
-        const outcome = yield* commit(ports, { ...request, source, by: "link" });
+        const outcome = await run(commit(ports, { ...request, source, by: "link" }));
         if (outcome === "unlinkable") canLink = false;
         if (outcome !== "committed") continue;
-        // Before the side files go: else a power cut could take the name, and leave nothing else.
-        yield* io.syncDirectory(files.dir);
-        return committedReport(id, files, first, removeSideFiles(calls, dead, new Set()));
+        // Before the side files go: otherwise a power cut could undo the new name and leave no file at all.
+        await fileSystem.async.syncDirectory(files.dir);
+        return committedReport(id, files, first, removeSideFiles(fileSystem.sync, orphans, new Set()));
       }
-      if (!ports.dryRun) out = new Descriptor(ports.fileSystem, yield* io.open(temp, "create"));
-      const others = yield* othersWrite(ports, files, id, new Set(dead.map(({ token }) => token)));
-      const rebuilt = yield* rebuild({ id, files, published, dead, out: out?.fd, othersLive: others });
-      if (ports.dryRun) return rebuilt.report;
-      if (rebuilt.report.action === "rebuilt") {
-        if (published && rebuilt.isDamaged) yield* keepDamaged(files, first.token, published);
-        const outcome = yield* commit(ports, { ...request, source: temp, by: "move" });
+      if (!ports.dryRun) out = new Descriptor(fileSystem, await fileSystem.async.open(temp, "create"));
+      const tokens = new Set(orphans.map(({ token }) => token));
+      const hasPeers = await run(hasPeerWriters(ports, files, id, tokens));
+      const input = { id, files, published, orphans, out: out?.fd, hasPeers };
+      const recovered = await recoverDocument(fileSystem, input);
+      if (ports.dryRun) return recovered.report;
+      if (recovered.report.action === "rebuilt") {
+        if (published && recovered.isPublishedCorrupt) await run(keepDamaged(files, first.token, published));
+        const outcome = await run(commit(ports, { ...request, source: temp, by: "move" }));
         if (outcome !== "committed") continue;
-        yield* io.syncDirectory(files.dir);
+        await fileSystem.async.syncDirectory(files.dir);
       }
-      return { ...rebuilt.report, keptAs: removeSideFiles(calls, dead, rebuilt.rotten) };
+      return { ...recovered.report, keptAs: removeSideFiles(fileSystem.sync, orphans, recovered.corrupt) };
     } finally {
       published?.descriptor.release();
       if (out) {
         out.release();
-        tryUnlink(calls, temp);
+        tryUnlink(fileSystem.sync, temp);
       }
     }
   }
 }
 
-/** Removes what is in the document now; a file with lines that nobody could read is kept under another name. */
+/** Removes files whose content is in the document now. A file with corrupt lines is kept under another name. */
 function removeSideFiles(
   calls: FileCalls,
-  dead: readonly DeadFiles[],
-  rotten: ReadonlySet<DeadFiles>,
+  orphans: readonly OrphanedFiles[],
+  corrupt: ReadonlySet<OrphanedFiles>,
 ): string[] {
   const keptAs: string[] = [];
-  for (const one of dead) {
+  for (const one of orphans) {
     const keep = (path: string, suffix: string) => {
       const kept = `${documentPath(one.files)}.damaged.${one.token}${suffix}`;
       calls.rename(path, kept);
       keptAs.push(kept);
     };
-    const [open, live] = [openPath(one.files, one.token), livePath(one.files, one.token)];
-    // Its own suffix: a damaged document is kept under the same token.
-    if (rotten.has(one)) keep(open, ".open");
-    else tryUnlink(calls, open);
-    if (one.live.corruptLines > 0) keep(live, ".live");
-    else tryUnlink(calls, live);
+    const [log, journal] = [openPath(one.files, one.token), livePath(one.files, one.token)];
+    // A suffix, because a corrupt document is kept under the same token.
+    if (corrupt.has(one)) keep(log, ".open");
+    else tryUnlink(calls, log);
+    if (one.journal.corruptLines > 0) keep(journal, ".live");
+    else tryUnlink(calls, journal);
   }
   return keptAs;
 }
@@ -134,16 +134,16 @@ function removeSideFiles(
 const committedReport = (
   id: string,
   files: SessionFiles,
-  sealed: DeadFiles,
+  { tail, journal }: OrphanedFiles,
   keptAs: readonly string[],
 ): RecoveredSession => ({
   id,
   path: documentPath(files),
   action: "committed",
-  status: sealed.tail?.summary.status ?? "crashed",
+  status: tail?.summary.status ?? "crashed",
   recoveredSpans: 0,
   interrupted: [],
-  tornBytes: sealed.live.tornBytes,
-  corruptLines: sealed.live.corruptLines,
+  tornBytes: journal.tornBytes,
+  corruptLines: journal.corruptLines,
   keptAs,
 });

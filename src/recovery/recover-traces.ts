@@ -1,24 +1,63 @@
 /**
- * `recoverTraces`: what a new exporter does in the background, as a call.
+ * Recovery of a directory as a call, and its report.
  */
 
 import { resolve } from "node:path";
+import type { SessionStatus } from "../format/trace-file.js";
 import { systemClock } from "../platform/clock.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { rejectUnknownOptions } from "../platform/options.js";
 import { recoverDirectory, untilRecovered } from "./recover-directory.js";
-import type { RecoveryReport } from "./recovery-report.js";
+
+/** What recovery found and did for one session. */
+export interface RecoveredSession {
+  /** The raw session id, or the name of the document if no file has the id. */
+  readonly id: string;
+  /** The document. */
+  readonly path: string;
+  /**
+   * `rebuilt`: a new document was written; `committed`: a finished document only got its name; `swept`: the document
+   * was complete, and only leftover files were removed.
+   */
+  readonly action: "rebuilt" | "committed" | "swept";
+  readonly status: SessionStatus;
+  /** Spans that the document lacked. */
+  readonly recoveredSpans: number;
+  /** Names of spans that were running. */
+  readonly interrupted: readonly string[];
+  /** Bytes of a record that was being written. */
+  readonly tornBytes: number;
+  /** Lines that are no spans; the file that contains them is kept as one of `keptAs`. */
+  readonly corruptLines: number;
+  /** Paths of corrupt files, which recovery keeps under these names. */
+  readonly keptAs: readonly string[];
+}
+
+/** A session whose recovery failed; its files stay as they are. */
+export interface RecoveryFailure {
+  readonly path: string;
+  readonly error: unknown;
+}
+
+/** What recovery did in a directory. */
+export interface RecoveryReport {
+  readonly sessions: readonly RecoveredSession[];
+  readonly failures: readonly RecoveryFailure[];
+  /** Sessions with a living writer, which recovery leaves alone. */
+  readonly running: number;
+}
 
 /**
- * Finishes the sessions of dead processes in a directory: their documents get every span that was recorded, and
- * what was running, marked interrupted. Idempotent, and safe beside living writers, whose sessions it leaves alone.
- * Sessions that somebody else recovers just now, such as a new exporter in the background, are waited for, for half a
- * minute at most; then they count as `running`.
+ * Finishes the sessions of dead processes in a directory: each document gets every span that was recorded, and spans
+ * that were running are marked as interrupted. Idempotent, and safe while other processes write: their sessions are left
+ * alone. Waits for recoveries of other processes, such as that of a new exporter, for half a minute at most; sessions
+ * that are still being recovered then count as `running`. A new exporter does the same in the background.
  *
- * @param dir directory of trace documents; a missing one has nothing to recover
- * @param options `dryRun`: only report what would be done
- * @throws CrashSafeFileError `INVALID_OPTION` for an option that does not exist; the file system's error when the directory cannot be read; a session that fails is in `failures`
+ * @param dir directory of trace documents; in a missing directory there is nothing to recover
+ * @param options `dryRun`: only reports what would be done
+ * @throws CrashSafeFileError `INVALID_OPTION` for an option that does not exist; the error of the file system if the
+ *   directory cannot be read; a session that fails is in `failures`
  */
 export async function recoverTraces(
   dir: string,

@@ -7,7 +7,7 @@
 import { documentPath, openPath, parseEntry, type SessionFiles } from "../format/file-names.js";
 import { type FileStat, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, pause } from "../platform/gensync.js";
-import { newRecoveryToken, retire } from "../platform/liveness.js";
+import { newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { isOwnDocument, isUnchanged } from "./own-documents.js";
 
@@ -218,7 +218,7 @@ function remove(
   } catch {
     // What can be neither removed nor put back, since the session has another document by now, recovery finds.
   } finally {
-    retire(token);
+    releaseToken(token);
   }
   return false;
 }

@@ -15,7 +15,7 @@
 
 import { isToken, lockPath, type SessionFiles } from "../format/file-names.js";
 import { errorCode, type FileCalls, tryRemoveDirectory, tryUnlink } from "../platform/file-system.js";
-import { isGone, type Liveness } from "../platform/liveness.js";
+import { isDead, type Liveness } from "../platform/liveness.js";
 
 /** A commit is over in milliseconds: a claim that is older was left by a process whose end cannot be seen. */
 const staleClaimMillis = 3_600_000;
@@ -101,7 +101,7 @@ export class SessionLock {
 
   /** Removes those of these claims whose owners are gone, or all. Returns whether any stays. */
   clear(claims: readonly string[], liveness: Liveness, all: boolean): boolean {
-    const removed = claims.filter((token) => all || isGone(liveness, token));
+    const removed = claims.filter((token) => all || isDead(liveness, token));
     for (const token of removed) tryUnlink(this.#calls, this.claim(token));
     return removed.length < claims.length;
   }
@@ -133,7 +133,7 @@ export class SessionLock {
     }
     for (const name of names) {
       const isStale = isToken(name) && nowMillis - this.#claimedAt(name) > staleClaimMillis;
-      if (isStale || isGone(liveness, name)) tryUnlink(this.#calls, this.claim(name));
+      if (isStale || isDead(liveness, name)) tryUnlink(this.#calls, this.claim(name));
     }
     this.leave();
   }

@@ -18,7 +18,7 @@ import {
   mergePublished,
 } from "./publish.js";
 import type { SessionWriter } from "./session-writer.js";
-import { othersWrite } from "./side-files.js";
+import { hasPeerWriters } from "./side-files.js";
 
 /** Background syncs keep less than this unsynced, so that a crash fence has no more to wait for. */
 export const backgroundSyncBytes = 1024 * 1024;
@@ -94,7 +94,7 @@ function* appendTail(
 function* endBesidePeers(writer: SessionWriter, end: SessionEnd): Gensync<SessionEnd | undefined> {
   const { session } = writer;
   if (end.status === "crashed" && session.peerSpans.size === 0) return end;
-  if (!(yield* othersWrite(writer.ports, writer.files, session.head.id, new Set([writer.token])))) {
+  if (!(yield* hasPeerWriters(writer.ports, writer.files, session.head.id, new Set([writer.token])))) {
     closePeerSpans(writer);
     return end;
   }

@@ -20,7 +20,7 @@ import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { errorCode, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, runSync } from "../platform/gensync.js";
 import { Lifecycle } from "../platform/lifecycle.js";
-import { retire } from "../platform/liveness.js";
+import { releaseToken } from "../platform/liveness.js";
 import { type Appended, AppendLog, type StorageEvents } from "./append-log.js";
 import { buildFile, type NewFile } from "./build-file.js";
 import type { CommitPorts } from "./commit.js";
@@ -276,7 +276,7 @@ export class SessionWriter implements JournalSource {
     // In this order: an append log with a tail says that its owner has ended.
     const { sync: calls } = this.ports.fileSystem;
     const isRemoved = [this.journal.path, this.log.path].map((path) => tryUnlink(calls, path));
-    if (isRemoved.includes(false)) retire(this.token);
+    if (isRemoved.includes(false)) releaseToken(this.token);
     this.log.close();
     this.journal.close();
     this.base.set(undefined, true);

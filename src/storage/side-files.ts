@@ -1,5 +1,6 @@
 /**
- * Side files of a session, `.open` and `.live`: found by name, with the state of the process that owns them.
+ * Side files of a session, the append log `.open` and the journal `.live`: found by their names, with the state of their
+ * owners.
  */
 
 import { decodeHead, decodeTail, tailStartIn } from "../format/document.js";
@@ -7,18 +8,18 @@ import { livePath, openPath, parseEntry, type SessionFiles } from "../format/fil
 import { Descriptor } from "../platform/descriptor.js";
 import { type FileSystem, isNoFile } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
-import { isForsaken, isRecoveryToken } from "../platform/liveness.js";
+import { isOrphaned, isRecoveryToken } from "../platform/liveness.js";
 import type { CommitPorts } from "./commit.js";
 import { readHeadLine } from "./document-file.js";
 import { readRange } from "./lines.js";
 
-/** One owner's side files. */
+/** The side files of one owner. */
 export interface SideFiles {
   readonly files: SessionFiles;
   readonly token: string;
 }
 
-/** Groups a directory's side files by session and owner. */
+/** The side files of a directory, by session name. */
 export function* listSideFiles(dir: string): Gensync<Map<string, SideFiles[]>> {
   const sessions = new Map<string, SideFiles[]>();
   for (const fileName of yield* io.readdir(dir)) {
@@ -32,63 +33,60 @@ export function* listSideFiles(dir: string): Gensync<Map<string, SideFiles[]>> {
   return sessions;
 }
 
-/** Whether an owner that was listed is gone for good, lives, or has no files any more. */
-export function* fateOf(
+/** State of the side files of one owner. `absent`: they were listed and do not exist any more. */
+export function* sideFileState(
   { liveness, clock }: CommitPorts,
   { files, token }: SideFiles,
-): Gensync<"dead" | "alive" | "gone"> {
-  // The live log carries the heartbeat; without one, the document's own time has to do.
+): Gensync<"orphaned" | "owned" | "absent"> {
+  // The owner touches its journal as a heartbeat. Without a journal, the time of the append log counts.
   const stat = (yield* io.lstat(livePath(files, token))) ?? (yield* io.lstat(openPath(files, token)));
-  if (stat === undefined) return "gone";
-  return isForsaken(liveness, token, stat.mtimeMs, clock.now()) ? "dead" : "alive";
-}
-
-/** Whether there are files of this owner, and it is gone for good. */
-export function* isDead(ports: CommitPorts, owner: SideFiles): Gensync<boolean> {
-  return (yield* fateOf(ports, owner)) === "dead";
+  if (stat === undefined) return "absent";
+  return isOrphaned(liveness, token, stat.mtimeMs, clock.now()) ? "orphaned" : "owned";
 }
 
 /**
- * Whether somebody beside these owners writes to the session, and will publish it again. A recovery does not, nor
- * an owner whose document has its tail: that one ends, and if it is not the last, the last one has to know.
+ * Whether a writer other than these owners writes to the session and will publish it again. That is neither a recovery
+ * nor an owner whose append log has a tail: such an owner is ending the session, and if another writer is left, that
+ * writer has to know.
  */
-export function* othersWrite(
+export function* hasPeerWriters(
   ports: CommitPorts,
   files: SessionFiles,
   id: string,
   owners: ReadonlySet<string>,
 ): Gensync<boolean> {
   for (const owner of (yield* listSideFiles(files.dir)).get(files.name) ?? []) {
-    if (owners.has(owner.token) || isRecoveryToken(owner.token) || (yield* isDead(ports, owner))) continue;
-    if (yield* writesTo(ports.fileSystem, owner, id)) return true;
+    if (owners.has(owner.token) || isRecoveryToken(owner.token)) continue;
+    if ((yield* sideFileState(ports, owner)) === "orphaned") continue;
+    if (yield* isWriting(ports.fileSystem, owner, id)) return true;
   }
   return false;
 }
 
-/** Whether an open document is this session's and still grows. Ids can share a name until one is published. */
-function* writesTo(fileSystem: FileSystem, { files, token }: SideFiles, id: string): Gensync<boolean> {
-  const open = yield* tryOpen(fileSystem, openPath(files, token));
-  // Not yet there, or taken by a wrong verdict; when its owner ends, it goes last.
-  if (!open) return yield* io.exists(livePath(files, token));
+/** Whether an append log belongs to this session and still grows. Two ids can share a name until one is published. */
+function* isWriting(fileSystem: FileSystem, { files, token }: SideFiles, id: string): Gensync<boolean> {
+  const log = yield* tryOpen(fileSystem, openPath(files, token));
+  // Not created yet, or taken over by mistake. An owner that ends removes its append log last.
+  if (!log) return yield* io.exists(livePath(files, token));
   try {
-    const { size } = yield* io.fstat(open.fd);
-    const tailStart = tailStartIn(yield* readRange(open.fd, Math.max(0, size - 64), size));
-    const head = decodeHead(yield* readHeadLine(open.fd, size));
+    const { size } = yield* io.fstat(log.fd);
+    const tailStart = tailStartIn(yield* readRange(log.fd, Math.max(0, size - 64), size));
+    const head = decodeHead(yield* readHeadLine(log.fd, size));
     if (head && head.id !== id) return false;
     if (tailStart === undefined || tailStart < 1 || tailStart >= size) return true;
-    // A span may hold the words of a tail; it does not parse as one.
-    const tail = yield* readRange(open.fd, tailStart - 1, size);
+    // The last bytes of a span can look like the end of a tail. They do not decode as a tail.
+    const tail = yield* readRange(log.fd, tailStart - 1, size);
     return tail[0] !== 0x0a || decodeTail(tail.subarray(1)) === undefined;
   } finally {
-    open.release();
+    log.release();
   }
 }
 
+/** Opens a file; `undefined` where there is none. A symlink or a socket in the place of a side file counts as none. */
 export function* tryOpen(fileSystem: FileSystem, path: string): Gensync<Descriptor | undefined> {
   try {
     return new Descriptor(fileSystem, yield* io.open(path, "read"));
   } catch (error) {
-    // A symlink or a socket in the place of a side file is nobody's.
     if (isNoFile(error)) return undefined;
     throw error;
   }

@@ -58,7 +58,7 @@ async function lines(bytes, load) {
 
 async function names(text, load) {
   const { nameCandidates, parseEntry, safeId, sessionSpanId } = await load("format/file-names.js");
-  const { SystemLiveness, isGone, isForsaken } = await load("platform/liveness.js");
+  const { SystemLiveness, isDead, isOrphaned } = await load("platform/liveness.js");
   const { nodeFileSystem } = await load("platform/file-system.js");
   for (const name of [...nameCandidates(text), ...nameCandidates(`${text}x`)]) {
     must(Buffer.byteLength(name) <= 120, () => `a name of ${Buffer.byteLength(name)} bytes`);
@@ -74,8 +74,8 @@ async function names(text, load) {
   const liveness = new SystemLiveness(nodeFileSystem.sync);
   const verdicts = ["alive", "dead", "unknown"];
   must(verdicts.includes(liveness.verdict(text)), "no verdict");
-  isGone(liveness, text);
-  isForsaken(liveness, text, Number.NaN, Date.now());
+  isDead(liveness, text);
+  isOrphaned(liveness, text, Number.NaN, Date.now());
 }
 
 async function words(text, load) {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it, vi } from "vitest";
 import { type FileCalls, nodeFileSystem } from "../../src/platform/file-system.js";
-import { isForsaken, type Liveness, SystemLiveness, type Verdict } from "../../src/platform/liveness.js";
+import { isOrphaned, type Liveness, SystemLiveness, type Verdict } from "../../src/platform/liveness.js";
 
 const liveness = new SystemLiveness(nodeFileSystem.sync);
 const base36 = (number: number) => number.toString(36);
@@ -138,7 +138,7 @@ describe("P7 leases", () => {
     ["unknown", minute + 1, true],
     // The clock was set back: no lease lasts until it has caught up.
     ["unknown", -minute - 1, true],
-  ] as const)("P7 an owner that is %s, touched %i ms ago: forsaken %s", (verdict, age, isFree) => {
-    expect(isForsaken(reporting(verdict), "token", 1e12 - age, 1e12)).toBe(isFree);
+  ] as const)("P7 an owner that is %s, touched %i ms ago: orphaned %s", (verdict, age, isFree) => {
+    expect(isOrphaned(reporting(verdict), "token", 1e12 - age, 1e12)).toBe(isFree);
   });
 });

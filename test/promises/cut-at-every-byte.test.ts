@@ -8,24 +8,20 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { TraceFile } from "../../src/format/trace-file.js";
 import { systemClock } from "../../src/platform/clock.js";
-import { type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
-import { runSync } from "../../src/platform/gensync.js";
+import { nodeFileSystem } from "../../src/platform/file-system.js";
+import { runAsync } from "../../src/platform/gensync.js";
 import { SystemLiveness } from "../../src/platform/liveness.js";
 import { readTrace } from "../../src/recovery/read-trace.js";
 import { recoverSession } from "../../src/recovery/recover-session.js";
+import type { RecoveredSession } from "../../src/recovery/recover-traces.js";
 import { recoverTraces } from "../../src/recovery/recover-traces.js";
-import type { RecoveredSession } from "../../src/recovery/recovery-report.js";
 import { listSideFiles } from "../../src/storage/side-files.js";
 import { layOut, type RecordedSession, recordSession, spansOf } from "../support/recorded-session.js";
+import { unsyncedFileSystem } from "../support/unsynced-file-system.js";
 
-/** The real file system without syncs. Closes synchronously, because no test here lets the event loop turn. */
-const unsynced: FileSystem = {
-  sync: { ...nodeFileSystem.sync, fdatasync: () => {}, syncDirectory: () => {} },
-  async: { ...nodeFileSystem.async, close: async (fd) => nodeFileSystem.sync.close(fd) },
-};
 vi.setConfig({ testTimeout: 300_000 });
 const liveness = new SystemLiveness(nodeFileSystem.sync);
-const ports = { fileSystem: unsynced, liveness, clock: systemClock };
+const ports = { fileSystem: unsyncedFileSystem, liveness, clock: systemClock };
 
 const session: RecordedSession = await recordSession();
 const tailStart = session.sealed.lastIndexOf(0x0a, session.sealed.length - 2) + 1;
@@ -87,10 +83,10 @@ function expectSpans(document: TraceFile, { ended, interrupted }: Expected, wher
   if (wrong.length > 0) throw new Error(`${where}: ${wrong.join(", ")}`);
 }
 
-/** Recovers synchronously, and checks what every recovery must produce. */
-function recoverNow(where: string, want: Expected): RecoveredSession {
-  const owners = runSync(unsynced, listSideFiles(dir)).get(session.name) ?? [];
-  const { reports } = runSync(unsynced, recoverSession(ports, owners));
+/** Recovers, and checks what every recovery must produce. */
+async function recover(where: string, want: Expected): Promise<RecoveredSession> {
+  const owners = (await runAsync(unsyncedFileSystem, listSideFiles(dir))).get(session.name) ?? [];
+  const { reports } = await recoverSession(ports, owners);
   if (reports.length !== 1) throw new Error(`${where}: ${reports.length} sessions`);
   const report = reports[0] as RecoveredSession;
   const path = join(dir, `${session.name}.json`);
@@ -152,11 +148,11 @@ describe("P2 cut at every byte", () => {
     expect(liveness.verdict(session.token)).toBe("dead");
   });
 
-  it("P2 an append log cut anywhere loses only the record that was cut", () => {
+  it("P2 an append log cut anywhere loses only the record that was cut", async () => {
     for (const at of offsets(session.open)) {
       const open = session.open.subarray(0, at);
       layOut(dir, session, { open, live: session.live });
-      const report = recoverNow(`.open cut at ${at}`, expected(at, session.live.length));
+      const report = await recover(`.open cut at ${at}`, expected(at, session.live.length));
       expect(report).toMatchObject({
         tornBytes: tornIn(open),
         corruptLines: 0,
@@ -166,36 +162,39 @@ describe("P2 cut at every byte", () => {
     }
   });
 
-  it("P2 an append log cut anywhere keeps its lines without a journal", () => {
+  it("P2 an append log cut anywhere keeps its lines without a journal", async () => {
     for (const at of offsets(session.open)) {
       layOut(dir, session, { open: session.open.subarray(0, at) });
-      recoverNow(`.open cut at ${at}, no .live`, expected(at, 0));
+      await recover(`.open cut at ${at}, no .live`, expected(at, 0));
     }
   });
 
-  it("P2 a journal cut anywhere loses only the start that was cut", () => {
+  it("P2 a journal cut anywhere loses only the start that was cut", async () => {
     for (const at of offsets(session.live)) {
       const live = session.live.subarray(0, at);
       layOut(dir, session, { open: session.open, live });
-      const report = recoverNow(`.live cut at ${at}`, expected(session.open.length, at));
+      const report = await recover(`.live cut at ${at}`, expected(session.open.length, at));
       const isWhole = at === session.live.length || session.live[at] === 0x0a;
       expect(report).toMatchObject({ tornBytes: isWhole ? 0 : tornIn(live), corruptLines: 0, keptAs: [] });
     }
   });
 
-  it("P2 a journal alone still recovers the spans that were open", () => {
+  it("P2 a journal alone still recovers the spans that were open", async () => {
     for (const at of offsets(session.live)) {
       layOut(dir, session, { live: session.live.subarray(0, at) });
-      recoverNow(`.live alone, cut at ${at}`, expected(0, at));
+      await recover(`.live alone, cut at ${at}`, expected(0, at));
     }
   });
 
-  it("P2 a torn tail loses only the tail; a whole tail ends the session with the status of the tail", () => {
+  it("P2 a torn tail loses only the tail; a whole tail ends the session with the status of the tail", async () => {
     for (const at of offsets(session.sealed)) {
       if (at < session.open.length) break;
       const open = session.sealed.subarray(0, at);
       layOut(dir, session, { open, live: session.sealedLive });
-      const report = recoverNow(`sealed .open cut at ${at}`, expected(at, session.sealedLive.length, true));
+      const report = await recover(
+        `sealed .open cut at ${at}`,
+        expected(at, session.sealedLive.length, true),
+      );
       const isWhole = at === session.sealed.length;
       expect(report).toMatchObject({
         tornBytes: tornIn(open),
@@ -206,7 +205,7 @@ describe("P2 cut at every byte", () => {
     }
   });
 
-  it("P2 an append log cut anywhere and an older document together lose no span and repeat none", () => {
+  it("P2 an append log cut anywhere and an older document together lose no span and repeat none", async () => {
     const publishedIds = new Set(spansOf(JSON.parse(session.published.toString("utf8"))).keys());
     for (const at of someOffsets(session.open)) {
       layOut(dir, session, {
@@ -224,7 +223,7 @@ describe("P2 cut at every byte", () => {
           (want.interrupted as Set<string>).delete(span.spanId);
         }
       }
-      recoverNow(`.open cut at ${at} beside a document`, want);
+      await recover(`.open cut at ${at} beside a document`, want);
     }
   });
 
@@ -233,7 +232,7 @@ describe("P2 cut at every byte", () => {
     for (const at of someOffsets(session.open)) {
       layOut(dir, { name: session.name, token: taker }, { open: session.open.subarray(0, at) });
       layOut(dir, session, { live: session.live });
-      recoverNow(`renamed .open cut at ${at}`, expected(at, session.live.length));
+      await recover(`renamed .open cut at ${at}`, expected(at, session.live.length));
     }
     layOut(dir, { name: session.name, token: taker }, { open: session.open });
     layOut(dir, session, { live: session.live });
@@ -258,24 +257,24 @@ describe("P2 cut at every byte", () => {
     expect(fs.readdirSync(dir)).toEqual([`${session.name}.json`]);
   });
 
-  it("P6 NUL bytes at the end, as ext4 leaves them after a power cut, lose nothing before them", () => {
+  it("P6 NUL bytes at the end, as ext4 leaves them after a power cut, lose nothing before them", async () => {
     for (let length = 1; length <= 4096; length++) {
       const nul = Buffer.alloc(length);
       const at = (length * 7) % session.open.length;
       const open = session.open.subarray(0, at);
       layOut(dir, session, { open: Buffer.concat([open, nul]), live: Buffer.concat([session.live, nul]) });
-      const report = recoverNow(`${length} NULs at ${at}`, expected(at, session.live.length));
+      const report = await recover(`${length} NULs at ${at}`, expected(at, session.live.length));
       expect(report).toMatchObject({ tornBytes: tornIn(open) + 2 * length, corruptLines: 0, keptAs: [] });
     }
   });
 
-  it("P6 a tail that other bytes follow is no tail: a document ends with its tail", () => {
+  it("P6 a tail that other bytes follow is no tail: a document ends with its tail", async () => {
     for (const rest of ["\0", "\0".repeat(4096), "x", ',{"spanId":"dead']) {
       layOut(dir, session, {
         open: Buffer.concat([session.sealed, Buffer.from(rest)]),
         live: session.sealedLive,
       });
-      const report = recoverNow(
+      const report = await recover(
         "sealed, and more",
         expected(session.sealed.length, session.sealedLive.length, true),
       );

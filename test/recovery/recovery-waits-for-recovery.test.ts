@@ -75,7 +75,7 @@ test("P2 when the other recovery dies, the waiting recovery finishes the files",
 test("P2 a session whose recovery does not end counts as running when the wait is over", async () => {
   await leaveSession();
   const { report, goOn } = await standingStill();
-  expect(await twins.recover(undefined, undefined, { looks: 3, millis: 1 })).toEqual({
+  expect(await twins.recover(undefined, undefined, { attempts: 3, delayMillis: 1 })).toEqual({
     sessions: [],
     failures: [],
     running: 1,

@@ -4,8 +4,8 @@ import type { TraceFile } from "../../src/format/trace-file.js";
 import { systemClock } from "../../src/platform/clock.js";
 import { type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
 import type { Liveness } from "../../src/platform/liveness.js";
-import { oneLook, type Patience, recoverDirectory } from "../../src/recovery/recover-directory.js";
-import type { RecoveryReport } from "../../src/recovery/recovery-report.js";
+import { oneAttempt, type RetryPolicy, recoverDirectory } from "../../src/recovery/recover-directory.js";
+import type { RecoveryReport } from "../../src/recovery/recover-traces.js";
 import { type Actor, Stage } from "./session-stage.js";
 
 export class TwinStage {
@@ -48,9 +48,9 @@ export class TwinStage {
   recover(
     liveness: Liveness = this.stage.liveness,
     fileSystem: FileSystem = nodeFileSystem,
-    patience: Patience = oneLook,
+    retry: RetryPolicy = oneAttempt,
   ): Promise<RecoveryReport> {
-    return recoverDirectory({ fileSystem, liveness, clock: systemClock }, this.stage.dir, patience);
+    return recoverDirectory({ fileSystem, liveness, clock: systemClock }, this.stage.dir, retry);
   }
 
   /** Holds everybody who has a token by now for dead, whether they live or not. */

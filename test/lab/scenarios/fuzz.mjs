@@ -122,7 +122,7 @@ export default [
         name: "a recovery that assigns keys of a file",
         patch: [
           {
-            file: "recovery/rebuild.js",
+            file: "recovery/recover-document.js",
             from: "Object.fromEntries([published",
             to: "((entries) => { const known = {}; for (const [key, value] of entries) known[key] = value; return known; })([published",
           },

@@ -76,8 +76,8 @@ const scenarioOf = (runtime) => ({
       patch: [
         {
           file: "recovery/recover-session.js",
-          from: 'if (rebuilt.report.action === "rebuilt") {',
-          to: 'removeSideFiles(calls, dead, new Set());\n            if (rebuilt.report.action === "rebuilt") {',
+          from: 'if (recovered.report.action === "rebuilt") {',
+          to: 'removeSideFiles(fileSystem.sync, orphans, new Set());\n            if (recovered.report.action === "rebuilt") {',
         },
       ],
       catches: /lost span|has no document/,

@@ -87,7 +87,7 @@ const asksNobody = {
   patch: [
     {
       file: "platform/liveness.js",
-      from: "if (retired.has(token))\n        return true;",
+      from: "if (released.has(token))\n        return true;",
       to: "return true;",
     },
   ],
@@ -98,7 +98,7 @@ const alone = {
   patch: [
     {
       file: "recovery/recover-session.js",
-      from: /yield\* \(0, \w+\.othersWrite\)\(ports, files, id, .*\)/,
+      from: /await run\(\(0, \w+\.hasPeerWriters\)\(ports, files, id, .*\)\)/,
       to: "false",
     },
   ],
