@@ -20,7 +20,12 @@ export interface FileExporterStats {
   readonly recorded: number;
   /** Spans that came after the end, could not be read, or for which there was no room. */
   readonly dropped: number;
-  /** The same, by the `error.type` of `otel.sdk.exporter.span.exported`. */
+  /**
+   * Starts of spans for which there was no room: such a span is lost if the process crashes before the span ends. Not
+   * counted in `dropped`, since the ends of the spans may be recorded.
+   */
+  readonly droppedStarts: number;
+  /** `dropped`, by the `error.type` of `otel.sdk.exporter.span.exported`. */
   readonly lostBy: Readonly<Record<string, number>>;
   /** File-system calls that failed. Not a number of spans, and nothing is lost by one. */
   readonly faults: number;
@@ -99,6 +104,7 @@ export class ExporterAccount {
       ...this.#countExported(),
       recorded: this.#recorded,
       dropped: this.#log.dropped,
+      droppedStarts: this.#log.droppedStarts,
       lostBy: this.#log.lostBy,
       faults: this.#log.faults,
       operations: this.#operations,

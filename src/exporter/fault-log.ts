@@ -44,6 +44,7 @@ const losses = {
 export class FaultLog {
   readonly #diagnostics: Diagnostics;
   readonly #losses: LossAccount;
+  #droppedStarts = 0;
 
   /** `isDeferred`: messages wait until the state of all exporters is whole. */
   constructor(clock: Clock, { isDeferred = false } = {}) {
@@ -59,6 +60,11 @@ export class FaultLog {
   /** Spans that are in no file. */
   get dropped(): number {
     return this.#losses.dropped;
+  }
+
+  /** Starts of spans that are in no file. */
+  get droppedStarts(): number {
+    return this.#droppedStarts;
   }
 
   /** The dropped spans by `error.type`. */
@@ -117,6 +123,21 @@ export class FaultLog {
   /** An ended span is in no file. */
   drop(reason: LossReason): void {
     this.#losses.drop(1, losses[reason]);
+  }
+
+  /** The start of a span is in no file; its end may still be recorded. */
+  dropStart(): void {
+    this.#droppedStarts++;
+    const why =
+      "writing to the disk fails and the retry queue is full; a span that is still open at a crash is lost";
+    this.#losses.problem("dropped starts", {
+      first: () => this.#diagnostics.log("warn", `dropped the start of 1 span: ${why}`),
+      more: (starts) =>
+        this.#diagnostics.log(
+          "warn",
+          `dropped the starts of ${starts} more spans: ${why} (${this.#droppedStarts} in all)`,
+        ),
+    });
   }
 
   /** The exporter has ended: logs every loss that was only counted so far. */

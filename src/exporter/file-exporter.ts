@@ -128,8 +128,9 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
       }
       const { session, span: first, metadata } = admitted;
       const read = () => this.#admission.read(span, admitted, parentContext);
-      if (first) session.recordStart(span, first, () => read() ?? first, metadata);
-      else session.learn(metadata);
+      if (first === undefined) session.learn(metadata);
+      else if (session.recordStart(span, first, () => read() ?? first, metadata) === "full")
+        this.#log.dropStart();
       joinExitFlush(this, this.#onExitFlushError);
     });
   }
