@@ -7,7 +7,7 @@
  */
 import type { Context } from "@opentelemetry/api";
 import type { DirectoryUser, SessionOpened, SharedSession } from "../directory/shared-directory.js";
-import type { TraceSpan } from "../format/trace-file.js";
+import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
@@ -78,7 +78,7 @@ export class SpanAdmission {
     const admitted = session.isOpen() ? session : directory.admit(opened);
     return typeof admitted === "string"
       ? admitted
-      : { session: admitted, span: read.span, metadata: read.metadata };
+      : { session: admitted, span: read.span, metadata: addedMetadata(read, admitted) };
   }
 
   /** An admitted span as it is at a later time; absent for a turn. */
@@ -98,4 +98,15 @@ export class SpanAdmission {
       startTime: tryOr(() => millis(span.startTime), Date.now()),
     };
   }
+}
+
+/**
+ * What a span adds to the metadata of its session. The prompt of a session is that of its first root: the input of a later
+ * root is the message of a later turn. A turn of a session tracer carries the prompt of its session, and no span.
+ */
+function addedMetadata({ span, metadata }: ConvertedSpan, session: SharedSession): Partial<SessionMetadata> {
+  if (span === undefined || metadata.prompt === undefined || session.metadata().prompt === undefined)
+    return metadata;
+  const { prompt: _later, ...added } = metadata;
+  return added;
 }
