@@ -16,7 +16,7 @@ import { noHistory, type SessionHistory } from "../format/history.js";
 import { interrupt, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
-import { ATTR_SESSION_ID } from "../otel/semantic-conventions.js";
+import { sessionIdOf } from "../otel/session-attributes.js";
 import {
   type ExportResult,
   ExportResultCode,
@@ -92,7 +92,7 @@ export class MemorySessionExporter implements LiveSpanExporter, SessionRecorder 
   }
 
   #sessionOf(span: ReadableSpan): MemorySession | undefined {
-    const id = span.attributes[ATTR_SESSION_ID];
+    const id = sessionIdOf(span);
     const session = this.#session;
     return id === undefined || id === session?.id ? session : undefined;
   }

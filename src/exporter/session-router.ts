@@ -1,20 +1,20 @@
 /**
- * Which session a span belongs to.
+ * The session that a span belongs to.
  */
 
-import { ATTR_GEN_AI_CONVERSATION_ID, ATTR_SESSION_ID } from "../otel/semantic-conventions.js";
+import { sessionIdOf } from "../otel/session-attributes.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { RecentMap } from "../platform/recent-map.js";
 
-/** Traces whose session is remembered: children that end after this many newer traces began find the trace id. */
+/** Number of traces to remember. Spans of older traces that name no session fall back to the trace id. */
 const maxTraces = 10_000;
 
-/** Names a span's session; `undefined` leaves it to the attributes. */
+/** Returns the session of a span, or `undefined` where the attributes decide. */
 export type SessionIdOption = (span: ReadableSpan) => string | undefined;
 
 /**
- * @internal The `sessionId` option, else `session.id`, else `gen_ai.conversation.id`, else the session that another span
- * of the trace named, else the trace id.
+ * @internal The session of a span: the `sessionId` option, else a session attribute of the span, else the session that
+ * another span of the trace named, else the trace id.
  */
 export class SessionRouter {
   readonly #option: SessionIdOption | undefined;
@@ -24,12 +24,13 @@ export class SessionRouter {
     this.#option = option;
   }
 
-  /** Learns which session the span's trace belongs to, before any span of a batch is routed. */
+  /** Remembers the session that a span names for its trace, before any span of the batch is routed. */
   learn(span: ReadableSpan): void {
     const named = this.#named(span);
     if (named !== undefined) this.#sessionOfTrace.set(span.spanContext().traceId, named);
   }
 
+  /** The session of a span. */
   route(span: ReadableSpan): string {
     const { traceId } = span.spanContext();
     const named = this.#named(span);
@@ -39,31 +40,16 @@ export class SessionRouter {
   }
 
   #named(span: ReadableSpan): string | undefined {
-    return (
-      asId(this.#fromOption(span)) ??
-      asId(attributeOf(span, ATTR_SESSION_ID)) ??
-      asId(attributeOf(span, ATTR_GEN_AI_CONVERSATION_ID))
-    );
+    return this.#fromOption(span) ?? sessionIdOf(span);
   }
 
-  #fromOption(span: ReadableSpan): unknown {
+  #fromOption(span: ReadableSpan): string | undefined {
     try {
-      return this.#option?.(span);
+      const id: unknown = this.#option?.(span);
+      return typeof id === "string" && id !== "" ? id : undefined;
     } catch {
-      // The host's function failed on this span: it has attributes and a trace.
+      // The option of the host failed for this span; its attributes and its trace can still name the session.
       return undefined;
     }
   }
 }
-
-function attributeOf(span: ReadableSpan, key: string): unknown {
-  try {
-    return span.attributes[key];
-  } catch {
-    // Attributes that cannot be read name no session; the span still has a trace.
-    return undefined;
-  }
-}
-
-const asId = (value: unknown): string | undefined =>
-  typeof value === "string" && value !== "" ? value : undefined;

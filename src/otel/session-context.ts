@@ -1,18 +1,20 @@
 /**
- * Which session the code now running belongs to, carried in the OpenTelemetry context.
+ * The session of the code that runs now, carried in the OpenTelemetry context.
  */
 import { type Context, trace } from "@opentelemetry/api";
+import { ATTR_SESSION_ID } from "./semantic-conventions.js";
+import { hasSessionAttribute, sessionIdOf } from "./session-attributes.js";
 import type { ReadableSpan, StartedSpan } from "./types.js";
 
 // `Symbol.for`, so that two versions of this package in one process read each other's values.
 const SESSION_ID = Symbol.for("opentelemetry-exporter-crash-safe-file/session-id");
 
 /**
- * Names the session for every span started in `context` or in a context derived from it:
- * `CrashSafeSpanProcessor` puts it on them as `session.id`, unless they carry a session of their own.
+ * Names the session of every span that starts in `context` or in a context derived from it: `CrashSafeSpanProcessor` sets
+ * the attribute `session.id`, unless the span carries a session.
  *
- * @param sessionId - any text; an empty one takes the session away.
- * @returns a new context; `context` stays as it is.
+ * @param sessionId - any text; an empty text removes the session
+ * @returns a new context; `context` does not change
  */
 export function setSessionId(context: Context, sessionId: string): Context {
   return context.setValue(SESSION_ID, sessionId);
@@ -25,16 +27,12 @@ export function getSessionId(context: Context): string | undefined {
 }
 
 /**
- * @internal Sets `session.id` on a span that carries no session (neither `session.id` nor `gen_ai.conversation.id`):
- * the one of the context it starts in, else the one of its parent span, if that is in this process.
+ * @internal Sets `session.id` on a span without a session attribute: the session of the context in which the span starts,
+ * else that of its parent span, if the parent is in this process.
  */
 export function stampSessionId(span: StartedSpan, parentContext: Context): void {
-  if (sessionOf(span.attributes) !== undefined) return;
+  if (hasSessionAttribute(span)) return;
   const parent = trace.getSpan(parentContext) as Partial<ReadableSpan> | undefined;
-  const sessionId = getSessionId(parentContext) ?? sessionOf(parent?.attributes);
-  if (typeof sessionId === "string") span.setAttribute("session.id", sessionId);
-}
-
-function sessionOf(attributes: ReadableSpan["attributes"] | undefined): unknown {
-  return attributes?.["session.id"] ?? attributes?.["gen_ai.conversation.id"];
+  const sessionId = getSessionId(parentContext) ?? sessionIdOf(parent);
+  if (sessionId !== undefined) span.setAttribute(ATTR_SESSION_ID, sessionId);
 }
