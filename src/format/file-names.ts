@@ -1,23 +1,24 @@
 /**
- * From session ids to file names, and back from directory entries to what they are.
+ * From session ids to file names, and from names of directory entries to their kinds.
  */
 import { createHash } from "node:crypto";
 
-/** Longest file name stem in bytes; side files add up to 60 to it, and file systems end at 255. */
+/** The longest session name in bytes. Side files add up to 60 bytes; file systems allow 255. */
 const maxNameBytes = 120;
 
 const deviceName = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])$/i;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const controlCharacters = /[\u0000-\u001f\u007f-\u009f]/g;
 
-/** The id with each of `/ \ . :` turned into `_`; an empty one is `unknown`. The file name of ordinary ids. */
+/** The id with `_` for each of `/ \ . :`; `unknown` for an empty id. This is the file name of most ids. */
 export function safeId(rawId: string): string {
   return rawId.replace(/[/\\.:]/g, "_") || "unknown";
 }
 
 /**
- * The names a session may have, in the order to try them. The first is the plain one where the id makes a file
- * name by itself; the next is for when that file belongs to another id. Names differ for different ids.
+ * The names that a session may have, in the order in which to try them. If the id is a portable file name, the first name
+ * is the id; the next name is for the case that this file belongs to another id. Names with a hash differ for different
+ * ids.
  */
 export function nameCandidates(rawId: string): readonly string[] {
   const plain = safeId(rawId);
@@ -34,7 +35,7 @@ function isPortable(name: string): boolean {
     !controlCharacters.test(name) &&
     !deviceName.test(name) &&
     !/[ ]$/.test(name) &&
-    // A lone surrogate has no UTF-8: two such ids would meet in one name.
+    // A lone surrogate has no UTF-8 form: two such ids would have one file name.
     name.isWellFormed()
   );
 }
@@ -50,12 +51,12 @@ function truncate(text: string, maxBytes: number): string {
   return out;
 }
 
-/** The span id of the session's root: derived from the raw id, so that two writers of one session agree. */
+/** The id of the session span. It depends on the raw session id only, so that all writers of a session agree. */
 export function sessionSpanId(rawId: string): string {
   return createHash("sha256").update("session span\0").update(rawId).digest("hex").slice(0, 16);
 }
 
-/** A directory entry, by its name. */
+/** The kind of a directory entry, by its name. `open` is an append log, `live` a journal. */
 export type Entry =
   | { readonly type: "document"; readonly name: string }
   | { readonly type: "open" | "live"; readonly name: string; readonly token: string }
@@ -68,10 +69,10 @@ const sideFile = /^([^.]+)\.json\.([0-9a-z]+(?:-[0-9a-z]+){4}(?:-recovery)?)\.(o
 const tempFile = /^([^.]+)\.json\.tmp\.([0-9a-z-]+)(?:\.[0-9]+)?$/;
 const damagedFile = /^([^.]+)\.json\.damaged\.[0-9a-z-]+(?:\.(?:open|live))?$/;
 
-/** Whether a name has the form of an owner's token. */
+/** Whether a text has the form of an owner's token. */
 export const isToken = (name: string): boolean => token.test(name);
 
-/** Reads a directory entry. Session names hold no dot, so nothing is ambiguous. */
+/** Reads the name of a directory entry. Session names have no dot, so every name has one meaning. */
 export function parseEntry(fileName: string): Entry {
   if (/^[^.]+\.json$/.test(fileName)) return { type: "document", name: fileName.slice(0, -5) };
   if (/^[^.]+\.json\.lock$/.test(fileName)) return { type: "lock", name: fileName.slice(0, -10) };
@@ -87,7 +88,7 @@ export function parseEntry(fileName: string): Entry {
   return { type: "other" };
 }
 
-/** Where the files of one session are. */
+/** The directory and the name of a session's files. */
 export interface SessionFiles {
   readonly dir: string;
   readonly name: string;
@@ -99,10 +100,10 @@ export const openPath = (files: SessionFiles, token: string): string =>
 export const livePath = (files: SessionFiles, token: string): string =>
   `${documentPath(files)}.${token}.live`;
 export const lockPath = (files: SessionFiles): string => `${documentPath(files)}.lock`;
-/** What of the document was sent to a backend; goes with the document. */
+/** The checkpoint of a replay: how much of the document a backend has. It is deleted with the document. */
 export const replayedPath = (files: SessionFiles): string => `${documentPath(files)}.replayed`;
 
 let temps = 0;
-/** A name that no other file has: the token is unique to the writer, the number to the copy of this module. */
+/** A unique path: the token is unique to the writer, the number within this copy of the module. */
 export const tempPath = (files: SessionFiles, token: string): string =>
   `${documentPath(files)}.tmp.${token}.${++temps}`;

@@ -1,11 +1,11 @@
 /**
- * Turns whatever came in as an attribute into a plain JSON value, so that one hostile value costs itself
- * and never the span it sits on.
+ * Converts any value of an attribute to a plain JSON value: a value that cannot be read loses only itself, and not its
+ * span.
  */
 
 const MAX_DEPTH = 32;
 const MAX_NODES = 10_000;
-/** Longest array of primitives (an embedding vector, say) that is kept whole. */
+/** The longest array of primitives that is kept whole, an embedding vector for example. */
 const MAX_PLAIN_ELEMENTS = 100_000;
 const MAX_REASON_CHARS = 200;
 
@@ -13,11 +13,11 @@ const TOO_DEEP = `[truncated: deeper than ${MAX_DEPTH} levels]`;
 const TOO_MANY = `[truncated: more than ${MAX_NODES} values]`;
 
 /**
- * `true` if `JSON.stringify` takes the value as it is: null, string, boolean, number (not finite: null in
- * JSON), or an array of those. Never throws.
+ * Whether `JSON.stringify` writes the value as it is: null, string, boolean, number (`null` in JSON if not finite), or an
+ * array of those. Never throws.
  *
- * The verdict holds for now: an array that is a Proxy may answer differently next time. Copy with
- * {@link toJsonValue} what comes from strangers and outlives the call.
+ * The result is valid at this moment only: an array that is a Proxy may change. Copy a value of a caller with
+ * {@link toJsonValue} if it outlives the call.
  */
 export function isPlainAttribute(value: unknown): boolean {
   if (isPlainPrimitive(value)) return true;
@@ -31,13 +31,13 @@ export function isPlainAttribute(value: unknown): boolean {
 }
 
 /**
- * A plain JSON value that `JSON.stringify` cannot fail on, whatever came in. Never throws, and shares no
- * object with its input; strings are passed on by reference.
+ * Converts any value to a plain JSON value, on which `JSON.stringify` never fails. Never throws. The result shares no
+ * object with the input.
  *
- * BigInt becomes a decimal string, bytes base64, Date ISO 8601, NaN and Infinity null, Map an object (or
- * pairs, if a key is not a string), Set an array, Error its name, message, stack and cause. `toJSON` is
- * honoured once. What cannot be carried over leaves a marker in its place: `[circular]`,
- * `[unreadable: <message>]`, `[truncated: …]` (32 levels, 10,000 values), `[function name]`.
+ * BigInt becomes a decimal string, bytes base64, Date ISO 8601, NaN and Infinity null, Map an object (or pairs, if a key
+ * is not a string), Set an array, Error its name, message, stack and cause. `toJSON` is called once. A marker replaces
+ * what JSON cannot represent: `[circular]`, `[unreadable: <message>]`, `[truncated: …]` (32 levels, 10,000 values),
+ * `[function name]`.
  */
 export function toJsonValue(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return primitive(value);
@@ -45,14 +45,14 @@ export function toJsonValue(value: unknown): unknown {
     const plain = plainCopy(value);
     if (plain !== undefined) return plain;
   } catch {
-    // The general path says which part cannot be read.
+    // The general path below marks the part that cannot be read.
   }
   return visit(value, { nodes: 0, ancestors: [] }, true);
 }
 
 /**
- * What `JSON.stringify` makes of a value, as a value that runs no code when it is serialised: its getters and `toJSON`
- * have run. What JSON cannot carry at all becomes what {@link toJsonValue} makes of it.
+ * The value that `JSON.stringify` writes, as plain data: getters and `toJSON` have run, and serializing the result runs no
+ * code. A value that `JSON.stringify` throws on is converted with {@link toJsonValue}.
  */
 export function inertJson(value: unknown): unknown {
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean" || value === null)
@@ -65,7 +65,7 @@ export function inertJson(value: unknown): unknown {
   }
 }
 
-/** `JSON.stringify` that never throws: a value that it cannot write becomes what {@link toJsonValue} makes of it. */
+/** `JSON.stringify` that never throws: a value that it throws on is converted with {@link toJsonValue} first. */
 export function jsonText(value: unknown): string | undefined {
   try {
     return JSON.stringify(value);
@@ -90,7 +90,7 @@ export function unreadable(error: unknown): string {
     const message = error instanceof Error ? error.message : error;
     reason = String(message).slice(0, MAX_REASON_CHARS);
   } catch {
-    // Even the error is hostile.
+    // Reading the error throws, too.
   }
   return `[unreadable: ${reason}]`;
 }
@@ -103,7 +103,7 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
 export const finite = (value: unknown): number =>
   typeof value === "number" && Number.isFinite(value) ? value : 0;
 
-/** Sets an own member, `__proto__` included, without touching the prototype. */
+/** Sets an own member, also one named `__proto__`, and never the prototype. */
 export function setOwn(target: Record<string, unknown>, key: string, value: unknown): void {
   if (key === "__proto__") {
     Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
@@ -114,7 +114,7 @@ export function setOwn(target: Record<string, unknown>, key: string, value: unkn
 
 interface Walk {
   nodes: number;
-  /** The objects from the root to the one being visited: a repeated object is fine, an ancestor is a circle. */
+  /** The objects from the root to the present one. An object may repeat, but not within itself. */
   readonly ancestors: object[];
 }
 
@@ -132,7 +132,7 @@ function isListOfFewerThan(value: unknown, limit: number): value is unknown[] {
   );
 }
 
-/** A copy of an array of primitives, each element read once; `undefined` for anything else. */
+/** A copy of an array of primitives, whose elements are read once; `undefined` for any other value. */
 function plainCopy(value: unknown): unknown[] | undefined {
   if (!isListOfFewerThan(value, MAX_PLAIN_ELEMENTS)) return undefined;
   const copy: unknown[] = [];
@@ -210,7 +210,7 @@ function convert(value: object, walk: Walk, honourToJson: boolean): unknown {
 function elements(source: ArrayLike<unknown>, walk: Walk): unknown[] {
   const result: unknown[] = [];
   for (let index = 0; index < source.length && walk.nodes <= MAX_NODES; index++) {
-    // `null` as JSON has it: an array keeps its positions.
+    // Like in `JSON.stringify`, `null` keeps the positions of the other elements.
     result.push(readMember(source, index, walk) ?? null);
   }
   return result;
@@ -253,7 +253,7 @@ function members(value: object, walk: Walk): Record<string, unknown> {
   return result;
 }
 
-/** The member as JSON; `undefined` if it is absent. */
+/** The member as a JSON value; `undefined` if it is absent. */
 function readMember(source: object, key: string | number, walk: Walk): unknown {
   let member: unknown;
   try {

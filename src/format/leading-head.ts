@@ -1,14 +1,14 @@
 /**
- * The head of a document, read off the first bytes of its file, however the document is laid out. Pure: a text in, a
- * union out; a text that is cut off, no JSON or another program's throws nothing.
+ * The head of a document, read from the beginning of its text, in any layout. Pure: a text in, a union out; it never
+ * throws, also on a text that is truncated, is not JSON, or is from another program.
  */
 import type { DocumentHead } from "./document.js";
 import { parseJson } from "./json-value.js";
 
 /**
- * - `head`: the text begins as a document of version 2 does, up to the beginning of its spans
- * - `foreign`: the text is another program's
- * - `cut`: the text ends before either is certain. `inId`: it ends within the `id` of an object of version 2, and a
+ * - `head`: the text begins like a document of version 2, up to the beginning of its spans
+ * - `foreign`: the text is from another program
+ * - `cut`: the text is too short to decide. `inId`: it ends within the `id` of an object of version 2, and a
  *   session id may have any length
  */
 export type LeadingHead =
@@ -33,15 +33,15 @@ export function decodeLeadingHead(text: string): LeadingHead {
 }
 
 interface LeadingMembers {
-  /** Objects and arrays are in it as empty ones, once they have begun. */
+  /** An object or array is empty here, and present once it has begun. */
   readonly members: ReadonlyMap<string, unknown>;
-  /** `broken`: the text is no JSON object. */
+  /** `broken`: the text is not a JSON object. */
   readonly end: "closed" | "cut" | "broken";
   /** The key of the member whose value is cut off. */
   readonly cutKey?: string;
 }
 
-/** The members of the object that a text begins with. */
+/** The members of the object at the beginning of a text. */
 function leadingMembers(text: string): LeadingMembers {
   const members = new Map<string, unknown>();
   // Some editors begin a file with a byte-order mark.
@@ -71,7 +71,7 @@ function leadingMembers(text: string): LeadingMembers {
 
 const containers: Readonly<Record<string, unknown>> = { "[": [], "{": {} };
 
-/** A key that has no end: it is a string that is cut off, or none. */
+/** For a key without an end: a truncated string is `cut`; any other text is `broken`. */
 const brokenOrCut = (text: string, at: number): "broken" | "cut" =>
   at >= text.length || text[at] === '"' ? "cut" : "broken";
 
@@ -81,7 +81,7 @@ function afterSpace(text: string, from: number): number {
   return at;
 }
 
-/** Where the value that begins at `from` has ended; `undefined`: it is cut off. */
+/** The offset after the value that begins at `from`; `undefined` for a truncated value. */
 function valueEnd(text: string, from: number): number | undefined {
   let depth = 0;
   for (let at = from; at < text.length; at++) {

@@ -1,14 +1,14 @@
 /**
  * The trace document, version 2: what `<sessionId>.json` holds.
  *
- * Times are epoch milliseconds in spans and ISO 8601 strings in the document. Members that are
- * `undefined` are absent from the file.
+ * Times of spans are epoch milliseconds, other times are ISO 8601 strings. Members that are `undefined` are absent from
+ * the file.
  */
 
-/** What a session is doing, or how it ended. `crashed` outranks `error`, which outranks `completed`. */
+/** The state of a session, or how it ended. `crashed` outranks `error`, which outranks `completed`. */
 export type SessionStatus = "running" | "completed" | "error" | "crashed";
 
-/** What a span stands for. `session` is the root: a document has exactly one. */
+/** What a span represents. `session` is the root: a document has exactly one. */
 export type SpanKind = "session" | "generation" | "tool" | "text" | "user-message" | "span";
 
 /** Five disjoint counts. Unlike the GenAI conventions, `input` does not include cached tokens. */
@@ -34,7 +34,7 @@ export interface SpanModel {
 
 /** One span of a session. Children may come before their parents: order is order of completion. */
 export interface TraceSpan {
-  /** 16 hex digits for OpenTelemetry spans; any string in documents of other writers. */
+  /** 16 hex digits for OpenTelemetry spans; any string in documents of other programs. */
   spanId: string;
   /** `null` only for the session span. */
   parentSpanId: string | null;
@@ -47,24 +47,24 @@ export interface TraceSpan {
   status: "ok" | "error";
   /** What went wrong. */
   statusMessage?: string;
-  /** Closed by a crash, by recovery or by a resume, not by the program. Not a failure of the tool or model. */
+  /** A crash, a recovery or a resume closed the span, not the program: the tool or model did not fail. */
   interrupted?: true;
   model?: SpanModel;
-  /** Why the model stopped, in its own word. */
+  /** Why the model stopped, in the provider's word. */
   finishReason?: string;
-  /** In the currency of whoever counts; dollars by custom. */
+  /** In the currency of the program that set it; usually dollars. */
   cost?: number;
   tokens?: TokenUsage;
   tool?: { callId?: string; durationMs?: number };
   input?: unknown;
   output?: unknown;
-  /** What no member stands for. */
+  /** All attributes that are not one of the other members. */
   attributes?: Record<string, unknown>;
-  /** Only where it differs from the document's. */
+  /** Present only if it differs from the document's. */
   traceId?: string;
 }
 
-/** What is known about the session as a whole. */
+/** Facts about the session as a whole. */
 export interface SessionMetadata {
   title?: string;
   /** `<provider>/<model>`. */
@@ -72,22 +72,22 @@ export interface SessionMetadata {
   providerId?: string;
   agent?: string;
   variant?: string;
-  /** What the session began with. */
+  /** The user's first words. */
   prompt?: string;
   userId?: string;
-  /** Of the deployment: `production`, for example. */
+  /** The deployment environment: `production`, for example. */
   environment?: string;
-  /** Of the program. */
+  /** The version of the program. */
   version?: string;
   tags?: string[];
-  /** The model that a chat front end names. */
+  /** The model name of a chat front end. */
   owuiModel?: string;
 }
 
-/** A tool called again and again with the same input. */
+/** A tool that was called repeatedly with the same input. */
 export interface ToolLoop {
   tool: string;
-  /** Of the input's JSON, in hex digits. */
+  /** Hash of the input's JSON, in hex digits. */
   inputHash?: string;
   count: number;
   /** For people. */
@@ -104,7 +104,7 @@ export interface ToolCallKey {
 /** @deprecated The name of {@link ToolCallKey} in 0.1.0. */
 export type ToolCall = ToolCallKey;
 
-/** How often a tool was called, and its summed duration in milliseconds. */
+/** How often a tool was called, and for how long in total. */
 export interface ToolUse {
   name: string;
   count: number;
@@ -112,38 +112,38 @@ export interface ToolUse {
   totalDuration: number;
 }
 
-/** Totals over every span the session ever had, also those a cap left out. */
+/** Totals over every span that the session ever had, also over spans that a cap left out. */
 export interface SessionSummary {
   totalTokens: number;
-  /** As in the spans. */
+  /** In the currency of the spans. */
   totalCost: number;
   totalToolCalls: number;
   totalGenerations: number;
-  /** Milliseconds from start to end, or to "as of" in a running document. */
+  /** Milliseconds from the start to `endedAt`. */
   duration: number;
   status: SessionStatus;
-  /** Why it failed or crashed. */
+  /** Why the session failed or crashed. */
   error?: string;
-  /** Running, but no generation is open. */
+  /** The session is running, and no generation is open. */
   idle?: true;
   tokens: TokenCounts;
   loops?: ToolLoop[];
-  /** The session in a sentence or two, once it has ended. */
+  /** The session in a few words, once it has ended. */
   narrative?: string;
-  /** The ten that were called most, once it has ended. */
+  /** The ten tools that were called most. */
   topTools?: ToolUse[];
 }
 
-/** How the file is laid out, for writers and listings; other readers may ignore it. */
+/** The layout of the file, for writers and listings. Other readers may ignore it. */
 export interface TraceLayout {
   v: 1;
-  /** Set when recovery, not the program, closed the session. */
+  /** Recovery closed the session, not the program. */
   recovered?: true;
-  /** Uses of every tool (bounded), so that a resumed session counts on exactly. */
+  /** Uses of the first thousand tools: a resumed session continues with exact counts. */
   tools?: ToolUse[];
-  /** The last ten tool calls, so that a resumed session goes on finding loops. */
+  /** The last ten tool calls: a resumed session finds loops that began before. */
   calls?: ToolCallKey[];
-  /** Byte offset at which the last line, with open spans and totals, begins. */
+  /** Byte offset of the last line, which has open spans and totals. */
   tailStart: number;
 }
 
@@ -153,13 +153,13 @@ export interface TraceFile {
   /** The raw session id. */
   id?: string;
   traceId: string;
-  /** The session id as the file name has it. */
+  /** The session id in the form of the file name. */
   sessionId: string;
   startedAt: string;
   /** When the session ended; in a running document, when it was last written. */
   endedAt: string;
   metadata: SessionMetadata;
-  /** In order of completion, open spans last. */
+  /** In order of completion; open spans are last. */
   spans: TraceSpan[];
   summary: SessionSummary;
   layout?: TraceLayout;

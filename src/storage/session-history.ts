@@ -1,21 +1,30 @@
 /**
- * What a published document tells a session that goes on from it, beside its tail: the calls it has, and its turns.
+ * What a resumed session needs of its document besides the tail: the tool calls that it has, and its turns.
  */
 
 import { decodeLine } from "../format/document.js";
-import type { SessionHistory } from "../format/history.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { validSpan } from "../format/validate.js";
 import type { Gensync } from "../platform/gensync.js";
 import type { Published } from "./document-file.js";
 import { scanLines } from "./lines.js";
 
-/** Calls that are remembered: a host that compacts its history tells again what it still has in it. */
+/** What a resumed session did before: enough to recognize a repeated tool call, and to continue the count of turns. */
+export interface SessionHistory {
+  /** The last 20,000 tool calls with a call id, newest last. */
+  readonly calls: readonly { readonly callId: string; readonly startTime: number }[];
+  /** Traces of ended spans, in order: one for each turn. */
+  readonly traceIds: readonly string[];
+}
+
+/** The history of a new session. */
+export const noHistory: SessionHistory = Object.freeze({ calls: [], traceIds: [] });
+
+/** A host that compacts its own history logs the tool calls that are left in it once more. */
 export const maxKnownCalls = 20_000;
-/** Traces that are remembered. */
 const maxTraces = 10_000;
 
-/** Reads it off the last so many bytes of the spans; all of them by default. */
+/** Reads the history from the last `maxBytes` of the spans; from all spans by default. */
 export function* readHistory(
   { body, descriptor, head, tail }: Published,
   maxBytes = Number.POSITIVE_INFINITY,
@@ -33,7 +42,7 @@ export function* readHistory(
   if (body.type === "lines") {
     const from = Math.max(body.from, body.to - maxBytes);
     yield* scanLines(descriptor.fd, from, body.to, (line, offset) => {
-      // The first may have been met in its middle: no line, and no matter.
+      // The first line may begin before `from`. Its rest decodes as corrupt, and is skipped.
       const decoded = decodeLine(line, offset);
       if (decoded.type === "span") add(decoded.span);
     });

@@ -1,4 +1,4 @@
-/** The `crash_safe_file` namespace: what no convention has a key for. */
+/** The `crash_safe_file` namespace: keys for what no convention has a key for. */
 
 import {
   ATTR_CRASH_SAFE_FILE_COST,
@@ -17,7 +17,7 @@ const KINDS: ReadonlySet<string> = new Set<Kind>(["generation", "tool", "user-me
 
 export const crashSafeFile: Dialect = {
   name: "crash-safe-file",
-  // Any of its keys may come alone (a cost on somebody else's generation), and reading is as cheap as asking.
+  // Any key may be the only one, such as a cost on another instrumentation's generation, and reading is as fast as a check.
   matches: () => true,
   read(view: SpanView) {
     const kind = view.text(ATTR_CRASH_SAFE_FILE_KIND);

@@ -28,7 +28,7 @@ import type { Dialect, SpanFields, SpanView } from "../dialect.js";
 const OLD_SYSTEM = "gen_ai.system";
 /** The scope of `@ai-sdk/otel`. */
 const AI_SDK_SCOPE = "gen_ai";
-/** Set by `@ai-sdk/otel`, also under a tracer of the user's. */
+/** `@ai-sdk/otel` sets this key, also with a tracer of the application. */
 const AI_SDK_TOOL_DURATION = "gen_ai.execute_tool.duration";
 
 export const genAi: Dialect = {
@@ -70,7 +70,7 @@ function kindOf(view: SpanView, operation: string | undefined): SpanFields["kind
     case "generate_content":
       return "generation";
     case "embeddings":
-      // AI SDK 7 gives the outer `embed` and the model call in it the same operation; only the call has usage.
+      // In AI SDK 7, `embed` and the model call in it have the same operation. Only the model call has token counts.
       return view.scope === AI_SDK_SCOPE && !view.has(ATTR_GEN_AI_USAGE_INPUT_TOKENS) ? "span" : "generation";
     case "execute_tool":
       return "tool";
@@ -78,13 +78,13 @@ function kindOf(view: SpanView, operation: string | undefined): SpanFields["kind
       if (view.has(ATTR_GEN_AI_TOOL_CALL_ID)) return "tool";
       return view.has(ATTR_GEN_AI_USAGE_OUTPUT_TOKENS) ? "generation" : undefined;
     default:
-      // `invoke_agent` carries the totals of the generations below it: counting it would count them twice.
+      // `invoke_agent` has the sums of the generations below it: as a generation it would count them twice.
       return "span";
   }
 }
 
 function readTool(view: SpanView): void {
-  // AI SDK 7 serialises every result, a text one into a quoted string; elsewhere a text is itself.
+  // AI SDK 7 encodes every result as JSON, a text as a quoted string. Other instrumentations write texts as they are.
   const isAiSdk = view.scope === AI_SDK_SCOPE || view.has(AI_SDK_TOOL_DURATION);
   view.takeText("toolName", ATTR_GEN_AI_TOOL_NAME);
   view.takeText("toolCallId", ATTR_GEN_AI_TOOL_CALL_ID);

@@ -4,9 +4,9 @@ import type { Dialect, SpanView } from "../dialect.js";
 export const http: Dialect = {
   name: "http",
   matches: (view) => view.has("http.request.method") || view.has("http.method"),
-  /** Says in two fields what a reader wants to see first; every attribute stays. */
+  /** Copies the request and the status code into `input` and `output`; every attribute stays. */
   read(view: SpanView) {
-    // A model call over HTTP has already said something better.
+    // For a model call over HTTP, an earlier dialect has filled better fields.
     if (view.fields.kind !== undefined) return;
     view.fields.kind = "span";
     const method = view.text("http.request.method") ?? view.text("http.method");
@@ -18,7 +18,7 @@ export const http: Dialect = {
   },
 };
 
-/** A server span has its URL in parts. */
+/** The URL of a server span, whose attributes are the parts of it. */
 function serverUrl(view: SpanView): string | undefined {
   const path = view.text("url.path");
   if (path === undefined) return view.text("http.target") ?? view.text("http.route");

@@ -16,7 +16,7 @@ export const openInference: Dialect = {
       view.takeText("toolCallId", "tool_call.id", "tool.id");
     }
     if (kind === "LLM" || kind === "AGENT" || kind === "CHAIN") fields.role = "conversation";
-    // First the messages by themselves: `input.value` of an LLM span is the whole request.
+    // The messages come first: `input.value` of an LLM span is the whole request.
     view.takeFlattened("input", "llm.input_messages");
     view.takeFlattened("output", "llm.output_messages");
     takeValue(view, "input");
@@ -33,7 +33,7 @@ function takeValue(view: SpanView, field: "input" | "output"): void {
   if (view.fields[field] !== undefined || !view.has(`${field}.value`)) return;
   const mimeType = view.text(`${field}.mime_type`);
   view.takeContent(field, mimeType === "application/json" ? "structure" : "plain", `${field}.value`);
-  // A string under a JSON type did not parse: then the type is worth keeping.
+  // A string under a JSON type did not parse: the type stays as an attribute.
   if (mimeType === "text/plain" || typeof view.fields[field] !== "string") {
     view.attributes.delete(`${field}.mime_type`);
   }

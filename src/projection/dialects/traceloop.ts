@@ -1,6 +1,6 @@
 /**
  * Traceloop (OpenLLMetry): `traceloop.*` around workflows, tasks, agents and tools, and the model calls of
- * its instrumentations before they took the GenAI keys (`llm.request.type`, `gen_ai.prompt.0.content`).
+ * its instrumentations before they used the GenAI keys (`llm.request.type`, `gen_ai.prompt.0.content`).
  */
 import type { Dialect, SpanView } from "../dialect.js";
 
@@ -32,7 +32,7 @@ function readModelCall(view: SpanView): void {
   const isConversation = type === "chat" || type === "completion";
   view.fields.kind ??= isConversation || type === "embedding" ? "generation" : "span";
   if (isConversation) view.fields.role = "conversation";
-  // Part of the output, and the only place this is said.
+  // The finish reason is only in the output, where it stays, too.
   view.hint("finishReason", "gen_ai.completion.0.finish_reason");
   view.takeFlattened("input", "gen_ai.prompt");
   view.takeFlattened("output", "gen_ai.completion");

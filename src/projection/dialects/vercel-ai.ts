@@ -6,7 +6,7 @@ const RESPONSE_TEXT = "ai.response.text";
 const RESPONSE_TOOL_CALLS = "ai.response.toolCalls";
 const METADATA_USER_ID = "ai.telemetry.metadata.userId";
 
-/** `ai.generateText.doGenerate` is the call to the model; `ai.generateText` around it sums up its steps. */
+/** `ai.generateText.doGenerate` is the call to the model; its parent `ai.generateText` has the sums of all steps. */
 const MODEL_CALL = /\.do(?:Generate|Stream|Embed)$/;
 
 export const vercelAi: Dialect = {
