@@ -12,6 +12,7 @@ import type {
 import { SpanConverter } from "../exporter/to-trace-span.js";
 import { inTrace } from "../format/document.js";
 import { safeId } from "../format/file-names.js";
+import { noHistory, type SessionHistory } from "../format/history.js";
 import { interrupt, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
@@ -23,7 +24,6 @@ import {
   type ReadableSpan,
   type SpanProcessor,
 } from "../otel/types.js";
-import { noHistory, type SessionHistory } from "../storage/session-history.js";
 import { SessionState } from "../storage/session-state.js";
 import { capSpansForSerialization } from "./span-cap.js";
 

@@ -2,6 +2,7 @@
  * An exporter's use of a directory: the implementation of the contract in `shared-directory.ts`.
  */
 
+import { noHistory, type SessionHistory } from "../format/history.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
 import { runSync } from "../platform/gensync.js";
@@ -9,7 +10,7 @@ import type { DirectoryTally } from "../platform/io-counters.js";
 import { findResumable } from "../recovery/resume.js";
 import { rewriteHead } from "../storage/merge.js";
 import { closePeerSpans, hasPeerFilesNow } from "../storage/publish.js";
-import { noHistory, readHistory, type SessionHistory } from "../storage/session-history.js";
+import { readHistory } from "../storage/session-history.js";
 import type { Housekeeping } from "./housekeeping.js";
 import type { SessionEntry } from "./sessions.js";
 import type {

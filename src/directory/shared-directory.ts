@@ -6,10 +6,10 @@
  * copies of this version act as peer writers.
  */
 
+import type { SessionHistory } from "../format/history.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
 import type { DirectoryTally } from "../platform/io-counters.js";
-import type { SessionHistory } from "../storage/session-history.js";
 
 /** A directory that is open in this process. */
 export interface SharedDirectory {

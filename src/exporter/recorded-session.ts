@@ -3,11 +3,11 @@
  */
 
 import type { DirectoryUser, HeldSession } from "../directory/shared-directory.js";
+import type { SessionHistory } from "../format/history.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceFile } from "../format/trace-file.js";
 import { newTraceId } from "../otel/ids.js";
 import { readTrace } from "../recovery/read-trace.js";
-import type { SessionHistory } from "../storage/session-history.js";
 import type { ContentFilter } from "./content-filter.js";
 import type { RecordedSession, SessionFacts, SessionOpening } from "./session-recorder.js";
 

@@ -3,8 +3,8 @@
  * begins and ends, what is known of it as a whole, and when a running span has changed.
  */
 
+import type { SessionHistory } from "../format/history.js";
 import type { SessionMetadata, SessionSummary, TraceFile } from "../format/trace-file.js";
-import type { SessionHistory } from "../storage/session-history.js";
 
 /** A session as it begins. */
 export interface SessionOpening {

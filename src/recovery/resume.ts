@@ -4,11 +4,11 @@
 
 import { isRoot } from "../format/document.js";
 import { nameCandidates } from "../format/file-names.js";
+import type { SessionHistory } from "../format/history.js";
 import { errorCode } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { findDocument } from "../storage/document-file.js";
-import type { SessionHistory } from "../storage/session-history.js";
 import { readHistory } from "../storage/session-history.js";
 import { type RetryPolicy, recoverInRounds } from "./recover-directory.js";
 

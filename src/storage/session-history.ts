@@ -3,22 +3,12 @@
  */
 
 import { decodeLine } from "../format/document.js";
+import type { SessionHistory } from "../format/history.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { validSpan } from "../format/validate.js";
 import type { Gensync } from "../platform/gensync.js";
 import type { Published } from "./document-file.js";
 import { scanLines } from "./lines.js";
-
-/** What a resumed session did before: enough to recognize a repeated tool call, and to continue the count of turns. */
-export interface SessionHistory {
-  /** The last 20,000 tool calls with a call id, newest last. */
-  readonly calls: readonly { readonly callId: string; readonly startTime: number }[];
-  /** Traces of ended spans, in order: one for each turn. */
-  readonly traceIds: readonly string[];
-}
-
-/** The history of a new session. */
-export const noHistory: SessionHistory = Object.freeze({ calls: [], traceIds: [] });
 
 /** A host that compacts its own history logs the tool calls that are left in it once more. */
 export const maxKnownCalls = 20_000;

@@ -4,6 +4,7 @@
  */
 import { type Attributes, type Context, type Link, SpanKind, type Tracer } from "@opentelemetry/api";
 import type { RecordedSession } from "../exporter/session-recorder.js";
+import { noHistory } from "../format/history.js";
 import type { SessionMetadata } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import {
@@ -16,7 +17,6 @@ import {
 } from "../otel/semantic-conventions.js";
 import type { ExactSpan } from "../projection/exact-span.js";
 import { callerAttributes, metadataAttributes } from "../projection/to-attributes.js";
-import { noHistory } from "../storage/session-history.js";
 import { finishOf, generationDraft, OpenGeneration, OpenGenerations } from "./generations.js";
 import type { SpanTarget } from "./input-types.js";
 import { SessionSpan, type SpanDraft } from "./session-span.js";

@@ -3,6 +3,7 @@
  * has ended.
  */
 import { type Attributes, SpanKind } from "@opentelemetry/api";
+import type { SessionHistory } from "../format/history.js";
 import {
   ATTR_GEN_AI_OPERATION_NAME,
   ATTR_GEN_AI_TOOL_CALL_ID,
@@ -10,7 +11,7 @@ import {
 } from "../otel/semantic-conventions.js";
 import { RecentMap } from "../platform/recent-map.js";
 import type { ExactSpan } from "../projection/exact-span.js";
-import { maxKnownCalls, type SessionHistory } from "../storage/session-history.js";
+import { maxKnownCalls } from "../storage/session-history.js";
 import type { SessionSpan, SpanDraft } from "./session-span.js";
 import { copyInput, finiteOr, member, shorten, textMember, toText } from "./untrusted-input.js";
 

@@ -16,6 +16,7 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
+import type { SessionHistory } from "../format/history.js";
 import { newTraceId, type TurnIds, turnSpanId } from "../otel/ids.js";
 import {
   ATTR_CRASH_SAFE_FILE_INTERRUPTED,
@@ -30,7 +31,6 @@ import { setSessionId } from "../otel/session-context.js";
 import { hrTimeOf } from "../otel/time.js";
 import { attach, withAttachment } from "../projection/exact-span.js";
 import { messageJson, unnamedError } from "../projection/to-attributes.js";
-import type { SessionHistory } from "../storage/session-history.js";
 
 /** What turns are made with. */
 export interface TurnPorts {
