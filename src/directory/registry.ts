@@ -10,8 +10,8 @@ import { newTally, tallied } from "../platform/io-counters.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { UserOfDirectory } from "./directory-user.js";
 import { Housekeeping, type HousekeepingOptions } from "./housekeeping.js";
-import { defaultPace } from "./publish-budget.js";
 import type { WorkQueues } from "./publish-scheduler.js";
+import { defaultPace } from "./publish-scheduler.js";
 import type { DirectoryListener, DirectoryUser, SharedDirectory } from "./shared-directory.js";
 import { type DirectoryPorts, TraceDirectory } from "./trace-directory.js";
 

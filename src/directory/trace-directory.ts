@@ -7,14 +7,14 @@ import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { allSettledOrThrow } from "../platform/async.js";
 import { releaseToken } from "../platform/liveness.js";
 import { findPath } from "../storage/document-file.js";
-import { recreateIfRemoved, recreateIfRemovedSinceRecord } from "../storage/merge.js";
+import { recreateFiles, recreateIfRemoved } from "../storage/merge.js";
 import { lostOwner } from "../storage/publish.js";
 import type { SessionStart } from "../storage/session-state.js";
 import { SessionWriter, type WriterPorts } from "../storage/session-writer.js";
 import { retryOnEmfile } from "./emfile-retry.js";
 import { type Closed, EndedSessions } from "./ended-sessions.js";
 import { beginEnd, cancelWork, crashEnd, finalize, finalizeNow } from "./ends.js";
-import type { Pace } from "./publish-budget.js";
+import type { Pace } from "./publish-scheduler.js";
 import { crashNotWritten, PublishScheduler, type WorkQueues } from "./publish-scheduler.js";
 import { SessionEntry, Sessions } from "./sessions.js";
 
@@ -131,7 +131,7 @@ export class TraceDirectory {
 
   /** Something of the session was recorded: its document follows. */
   changed(entry: SessionEntry): void {
-    recreateIfRemovedSinceRecord(entry.writer);
+    if (entry.writer.checkRemoved()) recreateFiles(entry.writer);
     this.#schedule(entry);
   }
 

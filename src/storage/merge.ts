@@ -76,15 +76,11 @@ export function* rewriteHead(writer: SessionWriter, head: DocumentHead): Gensync
 
 /** Recreates side files that a recovery took or that were deleted. A fault is reported. */
 export function recreateIfRemoved(writer: SessionWriter): void {
-  if (writer.log.isRemoved() || writer.journal.checkRemoved()) recreate(writer);
+  if (writer.log.isRemoved() || writer.journal.checkRemoved()) recreateFiles(writer);
 }
 
-/** Like {@link recreateIfRemoved}, but checks only files that were written since the last check. */
-export function recreateIfRemovedSinceRecord(writer: SessionWriter): void {
-  if (writer.log.checkRemoved() || writer.journal.checkRemoved()) recreate(writer);
-}
-
-function recreate(writer: SessionWriter): void {
+/** Builds the side files again. A fault is reported. */
+export function recreateFiles(writer: SessionWriter): void {
   const { fileSystem, events } = writer.ports;
   let failure: { readonly error: unknown } | undefined;
   try {

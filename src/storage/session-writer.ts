@@ -249,6 +249,11 @@ export class SessionWriter implements JournalSource {
     if (this.ports.durability === "each") this.#sync();
   }
 
+  /** Whether another process removed a file that was written since the last call: a recovery may take either alone. */
+  checkRemoved(): boolean {
+    return this.log.checkRemoved() || this.journal.checkRemoved();
+  }
+
   /** Builds a file of this session; the crash fence removes what is still there. */
   *buildFile<T>(build: (file: NewFile) => Gensync<T>): Gensync<T> {
     const path = this.tempPath();

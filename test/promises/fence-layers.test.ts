@@ -5,7 +5,7 @@
  */
 import { readdirSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { defaultPace } from "../../src/directory/publish-budget.js";
+import { defaultPace } from "../../src/directory/publish-scheduler.js";
 import type { SessionEntry } from "../../src/directory/sessions.js";
 import { TraceDirectory } from "../../src/directory/trace-directory.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";

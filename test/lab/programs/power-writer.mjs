@@ -12,7 +12,10 @@ const { createSessionTracing } = await load("session.js");
 
 // As in a session of many megabytes: the document is far behind, and what there is is in the side files.
 if (plan.publishesSeldom)
-  Object.assign((await load("directory/publish-budget.js")).defaultPace, { bytesPerSecond: 1, maxBytes: 1 });
+  Object.assign((await load("directory/publish-scheduler.js")).defaultPace, {
+    bytesPerSecond: 1,
+    maxBytes: 1,
+  });
 
 const { dir, durability } = plan;
 const exporter = new CrashSafeFileSpanExporter({ dir, durability });

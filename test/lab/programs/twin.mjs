@@ -20,7 +20,10 @@ const { SystemLiveness } = await load("platform/liveness.js");
 
 // As in a session of many megabytes: the document is far behind, and what there is is in the side files.
 if (plan.publishesSeldom)
-  Object.assign((await load("directory/publish-budget.js")).defaultPace, { bytesPerSecond: 1, maxBytes: 1 });
+  Object.assign((await load("directory/publish-scheduler.js")).defaultPace, {
+    bytesPerSecond: 1,
+    maxBytes: 1,
+  });
 
 /** The pipe to the lab; what threads print would make the one for that return before it has all. */
 const pipe = 3;

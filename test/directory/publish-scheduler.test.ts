@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { defaultPace, PublishBudget } from "../../src/directory/publish-budget.js";
+import { defaultPace, PublishBudget } from "../../src/directory/publish-scheduler.js";
 
 const hourMillis = 3_600_000;
 
