@@ -1,6 +1,4 @@
-/**
- * One session of a trace: its tracer, and the documents that exporters get of it.
- */
+/** One session of a `Trace`: its tracer, and the documents that its exporters get. */
 
 import { decodeDocument } from "../format/document.js";
 import { narrateDocument } from "../format/summary.js";
@@ -8,7 +6,9 @@ import type { TraceFile } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import type { SpanProcessor } from "../otel/types.js";
 import { nodeFileSystem } from "../platform/file-system.js";
+import { Lifecycle } from "../platform/lifecycle.js";
 import type { StartTraceOptions } from "../tracer/input-types.js";
+import type { ResumeFound } from "../tracer/session-lifecycle.js";
 import type { SessionTracer } from "../tracer/session-tracer.js";
 import { createSessionTracing } from "../tracer/session-tracing.js";
 import { MemorySessionExporter, MemorySpanProcessor } from "./memory-recorder.js";
@@ -25,13 +25,13 @@ import { type FileRecording, recordingOf } from "./trace-file-exporter.js";
 
 const diagnostics = new Diagnostics("Trace");
 
-/** Where the sessions of a trace go. */
+/** The exporters and processors of a `Trace`. */
 export interface Destination {
   readonly exporters: readonly TraceExporter[];
-  /** The file exporter that records as the session runs, if there is one. */
+  /** The file exporter that records spans as the session runs. */
   readonly file: TraceExporter | undefined;
   readonly recording: FileRecording | undefined;
-  /** Exporters that get whole documents. */
+  /** The exporters that get whole documents. */
   readonly others: readonly TraceExporter[];
   readonly spanProcessors: readonly SpanProcessor[];
 }
@@ -45,7 +45,7 @@ export function destinationOf(
   return { exporters, file, recording: recordingOf(file), others, spanProcessors };
 }
 
-/** Takes spans and does nothing with them, where nobody wants any. */
+/** The processor of a session without exporters. */
 const nowhere: SpanProcessor = {
   onStart() {},
   onEnd() {},
@@ -53,23 +53,21 @@ const nowhere: SpanProcessor = {
   async shutdown() {},
 };
 
-/** What is being done with a session. `fenced` is final; `ended` is final but for a fence. */
-type State = "open" | "ended" | "fenced";
-
 export class TraceSession {
   readonly #to: Destination;
+  readonly #life = new Lifecycle();
   #tracer: SessionTracer;
   #memory: MemorySessionExporter | undefined;
-  #state: State = "open";
   #end: Promise<string | undefined> | undefined;
-  /** Exporters that got, or are about to get, the final document. */
+  /** The other exporters got the final document, or are about to get it. */
   #isHandedOut = false;
-  /** Pushes of the running document, one after the other; the final one comes after them. */
+  /** Pushes of the running document, one after the other. The final document comes after them. */
   #pushing: Promise<void> = Promise.resolve();
+  /** The push that has not begun yet. */
   #waiting: Promise<void> | undefined;
   #isPushing = false;
 
-  /** A session that has not started. Throws when there is no SDK. */
+  /** A session that has not started. Throws `MISSING_PACKAGE` without an SDK. */
   constructor(to: Destination) {
     this.#to = to;
     this.#tracer = this.#newTracer(to.recording === undefined);
@@ -80,88 +78,105 @@ export class TraceSession {
   }
 
   get isOpen(): boolean {
-    return this.#state === "open";
+    return this.#life.isOpen;
   }
 
   start(sessionId: string, options: StartTraceOptions): void {
     this.tracer.startTrace(sessionId, options);
     if (this.tracer.sessionId !== undefined) this.#to.recording?.reopened(this.tracer.sessionId);
     if (this.#memory || this.#to.others.length === 0 || this.#file() !== undefined) return;
-    // A directory that cannot be written to is no reason for the other exporters to get nothing.
+    // The directory cannot be written to: the other exporters get documents from memory.
     this.#tracer = this.#newTracer(true);
     this.tracer.startTrace(sessionId, options);
   }
 
-  /** `false`: there is nothing to go on with, and nothing has changed. */
-  async resume(sessionId: string): Promise<boolean> {
-    const isResumed = await this.tracer.rehydrateFromFile(sessionId);
-    if (isResumed) this.#to.recording?.reopened(sessionId);
-    return isResumed;
+  /**
+   * Finds the session of an earlier run, and opens nothing. The function that it resolves with resumes the session
+   * synchronously; `false`, and nothing changes, if that fails. `undefined` when there is no usable document.
+   */
+  async find(sessionId: string): Promise<ResumeFound | undefined> {
+    const resume = await this.tracer.findSession(sessionId);
+    return (
+      resume &&
+      (() => {
+        const isResumed = resume();
+        if (isResumed) this.#to.recording?.reopened(sessionId);
+        return isResumed;
+      })
+    );
   }
 
-  /** Ends the turn, and pushes the running document to the live exporters. */
+  /** Ends the turn, and pushes the running document to live exporters. */
   push(): Promise<void> {
     if (!this.isOpen) return Promise.resolve();
-    // At once: what is logged from here on belongs to the next turn, however long an exporter takes.
+    // Before any exporter is awaited: later calls belong to the next turn.
     this.tracer.endTurn();
     const live = this.#to.others.filter(isLive);
     if (live.length === 0) return Promise.resolve();
     if (!this.#waiting) {
-      // One that has not begun pushes what is there when it begins: enough for all who ask until then.
+      // A push reads the document when it begins: one waiting push serves all calls until then.
       this.#waiting = this.#pushing.then(() => this.#push(live));
       this.#pushing = this.#waiting;
     }
     return this.#waiting;
   }
 
-  /** Ends the session; resolves with what the first exporter answers that answers anything. */
+  /** Ends the session. Resolves with the first string, in the order of exporters, that an exporter resolves with. */
   end(error?: string): Promise<string | undefined> {
-    if (this.#state === "fenced") return Promise.resolve(this.tracer.getTracePath());
+    if (this.#hasCrashed()) return Promise.resolve(this.tracer.getTracePath());
     this.#end ??= this.#endLater(error);
     return this.#end;
   }
 
-  /** Ends the session before it returns; the other exporters are called, and not waited for. */
+  /** {@link end}, synchronous: the file is complete when it returns. Other exporters are called and not awaited. */
   endNow(): string | undefined {
-    if (this.#state === "fenced") return this.tracer.getTracePath();
-    this.#state = "ended";
+    if (this.#hasCrashed()) return this.tracer.getTracePath();
+    this.#life.end();
     this.tracer.finalizeSync();
     const path = this.#file();
     this.#end ??= Promise.resolve(path);
     const document = this.#isHandedOut || this.#to.others.length === 0 ? undefined : this.#documentNow();
     this.#isHandedOut = true;
     if (document) {
-      const handOut = () => this.#to.others.forEach((exporter) => void callExporter(exporter, document));
-      // An older, running document that is still on its way must not come last.
+      const handOut = () => {
+        if (this.#hasCrashed()) return;
+        for (const exporter of this.#to.others) void callExporter(exporter, document);
+      };
+      // A running document that is being pushed must not arrive after the final one.
       if (this.#isPushing) void this.#pushing.then(handOut);
       else handOut();
     }
     this.#memory?.forget();
+    this.#life.confirmEnd();
     return path;
   }
 
   /** The crash fence of this session. */
-  fence(error?: string): void {
-    this.#state = "fenced";
+  crash(error?: string): void {
+    this.#life.crash();
     const { sessionId } = this.tracer;
-    // First: what the file exporter has under way must not follow.
+    // First: exports that the file exporter has begun must not replace the crashed document.
     if (sessionId !== undefined && this.#to.file) markCrashed([this.#to.file], sessionId);
     this.tracer.flushSync(error);
     if (sessionId !== undefined) markCrashed(this.#to.others, sessionId);
     this.#memory?.forget();
   }
 
+  #hasCrashed(): boolean {
+    return this.#life.state === "crashed";
+  }
+
   async #endLater(error: string | undefined): Promise<string | undefined> {
-    this.#state = "ended";
+    this.#life.end();
     await this.tracer.endTrace(error);
     const path = this.#file();
     await this.#pushing;
-    if (this.#state !== "ended") return path;
+    if (this.#hasCrashed()) return path;
     const others = this.#isHandedOut ? [] : this.#to.others;
     this.#isHandedOut = true;
     const document = others.length > 0 ? await this.#document() : undefined;
-    // The fence may have come while the document was read.
-    if (this.#state !== "ended") return path;
+    // The session may have crashed while the document was read.
+    if (this.#hasCrashed()) return path;
     const flushes = this.#to.spanProcessors.map(awaitFlush);
     const answers = this.#to.exporters.map((exporter) => {
       if (exporter === this.#to.file) return path;
@@ -169,6 +184,7 @@ export class TraceSession {
     });
     const [answered] = await Promise.all([Promise.all(answers), ...flushes, this.#to.recording?.prune()]);
     this.#memory?.forget();
+    this.#life.confirmEnd();
     return answered.find((answer) => typeof answer === "string" && answer !== "");
   }
 
@@ -179,13 +195,13 @@ export class TraceSession {
     try {
       await this.tracer.flush();
       const document = await this.#document();
-      // The end has come first: what it hands out is newer.
+      // The session has ended meanwhile: its final document is newer.
       if (!document || !this.isOpen) return;
       const { summary } = document;
       const pushed = { ...document, summary: { ...summary, narrative: narrateDocument(document) } };
       await Promise.all(live.map((exporter) => awaitExporter(exporter, pushed)));
     } catch {
-      // The disk refused: the next push tries again.
+      // The disk refused. The next push tries again.
     } finally {
       this.#isPushing = false;
     }
@@ -213,7 +229,7 @@ export class TraceSession {
     }
   }
 
-  /** Where its document is, if it could be written. */
+  /** The path of the document, if the document exists. */
   #file(): string | undefined {
     const path = this.tracer.getTracePath();
     return path !== undefined && nodeFileSystem.sync.exists(path) ? path : undefined;
@@ -223,7 +239,7 @@ export class TraceSession {
     return (await this.tracer.document()) ?? this.#memory?.session?.snapshot();
   }
 
-  /** The same, of a session that has ended, before it returns. */
+  /** The document of an ended session, read synchronously. */
   #documentNow(): TraceFile | undefined {
     const path = this.#file();
     if (path === undefined) return this.#memory?.session?.snapshot();

@@ -189,6 +189,7 @@ export class Trace {
 
   /** Runs `fn` in {@link context}. */
   withContext<T>(fn: () => T): T {
+    if (typeof fn !== "function") return undefined as T;
     return this.#session ? this.#session.tracer.withContext(fn) : fn();
   }
 
@@ -226,22 +227,28 @@ export class Trace {
 
   /** The crash fence: synchronous. The document says `crashed` when it returns, whatever was or is under way. */
   flushSync(error?: string): void {
-    guarded("flushSync", () => this.#session?.fence(error));
+    guarded("flushSync", () => this.#session?.crash(error));
   }
 
-  /** Goes on with a session from its document; `false`, and nothing changes, when there is none that is usable. */
+  /**
+   * Resumes a session from its document. `false`, and nothing changes, when there is no usable document, or when another
+   * session was started before the document was found.
+   */
   async rehydrateFromFile(sessionId: string): Promise<boolean> {
-    const resumed = await settled("rehydrateFromFile", async () => {
+    const isResumed = await settled("rehydrateFromFile", async () => {
       if (!this.#to.recording) return false;
-      const open = this.#session;
-      if (open?.isOpen && open.tracer.sessionId === sessionId) return open.resume(sessionId);
-      const session = new TraceSession(this.#to);
-      if (!(await session.resume(sessionId))) return false;
-      if (this.#session?.isOpen) this.#session.endNow();
+      const before = this.#session;
+      const session =
+        before?.isOpen && before.tracer.sessionId === sessionId ? before : new TraceSession(this.#to);
+      const resume = await session.find(sessionId);
+      const present = this.#session;
+      if (present !== before && present?.isOpen) return present.tracer.sessionId === sessionId;
+      if (!resume?.()) return false;
+      if (session !== present && present?.isOpen) present.endNow();
       this.#session = session;
       return true;
     });
-    return resumed === true;
+    return isResumed === true;
   }
 }
 

@@ -76,15 +76,19 @@ export class UserOfDirectory implements DirectoryUser {
     return new Held(directory, entry, history, !known && !published);
   }
 
-  async resumeSession(id: string, traceId: string): Promise<HeldSession | undefined> {
+  async findSession(id: string, traceId: string): Promise<(() => HeldSession) | undefined> {
     const directory = this.#directory;
-    const { clock } = directory.ports;
     // The document of an end under way, or of a session that is open here, is behind.
     await directory.flushSession(id).catch(() => {});
     const history = await findResumable(directory.ports, directory.dir, id);
-    if (!history) return undefined;
+    return history && (() => this.#resume(id, traceId, history));
+  }
+
+  #resume(id: string, traceId: string, history: SessionHistory): HeldSession {
+    const directory = this.#directory;
     const known = directory.openEntry(id);
-    const entry = directory.openSession(this.#user, { id, traceId, startTime: clock.now() });
+    const startTime = directory.ports.clock.now();
+    const entry = directory.openSession(this.#user, { id, traceId, startTime });
     const { writer } = entry;
     if (known) directory.interruptOpen(entry);
     else {

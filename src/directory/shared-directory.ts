@@ -63,8 +63,11 @@ export interface DirectoryUser {
   admit(opened: SessionOpened): SharedSession | "crashed" | "ended";
   /** Opens or continues a session, with a document when it returns; only this opens the session after its end. */
   openSession(opened: SessionOpened, metadata: Partial<SessionMetadata>): HeldSession;
-  /** Continues the session of a usable document. `traceId`: for a session whose document names none. */
-  resumeSession(id: string, traceId: string): Promise<HeldSession | undefined>;
+  /**
+   * Finds the usable document of a session. Returns a function that continues the session synchronously, and opens
+   * nothing before it is called. `traceId`: for a session whose document names none.
+   */
+  findSession(id: string, traceId: string): Promise<(() => HeldSession) | undefined>;
   flush(): Promise<void>;
   flushSession(id: string): Promise<void>;
   end(id: string, end: SessionEnd): Promise<void>;

@@ -27,7 +27,7 @@ import {
   reportUnknownVariables,
   resolveExporterOptions,
 } from "./file-exporter-options.js";
-import { endOf, openRecordedSession, resumeRecordedSession, type SessionHost } from "./recorded-session.js";
+import { endOf, findRecordedSession, openRecordedSession, type SessionHost } from "./recorded-session.js";
 import type { RecordedSession, SessionOpening, SessionRecorder } from "./session-recorder.js";
 import { SpanAdmission } from "./span-admission.js";
 
@@ -207,8 +207,25 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
    * or `crash`, or when the disk refuses.
    */
   async resumeSession(id: string): Promise<RecordedSession | undefined> {
+    const resume = await this.findSession(id);
+    return resume?.();
+  }
+
+  /**
+   * @internal Finds the document of a session as {@link resumeSession} does, and returns a function that resumes the
+   * session synchronously. Rejects, and the function throws, as `resumeSession` rejects.
+   */
+  async findSession(id: string): Promise<(() => RecordedSession) | undefined> {
     if (!this.#lifecycle.isOpen) throw ended();
-    return resumeRecordedSession(this.#host, id);
+    const resume = await findRecordedSession(this.#host, id);
+    return (
+      resume &&
+      (() =>
+        reports.during(() => {
+          if (!this.#lifecycle.isOpen) throw ended();
+          return resume();
+        }))
+    );
   }
 
   /** Records and counts a span, for a caller that has reports wait. Never throws. */

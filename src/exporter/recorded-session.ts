@@ -38,15 +38,23 @@ export function openRecordedSession(
   return new FileSession(host, session, session.isNew ? traceId : undefined);
 }
 
-/** Continues the session of an existing document; `undefined` when no document is usable. */
-export async function resumeRecordedSession(
+/**
+ * Finds the usable document of a session. Returns a function that continues the session synchronously, and opens nothing
+ * before it is called.
+ */
+export async function findRecordedSession(
   host: SessionHost,
   id: string,
-): Promise<RecordedSession | undefined> {
-  const session = await host.directory.resumeSession(id, newTraceId());
-  if (!session) return undefined;
-  host.onUse();
-  return new FileSession(host, session, undefined);
+): Promise<(() => RecordedSession) | undefined> {
+  const resume = await host.directory.findSession(id, newTraceId());
+  return (
+    resume &&
+    (() => {
+      const session = resume();
+      host.onUse();
+      return new FileSession(host, session, undefined);
+    })
+  );
 }
 
 class FileSession implements RecordedSession {

@@ -35,9 +35,12 @@ export interface SessionRecorder {
   /** Opens a session, or goes on where its document stands. Synchronous: there is a document when it returns. */
   openSession(opening: SessionOpening): RecordedSession;
   /**
-   * Goes on where the session's document stands, without changing it yet; `undefined` when there is none that is
-   * usable. Finishes first what a dead process or an end under way has left to do.
+   * Finds the document of a session, and finishes what a dead process or an end under way has left to do. Returns a
+   * function that resumes the session synchronously, and changes nothing before it is called; `undefined` when there
+   * is no usable document. Recorders of release 0.1.0 lack this method.
    */
+  findSession?(id: string): Promise<(() => RecordedSession) | undefined>;
+  /** {@link findSession}, and the call of its function. */
   resumeSession(id: string): Promise<RecordedSession | undefined>;
 }
 

@@ -1,51 +1,58 @@
-/**
- * The life of a session tracer: idle, then one session after the other, of which each is open, ended or crashed.
- */
+/** The sessions of one session tracer, one after the other, and how each of them starts, resumes, ends and crashes. */
 
-import type { RecordedSession } from "../exporter/session-recorder.js";
+import type { RecordedSession, SessionRecorder } from "../exporter/session-recorder.js";
 import type { SessionMetadata } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import { newTraceId } from "../otel/ids.js";
+import { Lifecycle } from "../platform/lifecycle.js";
 import type { SessionTracerPorts } from "./input-types.js";
 import { startMetadata } from "./metadata.js";
 import { type Closing, type LoggedSession, SessionLog } from "./session-log.js";
 import { clientContext } from "./trace-context.js";
 import { textMember } from "./untrusted-input.js";
 
-/**
- * - `idle`: no session yet. Log methods do nothing.
- * - `open`: logs.
- * - `ended`, `crashed`: the session is over; what is logged is dropped and counted.
- */
-type Life =
-  | { readonly state: "idle"; readonly log?: undefined }
-  | { readonly state: "open" | "ended"; readonly log: SessionLog }
-  | { readonly state: "crashed"; readonly log: SessionLog; readonly reason: string | undefined };
+/** One session of the tracer. */
+interface TracedSession {
+  readonly log: SessionLog;
+  readonly life: Lifecycle;
+  /** The reason of the last crash, where one was given. */
+  crashReason?: string | undefined;
+}
 
-/** Said of a session that was fenced without a reason. */
+/** Opens a session that was found, synchronously; `false`, and nothing changes, when it cannot be opened. */
+export type ResumeFound = () => boolean;
+
+/** The message of a crash without a reason. */
 const defaultReason = "Process exited before trace completed";
 
 export class SessionLifecycle {
   readonly #ports: SessionTracerPorts;
   readonly #diagnostics = new Diagnostics("SessionTracer");
-  #life: Life = { state: "idle" };
+  /** The present session, or the last one. Log methods do nothing before the first. */
+  #session: TracedSession | undefined;
+  /** Resolves when the documents of the session that ended last are written. */
   #ending: Promise<void> = Promise.resolve();
-  dropped = 0;
+  #dropped = 0;
 
   constructor(ports: SessionTracerPorts) {
     this.#ports = ports;
   }
 
-  /** The present session, or the last one. */
+  /** The log of the present session, or of the last one. */
   get log(): SessionLog | undefined {
-    return this.#life.log;
+    return this.#session?.log;
   }
 
   get isOpen(): boolean {
-    return this.#life.state === "open";
+    return this.#session?.life.isOpen === true;
   }
 
-  /** Ends an open session, and begins one. */
+  /** Calls that came after the end of their session. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Ends an open session, and starts one. */
   start(id: string, options: unknown, parent: LoggedSession["parent"]): void {
     this.end(undefined);
     const metadata = startMetadata(options);
@@ -60,79 +67,106 @@ export class SessionLifecycle {
       metadata,
       ...(prompt !== undefined && { input: prompt }),
     };
+    const client = clientContext(options);
     const recorded: RecordedSession[] = [];
     for (const recorder of this.#ports.recorders)
       this.guard("startTrace", () => recorded.push(recorder.openSession(opening)));
-    this.#begin(id, traceId, metadata, recorded, parent);
-    const client = clientContext(options);
-    if (client) this.#life.log?.openTurn(now, client);
+    this.#begin(id, traceId, { ...recorded[0]?.metadata, ...metadata }, recorded, parent);
+    if (client) this.log?.openTurn(now, client);
   }
 
-  /** Goes on with a session that has a document. */
-  async resume(id: string): Promise<boolean> {
-    if (this.isOpen && this.log?.id === id) return true;
+  /**
+   * Finds a session that has a document. Opens nothing: the function that it returns does, unless another session was
+   * opened meanwhile. Rejects when a recorder does; then no recorder has the session open.
+   */
+  async find(id: string): Promise<ResumeFound | undefined> {
+    const before = this.#session;
+    if (before?.life.isOpen && before.log.id === id) return () => before.life.isOpen;
     await this.#ending;
-    const recorded: RecordedSession[] = [];
-    for (const recorder of this.#ports.recorders) {
-      const session = await recorder.resumeSession(id);
-      if (session) recorded.push(session);
-    }
-    const first = recorded[0];
-    if (!first) return false;
-    this.end(undefined);
-    this.#begin(id, first.traceId, {}, recorded, undefined);
-    return true;
+    const found: Found[] = [];
+    for (const recorder of this.#ports.recorders)
+      found.push({ recorder, resume: await findSession(recorder, id) });
+    if (found.every(({ resume }) => resume === undefined)) return undefined;
+    return () => {
+      if (this.isOpen && this.#session !== before) return this.log?.id === id;
+      return this.#resume(id, found);
+    };
   }
 
-  /** Ends the session in good order; {@link ended} tells when its documents are written. */
+  /** Ends the session in good order. {@link ended} resolves when its documents are written. */
   end(error: string | undefined): void {
-    const { log } = this.#life;
-    if (!this.#close({ type: "end", error })) return;
-    this.#ending = this.settle(log?.recorded.map((session) => session.end(error)) ?? []);
+    const session = this.#session;
+    if (!session?.life.end()) return;
+    this.#close(session.log, { type: "end", error });
+    const ended = this.settle(session.log.recorded.map(async (recorded) => recorded.end(error)));
+    this.#ending = ended.then(() => void session.life.confirmEnd());
   }
 
-  /** The same at once. */
+  /** {@link end}, with the documents written before it returns. Also completes an end that is under way. */
   endNow(error: string | undefined): void {
-    this.#close({ type: "end", error });
-    if (this.#life.state !== "ended") return;
-    for (const session of this.#life.log.recorded) this.guard("finalizeSync", () => session.endNow(error));
+    const session = this.#session;
+    if (!session || session.life.state === "crashed") return;
+    if (session.life.end()) this.#close(session.log, { type: "end", error });
+    for (const recorded of session.log.recorded) this.guard("finalizeSync", () => recorded.endNow(error));
+    session.life.confirmEnd();
   }
 
   ended(): Promise<void> {
     return this.#ending;
   }
 
-  /** The crash fence: also after an end, and again for another reason. */
+  /** The crash fence. Also marks a session that has ended, and replaces the reason of an earlier crash. */
   crash(reason: string | undefined): void {
-    const life = this.#life;
-    if (life.state === "idle") return;
-    if (life.state === "crashed" && (reason === undefined || reason === life.reason)) return;
-    this.#close({ type: "crash", reason: reason ?? defaultReason });
-    this.#life = { state: "crashed", log: life.log, reason };
-    for (const session of life.log.recorded) this.guard("flushSync", () => session.crash(reason));
+    const session = this.#session;
+    if (!session) return;
+    const wasOpen = session.life.isOpen;
+    const isFirst = session.life.crash();
+    if (!isFirst && (reason === undefined || reason === session.crashReason)) return;
+    session.crashReason = reason;
+    if (wasOpen) this.#close(session.log, { type: "crash", reason: reason ?? defaultReason });
+    for (const recorded of session.log.recorded) this.guard("flushSync", () => recorded.crash(reason));
   }
 
-  /** Logs to the open session; what comes after its end is dropped, and counted. */
+  /** Runs `run` with the log of the open session. After the end of a session, drops and counts the call. */
   with(what: string, run: (log: SessionLog) => void): void {
-    const { state, log } = this.#life;
-    if (state === "open") this.guard(what, () => run(log));
-    else if (state !== "idle") this.#drop(what, log.id);
+    const session = this.#session;
+    if (session?.life.isOpen) this.guard(what, () => run(session.log));
+    else if (session) this.#drop(what, session.log.id);
   }
 
-  /** Nothing throws into the host. */
+  /** Runs `run`. An error is logged and does not reach the host. */
   guard(what: string, run: () => void): void {
     try {
       run();
     } catch (error) {
-      this.#diagnostics.failure(`${what} failed`, error);
+      this.failed(what, error);
     }
   }
 
-  /** Waits for the disk; what it refuses is told, and tried again by those who keep it. */
+  failed(what: string, error: unknown): void {
+    this.#diagnostics.failure(`${what} failed`, error);
+  }
+
+  /** Waits for the disk. A rejection is logged: the recorder keeps the data and tries again. */
   async settle(work: readonly Promise<void>[]): Promise<void> {
     for (const result of await Promise.allSettled(work))
       if (result.status === "rejected")
         this.#diagnostics.failure("a trace could not be written yet; the write is retried", result.reason);
+  }
+
+  #resume(id: string, found: readonly Found[]): boolean {
+    const resumed: RecordedSession[] = [];
+    for (const { resume } of found) if (resume) this.guard("rehydrateFromFile", () => resumed.push(resume()));
+    const first = resumed[0];
+    if (!first) return false;
+    const { traceId, metadata } = first;
+    // Without a session of its own, a recorder would not learn of the end.
+    const opening = { id, traceId, startTime: Date.now(), name: id, metadata };
+    const opened: RecordedSession[] = [];
+    for (const { recorder, resume } of found)
+      if (!resume) this.guard("rehydrateFromFile", () => opened.push(recorder.openSession(opening)));
+    this.#begin(id, traceId, metadata, [...resumed, ...opened], undefined);
+    return true;
   }
 
   #begin(
@@ -142,41 +176,40 @@ export class SessionLifecycle {
     recorded: readonly RecordedSession[],
     parent: LoggedSession["parent"],
   ): void {
+    // A session that was open before a resume, or that code of the host has started while its options were read.
+    this.end(undefined);
     const { tracer, turnIds, onTurnEnd = () => {} } = this.#ports;
-    const log = new SessionLog(
-      { tracer, turnIds, onTurnEnd },
-      {
-        id,
-        traceId,
-        metadata: { ...recorded[0]?.metadata, ...metadata },
-        recorded,
-        parent,
-      },
-    );
-    this.#life = { state: "open", log };
+    const log = new SessionLog({ tracer, turnIds, onTurnEnd }, { id, traceId, metadata, recorded, parent });
+    this.#session = { log, life: new Lifecycle() };
     this.guard("start", () => this.#ports.onSessionStart?.(id));
   }
 
-  /** `false` when no session was open. */
-  #close(closing: Closing): boolean {
-    const { state, log } = this.#life;
-    if (state !== "open") return false;
-    this.#life = { state: "ended", log };
+  #close(log: SessionLog, closing: Closing): void {
     this.guard("end", () => log.close(closing, Date.now()));
     this.guard("end", () => this.#ports.onSessionEnd?.(log.id));
-    return true;
   }
 
   #drop(what: string, id: string): void {
-    this.dropped++;
-    const why = `session ${id} is over; start or resume it to go on`;
+    this.#dropped++;
+    const why = `session ${id} is over; start or resume it first`;
+    const log = (message: string) => this.#diagnostics.log("warn", message);
     this.#diagnostics.repeated("dropped", {
-      first: () => this.#diagnostics.log("warn", `dropped ${what}: ${why}`),
+      first: () => log(`dropped ${what}: ${why}`),
       more: (calls) =>
-        this.#diagnostics.log(
-          "warn",
-          `dropped ${calls} more ${calls === 1 ? "call" : "calls"}: ${why} (${this.dropped} in all)`,
-        ),
+        log(`dropped ${calls} more ${calls === 1 ? "call" : "calls"}: ${why} (${this.#dropped} in all)`),
     });
   }
+}
+
+/** A recorder, and how to resume the session there; `undefined` if it has no document of the session. */
+interface Found {
+  readonly recorder: SessionRecorder;
+  readonly resume: (() => RecordedSession) | undefined;
+}
+
+/** A recorder of release 0.1.0 opens the session when it finds it. */
+async function findSession(recorder: SessionRecorder, id: string): Promise<Found["resume"]> {
+  if (recorder.findSession) return recorder.findSession(id);
+  const session = await recorder.resumeSession(id);
+  return session && (() => session);
 }

@@ -77,7 +77,9 @@ export class SessionLog {
     this.recorded = recorded;
     this.#tracer = ports.tracer;
     this.#parentSessionId = parent?.sessionId;
-    const history = recorded[0]?.takeHistory() ?? noHistory;
+    // One recorder has the session's document; another one may have opened the session anew.
+    const histories = recorded.map((session) => session.takeHistory());
+    const history = histories.find(({ traceIds }) => traceIds.length > 0) ?? noHistory;
     this.#tools = new SessionTools(history);
     const onTurnStart = (turnTraceId: string) => {
       for (const session of recorded) session.setTraceId(turnTraceId);

@@ -1,9 +1,6 @@
-/**
- * The session tracer: what an agent logs becomes OpenTelemetry spans of its session.
- */
+/** The session tracer: turns the calls of an agent into OpenTelemetry spans of a session. */
 import { type Context, context, trace } from "@opentelemetry/api";
 import type { SessionMetadata, TraceFile } from "../format/trace-file.js";
-import { Diagnostics } from "../otel/diagnostics.js";
 import { tryOr } from "../platform/errors.js";
 import type {
   AssistantInfo,
@@ -21,28 +18,26 @@ import type {
   UserMessageOptions,
 } from "./input-types.js";
 import { assistantMetadata, owuiMetadata } from "./metadata.js";
-import { SessionLifecycle } from "./session-lifecycle.js";
+import { type ResumeFound, SessionLifecycle } from "./session-lifecycle.js";
 import type { LoggedSession } from "./session-log.js";
 import { clientContext, headersOf } from "./trace-context.js";
-import { member, textMember, toText } from "./untrusted-input.js";
-
-const diagnostics = new Diagnostics("SessionTracer");
+import { member, sessionIdOf, textMember, toText } from "./untrusted-input.js";
 
 /**
- * Logs one session of an agent, as OpenTelemetry spans with the GenAI conventions: one trace per turn. With a
- * `CrashSafeFileSpanExporter` among its exporters, each call's effect survives the process once the call has returned.
+ * Logs one session of an agent as OpenTelemetry spans of the GenAI conventions, one trace per turn. With a
+ * `CrashSafeFileSpanExporter` among the exporters, the effect of a call survives the process once the call has returned.
  *
- * No method throws or rejects, whatever it is given; what goes wrong is told through `diag`.
+ * No method throws or rejects, whatever its arguments are. Errors are logged through `diag`.
  */
 export class SessionTracer {
   readonly #life: SessionLifecycle;
 
-  /** For those who wire tracers themselves; `createSessionTracing` does it for everybody else. */
+  /** `createSessionTracing` makes tracers with all ports. This constructor is for other providers and recorders. */
   constructor(ports: SessionTracerPorts) {
     this.#life = new SessionLifecycle(ports);
   }
 
-  /** The raw id of the session, from its start on. */
+  /** The raw id of the present session, or of the last one. */
   get sessionId(): string | undefined {
     return this.#life.log?.id;
   }
@@ -58,34 +53,45 @@ export class SessionTracer {
   }
 
   /**
-   * Starts a session, or goes on with the one of this id that has a document: earlier spans and its start stay, new
-   * metadata win. With a file exporter the document exists when this returns. Ends a session that is open.
+   * Starts a session. If the session has a document, goes on there: earlier spans and the start stay, new metadata win.
+   * With a file exporter the document exists when this returns. Ends a session that is open.
    */
   startTrace(sessionId: string, options: StartTraceOptions = {}): void {
     this.#life.guard("startTrace", () => {
-      this.#life.start(idOf(sessionId), options, parentOf(member(options, "parent")));
+      this.#life.start(sessionIdOf(sessionId), options, parentOf(member(options, "parent")));
     });
   }
 
   /**
-   * Goes on with the session of this id where its document stands, counters included; what a killed process left of it
-   * is recovered first. `false`, and nothing changes, when there is no usable document. Does not write by itself.
+   * Resumes the session where its document stands, counters included; spans that a killed process left are recovered
+   * first. `false`, and nothing changes, when the session has no usable document, or when another session was started
+   * before the document was found. Does not change the document by itself; a recorder without a document of the
+   * session creates one if another recorder has one.
    */
   async rehydrateFromFile(sessionId: string): Promise<boolean> {
+    const resume = await this.findSession(sessionId);
+    return resume?.() ?? false;
+  }
+
+  /**
+   * @internal The first half of {@link rehydrateFromFile}: finds the session and opens nothing. The function that it
+   * resolves with resumes the session synchronously, and returns what `rehydrateFromFile` resolves with.
+   */
+  async findSession(sessionId: string): Promise<ResumeFound | undefined> {
     try {
-      return await this.#life.resume(idOf(sessionId));
+      return await this.#life.find(sessionIdOf(sessionId));
     } catch (error) {
-      diagnostics.log("error", "rehydrateFromFile failed", error);
-      return false;
+      this.#life.failed("rehydrateFromFile", error);
+      return undefined;
     }
   }
 
-  /** What an assistant's message says of the session: model, provider, agent, variant. */
+  /** Metadata from an assistant's message: model, provider, agent, variant. */
   enrichFromAssistant(info: AssistantInfo): void {
     this.#life.with("enrichFromAssistant", (log) => log.setMetadata(assistantMetadata(info, log.metadata)));
   }
 
-  /** Metadata only; what is falsy is left as it is. */
+  /** Metadata only. A falsy value changes nothing. */
   setTitle(title: string, prompt?: string): void {
     this.#life.with("setTitle", (log) => log.setMetadata(texts({ title, prompt })));
   }
@@ -95,12 +101,12 @@ export class SessionTracer {
     this.#life.with("setPrompt", (log) => log.setMetadata(texts({ prompt })));
   }
 
-  /** What a chat front end says of the session: user, model, agent. */
+  /** Metadata from a chat front end: user, model, agent. */
   applyOwuiContext(info: OwuiContext): void {
     this.#life.with("applyOwuiContext", (log) => log.setMetadata(owuiMetadata(info, log.metadata)));
   }
 
-  /** What the user said. Begins a turn; a client's `traceparent` becomes its parent. */
+  /** A message of the user. Begins a turn; the `traceparent` of a client becomes the parent of the turn. */
   logUserMessage(text: string, options: UserMessageOptions = {}): void {
     this.#life.with("logUserMessage", (log) => {
       if (text === undefined || text === null) return;
@@ -109,34 +115,34 @@ export class SessionTracer {
     });
   }
 
-  /** A model is called. Its input is what the tools have answered since the last step. */
+  /** A model is called. The input of the generation is the results of tools since the last step. */
   logStepStart(part: StepStartPart): void {
     this.#life.with("logStepStart", (log) => log.stepStart(part, Date.now()));
   }
 
-  /** The model said something: added to the generation's output. */
+  /** Text of the model, appended to the output of the generation. */
   logText(part: TextPart): void {
     this.#life.with("logText", (log) => log.text(part));
   }
 
-  /** The model has answered. Which one: by id, else by message, else the newest that is open. */
+  /** The model has answered. The generation is found by id, else by message, else the newest open one is taken. */
   logStepFinish(part: StepFinishPart): void {
     this.#life.with("logStepFinish", (log) => log.stepFinish(part, Date.now()));
   }
 
-  /** A tool runs, or has ended. A call told again is ignored. */
+  /** A tool call waits, runs or has ended. A repeated report of an ended call is ignored. */
   logToolCall(part: ToolCallPart): void {
     this.#life.with("logToolCall", (log) => log.toolCall(part, Date.now()));
   }
 
-  /** Anything else that took time. */
+  /** Any other operation, after it has ended. */
   logSpan(span: CustomSpan): void {
     this.#life.with("logSpan", (log) => log.span(span, Date.now()));
   }
 
   /**
-   * Merges attributes into the last tool call (also after it ended), the open generation or the session; with no
-   * target, into the first of these that there is.
+   * Merges attributes into the last tool call (also after its end, until its span is exported), the newest open
+   * generation or the session. Without a target, the first of these that exists.
    */
   setSpanAttributes(attributes: Readonly<Record<string, unknown>>, target?: SpanTarget): void {
     this.#life.with("setSpanAttributes", (log) => log.setAttributes(attributes, target));
@@ -148,8 +154,9 @@ export class SessionTracer {
   }
 
   /**
-   * A context that holds the running tool, the open generation or the turn, and names the session: spans that start
-   * in it, by whatever instrumentation, nest there. With no target, the first of these that there is.
+   * A context with the running tool, the open generation or the turn as its span, and with the session's id: spans of
+   * any instrumentation that start in it nest there. Without a target, the first of these that exists. Without an open
+   * session, the active context.
    */
   context(target?: "tool" | "generation" | "turn", callID?: string): Context {
     let found: Context | undefined;
@@ -160,59 +167,64 @@ export class SessionTracer {
     return found ?? context.active();
   }
 
-  /** Runs `fn` in {@link context}: needs a context manager, as every use of the active context does. */
+  /** Runs `fn` in {@link context}. Needs a global context manager. Returns `undefined` if `fn` is no function. */
   withContext<T>(fn: () => T): T {
     if (typeof fn !== "function") return undefined as T;
     return context.with(this.context(), fn);
   }
 
-  /** W3C trace context of what runs, for outgoing requests and child processes. */
+  /** The W3C trace context of {@link context}, for outgoing requests and child processes. */
   traceHeaders(target?: "tool" | "generation" | "turn", callID?: string): TraceHeaders | undefined {
-    return this.isOpen ? headersOf(this.context(target, callID)) : undefined;
+    return this.isOpen ? tryOr(() => headersOf(this.context(target, callID)), undefined) : undefined;
   }
 
-  /** Ends the turn: a backend gets it. The next span begins another. */
+  /** Ends the turn, which is sent to backends. The next span begins a new turn. */
   endTurn(): void {
     if (this.isOpen) this.#life.with("endTurn", (log) => log.endTurn(Date.now()));
   }
 
-  /** Resolves when the document equals memory. A disk that refuses is told through `diag`, and tried again. */
+  /** Resolves when the document equals memory. If the disk refuses, logs through `diag`; the write is retried. */
   async flush(): Promise<void> {
-    await this.#life.settle(this.#life.log?.recorded.map((session) => session.flush()) ?? []);
+    await this.#life.settle(this.#life.log?.recorded.map(async (session) => session.flush()) ?? []);
   }
 
-  /** The session's document as of the last {@link flush} or its end; `undefined` where nobody keeps one. */
+  /** The document as of the last {@link flush} or the end; `undefined` if there is none, or it cannot be read. */
   async document(): Promise<TraceFile | undefined> {
-    return this.#life.log?.recorded[0]?.document();
+    try {
+      return await this.#life.log?.recorded[0]?.document();
+    } catch (error) {
+      this.#life.failed("document", error);
+      return undefined;
+    }
   }
 
   /**
-   * Ends the session: what is open ends with it, and its status is `completed`, or `error` with a message. Resolves
-   * with the path when the document is written. After a crash flush it stays crashed.
+   * Ends the session and its open spans. The status is `completed`, or `error` if there is a message. Resolves with the
+   * path when the document is written. A session that has crashed stays crashed.
    */
   async endTrace(error?: string): Promise<string | undefined> {
     const path = this.getTracePath();
-    this.#life.end(messageOf(error));
+    this.#life.end(errorText(error));
     await this.#life.ended();
     return path;
   }
 
-  /** The same before it returns. */
+  /** {@link endTrace}, synchronous: the document is written when it returns. */
   finalizeSync(error?: string): string | undefined {
-    this.#life.endNow(messageOf(error));
+    this.#life.endNow(errorText(error));
     return this.getTracePath();
   }
 
   /**
-   * The crash fence of the session, synchronous: what is open is interrupted, and the document says `crashed` when this
-   * returns, whatever was under way. Wins over an earlier end; of several reasons the last one stays.
+   * The crash fence of the session, synchronous: when it returns, open spans are interrupted and the document has the
+   * status `crashed`, also if the session had ended. The reason of the last call stays.
    */
   flushSync(error?: string): void {
-    this.#life.crash(messageOf(error));
+    this.#life.crash(errorText(error));
   }
 }
 
-/** The session that starts one, and what runs in it now; `undefined` for anything that is no open session. */
+/** The parent session and a link to the span that runs in it; `undefined` for a value that is no open session. */
 function parentOf(given: unknown): LoggedSession["parent"] {
   const parent = given as ParentSession | undefined;
   if (member(parent, "isOpen") !== true || typeof member(parent, "context") !== "function") return undefined;
@@ -221,12 +233,8 @@ function parentOf(given: unknown): LoggedSession["parent"] {
   return sessionId === undefined ? undefined : { sessionId, link: context && { context } };
 }
 
-const idOf = (sessionId: unknown): string => {
-  const id = sessionId === undefined || sessionId === null ? "" : toText(sessionId);
-  return id === "" ? "unknown" : id;
-};
-
-const messageOf = (error: unknown): string | undefined => (error ? toText(error) : undefined);
+/** The error as text; `undefined` for a falsy one. */
+const errorText = (error: unknown): string | undefined => (error ? toText(error) : undefined);
 
 function texts(fields: Readonly<Record<"title" | "prompt", unknown>> | { prompt: unknown }): SessionMetadata {
   const title = textMember(fields, "title");

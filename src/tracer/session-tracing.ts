@@ -15,6 +15,7 @@ import type { SessionTracerPorts, StartTraceOptions } from "./input-types.js";
 import { sessionProvider } from "./provider.js";
 import { SessionTracer } from "./session-tracer.js";
 import { resolveOptions, type SessionTracingOptions, type TracingPlan } from "./session-tracing-options.js";
+import { sessionIdOf } from "./untrusted-input.js";
 
 const diagnostics = new Diagnostics("SessionTracing");
 
@@ -23,13 +24,6 @@ const endMillis = Object.freeze({ sessions: 30_000, processors: 61_000 });
 
 /** The methods and properties of a processor that are used if it has them. */
 type Processor = SpanProcessor & Partial<CrashTarget> & { readonly stopped?: boolean };
-
-/**
- * - `open`: sessions are traced.
- * - `crashed`: `crash()` was called.
- * - `ending`, `ended`: `shutdown()` was called; has settled.
- */
-type Lifecycle = "open" | "crashed" | "ending" | "ended";
 
 /**
  * Makes the tracers of sessions, and ends them together. {@link createSessionTracing} makes one;
@@ -47,7 +41,8 @@ export class SessionTracing implements CrashTarget {
   readonly #ports: SessionTracerPorts;
   readonly #sessions = new OpenSessions<SessionTracer>();
   readonly #clock: Clock;
-  #lifecycle: Lifecycle = "open";
+  /** {@link shutdown} has settled. */
+  #isShutDown = false;
   #end: Promise<void> | undefined;
 
   /** @internal */
@@ -72,7 +67,7 @@ export class SessionTracing implements CrashTarget {
 
   /** `true` once {@link shutdown} has ended all documents: the crash fence has nothing to do then. */
   get stopped(): boolean {
-    if (this.#lifecycle !== "ended") return false;
+    if (!this.#isShutDown) return false;
     return !this.#isOwnProvider || this.#recording.every(({ stopped }) => stopped !== false);
   }
 
@@ -82,10 +77,12 @@ export class SessionTracing implements CrashTarget {
    * @param options as for `startTrace`; ignored when the session is open
    */
   tracer(sessionId: string, options?: StartTraceOptions): SessionTracer {
-    const open = this.#sessions.find(sessionId);
+    // A host may pass any value: `startTrace` opens a session under the same id.
+    const id = sessionIdOf(sessionId);
+    const open = this.#sessions.find(id);
     if (open) return open;
     const tracer = this.newTracer();
-    tracer.startTrace(sessionId, options);
+    tracer.startTrace(id, options);
     return tracer;
   }
 
@@ -109,7 +106,6 @@ export class SessionTracing implements CrashTarget {
    * Other processors are flushed; their spans arrive only if the process lives long enough. Never throws.
    */
   crash(reason?: string): void {
-    if (this.#lifecycle === "open") this.#lifecycle = "crashed";
     for (const tracer of this.#sessions.all) guard(() => tracer.flushSync(reason));
     for (const processor of this.#processors) {
       guard(() => {
@@ -141,7 +137,6 @@ export class SessionTracing implements CrashTarget {
   }
 
   async #shutDown(): Promise<void> {
-    this.#lifecycle = "ending";
     const ends = this.#sessions.all.map((tracer) => tracer.endTrace());
     const ended = await outcome(this.#within(endMillis.sessions, "the sessions", Promise.all(ends)));
     const lasts = this.#isOwnProvider
@@ -150,7 +145,7 @@ export class SessionTracing implements CrashTarget {
     const last = await outcome(
       this.#within(endMillis.processors, "the processors", allSettledOrThrow(lasts)),
     );
-    this.#lifecycle = "ended";
+    this.#isShutDown = true;
     const failure = ended ?? last;
     if (failure !== undefined) throw failure;
   }

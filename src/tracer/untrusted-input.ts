@@ -24,7 +24,11 @@ export function toText(value: unknown): string {
   }
 }
 
-/** A member as text; `undefined` for what is falsy. */
+/** The id of a session, as a host gives it: any value as text; `unknown` for an empty one. */
+export const sessionIdOf = (given: unknown): string =>
+  given === undefined || given === null ? "unknown" : toText(given) || "unknown";
+
+/** A member as text; `undefined` for a falsy one. */
 export function textMember(source: unknown, key: string): string | undefined {
   const value = member(source, key);
   return value ? toText(value) : undefined;

@@ -270,6 +270,16 @@ describe("P6 no method throws, whatever its arguments", () => {
     await open.endTrace();
   });
 
+  test("withContext, and runs what is a function", () => {
+    const open = started([file], "open");
+    for (const given of anything.filter((one) => typeof one !== "function")) {
+      for (const trace of [Trace.withExporters([file]), open])
+        expect(trace.withContext(given as never)).toBeUndefined();
+    }
+    for (const trace of [Trace.withExporters([file]), open]) expect(trace.withContext(() => 7)).toBe(7);
+    open.finalizeSync();
+  });
+
   test.each(["create", "withExporters", "setActive", "getTracesDir"] as const)("static %s", (method) => {
     for (const given of anything) {
       for (const more of anything) expect(() => Trace[method](given as never, more as never)).not.toThrow();

@@ -42,6 +42,22 @@ describe("tracers by session id", () => {
     await tracing.shutdown();
   });
 
+  test.each([
+    [7, "7"],
+    ["", "unknown"],
+    [undefined, "unknown"],
+    [Symbol("s"), "Symbol(s)"],
+    [Object.create(null), "[unreadable]"],
+  ])("there is one for %j, which is no id, as well", async (given, id) => {
+    const tracing = createSessionTracing({ dir });
+    const tracer = tracing.tracer(given as string);
+    expect(tracer.sessionId).toBe(id);
+    expect(tracing.tracer(given as string)).toBe(tracer);
+    expect(tracing.tracer(id)).toBe(tracer);
+    expect(tracing.openSessions).toBe(1);
+    await tracing.shutdown();
+  });
+
   test.for(["endTrace", "finalizeSync", "flushSync"] as const)(
     "after %s a new tracer exists at once",
     async (end) => {
