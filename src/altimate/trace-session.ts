@@ -9,7 +9,7 @@ import { nodeFileSystem } from "../platform/file-system.js";
 import { Lifecycle } from "../platform/lifecycle.js";
 import type { StartTraceOptions } from "../tracer/input-types.js";
 import type { ResumeFound } from "../tracer/session-lifecycle.js";
-import type { SessionTracer } from "../tracer/session-tracer.js";
+import { SessionTracer } from "../tracer/session-tracer.js";
 import { createSessionTracing } from "../tracer/session-tracing.js";
 import { MemorySessionExporter, MemorySpanProcessor } from "./memory-recorder.js";
 import { MAX_SERIALIZED_SPANS } from "./span-cap.js";
@@ -95,7 +95,7 @@ export class TraceSession {
    * synchronously; `false`, and nothing changes, if that fails. `undefined` when there is no usable document.
    */
   async find(sessionId: string): Promise<ResumeFound | undefined> {
-    const resume = await this.tracer.findSession(sessionId);
+    const resume = await SessionTracer.find(this.tracer, sessionId);
     return (
       resume &&
       (() => {

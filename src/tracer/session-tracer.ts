@@ -69,7 +69,7 @@ export class SessionTracer {
    * session creates one if another recorder has one.
    */
   async rehydrateFromFile(sessionId: string): Promise<boolean> {
-    const resume = await this.findSession(sessionId);
+    const resume = await SessionTracer.find(this, sessionId);
     return resume?.() ?? false;
   }
 
@@ -77,11 +77,12 @@ export class SessionTracer {
    * @internal The first half of {@link rehydrateFromFile}: finds the session and opens nothing. The function that it
    * resolves with resumes the session synchronously, and returns what `rehydrateFromFile` resolves with.
    */
-  async findSession(sessionId: string): Promise<ResumeFound | undefined> {
+  static async find(tracer: SessionTracer, sessionId: string): Promise<ResumeFound | undefined> {
+    const life = tracer.#life;
     try {
-      return await this.#life.find(sessionIdOf(sessionId));
+      return await life.find(sessionIdOf(sessionId));
     } catch (error) {
-      this.#life.failed("rehydrateFromFile", error);
+      life.failed("rehydrateFromFile", error);
       return undefined;
     }
   }

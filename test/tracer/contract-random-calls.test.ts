@@ -46,15 +46,7 @@ const methods: readonly Method[] = [
   ...(["startTrace", "enrichFromAssistant", "setTitle", "setPrompt", "applyOwuiContext"] as const),
   ...(["logUserMessage", "logStepStart", "logText", "logStepFinish", "logToolCall", "logSpan"] as const),
   ...(["setSpanAttributes", "getTracePath", "context", "withContext", "traceHeaders", "endTurn"] as const),
-  ...([
-    "flush",
-    "document",
-    "endTrace",
-    "finalizeSync",
-    "flushSync",
-    "rehydrateFromFile",
-    "findSession",
-  ] as const),
+  ...(["flush", "document", "endTrace", "finalizeSync", "flushSync", "rehydrateFromFile"] as const),
 ];
 
 test("the list names every method of the tracer", () => {
