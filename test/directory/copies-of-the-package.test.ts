@@ -92,6 +92,7 @@ describe("the contract registry/2", () => {
       "crashSession",
       "end",
       "endNow",
+      "findSession",
       "flush",
       "flushSession",
       "knownEnd",
@@ -100,7 +101,6 @@ describe("the contract registry/2", () => {
       "openSession",
       "path",
       "release",
-      "resumeSession",
     ]);
     const session = user.openSession({ id: "s", traceId: "0".repeat(32), startTime: 1 }, {});
     expect(membersOf(session)).toEqual([
