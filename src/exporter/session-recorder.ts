@@ -1,6 +1,6 @@
 /**
- * What a session tracer says to those who keep documents, beside the spans that reach them as spans: when a session
- * begins and ends, what is known of it as a whole, and when a running span has changed.
+ * The calls of a session tracer on the exporters that keep documents, besides the spans: the start and the end of a
+ * session, facts of the session as a whole, and changes of open spans.
  */
 
 import type { SessionHistory } from "../format/history.js";

@@ -103,7 +103,7 @@ export class AppendLog {
     return this.#tail;
   }
 
-  /** The open file; absent before the first write and while closed for others' sake. */
+  /** The open file; absent before the first write, and while an idle session has its files closed. */
   get descriptor(): Descriptor | undefined {
     return this.#descriptor;
   }
@@ -319,7 +319,7 @@ export class AppendLog {
     const isWritten = isNext && this.#tryWrite(record);
     if (isWritten && this.isSettled) return "written";
     const outcome = isWritten ? "written" : this.#keep(record, isNext ? "first" : "last");
-    // Only now: a logger that records a span appends to this file.
+    // Only when the state is whole: a logger that records a span appends to this file.
     if (!isWritten || !this.#drain()) this.#events.onFault(this.fault, this.#path);
     return outcome;
   }
@@ -370,7 +370,7 @@ export class AppendLog {
   #write({ bytes, isLine }: Queued): void {
     const { fd } = this.ensureOpen();
     const from = isLine && this.#lines === 0 ? 1 : 0;
-    // A short write is no error: the next call tells why (write(2): full disk, file size limit).
+    // A short write is no error: the next call fails with the reason (write(2): full disk, file size limit).
     while (from + this.#begun < bytes.length) {
       const offset = from + this.#begun;
       const written = this.#fileSystem.sync.write(fd, bytes, offset, bytes.length - offset);

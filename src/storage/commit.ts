@@ -4,7 +4,7 @@
  *
  * Committing renames the committer's claim on the lock (`lock.ts`) onto the document. Taking a claim away is therefore
  * always safe: if its owner was dead, it is gone, and if it was only stopped, its rename finds nothing and it
- * builds again. So claims of the dead are removed at once, and those of the living after `patienceMillis`.
+ * builds again. So claims of the dead are removed at once, and those of the living after `lockTimeoutMillis`.
  */
 
 import { documentPath, type SessionFiles } from "../format/file-names.js";
@@ -22,10 +22,10 @@ import type { DirectoryTally } from "../platform/io-counters.js";
 import type { Liveness } from "../platform/liveness.js";
 import { type Entrance, SessionLock } from "./lock.js";
 
-/** How long a living (or stopped) holder keeps others waiting. It needs the lock for some 50 µs. */
-const patienceMillis = 250;
+/** How long a commit waits for a claim whose owner is alive or stopped. A commit holds the lock for about 50 µs. */
+const lockTimeoutMillis = 250;
 
-/** Which file a commit was built against. With the file held open the inode is enough; else also its times. */
+/** The file that a commit was built against. While the file is held open the inode identifies it; else its times do, too. */
 export interface Identity {
   readonly dev: bigint;
   readonly ino: bigint;
@@ -33,9 +33,9 @@ export interface Identity {
   readonly ctimeNs?: bigint;
 }
 
-/** Whether a file is the one that was meant; a missing file is `undefined` on both sides. */
+/** Whether a file is the expected one; `undefined` on both sides means that there is none. */
 export function isSame(current: FileStat | undefined, expected: Identity | undefined): boolean {
-  // What is not a regular file (a planted symlink) counts as no document: the rename replaces it.
+  // A file that is not regular, such as a planted symlink, counts as none: the rename replaces it.
   if (current === undefined || !current.isFile) return expected === undefined;
   if (expected === undefined || current.dev !== expected.dev || current.ino !== expected.ino) return false;
   return (
@@ -43,49 +43,49 @@ export function isSame(current: FileStat | undefined, expected: Identity | undef
   );
 }
 
-/** What is to be committed. */
+/** A commit to make. */
 export interface CommitRequest extends Entrance {
   readonly files: SessionFiles;
   /** The document that the source was built against. */
   readonly base: Identity | undefined;
-  /** Asked in the same turn as the rename: the crash fence says no. */
+  /** Called in the same turn as the rename; `false` after a crash fence. */
   mayCommit(): boolean;
 }
 
 /**
- * - `committed`: the document is there
- * - `superseded`: another document is there than the base, or the claim was taken away; build again
- * - `fenced`: `mayCommit` said no
- * - `unlinkable`: this file system has no hard links; move a copy instead
+ * - `committed`: the document has its name
+ * - `superseded`: the document is not the base any more, or the claim was removed; to be built again
+ * - `fenced`: `mayCommit` returned false
+ * - `unlinkable`: this file system has no hard links; a copy must be moved instead
  */
 export type CommitOutcome = "committed" | "superseded" | "fenced" | "unlinkable";
 
-/** Where a commit happens. */
+/** What a commit works with. */
 export interface CommitPorts {
   readonly fileSystem: FileSystem;
   readonly liveness: Liveness;
   readonly clock: Clock;
-  /** Counts documents, where somebody wants to know. */
+  /** Counts committed documents. */
   readonly tally?: DirectoryTally;
 }
 
-/** Commits, waiting for other claims. Throws when the file system refuses. */
+/** Commits; waits for the claims of other writers. Throws when the file system refuses. */
 export function* commit(ports: CommitPorts, request: CommitRequest): Gensync<CommitOutcome> {
-  const deadline = ports.clock.monotonic() + patienceMillis;
+  const deadline = ports.clock.monotonic() + lockTimeoutMillis;
   for (;;) {
     const outcome = tryCommit(ports, request, ports.clock.monotonic() >= deadline);
     if (outcome === "committed" && ports.tally) ports.tally.publishedDocuments++;
     if (outcome !== "busy") return outcome;
-    // Uneven waits, so that two who withdraw for each other do not meet again.
+    // Random waits: two writers that withdraw for each other do not meet again.
     yield* pause(1 + Math.floor(Math.random() * 5));
   }
 }
 
-/** One synchronous attempt; whatever its end, the claim is not left behind. */
+/** One synchronous attempt, which leaves no claim behind whatever its outcome. */
 function tryCommit(
   { fileSystem: { sync: calls }, liveness }: CommitPorts,
   request: CommitRequest,
-  outOfPatience: boolean,
+  isTimedOut: boolean,
 ): CommitOutcome | "busy" {
   if (!request.mayCommit()) return "fenced";
   const lock = new SessionLock(calls, request.files);
@@ -98,7 +98,7 @@ function tryCommit(
     const others = claims.filter((token) => token !== request.token);
     // Taken away while we stood still.
     if (others.length === claims.length) outcome = "superseded";
-    else if (lock.clear(others, liveness, outOfPatience)) outcome = "busy";
+    else if (lock.clear(others, liveness, isTimedOut)) outcome = "busy";
     else if (!isSame(calls.lstat(documentPath(request.files)), request.base)) outcome = "superseded";
     else outcome = renameClaim(calls, claim, documentPath(request.files));
   } finally {
@@ -124,9 +124,9 @@ function renameClaim(calls: FileCalls, claim: string, path: string): CommitOutco
   return "committed";
 }
 
-/** Copies made before it is given up: whoever sweeps them, and holds their owner for dead, looks once in seconds. */
+/** Copies to build at most: a process that takes the owner for dead sweeps them once in some seconds. */
 const maxCopies = 5;
 
-/** Whether the last of so many copies failed to take its name because somebody swept it, and is to be made again. */
+/** Whether a copy failed to take its name because another process swept it, and the copy is to be built again. */
 export const isSwept = (error: unknown, copies: number): boolean =>
   errorCode(error) === "ENOENT" && copies < maxCopies;

@@ -1,5 +1,5 @@
 /**
- * The document that bears the session's name, as a writer finds it.
+ * The document under a session's name, as a writer finds it, and the version of it that a writer builds on.
  */
 
 import { adoptMarker } from "../format/cap.js";
@@ -25,12 +25,12 @@ import { readRange } from "./lines.js";
 /** Where the span lines of a document are. */
 type Body =
   | { readonly type: "lines"; readonly from: number; readonly to: number }
-  /** Laid out by somebody else: read whole. */
+  /** Laid out by another program: read whole. */
   | { readonly type: "spans"; readonly spans: readonly TraceSpan[] }
-  /** Not a document at all: kept aside as it is before a new one takes its name. */
+  /** No document: kept under another name before a document takes this one. */
   | { readonly type: "unreadable" };
 
-/** An open document file. The descriptor keeps its inode from being reused; whoever has it releases it. */
+/** An open document file. The descriptor keeps the inode from being reused; the caller releases the descriptor. */
 export interface Published {
   readonly descriptor: Descriptor;
   readonly identity: Identity;
@@ -96,14 +96,14 @@ export class BaseVersion {
 }
 
 /**
- * The longest document that is read as one text. To parse it takes several times as much memory, and beyond 512 MB it
- * cannot even be a text. Ours are read line by line, and may be longer.
+ * Bytes of the longest document that is read as one text. Parsing takes several times as much memory, and V8 has no
+ * text beyond 512 MB. Documents of this package are read line by line, and may be longer.
  */
 export const maxWholeBytes = 1 << 28;
 
 /**
- * Opens and reads head and tail; `undefined` when there is no document, or a symlink, a pipe or a socket in its place:
- * a commit replaces those.
+ * Opens a document and reads its head and tail. `undefined` when there is no document, or when a symlink, a pipe or a
+ * socket has its name: a commit replaces those.
  */
 export function* openPublished(fileSystem: FileSystem, files: SessionFiles): Gensync<Published | undefined> {
   let fd: number;
@@ -131,10 +131,10 @@ export function* openPublished(fileSystem: FileSystem, files: SessionFiles): Gen
 
 type Outline = Pick<Published, "head" | "tail" | "body">;
 
-/** Read at once: a listing takes as long as it makes calls. */
+/** Bytes read in the first call: the number of calls decides how long a listing takes. */
 const usualTailBytes = 16_384;
 
-/** Reads a document's head and tail, without its spans where they are laid out in lines. */
+/** Reads the head and the tail of a document; its spans only where they are not laid out in lines. */
 export function* readOutline(fd: number, size: number): Gensync<Outline> {
   const last = yield* readRange(fd, Math.max(0, size - usualTailBytes), size);
   const tailStart = tailStartIn(last);
@@ -145,7 +145,7 @@ export function* readOutline(fd: number, size: number): Gensync<Outline> {
     const tailBytes = size - tailStart + 1;
     const beforeTail =
       tailBytes > last.length ? yield* readRange(fd, tailStart - 1, size) : last.subarray(-tailBytes);
-    // An edited document may have moved: the tail must stand at the beginning of a line, where it says.
+    // An editor may have moved the tail: it must begin a line at the offset that it states.
     const tail = beforeTail[0] === 0x0a ? decodeTail(beforeTail.subarray(1)) : undefined;
     if (decodedHead && tail) {
       return { head: decodedHead, tail, body: { type: "lines", from: headEnd, to: tailStart } };
@@ -185,7 +185,7 @@ function outlineOf(document: TraceFile | undefined): Outline {
   };
 }
 
-/** The session's document: under the name given, or a later one where that is another session's. */
+/** Finds the document of a session: under the given name, or under a later one where that name is another session's. */
 export function* findDocument(
   fileSystem: FileSystem,
   id: string,
@@ -213,22 +213,22 @@ export function findPath(fileSystem: FileSystem, dir: string, id: string): strin
   }
 }
 
-/** Gives what is no trace document a name of its own, before a document takes the one it has. */
+/** Keeps a file that is no trace document, or that is damaged, under another name before a document takes its name. */
 export function* keepDamaged(files: SessionFiles, token: string, { identity }: Published): Gensync<void> {
   const path = documentPath(files);
-  // Gone from there: whoever replaced it has kept it.
+  // Another writer replaced the file, and has kept it.
   if (!isSame(yield* io.lstat(path), identity)) return;
   const kept = `${path}.damaged.${token}`;
   try {
     yield* io.link(path, kept);
   } catch (error) {
-    // Kept already, by work that a fence or a fault cut short; anything else that stands there keeps nothing.
+    // Kept before, by work that a crash fence or a fault cut short. Another file under that name keeps nothing.
     const isKept = isSame(yield* io.lstat(path), yield* io.lstat(kept));
     if (errorCode(error) !== "EEXIST" || !isKept) throw error;
   }
 }
 
-/** Whether a document is this session's: by its raw id, or by the sanitised one where no raw id is written. */
+/** Whether a document belongs to a session: by the raw id, or by the sanitised id where the document has no raw id. */
 export function isDocumentOf(id: string, head: DocumentHead | undefined): boolean {
   return head === undefined || (head.id === undefined ? head.sessionId === safeId(id) : head.id === id);
 }

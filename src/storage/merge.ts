@@ -177,7 +177,7 @@ function* buildReplacement(
 const isSameDocument = (a: Published, b: Published | undefined): boolean =>
   b !== undefined && a.identity.dev === b.identity.dev && a.identity.ino === b.identity.ino;
 
-/** The published head stands, so that all writers of a session agree; the earliest start is the session's. */
+/** The published head wins, so that all writers of a session agree; the session began at the earliest start. */
 function mergedHead({ session, files }: SessionWriter, current: Published | undefined): DocumentHead {
   const own = session.head;
   return mergeHeads({ id: own.id, sessionId: files.name }, current?.head ? [current.head, own] : [own]);

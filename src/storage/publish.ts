@@ -196,7 +196,7 @@ export const hasPeerFilesNow = (writer: SessionWriter): boolean =>
 
 /**
  * Open spans of peer writers that are gone get lines, as interrupted. Ended spans stay in the tail: a line of this
- * writer would stand against the line that their owner may have published meanwhile.
+ * writer would compete with the line that their owner may have published meanwhile.
  */
 export function closePeerSpans(writer: SessionWriter): void {
   for (const span of writer.session.interruptPeerSpans(lostOwner)) writer.appendSpan(span);

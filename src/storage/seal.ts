@@ -1,5 +1,5 @@
 /**
- * Sealing: the append log gets its tail where it stands, and takes the session's name.
+ * Sealing: the tail is appended to the append log, and the append log takes the session's name.
  */
 
 import { encodeTail } from "../format/document.js";
@@ -117,7 +117,7 @@ function closeOpenSpans(writer: SessionWriter, end: SessionEnd): boolean {
 
 /**
  * Commits a copy without the lines beyond the cap. The append log keeps those lines until then: if it dropped them
- * first, and this process died in between, the elision marker could stand for published lines, too.
+ * first, and this process died in between, the elision marker could represent published lines, too.
  */
 function* commitCapped(
   writer: SessionWriter,
@@ -130,7 +130,7 @@ function* commitCapped(
     writer.mustSettle();
     const tail = session.tail(ports.clock.now(), end);
     yield* copyDocument(writer, file.fd, tail, capOf(writer));
-    // As in a publish: the append log has no tail that could tell what is later.
+    // As in a publish: the append log has no tail that shows which file is later.
     if (ports.durability !== "process") yield* writer.journal.syncAll();
     const mayCommit = () => isCurrent() && !hasPeerFilesNow(writer);
     return yield* commit(ports, requestOf(writer, { source: file.path, by: "move", mayCommit }));

@@ -41,7 +41,7 @@ const open = writers.map(({ tracer, copy }) => tracer.startSpan(`open ${copy}`, 
 started.push(...open.map((span) => span.spanContext().spanId));
 print({
   owners: documentOwners(),
-  constructors: new Set(writers.map(({ constructor }) => constructor)).size,
+  constructors: new Set(writers.map((writer) => writer.constructor)).size,
   started,
 });
 
