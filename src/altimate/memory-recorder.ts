@@ -3,12 +3,7 @@
  */
 
 import type { Context } from "@opentelemetry/api";
-import type {
-  RecordedSession,
-  SessionFacts,
-  SessionOpening,
-  SessionRecorder,
-} from "../exporter/session-recorder.js";
+import type { SessionFacts, SessionHandle, SessionOpening, SessionStore } from "../exporter/session-store.js";
 import { SpanConverter } from "../exporter/to-trace-span.js";
 import { inTrace } from "../format/document.js";
 import { safeId } from "../format/file-names.js";
@@ -31,7 +26,7 @@ import { capSpansForSerialization } from "./span-cap.js";
 const defaultReason = "Process exited before trace completed";
 
 /** Keeps one session at a time: the one that was opened last. */
-export class MemorySessionExporter implements LiveSpanExporter, SessionRecorder {
+export class MemorySessionExporter implements LiveSpanExporter, SessionStore {
   readonly #maxSpans: number;
   readonly #converter = new SpanConverter(undefined);
   #session: MemorySession | undefined;
@@ -46,7 +41,7 @@ export class MemorySessionExporter implements LiveSpanExporter, SessionRecorder 
     return this.#session;
   }
 
-  openSession(opening: SessionOpening): RecordedSession {
+  openSession(opening: SessionOpening): SessionHandle {
     this.#session = new MemorySession(opening, this.#maxSpans);
     return this.#session;
   }
@@ -132,7 +127,7 @@ export class MemorySpanProcessor implements SpanProcessor {
 }
 
 /** A session in memory. */
-export class MemorySession implements RecordedSession {
+export class MemorySession implements SessionHandle {
   readonly path = undefined;
   readonly #state: SessionState;
   readonly #maxSpans: number;

@@ -4,7 +4,7 @@
 import { inertJson } from "../format/json-value.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
 import { type Limits, limitSpan, limitValue } from "./limits.js";
-import type { SessionFacts } from "./session-recorder.js";
+import type { SessionFacts } from "./session-store.js";
 
 /**
  * Receives each value that can hold content, and returns what is written in its place. `field` names the place of the

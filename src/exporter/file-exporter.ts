@@ -27,8 +27,8 @@ import {
   reportUnknownVariables,
   resolveExporterOptions,
 } from "./file-exporter-options.js";
-import { endOf, findRecordedSession, openRecordedSession, type SessionHost } from "./recorded-session.js";
-import type { RecordedSession, SessionOpening, SessionRecorder } from "./session-recorder.js";
+import { endOf, findRecordedSession, openSessionHandle, type SessionHost } from "./session-handle.js";
+import type { SessionHandle, SessionOpening, SessionStore } from "./session-store.js";
 import { SpanAdmission } from "./span-admission.js";
 
 /** `shutdown` and `forceFlush` give up waiting for the disk after this long; nothing recorded is lost by it. */
@@ -41,7 +41,7 @@ const timeoutMillis = 30_000;
  * Under a {@link CrashSafeSpanProcessor} a span is in a file when `onEnd` returns, and its start when `onStart`
  * returns. Under the SDK's own processors the same holds for what reaches `export`.
  */
-export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecorder {
+export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore {
   readonly #options: ResolvedExporterOptions;
   readonly #directory: DirectoryUser;
   readonly #filter: ContentFilter;
@@ -193,11 +193,11 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
    * Opens a session explicitly, or goes on where its document stands; spans alone do not reopen it after its end.
    * Synchronous: there is a document when it returns. Throws `WRITE_FAILED` after `shutdown` or `crash`.
    */
-  openSession(opening: SessionOpening): RecordedSession {
+  openSession(opening: SessionOpening): SessionHandle {
     return reports.during(() => {
       const facts = this.#filter.facts(opening);
       if (!this.#lifecycle.isOpen) throw ended();
-      return openRecordedSession(this.#host, opening, facts);
+      return openSessionHandle(this.#host, opening, facts);
     });
   }
 
@@ -206,7 +206,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
    * usable. What a dead process left of the session is recovered first. Rejects with `WRITE_FAILED` after `shutdown`
    * or `crash`, or when the disk refuses.
    */
-  async resumeSession(id: string): Promise<RecordedSession | undefined> {
+  async resumeSession(id: string): Promise<SessionHandle | undefined> {
     const resume = await this.findSession(id);
     return resume?.();
   }
@@ -215,7 +215,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionRecor
    * @internal Finds the document of a session as {@link resumeSession} does, and returns a function that resumes the
    * session synchronously. Rejects, and the function throws, as `resumeSession` rejects.
    */
-  async findSession(id: string): Promise<(() => RecordedSession) | undefined> {
+  async findSession(id: string): Promise<(() => SessionHandle) | undefined> {
     if (!this.#lifecycle.isOpen) throw ended();
     const resume = await findRecordedSession(this.#host, id);
     return (

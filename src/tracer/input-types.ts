@@ -3,7 +3,7 @@
  * be read counts as absent.
  */
 import type { Context, Tracer } from "@opentelemetry/api";
-import type { SessionRecorder } from "../exporter/session-recorder.js";
+import type { SessionStore } from "../exporter/session-store.js";
 import type { TurnIds } from "../otel/ids.js";
 
 /** A session that starts another for a subagent: a `SessionTracer`. */
@@ -150,7 +150,7 @@ export type SpanTarget = "tool" | "generation" | "session";
 export interface SessionTracerPorts {
   readonly tracer: Tracer;
   /** Those who keep documents; none where spans only go to a backend. */
-  readonly recorders: readonly SessionRecorder[];
+  readonly recorders: readonly SessionStore[];
   /** A turn has ended: what hands spans to a backend may do it now. */
   readonly onTurnEnd?: () => void;
   /** Chooses the ids of turns, where the provider is ours. */

@@ -1,6 +1,6 @@
 /** The sessions of one session tracer, one after the other, and how each of them starts, resumes, ends and crashes. */
 
-import type { RecordedSession, SessionRecorder } from "../exporter/session-recorder.js";
+import type { SessionHandle, SessionStore } from "../exporter/session-store.js";
 import type { SessionMetadata } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import { newTraceId } from "../otel/ids.js";
@@ -68,7 +68,7 @@ export class SessionLifecycle {
       ...(prompt !== undefined && { input: prompt }),
     };
     const client = clientContext(options);
-    const recorded: RecordedSession[] = [];
+    const recorded: SessionHandle[] = [];
     for (const recorder of this.#ports.recorders)
       this.guard("startTrace", () => recorded.push(recorder.openSession(opening)));
     this.#begin(id, traceId, { ...recorded[0]?.metadata, ...metadata }, recorded, parent);
@@ -155,14 +155,14 @@ export class SessionLifecycle {
   }
 
   #resume(id: string, found: readonly Found[]): boolean {
-    const resumed: RecordedSession[] = [];
+    const resumed: SessionHandle[] = [];
     for (const { resume } of found) if (resume) this.guard("rehydrateFromFile", () => resumed.push(resume()));
     const first = resumed[0];
     if (!first) return false;
     const { traceId, metadata } = first;
     // Without a session of its own, a recorder would not learn of the end.
     const opening = { id, traceId, startTime: Date.now(), name: id, metadata };
-    const opened: RecordedSession[] = [];
+    const opened: SessionHandle[] = [];
     for (const { recorder, resume } of found)
       if (!resume) this.guard("rehydrateFromFile", () => opened.push(recorder.openSession(opening)));
     this.#begin(id, traceId, metadata, [...resumed, ...opened], undefined);
@@ -173,7 +173,7 @@ export class SessionLifecycle {
     id: string,
     traceId: string,
     metadata: SessionMetadata,
-    recorded: readonly RecordedSession[],
+    recorded: readonly SessionHandle[],
     parent: LoggedSession["parent"],
   ): void {
     // A session that was open before a resume, or that code of the host has started while its options were read.
@@ -203,12 +203,12 @@ export class SessionLifecycle {
 
 /** A recorder, and how to resume the session there; `undefined` if it has no document of the session. */
 interface Found {
-  readonly recorder: SessionRecorder;
-  readonly resume: (() => RecordedSession) | undefined;
+  readonly recorder: SessionStore;
+  readonly resume: (() => SessionHandle) | undefined;
 }
 
 /** A recorder of release 0.1.0 opens the session when it finds it. */
-async function findSession(recorder: SessionRecorder, id: string): Promise<Found["resume"]> {
+async function findSession(recorder: SessionStore, id: string): Promise<Found["resume"]> {
   if (recorder.findSession) return recorder.findSession(id);
   const session = await recorder.resumeSession(id);
   return session && (() => session);

@@ -3,7 +3,7 @@
  * recorders.
  */
 import { type Attributes, type Context, type Link, SpanKind, type Tracer } from "@opentelemetry/api";
-import type { RecordedSession } from "../exporter/session-recorder.js";
+import type { SessionHandle } from "../exporter/session-store.js";
 import { noHistory } from "../format/history.js";
 import type { SessionMetadata } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
@@ -41,7 +41,7 @@ export interface LoggedSession {
   /** The trace id of the first turn, where the ids of turns can be chosen. */
   readonly traceId: string;
   readonly metadata: SessionMetadata;
-  readonly recorded: readonly RecordedSession[];
+  readonly recorded: readonly SessionHandle[];
   /** The session that started this one, and a link to the span that was running in it then. */
   readonly parent: { readonly sessionId: string; readonly link: Link | undefined } | undefined;
 }
@@ -58,7 +58,7 @@ const maxHeld = 64;
 
 export class SessionLog {
   readonly id: string;
-  readonly recorded: readonly RecordedSession[];
+  readonly recorded: readonly SessionHandle[];
   #metadata: SessionMetadata;
   readonly #tracer: Tracer;
   readonly #parentSessionId: string | undefined;

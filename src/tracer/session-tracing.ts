@@ -2,7 +2,7 @@
  * Tracing of many sessions: one provider, its processors, and one tracer per session.
  */
 import type { TracerProvider } from "@opentelemetry/api";
-import type { SessionRecorder } from "../exporter/session-recorder.js";
+import type { SessionStore } from "../exporter/session-store.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import { TurnIds } from "../otel/ids.js";
 import { SESSION_SCOPE } from "../otel/semantic-conventions.js";
@@ -240,9 +240,9 @@ export function createSessionTracing(options: SessionTracingOptions = {}): Sessi
 }
 
 /** The exporter of a processor, if it records documents. */
-function recorderOf(processor: SpanProcessor): SessionRecorder | undefined {
-  const { exporter } = processor as { readonly exporter?: Partial<SessionRecorder> };
-  return typeof exporter?.openSession === "function" ? (exporter as SessionRecorder) : undefined;
+function recorderOf(processor: SpanProcessor): SessionStore | undefined {
+  const { exporter } = processor as { readonly exporter?: Partial<SessionStore> };
+  return typeof exporter?.openSession === "function" ? (exporter as SessionStore) : undefined;
 }
 
 /** The provider, or the provider behind the API's global proxy, if it has `forceFlush`. */

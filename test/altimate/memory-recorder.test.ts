@@ -3,7 +3,7 @@ import { SpanStatusCode, type Tracer } from "@opentelemetry/api";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { beforeEach, describe, expect, test } from "vitest";
 import { MemorySessionExporter, MemorySpanProcessor } from "../../src/altimate/memory-recorder.js";
-import type { RecordedSession } from "../../src/exporter/session-recorder.js";
+import type { SessionHandle } from "../../src/exporter/session-store.js";
 import type { TraceFile, TraceSpan } from "../../src/format/trace-file.js";
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
@@ -11,7 +11,7 @@ const opening = (id: string) => ({ id, traceId, startTime: 1_000, name: "agent",
 
 let recorder: MemorySessionExporter;
 let tracer: Tracer;
-let session: RecordedSession;
+let session: SessionHandle;
 beforeEach(() => begin(0));
 
 function begin(maxSpans: number): void {

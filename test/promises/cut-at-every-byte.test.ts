@@ -16,14 +16,14 @@ import { recoverSession } from "../../src/recovery/recover-session.js";
 import type { RecoveredSession } from "../../src/recovery/recover-traces.js";
 import { recoverTraces } from "../../src/recovery/recover-traces.js";
 import { listSideFiles } from "../../src/storage/side-files.js";
-import { layOut, type RecordedSession, recordSession, spansOf } from "../support/recorded-session.js";
+import { layOut, recordSession, type SessionHandle, spansOf } from "../support/recorded-session.js";
 import { unsyncedFileSystem } from "../support/unsynced-file-system.js";
 
 vi.setConfig({ testTimeout: 300_000 });
 const liveness = new SystemLiveness(nodeFileSystem.sync);
 const ports = { fileSystem: unsyncedFileSystem, liveness, clock: systemClock };
 
-const session: RecordedSession = await recordSession();
+const session: SessionHandle = await recordSession();
 const tailStart = session.sealed.lastIndexOf(0x0a, session.sealed.length - 2) + 1;
 /** Span lines of the finalized append log: those of the unfinished log, and the spans that the end closed. */
 const sealedLines = linesOfSealed();

@@ -19,7 +19,7 @@ interface RecordedLine {
   readonly span: TraceSpan;
 }
 
-export interface RecordedSession {
+export interface SessionHandle {
   readonly id: string;
   /** Its file name without `.json`. */
   readonly name: string;
@@ -92,7 +92,7 @@ export async function recordSession({
   id?: string;
   ended?: number;
   open?: number;
-} = {}): Promise<RecordedSession> {
+} = {}): Promise<SessionHandle> {
   const dir = fs.mkdtempSync(join(os.tmpdir(), "recorded-"));
   try {
     const exporter = new CrashSafeFileSpanExporter(

@@ -9,7 +9,7 @@ import type { SessionMetadata, SessionSummary, TraceFile } from "../format/trace
 import { newTraceId } from "../otel/ids.js";
 import { readTrace } from "../recovery/read-trace.js";
 import type { ContentFilter } from "./content-filter.js";
-import type { RecordedSession, SessionFacts, SessionOpening } from "./session-recorder.js";
+import type { SessionFacts, SessionHandle, SessionOpening } from "./session-store.js";
 
 /** What the exporter does for its sessions. */
 export interface SessionHost {
@@ -28,11 +28,11 @@ export interface SessionHost {
  * Opens a session, or continues the session of an existing document. There is a document when this returns. `facts`:
  * those of the opening, filtered.
  */
-export function openRecordedSession(
+export function openSessionHandle(
   host: SessionHost,
   { id, traceId, startTime, name: given }: SessionOpening,
   { name = given, input, metadata = {} }: SessionFacts,
-): RecordedSession {
+): SessionHandle {
   const session = host.directory.openSession({ id, traceId, startTime, name, input }, metadata);
   host.onUse();
   return new FileSession(host, session, session.isNew ? traceId : undefined);
@@ -45,7 +45,7 @@ export function openRecordedSession(
 export async function findRecordedSession(
   host: SessionHost,
   id: string,
-): Promise<(() => RecordedSession) | undefined> {
+): Promise<(() => SessionHandle) | undefined> {
   const resume = await host.directory.findSession(id, newTraceId());
   return (
     resume &&
@@ -57,7 +57,7 @@ export async function findRecordedSession(
   );
 }
 
-class FileSession implements RecordedSession {
+class FileSession implements SessionHandle {
   readonly #host: SessionHost;
   readonly #session: HeldSession;
   /** The trace id that the head names although no span has it yet. */
