@@ -16,10 +16,11 @@ import type { TraceFile } from "../format/trace-file.js";
 import { systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
-import { runAsync, runSync } from "../platform/gensync.js";
+import { type Gensync, runAsync, runSync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { CrashSafeSpanProcessor } from "../processor/span-processor.js";
 import { prune } from "../recovery/retention.js";
+import { sweep } from "../recovery/sweep.js";
 import { getTracesDir } from "./listing.js";
 import { MAX_SERIALIZED_SPANS } from "./span-cap.js";
 import type { TraceExporter } from "./trace-exporter.js";
@@ -131,8 +132,7 @@ export class FileExporter implements TraceExporter {
   /** Removes the oldest documents beyond the limit, never one that is being written to. Never throws. */
   pruneSync(): void {
     try {
-      ports ??= machine();
-      runSync(nodeFileSystem, prune(ports, resolve(this.#dir), this.#resolved()));
+      runSync(nodeFileSystem, this.#sweepAndPrune());
     } catch {
       // No directory, or not ours to change.
     }
@@ -140,11 +140,17 @@ export class FileExporter implements TraceExporter {
 
   async #prune(): Promise<void> {
     try {
-      ports ??= machine();
-      await runAsync(nodeFileSystem, prune(ports, resolve(this.#dir), this.#resolved()));
+      await runAsync(nodeFileSystem, this.#sweepAndPrune());
     } catch {
       // As above; tried again at the next end.
     }
+  }
+
+  *#sweepAndPrune(): Gensync<void> {
+    ports ??= machine();
+    const dir = resolve(this.#dir);
+    yield* sweep(ports, dir);
+    yield* prune(ports, dir, this.#resolved());
   }
 
   #given(): CrashSafeFileSpanExporterOptions {

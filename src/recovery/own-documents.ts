@@ -1,6 +1,7 @@
 /**
- * Which files are documents of ours. A name alone proves nothing: a `package.json` can stand beside a trace. A file is
- * ours when its head is a document's of version 2, and the session id of that head belongs to the file's name.
+ * Recognizes documents of ours. A name proves nothing: a `package.json` can be in the directory of a trace. A file is a
+ * document of ours if its head is the head of a document of version 2, and the session id of the head fits the name of
+ * the file.
  */
 
 import type { DocumentHead } from "../format/document.js";
@@ -16,12 +17,12 @@ import { readRange } from "../storage/lines.js";
 /** The head of most documents fits into the first read, and every head without a long session id into the second. */
 const headBytes = [4_096, 1 << 20];
 
-/** What was judged, and as what. A file that has not changed since is not read again: retention comes every 10 s. */
-const verdicts = new RecentMap<string, { readonly judged: FileStat; readonly isOwn: boolean }>(16_384);
+/** Results by path. A file that has not changed is not read again: retention runs every 10 s. */
+const results = new RecentMap<string, { readonly checked: FileStat; readonly isOwn: boolean }>(16_384);
 
 /**
- * Whether the regular file at the document's name is a document of ours. Reads about 1 MB at most, and a session id that
- * is longer. A file is not ours if these bytes do not suffice, if it cannot be read, or if it changes meanwhile.
+ * Whether the regular file with the name of a document is a document of ours. Reads about 1 MB at most, and a session id
+ * that is longer. A file is not ours if these bytes do not suffice, if it cannot be read, or if it changes meanwhile.
  */
 export function* isOwnDocument(
   fileSystem: FileSystem,
@@ -29,19 +30,19 @@ export function* isOwnDocument(
   found: FileStat,
 ): Gensync<boolean> {
   const path = documentPath(files);
-  const known = verdicts.get(path);
-  if (known && isUntouched(found, known.judged)) return known.isOwn;
+  const known = results.get(path);
+  if (known && isUntouched(found, known.checked)) return known.isOwn;
   let file: Descriptor | undefined;
   try {
     file = new Descriptor(fileSystem, yield* io.open(path, "read"));
     const head = yield* readHead(file.fd, found.size);
-    const isOwn = head !== undefined && (yield* belongs(head, files, found));
-    // Another file may have stood there while the head was read; to put it there and back changes the change time.
+    const isOwn = head !== undefined && (yield* isNameOf(head, files, found));
+    // Another file may have had the path while the head was read. Renames to and fro change the change time.
     if (!isUntouched(yield* io.lstat(path), found)) return false;
-    verdicts.set(path, { judged: found, isOwn });
+    results.set(path, { checked: found, isOwn });
     return isOwn;
   } catch {
-    // Judged again at the next pass.
+    // Checked again in the next pass.
     return false;
   } finally {
     file?.releaseNow();
@@ -60,16 +61,16 @@ function* readHead(fd: number, size: number): Gensync<DocumentHead | undefined> 
   return undefined;
 }
 
-/** Whether a writer of the head's session finds this file by one of the names that the session may have. */
-function* belongs(
+/** Whether a writer of this session finds the file under one of the names of the session. */
+function* isNameOf(
   { id, sessionId }: DocumentHead,
   { dir, name }: SessionFiles,
   found: FileStat,
 ): Gensync<boolean> {
-  // The tracer before ours wrote no raw id, and took the sanitised one for a name, however long it was.
+  // The old tracer wrote no raw id. Its file name was the sanitized id, however long.
   const names = id === undefined ? [safeId(sessionId), ...nameCandidates(sessionId)] : nameCandidates(id);
   if (names.includes(name)) return true;
-  // macOS, Windows and ext4's casefold find a file by a name in another letter case, and keep the name it has.
+  // macOS, Windows and ext4's casefold find a file by a name in another letter case, and keep the name of the file.
   const alike = names.find((one) => folded(one) === folded(name));
   if (alike === undefined) return false;
   return isUnchanged(yield* io.lstat(documentPath({ dir, name: alike })), found);
@@ -80,7 +81,7 @@ const folded = (name: string): string => name.normalize("NFC").toLowerCase();
 const isUntouched = (now: FileStat | undefined, before: FileStat): boolean =>
   isUnchanged(now, before) && now?.ctimeNs === before.ctimeNs;
 
-/** Whether a file is still the one that was judged. Without its change time: that is new with each name. */
+/** Whether a path still has the checked file. Ignores the change time, which every rename sets. */
 export const isUnchanged = (
   now: FileStat | undefined,
   { dev, ino, size, mtimeMs }: Pick<FileStat, "dev" | "ino" | "size" | "mtimeMs">,

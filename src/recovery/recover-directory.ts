@@ -8,7 +8,7 @@ import { isRecoveryToken } from "../platform/liveness.js";
 import { listSideFiles, type SideFiles, sideFileState } from "../storage/side-files.js";
 import { type RecoveryPorts, recoverSession } from "./recover-session.js";
 import type { RecoveredSession, RecoveryFailure, RecoveryReport } from "./recover-traces.js";
-import { sweepDead } from "./sweep.js";
+import { sweep } from "./sweep.js";
 
 /** How often recovery looks for side files, and the time between two attempts, while other recoveries have some. */
 export interface RetryPolicy {
@@ -36,7 +36,10 @@ export async function recoverDirectory(
     throw error;
   }
   const failures: RecoveryFailure[] = [...report.failures];
-  if (!ports.dryRun) await sweepDead(ports, dir).catch((error) => failures.push({ path: dir, error }));
+  if (!ports.dryRun) {
+    const swept = runAsync(ports.fileSystem, sweep(ports, dir));
+    await swept.catch((error) => failures.push({ path: dir, error }));
+  }
   return { ...report, failures };
 }
 

@@ -1,94 +1,89 @@
 /**
- * Which files go: documents that are too many, too old, or too large together, with what was kept of damaged ones;
- * and copies that nobody finished. Never a live session's, and never a file that is no document of ours, nor what
- * carries the name of such a file.
+ * Limits of a directory: removes documents that are too many, too old, or too large together, with the damaged files and
+ * the replay checkpoint of each document. Never removes the files of a live session, a file that is no document of ours,
+ * or files with the name of such a file.
  */
 
 import { documentPath, openPath, parseEntry, type SessionFiles } from "../format/file-names.js";
 import { type FileStat, tryUnlink } from "../platform/file-system.js";
-import { type Gensync, io, pause } from "../platform/gensync.js";
+import { type Gensync, io, pause, sync } from "../platform/gensync.js";
 import { newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { isOwnDocument, isUnchanged } from "./own-documents.js";
 
 /**
- * A copy being built is never older than this, where nobody can tell whether its owner lives. Where one can, that
- * counts: a machine that slept wakes to copies that are hours old, and go on.
- */
-const staleTempMillis = 3_600_000;
-
-/**
- * How far the clocks of two machines, or of two time zones, are apart (FAT keeps local time). What is further in the
- * future than this was dated by a clock that was wrong.
+ * The largest difference between the clocks of two machines or two time zones (FAT stores local time). A time further in
+ * the future comes from a wrong clock.
  */
 const maxAheadMillis = 24 * 3_600_000;
 
-/** What is kept; 0: no limit. */
+/** Documents are removed in batches: one listing of the directory for each batch. */
+const batchSize = 64;
+
+/** Limits of a directory; 0: no limit. */
 export interface Retention {
   readonly maxFiles: number;
-  /** Since it was last written to. */
+  /** Time since the last write to a document. */
   readonly maxFileAgeMillis: number;
-  /** Of all documents together; side files of running sessions come on top. */
+  /** Total size of all documents. Side files of running sessions do not count. */
   readonly maxTotalBytes: number;
 }
 
-/** A document and what belongs to it: damaged ones that were kept, the marker of a replay. They go together. */
-interface Kept {
+/** A document with the files that are removed together with it. */
+interface Candidate {
   readonly files: SessionFiles;
-  /** The document as it was when its age was looked at; `undefined`: it is gone, and only the rest is left. */
+  /** The document when its age was read; `undefined`: it was removed, and only the companions are left. */
   readonly document: FileStat | undefined;
-  readonly others: readonly string[];
-  /** `undefined` where the file system gives a time that has not come yet. */
+  /** Damaged files and the replay checkpoint of the document. */
+  readonly companions: readonly string[];
+  /** Time of the last write; `undefined` if that time is in the future. */
   readonly writtenMillis: number | undefined;
   readonly size: number;
 }
 
-/** Removes the oldest documents until the limits are kept, and stale copies. */
+/** Removes the oldest documents until the limits hold. Calls `onRemoved` with the path of each removed document. */
 export function* prune(
   ports: CommitPorts,
   dir: string,
   limits: Retention,
   onRemoved: (path: string) => void = () => {},
 ): Gensync<void> {
-  const { sync: calls } = ports.fileSystem;
   const now = ports.clock.now();
   let documents = 0;
-  const others = new Map<string, string[]>();
+  const companions = new Map<string, string[]>();
   for (const fileName of yield* io.readdir(dir)) {
     const entry = parseEntry(fileName);
-    const path = `${dir}/${fileName}`;
-    if (entry.type === "document") {
-      documents++;
-      others.set(entry.name, others.get(entry.name) ?? []);
-    }
-    if (entry.type === "damaged" || entry.type === "replayed")
-      others.set(entry.name, [...(others.get(entry.name) ?? []), path]);
-    if (entry.type === "temp" && ports.liveness.verdict(entry.token) === "unknown") {
-      const stat = yield* io.lstat(path);
-      const isStale = stat?.isFile && now - lastWrite(stat, now) > staleTempMillis;
-      if (isStale && !(yield* isForeign(ports, { dir, name: entry.name }))) tryUnlink(calls, path);
-    }
+    if (entry.type !== "document" && entry.type !== "damaged" && entry.type !== "replayed") continue;
+    const paths = companions.get(entry.name) ?? [];
+    companions.set(entry.name, paths);
+    if (entry.type === "document") documents++;
+    else paths.push(`${dir}/${fileName}`);
   }
   const isTooMany = limits.maxFiles > 0 && documents > limits.maxFiles;
   if (!isTooMany && limits.maxFileAgeMillis === 0 && limits.maxTotalBytes === 0) return;
-  const kept: Kept[] = [];
-  for (const [name, paths] of others) {
-    const one = yield* measure({ dir, name }, paths, now);
-    if (one) kept.push(one);
+  const candidates: Candidate[] = [];
+  for (const [name, paths] of companions) {
+    const candidate = yield* measure({ dir, name }, paths, now);
+    if (candidate) candidates.push(candidate);
   }
-  kept.sort(oldestFirst);
-  const excess = new Excess(kept, limits, now);
-  const own = yield* judge(ports, kept, excess);
-  yield* removeSettled(ports, dir, own, excess, onRemoved);
+  candidates.sort(oldestFirst);
+  const excess = new Excess(candidates, limits, now);
+  const own = yield* selectOwn(ports, candidates, excess);
+  yield* removeUnowned(ports, dir, own, excess, onRemoved);
 }
 
 /**
- * Those that may go. At first all count; what proves to be foreign counts no longer. Each is judged that is still too
- * much then: so either no more are too many or too large, or all have been judged, and the numbers are exact.
+ * The candidates beyond the limits that are documents of ours. All candidates count at first; a foreign file stops
+ * counting when it is recognized. Each candidate that is still beyond the limits is checked: in the end either the
+ * limits hold, or all candidates were checked and the counts are exact.
  */
-function* judge(ports: CommitPorts, kept: readonly Kept[], excess: Excess): Gensync<Kept[]> {
-  const own: Kept[] = [];
-  for (const one of kept) {
+function* selectOwn(
+  ports: CommitPorts,
+  candidates: readonly Candidate[],
+  excess: Excess,
+): Gensync<Candidate[]> {
+  const own: Candidate[] = [];
+  for (const one of candidates) {
     if (!excess.has(one)) continue;
     const isOwn = !one.document || (yield* isOwnDocument(ports.fileSystem, one.files, one.document));
     if (isOwn) own.push(one);
@@ -97,17 +92,15 @@ function* judge(ports: CommitPorts, kept: readonly Kept[], excess: Excess): Gens
   return own;
 }
 
-/** Whether something stands at the document's name that is no document of ours. */
-function* isForeign({ fileSystem }: CommitPorts, files: SessionFiles): Gensync<boolean> {
-  const found = yield* io.lstat(documentPath(files));
-  return found !== undefined && !(found.isFile && (yield* isOwnDocument(fileSystem, files, found)));
-}
-
-/** `undefined` where something else than files stands there, or nothing any more. */
-function* measure(files: SessionFiles, others: readonly string[], now: number): Gensync<Kept | undefined> {
+/** `undefined` if the document is no regular file, or if none of the files exists any more. */
+function* measure(
+  files: SessionFiles,
+  companions: readonly string[],
+  now: number,
+): Gensync<Candidate | undefined> {
   let size = 0;
   let newest: number | undefined;
-  for (const path of others) {
+  for (const path of companions) {
     const stat = yield* io.lstat(path);
     if (!stat?.isFile) continue;
     size += stat.size;
@@ -118,15 +111,18 @@ function* measure(files: SessionFiles, others: readonly string[], now: number): 
   const written = document ? lastWrite(document, now) : newest;
   if (written === undefined) return undefined;
   const writtenMillis = written > now + maxAheadMillis ? undefined : written;
-  return { files, document, others, writtenMillis, size: size + (document?.size ?? 0) };
+  return { files, document, companions, writtenMillis, size: size + (document?.size ?? 0) };
 }
 
-/** A program can set a modification time in the future, but no change time. */
-const lastWrite = ({ mtimeMs, ctimeNs }: FileStat, now: number): number =>
+/**
+ * Time of the last write in epoch milliseconds. A program can set a modification time in the future, but not a change
+ * time.
+ */
+export const lastWrite = ({ mtimeMs, ctimeNs }: FileStat, now: number): number =>
   mtimeMs <= now ? mtimeMs : Math.min(mtimeMs, Number(ctimeNs / 1_000_000n));
 
-/** What has no age comes first: it was written before the clock was put right, all that has one may be newer. */
-const oldestFirst = (a: Kept, b: Kept): number => {
+/** Files of unknown age come first: they were written before the clock was set right, the dated ones perhaps later. */
+const oldestFirst = (a: Candidate, b: Candidate): number => {
   const byTime = (a.writtenMillis ?? 0) - (b.writtenMillis ?? 0);
   return (
     byTime ||
@@ -135,88 +131,90 @@ const oldestFirst = (a: Kept, b: Kept): number => {
   );
 };
 
-/** What the limits say of those that are still there. */
+/** Counts the files that are left, and compares the counts with the limits. */
 class Excess {
   readonly #limits: Retention;
   readonly #now: number;
   #files: number;
   #bytes: number;
 
-  constructor(kept: readonly Kept[], limits: Retention, now: number) {
+  constructor(candidates: readonly Candidate[], limits: Retention, now: number) {
     this.#limits = limits;
     this.#now = now;
-    this.#files = kept.filter(({ document }) => document).length;
-    this.#bytes = kept.reduce((sum, { size }) => sum + size, 0);
+    this.#files = candidates.filter(({ document }) => document).length;
+    this.#bytes = candidates.reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** Whether it goes, as the oldest that can. */
-  has({ writtenMillis = this.#now, document }: Kept): boolean {
+  /** Whether this candidate, the oldest that is left, is beyond a limit. */
+  has({ writtenMillis = this.#now, document }: Candidate): boolean {
     const { maxFiles, maxFileAgeMillis, maxTotalBytes } = this.#limits;
     if (maxFileAgeMillis > 0 && this.#now - writtenMillis > maxFileAgeMillis) return true;
     if (maxTotalBytes > 0 && this.#bytes > maxTotalBytes) return true;
     return maxFiles > 0 && this.#files > maxFiles && document !== undefined;
   }
 
-  remove({ document, size }: Kept): void {
+  remove({ document, size }: Candidate): void {
     if (document) this.#files--;
     this.#bytes -= size;
   }
 }
 
 /**
- * Removes what is too much and nobody writes to. The directory is read in the turn of the removal. A writer that opened
- * the document just before, and has no side files yet, keeps what it opened until it has merged every line of it.
+ * Removes candidates beyond the limits that no writer owns. The directory is listed in the turn of the removal. A writer
+ * that opened a document before that turn and has no side files yet holds the document open until it has merged every
+ * line.
  */
-function* removeSettled(
+function* removeUnowned(
   ports: CommitPorts,
   dir: string,
-  kept: readonly Kept[],
+  candidates: readonly Candidate[],
   excess: Excess,
   onRemoved: (path: string) => void,
 ): Gensync<void> {
   const calls = ports.fileSystem.sync;
-  const batch = 64;
-  for (let from = 0; from < kept.length; from += batch) {
-    const some = kept.slice(from, from + batch);
-    if (!some.some((one) => excess.has(one))) continue;
+  for (let from = 0; from < candidates.length; from += batchSize) {
+    const batch = candidates.slice(from, from + batchSize);
+    if (!batch.some((one) => excess.has(one))) continue;
     yield* pause(0);
-    const owned = new Set<string>();
-    for (const fileName of calls.readdir(dir)) {
-      const entry = parseEntry(fileName);
-      if (entry.type === "open" || entry.type === "live") owned.add(entry.name);
-    }
-    for (const one of some) {
-      if (owned.has(one.files.name) || !excess.has(one)) continue;
-      excess.remove(one);
-      if (one.document && !remove(ports, one.files, one.document)) continue;
-      for (const path of one.others) tryUnlink(calls, path);
-      onRemoved(documentPath(one.files));
-    }
+    sync(() => {
+      const owned = new Set<string>();
+      for (const fileName of calls.readdir(dir)) {
+        const entry = parseEntry(fileName);
+        if (entry.type === "open" || entry.type === "live") owned.add(entry.name);
+      }
+      for (const one of batch) {
+        if (owned.has(one.files.name) || !excess.has(one)) continue;
+        excess.remove(one);
+        if (one.document && !removeDocument(ports, one.files, one.document)) continue;
+        for (const path of one.companions) tryUnlink(calls, path);
+        onRemoved(documentPath(one.files));
+      }
+    });
   }
 }
 
 /**
- * Removes a document, if it is still the one that was judged: this process may have stood still since then, while
- * the session was resumed and ended again. So it is taken first, under a name that recovery knows should we be
- * killed, and looked at when nobody can replace it any more. Returns whether it is gone.
+ * Removes a document, if it is still the one that was checked: this process may have been stopped since then, while
+ * another process resumed and ended the session. So the document is renamed first, to a name that recovery finds if this
+ * process is killed, and compared when no writer can replace it any more. Returns whether the document is gone.
  */
-function remove(
+function removeDocument(
   { fileSystem: { sync: calls }, liveness }: CommitPorts,
   files: SessionFiles,
-  judged: FileStat,
+  checked: FileStat,
 ): boolean {
   const path = documentPath(files);
   const token = newRecoveryToken(liveness);
   const taken = openPath(files, token);
-  const isJudged = (at: string) => isUnchanged(calls.lstat(at), judged);
+  const isChecked = (at: string) => isUnchanged(calls.lstat(at), checked);
   try {
-    if (!isJudged(path)) return !calls.exists(path);
+    if (!isChecked(path)) return !calls.exists(path);
     calls.rename(path, taken);
-    if (isJudged(taken)) return tryUnlink(calls, taken);
+    if (isChecked(taken)) return tryUnlink(calls, taken);
     calls.link(taken, path);
     tryUnlink(calls, taken);
   } catch {
-    // What can be neither removed nor put back, since the session has another document by now, recovery finds.
+    // If the session has another document by now, the renamed one cannot be put back: recovery merges both.
   } finally {
     releaseToken(token);
   }

@@ -1,23 +1,56 @@
 /**
- * Removes leftovers of dead processes that hold no spans: unfinished copies, claims on a lock, and replay checkpoints of
- * documents that were removed. All lines of an unfinished copy are in append logs and documents.
+ * Removes leftovers that hold no spans of their own: unfinished copies, claims on a lock, and replay checkpoints of
+ * documents that were removed. The lines of an unfinished copy are in append logs and documents.
  */
 
-import { documentPath, parseEntry } from "../format/file-names.js";
+import { documentPath, parseEntry, type SessionFiles } from "../format/file-names.js";
 import { tryUnlink } from "../platform/file-system.js";
+import { type Gensync, io } from "../platform/gensync.js";
 import { isDead } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { SessionLock } from "../storage/lock.js";
+import { isOwnDocument } from "./own-documents.js";
+import { lastWrite } from "./retention.js";
 
-/** Sweeps a directory. Removes files of certainly dead owners only, except a claim that is an hour old. */
-export async function sweepDead({ liveness, clock, fileSystem }: CommitPorts, dir: string): Promise<void> {
-  const { sync: calls, async: later } = fileSystem;
-  for (const fileName of await later.readdir(dir)) {
+/**
+ * A copy of an owner of unknown state is never built for longer than this. Copies of a living owner have no limit: a
+ * machine that slept wakes up to copies that are hours old, and continues them.
+ */
+const staleCopyMillis = 3_600_000;
+
+/**
+ * Sweeps a directory. Removes copies and claims of certainly dead owners, copies of owners of unknown state that are an
+ * hour old, and every claim that is an hour old.
+ */
+export function* sweep(ports: CommitPorts, dir: string): Gensync<void> {
+  const { liveness, clock } = ports;
+  const { sync: calls } = ports.fileSystem;
+  for (const fileName of yield* io.readdir(dir)) {
     const entry = parseEntry(fileName);
     const path = `${dir}/${fileName}`;
-    if (entry.type === "replayed" && !(await later.exists(documentPath({ dir, name: entry.name }))))
+    if (entry.type === "replayed" && !(yield* io.exists(documentPath({ dir, name: entry.name }))))
       tryUnlink(calls, path);
-    if (entry.type === "temp" && isDead(liveness, entry.token)) tryUnlink(calls, path);
+    if (entry.type === "temp") {
+      const isLeftover =
+        isDead(liveness, entry.token) ||
+        (liveness.verdict(entry.token) === "unknown" &&
+          (yield* isStaleCopy(ports, { dir, name: entry.name }, path)));
+      if (isLeftover) tryUnlink(calls, path);
+    }
     if (entry.type === "lock") new SessionLock(calls, { dir, name: entry.name }).sweep(liveness, clock.now());
   }
+}
+
+/** Whether a copy is old, and the document of its name, if there is one, is a document of ours. */
+function* isStaleCopy(
+  { fileSystem, clock }: CommitPorts,
+  files: SessionFiles,
+  path: string,
+): Gensync<boolean> {
+  const now = clock.now();
+  const copy = yield* io.lstat(path);
+  if (!copy?.isFile || now - lastWrite(copy, now) <= staleCopyMillis) return false;
+  const document = yield* io.lstat(documentPath(files));
+  if (document === undefined) return true;
+  return document.isFile && (yield* isOwnDocument(fileSystem, files, document));
 }

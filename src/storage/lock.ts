@@ -1,35 +1,36 @@
 /**
  * The lock of a session: the directory `<name>.json.lock`, and the claims in it.
  *
- * A claim *is* the document to be committed: renamed in (a built copy) or linked in (an open document sealed where it
- * stands), under the token of its committer. A committer that lists the directory and finds no other claim may go on.
+ * A claim *is* the document to commit, under the token of its committer: a built copy that was renamed into the
+ * directory, or a finalized append log that was linked into it. A committer that lists the directory and finds no other
+ * claim may commit.
  *
- * Nothing here passes through a symlink in the place of the directory: such a link leads to files of the user. `enter`
- * and `list` refuse a link, and what a commit or a sweep changes in the directory follows in the same synchronous turn.
+ * No call here follows a symlink in the place of the directory: such a link leads to files of the user. `enter` and
+ * `list` refuse a link, and a commit or a sweep changes the directory in the same synchronous turn.
  *
- * Node has no `openat`, so a window remains between that check and the next system call, in which another process can
- * replace the directory by a link. In that window `enter` can put the committer's own claim behind the link: `list`
- * then refuses the link, and `withdraw` takes the claim out again. `list` checks before and after it reads the names,
- * so no other file is removed unless the directory is replaced three times within the turn.
+ * Node has no `openat`. Between that check and the next system call, another process can replace the directory by a
+ * link. `enter` can then put the committer's own claim behind the link: `list` refuses the link, and `withdraw` takes
+ * the claim out again. `list` checks before and after it reads the names, so no other file is removed unless the
+ * directory is replaced three times within the turn.
  */
 
 import { isToken, lockPath, type SessionFiles } from "../format/file-names.js";
 import { errorCode, type FileCalls, tryRemoveDirectory, tryUnlink } from "../platform/file-system.js";
 import { isDead, type Liveness } from "../platform/liveness.js";
 
-/** A commit is over in milliseconds: a claim that is older was left by a process whose end cannot be seen. */
+/** A commit takes milliseconds: an older claim was left by a process whose state is unknown. */
 const staleClaimMillis = 3_600_000;
 
-/** What a committer enters a lock with. */
+/** The file that a committer enters a lock with. */
 export interface Entrance {
   readonly token: string;
   /** The finished file. */
   readonly source: string;
-  /** `move`: a copy, which the claim takes. `link`: stays where it is as well. */
+  /** `move`: the source becomes the claim. `link`: the source keeps its name as well. */
   readonly by: "move" | "link";
 }
 
-/** link(2): EPERM and ENOTSUP where the file system has none, EMLINK and EXDEV for odd mounts. */
+/** link(2): EPERM and ENOTSUP if the file system has no hard links, EMLINK and EXDEV on unusual mounts. */
 const noHardLinks = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV", "EINVAL"]);
 
 export class SessionLock {
@@ -41,17 +42,17 @@ export class SessionLock {
     this.#path = lockPath(files);
   }
 
-  /** Where the claim of this token is. */
+  /** The path of the claim of this token. */
   claim(token: string): string {
     return `${this.#path}/${token}`;
   }
 
   /**
    * Makes the claim.
-   * - `superseded`: the source was taken
+   * - `superseded`: another process has taken the source
    * - `unlinkable`: this file system has no hard links
    *
-   * Throws when the file system refuses, and when the lock is no directory.
+   * Throws the error of the file system, and an error if the lock is no directory.
    */
   enter({ token, source, by }: Entrance): "entered" | "superseded" | "unlinkable" {
     const calls = this.#calls;
@@ -79,14 +80,14 @@ export class SessionLock {
           calls.unlink(claim);
           continue;
         }
-        // ENOENT: the source was taken, or another committer removed the empty lock directory just now.
+        // ENOENT: another process has taken the source, or another committer has just removed the empty directory.
         if (code === "ENOENT" && !calls.exists(source)) return "superseded";
         if (code !== "ENOENT" || attempt > 100) throw error;
       }
     }
   }
 
-  /** The names in the directory; none where there is no directory. Throws when something else stands there. */
+  /** The names in the directory; none if it does not exist. Throws if the path is no directory. */
   list(): string[] {
     if (!this.#isThere()) return [];
     let names: string[];
@@ -99,30 +100,30 @@ export class SessionLock {
     return this.#isThere() ? names : [];
   }
 
-  /** Removes those of these claims whose owners are gone, or all. Returns whether any stays. */
+  /** Removes the claims of dead owners, or with `all` every claim. Returns whether a claim is left. */
   clear(claims: readonly string[], liveness: Liveness, all: boolean): boolean {
     const removed = claims.filter((token) => all || isDead(liveness, token));
     for (const token of removed) tryUnlink(this.#calls, this.claim(token));
     return removed.length < claims.length;
   }
 
-  /** Takes the own claim back. */
+  /** Takes the own claim out again: a copy gets its name back. */
   withdraw({ token, source, by }: Entrance): void {
     const claim = this.claim(token);
     try {
       if (by === "move") this.#calls.rename(claim, source);
     } catch {
-      // Taken away, or its directory is gone.
+      // Another committer has removed the claim or the directory.
     }
     tryUnlink(this.#calls, claim);
   }
 
-  /** Removes the directory; `false` when a claim is in it, or another committer removed it. */
+  /** Removes the directory; `false` if it contains a claim, or if another committer has removed it. */
   leave(): boolean {
     return tryRemoveDirectory(this.#calls, this.#path);
   }
 
-  /** Removes what dead committers left. Leaves alone what is no lock, and what no committer has put into one. */
+  /** Removes the claims of dead committers. Keeps anything that is no lock, and files that no committer has created. */
   sweep(liveness: Liveness, nowMillis: number): void {
     let names: string[];
     try {
@@ -138,7 +139,7 @@ export class SessionLock {
     this.leave();
   }
 
-  /** When a claim was made. The change time is that of its name, not of its content. */
+  /** Time at which a claim was made. The change time is set by the rename or link, not by the content. */
   #claimedAt(token: string): number {
     const stat = this.#calls.lstat(this.claim(token));
     return stat ? Number(stat.ctimeNs / 1_000_000n) : Number.POSITIVE_INFINITY;

@@ -20,6 +20,7 @@ import { systemClock } from "../../src/platform/clock.js";
 import { type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
 import { runAsync } from "../../src/platform/gensync.js";
 import { prune, type Retention } from "../../src/recovery/retention.js";
+import { sweep } from "../../src/recovery/sweep.js";
 import { foldingFileSystem } from "../support/folding-file-system.js";
 import { MortalLiveness } from "../support/mortal-liveness.js";
 import { Stage } from "../support/session-stage.js";
@@ -59,16 +60,12 @@ function foreign(content: string, ...fileNames: string[]): void {
   }
 }
 
-const keep = (limits: Partial<Retention>, fileSystem: FileSystem = nodeFileSystem) =>
-  runAsync(
-    fileSystem,
-    prune({ fileSystem, liveness: new MortalLiveness(), clock: systemClock }, stage.dir, {
-      maxFiles: 0,
-      maxFileAgeMillis: 0,
-      maxTotalBytes: 0,
-      ...limits,
-    }),
-  );
+async function keep(limits: Partial<Retention>, fileSystem: FileSystem = nodeFileSystem): Promise<void> {
+  const ports = { fileSystem, liveness: new MortalLiveness(), clock: systemClock };
+  const all = { maxFiles: 0, maxFileAgeMillis: 0, maxTotalBytes: 0, ...limits };
+  await runAsync(fileSystem, sweep(ports, stage.dir));
+  await runAsync(fileSystem, prune(ports, stage.dir, all));
+}
 
 /** The machine's file system, which notes the files that are read. */
 function watched(): { fileSystem: FileSystem; opened: string[]; bytes: () => number } {
