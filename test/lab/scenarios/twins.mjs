@@ -56,7 +56,7 @@ const noLock = {
   patch: [
     {
       file: "storage/commit.js",
-      from: "lock.clear(others, liveness, outOfPatience)",
+      from: "lock.clear(others, liveness, isTimedOut)",
       to: "false",
     },
   ],
