@@ -1,9 +1,6 @@
-// A real OTLP backend: installs autotel-devtools and the Node it needs in a directory of their own, has a session sent
-// there by OTLP as JSON and as protobuf, and finds it with the backend's query API.
-//
-//   npm run test:backend
-//
-// Ends with 0 and says so when the backend cannot be installed here.
+// A real OTLP backend: installs autotel-devtools and the Node it needs in a directory of their own, sends it a
+// session by OTLP as JSON and as protobuf, and finds the session with the backend's query API. Run by `npm run
+// test:backend`. Ends with 0 and prints the reason when the backend cannot be installed.
 import { strictEqual as equal, deepStrictEqual as same } from "node:assert";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -29,7 +26,7 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 
-/** Why it cannot be installed, if so. */
+/** The reason why it cannot be installed, if there is one. */
 async function install() {
   if (process.platform !== "linux" || process.arch !== "x64") {
     return `it is tried on linux x64, and this is ${process.platform} ${process.arch}`;
@@ -76,7 +73,7 @@ async function freePort() {
   return String(port);
 }
 
-/** It says where it listens: at another port if somebody was quicker. */
+/** The backend prints its port. It uses another one if the default is taken. */
 async function endpointOf(backend) {
   for await (const line of createInterface(backend.stdout)) {
     const url = /OTLP: +(http\S+)\/v1\/traces/.exec(line)?.[1];
@@ -113,7 +110,7 @@ async function find(endpoint, sessionId) {
   return (await response.json()).traces;
 }
 
-/** Two traces, one for each turn; under their roots what the document has, with the same ids and parents. */
+/** Two traces, one for each turn. Under their roots is the content of the document, with the same ids and parents. */
 function compare(traces, document) {
   equal(traces.length, 2);
   const session = document.spans.find(({ parentSpanId }) => parentSpanId === null).spanId;

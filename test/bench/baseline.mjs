@@ -1,6 +1,6 @@
 /**
- * The regression check: ratios of ours, never absolute times, against the committed ones. All are better the smaller
- * they are.
+ * The regression check: ratios of this package, never absolute times, against the committed ratios. Smaller is
+ * better for all of them.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -8,7 +8,7 @@ import { amplificationOf, figureOf, ratioOf } from "./figures.mjs";
 
 const path = fileURLToPath(new URL("baseline.json", import.meta.url));
 
-/** Beyond this much more than the committed ratio it is a regression. */
+/** A ratio larger than the committed one by this factor is a regression. */
 export const tolerance = 1.5;
 
 const spans = (result) => ({
@@ -59,17 +59,17 @@ function ratiosOf(results) {
 
 const read = () => (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {});
 
-/** Takes these ratios as what is to be kept, for this runtime and size. */
+/** Commits these ratios for this runtime and size. */
 export function keepBaseline(key, results) {
   const all = read();
   all[key] = { ...all[key], ...ratiosOf(results) };
   writeFileSync(path, `${JSON.stringify(all, undefined, 2)}\n`);
 }
 
-/** Names of the workloads that are compared where nobody says which. */
+/** Names of the workloads that are compared by default. */
 export const baselineWorkloads = (key) => Object.keys(read()[key] ?? {});
 
-/** Each committed ratio of what was run, beside the one of now. */
+/** Each committed ratio of a workload that has run, with the present one. */
 export function compare(key, results) {
   const baseline = read()[key] ?? {};
   const now = ratiosOf(results);

@@ -9,5 +9,5 @@ const sample =
     ? { survivors: await contenderNamed(job.contender).survivors(job) }
     : await workloadNamed(job.workload).run(job);
 writeSync(1, JSON.stringify(sample));
-// Whatever a contender left running is of no interest.
+// Work that a contender left running is of no interest.
 process.exit(0);

@@ -34,9 +34,7 @@ export const contenders = [
 
 export const contenderNamed = (name) => contenders.find((one) => one.name === name);
 
-/**
- * An npm package that was to be a contender, and why it is none.
- */
+/** An npm package that was considered as a contender, and why it is none. */
 export const missing =
   "opentelemetry-exporter-trace-otlp-file 1.0.3 cannot run beside SDK 2.x: it calls a function of an undeclared\n" +
   "dependency, @opentelemetry/otlp-transformer, that its versions for SDK 2.x do not export, and each export() fails";

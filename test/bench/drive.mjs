@@ -1,6 +1,5 @@
 /**
- * Drives one contender with spans, and measures. The time in which the application makes its spans is no part of any
- * figure.
+ * Drives one contender with spans, and measures. The time in which the application makes its spans is in no figure.
  */
 import { contenderNamed } from "./contenders.mjs";
 import {
@@ -49,7 +48,7 @@ async function record(job, contender, shoot) {
       made += madeInTurn;
       shoot?.();
     } else if ((number + 1) % spansPerTurn === 0) {
-      // Of a turn that waits for a time, what counts is by how much it comes too late.
+      // For a turn that waits for a time, only the delay beyond it counts.
       const due = Math.max(performance.now(), turnBegan + everyMillis);
       if (everyMillis > 0) await new Promise((resolve) => setTimeout(resolve, due - performance.now()));
       else await nextTurn();
@@ -85,7 +84,7 @@ export async function drive(job) {
     call: median(ends) * 1000,
     callP99: quantile(ends, 0.99) * 1000,
     start: median(starts) * 1000,
-    // A call that waits for the disk holds the main thread though it does not run.
+    // A call that waits for the disk blocks the main thread although it does not run.
     main: perSpan(called + Math.max(0, main - made - called)),
     processor: perSpan(Math.max(called, processor - made)),
     wall: wall - made + flush.millis,

@@ -1,7 +1,7 @@
 /** From samples to figures: medians, and medians of ratios to the floor of the same round. */
 import { median } from "./meter.mjs";
 
-/** What the floor costs nothing of, in a sample: the part of the application itself is taken off. */
+/** Figures from which the application's own share is subtracted. */
 const withoutApplication = ["main", "processor", "wall", "memory", "heap"];
 
 /** Samples of a contender with the application's own share taken off, by round. */
@@ -12,7 +12,7 @@ function netSamples(result, name) {
     const net = { ...sample };
     for (const key of withoutApplication) {
       if (!(key in sample) || Number.isNaN(usual[key])) continue;
-      // Wall is of the whole run: a contender with a smaller share has a smaller run.
+      // The wall time is that of the whole run: a contender with a smaller share has a smaller run.
       const share = key === "wall" ? sample.spans / alone[0].spans : 1;
       net[key] = Math.max(0, sample[key] - usual[key] * share);
     }
@@ -29,13 +29,13 @@ export const figureOf = (result, name, key) => (result ? middle(netSamples(resul
 export function ratioOf(result, name, key, base = "floor", baseKey = key) {
   if (!result) return Number.NaN;
   const bases = new Map(netSamples(result, base).map((sample) => [sample.round, sample[baseKey]]));
-  // One that ran less often than the other is compared with the other's median.
+  // A contender with fewer runs is compared with the other's median.
   const usual = median([...bases.values()].filter(Number.isFinite));
   const ratios = netSamples(result, name).map((sample) => sample[key] / (bases.get(sample.round) || usual));
   return median(ratios.filter(Number.isFinite));
 }
 
-/** Part of the spans, at worst, that is found after a SIGKILL in the turn of the last. */
+/** The smallest part of the spans that is found after a SIGKILL in the turn of the last span. */
 export function survivingOf(result, name) {
   const runs = result?.survivors[name] ?? [];
   return runs.length === 0 ? Number.NaN : Math.min(...runs.map(({ survivors, spans }) => survivors / spans));

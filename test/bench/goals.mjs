@@ -1,4 +1,4 @@
-/** What is to be reached: figures of a run with their limits. */
+/** The goals: figures of a run with their limits. */
 import { amplificationOf, figureOf, ratioOf } from "./figures.mjs";
 
 const bytesPerSecond = 1e6;
@@ -24,10 +24,10 @@ const sizes = [25, 100, 500];
 const document = (size) => `document-${size}`;
 const ofDocument = (size, key) => (of) => figureOf(of[document(size)], "ours", key);
 
-/** What is promised of 5,000 spans: a quick run of fewer says nothing. */
+/** Promised for 5,000 spans. A quick run of fewer proves nothing. */
 const ofAllSpans = (measure) => (of) => (of.paced?.settings.spans >= 5_000 ? measure(of) : Number.NaN);
 
-/** Bytes written beyond three times what is kept, over what R allows for the time. */
+/** Bytes written beyond three times the kept bytes, and beyond R times the time. */
 const pacedBytes = ({ paced }) => {
   const kept = figureOf(paced, "ours", "kept");
   const allowed = 3 * kept + bytesPerSecond * figureOf(paced, "ours", "seconds");
@@ -81,7 +81,7 @@ export const goals = [
     ofAllSpans(({ paced }) => ratioOf(paced, "rewriter", "written", "ours")),
   ),
   atMost("heap growth over a session of 100 MB", 40, megabytes, ofDocument(100, "heapGrown")),
-  atMost("host's readFile beside 60 busy sessions, p99", 10, ms, ({ host }) =>
+  atMost("host's readFile with 60 busy sessions, p99", 10, ms, ({ host }) =>
     figureOf(host, "ours", "hostRead"),
   ),
 ];

@@ -1,4 +1,4 @@
-/** Time that passes when it is told to. */
+/** A clock that a test moves. */
 export class HandClock {
   #now = 0;
   #due = [];
@@ -14,7 +14,7 @@ export class HandClock {
 
   every = (millis, run) => this.after(millis, run, millis);
 
-  /** @param settle awaited after each timer: what it began takes no time */
+  /** @param settle awaited after each timer, so that its work needs no simulated time */
   async pass(millis, settle) {
     const until = this.#now + millis;
     for (;;) {

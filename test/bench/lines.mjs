@@ -1,4 +1,4 @@
-/** Counting what a dead process left in a file of one JSON text per line. */
+/** Counts what a dead process left in a file of one JSON text per line. */
 import { existsSync, readFileSync } from "node:fs";
 
 /** Lines that parse, from their `from`-th character on. */
@@ -11,7 +11,7 @@ export function wholeLines(path, from = 0) {
       JSON.parse(line.slice(from));
       count++;
     } catch {
-      // Torn: nobody can read it.
+      // A torn line is unreadable.
     }
   }
   return count;

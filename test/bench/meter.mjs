@@ -1,4 +1,4 @@
-/** What a process can say about itself: time, processor, bytes, memory, stillness of its loop. */
+/** Measurements of a process by itself: time, processor, bytes, memory, pauses of its event loop. */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
@@ -19,7 +19,7 @@ export const processorMillis = () => {
   return (user + system) / 1000;
 };
 
-/** Most memory the process ever had, in bytes. */
+/** The largest memory of the process so far, in bytes. */
 export const peakMemory = () =>
   isLinux ? Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024 : Number.NaN;
 
@@ -28,7 +28,7 @@ export function heap() {
   return heapUsed + external;
 }
 
-/** Heap after what is garbage has gone. */
+/** The heap after garbage collection. */
 export function settledHeap() {
   for (let i = 0; i < 3; i++) (globalThis.gc ?? (() => globalThis.Bun.gc(true)))();
   return heap();
@@ -50,7 +50,7 @@ export function quantile(values, q) {
 
 export const median = (values) => quantile(values, 0.5);
 
-/** Milliseconds that `run` takes, awaited. */
+/** The milliseconds of `run`, awaited. */
 export async function timed(run) {
   const begin = performance.now();
   await run();
@@ -59,7 +59,7 @@ export async function timed(run) {
 
 const lookMillis = 2;
 
-/** Runs `work`, and tells how long it took and for how long the loop stood still at most meanwhile. */
+/** Runs `work`, and returns its duration and the longest pause of the event loop meanwhile. */
 export async function watched(work) {
   let gap = 0;
   let last = performance.now();

@@ -1,4 +1,4 @@
-/** What the contenders of this package share. */
+/** Shared by the contenders of this package. */
 import { ROOT_CONTEXT } from "@opentelemetry/api";
 import { entry } from "./build.mjs";
 
@@ -16,7 +16,7 @@ export async function openOurs({ dir }, options, processorFor) {
   };
 }
 
-/** Spans that a recovery brings back: ended ones, without those that stand for sessions. */
+/** The spans that a recovery brings back: ended spans, without the sessions' own. */
 export async function oursSurvivors({ dir, sessions }) {
   const { recoverTraces, readTrace, listTraces } = await entry("reader");
   await recoverTraces(dir);

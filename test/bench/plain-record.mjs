@@ -1,6 +1,6 @@
 /**
- * A span as a plain object, in the members and about the bytes of a line of our documents, for contenders that have
- * no format of their own.
+ * A span as a plain object, with the members and about the bytes of a document's line, for contenders without a
+ * format of their own.
  */
 import { hrTimeToMilliseconds } from "@opentelemetry/core";
 

@@ -1,4 +1,4 @@
-/** The file of results: by runtime, and in it by workload, so that a run can stop and go on. */
+/** The file of results: by runtime and workload, so that a run can be interrupted and continued. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem, type } from "node:os";
 
@@ -21,7 +21,7 @@ export const today = () => new Date().toISOString().slice(0, 10);
 
 export const readResults = (path) => (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {});
 
-/** Adds one workload to the file, whatever else is there. */
+/** Adds one workload to the file, and keeps the rest. */
 export function keepResult(path, { title, size, machine }, name, result) {
   const all = readResults(path);
   const known = all[title]?.size === size ? all[title].workloads : {};
@@ -29,6 +29,6 @@ export function keepResult(path, { title, size, machine }, name, result) {
   writeFileSync(path, `${JSON.stringify(all, rounded, 2)}\n`);
 }
 
-/** Four digits that count: more is noise. */
+/** Four significant digits: more is noise. */
 const rounded = (_, value) =>
   typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;

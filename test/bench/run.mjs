@@ -46,7 +46,7 @@ const { values: options, positionals: wanted } = parseArgs({
 });
 
 const isCheck = options.check || options["keep-baseline"];
-/** Whom the check needs. */
+/** The contenders that the check needs. */
 const compared = ["alone", "floor", "ours"];
 
 if (options.list) {
@@ -57,7 +57,7 @@ if (options.list) {
   process.exitCode = await bench();
 }
 
-/** Runs what is wanted. Returns the exit status. */
+/** Runs the chosen workloads. Returns the exit status. */
 async function bench() {
   const runtime = findRuntime(options.runtime);
   const size = options.quick ? "quick" : "full";
@@ -104,7 +104,10 @@ async function run(workload, about) {
   return { seconds: Math.round((performance.now() - began) / 1000), ...result };
 }
 
-/** Whether every ratio is near the committed one. What is not is measured again, twice: the machine may be at fault. */
+/**
+ * Whether every ratio is near the committed one. A failed ratio is measured twice again, because the machine may be
+ * the cause.
+ */
 async function check(key, results, about) {
   let rows = compare(key, results);
   for (let again = 0; again < 2; again++) {
@@ -114,16 +117,16 @@ async function check(key, results, about) {
     const fresh = {};
     for (const workload of workloads)
       if (suspects.has(workload.name)) fresh[workload.name] = await run(workload, about);
-    const others = compare(key, fresh);
+    const again = compare(key, fresh);
     const sameIn = ({ workload, what }) =>
-      others.find((row) => row.workload === workload && row.what === what);
+      again.find((row) => row.workload === workload && row.what === what);
     rows = rows.map((row) => (row.isKept ? row : (sameIn(row) ?? row)));
   }
   printCheck(rows, tolerance);
   return rows.length > 0 && rows.every(({ isKept }) => isKept);
 }
 
-/** The workloads of the command line, or all; for the check, those of which something is committed. */
+/** The workloads of the command line, or all. For the check, those with committed ratios. */
 function choose(key) {
   const unknown = wanted.filter((prefix) => !workloads.some(({ name }) => name.startsWith(prefix)));
   if (unknown.length > 0) throw new Error(`no workload is named ${unknown.join(", ")}: see --list`);

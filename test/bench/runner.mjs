@@ -8,7 +8,7 @@ import { contenders } from "./contenders.mjs";
 
 const fileAt = (name) => fileURLToPath(new URL(name, import.meta.url));
 
-/** Longer takes only what hangs. */
+/** Only a hanging run is longer. */
 const timeoutMillis = 600_000;
 
 /**
@@ -48,12 +48,12 @@ export async function runWorkload(workload, options) {
       notes[job.contender] = `failed: ${error.message}`;
     }
   });
-  // A round is compared with the floor of the same round.
+  // A run is compared with the floor of the same round.
   for (const list of Object.values(samples)) list.sort((a, b) => a.round - b.round);
   return { settings: { ...settings, sessions: settings.sessions?.length }, samples, survivors, notes };
 }
 
-/** Works through a queue: one at a time, or `atOnce`, but what must be alone is. */
+/** Works through a queue: one at a time, or `atOnce`, except for runs that must be alone. */
 async function drain(queue, { atOnce = 1, isAlone = () => false }, work) {
   const apart = queue.filter(({ job }) => isAlone(job.contender));
   const together = queue.filter(({ job }) => !isAlone(job.contender));
@@ -84,7 +84,7 @@ async function runOnce(contender, job, stages = [undefined], options) {
   }
 }
 
-/** What a child writes to its standard output. One that is to be killed must have been. */
+/** The standard output of a child. A child that was to be killed must have been killed. */
 function runChild(job, { runtime, build }, isKilled = false) {
   return new Promise((resolve, reject) => {
     const child = spawn(runtime.path, [...runtime.args, fileAt("child.mjs"), JSON.stringify(job)], {

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-/** Where npm has put them. */
+/** The directory of runtimes that npm has installed. */
 const homes = ["matrix", "runtimes"].map((name) => new URL(`../${name}/node_modules/`, import.meta.url));
 
 const programs = {
@@ -25,7 +25,7 @@ export function findRuntime(wanted) {
   const path = pathOf(wanted);
   if (!existsSync(path)) {
     const names = ["node", ...Object.keys(programs)].join(", ");
-    throw new Error(`there is no ${path}. Known: ${names}, when installed beside the tests; or give a path`);
+    throw new Error(`there is no ${path}. Known: ${names}, when installed with the tests; or give a path`);
   }
   const { stdout, status } = spawnSync(
     path,

@@ -1,4 +1,4 @@
-/** A server that counts the spans it is sent, in a process of its own: started by the bench. */
+/** A server that counts the spans it gets, in a process of its own, started by the bench. */
 import { createServer } from "node:http";
 
 let spans = 0;

@@ -1,10 +1,10 @@
-/** The spans of all workloads: real ones of the SDK, the same for every contender. */
+/** The spans of all workloads: real spans of the SDK, equal for every contender. */
 import { trace as api, ROOT_CONTEXT } from "@opentelemetry/api";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 
 const words = "the agent reads a file, thinks about it, and writes down what it found; ";
 
-/** Text of a length, different for each number, so that nothing is cached or compressed away. Flat in memory. */
+/** Text of a length, different for each number, so that no cache or compression helps. Flat in memory. */
 export function text(bytes, number) {
   const repeated = `${number} ${words.repeat(Math.ceil(bytes / words.length))}`;
   return Buffer.from(repeated.slice(0, bytes), "latin1").toString("latin1");
@@ -58,7 +58,7 @@ const huge = {
   end: (number) => ({ "gen_ai.tool.call.result": text(1_000_000, number) }),
 };
 
-/** What the n-th span is. An agent's turn is one generation and the eight tool calls that it asked for. */
+/** The shape of the n-th span. An agent's turn is one generation and the eight tool calls that it requested. */
 const shapes = {
   agent: (number) => (number % 9 === 0 ? generation : toolCall),
   tools: () => toolCall,
@@ -72,19 +72,19 @@ export class SpanMaker {
   #sessionOf;
   #parents = new Map();
 
-  /** @param sessions ids, taken in turns */
+  /** @param sessions ids, used in turns */
   constructor(shape, sessions) {
     this.#shapeOf = shapes[shape];
     this.#sessionOf = (number) => sessions[number % sessions.length];
   }
 
-  /** A span that has started, with what is known then. */
+  /** A started span with its first attributes. */
   start(number) {
     const { name, start } = this.#shapeOf(number);
     const sessionId = this.#sessionOf(number);
     const attributes = { "session.id": sessionId, ...start(number) };
     const span = this.#tracer.startSpan(name, { attributes }, this.#parents.get(sessionId) ?? ROOT_CONTEXT);
-    // The first of a session is the parent of all others: one trace each.
+    // The first span of a session is the parent of all later ones: one trace each.
     if (!this.#parents.has(sessionId)) this.#parents.set(sessionId, api.setSpan(ROOT_CONTEXT, span));
     return span;
   }
@@ -94,7 +94,7 @@ export class SpanMaker {
     return span;
   }
 
-  /** A span that has ended before anybody was told of it. */
+  /** A span that has ended before any processor got it. */
   ended(number) {
     return this.end(this.start(number), number);
   }

@@ -13,7 +13,7 @@ const within = ["mid", "left-mid", "mid-mid", "right-mid"];
 const around = ["top", "bottom"].flatMap((edge) => ["", "-mid", "-left", "-right"].map((at) => edge + at));
 const empty = (names) => Object.fromEntries(names.map((name) => [name, ""]));
 
-/** For a page of documentation, where that is asked for. */
+/** For a page of documentation, with --markdown. */
 const isMarkdown = process.argv.includes("--markdown");
 
 function newTable(head, aligns) {
@@ -30,7 +30,7 @@ function newTable(head, aligns) {
 
 const none = "–";
 const shown = (value, show) => (Number.isFinite(value) ? show(value) : none);
-/** As many digits as say something. */
+/** Only significant digits. */
 const digits = (value) => {
   if (value >= 100) return Math.round(value).toLocaleString("en");
   if (value >= 1) return value.toFixed(value >= 10 ? 0 : 1);
@@ -41,7 +41,7 @@ const millis = (value) => `${digits(value)} ms`;
 const megabytes = (value) => `${digits(value / 1e6)} MB`;
 const percent = (value) => `${(value * 100).toFixed(value < 1 && value > 0.99 ? 2 : 0)} %`;
 
-/** Columns of workloads that go through all contenders: ratios to the floor, which shows its own figure. */
+/** Columns of workloads that run with every contender: ratios to the floor, and the floor's own figure. */
 const spanColumns = [
   ["span", "call", micros],
   ["p99", "callP99", micros],
@@ -96,7 +96,7 @@ function comparison(result, columns, hasKills) {
   return [table.toString(), ...marks.map((mark) => paint("dim", `  ${mark}`))].join("\n");
 }
 
-/** Phases of ours beside the same with plain files, where there is such a thing. */
+/** Phases of this package next to the same phase with plain files, where one exists. */
 const phases = [
   ["recover", "recover", millis, "plainCopy", "copy and sync the file"],
   ["… in a second", "recoverRate", (value) => `${digits(value)} MB`],

@@ -1,4 +1,4 @@
-/** What is measured. One process of `run` is one sample: a flat object of numbers. */
+/** The workloads. One process of `run` is one sample: a flat object of numbers. */
 import documents from "./workloads/documents.mjs";
 import host from "./workloads/host.mjs";
 import hour from "./workloads/hour.mjs";

@@ -10,7 +10,7 @@ import type { TraceFile } from "../../src/format/trace-file.js";
 import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
 import { recoverDirectory } from "../../src/recovery/recover-directory.js";
 import { MemoryFileSystem } from "../support/memory-file-system.js";
-import { occurrences, SaidLiveness } from "../support/session-stage.js";
+import { occurrences, ScriptedLiveness } from "../support/session-stage.js";
 import { tracerInto } from "../support/span-processor-stage.js";
 import { StillClock } from "../support/still-clock.js";
 import { trials } from "../support/trials.js";
@@ -115,7 +115,7 @@ async function run(scheduler: fc.Scheduler, operations: readonly Operation[]): P
   const fileSystem = new MemoryFileSystem((label) => scheduler.schedule(Promise.resolve(), label));
   const model = new Model(fileSystem);
   const clock = new StillClock();
-  const liveness = new SaidLiveness();
+  const liveness = new ScriptedLiveness();
   const exporter = new CrashSafeFileSpanExporter({ dir, sessionIdleMillis }, { fileSystem, clock, liveness });
   const processor = new CrashSafeSpanProcessor(exporter, { exportTimeoutMillis }, { clock });
   const tracer = tracerInto(processor);

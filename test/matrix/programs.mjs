@@ -1,8 +1,8 @@
-/** The programs of a matrix project, as text: one that records a session until it is killed, one that reads it. */
+/** The programs of a matrix project, as text: one records a session until it is killed, one reads it. */
 
 const library = "opentelemetry-exporter-crash-safe-file";
 
-/** Takes the directory as its last argument. Records a session of spans, and one that is logged. */
+/** Its last argument is the directory. Records a session of spans, and a session of log calls. */
 export const recording = ({ from, name, text }) => `import { trace } from "@opentelemetry/api";
 import { ${name} } from "${from}";
 import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, setSessionId } from "${library}";
@@ -42,14 +42,17 @@ async function main() {
 void main();
 `;
 
-/** What reading prints. */
+/** The output of a read. */
 export const expected = {
   failures: "0",
   "of spans": "crashed, ended, of spans interrupted, running interrupted",
   logged: "crashed, generation-step interrupted, logged interrupted, look, user-message",
 };
 
-/** Compiled, not run: what is ours stands where the SDK wants its own, and its spans stand where we take them. */
+/**
+ * Compiled, not run: the types of this package fit where the SDK wants its own, and the SDK's spans fit this
+ * package.
+ */
 export const typing = (from) => `import type { ReadableSpan, SpanExporter, SpanProcessor } from "${from}";
 import {
   CrashSafeFileSpanExporter,
@@ -69,6 +72,6 @@ export const tracing = (theirs: SpanExporter) => createSessionTracing({ exporter
 /** An ES module as JavaScript: without the one type that it names. */
 export const asModule = (text) => text.replace(": Record<string, string>", "");
 
-/** The same for `require`. */
+/** The program for `require`. */
 export const asCommonJs = (text) =>
   asModule(text).replace(/^import \{([^}]*)\} from ("[^"]+");$/gm, "const {$1} = require($2);");

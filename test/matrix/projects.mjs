@@ -1,10 +1,10 @@
-/** Projects as users have them: one SDK each, and the ways in which a program there imports the package. */
+/** Projects as users have them: one SDK each, and the ways in which a program imports the package. */
 
 const modules = ["ESM", "CommonJS"];
 const typed = ["TypeScript, nodenext", "TypeScript, bundler"];
 const bunned = ["Bun script", "Bun binary"];
 
-/** How a program makes a tracer behind `processor`. */
+/** The code that makes a tracer with `processor`. */
 const providerOf = (name, from) => ({
   from,
   name,
@@ -16,7 +16,7 @@ const nodeSdk = {
   text: 'new NodeSDK({ spanProcessors: [processor] }).start();\nconst tracer = trace.getTracer("matrix");',
 };
 
-/** Each is installed once. `runtime` is the oldest that its SDK runs on. */
+/** Each project is installed once. `runtime` is the oldest that its SDK supports. */
 export const projects = [
   {
     name: "sdk-trace-base 2.0.1",
@@ -61,7 +61,7 @@ export const projects = [
     ways: modules,
   },
   {
-    // Reads and recovers what another project left.
+    // Reads and recovers the files that another project left.
     name: "no OpenTelemetry at all",
     runtime: "node20",
     packages: [],

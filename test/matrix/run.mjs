@@ -34,7 +34,7 @@ const rows = [];
 if (wants("projects")) await useProjects();
 if (wants("suite")) {
   for (const name of Object.keys(runtimes)) {
-    if (!values.but.includes(name)) rows.push(tell(await runSuite(name)));
+    if (!values.but.includes(name)) rows.push(printed(await runSuite(name)));
   }
 }
 print();
@@ -53,7 +53,7 @@ async function useProjects() {
     for (const [index, project] of projects.entries()) {
       const began = performance.now();
       const at = join(dir, `project ${index}`);
-      const row = { what: project.name, passed: 0, failed: 0, skipped: 0, said: "" };
+      const row = { what: project.name, passed: 0, failed: 0, skipped: 0, output: "" };
       try {
         install(at, tarball, project);
         for (const way of project.ways) {
@@ -62,21 +62,21 @@ async function useProjects() {
             row.passed++;
           } catch (error) {
             row.failed++;
-            row.said += `${way}: ${error.message}\n`;
+            row.output += `${way}: ${error.message}\n`;
           }
         }
       } catch (error) {
         row.failed++;
-        row.said += `it could not be installed: ${error.stderr ?? error}\n`;
+        row.output += `it could not be installed: ${error.stderr ?? error}\n`;
       }
-      rows.push(tell({ ...row, seconds: (performance.now() - began) / 1000 }));
+      rows.push(printed({ ...row, seconds: (performance.now() - began) / 1000 }));
     }
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
-function tell(row) {
+function printed(row) {
   if (process.stderr.isTTY) console.error(`  ${row.what}: ${row.failed > 0 ? "FAILED" : "passed"}`);
   return row;
 }
@@ -93,7 +93,7 @@ function print() {
     table.push([what, passed, red, skipped, `${seconds.toFixed(0)} s`]);
   }
   console.log(table.toString());
-  for (const { what, said, failed } of rows) if (failed > 0) console.log(`\nFAILED ${what}\n${said}`);
+  for (const { what, output, failed } of rows) if (failed > 0) console.log(`\nFAILED ${what}\n${output}`);
   const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
   console.log(`\nmatrix: ${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`);
 }

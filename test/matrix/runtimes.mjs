@@ -1,4 +1,4 @@
-/** The runtimes of the matrix: `npm install --prefix test/matrix` brings them. */
+/** The runtimes of the matrix. `npm install --prefix test/matrix` installs them. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -14,7 +14,7 @@ export const runtimes = {
   bun: binary("@oven/bun-linux-x64/bin/bun"),
 };
 
-/** Installs what is missing; returns why it cannot. */
+/** Installs missing runtimes. Returns the reason when it cannot. */
 export function installRuntimes() {
   if (process.platform !== "linux" || process.arch !== "x64")
     return `the runtimes are for linux x64, and this is ${process.platform} ${process.arch}`;
@@ -27,6 +27,6 @@ export function installRuntimes() {
   return status === 0 ? undefined : `the runtimes cannot be installed: ${stderr.trim().split("\n").at(-1)}`;
 }
 
-/** What a runtime calls itself. */
+/** The version that a runtime prints. */
 export const versionOf = (name) =>
   `${name === "bun" ? "Bun " : "Node "}${execFileSync(runtimes[name], ["--version"], { encoding: "utf8" }).trim().replace(/^v/, "")}`;

@@ -11,7 +11,7 @@ import { runtimes } from "./runtimes.mjs";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const hungMillis = 60_000;
 
-/** Runs a program to its end; throws what it said when it failed. */
+/** Runs a program to its end. Throws its output when it failed. */
 function run(cwd, command, args) {
   const { status, error, stdout, stderr } = spawnSync(command, args, {
     cwd,
@@ -31,11 +31,11 @@ export function install(dir, tarball, { packages, provider }) {
     execFileSync("npm", ["install", "--no-audit", "--no-fund", ...args], { cwd: dir, stdio: "pipe" });
   // A user has an SDK, and adds the package to it.
   if (provider) add(...packages.map((name) => `@opentelemetry/${name}`));
-  // Without peers, too, where there is none.
+  // Without peers, too, where the project has no SDK.
   add(tarball, ...(provider ? [] : ["--legacy-peer-deps"]));
 }
 
-/** Each way: prepares the programs and says how one is started, `record` or `read`. */
+/** Each way prepares the programs and returns how to start one, `record` or `read`. */
 const ways = {
   ESM(dir, { runtime }, texts) {
     for (const [name, text] of Object.entries(texts)) writeFileSync(join(dir, `${name}.mjs`), asModule(text));

@@ -1,8 +1,8 @@
-// Writers with the faults that the kill matrix is there to find, to show that it finds them.
+// Writers with faults that the kill matrix must find.
 import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
-/** Tells of a span before it is safe: the write waits for the next turn of the event loop. */
+/** Acknowledges a span before it is safe: the write waits for the next turn of the event loop. */
 export function brokenProcessor(fault, processor) {
   if (fault !== "records later") return processor;
   return {
@@ -14,7 +14,7 @@ export function brokenProcessor(fault, processor) {
   };
 }
 
-/** Keeps spans in memory and writes each document over itself, as tracers without a journal do. */
+/** Keeps spans in memory and overwrites its document in place, as tracers without a journal do. */
 export function brokenExporter(fault, { dir }) {
   if (fault !== "writes in place") return undefined;
   const sessions = new Map();

@@ -1,4 +1,5 @@
-// Preloaded into the demo (`--import`): side files cannot be removed, so that a promise of the demo is broken.
+// Preloaded into the demo (`--import`): prevents the removal of side files, so that a promise of the demo is
+// broken.
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 

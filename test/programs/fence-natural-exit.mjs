@@ -1,11 +1,11 @@
-// Ends spans and then simply finishes: no flush, no shutdown, no signal. Says what was exported.
+// Ends spans and then exits by itself: no flush, no shutdown, no signal. Prints what was exported.
 import { writeSync } from "node:fs";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import { installCrashFence } from "../../build/processor/crash-fence.js";
 import { CrashSafeSpanProcessor } from "../../build/processor/span-processor.js";
 
 const [, , way] = process.argv;
-const say = (line) => writeSync(1, `${line}\n`);
+const print = (line) => writeSync(1, `${line}\n`);
 
 let exported = 0;
 const slowExporter = {
@@ -33,11 +33,11 @@ const processors = {
       ...slowExporter,
       recordStart() {},
       recordEnd() {},
-      crash: (reason) => say(`crash: ${reason}`),
+      crash: (reason) => print(`crash: ${reason}`),
       forceFlush: () =>
         new Promise((resolve) =>
           setTimeout(() => {
-            say("flushed");
+            print("flushed");
             resolve();
           }, 5),
         ),
@@ -51,4 +51,4 @@ if (way.includes("fenced")) installCrashFence(processor);
 const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("test");
 for (let i = 0; i < 1300; i++) tracer.startSpan(`span ${i}`).end();
 if (way.includes("shut down")) await processor.shutdown();
-process.on("exit", () => say(`${exported} exported`));
+process.on("exit", () => print(`${exported} exported`));

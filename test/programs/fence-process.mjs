@@ -1,4 +1,4 @@
-// Ends in the way named by its argument, with a crash fence installed; says on stdout what the fence did.
+// Ends in the way named by its argument, with a crash fence installed. Prints what the fence did.
 import { stat, writeSync } from "node:fs";
 import { isMainThread, Worker } from "node:worker_threads";
 import { installCrashFence } from "../../build/processor/crash-fence.js";
@@ -6,11 +6,11 @@ import { secondCopyOf } from "./second-copy.mjs";
 
 const [, , way, signal = "SIGTERM"] = process.argv;
 
-const say = (line) => writeSync(1, `${line}\n`);
-const target = (name, more) => ({ crash: (reason) => say(`${name}: ${reason}`), ...more });
+const print = (line) => writeSync(1, `${line}\n`);
+const target = (name, more) => ({ crash: (reason) => print(`${name}: ${reason}`), ...more });
 const waitForSignal = () => {
   setInterval(() => {}, 1000);
-  say("ready");
+  print("ready");
 };
 
 const ways = {
@@ -30,9 +30,9 @@ const ways = {
   "another listener"() {
     installCrashFence(target("a"), { exit: false });
     process.on(signal, () => {
-      say("other");
+      print("other");
       setTimeout(() => {
-        say(`alive, ${process.listenerCount(signal)} listeners`);
+        print(`alive, ${process.listenerCount(signal)} listeners`);
         process.exit(7);
       }, 50);
     });
@@ -40,7 +40,7 @@ const ways = {
   },
   "another listener, once and earlier"() {
     process.once(signal, () => {
-      say("other");
+      print("other");
       setTimeout(() => process.exit(7), 50);
     });
     installCrashFence(target("a"), { exit: false });
@@ -76,11 +76,11 @@ const ways = {
   },
   "uninstalled after it was caught"() {
     const fence = installCrashFence(target("a"));
-    // Where the loop has looked for signals already in this turn.
+    // After the event loop has read the signals of this turn.
     stat(".", () => {
       process.kill(process.pid, signal);
       fence.uninstall();
-      setTimeout(() => say("lives on"), 500);
+      setTimeout(() => print("still alive"), 500);
     });
   },
   "uncaught exception"() {
@@ -119,11 +119,13 @@ const ways = {
     installCrashFence(shared);
     copy.installCrashFence(shared);
     copy.installCrashFence(target("b"));
-    say(`${process.listenerCount(signal)} listener`);
+    print(`${process.listenerCount(signal)} listener`);
     waitForSignal();
   },
   worker() {
-    new Worker(new URL(import.meta.url), { argv: ["in a worker"] }).on("exit", (code) => say(`code ${code}`));
+    new Worker(new URL(import.meta.url), { argv: ["in a worker"] }).on("exit", (code) =>
+      print(`code ${code}`),
+    );
   },
   "in a worker"() {
     installCrashFence(target("worker"));

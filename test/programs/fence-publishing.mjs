@@ -1,4 +1,4 @@
-// Ends in the way named by its argument while a publish is in the middle of its copy, with a crash fence installed.
+// Ends in the way named by its argument in the middle of a publish, with a crash fence installed.
 import { writeSync } from "node:fs";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { CrashSafeFileSpanExporter } from "../../build/exporter/file-exporter.js";
@@ -9,7 +9,7 @@ import { CrashSafeSpanProcessor } from "../../build/processor/span-processor.js"
 const [, , dir, way] = process.argv;
 
 const ends = {
-  // The parent sends one when it reads this.
+  // The parent sends the signal when it reads this line.
   signal: () => writeSync(1, "publishing\n"),
   exit: () => process.exit(3),
   exception: () => {
@@ -18,7 +18,7 @@ const ends = {
 };
 
 let isWatched = false;
-// The copy's first chunk is on its way when the end comes; all else in the thread pool goes on as it likes.
+// The first chunk of the copy is in flight when the end comes. All other work of the thread pool continues.
 const fileSystem = {
   sync: nodeFileSystem.sync,
   async: {

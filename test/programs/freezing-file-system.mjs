@@ -1,5 +1,5 @@
-// The machine's file system, which stops the whole process for good before one chosen call: whoever kills it
-// then kills it between two system calls of his choice.
+// The machine's file system, which stops the whole process before one chosen call. The parent then kills the
+// process between two chosen system calls.
 import { nodeFileSystem } from "../../build/platform/file-system.js";
 
 /** Freezes before call number `freezeAt` (from 1) after `arm()`. */

@@ -1,6 +1,5 @@
-// A session as agents log it, with fixed arguments: what its document has to look like is in the fixtures.
-//
-// Run as a program it logs to be killed. Arguments: directory, session id, when it is.
+// A session as agents log it, with fixed arguments. The fixtures have its document. Run as a program it logs and
+// waits to be killed. Arguments: directory, session id, time.
 import { fileURLToPath } from "node:url";
 
 export const options = {
@@ -19,7 +18,7 @@ export const options = {
 
 const tokens = (input, output) => ({ input, output, reasoning: 3, cache: { read: 40, write: 5 } });
 
-// Each gets the tracer, and how to say that it is so many milliseconds after the beginning.
+// Each function gets the tracer, and a function that sets the time in milliseconds after the start.
 export function firstTurn(tracer, at) {
   at(100);
   tracer.logUserMessage("Why is fct_orders late?");
@@ -71,7 +70,7 @@ export function firstTurn(tracer, at) {
   tracer.setSpanAttributes({ "de.project": "analytics" }, "session");
 }
 
-// Two generations at once, each with its own tools; one of these runs in a loop.
+// Two concurrent generations with tools of their own. One of the tools runs in a loop.
 export function secondTurn(tracer, at) {
   at(2_000);
   tracer.logUserMessage("Rebuild it; ünïcödé \u{1f680}, and “quotes” too.");
@@ -107,7 +106,7 @@ export function secondTurn(tracer, at) {
   });
 }
 
-// Stands in the middle: a generation has said something, a tool runs.
+// Stops in the middle: a generation has text, and a tool runs.
 export function openTurn(tracer, at) {
   at(4_000);
   tracer.logUserMessage("And now?");

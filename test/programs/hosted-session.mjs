@@ -1,7 +1,5 @@
-// A program with sessions traced to wherever its environment says.
-//
-// Arguments: directory, session id, and how to end: "end" in good order, "exit" or "SIGTERM" after the second turn, or
-// "turn 2": not at all, in the second turn.
+// A program whose environment names the destination of its sessions. Arguments: directory, session id, and the end:
+// "end" ends normally, "exit" and "SIGTERM" end after the second turn, "turn 2" stays in the second turn.
 import { installCrashFence } from "../../build/index.mjs";
 import { createSessionTracing } from "../../build/session.mjs";
 

@@ -1,5 +1,5 @@
-// A process that is to be killed: records spans, and tells on stdout what it asks for and what it got, each in
-// one synchronous write. Walks to the step named in its plan, tells that it is there, and goes on from there.
+// A process that is killed. Records spans, and writes to stdout what it is about to do and what is done, each in
+// one synchronous write. Runs to the step named in its plan, announces the step, and continues from there.
 import { writeSync } from "node:fs";
 import { context, trace } from "@opentelemetry/api";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
@@ -8,8 +8,8 @@ import { brokenExporter, brokenProcessor } from "./broken-writer.mjs";
 import { freezingFileSystem } from "./freezing-file-system.mjs";
 
 const plan = JSON.parse(process.argv[2]);
-const say = (...words) => writeSync(1, `${JSON.stringify(words)}\n`);
-const freezer = freezingFileSystem(plan.freezeAt, () => say("frozen"));
+const print = (...words) => writeSync(1, `${JSON.stringify(words)}\n`);
+const freezer = freezingFileSystem(plan.freezeAt, () => print("frozen"));
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 let state = plan.seed | 0;
@@ -41,7 +41,7 @@ const open = new Map();
 function start(session, { bytes = 200, parent } = {}) {
   const n = ++number;
   sessions.add(session);
-  say("starting", session);
+  print("starting", session);
   const isTool = n % 3 !== 0;
   const attributes = {
     "session.id": session,
@@ -53,7 +53,7 @@ function start(session, { bytes = 200, parent } = {}) {
   const parentContext = parent ? trace.setSpan(context.active(), parent) : context.active();
   const span = tracer.startSpan(`span ${n}`, { attributes }, parentContext);
   const { spanId } = span.spanContext();
-  say("started", session, spanId, n, bytes);
+  print("started", session, spanId, n, bytes);
   open.set(span, session);
   return span;
 }
@@ -61,12 +61,12 @@ function start(session, { bytes = 200, parent } = {}) {
 function end(span) {
   const { spanId } = span.spanContext();
   open.delete(span);
-  say("ending", spanId);
+  print("ending", spanId);
   span.end();
-  say("ended", spanId);
+  print("ended", spanId);
 }
 
-// A generation with tools under it, as agents do; the last tool may stay open.
+// A generation with tools under it, as agents record it. The last tool may stay open.
 function work(session, { tools = 2, bytes } = {}) {
   const generation = start(session, { bytes: bytes ?? 200 });
   for (let i = 0; i < tools; i++) {
@@ -83,16 +83,16 @@ async function workOn(names, rounds) {
   }
 }
 
-// An end closes what is open; spans that end after it come too late, so they are left alone.
+// An end closes open spans. Spans that end after it come too late, so the program leaves them alone.
 async function close(how, names, act) {
   for (const [span, session] of open) if (names.includes(session)) open.delete(span);
-  for (const session of names) say("closing", session, how);
+  for (const session of names) print("closing", session, how);
   const done = act();
   if (done instanceof Promise) await done;
-  for (const session of names) say("closed", session, how);
+  for (const session of names) print("closed", session, how);
 }
 function endSession(session, error) {
-  // Nothing ends where nothing was recorded.
+  // A session without a record has nothing to end.
   if (!sessions.has(session)) work(session);
   const options = error ? { error } : {};
   return close(error ? "error" : "completed", [session], () => exporter.endSession(session, options));
@@ -100,7 +100,7 @@ function endSession(session, error) {
 const shutdown = () => close("completed", [...sessions], () => processor.shutdown());
 const crash = () => close("crashed", [...sessions], () => processor.crash("killed while fencing"));
 
-// A new exporter on the same directory: what a host does that goes on after its fence.
+// A new exporter on the same directory, as a host makes that continues after its crash fence.
 function renew() {
   exporter = newExporter();
   sessions.clear();
@@ -109,7 +109,7 @@ function renew() {
 
 const all = ["alpha", "be:ta", "γ/3"];
 
-// Each life walks to its step, calls `here()`, and takes the step.
+// Each life runs to its step, calls `here()`, and takes the step.
 const lives = {
   "before the first span": async (here) => {
     here();
@@ -160,7 +160,7 @@ const lives = {
     here();
     await endSession("alpha");
   },
-  "while a session ends beside others": async (here) => {
+  "while a session ends and other sessions continue": async (here) => {
     await workOn(all, 10);
     here();
     const ending = endSession("alpha", "a reason");
@@ -210,7 +210,7 @@ const lives = {
     await processor.forceFlush();
     await shutdown();
   },
-  "while the live log is rewritten": async (here) => {
+  "while the journal is rewritten": async (here) => {
     const running = start("alpha", { bytes: 5_000 });
     for (let i = 0; i < 185; i++) end(start("alpha", { bytes: 5_000 }));
     here();
@@ -233,8 +233,8 @@ const lives = {
 
 await lives[plan.step](() => {
   freezer.arm();
-  say("at");
+  print("at");
 });
-say("done");
-// Until the parent kills; not for ever, should the parent be gone.
+print("done");
+// Waits until the parent kills it. Limited, in case the parent is gone.
 setTimeout(() => process.exit(3), 60_000);

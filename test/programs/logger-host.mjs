@@ -1,5 +1,6 @@
-// Runs loggers of sessions as threads or as processes, scenario by scenario as its stdin tells, and kills those that are
-// to be killed. Its own exporter recovers what the dead left, as a host's does. Answers each scenario with a line.
+// Runs loggers of sessions as threads or as processes, scenario by scenario from its stdin, and kills loggers on
+// request. Its own exporter recovers the files of dead loggers, as a host's does. Answers each scenario with a
+// line.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
@@ -12,12 +13,12 @@ import { systemClock } from "../../build/platform/clock.js";
 
 const logger = new URL("session-logger.mjs", import.meta.url);
 const dir = process.argv[2];
-// Its housekeeping is due a hundred times as often.
+// Runs its housekeeping a hundred times as often.
 const clock = { ...systemClock, every: (millis, run) => systemClock.every(millis / 100, run) };
 const exporter = new CrashSafeFileSpanExporter({ dir }, { clock });
 
 class Logger {
-  #told = new Map();
+  #received = new Map();
   #heard = new Set();
 
   constructor(as, options) {
@@ -30,17 +31,17 @@ class Logger {
     this.gone = once(this.one, "exit");
     this.one.on("message", (word) => {
       this.#heard.add(word);
-      this.#told.get(word)?.();
+      this.#received.get(word)?.();
     });
   }
 
-  /** Also when it goes without a word. */
+  /** Also resolves when the logger ends without the word. */
   async has(word) {
-    const told = new Promise((resolve) => this.#told.set(word, resolve));
-    if (!this.#heard.has(word)) await Promise.race([told, this.gone]);
+    const received = new Promise((resolve) => this.#received.set(word, resolve));
+    if (!this.#heard.has(word)) await Promise.race([received, this.gone]);
   }
 
-  tell(word) {
+  send(word) {
     if (this.isThread) this.one.postMessage(word);
     else this.one.send(word);
   }
@@ -51,10 +52,10 @@ class Logger {
     await this.gone;
   }
 
-  /** Ends as it is to end; either way it is gone then, without another word. */
+  /** Ends as the scenario demands. Afterwards the logger is gone, without a further word. */
   async leave() {
     if (this.end !== "SIGKILL") {
-      this.tell("end");
+      this.send("end");
       await this.has("ended");
     }
     await this.kill();
@@ -68,7 +69,7 @@ async function run({ as, sessionId, calls, loggers, inTurn, isQuiet, exits }) {
     for (const one of all) await (exits ? one.gone : one.has("ended").then(() => one.kill()));
   } else {
     await Promise.all(all.map((one) => one.has("ready")));
-    for (const one of all) one.tell("go");
+    for (const one of all) one.send("go");
     await Promise.all(all.map((one) => one.has("logged")));
     if (inTurn) {
       for (const one of all) {

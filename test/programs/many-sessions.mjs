@@ -1,4 +1,4 @@
-// Many sessions at once, in turn. Says on stdout how many descriptors were open at most, and what went wrong.
+// Many sessions at once, in turn. Prints the largest number of open descriptors, and what was reported.
 import { readdirSync, writeSync } from "node:fs";
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
@@ -21,7 +21,7 @@ function count() {
   try {
     mostDescriptors = Math.max(mostDescriptors, readdirSync("/proc/self/fd").length);
   } catch {
-    // None is left to look with.
+    // No descriptor is left to read the directory.
   }
 }
 
@@ -30,14 +30,14 @@ for (let round = 0; round < Number(spans); round++) {
     tracer.startSpan(`work ${round}`, { attributes: { "session.id": `ses_${i}` } }).end();
     if (i % 50 === 0) {
       count();
-      // A server's requests come one by one.
+      // Requests to a server arrive one by one.
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
   count();
 }
 const watch = setInterval(count, 5);
-// One by one: a flush of all of them at once has a time limit, and machines are slow or busy.
+// One by one, because a flush of all of them at once has a time limit, and machines may be slow.
 for (let i = 0; i < Number(sessions); i++) await exporter.endSession(`ses_${i}`);
 await processor.shutdown();
 clearInterval(watch);

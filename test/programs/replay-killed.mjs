@@ -1,7 +1,5 @@
-// A replay that is to be killed: takes so many batches, notes the ids of all that it takes, and dies in the next one,
-// before or after it answers.
-//
-// Arguments: directory, file for the ids, batches, "before" or "after".
+// A replay that is killed: exports this many batches, notes the ids of all its spans, and dies in the next batch,
+// before or after it answers. Arguments: directory, file for the ids, batches, "before" or "after".
 import { appendFileSync } from "node:fs";
 import { replayTraces } from "../../build/session.mjs";
 

@@ -1,6 +1,5 @@
-// A session that is to be killed: logs turns, stops in the middle of the last of them, and says so.
-//
-// Arguments: directory, session id, and the numbers of its turns, such as "1,2".
+// A session that is killed: logs turns, stops in the middle of the last turn, and reports it. Arguments: directory,
+// session id, and the numbers of its turns, such as "1,2".
 import { createSessionTracing } from "../../build/session.mjs";
 
 const [, , dir, sessionId, turns] = process.argv;

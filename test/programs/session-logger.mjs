@@ -1,10 +1,10 @@
-// Logs tool calls to a session through the drop-in, as a process or as a thread, and ends as it is told. Tells its
-// parent how far it is.
+// Logs tool calls to a session through the altimate API, as a process or as a thread, and ends as requested.
+// Reports its progress to its parent.
 import { parentPort, workerData } from "node:worker_threads";
 import { FileExporter, Trace } from "../../build/altimate.mjs";
 
 const { dir, sessionId, name, calls, end, isQuiet, exits } = workerData ?? JSON.parse(process.argv[2]);
-const tell = (word) => (parentPort ? parentPort.postMessage(word) : process.send(word));
+const report = (word) => (parentPort ? parentPort.postMessage(word) : process.send(word));
 const heard = new Map();
 const hear = (word) => new Promise((resolve) => heard.set(word, resolve));
 (parentPort ?? process).on("message", (word) => heard.get(word)?.());
@@ -46,27 +46,27 @@ const ends = {
 
 trace.startTrace(sessionId, { title: "logged" });
 if (isQuiet) {
-  // In one turn of the event loop, which has nothing to do after it.
+  // In one turn of an event loop without other work.
   for (let n = 0; n < calls; n++) {
     call(n);
     late(n);
   }
   void ends[end]();
   if (exits) process.exit(0);
-  tell("ended");
+  report("ended");
 } else {
   const [go, theEnd] = [hear("go"), hear("end")];
-  tell("ready");
+  report("ready");
   await go;
   for (let n = 0; n < calls; n++) {
     call(n);
-    // Some get their attributes when others may have published them without.
+    // Some calls get their attributes when a peer writer may have published them without.
     if (n % 10 === 9) await new Promise((resolve) => setTimeout(resolve, 1));
     late(n);
   }
   step(calls);
-  tell("logged");
+  report("logged");
   await theEnd;
   await ends[end]();
-  tell("ended");
+  report("ended");
 }

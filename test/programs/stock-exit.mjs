@@ -1,4 +1,4 @@
-// Records through the SDK's own processor, and then simply finishes: no flush, no shutdown, no signal.
+// Records through the SDK's own processor, and then exits by itself: no flush, no shutdown, no signal.
 import { BasicTracerProvider, BatchSpanProcessor, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import { CrashSafeFileSpanExporter } from "../../build/exporter/file-exporter.js";
 

@@ -1,4 +1,5 @@
-// A worker thread that writes to a session until it is told to end, or terminated. Tells its parent what survives.
+// A worker thread that writes to a session until it is ended or terminated. Reports acknowledged spans to its
+// parent.
 import { parentPort, workerData } from "node:worker_threads";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/index.mjs";

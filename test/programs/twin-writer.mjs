@@ -1,5 +1,5 @@
-// One of several processes that write to one session. Says on stdout, in the same turn, what survives from then
-// on: `s <span id>` when onStart returned, `e <span id>` when onEnd returned, `bye` when shutdown resolved.
+// One of several processes that write to one session. Acknowledges on stdout, in the same turn: `s <span id>` when
+// onStart returned, `e <span id>` when onEnd returned, `bye` when shutdown resolved.
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
@@ -7,22 +7,22 @@ import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 const { build, dir, sessionId, seed, lies } = JSON.parse(process.argv[2]);
 const engine = (file) => import(new URL(`${file}.js`, build));
 const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } = await engine("index");
-const { nodeFileSystem } = await engine("file-system");
-const { systemClock } = await engine("clock");
-const { SystemLiveness } = await engine("owner");
-const { recoverDirectory } = await engine("recover-directory");
+const { nodeFileSystem } = await engine("platform/file-system");
+const { systemClock } = await engine("platform/clock");
+const { SystemLiveness } = await engine("platform/liveness");
+const { recoverDirectory } = await engine("recovery/recover-directory");
 
 let state = seed;
 const random = () => {
   state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
   return state / 0x7fff_ffff;
 };
-const say = (line) => writeSync(1, `${line}\n`);
+const print = (line) => writeSync(1, `${line}\n`);
 
 const system = new SystemLiveness(nodeFileSystem.sync);
 const own = new Set();
 let isLying = false;
-/** Holds living writers for dead, now and then. */
+/** Reports live writers as dead in some calls. */
 const liveness = {
   newToken() {
     const token = system.newToken();
@@ -35,7 +35,7 @@ const liveness = {
   },
 };
 
-// A disk that is slow at the worst moment: between the last look at the document and its replacement.
+// A disk that is slow at the worst moment: between the last check of the document and its replacement.
 const cell = new Int32Array(new SharedArrayBuffer(4));
 const sync = { ...nodeFileSystem.sync };
 sync.rename = (from, to) => {
@@ -53,20 +53,20 @@ const open = [];
 function start() {
   const span = tracer.startSpan(`work of ${process.pid}`, { attributes: { "session.id": sessionId } });
   open.push(span);
-  say(`s ${span.spanContext().spanId}`);
+  print(`s ${span.spanContext().spanId}`);
 }
 function end() {
   const [span] = open.splice(Math.floor(random() * open.length), 1);
   span.setAttribute("gen_ai.tool.name", "grep").setAttribute("output.value", "x".repeat(random() * 200));
   span.end();
-  say(`e ${span.spanContext().spanId}`);
+  print(`e ${span.spanContext().spanId}`);
 }
 
 let isEnding = false;
 createInterface({ input: process.stdin }).on("line", () => {
   isEnding = true;
 });
-// Beside a writer of our own from here on: a recovery by mistake then knows that the session goes on.
+// From here on next to a writer of the same process: a recovery by mistake then finds that the session continues.
 start();
 isLying = lies > 0;
 const ports = { fileSystem, clock: systemClock, liveness };
@@ -90,5 +90,5 @@ isLying = false;
 while (open.length > 0) end();
 await recovery;
 await processor.shutdown();
-say("bye");
+print("bye");
 process.exit(0);

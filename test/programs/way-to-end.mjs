@@ -1,4 +1,5 @@
-// Records 100 spans and leaves two running, of which one is in the published document, then ends in the way named by its argument.
+// Records 100 spans and leaves two open, one of which is in the published document. Then ends in the way named by
+// its argument.
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, installCrashFence } from "../../build/index.mjs";
 

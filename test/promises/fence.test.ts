@@ -110,8 +110,8 @@ function expectCrashed(
   }
 }
 
-function expectSettled({ stage, scenario: { beside } }: Expected, at: string): void {
-  const left = stage.files.filter((name) => name !== "s.json" && !beside?.test(name));
+function expectSettled({ stage, scenario: { leftover } }: Expected, at: string): void {
+  const left = stage.files.filter((name) => name !== "s.json" && !leftover?.test(name));
   expect(left, `${at}: left over`).toEqual([]);
 }
 

@@ -29,7 +29,7 @@ const steps = [
   "during crash()",
   "after crash()",
   "while resuming what was fenced",
-  "while the live log is rewritten",
+  "while the journal is rewritten",
   "with more sessions than descriptors",
   "while recovering",
   "while compacting under a cap",

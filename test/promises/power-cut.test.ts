@@ -13,7 +13,7 @@ import { recoverDirectory } from "../../src/recovery/recover-directory.js";
 import type { Durability } from "../../src/storage/durability.js";
 import { SessionTracer } from "../../src/tracer/session-tracer.js";
 import { MemoryFileSystem } from "../support/memory-file-system.js";
-import { SaidLiveness } from "../support/session-stage.js";
+import { ScriptedLiveness } from "../support/session-stage.js";
 import { tracerInto } from "../support/span-processor-stage.js";
 import { StillClock } from "../support/still-clock.js";
 
@@ -37,7 +37,7 @@ const isFound = (document: TraceFile | undefined, spanId: string, fits: (span: T
 class Machine {
   disk = new MemoryFileSystem();
   readonly clock = new StillClock();
-  readonly liveness = new SaidLiveness();
+  readonly liveness = new ScriptedLiveness();
   readonly promised = new Map<string, Promised>();
   /** Recorded spans that are promised only after the interval of the level has passed. */
   readonly later = new Map<string, Promised>();

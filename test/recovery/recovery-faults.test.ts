@@ -26,16 +26,16 @@ const taker = session.token.replace(/-[^-]+$/, "-takerrrr-recovery");
 /** The states in which a death can leave a session. */
 const states: Record<string, (dir: string) => void> = {
   "a killed writer's files": (dir) => layOut(dir, session, { open, live }),
-  "a killed writer's files beside an older document": (dir) =>
+  "a killed writer's files and an older document": (dir) =>
     layOut(dir, session, { open, live, json: published }),
-  "a sealed document without its name": (dir) => layOut(dir, session, { open: sealed, live: sealedLive }),
-  "a sealed document beside an older one": (dir) =>
+  "a finalized document without its name": (dir) => layOut(dir, session, { open: sealed, live: sealedLive }),
+  "a finalized document and an older one": (dir) =>
     layOut(dir, session, { open: sealed, live: sealedLive, json: published }),
   "files that a dead recovery had half taken": (dir) => {
     layOut(dir, { name: session.name, token: taker }, { open });
     layOut(dir, session, { live });
   },
-  "files beside something that is no trace": (dir) =>
+  "files and a document that is no trace": (dir) =>
     layOut(dir, session, { open, live, json: Buffer.from("not a trace") }),
   "a torn record and a torn start": (dir) =>
     layOut(dir, session, {

@@ -1,6 +1,6 @@
 /**
- * What a killed writer had said, and what its documents must hold for it. Words come in the order in which the
- * writer wrote them: it says what it is about to do, does it, and says that it is done.
+ * What a killed writer had acknowledged, and what its documents must hold for it. Lines arrive in the order in
+ * which the writer wrote them: it announces an action, performs it, and acknowledges it.
  */
 import { statusRank } from "../../src/format/session-end.js";
 import type { SessionStatus, TraceFile, TraceSpan } from "../../src/format/trace-file.js";
@@ -15,11 +15,11 @@ interface AcknowledgedSpan {
 
 interface AcknowledgedSession {
   readonly spans: Map<string, AcknowledgedSpan>;
-  /** What the status may be when the writer is dead and recovered. */
+  /** The statuses that are allowed when the writer is dead and recovered. */
   statuses: Set<SessionStatus>;
   isStarting: boolean;
   closing: SessionStatus | undefined;
-  /** What the session may be by the files of a writer that was killed before, which are still to be recovered. */
+  /** The statuses that the session may get from the files of an earlier killed writer that are not recovered yet. */
   wreck: ReadonlySet<SessionStatus>;
 }
 
@@ -29,15 +29,15 @@ export type Word = readonly [string, ...unknown[]];
 export class AcknowledgedSessions {
   readonly #sessions = new Map<string, AcknowledgedSession>();
   readonly #sessionOf = new Map<string, string>();
-  /** Starts that were asked for when a writer was killed: their spans may be there or not. */
-  #unsaid = 0;
+  /** Starts that were announced when a writer was killed: their spans may exist or not. */
+  #unacknowledged = 0;
 
-  /** How many ends were acknowledged. */
+  /** The number of acknowledged ends. */
   ends = 0;
-  /** How many starts. */
+  /** The number of acknowledged starts. */
   starts = 0;
 
-  /** Takes a line in. Those that are not about spans are nobody's. */
+  /** Reads a line. Lines that are not about spans are ignored. */
   take(word: Word): void {
     const [verb, first, ...rest] = word;
     const name = first as string;
@@ -52,22 +52,22 @@ export class AcknowledgedSessions {
     if (verb === "closed") this.#closed(name, rest[0] as SessionStatus);
   }
 
-  /** The same, to be continued in two ways. */
+  /** A copy, to continue in two ways. */
   copy(): AcknowledgedSessions {
     const copy = new AcknowledgedSessions();
     for (const [id, session] of structuredClone(this.#sessions)) copy.#sessions.set(id, session);
     for (const [spanId, id] of this.#sessionOf) copy.#sessionOf.set(spanId, id);
-    copy.#unsaid = this.#unsaid;
+    copy.#unacknowledged = this.#unacknowledged;
     copy.ends = this.ends;
     copy.starts = this.starts;
     return copy;
   }
 
-  /** The writer is dead: what it had asked for may have happened or not. */
+  /** The writer is dead: announced actions may have happened or not. */
   died(): void {
     for (const session of this.#sessions.values()) {
       if (session.isStarting) {
-        this.#unsaid++;
+        this.#unacknowledged++;
         session.statuses.add("crashed");
       }
       if (session.closing) session.statuses.add(session.closing);
@@ -80,28 +80,30 @@ export class AcknowledgedSessions {
     }
   }
 
-  /** What the dead left is in the documents. */
+  /** The files of dead writers are merged into the documents. */
   recovered(): void {
     for (const session of this.#sessions.values()) session.wreck = new Set();
   }
 
-  /** What is wrong with these documents; nothing, if the list is empty. */
+  /** The problems of these documents. Empty when there are none. */
   problemsIn(documents: readonly TraceFile[]): string[] {
     const problems: string[] = [];
-    let unsaid = 0;
+    let unacknowledged = 0;
     for (const [id, session] of this.#sessions) {
       const own = documents.filter((document) => document.id === id);
-      const tell = (text: string) => problems.push(`${JSON.stringify(id)}: ${text}`);
-      if (own.length > 1) tell(`has ${own.length} documents`);
+      const report = (text: string) => problems.push(`${JSON.stringify(id)}: ${text}`);
+      if (own.length > 1) report(`has ${own.length} documents`);
       const document = own[0];
       if (!document) {
-        if (session.spans.size > 0) tell(`has no document for ${session.spans.size} spans`);
+        if (session.spans.size > 0) report(`has no document for ${session.spans.size} spans`);
         continue;
       }
-      unsaid += problemsOfSession(session, document, tell);
+      unacknowledged += problemsOfSession(session, document, report);
     }
-    if (unsaid > this.#unsaid)
-      problems.push(`${unsaid} spans that nobody acknowledged, of ${this.#unsaid} possible`);
+    if (unacknowledged > this.#unacknowledged)
+      problems.push(
+        `${unacknowledged} spans that were never acknowledged, of ${this.#unacknowledged} possible`,
+      );
     return problems;
   }
 
@@ -117,7 +119,7 @@ export class AcknowledgedSessions {
   #closed(sessionId: string, status: SessionStatus): void {
     const session = this.#session(sessionId);
     session.closing = undefined;
-    // The crash or the error of the writer before may be found after this end, and outranks it.
+    // The crash or the error of an earlier writer may be found after this end, and outranks it.
     const outranking = [...session.wreck].filter((before) => statusRank[before] > statusRank[status]);
     session.statuses = new Set([status, ...outranking]);
     for (const span of session.spans.values()) {
@@ -146,47 +148,47 @@ export class AcknowledgedSessions {
   }
 }
 
-/** Tells what is wrong with a session's document; returns how many spans it has that were not acknowledged. */
+/** Reports the problems of a session's document. Returns the number of its spans that were not acknowledged. */
 function problemsOfSession(
   session: AcknowledgedSession,
   document: TraceFile,
-  tell: (text: string) => void,
+  report: (text: string) => void,
 ): number {
   const found = new Map<string, TraceSpan>();
   let elided = 0;
   for (const span of document.spans) {
-    if (found.has(span.spanId)) tell(`span ${span.spanId} is there twice`);
+    if (found.has(span.spanId)) report(`span ${span.spanId} is in it twice`);
     found.set(span.spanId, span);
     elided += Number(span.attributes?.elided ?? 0);
   }
   if (!session.statuses.has(document.summary.status))
-    tell(`is ${document.summary.status}, not ${[...session.statuses].join(" or ")}`);
+    report(`is ${document.summary.status}, not ${[...session.statuses].join(" or ")}`);
   let missing = 0;
   for (const [spanId, expected] of session.spans) {
     const span = found.get(spanId);
-    if (span) problemsOfSpan(span, expected, tell);
+    if (span) problemsOfSpan(span, expected, report);
     else if (elided > 0) missing++;
-    else tell(`lost span ${spanId}, ${expected.ended === "yes" ? "which had ended" : "which was running"}`);
+    else report(`lost span ${spanId}, ${expected.ended === "yes" ? "which had ended" : "which was running"}`);
   }
   const lines = document.spans.filter((span) => span.kind !== "session" && !span.attributes?.elided);
-  const unsaid = lines.filter((span) => !session.spans.has(span.spanId)).length + (elided - missing);
-  if (elided < missing) tell(`lost ${missing - elided} spans more than its marker stands for`);
+  const unacknowledged = lines.filter((span) => !session.spans.has(span.spanId)).length + (elided - missing);
+  if (elided < missing) report(`lost ${missing - elided} spans more than its marker counts`);
   const { totalToolCalls, totalGenerations } = document.summary;
   const counted = totalToolCalls + totalGenerations;
-  if (counted !== session.spans.size + unsaid)
-    tell(`counts ${counted} tool calls and generations of ${session.spans.size + unsaid}`);
-  return Math.max(0, unsaid);
+  if (counted !== session.spans.size + unacknowledged)
+    report(`counts ${counted} tool calls and generations of ${session.spans.size + unacknowledged}`);
+  return Math.max(0, unacknowledged);
 }
 
-function problemsOfSpan(span: TraceSpan, expected: AcknowledgedSpan, tell: (text: string) => void): void {
+function problemsOfSpan(span: TraceSpan, expected: AcknowledgedSpan, report: (text: string) => void): void {
   const { n, payload } = (span.attributes ?? {}) as { n?: unknown; payload?: unknown };
   if (n !== expected.n || payload !== String(expected.n % 10).repeat(expected.payloadBytes))
-    tell(`span ${span.spanId} has another content`);
-  if (span.endTime === undefined) tell(`span ${span.spanId} is still open`);
+    report(`span ${span.spanId} has another content`);
+  if (span.endTime === undefined) report(`span ${span.spanId} is still open`);
   const mayHaveEnded = expected.ended !== "no" || (expected.closed !== "no" && expected.closed !== "crashed");
   const mayBeInterrupted =
     expected.ended !== "yes" &&
     (expected.closed === "no" || expected.closed === "asked" || expected.closed === "crashed");
-  if (span.interrupted && !mayBeInterrupted) tell(`span ${span.spanId} had ended, and is interrupted`);
-  if (!span.interrupted && !mayHaveEnded) tell(`span ${span.spanId} was running, and is not interrupted`);
+  if (span.interrupted && !mayBeInterrupted) report(`span ${span.spanId} had ended, and is interrupted`);
+  if (!span.interrupted && !mayHaveEnded) report(`span ${span.spanId} was running, and is not interrupted`);
 }

@@ -1,9 +1,9 @@
-/** What an agent does in one turn, as spans of the SDK. */
+/** One turn of an agent, as spans of the SDK. */
 import { ROOT_CONTEXT, SpanStatusCode, trace } from "@opentelemetry/api";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import type { Actor } from "./session-stage.js";
 
-/** A turn of an agent: a generation that costs something, and tools of several names. Returns its trace. */
+/** A turn of an agent: a generation with a cost, and tools of several names. Returns its trace id. */
 export function agentTurn({ processor }: Actor, id: string, number: number): string {
   const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("agent");
   const start = (name: string, attributes: Record<string, string | number>, parent = ROOT_CONTEXT) =>

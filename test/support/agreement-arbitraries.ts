@@ -4,7 +4,7 @@ import type { SessionTracer } from "../../src/tracer/session-tracer.js";
 import { anyJson, readableKey } from "./json-arbitraries.js";
 import { hostileValues, keysOfOurs, strangeTexts, strangeTimes } from "./wide-values.js";
 
-/** A method, and what it is called with. */
+/** A method and its arguments. */
 export type Call = readonly [method: keyof SessionTracer, ...args: unknown[]];
 
 export function play(tracer: SessionTracer, calls: readonly Call[]): void {
@@ -25,7 +25,7 @@ const moment = fc.oneof(
   fc.constant(undefined),
 );
 const number = fc.oneof(fc.double(), fc.nat(), fc.integer(), fc.constant(undefined));
-/** Few, so that calls meet. */
+/** Few ids, so that calls meet. */
 const id = fc.constantFrom("a", "b", "c", undefined);
 
 const parts: Partial<Record<keyof SessionTracer, fc.Arbitrary<unknown>[]>> = {
@@ -81,7 +81,7 @@ const call = fc.oneof(
   ),
 );
 
-/** The first is a question. */
+/** The first call is a question. */
 export const anyCalls: fc.Arbitrary<Call[]> = fc
   .array(call, { maxLength: 40 })
   .map((calls) => [["logUserMessage", "question"], ...calls]);

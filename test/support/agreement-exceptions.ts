@@ -1,19 +1,20 @@
 /**
- * What a document made of attributes does not have, or has otherwise: all of it, and why.
+ * Everything that a document made from attributes lacks or has otherwise, with the reason.
  *
- * Each is played, and has to be seen: what can be carried by now has to go from here.
+ * Each exception is played, and the difference must appear. An exception that attributes have come to represent
+ * must be removed.
  */
 import { trace } from "@opentelemetry/api";
 import { vi } from "vitest";
 import { begin, type Play, type Staging, type Way } from "./agreement-stage.js";
 
-/** One thing that attributes cannot carry. */
+/** One thing that attributes do not represent. */
 export interface NotCarried {
   readonly what: string;
   readonly why: string;
-  /** As in a document, with the kind of a span in the place of the span. */
+  /** The path in a document, with the kind of a span in the place of the span. */
   readonly fields: readonly string[];
-  /** By which ways; all by default. */
+  /** The ways that show the difference. Default: all. */
   readonly by?: readonly Way[];
   readonly play: Play;
   readonly staging?: Staging;
@@ -91,7 +92,7 @@ export const notCarried: readonly NotCarried[] = [
   },
   {
     what: "metadata that came after the last turn",
-    why: "turns tell them",
+    why: "turns have them",
     fields: ["metadata.title"],
     async play(tracing) {
       const tracer = tracing.tracer("ses_1", { title: "first" });
@@ -131,7 +132,7 @@ export const notCarried: readonly NotCarried[] = [
   },
   {
     what: "spans that have not ended",
-    why: "nobody but our processor exports them",
+    why: "only the processor of this package exports them",
     fields: ["order", "tool", "generation", "endedAt", "summary.duration", "summary.idle"],
     by: ["a stock processor", ...otlp],
     staging: { end: "still running" },
@@ -171,8 +172,8 @@ export const notCarried: readonly NotCarried[] = [
     },
   },
   {
-    what: "whether it was the tracer or somebody else who said something under a key of the conventions",
-    why: "attributes do not tell who has set them; those of the tracer win",
+    what: "whether the tracer or other code set a key of the conventions",
+    why: "attributes do not name the code that set them; those of the tracer win",
     fields: ["generation.model", "generation.attributes"],
     async play(tracing) {
       const tracer = tracing.tracer("ses_1");
@@ -185,7 +186,7 @@ export const notCarried: readonly NotCarried[] = [
     },
   },
   {
-    what: "an error whose span somebody else has called OK",
+    what: "an error whose span other code has set to OK",
     why: "the SDK takes no status after that; that it is an error is carried, its message is not",
     fields: ["tool.statusMessage"],
     async play(tracing) {
@@ -218,7 +219,7 @@ export const notCarried: readonly NotCarried[] = [
   },
   {
     what: "that a foreign span ran directly in a turn",
-    why: "a host's provider chooses the turn's id, and the turn comes last; our own provider's can be told",
+    why: "a host's provider chooses the turn's id, and the turn comes last; the ids of this package's provider are derived from the trace",
     fields: ["span.parentSpanId"],
     by: ["a stock processor", ...otlp],
     staging: { host: {} },

@@ -1,6 +1,6 @@
 /**
- * One session, five documents: from its records, and from nothing but its spans' attributes as they come by our
- * processor, by a stock one, and by OTLP as JSON and as protobuf.
+ * One session, five documents: from its records, and from its spans' attributes alone as they arrive through the
+ * processor of this package, a stock processor, OTLP as JSON and OTLP as protobuf.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -27,28 +27,28 @@ import { OtlpServer } from "./otlp-server.js";
 export const ways = ["our processor", "a stock processor", "OTLP as JSON", "OTLP as protobuf"] as const;
 export type Way = (typeof ways)[number];
 
-/** What is played. Ends its sessions itself. */
+/** The played calls. They end their sessions themselves. */
 export type Play = (tracing: SessionTracing, foreign: Tracer) => void | Promise<void>;
 
-/** The documents of what was played, by session and way. */
-export interface Told {
+/** The documents of a play, by session and way. */
+export interface PlayedDocuments {
   readonly records: Readonly<Record<string, TraceFile>>;
   readonly attributes: Readonly<Record<Way, Readonly<Record<string, TraceFile>>>>;
 }
 
-/** What differs between plays. */
+/** Differences between plays. */
 export interface Staging {
-  /** How the sessions end in the documents made of attributes, where nobody tells of an end: in good order. */
+  /** The end of the sessions in documents made from attributes, which carry no end. Default: completed. */
   readonly end?: { readonly error: string } | { readonly crash: string } | "still running" | undefined;
-  /** A host's provider, with limits of its own. */
+  /** A host's provider with limits of its own. */
   readonly host?: SpanLimits;
 }
 
-/** When every play begins, and when it is, unless it says otherwise. */
+/** The start of every play, and its time unless the play sets another. */
 export const begin = Date.UTC(2026, 0, 2, 3, 4, 5);
 
-/** Plays once, and tells what five exporters have made of it. */
-export async function reported(play: Play, { end, host }: Staging = {}): Promise<Told> {
+/** Plays once, and returns the documents of five exporters. */
+export async function reported(play: Play, { end, host }: Staging = {}): Promise<PlayedDocuments> {
   vi.useFakeTimers({ toFake: ["Date"], now: begin });
   const stage = new AgreementStage(await OtlpServer.start(), await OtlpServer.start());
   const tracing = stage.tracing(host);
@@ -73,7 +73,7 @@ class AgreementStage {
   readonly #json: OtlpServer;
   readonly #protobuf: OtlpServer;
   readonly #records = this.#exporter("records");
-  /** Each gets spans without records. */
+  /** Each exporter gets spans without records. */
   readonly #bare = Object.fromEntries(ways.map((way) => [way, this.#exporter(way)])) as Readonly<
     Record<Way, CrashSafeFileSpanExporter>
   >;
@@ -109,7 +109,7 @@ class AgreementStage {
     for (const way of ways) await this.#bare[way].forceFlush();
   }
 
-  /** What the collectors were sent, in their documents. */
+  /** The spans that the collectors got, in their documents. */
   async receive(): Promise<void> {
     await exported(this.#bare["OTLP as JSON"], this.#json.spans.map(receivedSpan));
     await exported(this.#bare["OTLP as protobuf"], this.#protobuf.spans.map(receivedSpan));
@@ -123,9 +123,11 @@ class AgreementStage {
     }
   }
 
-  reported(): Told {
+  reported(): PlayedDocuments {
     const documents = (name: string) => documentsIn(join(this.#dir, name.replaceAll(" ", "-")));
-    const attributes = Object.fromEntries(ways.map((way) => [way, documents(way)])) as Told["attributes"];
+    const attributes = Object.fromEntries(
+      ways.map((way) => [way, documents(way)]),
+    ) as PlayedDocuments["attributes"];
     return { records: documents("records"), attributes };
   }
 
@@ -141,7 +143,10 @@ class AgreementStage {
   }
 }
 
-/** The stock processor neither waits for the batch before, nor flushes it: two on their way could arrive in any order. */
+/**
+ * The stock processor neither waits for the previous batch nor flushes it, so two batches in flight could arrive in
+ * any order.
+ */
 class OneByOne implements SpanExporter {
   readonly #exporter: SpanExporter;
   #sent: Promise<void> = Promise.resolve();
@@ -170,7 +175,7 @@ class OneByOne implements SpanExporter {
   }
 }
 
-/** Room for whatever is played: what the stock processor drops is not what is asked here. */
+/** Room for any play. Drops of the stock processor are not tested here. */
 const batched = (exporter: object): SpanProcessor =>
   new BatchSpanProcessor(exporter as SpanExporter, {
     maxQueueSize: 100_000,

@@ -1,10 +1,8 @@
-/**
- * What the drop-in is put on in its tests: a directory, exporters that do as told, and a turn of an agent.
- */
+/** The stage of the altimate tests: a directory, scripted exporters, and a turn of an agent. */
 import { Trace, type TraceExporter } from "../../src/altimate.js";
 import type { TraceFile } from "../../src/format/trace-file.js";
 
-/** An exporter that keeps what it gets, and answers as told. */
+/** An exporter that keeps the documents it gets, and returns the scripted result. */
 export class Kept implements TraceExporter {
   readonly got: TraceFile[] = [];
   readonly crashed: string[] = [];
@@ -33,7 +31,7 @@ export const sessions = ({ got }: Kept) => got.map(({ id }) => id);
 export const tools = ({ spans }: TraceFile) =>
   spans.filter(({ kind }) => kind === "tool").map(({ name }) => name);
 
-/** Resolves what `wait` resolves once `release` is called. */
+/** Resolves with the value of `wait` once `release` is called. */
 export function gate() {
   let release = () => {};
   const wait = new Promise<void>((resolve) => {
@@ -46,7 +44,7 @@ export async function turnsOfTheLoop(count: number): Promise<void> {
   for (let n = 0; n < count; n++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A question, a generation with a tool call in it, and its end. */
+/** A question, a generation with a tool call, and its end. */
 export function turn(trace: Trace, number: number): void {
   trace.logUserMessage(`question ${number}`);
   trace.logStepStart({ id: `step ${number}` });

@@ -1,13 +1,11 @@
-/**
- * Spans without what a session tracer attached to them: as another process has them, or a backend.
- */
+/** Spans without the record that a session tracer attaches: as another process or a backend gets them. */
 import { ROOT_CONTEXT } from "@opentelemetry/api";
 import type { ReadableSpan, SpanProcessor, StartedSpan } from "../../src/otel/types.js";
 import type { PlainSpan } from "./otlp-server.js";
 
 const bare = new WeakMap<object, ReadableSpan>();
 
-/** The span as it is at any time; nothing is copied but its interface. */
+/** A live view of the span. Nothing is copied but its interface. */
 function bareSpan(span: ReadableSpan): ReadableSpan {
   const known = bare.get(span);
   if (known) return known;
@@ -39,7 +37,7 @@ const members: readonly Exclude<keyof ReadableSpan, "spanContext">[] = [
   "droppedLinksCount",
 ];
 
-/** Hands bare spans to another processor. */
+/** Passes bare spans to another processor. */
 export class BareSpans implements SpanProcessor {
   readonly #to: SpanProcessor;
 
@@ -69,7 +67,7 @@ const timeOf = (nanos: bigint): [number, number] => [
   Number(nanos % 1_000_000_000n),
 ];
 
-/** What a collector was sent, as a span again. */
+/** A span that a collector got, as a span of the SDK. */
 export function receivedSpan(span: PlainSpan): ReadableSpan {
   const { traceId, spanId, parentSpanId, links, events, dropped } = span;
   const context = { traceId, spanId, traceFlags: 1 };

@@ -1,7 +1,4 @@
-/**
- * Load that makes a machine as slow as it is when things go wrong: threads that spin, and writes that fill the
- * thread pool.
- */
+/** Load that makes a machine as slow as in an outage: threads that spin, and writes that fill the thread pool. */
 import { promises } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -24,7 +21,7 @@ export async function whileCoresSpin<T>(perCore: number, work: () => Promise<T>)
 
 const noise = Buffer.alloc(1 << 20, "noise ");
 
-/** Begins to write `count` files of a megabyte, all at once. Resolves when they are written. */
+/** Starts `count` writes of a megabyte at once. Resolves when the files are written. */
 export async function writeNoise(dir: string, count: number): Promise<void> {
   const names = Array.from({ length: count }, (_, index) => join(dir, `noise-${index % 20}`));
   await Promise.all(names.map((name) => promises.writeFile(name, noise)));

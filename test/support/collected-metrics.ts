@@ -1,6 +1,4 @@
-/**
- * A real meter provider whose metrics a test reads when it likes.
- */
+/** A real meter provider whose metrics a test reads at any time. */
 import { type DataPoint, MeterProvider, type MetricData, MetricReader } from "@opentelemetry/sdk-metrics";
 
 class HandReader extends MetricReader {
@@ -8,7 +6,7 @@ class HandReader extends MetricReader {
   protected override async onShutdown(): Promise<void> {}
 }
 
-/** One point: which metric, of which component, with which `error.type`, and its value or count. */
+/** One point: its metric, its component, its `error.type`, and its value or count. */
 export interface Point {
   readonly metric: string;
   readonly component: unknown;
@@ -21,7 +19,7 @@ export class CollectedMetrics {
   readonly #reader = new HandReader();
   readonly provider = new MeterProvider({ readers: [this.#reader] });
 
-  /** All that is recorded, with descriptions and types. */
+  /** All recorded metrics, with descriptions and types. */
   async metrics(): Promise<MetricData[]> {
     const { resourceMetrics, errors } = await this.#reader.collect();
     if (errors.length > 0) throw errors[0];
@@ -41,7 +39,7 @@ export class CollectedMetrics {
     );
   }
 
-  /** Values by metric and, after a blank, `error.type`. */
+  /** Values by metric and, after a space, `error.type`. */
   async values(): Promise<Record<string, unknown>> {
     const points = await this.points();
     return Object.fromEntries(

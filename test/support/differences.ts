@@ -1,9 +1,7 @@
-/**
- * Where two documents of one session differ: as paths, with the kind of a span in the place of its id.
- */
+/** The differences of two documents of one session: as paths, with the kind of a span in the place of its id. */
 import type { TraceFile, TraceSpan } from "../../src/format/trace-file.js";
 
-/** A field that is not the same, with both values as JSON for whoever has to find out why. */
+/** A field that differs, with both values as JSON for diagnosis. */
 export interface Difference {
   readonly path: string;
   readonly of: string;
@@ -11,7 +9,7 @@ export interface Difference {
   readonly actual: unknown;
 }
 
-/** Their paths, each once, down to the field of a span. */
+/** The paths of the differences, each once, down to the field of a span. */
 export const fieldsOf = (found: readonly Difference[]): string[] => [
   ...new Set(
     found.map(({ path }) => {
@@ -21,7 +19,7 @@ export const fieldsOf = (found: readonly Difference[]): string[] => [
   ),
 ];
 
-/** Fields of `summary` and `metadata` are compared one by one; what is deeper counts as a whole. */
+/** Fields of `summary` and `metadata` are compared one by one. Deeper values are compared as a whole. */
 export function differences(expected: TraceFile, actual: TraceFile): Difference[] {
   const found: Difference[] = [];
   const { spans: expectedSpans, layout: _, ...expectedRest } = expected;
@@ -29,14 +27,14 @@ export function differences(expected: TraceFile, actual: TraceFile): Difference[
   compare("", "document", expectedRest, actualRest, 1, found);
   const ids = (spans: readonly TraceSpan[]) => spans.map(({ spanId }) => spanId);
   compare("order", "document", ids(expectedSpans), ids(actualSpans), 0, found);
-  const others = new Map(actualSpans.map((span) => [span.spanId, span]));
+  const unmatched = new Map(actualSpans.map((span) => [span.spanId, span]));
   for (const span of expectedSpans) {
-    const other = others.get(span.spanId);
-    others.delete(span.spanId);
+    const other = unmatched.get(span.spanId);
+    unmatched.delete(span.spanId);
     if (other) compare(span.kind, span.name, span, other, 1, found);
     else found.push({ path: span.kind, of: span.name, expected: span, actual: undefined });
   }
-  for (const span of others.values())
+  for (const span of unmatched.values())
     found.push({ path: span.kind, of: span.name, expected: undefined, actual: span });
   return found;
 }
@@ -62,7 +60,7 @@ function compare(
 
 const own = (source: object, key: string): unknown => Object.getOwnPropertyDescriptor(source, key)?.value;
 
-/** Both were JSON; members of an object have no order. */
+/** Both were JSON. Members of an object have no order. */
 function same(a: unknown, b: unknown): boolean {
   return a === b || JSON.stringify(ordered(a)) === JSON.stringify(ordered(b));
 }

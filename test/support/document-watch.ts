@@ -1,14 +1,12 @@
-/**
- * Looks at a published document again and again while others write it, and tells what no reader should see.
- */
+/** Reads a published document repeatedly while other processes write it, and reports what no reader may see. */
 import { readFile } from "node:fs/promises";
 import type { TraceFile } from "../../src/format/trace-file.js";
 
 export class DocumentWatch {
   looks = 0;
-  /** What was wrong, in words. */
+  /** The problems found, as text. */
   readonly invalid: string[] = [];
-  /** Statuses seen, each run of equal ones once. */
+  /** The statuses seen, each run of equal statuses once. */
   readonly statuses: string[] = [];
   readonly #path: string;
   #ended = new Set<string>();
@@ -20,7 +18,7 @@ export class DocumentWatch {
     this.#watching = this.#watch();
   }
 
-  /** Looks once more and ends. */
+  /** Reads once more and ends. */
   async end(): Promise<void> {
     this.#isOver = true;
     await this.#watching;
@@ -29,7 +27,7 @@ export class DocumentWatch {
   async #watch(): Promise<void> {
     while (!this.#isOver) {
       await this.#look();
-      // Lets the reader's own process breathe; no look is missed that could be had.
+      // Yields to the process of the reader. No possible read is skipped.
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     await this.#look();

@@ -1,6 +1,6 @@
 /**
- * One life of a session, on a file system that fails somewhere in it: starts, ends, a flush, an end, a resume, and
- * the crash fence. Everything that the exporter said on the way is held against what the disk has.
+ * One life of a session on a file system that fails once: starts, ends, a flush, an end, a resume, and the crash
+ * fence. Every promise that the exporter made on the way is compared with the disk.
  */
 import * as fs from "node:fs";
 import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
@@ -30,9 +30,9 @@ function traced(n: number, ended: boolean): ReadableSpan {
 export class FaultScenario {
   readonly clock = new IdleClock();
   readonly exporter: CrashSafeFileSpanExporter;
-  /** Names of ended spans that the exporter took. */
+  /** Names of ended spans that the exporter accepted. */
   readonly accepted = new Set<string>();
-  /** Of these, the ones that were recorded before anything failed, or whose flush was said to have succeeded. */
+  /** The names that were recorded before the fault, or whose flush resolved. */
   readonly secured = new Set<string>();
   /** Names of spans that were started and never ended. */
   readonly running: readonly string[] = ["step 90", "step 91"];
@@ -49,7 +49,7 @@ export class FaultScenario {
   ) {
     this.#path = `${dir}/${sessionId}.json`;
     this.#fileSystem = fileSystem;
-    // What is thrown there would pass for a fault of the file system.
+    // An error thrown here would be handled as a fault of the file system.
     fileSystem.afterCall = () => {
       try {
         this.#look();
@@ -63,7 +63,7 @@ export class FaultScenario {
     );
   }
 
-  /** The whole life, up to and with the fence, if there is one. Throws when the exporter breaks a promise. */
+  /** The whole life, up to the fence, if there is one. Throws when the exporter breaks a promise. */
   async live(isFenced: boolean): Promise<void> {
     this.#start(0);
     this.#start(90);
@@ -83,14 +83,14 @@ export class FaultScenario {
     if (this.#violation) throw this.#violation;
   }
 
-  /** The exporter's second try, after the fault has passed. */
+  /** The exporter's retry, after the fault has passed. */
   async retry(): Promise<void> {
     await this.exporter.forceFlush();
     this.#secureAll();
     if (this.#violation) throw this.#violation;
   }
 
-  /** The document as it is; the names of its spans, each there once. */
+  /** The document, and the names of its spans, each once. */
   document(path = this.#path): { trace: TraceFile; names: Set<string> } {
     const trace: TraceFile = JSON.parse(fs.readFileSync(path, "utf8"));
     return { trace, names: new Set([...spansOf(trace).values()].map(({ name }) => name)) };
@@ -111,7 +111,7 @@ export class FaultScenario {
     if (answers !== 1) throw new Error(`export called back ${answers} times`);
   }
 
-  /** Every span given is counted, as recorded or as dropped. */
+  /** Every span is counted, as recorded or as dropped. */
   #take(numbers: number[], give: () => void): void {
     const before = this.exporter.stats();
     give();
@@ -128,11 +128,11 @@ export class FaultScenario {
       await work();
     } catch (error) {
       if (!(error instanceof CrashSafeFileError)) throw error;
-      // Without a cause, it only gave up waiting.
+      // An error without a cause is only a timeout.
       if (error.cause === undefined) throw error;
       return;
     }
-    // Flushed means flushed, whatever failed on the way.
+    // A resolved flush means flushed, whatever failed on the way.
     const { names } = this.document();
     for (const name of this.accepted) if (!names.has(name)) throw new Error(`flushed, but without ${name}`);
     this.#secureAll();

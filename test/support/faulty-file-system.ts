@@ -1,6 +1,4 @@
-/**
- * The real file system, of which one call fails: the Nth, synchronous and asynchronous calls counted together.
- */
+/** The real file system with one failing call: the Nth, synchronous and asynchronous calls counted together. */
 import {
   type AsyncFileCalls,
   type FileCalls,
@@ -10,27 +8,27 @@ import {
 
 export const faultCodes = ["ENOSPC", "EIO", "EMFILE", "EACCES"] as const;
 
-/** What goes wrong. */
+/** The fault. */
 export interface Fault {
-  /** The first call is 1; with `isShort`, only writes are counted. */
+  /** The first call is 1. With `isShort`, only writes are counted. */
   readonly nth: number;
-  /** `forever`: that call and all after it. */
+  /** `forever`: this call and all later ones. */
   readonly times: "once" | "forever";
   readonly code: (typeof faultCodes)[number];
-  /** The write takes half of its bytes, and the next one fails: a disk that fills up. */
+  /** The write writes half of its bytes, and the next write fails, as on a disk that fills up. */
   readonly isShort?: boolean;
 }
 
 export class FaultyFileSystem implements FileSystem {
-  /** Calls so far, or writes if the fault is a short one. */
+  /** Calls so far, or writes if the fault is a short write. */
   calls = 0;
-  /** How often a call was failed or cut short. */
+  /** The number of calls that failed or were cut short. */
   fired = 0;
-  /** The name of the call that was first. */
+  /** The name of the first of these calls. */
   firedAt: keyof FileCalls | undefined;
   /** Runs after each call, failed ones included. */
   afterCall: () => void = () => {};
-  /** Descriptors that were opened and not closed. */
+  /** Descriptors that are open. */
   readonly descriptors = new Set<number>();
   readonly sync: FileCalls;
   readonly async: AsyncFileCalls;
@@ -47,18 +45,18 @@ export class FaultyFileSystem implements FileSystem {
     ) as unknown as AsyncFileCalls;
   }
 
-  /** From now on every call of this name fails. */
+  /** Makes every later call of this name fail. */
   fail(name: keyof FileCalls, code: Fault["code"]): void {
     this.#broken = { name, code };
   }
 
-  /** Nothing fails any more. */
+  /** Removes the fault. */
   clear(): void {
     this.#fault = undefined;
     this.#broken = undefined;
   }
 
-  /** Closes what a writer that is held for dead had open, as its death would. */
+  /** Closes what a writer that the test reports as dead had open, as its death would. */
   closeAll(): void {
     for (const fd of this.descriptors) nodeFileSystem.sync.close(fd);
     this.descriptors.clear();
@@ -118,7 +116,7 @@ export class FaultyFileSystem implements FileSystem {
     }
     if (!isDue) return { type: "call", args } as const;
     this.#fire(name);
-    // These swallow every error; close(2) closes even where it fails.
+    // These calls ignore every error. close(2) closes even where it fails.
     if (name === "exists" || name === "isDirectory") return { type: "answer", value: false } as const;
     if (name === "close") return { type: "fail late", args, error: errnoOf(fault.code, name) } as const;
     throw errnoOf(fault.code, name);
@@ -129,7 +127,7 @@ export class FaultyFileSystem implements FileSystem {
     this.firedAt ??= name;
   }
 
-  /** Before the call: once it is closed, the number may be given out again. */
+  /** Runs before the call: once it is closed, the number may be reused. */
   #forgetClosed(name: keyof FileCalls, args: unknown[]): void {
     if (name === "close") this.descriptors.delete(args[0] as number);
   }

@@ -1,46 +1,44 @@
-/**
- * The operations that the crash fence is tried against. Each is stopped at every asynchronous call it makes.
- */
+/** The operations that the crash fence is tested against. Each is stopped at every asynchronous call it makes. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { CrashSafeFileSpanExporterOptions } from "../../src/exporter/file-exporter-options.js";
 import { type FileCalls, type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
 import type { Actor, Stage } from "./session-stage.js";
 
-/** One operation on session `s`, and what stands around it. */
+/** One operation on session `s`, and its preparation. */
 export interface FenceScenario {
   readonly name: string;
   readonly options?: Partial<CrashSafeFileSpanExporterOptions>;
   readonly fileSystem?: FileSystem;
-  /** Before the process under test begins. Returns ids of spans that others leave in the document. */
+  /** Runs before the process under test starts. Returns ids of spans that earlier writers leave in the document. */
   before?(stage: Stage): Promise<readonly string[]>;
-  /** Before the operation. Returns ids of spans that others leave in the document. */
+  /** Runs before the operation. Returns ids of spans that earlier writers leave in the document. */
   prepare(actor: Actor, stage: Stage): Promise<readonly string[]>;
   operation(actor: Actor, stage: Stage): Promise<unknown>;
-  /** Side files of the session are in the hands of a recovery, which ends after the fence. */
+  /** A recovery has claimed side files of the session, and ends after the fence. */
   readonly isRecovered?: true;
-  /** That recovery takes others' spans into the document, which stays crashed. */
+  /** That recovery adds other writers' spans to the document, which stays crashed. */
   readonly grows?: true;
   /**
-   * The operation closes open spans when it commits. Of a `session` that has ended so, a later fence may let the
-   * good end stand; after a `shutdown` it marks it.
+   * The operation closes open spans when it commits. After the end of a `session`, a later fence may keep the
+   * normal end. After a `shutdown` it marks the session.
    */
   readonly closes?: "session" | "shutdown";
-  /** It closes them some calls before its commit. */
+  /** The operation closes them some calls before its commit. */
   readonly closesEarly?: true;
   /** `maxSpans` leaves spans out. */
   readonly isCapped?: true;
-  /** Files that may stand beside the document at the end. */
-  readonly beside?: RegExp;
+  /** Files that may remain next to the document. */
+  readonly leftover?: RegExp;
 }
 
-/** Two ended spans, one running. */
+/** Two ended spans, one open. */
 async function work(actor: Actor): Promise<readonly string[]> {
   actor.record("s", 2);
   actor.start("s");
   return [];
 }
 
-/** The same, published, and more since. */
+/** Published work, and a span since. */
 async function publishedWork(actor: Actor): Promise<readonly string[]> {
   await work(actor);
   await actor.exporter.forceFlush();
@@ -57,7 +55,7 @@ async function earlierRun(stage: Stage): Promise<readonly string[]> {
   return earlier.ended;
 }
 
-/** A run that was killed: it never publishes, and the test says that it is dead. */
+/** A run that was killed: it never publishes, and the test reports it as dead. */
 async function killedRun(stage: Stage, id = "s"): Promise<readonly string[]> {
   const killed = stage.actor();
   killed.record(id, 3);
@@ -67,7 +65,7 @@ async function killedRun(stage: Stage, id = "s"): Promise<readonly string[]> {
 
 const flush = (actor: Actor) => actor.exporter.forceFlush();
 const end = (actor: Actor) => actor.exporter.endSession("s");
-/** What the exporter does in the background, begun now. */
+/** The background work of the exporter, started now. */
 const housekeeping = (actor: Actor) => {
   actor.clock.pass(0);
   return actor.fileSystem.idle();
@@ -115,7 +113,7 @@ export const fenceScenarios: readonly FenceScenario[] = [
     },
     operation: flush,
   },
-  ...["a seal that leaves spans out", "a shutdown that leaves spans out"].map(
+  ...["a finalize that leaves spans out", "a shutdown that leaves spans out"].map(
     (name, index): FenceScenario => ({
       name,
       options: { maxSpans: 10 },
@@ -131,24 +129,24 @@ export const fenceScenarios: readonly FenceScenario[] = [
       closesEarly: true,
     }),
   ),
-  { name: "a first seal", prepare: work, operation: end, closes: "session" },
-  { name: "a seal over an older document", prepare: publishedWork, operation: end, closes: "session" },
+  { name: "a first finalize", prepare: work, operation: end, closes: "session" },
+  { name: "a finalize over an older document", prepare: publishedWork, operation: end, closes: "session" },
   {
-    name: "a seal with a reason",
+    name: "a finalize with a reason",
     prepare: work,
     operation: (actor) => actor.exporter.endSession("s", { error: "no" }),
     closes: "session",
   },
-  { name: "a seal that syncs much", prepare: megabytes(5), operation: end, closes: "session" },
+  { name: "a finalize that syncs much", prepare: megabytes(5), operation: end, closes: "session" },
   {
-    name: "a seal whose directory is synced",
+    name: "a finalize whose directory is synced",
     options: { durability: "each" },
     prepare: work,
     operation: end,
     closes: "session",
   },
   {
-    name: "a seal where there are no links",
+    name: "a finalize where there are no links",
     fileSystem: withoutLinks,
     prepare: publishedWork,
     operation: end,
@@ -156,7 +154,7 @@ export const fenceScenarios: readonly FenceScenario[] = [
     closesEarly: true,
   },
   {
-    name: "a seal, and the session speaks again",
+    name: "a finalize, and a span that resumes the session",
     prepare: publishedWork,
     operation: (actor) => {
       const ending = end(actor);
@@ -173,14 +171,14 @@ export const fenceScenarios: readonly FenceScenario[] = [
   },
   { name: "a merge when a session is resumed", before: earlierRun, prepare: work, operation: flush },
   {
-    name: "a seal when a session is resumed",
+    name: "a finalize when a session is resumed",
     before: earlierRun,
     prepare: work,
     operation: end,
     closes: "session",
   },
   {
-    name: "a merge with a document that somebody laid out anew",
+    name: "a merge with a document that was reformatted",
     async before(stage) {
       const ids = await earlierRun(stage);
       const path = `${stage.dir}/s.json`;
@@ -199,18 +197,18 @@ export const fenceScenarios: readonly FenceScenario[] = [
     },
     prepare: work,
     operation: flush,
-    beside: /^s\.json\.damaged\./,
+    leftover: /^s\.json\.damaged\./,
   },
   {
-    name: "a merge with a twin that has ended",
+    name: "a merge with a peer writer that has ended",
     prepare: (actor, stage) => twinPublishes(actor, stage, true),
     operation: flush,
   },
   {
-    name: "a merge with a twin that lives",
+    name: "a merge with a live peer writer",
     prepare: (actor, stage) => twinPublishes(actor, stage, false),
     operation: flush,
-    beside: /^s\.json\.said-0-0-0-\d+x1\.(open|live)$/,
+    leftover: /^s\.json\.test-0-0-0-\d+x1\.(open|live)$/,
   },
   {
     name: "a recovery of the same session",
@@ -239,10 +237,10 @@ export const fenceScenarios: readonly FenceScenario[] = [
     },
     prepare: work,
     operation: housekeeping,
-    beside: /^other\.json/,
+    leftover: /^other\.json/,
   },
   {
-    name: "a recovery that holds the living for dead",
+    name: "a recovery that reports live owners as dead",
     prepare: publishedWork,
     operation: (actor, stage) => {
       stage.liveness.bury();

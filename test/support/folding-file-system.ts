@@ -1,6 +1,6 @@
 /**
- * The machine's file system as macOS and Windows have it by default: a name finds a file that differs only in
- * letter case or Unicode form, and a file keeps the name it was created with.
+ * The machine's file system with the default of macOS and Windows: a name finds a file that differs only in letter
+ * case or Unicode form, and a file keeps the name it was created with.
  */
 import * as fs from "node:fs";
 import { basename, dirname, join } from "node:path";

@@ -1,4 +1,4 @@
-/** Documents in the fixtures: whole ones, laid out byte by byte as ours are, but for ids. */
+/** Documents in the fixtures: whole documents, byte by byte as the library writes them, except for ids. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
@@ -7,17 +7,23 @@ const pathOf = (name: string) => fileURLToPath(new URL(`../fixtures/${name}`, im
 
 export const fixture = (name: string): string => readFileSync(pathOf(name), "utf8");
 
-/** `UPDATE=1 npx vitest run test/golden`: for a person to look at the difference. Checks never rewrite. */
+/**
+ * `UPDATE=1 npx vitest run test/tracer/golden` rewrites them, for a person to read the difference. CI never
+ * rewrites.
+ */
 const isUpdate = process.env.UPDATE === "1" && !process.env.CI;
 
-/** The text is that of the fixture, byte for byte. */
+/** Expects the text of the fixture, byte for byte. */
 export function expectGolden(name: string, text: string): void {
   const golden = withNames(text);
   if (isUpdate) writeFileSync(pathOf(name), golden);
   expect(golden).toBe(fixture(name));
 }
 
-/** Each id is its number in order of appearance, as long as it was: offsets in the document stay true. */
+/**
+ * Replaces each id by its number in order of appearance, with the same length, so that offsets in the document stay
+ * valid.
+ */
 function withNames(text: string): string {
   const names = new Map<string, string>();
   return text.replace(/"(?:[0-9a-f]{32}|[0-9a-f]{16})"/g, (quoted) => {

@@ -1,4 +1,4 @@
-/** What a caller may hand over by mistake, or out of malice. */
+/** Arguments that a caller may pass by mistake or with bad intent. */
 
 const refuse = (): never => {
   throw new Error("refused");
@@ -32,7 +32,7 @@ function circular(): Record<string, unknown> {
   return value;
 }
 
-/** Members of all parts that the tracer reads, each of which throws. */
+/** Every member that the tracer reads throws. */
 function throwingGetters(): object {
   const value = {};
   const keys = [
@@ -52,7 +52,7 @@ function throwingGetters(): object {
   return value;
 }
 
-/** Fresh ones at each call, with what they are called. */
+/** New values at each call, with their descriptions. */
 export const hostileArguments = (): [what: string, value: unknown][] => [
   ["undefined", undefined],
   ["null", null],

@@ -1,4 +1,4 @@
-/** An HTTP endpoint on this machine that answers as a test says, and keeps what it got. */
+/** An HTTP endpoint on this machine that answers as a test scripts it, and keeps its requests. */
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -27,13 +27,13 @@ export class HttpCollector {
     });
   }
 
-  /** Starts it; resolves with its URL. */
+  /** Starts it. Resolves with its URL. */
   async listen(): Promise<string> {
     await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/traces`;
   }
 
-  /** Resolves when there were so many requests. */
+  /** Resolves after this many requests. */
   async gets(count: number): Promise<void> {
     while (this.received.length < count) {
       await new Promise<void>((resolve) => {

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../../src/platform/clock.js";
 
-/** Real time, but nothing runs by itself: a test sees what would still run. */
+/** Real time without timers that fire: a test reads which calls would still run. */
 export class IdleClock implements Clock {
   readonly #pending = new Set<Timer>();
 
@@ -17,7 +17,7 @@ export class IdleClock implements Clock {
     return this.after();
   }
 
-  /** Calls that nobody has cancelled. */
+  /** Calls that were not cancelled. */
   get pending(): number {
     return this.#pending.size;
   }

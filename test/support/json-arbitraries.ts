@@ -12,7 +12,7 @@ const read = ['{"a key to ask with":1,"\\\\":2}', '{"a key to ask with":1,"\\n":
 );
 const misreadsKeys = read[1]?.includes("\\\\") ?? false;
 
-/** The key, as far as it can be read. */
+/** The key as this runtime can read it. */
 export const readableKey = (key: string): string => (misreadsKeys ? key.replaceAll("\\", "/") : key);
 
 function withReadableKeys(value: unknown): unknown {

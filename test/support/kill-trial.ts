@@ -1,6 +1,4 @@
-/**
- * One trial of the kill matrix: a child writes, the parent looks, kills, recovers and compares.
- */
+/** One trial of the kill matrix: a child writes, the parent reads, kills, recovers and compares. */
 import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
@@ -13,38 +11,38 @@ import { PublishedLooks } from "./published-looks.js";
 const program = fileURLToPath(new URL("../programs/kill-writer.mjs", import.meta.url));
 const hungMillis = 60_000;
 
-/** What the child is to do, and when it dies. */
+/** What the child does, and when it dies. */
 export interface KillPlan {
   readonly step: string;
   readonly seed: number;
-  /** Stops for good before this file-system call after it came to the step, and is killed there; 0: never. */
+  /** Stops before this file-system call after the step has begun, and is killed there. 0: never. */
   readonly freezeAt: number;
-  /** Otherwise it is killed this long after it came to the step. */
+  /** Otherwise it is killed this long after the step has begun. */
   readonly delayMillis: number;
-  /** Is killed when so many documents were looked at, and not by time. */
+  /** Killed after this many reads of documents, and not by time. */
   readonly afterLooks?: number;
   readonly maxSpans?: number;
   readonly broken?: "records later" | "writes in place";
 }
 
-/** What a trial found. */
+/** The result of a trial. */
 export interface KillResult {
   readonly problems: readonly string[];
   readonly looks: number;
 }
 
-/** Runs the child in `dir` until it is dead; what it said goes to `said`. */
+/** Runs the child in `dir` until it is dead. Its lines go to `acknowledged`. */
 export async function writeAndKill(
   dir: string,
   plan: KillPlan,
-  said: AcknowledgedSessions,
+  acknowledged: AcknowledgedSessions,
 ): Promise<KillResult> {
   const child = spawn(process.execPath, [program, JSON.stringify({ ...plan, dir })], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   const looks = new PublishedLooks(dir);
   const problems: string[] = [];
-  const closed = listen(child, plan, (word) => said.take(word));
+  const closed = listen(child, plan, (word) => acknowledged.take(word));
   let isOver = false;
   void closed.finally(() => {
     isOver = true;
@@ -52,17 +50,17 @@ export async function writeAndKill(
   while (!isOver) {
     looks.look();
     if (plan.afterLooks !== undefined && looks.count >= plan.afterLooks) child.kill("SIGKILL");
-    // The pipe is read between the looks, and the child needs the processor too.
+    // The pipe is read between the reads of documents, and the child needs the processor too.
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   const { stderr, wasKilled } = await closed;
   if (!wasKilled) problems.push(`the writer ended by itself: ${stderr}`);
   looks.look();
-  said.died();
+  acknowledged.died();
   return { problems: [...problems, ...looks.problems], looks: looks.count };
 }
 
-/** Kills at the planned moment; resolves when the child is dead and all it said was heard. */
+/** Kills at the planned moment. Resolves when the child is dead and all its lines were read. */
 function listen(
   child: ChildProcess,
   plan: KillPlan,
@@ -97,7 +95,7 @@ function listen(
 }
 
 /** Recovers, compares with what was acknowledged, and recovers again, which must change nothing. */
-export async function recoverAndCheck(dir: string, said: AcknowledgedSessions): Promise<string[]> {
+export async function recoverAndCheck(dir: string, acknowledged: AcknowledgedSessions): Promise<string[]> {
   const first = await recoverTraces(dir);
   const problems = first.failures.map(({ path, error }) => `recovery of ${path} failed: ${String(error)}`);
   if (first.running > 0) problems.push(`recovery takes ${first.running} dead writers for alive`);
@@ -105,14 +103,14 @@ export async function recoverAndCheck(dir: string, said: AcknowledgedSessions): 
   for (const name of before.keys()) {
     if (!name.endsWith(".json")) problems.push(`${name} is left over`);
   }
-  problems.push(...said.problemsIn(readDocuments(before, problems)));
+  problems.push(...acknowledged.problemsIn(readDocuments(before, problems)));
   const second = await recoverTraces(dir);
   if (second.sessions.length > 0) problems.push("a second recovery found something to do");
   const after = contentsOf(dir);
   const isUnchanged =
     before.size === after.size && [...before].every(([name, bytes]) => after.get(name)?.equals(bytes));
   if (!isUnchanged) problems.push("a second recovery changed the directory");
-  said.recovered();
+  acknowledged.recovered();
   return problems;
 }
 

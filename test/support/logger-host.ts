@@ -1,6 +1,4 @@
-/**
- * A program whose threads or child processes log sessions, on a runtime of choice, as its parent sees it.
- */
+/** A program whose threads or child processes log sessions, on a chosen runtime, controlled by its parent. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -13,7 +11,7 @@ import type { TraceFile } from "../../src/format/trace-file.js";
 const program = fileURLToPath(new URL("../programs/logger-host.mjs", import.meta.url));
 const bun = fileURLToPath(new URL("../matrix/node_modules/@oven/bun-linux-x64/bin/bun", import.meta.url));
 
-/** The runtimes; one that is not installed has no path, and says so in its name. */
+/** The runtimes. A runtime that is not installed has no path, and its name contains the fact. */
 export const runtimes = [
   { name: "Node", path: process.execPath },
   ...[process.env.BUN, bun]
@@ -26,14 +24,14 @@ if (runtimes.length === 1) runtimes.push({ name: "Bun, which is not installed,",
 export interface LoggerScenario {
   readonly as: "thread" | "process";
   readonly sessionId: string;
-  /** By each logger. */
+  /** The number of calls by each logger. */
   readonly calls: number;
   readonly loggers: readonly { readonly name: string; readonly end: string }[];
-  /** They end one after the other, not at once. */
+  /** The loggers end one after the other, not at once. */
   readonly inTurn?: boolean;
-  /** Everything is logged in one turn of an event loop that has nothing else to do. */
+  /** Everything is logged in one turn of an event loop without other work. */
   readonly isQuiet?: boolean;
-  /** By itself, in the same turn; else it is terminated from outside. */
+  /** The logger exits by itself, in the same turn. Otherwise the parent terminates it. */
   readonly exits?: boolean;
 }
 
@@ -59,7 +57,7 @@ export class LoggerHost {
     return join(this.dir, `${sessionId}.json`);
   }
 
-  /** Resolves with the session's document when all loggers are gone, and nothing of them is left beside it. */
+  /** Resolves with the session's document when all loggers have ended, and none of their files is left. */
   async run(scenario: LoggerScenario): Promise<TraceFile> {
     const settled = new Promise<void>((resolve) => {
       this.#onSettled = resolve;

@@ -1,6 +1,6 @@
 /**
- * A file system in memory, with names, links and inodes as POSIX has them. It watches its engine: who writes to a
- * file that bears a document's name, or uses a descriptor that was closed, is noted.
+ * A file system in memory, with names, links and inodes as in POSIX. It checks the library: writes to a file with a
+ * document's name, and uses of a closed descriptor, are noted.
  */
 import type { AsyncFileCalls, FileCalls, FileStat, FileSystem } from "../../src/platform/file-system.js";
 
@@ -9,14 +9,14 @@ interface Inode {
   readonly isDirectory: boolean;
   bytes: Buffer;
   size: number;
-  /** How much of it a power cut leaves. */
+  /** The number of bytes that a power cut leaves. */
   durableSize: number;
   nlink: number;
   mtimeMs: number;
   ctime: bigint;
 }
 
-/** Decides when an asynchronous call has its effect, and when its caller is told. */
+/** Decides when an asynchronous call takes effect, and when its promise settles. */
 export type Ordering = (label: string) => Promise<unknown>;
 
 const fault = (code: string, path: string | number) => Object.assign(new Error(`${code}: ${path}`), { code });
@@ -26,14 +26,14 @@ const isDocument = (path: string) => path.endsWith(".json");
 export class MemoryFileSystem implements FileSystem {
   readonly sync: FileCalls;
   readonly async: AsyncFileCalls;
-  /** What no engine may do. */
+  /** The violations of the library. */
   readonly offences: string[] = [];
   /** Called whenever a document's name gets another file. */
   onDocument: (path: string, text: string) => void = () => {};
-  /** With a code, everything that changes the disk fails with it; `short` takes one byte at a time, once. */
+  /** With a code, every change of the disk fails with it. `short` writes one byte at a time, once. */
   outage: string | undefined;
   readonly #names = new Map<string, Inode>();
-  /** What a power cut leaves of the names. */
+  /** The names that a power cut leaves. */
   readonly #durableNames = new Map<string, Inode>();
   readonly #open = new Map<number, Inode>();
   #inodes = 0n;
@@ -69,8 +69,8 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   /**
-   * The disk after a power cut: bytes that were not synced are gone. Names whose directory was not synced are as they
-   * were at its last sync, or as they are now: a disk may do either.
+   * The disk after a power cut: bytes that were not synced are lost. Names whose directory was not synced are as
+   * they were at its last sync, or as they are now, because a disk may do either.
    */
   afterPowerCut(names: "as synced" | "as they are"): MemoryFileSystem {
     const after = new MemoryFileSystem();

@@ -1,7 +1,7 @@
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { type Liveness, SystemLiveness, type Verdict } from "../../src/platform/liveness.js";
 
-/** The machine's answer, except for owners that a test declares dead. */
+/** The machine's verdict, except for owners that a test declares dead. */
 export class MortalLiveness implements Liveness {
   readonly #system = new SystemLiveness(nodeFileSystem.sync);
   readonly #alive: string[] = [];
@@ -14,21 +14,21 @@ export class MortalLiveness implements Liveness {
   }
 
   verdict(token: string): Verdict {
-    // A recovery's token begins with one of ours.
+    // A recovery's token starts with a token of this process.
     return this.#dead.some((dead) => token.startsWith(dead)) ? "dead" : this.#system.verdict(token);
   }
 
-  /** The owners that are not dead, in order of their beginnings. */
+  /** The live owners, in order of their starts. */
   get alive(): readonly string[] {
     return this.#alive;
   }
 
-  /** This owner is dead. */
+  /** Declares this owner dead. */
   kill(token: string): void {
     this.#dead.push(...this.#alive.splice(this.#alive.indexOf(token), 1));
   }
 
-  /** Every owner so far is dead. */
+  /** Declares every owner so far dead. */
   killAll(): void {
     this.#dead.push(...this.#alive.splice(0));
   }

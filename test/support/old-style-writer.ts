@@ -1,16 +1,16 @@
 /**
- * A tracer built the old way, for the tests that have to be able to fail: spans in an array, the whole of it
- * cloned and written anew on every event, an asynchronous rename, and a crash flush in place.
+ * A tracer built the old way, for the tests that must be able to fail: spans in an array that is cloned and
+ * rewritten whole on every event, an asynchronous rename, and a crash flush in place.
  */
 import { promises, writeFileSync } from "node:fs";
 
-/** A span as far as the old way cares. */
+/** The parts of a span that the old writer uses. */
 export interface OldStyleSpan {
   readonly spanId: string;
   readonly input: string;
 }
 
-/** What it writes. */
+/** Its document. */
 export interface OldStyleDocument {
   readonly spans: readonly OldStyleSpan[];
   readonly summary: { readonly status: string; readonly error?: string };
@@ -33,12 +33,12 @@ export class OldStyleWriter {
     this.#files = files;
   }
 
-  /** Spans that are in memory only. */
+  /** Spans that are only in memory. */
   preload(spans: readonly OldStyleSpan[]): void {
     this.#spans.push(...spans);
   }
 
-  /** A span has ended: takes a snapshot, unless one is on its way. */
+  /** Records an ended span, and takes a snapshot unless one is in flight. */
   event(span: OldStyleSpan): void {
     this.#spans.push(span);
     this.#snapshot ??= this.#write("running").finally(() => {
@@ -46,7 +46,7 @@ export class OldStyleWriter {
     });
   }
 
-  /** Resolves when no snapshot is on its way. */
+  /** Resolves when no snapshot is in flight. */
   async idle(): Promise<void> {
     await this.#snapshot;
   }
@@ -56,7 +56,7 @@ export class OldStyleWriter {
     return this.#write("completed");
   }
 
-  /** What a signal handler calls. */
+  /** The call of a signal handler. */
   crashFlush(error: string): void {
     writeFileSync(this.#path, this.#encode("crashed", error));
   }

@@ -1,13 +1,13 @@
 /**
- * A collector of our own: receives OTLP over HTTP, JSON and protobuf, decodes it with the official decoder, and can
- * be told to misbehave.
+ * The tests' own collector: receives OTLP over HTTP as JSON and protobuf, decodes it with the official decoder, and
+ * fails on request.
  */
 import { EventEmitter, once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import root from "otlp-decoder/build/src/generated/root.js";
 
-/** A span in the shape that JSON, protobuf and the SDK have in common. */
+/** A span in the shape that JSON, protobuf and the SDK share. */
 export interface PlainSpan {
   readonly traceId: string;
   readonly spanId: string;
@@ -22,7 +22,7 @@ export interface PlainSpan {
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly events: readonly PlainEvent[];
   readonly links: readonly PlainLink[];
-  /** How many were left out on the way. */
+  /** The number of attributes left out before. */
   readonly dropped: { readonly attributes: number; readonly events: number; readonly links: number };
   readonly resource: Readonly<Record<string, unknown>>;
   readonly scope: string;
@@ -42,15 +42,15 @@ interface PlainLink {
   readonly attributes?: Readonly<Record<string, unknown>>;
 }
 
-/** What the server does with a request: takes it, never answers, cuts the connection, or answers with a status. */
+/** The server's answer to a request: accept it, never answer, cut the connection, or return a status. */
 export type Behaviour = "take" | "hang" | "refuse" | number;
 
 export class OtlpServer {
-  /** Of all requests from now on. */
+  /** The answer to all requests from now on. */
   behaviour: Behaviour = "take";
-  /** What was taken, in order. */
+  /** Accepted spans, in order. */
   readonly spans: PlainSpan[] = [];
-  /** Content types of all requests, taken or not. */
+  /** Content types of all requests, accepted or not. */
   readonly requests: string[] = [];
   readonly #server: Server;
   readonly #events = new EventEmitter();
@@ -66,12 +66,12 @@ export class OtlpServer {
     return new OtlpServer(server);
   }
 
-  /** For `OTEL_EXPORTER_OTLP_ENDPOINT`. */
+  /** The value for `OTEL_EXPORTER_OTLP_ENDPOINT`. */
   get endpoint(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** For the option `url` of an exporter. */
+  /** The value for the option `url` of an exporter. */
   get url(): string {
     return `${this.endpoint}/v1/traces`;
   }
@@ -80,12 +80,12 @@ export class OtlpServer {
     return this.spans.map(({ name }) => name);
   }
 
-  /** Resolves as soon as the condition holds, looked at after every request. */
+  /** Resolves when the condition holds, checked after every request. */
   async until(condition: (server: this) => boolean): Promise<void> {
     while (!condition(this)) await once(this.#events, "request");
   }
 
-  /** Also ends the requests that hang. Idempotent. */
+  /** Also ends requests that hang. Idempotent. */
   async close(): Promise<void> {
     if (!this.#server.listening) return;
     this.#server.closeAllConnections();
@@ -117,7 +117,7 @@ interface OtlpValue {
 }
 type OtlpAttributes = readonly { readonly key: string; readonly value: OtlpValue }[] | undefined;
 
-/** The request as JSON has it; protobuf has bytes for ids. */
+/** The request in the JSON form. Protobuf has bytes for ids. */
 interface OtlpRequest {
   readonly resourceSpans: readonly {
     readonly resource?: { readonly attributes?: OtlpAttributes };
@@ -223,7 +223,7 @@ const record = (attributes: OtlpAttributes): Record<string, unknown> =>
 function plain(value: OtlpValue): unknown {
   if (value.arrayValue) return value.arrayValue.values.map(plain);
   if (typeof value.intValue === "string" || typeof value.intValue === "number") {
-    // A real one refuses the whole request for it.
+    // A real collector refuses the whole request for it.
     if (Math.abs(Number(value.intValue)) > 2 ** 63)
       throw new RangeError(`${value.intValue} is no 64-bit integer`);
     return Number(value.intValue);

@@ -1,4 +1,4 @@
-/** A directory of traces, with the user's files beside it, to which planted symlinks lead. */
+/** A directory of traces next to the user's files, which planted symlinks point to. */
 import * as fs from "node:fs";
 import { join } from "node:path";
 import type { TraceFile } from "../../src/format/trace-file.js";
@@ -8,10 +8,10 @@ import { Sandbox } from "./session-host.js";
 /** The session `s` of a dead writer. */
 export const recorded = await recordSession({ id: "s" });
 export const deadToken = recorded.token;
-/** Of another machine: only its age shows that it is gone. */
+/** A token of another machine: only its age shows that its owner is dead. */
 export const unknownToken = deadToken.replace(/^((?:[^-]+-){3})[^-]+/, "$1elsewhere");
 
-/** What the links lead to. */
+/** The targets of the links. */
 export const victims = ["a file", "a document of the session", "a directory", "nothing"] as const;
 
 const now = Date.now;
@@ -25,7 +25,7 @@ export class OutsideStage extends Sandbox {
     fs.mkdirSync(this.outside);
   }
 
-  /** Makes what the links lead to. Returns its path. */
+  /** Creates the target of a link. Returns its path. */
   makeVictim(kind: (typeof victims)[number]): string {
     const path = join(this.outside, "victim");
     if (kind === "a file") fs.writeFileSync(path, "precious", { mode: 0o644 });
@@ -60,7 +60,7 @@ export class OutsideStage extends Sandbox {
     return JSON.parse(fs.readFileSync(path, "utf8"));
   }
 
-  /** Leases and ages run out. A change time cannot be set, so the clock is. */
+  /** Leases and ages expire. A change time cannot be set, so the clock is set. */
   letHoursPass(): void {
     Date.now = () => now() + 2 * 3_600_000;
   }

@@ -1,4 +1,4 @@
-/** The pages that people read, and a project that has installed the package to try what they say. */
+/** The pages that people read, and a project that has installed the package to run their programs. */
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,7 +12,7 @@ const markdownIn = (dir: string) =>
     .map((name) => join(dir, name))
     .sort();
 
-/** Those at the top and in `docs`, the README first. */
+/** The pages at the top and in `docs`, the README first. */
 export const pages: readonly { readonly path: string; readonly text: string }[] = [
   "README.md",
   ...markdownIn(".").filter((path) => path !== "README.md"),
@@ -39,7 +39,7 @@ export function projectWithPackage(): string {
   return project;
 }
 
-/** Runs a program to its end, and never rejects. */
+/** Runs a program to its end. Never rejects. */
 export function run(
   cwd: string,
   command: string,

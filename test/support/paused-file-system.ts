@@ -1,16 +1,16 @@
 /**
- * The machine's file system, whose asynchronous calls stop where a test wants them to, until it lets them go:
- * a rename, a copy or a sync of any slowness, without a clock.
+ * The machine's file system whose asynchronous calls pause where a test wants, until it releases them: a rename, a
+ * copy or a sync of any duration, without a clock.
  */
 import type { AsyncFileCalls, FileCalls, FileSystem } from "../../src/platform/file-system.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 
-/** `issued`: nothing has happened yet. `done`: the effect is on disk, and nobody has been told. */
+/** `issued`: nothing has happened yet. `done`: the effect is on disk, and the promise is not settled. */
 export type Moment = "issued" | "done";
 
-/** A call that will be stopped. */
+/** A call that will pause. */
 export interface Hold {
-  /** Resolves when the call stands still. */
+  /** Resolves when the call pauses. */
   readonly reached: Promise<void>;
   release(): void;
 }
@@ -22,7 +22,7 @@ interface PlannedHold {
   readonly released: Promise<void>;
 }
 
-/** Syncs are asked for and not made: nothing here is about power cuts, and a busy disk takes its time. */
+/** Syncs are requested and skipped: no test here is about power cuts, and a busy disk is slow. */
 const unsynced: FileSystem = {
   sync: { ...nodeFileSystem.sync, fdatasync() {}, syncDirectory() {} },
   async: {
@@ -54,12 +54,12 @@ export class PausedFileSystem implements FileSystem {
     ) as unknown as AsyncFileCalls;
   }
 
-  /** Counts calls from here, the next one as number 1. */
+  /** Restarts the count of calls, with the next call as number 1. */
   mark(): void {
     this.names.length = 0;
   }
 
-  /** Stops the call with this number, counted from the last `mark`. */
+  /** Pauses the call with this number, counted from the last `mark`. */
   holdNumber(number: number, moment: Moment): Hold {
     let isTaken = false;
     return this.hold((_, at) => {
@@ -69,7 +69,7 @@ export class PausedFileSystem implements FileSystem {
     }, moment);
   }
 
-  /** Stops every call that matches, from now until the release. */
+  /** Pauses every call that matches, from now until the release. */
   hold(matches: PlannedHold["matches"], moment: Moment): Hold {
     let arrive = () => {};
     let letGo = () => {};
@@ -90,11 +90,11 @@ export class PausedFileSystem implements FileSystem {
     };
   }
 
-  /** Resolves when no call is under way and none follows from the last. */
+  /** Resolves when no call is in flight and none follows from the last. */
   async idle(): Promise<void> {
     do {
       if (this.underway.length > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
-      // What the last call led to has been asked for when the event loop has turned.
+      // Work that follows from the last call has been started when the event loop has turned.
       await new Promise((resolve) => setImmediate(resolve));
     } while (this.underway.length > 0);
   }
@@ -120,7 +120,7 @@ export class PausedFileSystem implements FileSystem {
       return await running;
     } finally {
       this.underway.splice(this.underway.indexOf(name), 1);
-      if (this.underway.length === 0) for (const tell of this.#onIdle.splice(0)) tell();
+      if (this.underway.length === 0) for (const settle of this.#onIdle.splice(0)) settle();
     }
   }
 }

@@ -1,4 +1,4 @@
-/** A span of the SDK in the shape in which a collector tells of it. */
+/** A span of the SDK in the shape of a collector. */
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import type { PlainSpan } from "./otlp-server.js";
 

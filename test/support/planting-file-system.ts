@@ -1,11 +1,11 @@
 /**
- * The machine's file system with an attacker in it: just before one chosen call makes a new name, a symlink
- * stands there.
+ * The machine's file system with an attacker: just before one chosen call creates a new name, a symlink appears
+ * there.
  */
 import * as fs from "node:fs";
 import { type FileCalls, type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
 
-/** The name that a call makes, if it makes one. */
+/** The name that a call creates, if it creates one. */
 function nameMadeBy(call: string, args: readonly unknown[]): string | undefined {
   if (call === "open") return args[1] === "create" ? (args[0] as string) : undefined;
   if (call === "rename" || call === "link") return args[1] as string;
@@ -15,7 +15,7 @@ function nameMadeBy(call: string, args: readonly unknown[]): string | undefined 
 export class PlantingFileSystem implements FileSystem {
   readonly sync = this.#wrap<FileCalls>(nodeFileSystem.sync);
   readonly async = this.#wrap(nodeFileSystem.async);
-  /** Where the link was planted, once it was. */
+  /** Where the link was planted. */
   planted: string | undefined;
   readonly #target: string;
   #left: number;
@@ -26,7 +26,7 @@ export class PlantingFileSystem implements FileSystem {
     this.#target = target;
   }
 
-  /** Takes the link away; `false` when it does not stand any more. */
+  /** Removes the link. Returns `false` when it no longer exists. */
   weed(): boolean {
     if (!this.planted || !fs.lstatSync(this.planted, { throwIfNoEntry: false })?.isSymbolicLink())
       return false;
@@ -47,7 +47,7 @@ export class PlantingFileSystem implements FileSystem {
   }
 
   #plant(name: string | undefined): void {
-    // What exists is not new; where the directory is missing, the engine makes it and comes again.
+    // An existing name is not new. Where the directory is missing, the library creates it and calls again.
     if (name === undefined || fs.lstatSync(name, { throwIfNoEntry: false })) return;
     if (--this.#left !== 0) return;
     try {

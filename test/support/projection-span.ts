@@ -4,7 +4,7 @@ import type { ReadableSpan } from "../../src/otel/types.js";
 export const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
 export const SPAN_ID = "b7ad6b7169203331";
 
-/** An ended span with nothing special about it. */
+/** An ended span without special values. */
 export function spanOf(members: Partial<ReadableSpan> = {}): ReadableSpan {
   return {
     name: "work",
@@ -38,7 +38,7 @@ export function capturedSpans(name: string): ReadableSpan[] {
   return spans.map((span) => ({ ...span, spanContext: () => span.spanContext }));
 }
 
-/** The one captured span that fits. */
+/** The only captured span that fits. */
 export function capturedSpan(name: string, fits: (span: ReadableSpan) => boolean): ReadableSpan {
   const span = capturedSpans(name).find(fits);
   if (span === undefined) throw new Error(`${name}.json has no such span`);

@@ -1,6 +1,6 @@
 /**
- * Looking at a directory of documents while others write to it: each look must find whole documents, and what one
- * look found must be there at the next.
+ * Reads a directory of documents while other processes write to it: each read must find whole documents, and what
+ * one read found must still be in the next.
  */
 import * as fs from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import type { TraceFile } from "../../src/format/trace-file.js";
 
 const statuses = new Set(["running", "completed", "error", "crashed"]);
 
-/** What is wrong with a document's text, read at any moment; nothing, if it is whole. */
+/** The problems of a document's text, read at any moment. Empty if it is whole. */
 function problemOf(text: string): string | undefined {
   let document: TraceFile;
   try {
@@ -27,7 +27,7 @@ function problemOf(text: string): string | undefined {
 
 export class PublishedLooks {
   readonly problems: string[] = [];
-  /** How many documents were looked at. */
+  /** The number of documents read. */
   count = 0;
   readonly #dir: string;
   readonly #lastRead = new Map<string, string>();
@@ -36,7 +36,7 @@ export class PublishedLooks {
     this.#dir = dir;
   }
 
-  /** Reads every document that has changed since the last look. */
+  /** Reads every document that has changed since the last read. */
   look(): void {
     for (const name of this.#names()) {
       let text: string;

@@ -1,6 +1,6 @@
 /**
- * A session as a writer that died would leave it, recorded by the real engine: the bytes of its side files, and
- * what each line of them says.
+ * A session as a dead writer leaves it, recorded by the library itself: the bytes of its side files, and the
+ * content of each line.
  */
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -27,7 +27,7 @@ export interface SessionHandle {
   readonly token: string;
   readonly open: Buffer;
   readonly live: Buffer;
-  /** The open document with its tail, and the live log beside it, between the seal and the commit. */
+  /** The append log with its tail, and its journal, between the finalize and the commit. */
   readonly sealed: Buffer;
   readonly sealedLive: Buffer;
   /** The document as it was published in the middle of the session. */
@@ -42,12 +42,12 @@ const texts = [
   "日本語のテキスト 🦩",
   'quotes " and \\ backslashes',
   "a\nb\r\nc\u2028d\u0000e",
-  // Content that looks like lines of our own files must not be taken for them.
+  // Content that looks like lines of the library's files must not be decoded as lines.
   '],"metadata":{},"summary":{},"endedAt":"","layout":{"v":1,"tailStart":0}}',
   '{"spanId":"0123456789abcdef","interrupted":true}',
 ];
 
-/** Ids far from each other, so that a flipped bit makes none of them another. */
+/** Ids with large distances, so that no flipped bit turns one into another. */
 const spanIdOf = (n: number): string =>
   (BigInt(n + 1) * 0x9e37_79b9_7f4a_7c15n).toString(16).slice(-16).padStart(16, "0");
 
@@ -69,10 +69,10 @@ function traced(n: number, sessionId: string, ended: boolean): ReadableSpan {
   });
 }
 
-/** A process number of this machine scope that started at another time is dead; the rest stays true. */
+/** A process number of this machine with another start time is dead. The remaining fields are valid. */
 const deadToken = (token: string): string => token.replace(/^([^-]+)-([^-]+)-[^-]+-/, "$1-$2-1-");
 
-/** Links fail: the session is sealed, and its commit does not come. */
+/** Links fail, so that the session is finalized and its commit fails. */
 const unlinkable: FileSystem = {
   sync: {
     ...nodeFileSystem.sync,
@@ -83,7 +83,7 @@ const unlinkable: FileSystem = {
   async: nodeFileSystem.async,
 };
 
-/** Records `ended` spans, of which every fifth never showed its start, and leaves `open` more running. */
+/** Records `ended` spans, of which every fifth has no journaled start, and leaves `open` more open. */
 export async function recordSession({
   id = "ses_recorded",
   ended = 18,
@@ -150,7 +150,7 @@ function linesOf(bytes: Buffer, read: (text: string) => TraceSpan | undefined): 
   return lines;
 }
 
-/** Lays files of a session into a directory: `open` and `live` under the token, `json` as the document. */
+/** Writes files of a session into a directory: `open` and `live` under the token, `json` as the document. */
 export function layOut(
   dir: string,
   { name, token }: { name: string; token: string },
@@ -162,7 +162,7 @@ export function layOut(
   if (files.live) fs.writeFileSync(`${path}.${token}.live`, files.live);
 }
 
-/** What a document must hold: each span once, the session's own last. */
+/** The content that a document must have: each span once, the session's own last. */
 export function spansOf(document: TraceFile): Map<string, TraceSpan> {
   const spans = new Map<string, TraceSpan>();
   for (const span of document.spans) {

@@ -1,4 +1,6 @@
-/** A program whose code is called while the library works: a logger, a redactor, a getter, say. It calls back. */
+/**
+ * A program whose code is called while the library works, such as a logger, a redactor or a getter. It calls back.
+ */
 import * as fs from "node:fs";
 import * as os from "node:os";
 import { join } from "node:path";
@@ -11,17 +13,17 @@ import type { ReadableSpan } from "../../src/otel/types.js";
 import { type FileCalls, type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
 import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
 import { recoverDirectory } from "../../src/recovery/recover-directory.js";
-import { occurrences, SaidLiveness } from "./session-stage.js";
+import { occurrences, ScriptedLiveness } from "./session-stage.js";
 import { tracerInto } from "./span-processor-stage.js";
 import { StillClock } from "./still-clock.js";
 
 export const sessionId = "s";
 
-/** What code of the host does. */
+/** The actions of the host's code. */
 export const actions = ["record a span", "end the session", "forceFlush", "crash", "shutdown"] as const;
 export type Action = (typeof actions)[number];
 
-/** The real file system; a test may put itself in the place of two of its calls. */
+/** The real file system. A test may replace two of its calls. */
 class HookedFileSystem implements FileSystem {
   write = nodeFileSystem.sync.write;
   link = nodeFileSystem.sync.link;
@@ -33,17 +35,17 @@ class HookedFileSystem implements FileSystem {
   };
 }
 
-/** A program on a disk that may fail, whose callbacks act once for each action that was planned. */
+/** A program on a disk that may fail, whose callbacks act once for each planned action. */
 export class Host {
   readonly fileSystem = new HookedFileSystem();
   readonly clock = new StillClock();
-  readonly liveness = new SaidLiveness();
+  readonly liveness = new ScriptedLiveness();
   readonly exporter: CrashSafeFileSpanExporter;
   readonly processor: CrashSafeSpanProcessor;
-  /** Spans that started while spans were taken, each with a text of its own. */
+  /** Spans that started while spans were accepted, each with a text of its own. */
   readonly started = new Map<string, string>();
   ends = 0;
-  /** What the next callbacks do. */
+  /** The actions of the next callbacks. */
   readonly plan: (() => void)[] = [];
   acted = 0;
   readonly #tracer;
@@ -68,7 +70,7 @@ export class Host {
     next?.();
   };
 
-  /** From now on `diag` calls the host. */
+  /** Makes `diag` call the host from now on. */
   listen(): void {
     const logger = { error: this.called, warn: this.called, info: this.called, debug() {}, verbose() {} };
     diag.setLogger(logger, { suppressOverrideMessage: true });
@@ -79,7 +81,7 @@ export class Host {
     const span = this.#tracer.startSpan("work", {
       attributes: { "session.id": sessionId, text, ...attributes },
     });
-    // Where the host ended the exporter in this very call, the start may have come too late.
+    // Where the host ended the exporter in this call, the start may have come too late.
     if (!this.#isOver) this.started.set(span.spanContext().spanId, text);
     return span;
   }
@@ -115,7 +117,7 @@ export class Host {
     }
   }
 
-  /** The fault has passed. Every span stands in the document once, and every counter counts it once. */
+  /** The fault has passed. Every span is in the document once, and every counter counts it once. */
   async expectAll(): Promise<TraceFile> {
     this.plan.length = 0;
     this.fileSystem.write = nodeFileSystem.sync.write;
@@ -129,7 +131,7 @@ export class Host {
     expect(taken + late + failed).toBe(this.ends);
     expect(recorded + dropped).toBe(taken);
     expect([failed, faults]).toEqual([0, 0]);
-    // A shutdown that met the fault, and rejected for it, leaves the rest to the recovery that was looked at above.
+    // A shutdown that met the fault, and rejected for it, leaves the rest to the recovery checked above.
     if (failure) {
       expect(failure.message).toMatch(/ENOSPC: injected|the crashed session waits to be written/);
       return afterDeath;
@@ -150,9 +152,9 @@ export class Host {
 
   expectSpans(document: TraceFile): Map<string, TraceSpan[]> {
     const found = occurrences(document);
-    for (const [spanId, spans] of found) expect(spans, `${spanId} stands once`).toHaveLength(1);
+    for (const [spanId, spans] of found) expect(spans, `${spanId} is in the document once`).toHaveLength(1);
     for (const [spanId, text] of this.started)
-      expect(found.get(spanId)?.[0]?.attributes?.text, `${spanId} stands there`).toBe(text);
+      expect(found.get(spanId)?.[0]?.attributes?.text, `${spanId} has its text`).toBe(text);
     return found;
   }
 
@@ -160,12 +162,12 @@ export class Host {
     this.#pending.push(work.catch(() => {}));
   }
 
-  /** What a recovery makes of the files as they are. */
+  /** The document that a recovery makes from the present files. */
   async #afterDeath(): Promise<TraceFile> {
     const copy = fs.mkdtempSync(join(os.tmpdir(), "reentrant-copy-"));
     try {
       fs.cpSync(this.dir, copy, { recursive: true });
-      const liveness = new SaidLiveness();
+      const liveness = new ScriptedLiveness();
       for (const token of this.liveness.tokens) liveness.dead.add(token);
       const report = await recoverDirectory(
         { fileSystem: nodeFileSystem, clock: this.clock, liveness },
@@ -179,7 +181,7 @@ export class Host {
   }
 }
 
-/** The write of the next span's end is cut short, and the next write fails. */
+/** Cuts the write of the next span's end short, and fails the next write. */
 export function cutNextWrite({ fileSystem }: Host): void {
   let writes = 0;
   fileSystem.write = (fd, bytes, offset, length) => {
@@ -190,7 +192,7 @@ export function cutNextWrite({ fileSystem }: Host): void {
   };
 }
 
-/** Attributes of a span of the SDK, with one that calls the host when it is read. */
+/** Attributes of a span of the SDK, one of which calls the host when it is read. */
 export function withGetter(span: Span, get: () => unknown): Span {
   const { attributes } = span as unknown as ReadableSpan;
   Object.defineProperty(attributes, "late", { enumerable: true, configurable: true, get });

@@ -1,4 +1,7 @@
-/** A directory of sessions to replay: processes that were killed in them, documents as somebody wrote them. */
+/**
+ * A directory of sessions to replay: processes that were killed in the middle, and documents written by other
+ * programs.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -34,7 +37,7 @@ export class ReplayStage {
     writeFileSync(join(this.dir, `${document.sessionId}.json`), JSON.stringify(document, null, indent));
   }
 
-  /** A process that has logged these turns, and stands in the middle of the last. */
+  /** A process that has logged these turns, and is in the middle of the last. */
   async writer(id: string, turns: string): Promise<ChildProcess> {
     const args = [program("replay-writer.mjs"), this.dir, id, turns];
     const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
@@ -46,14 +49,14 @@ export class ReplayStage {
     await kill(await this.writer(id, turns));
   }
 
-  /** A process that replays, and kills itself. Returns the ids of what it took. */
+  /** A process that replays, and kills itself. Returns the ids of the exported spans. */
   async killedReplay(batches: number, when: "before" | "after"): Promise<string[]> {
     const { ids, end } = await this.#childReplay([String(batches), when]);
     if (end !== "SIGKILL") throw new Error(`the replay ended by itself: ${end}`);
     return ids;
   }
 
-  /** A process that replays with so much memory for its objects. Returns the ids of what it took. */
+  /** A process that replays with a heap of this size. Returns the ids of the exported spans. */
   async smallReplay(heapMegabytes: number): Promise<string[]> {
     const { ids, end } = await this.#childReplay(
       ["Infinity", "after"],
@@ -87,7 +90,7 @@ export async function kill(child: ChildProcess): Promise<void> {
   await once(child, "close");
 }
 
-/** An exporter that takes batches until it does something else. */
+/** An exporter that accepts batches until it fails as scripted. */
 export class FailingExporter implements SpanExporter {
   readonly taken: ReadableSpan[] = [];
   readonly batches: number[] = [];
@@ -95,7 +98,7 @@ export class FailingExporter implements SpanExporter {
   isShutDown = false;
   #exporting = false;
 
-  /** `fail` is asked with the number of the batch, from 1. */
+  /** `fail` is called with the number of the batch, from 1. */
   constructor(
     private readonly fail: (batch: number) => "failed" | "throws" | "rejects" | "hangs" | undefined,
   ) {}

@@ -1,5 +1,6 @@
 /**
- * A host program in miniature: a provider of the SDK with our processor and exporter, and spans by session id.
+ * A small host program: a provider of the SDK with the processor and the exporter of this package, and spans by
+ * session id.
  */
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -35,12 +36,12 @@ export class SessionHost {
   }
 }
 
-/** A directory to put the traces in, with nothing beside it: what escapes is seen. */
+/** A directory for the traces with nothing next to it, so that escaped files are found. */
 export class Sandbox {
   readonly root = fs.mkdtempSync(join(tmpdir(), "sandbox-"));
   readonly traces = join(this.root, "traces");
 
-  /** Every file and directory below the root, by its path from there. */
+  /** Every file and directory below the root, as a relative path. */
   get all(): string[] {
     return (fs.readdirSync(this.root, { recursive: true }) as string[]).sort();
   }
@@ -67,6 +68,6 @@ export class Sandbox {
   }
 }
 
-/** Names of the spans in a document, in its order; the session's own left out. */
+/** Names of the spans in a document, in order, without the session's own. */
 export const spanNames = (document: TraceFile | undefined): string[] =>
   (document?.spans ?? []).filter((span) => span.kind !== "session").map((span) => span.name);

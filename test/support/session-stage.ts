@@ -1,6 +1,6 @@
 /**
- * A session on the stage: our processor and exporter with parts of the machine in the test's hand, real spans
- * of the SDK, and the document as any reader finds it.
+ * The stage of a session: processor and exporter of this package with parts of the machine controlled by the test,
+ * real spans of the SDK, and the document as any reader finds it.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,15 +18,15 @@ import { StillClock } from "./still-clock.js";
 
 let stages = 0;
 
-/** Who lives is what the test says. */
-export class SaidLiveness implements Liveness {
+/** Reports owners as alive or dead as the test decides. */
+export class ScriptedLiveness implements Liveness {
   readonly dead = new Set<string>();
   readonly tokens: string[] = [];
-  // A token never comes again: recoveries that are over are remembered for the life of the process.
+  // A token is never reused: recoveries that have ended are remembered for the life of the process.
   readonly #stage = stages++;
 
   newToken(): string {
-    const token = `said-0-0-0-${this.#stage}x${this.tokens.length}`;
+    const token = `test-0-0-0-${this.#stage}x${this.tokens.length}`;
     this.tokens.push(token);
     return token;
   }
@@ -35,18 +35,18 @@ export class SaidLiveness implements Liveness {
     return this.dead.has(token.replace(/-recovery$/, "")) ? "dead" : "alive";
   }
 
-  /** Everyone who has a token by now is gone. */
+  /** Declares every owner of a token so far dead. */
   bury(): void {
     for (const token of this.tokens) this.dead.add(token);
   }
 }
 
-/** A directory of its own, for as long as the test lasts. */
+/** A directory of its own, removed after the test. */
 export class Stage {
   readonly dir = mkdtempSync(join(tmpdir(), "crash-safe-stage-"));
-  readonly liveness = new SaidLiveness();
+  readonly liveness = new ScriptedLiveness();
 
-  /** Another process, as far as the engine can see: nothing is shared but the directory. */
+  /** Another process, as far as the library can see: it shares only the directory. */
   actor(options: Partial<CrashSafeFileSpanExporterOptions> = {}, ports: EnginePorts = {}): Actor {
     return new Actor(this.dir, this.liveness, options, ports);
   }
@@ -67,7 +67,7 @@ export class Stage {
     return JSON.parse(this.bytes(id));
   }
 
-  /** Nothing is there, as at the beginning. */
+  /** Removes every file, as at the start. */
   clear(): void {
     for (const name of this.files) rmSync(join(this.dir, name), { recursive: true });
   }
@@ -77,13 +77,13 @@ export class Stage {
   }
 }
 
-/** One process's processor and exporter. */
+/** The processor and the exporter of one process. */
 export class Actor {
   readonly fileSystem: PausedFileSystem;
   readonly clock = new StillClock();
   readonly exporter: CrashSafeFileSpanExporter;
   readonly processor: CrashSafeSpanProcessor;
-  /** Ids of spans that have ended, and of those that are running. */
+  /** Ids of spans that have ended, and of open spans. */
   readonly ended: string[] = [];
   readonly running = new Map<string, Span>();
   readonly #tracer;
@@ -121,7 +121,7 @@ export class Actor {
   }
 }
 
-/** How often each span id stands in a document, without the session's own. */
+/** How often each span id is in a document, without the session's own. */
 export function occurrences(document: TraceFile): Map<string, TraceSpan[]> {
   const found = new Map<string, TraceSpan[]>();
   for (const span of document.spans) {

@@ -1,6 +1,6 @@
 /**
- * Session tracers on the stage: the SDK's provider with our file exporter and its in-memory exporter behind it, in a
- * directory of their own, on a day whose time stands still until the test moves it.
+ * The stage of session tracers: the SDK's provider with the file exporter of this package and the SDK's in-memory
+ * exporter, in a directory of their own, at a time that changes only when the test moves it.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,7 +26,7 @@ import { MortalLiveness } from "./mortal-liveness.js";
 import { PausedFileSystem } from "./paused-file-system.js";
 import { StillClock } from "./still-clock.js";
 
-/** When every stage begins. */
+/** The start of every stage. */
 export const begin = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 export class SessionTracerStage {
@@ -37,7 +37,7 @@ export class SessionTracerStage {
     vi.useFakeTimers({ toFake: ["Date"], now: begin });
   }
 
-  /** A process with its exporters: nothing is shared with another but the directory. */
+  /** A process with its exporters. It shares only the directory with another. */
   process(options: Partial<CrashSafeFileSpanExporterOptions> = {}, fileSystem?: FileSystem): TracerProcess {
     return new TracerProcess({ dir: this.dir, ...options }, this.liveness, fileSystem);
   }
@@ -49,12 +49,12 @@ export class SessionTracerStage {
     return tracer;
   }
 
-  /** Every process so far is killed. */
+  /** Kills every process so far. */
   kill(): void {
     this.liveness.killAll();
   }
 
-  /** It is so many milliseconds after the beginning. */
+  /** Sets the time to this many milliseconds after the start. */
   at(millis: number): void {
     vi.setSystemTime(begin + millis);
   }
@@ -63,7 +63,7 @@ export class SessionTracerStage {
     return existsSync(this.dir) ? readdirSync(this.dir).sort() : [];
   }
 
-  /** The document as it is on the disk. */
+  /** The document on the disk. */
   document(id: string): TraceFile {
     return JSON.parse(readFileSync(join(this.dir, `${id}.json`), "utf8"));
   }
@@ -83,9 +83,9 @@ export class SessionTracerStage {
 export class TracerProcess {
   readonly exporter: CrashSafeFileSpanExporter;
   readonly memory = new InMemorySpanExporter();
-  /** Of another instrumentation: what it starts is foreign. */
+  /** A tracer of another instrumentation: its spans are foreign. */
   readonly foreign: Tracer;
-  /** Ends of turns, as they were told. */
+  /** Ends of turns, as they were reported. */
   turnEnds = 0;
   readonly #ports: SessionTracerPorts;
 
@@ -130,10 +130,10 @@ export function rootOf({ spans }: TraceFile): TraceSpan {
   return roots[0] as TraceSpan;
 }
 
-/** All spans but the session's own. */
+/** All spans except the session's own. */
 export const spansOf = ({ spans }: TraceFile): TraceSpan[] => spans.filter(({ kind }) => kind !== "session");
 
-/** The spans with a name in the place of each id: of the span it stands for, and of the turn. */
+/** The spans with a name in the place of each id: of the span it belongs to, and of the turn. */
 export function named({ spans, traceId }: TraceFile): TraceSpan[] {
   const names = new Map<string, string>();
   const traces = new Map([[traceId, "turn 1"]]);

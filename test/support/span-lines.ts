@@ -1,4 +1,4 @@
-/** The spans of a document, by how they stand in it; the session's own left out. */
+/** The spans of a document, by their state in it, without the session's own. */
 import type { TraceFile, TraceSpan } from "../../src/format/trace-file.js";
 
 export const worked = (trace: TraceFile): TraceSpan[] =>
@@ -11,13 +11,13 @@ export const ended = (trace: TraceFile): TraceSpan[] =>
 export const interrupted = (trace: TraceFile): TraceSpan[] =>
   worked(trace).filter((span) => span.interrupted);
 
-/** Ids that stand in it more than once. */
+/** Ids that are in it more than once. */
 export function repeated(trace: TraceFile): string[] {
   const seen = new Set<string>();
   return trace.spans.map(({ spanId }) => spanId).filter((spanId) => seen.has(spanId) || !seen.add(spanId));
 }
 
-/** Those whose parent is not there; nobody's, where the document is whole. */
+/** Spans whose parent is missing. Empty, where the document is whole. */
 export function orphansOf({ spans }: TraceFile): TraceSpan[] {
   const ids = new Set(spans.map(({ spanId }) => spanId));
   return spans.filter(({ parentSpanId }) => parentSpanId !== null && !ids.has(parentSpanId));

@@ -1,6 +1,6 @@
 /**
- * What the span processor is put on in its tests: a clock moved by hand, exporters that do as told, real
- * spans of the SDK, and a diag logger that listens.
+ * The stage of the span processor: a clock moved by hand, scripted exporters, real spans of the SDK, and a diag
+ * logger that keeps its messages.
  */
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
@@ -8,7 +8,7 @@ import { BasicTracerProvider, type SpanProcessor } from "@opentelemetry/sdk-trac
 import type { ReadableSpan, SpanExporter } from "../../src/otel/types.js";
 import type { Clock, Timer } from "../../src/platform/clock.js";
 
-/** Time stands still until {@link HandClock.advance}. */
+/** Time changes only by {@link HandClock.advance}. */
 export class HandClock implements Clock {
   #now = 0;
   #timers: Array<{ at: number; run: () => void }> = [];
@@ -31,7 +31,7 @@ export class HandClock implements Clock {
     return this.#timers.length;
   }
 
-  /** Fires what is due, in order of time, letting promises settle after each. */
+  /** Fires due timers, in order of time, and lets promises settle after each. */
   async advance(millis: number): Promise<void> {
     const end = this.#now + millis;
     await settled();
@@ -40,7 +40,7 @@ export class HandClock implements Clock {
     await settled();
   }
 
-  /** Fires what is due, in order of time, all in one turn. */
+  /** Fires due timers, in order of time, all in one turn. */
   jump(millis: number): void {
     const end = this.#now + millis;
     while (this.#fireNext(end));
@@ -70,13 +70,13 @@ export const failure = (message: string): ExportResult => ({
   error: new Error(message),
 });
 
-/** One `export()` call; the test answers it. */
+/** One `export()` call. The test answers it. */
 export interface ExportCall {
   readonly names: string[];
   answer(result?: ExportResult): void;
 }
 
-/** Records its calls and answers none by itself, unless given a `reply`. */
+/** Notes its calls and answers none by itself, unless given a `reply`. */
 export class ScriptedExporter implements SpanExporter {
   readonly calls: ExportCall[] = [];
   readonly log: string[] = [];
@@ -135,11 +135,11 @@ export function endSpans(processor: SpanProcessor, count: number, prefix = "span
   return names;
 }
 
-/** What `diag` is told from now on. */
+/** The messages that `diag` gets from now on. */
 export function listenToDiag(): string[] {
   const reported: string[] = [];
-  const tell = (message: string) => void reported.push(message);
-  const logger = { error: tell, warn: tell, info: tell, debug: () => {}, verbose: () => {} };
+  const report = (message: string) => void reported.push(message);
+  const logger = { error: report, warn: report, info: report, debug: () => {}, verbose: () => {} };
   diag.setLogger(logger, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
   return reported;
 }

@@ -1,6 +1,4 @@
-/**
- * The engine's clock in tests: the time of day runs on, but nothing is due until the test lets time pass.
- */
+/** The library's clock in tests: the time of day continues, but no timer fires until the test lets time pass. */
 import type { Clock, Timer } from "../../src/platform/clock.js";
 
 interface Due {
@@ -24,7 +22,7 @@ export class StillClock implements Clock {
     return this.#add({ at: this.#monotonic + millis, every: millis, run });
   }
 
-  /** Lets time pass: runs what is due, in its order, all in this turn. */
+  /** Lets time pass: runs due timers in order, all in this turn. */
   pass(millis: number): void {
     const end = this.#monotonic + millis;
     for (;;) {

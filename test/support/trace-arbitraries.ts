@@ -13,11 +13,11 @@ const hexId = fc
   .array(fc.integer({ min: 0, max: 15 }), { minLength: 16, maxLength: 16 })
   .map((digits) => digits.map((digit) => digit.toString(16)).join(""));
 const kinds: SpanKind[] = ["generation", "tool", "text", "user-message", "span"];
-/** Numbers that JSON carries unchanged. */
+/** Numbers that JSON represents exactly. */
 const time = fc.integer({ min: 0, max: 2_000_000_000_000 });
 
 const required = {
-  // Ids are hexadecimal in ours, any text in documents of other writers.
+  // Ids are hexadecimal in documents of this library, any text in documents of other writers.
   spanId: fc.oneof(
     { weight: 3, arbitrary: hexId },
     text.filter((id) => id !== ""),

@@ -1,4 +1,4 @@
-/** Trace documents as altimate-code's callers hand them about. */
+/** Trace documents as callers of altimate-code pass them. */
 import type { TraceFile, TraceSpan } from "../../src/format/trace-file.js";
 
 export const startedAt = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -15,7 +15,7 @@ export const rootSpan = (over: Partial<TraceSpan> = {}): TraceSpan => ({
   ...over,
 });
 
-/** A tool call; `n` orders it. */
+/** A tool call. `n` orders it. */
 export const toolSpan = (n: number, over: Partial<TraceSpan> = {}): TraceSpan => ({
   spanId: `tool${n}`,
   parentSpanId: "root",

@@ -1,17 +1,15 @@
-/**
- * How often a randomised test tries, and with which seeds.
- */
+/** The number of trials of a randomised test, and its seeds. */
 
 /** `npm run test:torture` sets it. */
 const isTorture = process.env.TORTURE === "1";
 
-/** Trials of a test: few enough for every push, or as many as patience allows. */
+/** Trials of a test: few enough for every push, or as many as a torture run allows. */
 export const trials = (ci: number, torture: number): number => (isTorture ? torture : ci);
 
-/** The seed of a whole run: `SEED=123` repeats one; failures print it. */
+/** The seed of a whole run. `SEED=123` repeats one, and failures print it. */
 export const runSeed: number = Number(process.env.SEED) || Math.floor(Math.random() * 0x7fff_ffff) + 1;
 
-/** A small generator of random numbers (mulberry32), so that a trial can be run again from its seed. */
+/** A small generator of random numbers (mulberry32), so that a seed repeats a trial. */
 export function randomOf(seed: number): () => number {
   let state = seed | 0;
   return () => {

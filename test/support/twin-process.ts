@@ -1,13 +1,13 @@
 /**
- * A process that writes to a session beside others, as its parent sees it: what it acknowledged, and the signals
- * it gets.
+ * A process that writes to a session together with its peers, controlled by its parent: what it acknowledged, and
+ * the signals it gets.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const program = fileURLToPath(new URL("../programs/twin-writer.mjs", import.meta.url));
-/** `TWINS_BUILD` tries the test on another build: one that was broken on purpose. */
+/** `TWINS_BUILD` runs the test on another build, such as a deliberately broken one. */
 const build = process.env.TWINS_BUILD
   ? pathToFileURL(`${process.env.TWINS_BUILD}/`).href
   : new URL("../../build/", import.meta.url).href;
@@ -22,15 +22,15 @@ export interface TwinOptions {
   readonly dir: string;
   readonly sessionId: string;
   readonly seed: number;
-  /** How often it holds a living owner for dead, from 0 to 1. */
+  /** How often it reports a live owner as dead, from 0 to 1. */
   readonly lies: number;
 }
 
 export class TwinProcess {
   isStopped = false;
-  /** Resolves when it is gone and everything it said was heard. */
+  /** Resolves when it has ended and all its lines were read. */
   readonly gone: Promise<void>;
-  saidBye = false;
+  sentBye = false;
   errors = "";
   readonly #child: ChildProcess;
 
@@ -43,7 +43,7 @@ export class TwinProcess {
       this.errors += text;
     });
     createInterface({ input: child.stdout }).on("line", (line) => {
-      if (line === "bye") this.saidBye = true;
+      if (line === "bye") this.sentBye = true;
       else if (line.startsWith("s ")) acknowledged.started.add(line.slice(2));
       else if (line.startsWith("e ")) {
         acknowledged.ended.add(line.slice(2));

@@ -29,7 +29,7 @@ export class TwinStage {
     return this.stage.files;
   }
 
-  /** A process, as far as the engine can see; it is ended with the test. */
+  /** A process, as far as the library can see. It ends with the test. */
   actor(...given: Parameters<Stage["actor"]>): Actor {
     const one = this.stage.actor(...given);
     this.#actors.push(one);
@@ -40,7 +40,7 @@ export class TwinStage {
     return this.stage.document(id);
   }
 
-  /** Everyone so far is dead. */
+  /** Declares every process so far dead. */
   bury(): void {
     this.stage.liveness.bury();
   }
@@ -53,7 +53,7 @@ export class TwinStage {
     return recoverDirectory({ fileSystem, liveness, clock: systemClock }, this.stage.dir, retry);
   }
 
-  /** Holds everybody who has a token by now for dead, whether they live or not. */
+  /** Reports every owner of a token so far as dead, alive or not. */
   wrongVerdicts(): Liveness {
     const held = new Set(this.stage.liveness.tokens);
     return {

@@ -1,6 +1,6 @@
 /**
- * Sessions that use all that a session tracer has: every method, every kind of span, and values, keys and times as
- * hostile as JSON can carry them.
+ * Sessions that use every feature of a session tracer: every method, every kind of span, and values, keys and times
+ * as hostile as JSON can represent.
  */
 import { type Tracer, trace } from "@opentelemetry/api";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
@@ -9,7 +9,7 @@ import { hostileValues, keysOfOurs, manyAttributes, strangeTexts, strangeTimes }
 const tokens = { input: 100, output: 50, reasoning: 7, cache: { read: 30, write: 4 } };
 const at = (start: number, end: number) => ({ time: { start, end } });
 
-/** Every method, values as they are as a rule. */
+/** Every method, with ordinary values. */
 export function ordinary(tracer: SessionTracer): void {
   tracer.enrichFromAssistant({
     modelID: "claude",
@@ -80,7 +80,7 @@ export function ordinary(tracer: SessionTracer): void {
   tracer.logStepStart({ id: "open at the end" });
 }
 
-/** Values that JSON can carry and attributes cannot, wherever a caller may put one. */
+/** Values that JSON represents and attributes do not, at every place where a caller may put one. */
 export function hostile(tracer: SessionTracer): void {
   tracer.logUserMessage("hostile values");
   tracer.logStepStart({ id: "hostile" });
@@ -159,7 +159,7 @@ export function mixed(tracer: SessionTracer, foreign: Tracer): void {
   tracer.logStepStart({ id: "mixed" });
   tracer.withContext(() => {
     trace.getActiveSpan()?.setAttribute("gen_ai.response.id", "resp-1").addEvent("first token", { n: 1 });
-    // Others' errors: the generation goes on, and ends well.
+    // Errors of other code: the generation continues, and ends normally.
     trace.getActiveSpan()?.setAttribute("error.type", "timeout").setStatus({ code: 2, message: "slow" });
     start("under the generation").end();
   });

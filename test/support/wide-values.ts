@@ -1,11 +1,11 @@
-/** Values, keys, texts and times of the kind that formats lose. */
+/** Values, keys, texts and times that formats lose. */
 const deep = (levels: number): unknown => {
   let value: unknown = "bottom";
   for (let level = 0; level < levels; level++) value = level % 2 === 0 ? [value] : { value };
   return value;
 };
 
-/** Anything that may be an input, an output or an attribute. */
+/** Any value that may be an input, an output or an attribute. */
 export const hostileValues: readonly unknown[] = [
   "",
   "text",
@@ -61,7 +61,7 @@ export const hostileValues: readonly unknown[] = [
   () => 1,
 ];
 
-/** Keys that a reader could take for something else than a caller's. */
+/** Keys that a reader could mistake for keys of the library. */
 export const keysOfOurs: Readonly<Record<string, unknown>> = JSON.parse(
   JSON.stringify({
     "": "empty",

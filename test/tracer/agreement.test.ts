@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
 import { anyCalls, play as playAll } from "../support/agreement-arbitraries.js";
 import { notCarried } from "../support/agreement-exceptions.js";
-import { reported, type Staging, type Told, ways } from "../support/agreement-stage.js";
+import { type PlayedDocuments, reported, type Staging, ways } from "../support/agreement-stage.js";
 import { differences, fieldsOf } from "../support/differences.js";
 import { hostile, mixed, ordinary } from "../support/wide-session.js";
 
@@ -23,7 +23,8 @@ const options = {
 
 /** One session, ended in a way. */
 const session =
-  (play: (tracer: SessionTracer, foreign: Tracer) => void, end: Staging["end"]) => (): Promise<Told> =>
+  (play: (tracer: SessionTracer, foreign: Tracer) => void, end: Staging["end"]) =>
+  (): Promise<PlayedDocuments> =>
     reported(
       async (tracing, foreign) => {
         const tracer = tracing.tracer("ses_wide", options);
@@ -40,7 +41,7 @@ describe.each([
   ["that is fenced", session(ordinary, { crash: "killed" })],
   ["of hostile values, keys, texts and times", session(hostile, undefined)],
 ])("P10 a session %s", (_, play) => {
-  let all: Told;
+  let all: PlayedDocuments;
   beforeAll(async () => {
     all = await play();
   });
@@ -86,7 +87,7 @@ describe("P10 attributes do not represent", () => {
 });
 
 function differencesBy<T = ReturnType<typeof differences>>(
-  { records, attributes }: Told,
+  { records, attributes }: PlayedDocuments,
   way: (typeof ways)[number],
   as: (found: ReturnType<typeof differences>) => T = (found) => found as T,
 ): T {

@@ -1,4 +1,7 @@
-/** The application alone: what its own spans and the loop of the bench cost, to be taken off the others. */
+/**
+ * The application alone: the cost of its own spans and of the loop of the bench, which is subtracted from the other
+ * contenders.
+ */
 export default {
   name: "alone",
   title: "the application alone",

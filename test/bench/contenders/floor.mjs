@@ -1,4 +1,4 @@
-/** The least that puts a span into the kernel's hands: stringify and one write. */
+/** The least work that passes a span to the kernel: stringify and one write. */
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { wholeLines } from "../lines.mjs";

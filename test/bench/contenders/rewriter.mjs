@@ -1,6 +1,7 @@
 /**
- * A model of tracers that keep one JSON file per session and write it anew on every event: all spans cloned and
- * stringified on the main thread, a temporary file, an asynchronous rename, and one follow-up for what came meanwhile.
+ * A model of tracers that keep one JSON file per session and rewrite it on every event: all spans cloned and
+ * stringified on the main thread, a temporary file, an asynchronous rename, and one more write for events that came
+ * meanwhile.
  */
 import { existsSync, promises, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -14,7 +14,7 @@ const boom = (name, title, options) => ({
     await new Promise((resolve, reject) => stream.once("ready", resolve).once("error", reject));
     return {
       end: (span) => stream.write(`${JSON.stringify(plainRecord(span))}\n`),
-      // Its callback comes at once when nothing is buffered and `sync` is set.
+      // Its callback runs at once when nothing is buffered and `sync` is set.
       flush: () =>
         new Promise((resolve, reject) => stream.flush((error) => (error ? reject(error) : resolve()))),
       async close() {

@@ -1,6 +1,6 @@
 /**
- * What is done to whole documents. One process fills a session and is killed; the next recovers it, reads it, goes on
- * with it, publishes it, and crashes. The floor is the same with plain files: parse, copy, write.
+ * Work on whole documents. One process fills a session and is killed. The next recovers the session, reads it,
+ * resumes it, publishes it, and crashes. The floor does the same with plain files: parse, copy, write.
  */
 import {
   closeSync,
@@ -62,7 +62,7 @@ async function survivor({ dir, publishes }) {
     ours.end(maker.ended(number++));
     published.push(await watched(() => ours.flush()));
   }
-  // The background sync has caught up; the tool calls of one turn are what the fence finds unsynced.
+  // The background sync has caught up. The tool calls of one turn are what the fence finds unsynced.
   await new Promise((resolve) => setTimeout(resolve, 300));
   for (let i = 0; i < 8; i++) ours.end(maker.ended(number++));
   const fence = await timed(() => ours.exporter.crash("bench"));
@@ -81,7 +81,7 @@ async function survivor({ dir, publishes }) {
   };
 }
 
-/** The same document as plain bytes. */
+/** The document as plain bytes. */
 function plain(path) {
   const copy = `${path}.copy`;
   const time = (run) => {
@@ -100,7 +100,7 @@ function plain(path) {
   const plainRead = time(() => {
     document = JSON.parse(readFileSync(path, "utf8"));
   });
-  // What a crash handler does that has the document in memory; from 500 MB on there is no such string.
+  // The work of a crash handler that has the document in memory. From 500 MB on such a string is impossible.
   const plainWrite = time(() => writeFileSync(copy, JSON.stringify(document)));
   rmSync(copy);
   return { plainCopy, plainRead, plainWrite };
@@ -114,7 +114,7 @@ const workload = (megabytes) => ({
   stages: ["victim", "survivor"],
   run: (job) => (job.stage === "victim" ? victim(job) : survivor(job)),
   settings: () => ({ megabytes, publishes: megabytes > 100 ? 2 : 5 }),
-  // A quick run does without.
+  // A quick run leaves this out.
   isSlow: megabytes > 25,
 });
 

@@ -1,4 +1,4 @@
-/** The host's own readFile beside 60 busy sessions: what our share of the thread pool costs it. */
+/** The host's own readFile next to 60 busy sessions: the cost of this package's share of the thread pool. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { quantile, timed } from "../meter.mjs";
@@ -19,26 +19,26 @@ async function run({ dir, seconds }) {
   const read = () => timed(() => readFile(own));
   const alone = [];
   for (let i = 0; i < 500; i++) alone.push(await read());
-  const beside = [];
+  const busy = [];
   const until = performance.now() + seconds * 1000;
   let number = 0;
   while (performance.now() < until) {
-    // Every session makes a tool call each 100 ms or so: 3 MB a second in all.
+    // Every session makes a tool call about each 100 ms: 3 MB a second in total.
     for (let i = 0; i < 6; i++) ours.end(maker.ended(number++));
-    beside.push(await read());
+    busy.push(await read());
     await new Promise((resolve) => setTimeout(resolve, 8));
   }
   ours.exporter.crash("bench");
   return {
-    hostRead: quantile(beside, 0.99),
-    hostReadMedian: quantile(beside, 0.5),
+    hostRead: quantile(busy, 0.99),
+    hostReadMedian: quantile(busy, 0.5),
     hostReadAlone: quantile(alone, 0.99),
   };
 }
 
 export default {
   name: "host",
-  title: "the host's own readFile beside 60 busy sessions",
+  title: "the host's own readFile with 60 busy sessions",
   kind: "phases",
   contenders: ["ours"],
   run,

@@ -9,9 +9,9 @@ const bytesPerSecond = 1_000_000;
 
 async function run({ dir, seconds }) {
   const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } = await entry();
-  const { nodeFileSystem } = await inner("file-system");
+  const { nodeFileSystem } = await inner("platform/file-system");
   const clock = new HandClock();
-  // Copies take no simulated time: wait for the disk before the clock moves on.
+  // Copies need no simulated time: wait for the disk before the clock moves on.
   let inFlight = 0;
   const async = Object.fromEntries(
     Object.entries(nodeFileSystem.async).map(([name, call]) => [

@@ -19,7 +19,7 @@ async function prepare({ dir }) {
   for (let number = 0; number < 20; number++) ours.end(maker.ended(number));
   await ours.close();
   const first = readFileSync(join(dir, `${idOf(0)}.json`), "utf8");
-  // Ids of one length: where the last line begins stays true.
+  // Ids of one length, so that the offset of the last line stays valid.
   for (let number = 1; number < files; number++)
     writeFileSync(join(dir, `${idOf(number)}.json`), first.replaceAll(idOf(0), idOf(number)), {
       mode: 0o600,

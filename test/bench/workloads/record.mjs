@@ -14,7 +14,7 @@ async function run({ contender: name, dir, behind }) {
       return { id, maker, next: 0, starts: [], ends: [] };
     }),
   );
-  // One file for all sessions, or one for each: as the contender does it.
+  // One file for all sessions, or one for each, as the contender does it.
   const contender = await contenderNamed(name).open({ dir });
   const one = (session, isTimed) => {
     const { maker, starts, ends } = session;
@@ -41,7 +41,7 @@ async function run({ contender: name, dir, behind }) {
       if (session.next % 500 === 0) await nextTurn();
     }
   }
-  // From here on no copy is due for a long time: the thread pool would be measured instead.
+  // From here on no copy is due for a long time. Otherwise the thread pool would be measured.
   await contender.flush();
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < perRound; i++) {

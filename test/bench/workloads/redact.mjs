@@ -11,7 +11,7 @@ import { SpanMaker, text } from "../spans.mjs";
 const rounds = 40;
 const perRound = 50;
 
-/** 5 KB each. Flat in memory, as texts are that somebody has read. */
+/** 5 KB each. Flat in memory, as texts are that were read from a file. */
 const pieces = (whole) =>
   Array.from({ length: Math.floor(whole.length / 5_000) }, (_, index) =>
     Buffer.from(whole.slice(index * 5_000, (index + 1) * 5_000)).toString(),
@@ -57,7 +57,7 @@ async function run({ dir, megabytes }) {
         if (round >= 0) took.push(performance.now() - begin);
       }
     }
-    // No copy of a document is due in between: the thread pool would be measured instead.
+    // No copy of a document is due in between. Otherwise the thread pool would be measured.
     await new Promise(setImmediate);
   }
   for (const { contender } of sides) await contender.close();

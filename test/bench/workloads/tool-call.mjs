@@ -36,7 +36,7 @@ async function run({ dir, behind }) {
     }
     tracers[sessionId] = tracer;
   }
-  // From here on no copy is due for a long time: the thread pool would be measured instead.
+  // From here on no copy is due for a long time. Otherwise the thread pool would be measured.
   await tracing.forceFlush();
 
   const lines = readFileSync(tracers.few.getTracePath(), "utf8").split("\n");
