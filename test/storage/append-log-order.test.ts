@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
 import { AppendLog } from "../../src/storage/append-log.js";
 import { SessionWriter, type WriterPorts } from "../../src/storage/session-writer.js";
-import { SaidLiveness } from "../support/session-stage.js";
+import { ScriptedLiveness } from "../support/session-stage.js";
 import { StillClock } from "../support/still-clock.js";
 
 let dir: string;
@@ -30,7 +30,7 @@ const fault = (code: string) => Object.assign(new Error(code), { code });
 function writerOn(fileSystem: FileSystem, id = "s"): SessionWriter {
   const ports: WriterPorts = {
     fileSystem,
-    liveness: new SaidLiveness(),
+    liveness: new ScriptedLiveness(),
     clock: new StillClock(),
     durability: "process",
     maxSpans: 0,
