@@ -8,7 +8,7 @@ import { SpanConverter } from "../exporter/to-trace-span.js";
 import { inTrace } from "../format/document.js";
 import { safeId } from "../format/file-names.js";
 import { noHistory, type SessionHistory } from "../format/history.js";
-import { interrupt, type SessionEnd } from "../format/session-end.js";
+import { endWithSession, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import { sessionIdOf } from "../otel/session-attributes.js";
@@ -255,11 +255,7 @@ export class MemorySession implements SessionHandle {
       this.#close(end);
       return;
     }
-    for (const span of spans) {
-      if (span.endTime !== undefined) this.record(span);
-      else if (end.status === "crashed") this.record(interrupt(span, at, end.error ?? ""));
-      else this.record({ ...span, endTime: at });
-    }
+    for (const span of spans) this.record(span.endTime === undefined ? endWithSession(span, end, at) : span);
     this.#over = { end, at };
   }
 }

@@ -48,6 +48,10 @@ export function statusOf(
   return { status: worst && isOver ? worst.status : "running", error: worst?.error ?? end?.error };
 }
 
+/** An open span whose session ends: a crash interrupts the span, any other end ends it as well. */
+export const endWithSession = (span: TraceSpan, end: SessionEnd, nowMillis: number): TraceSpan =>
+  end.status === "crashed" ? interrupt(span, nowMillis, end.error ?? "") : { ...span, endTime: nowMillis };
+
 /** An open span that ended without a call of the program. */
 export function interrupt(span: TraceSpan, endTime: number, statusMessage: string): TraceSpan {
   // Recovery takes the end from file times, which kernels keep in ticks of up to 10 ms.

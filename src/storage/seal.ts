@@ -3,7 +3,7 @@
  */
 
 import { encodeTail } from "../format/document.js";
-import { interrupt, type SessionEnd } from "../format/session-end.js";
+import { endWithSession, type SessionEnd } from "../format/session-end.js";
 import { type Gensync, io, sync } from "../platform/gensync.js";
 import { type CommitOutcome, type CommitRequest, commit, isSame } from "./commit.js";
 import { rewriteLog } from "./merge.js";
@@ -109,10 +109,7 @@ function* endBesidePeers(writer: SessionWriter, end: SessionEnd): Gensync<Sessio
  */
 function closeOpenSpans(writer: SessionWriter, end: SessionEnd): boolean {
   const now = writer.ports.clock.now();
-  const closed = writer.closeOpen((span) =>
-    end.status === "crashed" ? interrupt(span, now, end.error ?? "") : { ...span, endTime: now },
-  );
-  return closed !== undefined;
+  return writer.closeOpen((span) => endWithSession(span, end, now)) !== undefined;
 }
 
 /**
