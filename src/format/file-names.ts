@@ -95,9 +95,9 @@ export interface SessionFiles {
 }
 
 export const documentPath = ({ dir, name }: SessionFiles): string => `${dir}/${name}.json`;
-export const openPath = (files: SessionFiles, token: string): string =>
+export const appendLogPath = (files: SessionFiles, token: string): string =>
   `${documentPath(files)}.${token}.open`;
-export const livePath = (files: SessionFiles, token: string): string =>
+export const journalPath = (files: SessionFiles, token: string): string =>
   `${documentPath(files)}.${token}.live`;
 export const lockPath = (files: SessionFiles): string => `${documentPath(files)}.lock`;
 /** The checkpoint of a replay: how much of the document a backend has. It is deleted with the document. */

@@ -11,7 +11,7 @@ import {
   isRoot,
   lineKey,
 } from "../format/document.js";
-import { livePath, openPath } from "../format/file-names.js";
+import { appendLogPath, journalPath } from "../format/file-names.js";
 import { type JournalState, replayJournal } from "../format/journal.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { isWholeSummary } from "../format/validate.js";
@@ -58,7 +58,7 @@ export function takeOver(
   ownToken: string,
 ): SideFiles | undefined {
   let taken = 0;
-  for (const path of [openPath, livePath]) {
+  for (const path of [appendLogPath, journalPath]) {
     try {
       calls.rename(path(files, token), path(files, ownToken));
       taken++;
@@ -75,10 +75,10 @@ export async function readSideFiles(
   { files, token }: SideFiles,
   isAlive: boolean,
 ): Promise<OrphanedFiles> {
-  const log = await runAsync(fileSystem, tryOpen(fileSystem, openPath(files, token)));
+  const log = await runAsync(fileSystem, tryOpen(fileSystem, appendLogPath(files, token)));
   let journalFile: Descriptor | undefined;
   try {
-    journalFile = await runAsync(fileSystem, tryOpen(fileSystem, livePath(files, token)));
+    journalFile = await runAsync(fileSystem, tryOpen(fileSystem, journalPath(files, token)));
     let lastWrite = 0;
     let journal = replayJournal(Buffer.alloc(0));
     if (journalFile) {

@@ -3,7 +3,13 @@
  * the files are removed.
  */
 
-import { documentPath, livePath, openPath, type SessionFiles, tempPath } from "../format/file-names.js";
+import {
+  appendLogPath,
+  documentPath,
+  journalPath,
+  type SessionFiles,
+  tempPath,
+} from "../format/file-names.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { type FileCalls, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, runAsync } from "../platform/gensync.js";
@@ -77,7 +83,7 @@ async function recoverGroup(ports: RecoveryPorts, id: string, orphans: Group): P
       const request = { files, token: first.token, base, mayCommit: always };
       if (canLink && !published && first.tail && !ports.dryRun) {
         // The append log is finalized, and only the name is missing.
-        const source = openPath(first.files, first.token);
+        const source = appendLogPath(first.files, first.token);
         const outcome = await run(commit(ports, { ...request, source, by: "link" }));
         if (outcome === "unlinkable") canLink = false;
         if (outcome !== "committed") continue;
@@ -121,7 +127,7 @@ function removeSideFiles(
       calls.rename(path, kept);
       keptAs.push(kept);
     };
-    const [log, journal] = [openPath(one.files, one.token), livePath(one.files, one.token)];
+    const [log, journal] = [appendLogPath(one.files, one.token), journalPath(one.files, one.token)];
     // A suffix, because a corrupt document is kept under the same token.
     if (corrupt.has(one)) keep(log, ".open");
     else tryUnlink(calls, log);

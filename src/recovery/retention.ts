@@ -4,7 +4,7 @@
  * or files with the name of such a file.
  */
 
-import { documentPath, openPath, parseEntry, type SessionFiles } from "../format/file-names.js";
+import { appendLogPath, documentPath, parseEntry, type SessionFiles } from "../format/file-names.js";
 import { type FileStat, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, pause, sync } from "../platform/gensync.js";
 import { newRecoveryToken, releaseToken } from "../platform/liveness.js";
@@ -205,7 +205,7 @@ function removeDocument(
 ): boolean {
   const path = documentPath(files);
   const token = newRecoveryToken(liveness);
-  const taken = openPath(files, token);
+  const taken = appendLogPath(files, token);
   const isChecked = (at: string) => isUnchanged(calls.lstat(at), checked);
   try {
     if (!isChecked(path)) return !calls.exists(path);

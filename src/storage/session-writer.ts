@@ -7,10 +7,10 @@
 
 import { encodeHead, encodeLineIntoScratch } from "../format/document.js";
 import {
+  appendLogPath,
   documentPath,
-  livePath,
+  journalPath,
   nameCandidates,
-  openPath,
   type SessionFiles,
   tempPath,
 } from "../format/file-names.js";
@@ -68,9 +68,9 @@ export class SessionWriter implements JournalSource {
       this.base.set(published, false);
     }
     const { fileSystem, events, durability, clock } = ports;
-    this.log = new AppendLog(fileSystem, openPath(this.#files, this.token), events);
+    this.log = new AppendLog(fileSystem, appendLogPath(this.#files, this.token), events);
     const isSynced = durability !== "process";
-    this.journal = new Journal(fileSystem, livePath(this.#files, this.token), events, this, isSynced);
+    this.journal = new Journal(fileSystem, journalPath(this.#files, this.token), events, this, isSynced);
     this.#lastActive = clock.monotonic();
     // The journal first: from here on retention sees an owner.
     this.journal.begin();
@@ -298,9 +298,9 @@ export class SessionWriter implements JournalSource {
     if (name === undefined) throw new Error(`no file name is left for session ${JSON.stringify(head.id)}`);
     const files = { ...this.#files, name };
     const oldPath = this.log.path;
-    this.log.rename(openPath(files, this.token));
+    this.log.rename(appendLogPath(files, this.token));
     try {
-      this.journal.rename(livePath(files, this.token));
+      this.journal.rename(journalPath(files, this.token));
     } catch (error) {
       // Both files or none: recovery finds them by one name.
       this.log.rename(oldPath);

@@ -4,7 +4,7 @@
  */
 
 import { decodeHead, decodeTail, tailStartIn } from "../format/document.js";
-import { livePath, openPath, parseEntry, type SessionFiles } from "../format/file-names.js";
+import { appendLogPath, journalPath, parseEntry, type SessionFiles } from "../format/file-names.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { type FileSystem, isNoFile } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
@@ -39,7 +39,7 @@ export function* sideFileState(
   { files, token }: SideFiles,
 ): Gensync<"orphaned" | "owned" | "absent"> {
   // The owner touches its journal as a heartbeat. Without a journal, the time of the append log counts.
-  const stat = (yield* io.lstat(livePath(files, token))) ?? (yield* io.lstat(openPath(files, token)));
+  const stat = (yield* io.lstat(journalPath(files, token))) ?? (yield* io.lstat(appendLogPath(files, token)));
   if (stat === undefined) return "absent";
   return isOrphaned(liveness, token, stat.mtimeMs, clock.now()) ? "orphaned" : "owned";
 }
@@ -65,9 +65,9 @@ export function* hasPeerWriters(
 
 /** Whether an append log belongs to this session and still grows. Two ids can share a name until one is published. */
 function* isWriting(fileSystem: FileSystem, { files, token }: SideFiles, id: string): Gensync<boolean> {
-  const log = yield* tryOpen(fileSystem, openPath(files, token));
+  const log = yield* tryOpen(fileSystem, appendLogPath(files, token));
   // Not created yet, or taken over by mistake. An owner that ends removes its append log last.
-  if (!log) return yield* io.exists(livePath(files, token));
+  if (!log) return yield* io.exists(journalPath(files, token));
   try {
     const { size } = yield* io.fstat(log.fd);
     const tailStart = tailStartIn(yield* readRange(log.fd, Math.max(0, size - 64), size));

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
-  livePath,
+  appendLogPath,
+  journalPath,
   lockPath,
   nameCandidates,
-  openPath,
   parseEntry,
   replayedPath,
   safeId,
@@ -73,7 +73,7 @@ describe("P7 file names of sessions", () => {
           expect(name).not.toMatch(/^(con|prn|aux|nul|com[0-9]|lpt[0-9])$/i);
           expect(name.isWellFormed()).toBe(true);
           const files = { dir: "d", name };
-          for (const path of [openPath(files, recovery), lockPath(files), tempPath(files, recovery)])
+          for (const path of [appendLogPath(files, recovery), lockPath(files), tempPath(files, recovery)])
             expect(Buffer.byteLength(path.slice(2))).toBeLessThanOrEqual(255);
         }
       }),
@@ -88,9 +88,9 @@ describe("P7 file names of sessions", () => {
           const files = { dir: "d", name };
           const entry = (path: string) => parseEntry(path.slice(2));
           expect(entry(`d/${name}.json`)).toEqual({ type: "document", name });
-          expect(entry(openPath(files, token))).toEqual({ type: "open", name, token });
-          expect(entry(livePath(files, token))).toEqual({ type: "live", name, token });
-          expect(entry(openPath(files, recovery))).toEqual({ type: "open", name, token: recovery });
+          expect(entry(appendLogPath(files, token))).toEqual({ type: "open", name, token });
+          expect(entry(journalPath(files, token))).toEqual({ type: "live", name, token });
+          expect(entry(appendLogPath(files, recovery))).toEqual({ type: "open", name, token: recovery });
           expect(entry(lockPath(files))).toEqual({ type: "lock", name });
           expect(entry(replayedPath(files))).toEqual({ type: "replayed", name });
           expect(entry(tempPath(files, token))).toEqual({ type: "temp", name, token });
