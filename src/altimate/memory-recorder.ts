@@ -11,7 +11,7 @@ import { noHistory, type SessionHistory } from "../format/history.js";
 import { endWithSession, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
-import { sessionIdOf } from "../otel/session-attributes.js";
+import { hasSessionAttribute, sessionIdOf } from "../otel/session-attributes.js";
 import {
   type ExportResult,
   ExportResultCode,
@@ -87,7 +87,8 @@ export class MemorySessionExporter implements LiveSpanExporter, SessionStore {
   }
 
   #sessionOf(span: ReadableSpan): MemorySession | undefined {
-    const id = sessionIdOf(span);
+    // Throws for a span that cannot be read.
+    const id = hasSessionAttribute(span) ? sessionIdOf(span) : undefined;
     const session = this.#session;
     return id === undefined || id === session?.id ? session : undefined;
   }

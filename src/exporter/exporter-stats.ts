@@ -8,44 +8,44 @@ import type { Clock } from "../platform/clock.js";
 import { type FaultLog, type LossReason, lossType } from "./fault-log.js";
 
 /**
- * What an exporter has done since it was made. The last four are of its directory: exporters of one process that
- * share it have them in common.
+ * What an exporter has done since it was made. The last three numbers are those of its directory, which exporters of one
+ * process share.
  */
 export interface FileExporterStats {
   /** Spans in a file: they survive the process. Metric `otel.sdk.exporter.span.exported`. */
   readonly exported: number;
-  /** Spans that wait in memory for a disk that takes nothing. Metric `otel.sdk.exporter.span.inflight`. */
+  /** Spans that wait in memory because writing to the disk fails. Metric `otel.sdk.exporter.span.inflight`. */
   readonly inflight: number;
-  /** Both together. */
+  /** `exported` and `inflight` together. */
   readonly recorded: number;
-  /** Spans that came after the end, could not be read, or for which there was no room. */
+  /** Spans that are in no file: they came after an end, could not be read, or did not fit into the retry queue. */
   readonly dropped: number;
   /**
-   * Starts of spans for which there was no room: such a span is lost if the process crashes before the span ends. Not
-   * counted in `dropped`, since the ends of the spans may be recorded.
+   * Starts of spans that did not fit into the retry queue. Such a span is lost if the process crashes before the span
+   * ends. Not counted in `dropped`, because the end of the span may be recorded.
    */
   readonly droppedStarts: number;
   /** `dropped`, by the `error.type` of `otel.sdk.exporter.span.exported`. */
   readonly lostBy: Readonly<Record<string, number>>;
-  /** File-system calls that failed. Not a number of spans, and nothing is lost by one. */
+  /** Calls of the file system that failed. Not a number of spans: a failed call loses nothing. */
   readonly faults: number;
-  /** Batches, and spans that a live processor handed over: what `otel.sdk.exporter.operation.duration` counts. */
+  /** Batches, and spans from a live processor: the count of `otel.sdk.exporter.operation.duration`. */
   readonly operations: number;
-  /** Milliseconds that they took on the caller's thread, all together. */
+  /** Milliseconds that all operations took on the thread of the caller. */
   readonly operationMillis: number;
-  /** Sessions that are open, or wait for the disk to be ended. */
+  /** Sessions that are open, or whose final document is not written yet. */
   readonly openSessions: number;
-  /** Bytes that wait in memory: records of spans, and of what is open. At most 32 MB per file. */
+  /** Bytes that wait in memory because writing to the disk fails. At most 32 MB per file. */
   readonly queuedBytes: number;
   /** Bytes written to any file of the directory. */
   readonly writtenBytes: number;
   /** Documents that were written or replaced. */
   readonly publishedDocuments: number;
-  /** Sessions of dead processes that were finished. */
+  /** Sessions of dead processes that were recovered. */
   readonly recoveredSessions: number;
 }
 
-/** @internal Counts them. */
+/** @internal Counts what one exporter does. */
 export class ExporterAccount {
   readonly #clock: Clock;
   readonly #log: FaultLog;
@@ -79,18 +79,18 @@ export class ExporterAccount {
     );
   }
 
-  /** One span is recorded, or lost. */
+  /** Counts a span as recorded, or as lost. */
   span(lost: LossReason | undefined): void {
     if (lost === undefined) this.#recorded++;
     else this.#log.drop(lost);
   }
 
-  /** An operation begins. */
+  /** Begins an operation; returns its time for {@link end}. */
   begin(): number {
     return this.#clock.monotonic();
   }
 
-  /** It is over. */
+  /** Ends an operation. */
   end(begun: number, lost: LossReason | undefined): void {
     const millis = this.#clock.monotonic() - begun;
     this.#operations++;
@@ -113,12 +113,12 @@ export class ExporterAccount {
     };
   }
 
-  /** The exporter has ended; what is counted stays. */
+  /** The exporter has ended. The counters stay. */
   close(): void {
     this.#metrics.stop();
   }
 
-  /** Queued lines are not written yet. Queued lines of another exporter never take back what was counted. */
+  /** Queued lines are not exported yet. The count never falls, although lines of another exporter may queue up. */
   #countExported(): { exported: number; inflight: number } {
     this.#exported = Math.max(this.#exported, this.#recorded - this.#directory.counts().queuedLines);
     return { exported: this.#exported, inflight: this.#recorded - this.#exported };

@@ -1,7 +1,13 @@
 /**
  * The faults of the exporter and the spans that it lost: counted at once, logged once per fault.
  */
-import { Diagnostics, errorTypeOf, type LossReason as Loss, LossAccount } from "../otel/diagnostics.js";
+import {
+  counted,
+  Diagnostics,
+  errorTypeOf,
+  type LossReason as Loss,
+  LossAccount,
+} from "../otel/diagnostics.js";
 import type { Clock } from "../platform/clock.js";
 import { errorCode } from "../platform/file-system.js";
 
@@ -89,7 +95,7 @@ export class FaultLog {
       over: (total) =>
         this.#diagnostics.log(
           "info",
-          `no ${kind} for one minute (${total} failed ${total === 1 ? "call" : "calls"} in all, first at ${path})`,
+          `no ${kind} for one minute (${counted(total, "failed call")} in all, first at ${path})`,
         ),
     });
   }
@@ -135,7 +141,7 @@ export class FaultLog {
       more: (starts) =>
         this.#diagnostics.log(
           "warn",
-          `dropped the starts of ${starts} more spans: ${why} (${this.#droppedStarts} in all)`,
+          `dropped the start of ${counted(starts, "span", "more")}: ${why} (${this.#droppedStarts} in all)`,
         ),
     });
   }

@@ -1,5 +1,5 @@
 /**
- * The exporter: spans in, one trace document per session out.
+ * The exporter: writes spans to one trace document per session.
  */
 
 import type { Context } from "@opentelemetry/api";
@@ -31,15 +31,15 @@ import { endOf, findRecordedSession, openSessionHandle, type SessionHost } from 
 import type { SessionHandle, SessionOpening, SessionStore } from "./session-store.js";
 import { SpanAdmission } from "./span-admission.js";
 
-/** `shutdown` and `forceFlush` give up waiting for the disk after this long; nothing recorded is lost by it. */
+/** Longest time that calls wait for the disk. A call that gives up loses nothing that was recorded. */
 const timeoutMillis = 30_000;
 
 /**
- * An OpenTelemetry `SpanExporter` that writes one trace document per agent session, and keeps it whole whatever
- * ends the process.
+ * An OpenTelemetry `SpanExporter` that writes one trace document per agent session. A document stays whole however the
+ * process ends.
  *
- * Under a {@link CrashSafeSpanProcessor} a span is in a file when `onEnd` returns, and its start when `onStart`
- * returns. Under the SDK's own processors the same holds for what reaches `export`.
+ * With a {@link CrashSafeSpanProcessor} the start of a span is in a file when `onStart` returns, and the span when `onEnd`
+ * returns. With the processors of the SDK a span is in a file when `export` returns.
  */
 export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore {
   readonly #options: ResolvedExporterOptions;
@@ -47,7 +47,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
   readonly #filter: ContentFilter;
   readonly #admission: SpanAdmission;
   readonly #host: SessionHost;
-  /** Sessions that `shutdown` ended: an explicit `crash` after it marks them. */
+  /** Sessions that `shutdown` ended: a later `crash` marks them as crashed. */
   #ended: readonly string[] = [];
   readonly #log: FaultLog;
   readonly #account: ExporterAccount;
@@ -55,9 +55,13 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
   readonly #lifecycle = new Lifecycle();
   #shutdown: Promise<void> | undefined;
 
-  /** Throws {@link CrashSafeFileError} `INVALID_OPTION`. Creates nothing on disk; recovers dead sessions in the background. */
+  /**
+   * Creates no file. Recovers the sessions of dead processes in the background.
+   *
+   * @throws CrashSafeFileError `INVALID_OPTION`, naming the option or variable, its value and what is allowed
+   */
   constructor(options?: CrashSafeFileSpanExporterOptions);
-  /** @internal Tests put parts of their own in the place of the machine's. */
+  /** @internal For tests, which replace parts of the machine. */
   constructor(options?: CrashSafeFileSpanExporterOptions, ports?: EnginePorts);
   constructor(options: CrashSafeFileSpanExporterOptions = {}, ports?: EnginePorts) {
     this.#options = resolveExporterOptions(options, environment());
@@ -91,7 +95,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     };
   }
 
-  /** `true` once a normal end is on disk: process hooks have nothing to fence then. */
+  /** Whether `shutdown` has written all documents: then process hooks have nothing to fence. */
   get stopped(): boolean {
     return this.#lifecycle.state === "ended";
   }
@@ -101,7 +105,10 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     return this.#account.stats();
   }
 
-  /** `SpanExporter.export`: records ended spans. Calls back before it returns; never throws. */
+  /**
+   * Records ended spans. Calls back before it returns: with success, or with `SPANS_DROPPED` if a span is in no file.
+   * Never throws.
+   */
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
     const lost = reports.during(() => {
       const begun = this.#account.begin();
@@ -116,13 +123,13 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     );
   }
 
-  /** Journals a span's start. When it returns, the start survives the process. Never throws. */
+  /** Journals the start of a span. The start survives the process when this returns. Never throws. */
   recordStart(span: ReadableSpan, parentContext?: Context): void {
     if (!this.#lifecycle.isOpen) return;
     this.#guard(() => {
       const admitted = this.#admission.admit(span, parentContext);
       if (typeof admitted === "string") {
-        // Unless code of the host ended it while its start was read.
+        // `recorded`: code of the host ended the span while its start was read.
         if (admitted !== "recorded") this.#admission.leaveOut(span);
         return;
       }
@@ -135,7 +142,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     });
   }
 
-  /** Records an ended span. When it returns, the span survives the process. Never throws. */
+  /** Records an ended span. The span survives the process when this returns. Never throws. */
   recordEnd(span: ReadableSpan): void {
     reports.during(() => {
       const begun = this.#account.begin();
@@ -144,23 +151,28 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
   }
 
   /**
-   * Resolves when every span recorded before the call is in its published document (and synced, where
-   * `durability` says so). Rejects with `WRITE_FAILED` when the disk refuses: then what was recorded is kept, and
-   * written when it recovers.
+   * Resolves when every span that was recorded before the call is in its published document, and synced where
+   * `durability` asks for it.
+   *
+   * @throws CrashSafeFileError `WRITE_FAILED` when writing fails; recorded spans are kept and written later
    */
   forceFlush(): Promise<void> {
     return this.#bounded("forceFlush", this.#directory.flush());
   }
 
-  /** Ends all sessions of this exporter (status `completed`) and resolves when their documents are written. Idempotent. */
+  /**
+   * Ends all sessions of this exporter with status `completed`, and resolves when their documents are written. Idempotent.
+   *
+   * @throws CrashSafeFileError `WRITE_FAILED` when writing fails; recorded spans are kept and written by a recovery
+   */
   shutdown(): Promise<void> {
     this.#shutdown ??= this.#end();
     return this.#shutdown;
   }
 
   /**
-   * The crash fence: synchronous. When it returns, the documents of this exporter's sessions hold every ended
-   * span, open spans marked interrupted, and status `crashed`; nothing begun before can change that. Never throws.
+   * The crash fence, synchronous. When it returns, the documents of the exporter's sessions have status `crashed` and hold
+   * every ended span, and every open span marked as interrupted. No earlier operation can change them. Never throws.
    */
   crash(reason?: string): void {
     this.#guard(() => {
@@ -173,9 +185,10 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
   }
 
   /**
-   * Ends one session: its open spans are closed, its status becomes `completed`, or `error` with a message. Spans
-   * that start later resume it. One of which this exporter has recorded nothing stays as it is. Rejects with
-   * `WRITE_FAILED` when the disk refuses; it is tried again then.
+   * Ends one session: closes its open spans and gives it the status `completed`, or `error` with a message. A span that
+   * starts later resumes the session. No effect on a session of which this exporter has recorded nothing.
+   *
+   * @throws CrashSafeFileError `WRITE_FAILED` when writing fails; the end is retried
    */
   endSession(sessionId: string, options: { readonly error?: string | undefined } = {}): Promise<void> {
     const { error } = options;
@@ -184,14 +197,16 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     return this.#bounded("endSession", this.#directory.end(sessionId, end));
   }
 
-  /** Where the session's document is, or will be. */
+  /** Path of the session's document, which need not exist yet. */
   tracePath(sessionId: string): string {
     return this.#directory.path(sessionId);
   }
 
   /**
-   * Opens a session explicitly, or goes on where its document stands; spans alone do not reopen it after its end.
-   * Synchronous: there is a document when it returns. Throws `WRITE_FAILED` after `shutdown` or `crash`.
+   * Opens a session explicitly, or continues its document. Synchronous: the document exists when this returns. After the
+   * end of the session, spans do not reopen it.
+   *
+   * @throws CrashSafeFileError `WRITE_FAILED` after `shutdown` or `crash`
    */
   openSession(opening: SessionOpening): SessionHandle {
     return reports.during(() => {
@@ -202,9 +217,10 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
   }
 
   /**
-   * Goes on where a session's document stands, without changing it yet; `undefined` when there is none that is
-   * usable. What a dead process left of the session is recovered first. Rejects with `WRITE_FAILED` after `shutdown`
-   * or `crash`, or when the disk refuses.
+   * Continues the document of a session, without a change to it yet; `undefined` if there is no usable document. Recovers
+   * first what a dead process left of the session.
+   *
+   * @throws CrashSafeFileError `WRITE_FAILED` after `shutdown` or `crash`, or when writing fails
    */
   async resumeSession(id: string): Promise<SessionHandle | undefined> {
     const resume = await this.findSession(id);
@@ -228,7 +244,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     );
   }
 
-  /** Records and counts a span, for a caller that has reports wait. Never throws. */
+  /** Records and counts a span, inside of `reports.during`. Never throws. */
   #recordSpan(span: ReadableSpan): LossReason | undefined {
     let lost: LossReason | undefined = "unreadable";
     try {
@@ -240,7 +256,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     return lost;
   }
 
-  /** Records a span, or says why it is lost. */
+  /** Records a span, or returns why it is lost. */
   #record(span: ReadableSpan): LossReason | undefined {
     const admitted = this.#admission.admit(span);
     if (typeof admitted === "string") return admitted === "recorded" ? undefined : admitted;
@@ -262,7 +278,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
         this.#ended = ended;
         await this.#bounded("shutdown", done);
       }
-      // A crash came before the shutdown or during it. What the disk refused to its fence is tried again and reported.
+      // A crash came before the shutdown or during it. Writes that failed in its fence are retried, and reported.
       if (!this.#lifecycle.confirmEnd()) await this.#bounded("shutdown", directory.flush());
     } finally {
       leaveExitFlush(this);
@@ -297,4 +313,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
 }
 
 const ended = () =>
-  new CrashSafeFileError("WRITE_FAILED", "the exporter has ended: a session needs one that takes spans");
+  new CrashSafeFileError(
+    "WRITE_FAILED",
+    "the exporter has ended; open the session with an exporter that accepts spans",
+  );

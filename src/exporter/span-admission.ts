@@ -1,9 +1,9 @@
 /**
- * From a span of OpenTelemetry to a span of a document, and to the session that takes it.
+ * Decides whether a span is recorded, in which session, and as which span of a document.
  *
  * Reading a span runs code of the host: the `sessionId` option, getters, the redactor. That code may record spans (this
- * one included), end the session, and end the exporter. So what decides about the span is asked after the reading, and
- * no code of the host runs between the answer and the file.
+ * span included), end the session, and end the exporter. So the decision is made after the reading, and no code of the
+ * host runs between the decision and the write.
  */
 import type { Context } from "@opentelemetry/api";
 import type { DirectoryUser, SessionOpened, SharedSession } from "../directory/shared-directory.js";
@@ -16,24 +16,24 @@ import type { LossReason } from "./fault-log.js";
 import { type SessionIdOption, SessionRouter } from "./session-router.js";
 import { type ConvertedSpan, SpanConverter } from "./to-trace-span.js";
 
-/** Readings, one within the other: a redactor that records a span for each value would never come to an end. */
+/** Nesting of readings: a redactor that records a span for each value would recurse without end. */
 const maxReadings = 3;
 
-/** A span as its document has it, and the session that takes it. */
+/** A span of a document, and the session that records it. */
 export interface AdmittedSpan extends ConvertedSpan {
   readonly session: SharedSession;
 }
 
-/** An exporter's. */
+/** The admission of one exporter. */
 export class SpanAdmission {
   readonly #directory: DirectoryUser;
   readonly #router: SessionRouter;
   readonly #converter: SpanConverter;
   readonly #isOpen: () => boolean;
-  /** Spans that are being read. */
+  /** Readings that are under way, one inside the other. */
   #readings = 0;
 
-  /** `isOpen`: whether the exporter takes spans. */
+  /** `isOpen`: whether the exporter accepts spans. */
   constructor(
     directory: DirectoryUser,
     sessionId: SessionIdOption | undefined,
@@ -46,12 +46,12 @@ export class SpanAdmission {
     this.#isOpen = isOpen;
   }
 
-  /** Learns which session the span's trace belongs to, before any span of a batch is admitted. */
+  /** Remembers the session that a span names for its trace, before any span of the batch is admitted. */
   learn(span: ReadableSpan): void {
     this.#router.learn(span);
   }
 
-  /** The span as it is now, and its session; why it is lost; or that it is recorded already. */
+  /** The span in its present state with its session; or why it is lost; or that it was recorded before. */
   admit(span: ReadableSpan, startedIn?: Context): AdmittedSpan | LossReason | "recorded" {
     const directory = this.#directory;
     if (!this.#isOpen()) return "stopped";
@@ -73,20 +73,20 @@ export class SpanAdmission {
       this.#readings--;
     }
     if (!this.#isOpen()) return "stopped";
-    const fate = directory.knownEnd(span);
-    if (fate) return fate;
+    const endedMeanwhile = directory.knownEnd(span);
+    if (endedMeanwhile) return endedMeanwhile;
     const admitted = session.isOpen() ? session : directory.admit(opened);
     return typeof admitted === "string"
       ? admitted
       : { session: admitted, span: read.span, metadata: addedMetadata(read, admitted) };
   }
 
-  /** An admitted span as it is at a later time; absent for a turn. */
+  /** The later state of an admitted span; absent for a turn. */
   read(span: ReadableSpan, { session }: AdmittedSpan, startedIn: Context | undefined): TraceSpan | undefined {
     return this.#converter.convert(span, session.rootSpanId, startedIn).span;
   }
 
-  /** A span starts, and no session takes it: what hangs under it hangs under the session. */
+  /** No session records this span: its children become children of the session span. */
   leaveOut(span: ReadableSpan): void {
     this.#converter.leaveOut(span);
   }

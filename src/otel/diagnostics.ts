@@ -77,7 +77,7 @@ export class Diagnostics {
   failure(what: string, error: unknown, level: LogLevel = "error"): void {
     this.repeated(`${what}: ${errorTypeOf(error)}`, {
       first: () => this.log(level, what, error),
-      more: (times) => this.log(level, `${what}, ${times} more ${times === 1 ? "time" : "times"}`),
+      more: (times) => this.log(level, `${what}, ${counted(times, "time", "more")}`),
     });
   }
 
@@ -271,8 +271,8 @@ export class LossAccount {
     this.#lost.add(type, spans);
     const log = (message: string) => this.#diagnostics.log("warn", message);
     this.#drops.add(why, spans, {
-      first: () => log(`dropped ${count(spans)}: ${why}`),
-      more: (more) => log(`dropped ${count(more, "more")}: ${why} (${this.dropped} in all)`),
+      first: () => log(`dropped ${counted(spans, "span")}: ${why}`),
+      more: (more) => log(`dropped ${counted(more, "span", "more")}: ${why} (${this.dropped} in all)`),
     });
   }
 
@@ -281,9 +281,11 @@ export class LossAccount {
     this.countFailed(spans, type);
     const log = (message: string, error?: unknown) => this.#diagnostics.log("error", message, error);
     this.#failures.add(type, spans, {
-      first: () => log(`${count(spans)} ${wasOrWere(spans)} not exported: ${why}`, cause),
+      first: () => log(`${counted(spans, "span")} ${wasOrWere(spans)} not exported: ${why}`, cause),
       more: (more) =>
-        log(`${count(more, "more")} ${wasOrWere(more)} not exported: ${why} (${this.#failed} in all)`),
+        log(
+          `${counted(more, "span", "more")} ${wasOrWere(more)} not exported: ${why} (${this.#failed} in all)`,
+        ),
     });
   }
 
@@ -320,8 +322,9 @@ export class LossAccount {
   }
 }
 
-const count = (spans: number, more?: "more"): string =>
-  `${spans}${more ? " more" : ""} ${spans === 1 ? "span" : "spans"}`;
+/** A number with its noun: `1 span`, `2 more spans`. */
+export const counted = (count: number, noun: string, more?: "more"): string =>
+  `${count}${more ? " more" : ""} ${noun}${count === 1 ? "" : "s"}`;
 
 const wasOrWere = (spans: number): string => (spans === 1 ? "was" : "were");
 

@@ -1,8 +1,8 @@
 /**
- * Ids of the spans that a provider of ours makes: random, but for the turns of a session.
+ * Ids of the spans that a provider of ours makes: random, except those of the turns of a session.
  *
- * A session's document names its first turn's trace before that turn begins, and whoever reads a document can tell
- * the id of a turn's span, which the document does not hold, from its trace.
+ * The document of a session names the trace of its first turn before that turn begins. A document does not hold the spans
+ * of turns: a reader derives the id of a turn's span from its trace id.
  */
 import { createHash, randomFillSync } from "node:crypto";
 
@@ -17,7 +17,7 @@ function randomHex(bytes: number): string {
     }
     const hex = pool.toString("hex", used, used + bytes);
     used += bytes;
-    // All zeros is no id (W3C Trace Context, "trace-id").
+    // An id of zeros is invalid (W3C Trace Context, "trace-id").
     if (/[1-9a-f]/.test(hex)) return hex;
   }
 }
@@ -25,16 +25,16 @@ function randomHex(bytes: number): string {
 /** @internal 32 hex digits. */
 export const newTraceId = (): string => randomHex(16);
 
-/** @internal The id of the span of the turn that is the root of a trace. */
+/** @internal The span id of the turn that is the root of a trace. */
 export const turnSpanId = (traceId: string): string =>
   createHash("sha256").update(`turn ${traceId}`).digest("hex").slice(0, 16);
 
-/** An `IdGenerator` of the SDK. */
+/** An `IdGenerator` for the SDK. */
 export class TurnIds {
   #nextSpanId: string | undefined;
   #nextTraceId: string | undefined;
 
-  /** The next root span is the turn of that trace. To be called right before it is started. */
+  /** The next span that starts is the turn of this trace. To be called right before its start. */
   nextTurn(traceId: string): void {
     this.#nextTraceId = traceId;
     this.#nextSpanId = turnSpanId(traceId);

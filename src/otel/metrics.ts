@@ -1,19 +1,19 @@
 /**
- * Metrics of our exporters and processors, by the semantic conventions ("OTel SDK metrics"), where the host gives a
- * meter provider.
+ * Metrics of our exporters and processors by the semantic conventions ("OTel SDK metrics"), if the host passes a meter
+ * provider.
  *
- * What they tell is counted anyway: all but the durations are read when the provider collects, and cost a span
- * nothing. A provider that throws costs its metrics, and nothing else.
+ * All values but the durations are counted anyway and read when the provider collects, so they cost a span nothing. A
+ * provider that throws loses its metrics and has no other effect.
  */
 import type { Attributes, Histogram, Meter, MeterProvider } from "@opentelemetry/api";
 import type { OptionCheck } from "../platform/options.js";
 import { SESSION_SCOPE } from "./semantic-conventions.js";
 
-/** How many of each type there have been, in both copies of this package (ES module and CommonJS) together. */
+/** Number of components of each type so far, in all copies of this package (ES module and CommonJS). */
 const slot = Symbol.for("opentelemetry-exporter-crash-safe-file/components/1");
 const slots = globalThis as unknown as Record<symbol, Map<string, number> | undefined>;
 
-/** Spans that have come to their end here. */
+/** Spans whose processing or export has finished. */
 export interface FinishedSpans {
   readonly done: number;
   /** By `error.type`. */
@@ -32,14 +32,14 @@ export class ComponentMetrics {
   readonly #onFault: (error: unknown) => void;
   #meter: Meter | undefined;
   #duration: Histogram | undefined;
-  /** Whether the histogram is at work: what it records itself is not measured, and comes to an end. */
+  /** Whether the histogram is recording: spans that it records itself are not measured, which would recurse. */
   #isRecording = false;
-  /** What ends with the component. */
+  /** Freezes the states when the component ends. */
   readonly #states: (() => void)[] = [];
 
   /**
-   * @param type the class, as its user knows it
-   * @param onFault told once of a provider that throws
+   * @param type the class as its user knows it
+   * @param onFault called once with the error of a provider that throws
    */
   constructor(type: string, provider: MeterProvider | undefined, onFault: (error: unknown) => void) {
     this.#onFault = onFault;
@@ -54,7 +54,7 @@ export class ComponentMetrics {
     });
   }
 
-  /** Spans that are over; counted after {@link stop}, too. */
+  /** Counts finished spans, also after {@link stop}. */
   counter(name: string, description: string, read: () => FinishedSpans): void {
     this.#guard(() => {
       const counter = this.#meter?.createObservableCounter(name, { unit: "{span}", description });
@@ -66,7 +66,7 @@ export class ComponentMetrics {
     });
   }
 
-  /** A number of spans that goes up and down. After {@link stop} it is `last`, or what it was then. */
+  /** Reports a number of spans that goes up and down. After {@link stop} it is `last`, or its value at the stop. */
   state(name: string, description: string, read: () => number, last?: number): void {
     this.#guard(() => {
       const state = this.#meter?.createObservableUpDownCounter(name, { unit: "{span}", description });
@@ -79,7 +79,7 @@ export class ComponentMetrics {
     });
   }
 
-  /** How long operations take; see {@link record}. */
+  /** Measures operations; see {@link record}. */
   durations(name: string, description: string): void {
     this.#guard(() => {
       const advice = { explicitBucketBoundaries: [] };
@@ -87,7 +87,7 @@ export class ComponentMetrics {
     });
   }
 
-  /** One operation, and why it failed, if it did. */
+  /** Records one operation, and the `error.type` of a failed one. */
   record(millis: number, errorType: string | undefined): void {
     if (this.#duration === undefined || this.#isRecording) return;
     this.#isRecording = true;
@@ -101,7 +101,7 @@ export class ComponentMetrics {
     }
   }
 
-  /** The component has ended. Its numbers stay: a provider collects the last ones after it. */
+  /** The component has ended. Its numbers stay, because a provider collects once more after the end. */
   stop(): void {
     for (const stop of this.#states.splice(0)) stop();
   }
@@ -110,7 +110,7 @@ export class ComponentMetrics {
     return { ...this.#attributes, "error.type": errorType };
   }
 
-  /** What throws once is not asked again. */
+  /** After an exception the meter is not used again. */
   #guard(work: () => void): void {
     try {
       work();

@@ -1,15 +1,15 @@
 /**
- * What the environment says of the service (OpenTelemetry specification, "Resource SDK", "Specifying resource
+ * The resource that the environment describes (OpenTelemetry specification, "Resource SDK", "Specifying resource
  * information via an environment variable").
  */
 import type { Environment } from "../platform/environment.js";
 
-/** A resource of the SDK, or what it is to be made of. */
+/** A resource of the SDK, or the attributes of one. */
 export interface ResourceLike {
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
-/** @internal `OTEL_RESOURCE_ATTRIBUTES`, and over it `OTEL_SERVICE_NAME`. A pair that cannot be read is left out. */
+/** @internal `OTEL_RESOURCE_ATTRIBUTES`, overridden by `OTEL_SERVICE_NAME`. A pair that cannot be decoded is skipped. */
 export function resourceAttributesOf(env: Environment): Record<string, string> {
   const attributes: Record<string, string> = {};
   for (const pair of (env.OTEL_RESOURCE_ATTRIBUTES ?? "").split(",")) {
@@ -21,7 +21,7 @@ export function resourceAttributesOf(env: Environment): Record<string, string> {
   return attributes;
 }
 
-/** Values are percent-encoded. */
+/** Percent-decodes a key or a value. */
 function decoded(text: string): string | undefined {
   try {
     return decodeURIComponent(text.trim());

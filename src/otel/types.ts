@@ -1,8 +1,8 @@
 /**
- * The parts of the OpenTelemetry SDK that we take and give, as structural types of our own.
+ * The parts of the OpenTelemetry SDK that this package uses, as structural types of our own.
  *
- * Importing the SDK's types would tie every user's type check to one SDK line; these are assignable from
- * and to the `ReadableSpan`, `SpanExporter` and `SpanProcessor` of 2.x and 3.x.
+ * The types of the SDK would tie the type check of every user to one SDK line. These types are assignable from and to the
+ * `ReadableSpan`, `SpanExporter` and `SpanProcessor` of 2.x and 3.x.
  */
 import type { Context } from "@opentelemetry/api";
 
@@ -26,7 +26,7 @@ export interface ExportResult {
 /** Codes of an {@link ExportResult}. */
 export const ExportResultCode = { SUCCESS: 0, FAILED: 1 } as const;
 
-/** A span as the SDK hands it to processors and exporters. */
+/** A span as the SDK passes it to processors and exporters. */
 export interface ReadableSpan {
   readonly name: string;
   readonly kind: number;
@@ -59,52 +59,52 @@ export interface ReadableSpan {
   readonly droppedLinksCount: number;
 }
 
-/** A span that has just started: readable, and still open to attributes. */
+/** A span that has just started: readable, and open to attributes. */
 export interface StartedSpan extends ReadableSpan {
-  /** Sets one, until the span ends. */
+  /** Sets an attribute until the span ends. */
   setAttribute(key: string, value: string): unknown;
 }
 
-/** What a processor exports to. */
+/** The destination of a processor. */
 export interface SpanExporter {
-  // Method syntax on purpose: parameters stay bivariant, so either SDK line's exporter fits.
-  /** Takes ended spans, and tells when they have arrived, or that they will not. */
+  // Method syntax on purpose: parameters stay bivariant, so the exporters of both SDK lines are assignable.
+  /** Exports ended spans, and calls back with success or failure. */
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void;
-  /** Flushes, and takes no more. */
+  /** Flushes, then accepts no more spans. */
   shutdown(): Promise<void>;
-  /** Resolves when what was exported has arrived. */
+  /** Resolves when all exported spans have arrived. */
   forceFlush?(): Promise<void>;
 }
 
-/** What a provider tells of its spans. */
+/** Receives the starts and ends of the spans of a provider. */
 export interface SpanProcessor {
-  // Method syntax for the same reason.
+  // Method syntax for the reason above.
   /** A span has started. */
   onStart(span: StartedSpan, parentContext: Context): void;
   /** A span has ended. */
   onEnd(span: ReadableSpan): void;
-  /** Resolves when what has ended is exported. */
+  /** Resolves when all ended spans are exported. */
   forceFlush(): Promise<void>;
-  /** Flushes, and takes no more. */
+  /** Flushes, then accepts no more spans. */
   shutdown(): Promise<void>;
 }
 
 /**
- * An exporter that wants to know at once, not in batches. The processor calls these synchronously from
- * `onStart` and `onEnd`; a span that `recordEnd` has taken is not queued for `export`. Its `shutdown` writes all
- * that `forceFlush` would have written: the processor does not call both.
+ * An exporter that gets spans at once instead of in batches. The processor calls the methods synchronously from `onStart`
+ * and `onEnd`, and does not pass these spans to `export`. `shutdown` writes all that `forceFlush` would write: the
+ * processor does not call both.
  */
 export interface LiveSpanExporter extends SpanExporter {
-  /** A span has started. Its start is safe when this returns. */
+  /** A span has started. The start is safe when this returns. */
   recordStart(span: ReadableSpan, parentContext: Context): void;
-  /** A span has ended. It is safe when this returns. */
+  /** A span has ended. The span is safe when this returns. */
   recordEnd(span: ReadableSpan): void;
-  /** The crash fence: synchronous; everything ended before it is in the file when it returns. */
+  /** The crash fence, synchronous: every span that ended before is in the file when this returns. */
   crash(reason?: string): void;
 }
 
-/** Something that can be fenced: an exporter or a processor of ours. */
+/** The target of a crash fence: an exporter, a processor or a session tracing of this package. */
 export interface CrashTarget {
-  /** Ends what is open, as crashed, before it returns. `reason` is for people. */
+  /** Ends all open spans and sessions as crashed before it returns. `reason` is for people. */
   crash(reason?: string): void;
 }

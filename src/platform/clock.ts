@@ -1,18 +1,18 @@
 /**
- * Time as the engine sees it: a port, so that tests can run a simulated hour.
+ * Time as a port, so that tests can simulate an hour.
  */
 
 /** A pending call. */
 export interface Timer {
-  /** It does not come; without effect when it has. */
+  /** Cancels the call. No effect if it already ran. */
   cancel(): void;
 }
 
 /** Reads time and schedules calls. */
 export interface Clock {
-  /** Epoch milliseconds; may jump, also backwards. */
+  /** Epoch milliseconds. May jump forwards and backwards. */
   now(): number;
-  /** Milliseconds from an arbitrary start; never goes back. */
+  /** Milliseconds since an arbitrary start. Never goes back. */
   monotonic(): number;
   /** Calls `run` once after `millis`. Does not keep the process alive. */
   after(millis: number, run: () => void): Timer;

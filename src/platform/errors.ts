@@ -1,49 +1,49 @@
-/** What went wrong, for programs. */
+/** The reason of a {@link CrashSafeFileError}, for programs. */
 export type CrashSafeErrorCode =
-  /** An option has a value that cannot work; thrown by constructors only. */
+  /** An option is invalid or does not exist. Thrown only by the constructor or function that takes the option. */
   | "INVALID_OPTION"
-  /** An optional package that an option or a variable asks for is not installed; thrown as `INVALID_OPTION` is. */
+  /** An optional package that an option or a variable needs is not installed. Thrown where `INVALID_OPTION` is. */
   | "MISSING_PACKAGE"
-  /** The traces directory or a file in it cannot be written; nothing in memory is lost yet. */
+  /** The directory or a file in it cannot be written; recorded spans are kept in memory. */
   | "WRITE_FAILED"
   /** Spans were dropped: the queue was full, or the exporter had ended. */
   | "SPANS_DROPPED"
   /** An exporter did not answer in time. */
   | "EXPORT_TIMEOUT"
-  /** An exporter answered with a failure, or threw. */
+  /** An exporter reported a failure or threw. */
   | "EXPORT_FAILED"
-  /** The file is not a trace document and nothing of one could be found in it. */
+  /** The file holds no trace document, and no part of one. */
   | "NOT_A_TRACE"
   /** The file does not exist or cannot be read. */
   | "READ_FAILED";
 
-/** The one error class of this package: `code` for programs, `message` for people, `cause` for the chain. */
+/** The only error class of this package: `code` for programs, `message` for people, `cause` for the original error. */
 export class CrashSafeFileError extends Error {
   override readonly name = "CrashSafeFileError";
-  /** What went wrong, in one word. */
+  /** The reason, in one word. */
   readonly code: CrashSafeErrorCode;
 
-  /** `options.cause` is what led to it. */
+  /** `options.cause`: the error that led to this one. */
   constructor(code: CrashSafeErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;
   }
 }
 
-/** A value that cannot work: `who` takes it, `name` is what the user calls it, an option or a variable. */
+/** An invalid value. `component` takes it; `name` is the option or the variable that the user knows. */
 export function invalidOption(
-  who: string,
+  component: string,
   name: string,
   value: unknown,
   allowed: string,
 ): CrashSafeFileError {
   return new CrashSafeFileError(
     "INVALID_OPTION",
-    `${who}: ${name} is ${shownValue(value)}, and must be ${allowed}`,
+    `${component}: ${name} is ${shownValue(value)}, and must be ${allowed}`,
   );
 }
 
-/** A value in an error's message. Never throws. */
+/** A value as text for a message. Never throws. */
 export function shownValue(value: unknown): string {
   try {
     return typeof value === "string" ? JSON.stringify(value) : String(value);

@@ -1,11 +1,11 @@
 /**
- * Flushes what is waiting when the process is about to end by itself.
+ * Flushes waiting spans when the process is about to end by itself.
  *
- * Our timers do not keep the process alive, so a program that simply finishes would take its last spans
- * with it. `beforeExit` is the one moment when the event loop can still be given work.
+ * Our timers do not keep the process alive, so a program that ends would lose its last spans. `beforeExit` is the only
+ * moment at which the event loop still accepts work.
  */
 
-/** What can be flushed before the process ends. */
+/** A target of the flush. */
 interface Flushable {
   forceFlush(): Promise<void>;
 }
@@ -15,29 +15,29 @@ interface ExitFlush {
   readonly listener: () => void;
 }
 
-// One listener per process, for all versions of this package in it together.
+// One listener per process, shared by all copies and versions of this package. The member names are part of the interface.
 const SLOT = Symbol.for("opentelemetry-exporter-crash-safe-file/exit-flush/1");
 const slots = globalThis as unknown as Record<symbol, ExitFlush | undefined>;
 
-/** What each target of this copy of the package does with a flush that fails. */
+/** The error handlers of targets of this copy of the package. */
 const onErrorOf = new WeakMap<Flushable, (error: unknown) => void>();
 
 /**
- * Has `target` flushed before a natural exit. Idempotent; holds until {@link leaveExitFlush}.
+ * Flushes `target` before a natural exit, until {@link leaveExitFlush}. Idempotent.
  *
  * @param onError called with the error of a flush that fails
  */
 export function joinExitFlush(target: Flushable, onError: (error: unknown) => void): void {
   slots[SLOT] ??= { waiting: new Set(), listener: flushAll };
   const { waiting, listener } = slots[SLOT];
-  // Called for each span: the first call is the only one that has work to do.
+  // Called for each span; only the first call has work to do.
   if (waiting.has(target)) return;
   onErrorOf.set(target, onError);
   if (waiting.size === 0) process.on("beforeExit", listener);
   waiting.add(target);
 }
 
-/** `target` has nothing to flush any more. The listener goes with the last one. */
+/** Removes `target`, and with the last target the listener. */
 export function leaveExitFlush(target: Flushable): void {
   const exitFlush = slots[SLOT];
   if (exitFlush?.waiting.delete(target) && exitFlush.waiting.size === 0) {
@@ -47,7 +47,7 @@ export function leaveExitFlush(target: Flushable): void {
 
 function flushAll(): void {
   for (const target of slots[SLOT]?.waiting ?? []) {
-    // Leaving first ends the game when a flush brings nothing new: `beforeExit` fires after every one.
+    // Unregister first: `beforeExit` fires again after each flush and would loop.
     leaveExitFlush(target);
     target.forceFlush().catch((error: unknown) => onErrorOf.get(target)?.(error));
   }

@@ -1,8 +1,8 @@
 /**
- * A map of bounded size that keeps what was set last.
+ * A map of bounded size that keeps the entries that were set last.
  *
- * Two generations, of which the older one is dropped whole: a `Map` that loses its first entry with each new one has
- * to step over thousands of removed entries to find it, which cost a tool call a fifth of its time.
+ * It has two generations and drops the older one as a whole. Removing the first entry for each new one took a fifth of the
+ * time of a tool call, because a `Map` steps over thousands of removed entries to find its first one.
  */
 export class RecentMap<K, V> {
   readonly #size: number;

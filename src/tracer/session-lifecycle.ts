@@ -2,7 +2,7 @@
 
 import type { SessionHandle, SessionStore } from "../exporter/session-store.js";
 import type { SessionMetadata } from "../format/trace-file.js";
-import { Diagnostics } from "../otel/diagnostics.js";
+import { counted, Diagnostics } from "../otel/diagnostics.js";
 import { newTraceId } from "../otel/ids.js";
 import { Lifecycle } from "../platform/lifecycle.js";
 import type { SessionTracerPorts } from "./input-types.js";
@@ -195,8 +195,7 @@ export class SessionLifecycle {
     const log = (message: string) => this.#diagnostics.log("warn", message);
     this.#diagnostics.repeated("dropped", {
       first: () => log(`dropped ${what}: ${why}`),
-      more: (calls) =>
-        log(`dropped ${calls} more ${calls === 1 ? "call" : "calls"}: ${why} (${this.#dropped} in all)`),
+      more: (calls) => log(`dropped ${counted(calls, "call", "more")}: ${why} (${this.#dropped} in all)`),
     });
   }
 }

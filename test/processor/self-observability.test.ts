@@ -363,9 +363,9 @@ describe("P6 a meter provider that fails loses its metrics and nothing else", ()
   });
 
   test.for([null, 1, "otlp", {}])("P6 %o is an error at construction", (wrong) => {
-    const options = { dir, selfObsMeterProvider: wrong as unknown as MeterProvider };
+    const options = { selfObsMeterProvider: wrong as unknown as MeterProvider };
     const message = /selfObsMeterProvider is .*, and must be a MeterProvider/;
-    expect(() => new CrashSafeFileSpanExporter(options)).toThrow(message);
+    expect(() => new CrashSafeFileSpanExporter({ dir, ...options })).toThrow(message);
     expect(() => new CrashSafeSpanProcessor(new ScriptedExporter(), options)).toThrow(message);
   });
 });
