@@ -55,7 +55,10 @@ describe("the tables of the pages", () => {
   });
 
   test("list every variable and its option", () => {
-    const rows = tableAfter("### Variables").map(([variable, option]) => [plain(variable), plain(option)]);
+    const rows = tableAfter("### Environment variables").map(([variable, option]) => [
+      plain(variable),
+      plain(option),
+    ]);
     const variables = Object.entries(exporterOptions).flatMap(([option, spec]) =>
       "variable" in spec ? [[spec.variable.name, option]] : [],
     );
