@@ -6,7 +6,7 @@ import { noHistory, type SessionHistory } from "../format/history.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
 import { runSync } from "../platform/gensync.js";
-import type { DirectoryTally } from "../platform/io-counters.js";
+import type { IoCounters } from "../platform/io-counters.js";
 import { findResumable } from "../recovery/resume.js";
 import { rewriteHead } from "../storage/merge.js";
 import { closePeerSpans, hasPeerFilesNow } from "../storage/publish.js";
@@ -29,7 +29,7 @@ const historyBytes = 1_000_000;
 export class UserOfDirectory implements DirectoryUser {
   readonly #directory: TraceDirectory;
   readonly #housekeeping: Housekeeping;
-  readonly #counters: DirectoryTally;
+  readonly #counters: IoCounters;
   readonly #user: number;
   readonly #onRelease: () => void;
   readonly #sessions = new WeakMap<SessionEntry, SharedSession>();
@@ -38,7 +38,7 @@ export class UserOfDirectory implements DirectoryUser {
   constructor(
     directory: TraceDirectory,
     housekeeping: Housekeeping,
-    counters: DirectoryTally,
+    counters: IoCounters,
     onRelease: () => void,
   ) {
     this.#directory = directory;
@@ -135,7 +135,7 @@ export class UserOfDirectory implements DirectoryUser {
       queuedLines += lines;
       queuedBytes += bytes + writer.journal.queued.bytes;
     }
-    return { openSessions, queuedLines, queuedBytes, ...this.#counters };
+    return { openSessions, queuedLines, queuedBytes, ...this.#counters.snapshot };
   }
 
   maintain(): Promise<void> {

@@ -68,7 +68,7 @@ export class Housekeeping {
     const { dir, ports } = this.#directory;
     try {
       const { failures, sessions } = await recoverDirectory(ports, dir);
-      if (ports.tally) ports.tally.recoveredSessions += sessions.length;
+      ports.counters?.recovered(sessions.length);
       for (const { error, path } of failures) this.#onFault(error, path);
       if (await ports.fileSystem.async.isDirectory(dir)) {
         await runAsync(ports.fileSystem, prune(ports, dir, this.#limits(), this.#onRemoved));

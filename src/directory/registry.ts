@@ -6,7 +6,7 @@ import { resolve } from "node:path";
 import { SerialQueue } from "../platform/async.js";
 import { systemClock } from "../platform/clock.js";
 import { nodeFileSystem } from "../platform/file-system.js";
-import { newTally, tallied } from "../platform/io-counters.js";
+import { IoCounters } from "../platform/io-counters.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { UserOfDirectory } from "./directory-user.js";
 import { Housekeeping, type HousekeepingOptions } from "./housekeeping.js";
@@ -69,10 +69,10 @@ function openDirectory(
   onClose: () => void = () => {},
 ): SharedDirectory {
   const fileSystem = ports.fileSystem ?? nodeFileSystem;
-  const counters = newTally();
+  const counters = new IoCounters();
   const directoryPorts = {
-    fileSystem: tallied(fileSystem, counters),
-    tally: counters,
+    fileSystem: counters.counting(fileSystem),
+    counters,
     clock: ports.clock ?? systemClock,
     liveness: ports.liveness ?? new SystemLiveness(fileSystem.sync),
     pace: ports.pace ?? defaultPace,

@@ -9,7 +9,7 @@
 import type { SessionHistory } from "../format/history.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
-import type { DirectoryTally } from "../platform/io-counters.js";
+import type { IoCounts } from "../platform/io-counters.js";
 
 /** A directory that is open in this process. */
 export interface SharedDirectory {
@@ -45,7 +45,7 @@ export interface SessionChanged {
 }
 
 /** What a directory and one of its users have done, and what waits in memory. */
-export interface DirectoryCounts extends DirectoryTally {
+export interface DirectoryCounts extends IoCounts {
   /** Sessions that the user writes to, those that wait for their final document included. */
   readonly openSessions: number;
   /** Span lines, and bytes of all records, that the disk has not taken yet. */

@@ -1,8 +1,9 @@
 /**
- * Limits of what one span may add to a file: a text that is too long ends in a marker that tells how much is missing.
+ * Limits of the size of one span in a file. A text that is too long is cut, and ends in a marker with the number of missing
+ * bytes.
  *
- * Applied after redaction, which must not be given half a secret, and before a record is serialised: of a text of
- * some hundred megabytes no JSON can be made.
+ * The limits apply after redaction, because a redactor cannot recognise half a secret, and before serialisation, because
+ * a text of some hundred megabytes cannot become JSON.
  */
 import { setOwn, toJsonValue } from "../format/json-value.js";
 import type { TraceSpan } from "../format/trace-file.js";
@@ -13,18 +14,18 @@ export interface Limits {
   readonly maxSpanBytes: number;
 }
 
-/** Most that a UTF-16 unit takes, escaped in JSON; and what a member takes beside its text, or a number in all. */
+/** Upper bounds in JSON: bytes of an escaped UTF-16 unit, and bytes of a member without its text, or of a number. */
 const bytesPer = { unit: 6, member: 32 };
 
-/** Deeper values are not looked into. */
+/** Deeper values are not measured and not cut. */
 const maxDepth = 64;
 
-/** Texts that are shorter are not cut to make a span fit: it has too many of them. */
+/** To make a span fit, texts are cut to this length at least: a span that is still too large has too many texts. */
 const shortest = 256;
 
 const contentFields = ["input", "output", "attributes"] as const;
 
-/** A span within the limits: itself, where nothing is too long. Never throws, and leaves what it is given alone. */
+/** The span within the limits; the same object if it is. Never throws, and never changes its argument. */
 export function limitSpan({ maxValueBytes, maxSpanBytes }: Limits, span: TraceSpan): TraceSpan {
   const maxText = maxValueBytes || Number.POSITIVE_INFINITY;
   const maxRecord = maxSpanBytes || Number.POSITIVE_INFINITY;
@@ -32,27 +33,27 @@ export function limitSpan({ maxValueBytes, maxSpanBytes }: Limits, span: TraceSp
   try {
     if (most === Number.POSITIVE_INFINITY || atMost(span, most, 0) <= most) return span;
     let left = cutTexts(span, maxText, []);
-    // To make the JSON of some megabytes twice costs as much as recording them.
+    // Making the JSON of some megabytes costs as much as recording them, so an estimate comes first.
     if (atMost(left, maxRecord, 0) <= maxRecord) return left;
     let bytes = jsonBytes(left);
     if (bytes === Number.POSITIVE_INFINITY) {
-      // A circle that a redactor answered with, say.
+      // Not serialisable: a redactor may have returned a circular object.
       left = toJsonValue(left) as TraceSpan;
       bytes = jsonBytes(left);
     }
-    // What is no text stays, and the estimate does not know it: it comes closer with each round.
+    // Values other than texts stay, and the estimate ignores them: each round comes closer.
     for (let round = 0; bytes > maxRecord && round < 6; round++) {
       left = cutTexts(left, Math.max(shortest, levelOf(left, maxRecord / bytes)), []);
       bytes = jsonBytes(left);
     }
     return bytes > maxRecord ? withoutLargest(cutTexts(left, shortest, []), maxRecord) : left;
   } catch {
-    // A redactor's value that cannot be read costs itself, when it is serialised.
+    // A value of a redactor that cannot be read is replaced when the span is serialised.
     return span;
   }
 }
 
-/** A value of a session within the limit of values. As {@link limitSpan}. */
+/** As {@link limitSpan}, for a value of a session and the limit of values only. */
 export function limitValue<T>({ maxValueBytes }: Limits, value: T): T {
   try {
     if (maxValueBytes === 0 || atMost(value, maxValueBytes, 0) <= maxValueBytes) return value;
@@ -62,7 +63,7 @@ export function limitValue<T>({ maxValueBytes }: Limits, value: T): T {
   }
 }
 
-/** The length to which texts must be cut for that share of all their bytes to be left. */
+/** The length to which all texts must be cut so that `share` of their bytes remains. */
 function levelOf(span: TraceSpan, share: number): number {
   const lengths = textsIn(span).map((text) => Buffer.byteLength(text));
   lengths.sort((a, b) => b - a);
@@ -83,7 +84,7 @@ function textsIn(value: unknown, texts: string[] = [], depth = 0): string[] {
   return texts;
 }
 
-/** Bytes that a value takes at most in JSON; more than `most` is not counted on. */
+/** An upper bound of the bytes of a value in JSON. Counting stops beyond `most`. */
 function atMost(value: unknown, most: number, depth: number): number {
   if (typeof value === "string") return value.length * bytesPer.unit + bytesPer.member;
   if (typeof value !== "object" || value === null) return bytesPer.member;
@@ -105,14 +106,14 @@ function jsonBytes(value: unknown): number {
   try {
     return Buffer.byteLength(JSON.stringify(value) ?? "");
   } catch {
-    // Longer than any string can be.
+    // Longer than a string can be, or circular.
     return Number.POSITIVE_INFINITY;
   }
 }
 
 /**
- * The same value with no text longer than `max` bytes. What holds no longer one is not copied. `ancestors`: the objects
- * around it, since a redactor may answer with a circle.
+ * The value with every text cut to `max` bytes; the same object if no text is longer. `ancestors` are the objects that
+ * contain the value, because a redactor may return a circular one.
  */
 function cutTexts<T>(value: T, max: number, ancestors: object[]): T;
 function cutTexts(value: unknown, max: number, ancestors: object[]): unknown {
@@ -142,22 +143,22 @@ function cutTexts(value: unknown, max: number, ancestors: object[]): unknown {
 
 const markerOf = (bytes: number): string => `…[${bytes} bytes cut]`;
 
-/** The text in at most `max` bytes of UTF-8, and never half a character. */
+/** The text in at most `max` bytes of UTF-8, cut between characters. */
 function cutText(text: string, max: number): string {
   if (text.length * 3 <= max) return text;
   const bytes = Buffer.byteLength(text);
   if (bytes <= max) return text;
-  // Cut before: one marker tells of both cuts.
+  // The text may be cut already: one marker counts the bytes of both cuts.
   const earlier = /…\[(\d{1,15}) bytes cut\]$/.exec(text.slice(-40));
   const own = bytes - (earlier ? Buffer.byteLength(earlier[0]) : 0);
   const missing = Number(earlier?.[1] ?? 0);
-  // Bytes, and not a slice: that would keep all of a text in memory for as long as its beginning.
+  // A copy of the bytes, because a slice would keep the whole text in memory for as long as its beginning.
   const kept = Buffer.allocUnsafe(Math.min(own, max - Buffer.byteLength(markerOf(bytes + missing))));
   const { written } = new TextEncoder().encodeInto(text.slice(0, kept.length), kept);
   return kept.toString("utf8", 0, written) + markerOf(own - written + missing);
 }
 
-/** Texts are not what makes it large: the largest of its fields go, until it fits. */
+/** For a span that is not large because of its texts: replaces its largest fields by a marker until it fits. */
 function withoutLargest(span: TraceSpan, max: number): TraceSpan {
   let left = span;
   const bySize = [...contentFields].sort((a, b) => jsonBytes(span[b]) - jsonBytes(span[a]));

@@ -1,5 +1,5 @@
 /**
- * A redactor for secrets of common shapes. A net with holes: what has no shape, and no name that gives it away, passes.
+ * A redactor for secrets of common shapes. A secret without a known shape, and without a name that marks it, is not found.
  */
 import { setOwn, toJsonValue } from "../format/json-value.js";
 import { invalidOption } from "../platform/errors.js";
@@ -17,33 +17,33 @@ import {
 /** Options of {@link redactSecrets}. */
 export interface RedactSecretsOptions {
   /**
-   * More shapes: what they match becomes `[redacted:custom]`, or has the name that is given. An expression that takes
-   * more than linear time takes it from your program.
+   * More shapes. A match becomes `[redacted:custom]`, or `[redacted:<name>]` if a name is given. An expression runs on the
+   * thread of the program, so it should take linear time.
    */
   readonly patterns?: readonly (RegExp | { readonly name: string; readonly pattern: RegExp })[] | undefined;
-  /** More names of members whose values are secrets: as they are but for case, `_`, `-` and `.`; or expressions. */
+  /** More names of members with secret values: texts, compared without case, `_`, `-` and `.`; or expressions. */
   readonly keys?: readonly (string | RegExp)[] | undefined;
 }
 
-/** Deeper values are left out: nobody has looked at them. */
+/** Deeper values are replaced by a marker, because they are not searched. */
 const maxDepth = 64;
-/** The same of what is beyond so many values. */
+/** Further values are replaced by a marker, because they are not searched. */
 const maxNodes = 100_000;
 
 const component = "redactSecrets";
 const plainName = (name: string): string => name.replace(/[_.\s-]/g, "").toLowerCase();
 
 /**
- * Makes a `redact` that puts `[redacted:<what>]` in the place of keys and tokens of cloud and AI providers, code hosts
- * and the like, JWTs, `Bearer` and `Basic` credentials, private keys (also cut off ones), passwords within connection
- * strings, and of values whose name says that they are secret: members (`password`, `apiKey`, `authorization`),
- * variables (`export API_KEY=…`), JSON within texts.
+ * Makes a `redact` that replaces secrets by `[redacted:<what>]`: keys and tokens of cloud and AI providers, code hosts and
+ * similar services, JWTs, `Bearer` and `Basic` credentials, private keys (truncated ones included), passwords in
+ * connection strings, and values with a secret name: members (`password`, `apiKey`, `authorization`), variables
+ * (`export API_KEY=…`), and JSON inside of texts.
  *
- * It cannot know a secret that looks like any other text: a password in a sentence, a key in an encoding, one that was
- * cut in two, names of members and attributes, file names. Takes time linear in the size of the text, 2 to 7 µs for each
- * KB; sees the values that it is given, and changes none of them.
+ * It does not find a secret that looks like other text: a password in a sentence, an encoded key, a key that was split in
+ * two, names of members and attributes, file names. It takes 2 to 7 µs per KB of text, linear in the size, and changes no
+ * value that it receives.
  *
- * @throws CrashSafeFileError `INVALID_OPTION`, naming the option, its value and what is allowed.
+ * @throws CrashSafeFileError `INVALID_OPTION`, naming the option, its value and what is allowed
  */
 export function redactSecrets(options: RedactSecretsOptions = {}): Redact {
   rejectUnknownOptions(component, options, ["patterns", "keys"]);
@@ -56,7 +56,7 @@ export function redactSecrets(options: RedactSecretsOptions = {}): Redact {
   };
 }
 
-/** One value, with what is in it. */
+/** The search of one value and its members. */
 class Walk {
   readonly #patterns: readonly SecretPattern[];
   readonly #suspicionOf: (name: string) => Suspicion;
@@ -67,7 +67,7 @@ class Walk {
     this.#suspicionOf = suspicion;
   }
 
-  /** The same value where there is nothing to redact; `suspicion` is of the name that it has. */
+  /** Returns `value` itself if it holds no secret. `suspicion` is that of the name of the value. */
   visit(value: unknown, suspicion: Suspicion, depth: number): unknown {
     if (typeof value === "string")
       return isSecretValue(suspicion, value) ? redacted("secret") : redactText(value, this.#patterns);
@@ -95,7 +95,7 @@ class Walk {
     let isChanged = false;
     const copy: Record<string, unknown> = {};
     for (const [key, member] of Object.entries(value)) {
-      // Shorter ones have room for no token.
+      // A shorter key has no room for a token.
       const shownKey = key.length < 16 ? key : redactText(key, this.#patterns);
       const shown = this.visit(member, this.#suspicionOf(key), depth + 1);
       isChanged ||= shown !== member || shownKey !== key;
@@ -105,7 +105,7 @@ class Walk {
   }
 }
 
-/** Whether `JSON.stringify` sees the members that we see. */
+/** Whether `JSON.stringify` and `Object.entries` give the same members. */
 function isPlain(value: object): boolean {
   if (typeof (value as { toJSON?: unknown }).toJSON === "function") return false;
   if (Array.isArray(value)) return true;

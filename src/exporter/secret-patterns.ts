@@ -1,22 +1,22 @@
 /**
- * Shapes of secrets within a text, and their replacement.
+ * Shapes of secrets in a text, and their replacement.
  *
- * Linear in the size of the text, whatever is in it: each expression begins with what is rare, or where a run of its
- * characters begins; every repetition is bounded; and none contains another.
+ * The time is linear in the size of any text: each expression begins with rare characters, or at the beginning of a run of
+ * its characters; every repetition is bounded; and no repetition contains another one.
  */
 
 /** A shape of secrets. */
 export interface SecretPattern {
-  /** Named in the marker. */
+  /** Name in the marker. */
   readonly name: string;
-  /** Global. */
+  /** With the flag `g`. */
   readonly pattern: RegExp;
 }
 
-/** What stands in the place of a secret. */
+/** The marker that replaces a secret. */
 export const redacted = (name: string): string => `[redacted:${name}]`;
 
-/** A token begins where no letter or digit stands before it. */
+/** A token begins where no letter or digit precedes it. */
 const tokens: readonly SecretPattern[] = Object.entries({
   "aws-access-key": "(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])",
   "google-key": String.raw`AIza[\w-]{35}|GOCSPX-[\w-]{20,60}|ya29\.[\w-]{20,1000}`,
@@ -36,16 +36,16 @@ const tokens: readonly SecretPattern[] = Object.entries({
   jwt: String.raw`(?<![\w-])eyJ[\w-]{8,4096}\.eyJ[\w-]{8,4096}(?:\.[\w-]{0,4096})?`,
 }).map(([name, source]) => ({ name, pattern: new RegExp(`(?<![A-Za-z0-9])(?:${source})`, "g") }));
 
-/** How they begin. */
+/** The beginnings of all tokens. */
 const anyToken =
   /A(?:KIA|SIA|BIA|CCA|Iza)|GOCSPX-|ya29\.|g(?:h[pousr]|ithub_pat|sk)_|gl[a-z]{2,5}-|x(?:ox[abeoprs]|app)-|[sr]k_(?:live|test)_|whsec_|sk-|npm_|hf_|SG\.|pypi-|dapi|shp[a-z]{2}_|eyJ/;
 
-/** All of them have a run of so many letters, digits, `_` and `-` in them, at most so far from their beginning. */
+/** Every token has a run of `length` letters, digits, `_` and `-`, which begins at most `offset` after its beginning. */
 const tokenRun = { length: 16, offset: 6 };
 
 /**
- * Whether a text can have a token in it. Looks at one of sixteen characters, and around those that a token can have:
- * an expression took ten times as long, and most texts have none.
+ * Whether a text can hold a token. It looks at one of sixteen characters, and at the run around each that a token can
+ * have: an expression took ten times as long, and most texts hold no token.
  */
 function hasToken(text: string): boolean {
   const { length, offset } = tokenRun;
@@ -66,43 +66,43 @@ function isTokenCharacter(text: string, at: number): boolean {
   return (code >= 48 && code <= 57) || code === 45;
 }
 
-/** Of a URL that grants access to a store of Azure. */
+/** The signature in a URL that grants access to Azure storage. */
 const sasSignature = /([?&;]sig=)[A-Za-z0-9%+/=]{20,200}/g;
 
-/** Private keys, also without their end, and with line breaks as JSON writes them. */
+/** Private keys, truncated ones included, with line breaks of any kind, also as JSON escapes them. */
 const privateKey =
   /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:(?:[^-]|-(?!----)){0,20000}-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|[\w+/=\s\\:,.]{0,20000})/g;
 
-/** The password of `scheme://user:password@host`; not what stands for one, such as `${PASSWORD}`. */
+/** The password of `scheme://user:password@host`, but no placeholder such as `${PASSWORD}`. */
 const urlPassword = /(:\/\/[^\s:@/"'<>\\[]{0,100}:)(?![${<%*]|\[redacted)[^\s/"'<>\\]{1,300}(?=@)/g;
 
-/** `Bearer` and `Basic` with what looks like a token, and not like a word. */
+/** `Bearer` and `Basic` followed by a token, which unlike a word has a digit or `=`. */
 const bearer =
   /((?:[Bb]earer|BEARER|[Bb]asic|BASIC)\s{1,3})(?=[\w.~+/-]{0,60}[\d=])[\w.~+/-]{12,4096}={0,2}/g;
 
-/** A header, as one line. */
+/** The header `Cookie` or `Set-Cookie` in one line. */
 const cookie = /(ookie:\s{0,3})[^\r\n"'\\=]{1,100}=[^\r\n"'\\]{0,4096}/gi;
 
 /**
- * The end of a name that may be a secret's, what separates it from its value, and the value: within quotes, which may
- * be escaped, or up to where a value ends.
+ * The end of a name that may be secret, the separator, and the value: in quotes, which may be escaped, or up to a
+ * character that ends a value.
  */
 const assignment =
   /(passw(?:or)?d|passphrase|pwd|secret|token|key|key_?base|authorization|credentials?)((?:\\{0,3}["'])?(\s{0,3})(?:=>|[:=])\s{0,3})(?:(\\{0,3}(["'`]))((?:(?!\5)[^\\\r\n]|\\(?!\5)[^\r\n]){1,4096})|((?:(?:bearer|basic|token)\s{1,3})?[^\s"'`\\,;&<>(){}[\]]{3,4096}))/gi;
 
-/** @internal All of them, for the test that holds them to what is said above. */
+/** @internal All expressions, for the test of the rules at the top of this file. */
 export const expressions: Readonly<Record<string, RegExp>> = {
   ...{ anyToken, sasSignature, privateKey, urlPassword, bearer, cookie, assignment },
   ...Object.fromEntries(tokens.map(({ name, pattern }) => [name, pattern])),
 };
 
-/** How surely a name is that of a secret. */
+/** How certain it is that the value of a name is secret. */
 export type Suspicion = "none" | "weak" | "strong";
 
 const strongName =
   /(?:passw(?:or)?d|passphrase|pwd|secret|credentials?|authorization|cookie|(?:api|access|account|secret|private|master|signing|encryption|auth|shared)key|keybase|(?:api|auth|access|refresh|bearer|session|id|bot|secret)token)$/;
 
-/** What the name of a member or a variable says of its value. Beginning with its end: names may be long. */
+/** The suspicion of the name of a member or a variable. Only the end of a long name counts. */
 export function suspicionOf(name: string): Suspicion {
   const plain = name
     .slice(-60)
@@ -113,20 +113,20 @@ export function suspicionOf(name: string): Suspicion {
   return /[A-Z0-9]_KEY$/.test(name) && !/PUBLIC_KEY$/.test(name) ? "weak" : "none";
 }
 
-/** What is no secret where one could stand: what stands for one, a type, a label. */
+/** Values that are no secrets: placeholders, types, labels. */
 const placeholder =
   /^(?:[$<{%]|\*+$|\[redacted|process\.|os\.|env\.|(?:string|number|boolean|text|object|any|unknown|required|optional|hidden|true|false|null|none|undefined|password|secret|token|bearer|basic)$)/i;
 
 const isRandom = (value: string): boolean =>
   value.length >= 16 && /\d/.test(value) && /[a-z]/i.test(value) && !/\s/.test(value);
 
-/** Whether a value that is certainly a whole one is to go, by the name that it has. */
+/** Whether a complete value is redacted, by the suspicion of its name. */
 export const isSecretValue = (suspicion: Suspicion, value: string): boolean =>
   value !== "" &&
   !placeholder.test(value) &&
   (suspicion === "strong" || (suspicion === "weak" && isRandom(value)));
 
-/** The same of one without quotes, which may be code. */
+/** As {@link isSecretValue}, for a value without quotes, which may be code. */
 function isSecretWord(
   suspicion: Suspicion,
   name: string,
@@ -142,7 +142,7 @@ function isSecretWord(
   return word.length >= 6 && /\d/.test(word) && /[a-z]/i.test(word) && !isCode && !isType;
 }
 
-/** The text with a marker in the place of each secret. */
+/** Replaces each secret in a text by a marker. */
 export function redactText(text: string, more: readonly SecretPattern[] = []): string {
   let shown = text;
   for (const { name, pattern } of more)

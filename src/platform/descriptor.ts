@@ -1,6 +1,6 @@
 /**
- * A descriptor shared by the owner of a file and the work in flight on it: closed when the last of them lets
- * go, so that no read or sync in the thread pool meets a number that was closed and given to another file.
+ * A file descriptor that the owner of a file shares with work in flight on the file. The last holder closes it, so that no
+ * read or sync in the thread pool uses a number that was closed and reused for another file.
  */
 import type { FileSystem } from "./file-system.js";
 
@@ -14,31 +14,31 @@ export class Descriptor {
     this.fd = fd;
   }
 
-  /** One more holder; each must `release` once. */
+  /** Adds a holder. Each holder must call `release` once. */
   hold(): this {
     this.#holders++;
     return this;
   }
 
-  /** Lets go. Closes off-thread: freeing the blocks of a large replaced file takes 6–15 ms at 28 MB. */
+  /** Removes a holder. Closes in the thread pool: freeing the blocks of a replaced file takes 6–15 ms at 28 MB. */
   release(): void {
     if (--this.#holders === 0) this.#fileSystem.async.close(this.fd).catch(() => {});
   }
 
-  /** Lets go of a file that keeps its name, where somebody waits for the descriptor: nothing is freed by that. */
+  /** Removes a holder and closes at once: for a file that keeps its name, so that closing frees no blocks. */
   releaseNow(): void {
     if (--this.#holders > 0) return;
     try {
       this.#fileSystem.sync.close(this.fd);
     } catch {
-      // It is gone all the same (close(2)).
+      // The descriptor is closed despite the error (close(2)).
     }
   }
 }
 
 /**
- * Creates a file that a fence removes, on this thread: created in the pool, it could appear after the fence, in a
- * process that ends before anybody could remove it.
+ * Creates a file that a crash fence removes. The file is created on this thread: one that the thread pool creates could
+ * appear after the fence and outlive the process.
  */
 export const createNow = (fileSystem: FileSystem, path: string): Descriptor =>
   new Descriptor(fileSystem, fileSystem.sync.open(path, "create"));

@@ -1,41 +1,50 @@
 /**
- * What was done in a directory of this process, in numbers for its host.
+ * What this process has done in one directory, in numbers for the host.
  */
 import type { FileSystem } from "./file-system.js";
 
-export interface DirectoryTally {
-  /** Bytes of all files: open documents, live logs, and copies that became documents. */
-  writtenBytes: number;
-  /** Documents that took their name: as copies of running sessions, at their ends, and by recovery. */
-  publishedDocuments: number;
-  /** Sessions of dead processes that were finished. */
-  recoveredSessions: number;
+/** A snapshot of {@link IoCounters}. */
+export interface IoCounts {
+  /** Bytes written to all files: append logs, journals, and copies that became documents. */
+  readonly writtenBytes: number;
+  /** Documents that were committed: copies of running sessions, final documents, and recovered ones. */
+  readonly publishedDocuments: number;
+  /** Sessions of dead processes that were recovered. */
+  readonly recoveredSessions: number;
 }
 
-export const newTally = (): DirectoryTally => ({
-  writtenBytes: 0,
-  publishedDocuments: 0,
-  recoveredSessions: 0,
-});
+export class IoCounters {
+  #writtenBytes = 0;
+  #publishedDocuments = 0;
+  #recoveredSessions = 0;
 
-/** The same file system, its written bytes counted. */
-export function tallied({ sync, async: later }: FileSystem, tally: DirectoryTally): FileSystem {
-  return {
-    sync: {
-      ...sync,
-      write(...args) {
-        const written = sync.write(...args);
-        tally.writtenBytes += written;
-        return written;
-      },
-    },
-    async: {
-      ...later,
-      async write(...args) {
-        const written = await later.write(...args);
-        tally.writtenBytes += written;
-        return written;
-      },
-    },
-  };
+  get snapshot(): IoCounts {
+    return {
+      writtenBytes: this.#writtenBytes,
+      publishedDocuments: this.#publishedDocuments,
+      recoveredSessions: this.#recoveredSessions,
+    };
+  }
+
+  /** A document was committed. */
+  published(): void {
+    this.#publishedDocuments++;
+  }
+
+  /** Sessions of dead processes were recovered. */
+  recovered(sessions: number): void {
+    this.#recoveredSessions += sessions;
+  }
+
+  /** A file system that counts the bytes written through it. */
+  counting({ sync, async: later }: FileSystem): FileSystem {
+    const count = (written: number) => {
+      this.#writtenBytes += written;
+      return written;
+    };
+    return {
+      sync: { ...sync, write: (...args) => count(sync.write(...args)) },
+      async: { ...later, write: async (...args) => count(await later.write(...args)) },
+    };
+  }
 }

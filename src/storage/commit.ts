@@ -18,7 +18,7 @@ import {
   tryUnlink,
 } from "../platform/file-system.js";
 import { type Gensync, pause } from "../platform/gensync.js";
-import type { DirectoryTally } from "../platform/io-counters.js";
+import type { IoCounters } from "../platform/io-counters.js";
 import type { Liveness } from "../platform/liveness.js";
 import { type Entrance, SessionLock } from "./lock.js";
 
@@ -66,7 +66,7 @@ export interface CommitPorts {
   readonly liveness: Liveness;
   readonly clock: Clock;
   /** Counts committed documents. */
-  readonly tally?: DirectoryTally;
+  readonly counters?: IoCounters;
 }
 
 /** Commits; waits for the claims of other writers. Throws when the file system refuses. */
@@ -74,7 +74,7 @@ export function* commit(ports: CommitPorts, request: CommitRequest): Gensync<Com
   const deadline = ports.clock.monotonic() + lockTimeoutMillis;
   for (;;) {
     const outcome = tryCommit(ports, request, ports.clock.monotonic() >= deadline);
-    if (outcome === "committed" && ports.tally) ports.tally.publishedDocuments++;
+    if (outcome === "committed") ports.counters?.published();
     if (outcome !== "busy") return outcome;
     // Random waits: two writers that withdraw for each other do not meet again.
     yield* pause(1 + Math.floor(Math.random() * 5));

@@ -1,5 +1,5 @@
 /**
- * The provider of a session tracing and the processors behind it, as planned.
+ * Builds the provider of a session tracing and its processors from a plan.
  */
 import type { TracerProvider } from "@opentelemetry/api";
 import { CrashSafeFileSpanExporter } from "../exporter/file-exporter.js";
@@ -12,15 +12,15 @@ import { CrashSafeSpanProcessor } from "../processor/span-processor.js";
 import { requireOtlpExporter, requireSdk, type Sdk } from "./sdk-packages.cjs";
 import type { PlannedExporter, TracingPlan } from "./session-tracing-options.js";
 
-/** What sessions are traced with. */
+/** A provider and the processors that are known to be behind it. */
 export interface SessionProvider {
   readonly provider: TracerProvider;
   readonly processors: readonly SpanProcessor[];
 }
 
 /**
- * Limits of a span: what agents put on one is not cut, whatever `OTEL_SPAN_*` and `OTEL_ATTRIBUTE_*` say. The counts
- * keep a span that is written to in a loop from growing without end.
+ * Limits of a span. Values of agents are not cut, whatever the variables `OTEL_SPAN_*` and `OTEL_ATTRIBUTE_*` say. The
+ * counts bound a span to which a loop adds attributes.
  */
 const spanLimits = Object.freeze({
   attributeValueLengthLimit: Number.POSITIVE_INFINITY,
@@ -31,10 +31,10 @@ const spanLimits = Object.freeze({
   attributePerLinkCountLimit: 1024,
 });
 
-/** `SamplingDecision.RECORD_AND_SAMPLED` of both SDK lines. A session is traced whole, whatever `OTEL_TRACES_SAMPLER` says. */
+/** `SamplingDecision.RECORD_AND_SAMPLED` of both SDK lines. Every span of a session is recorded, whatever `OTEL_TRACES_SAMPLER` says. */
 const everything = { shouldSample: () => ({ decision: 2 }), toString: () => "AlwaysOnSampler" };
 
-/** Builds what a plan asks for; a host's provider is taken as it is. */
+/** Builds the provider of a plan; a plan with the host's provider needs no building. */
 export function sessionProvider(plan: TracingPlan, idGenerator: TurnIds): SessionProvider {
   if (plan.type === "host's") return plan;
   const sdk = installed("@opentelemetry/sdk-trace-base", "createSessionTracing needs an SDK", requireSdk);
@@ -80,16 +80,16 @@ function exporterOf(planned: PlannedExporter, sdk: Sdk, observed: Observed): Spa
   }
 }
 
-/** Who is told what exporters and processors do. */
+/** The options that receive the metrics of exporters and processors. */
 type Observed = Pick<CrashSafeFileSpanExporterOptions, "selfObsMeterProvider">;
 
-/** What a resource of either SDK line can do. */
+/** The methods that resources of both SDK lines have. */
 interface SdkResource extends ResourceLike {
   getRawAttributes(): [string, unknown][];
   merge(over: Pick<SdkResource, "getRawAttributes">): ResourceLike;
 }
 
-/** Attributes alone are put over the SDK's default resource; a span is how a provider tells that. */
+/** Merges attributes over the SDK's default resource, which only a span of a provider gives access to. */
 function wholeResource(sdk: Sdk, given: ResourceLike): ResourceLike {
   if ("getRawAttributes" in given) return given;
   const span = (new sdk.Provider({}) as TracerProvider).getTracer("resource").startSpan("resource");
