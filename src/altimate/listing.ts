@@ -5,11 +5,12 @@ import { basename, resolve } from "node:path";
 import { documentPath, nameCandidates, parseEntry } from "../format/file-names.js";
 import type { TraceFile } from "../format/trace-file.js";
 import { Descriptor } from "../platform/descriptor.js";
-import { environment, resolveTracesDir } from "../platform/environment.js";
+import { environment } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
 import { readTrace } from "../recovery/read-trace.js";
 import { isDocumentOf, readOutline } from "../storage/document-file.js";
+import { resolveTracesDir } from "./defaults.js";
 
 /** A trace of a directory. */
 export interface TraceEntry {

@@ -1,6 +1,4 @@
-/**
- * Documents in memory: for those who hand whole documents to exporters of their own and keep no file.
- */
+/** Documents in memory, for a `Trace` without a file exporter: its exporters get whole documents. */
 
 import type { Context } from "@opentelemetry/api";
 import type { SessionFacts, SessionHandle, SessionOpening, SessionStore } from "../exporter/session-store.js";
@@ -8,7 +6,7 @@ import { SpanConverter } from "../exporter/to-trace-span.js";
 import { inTrace } from "../format/document.js";
 import { safeId } from "../format/file-names.js";
 import { noHistory, type SessionHistory } from "../format/history.js";
-import { endWithSession, type SessionEnd } from "../format/session-end.js";
+import { callerEnd, crashEnd, endWithSession, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import { hasSessionAttribute, sessionIdOf } from "../otel/session-attributes.js";
@@ -22,21 +20,18 @@ import {
 import { SessionState } from "../storage/session-state.js";
 import { capSpansForSerialization } from "./span-cap.js";
 
-/** Said of a session that was fenced without a reason. */
-const defaultReason = "Process exited before trace completed";
-
-/** Keeps one session at a time: the one that was opened last. */
+/** Keeps one session: the session that was opened last. */
 export class MemorySessionExporter implements LiveSpanExporter, SessionStore {
   readonly #maxSpans: number;
   readonly #converter = new SpanConverter(undefined);
   #session: MemorySession | undefined;
 
-  /** @param maxSpans spans kept of a session: the first 30 % and the last, a marker between */
+  /** @param maxSpans spans that are kept of a session: the first 30 % and the last ones, with a marker between them */
   constructor(maxSpans: number) {
     this.#maxSpans = maxSpans;
   }
 
-  /** The session that was opened last, until it is forgotten. */
+  /** The session that was opened last; `undefined` after {@link forget}. */
   get session(): MemorySession | undefined {
     return this.#session;
   }
@@ -46,12 +41,12 @@ export class MemorySessionExporter implements LiveSpanExporter, SessionStore {
     return this.#session;
   }
 
-  /** Nothing outlives its session here. */
+  /** No session outlives its process in memory. */
   async resumeSession(): Promise<undefined> {
     return undefined;
   }
 
-  /** Frees the session, which has ended and was handed out. */
+  /** Frees the session, after its end and its export. */
   forget(): void {
     this.#session?.free();
     this.#session = undefined;
@@ -95,8 +90,8 @@ export class MemorySessionExporter implements LiveSpanExporter, SessionStore {
 }
 
 /**
- * Hands spans to a recorder at once. A span processor for any exporter would have the process keep it until its next
- * flush, and with it the spans of sessions that nobody ended.
+ * Passes spans to the recorder at once. `CrashSafeSpanProcessor` would be referenced by the process until its next
+ * flush, and would keep the spans of sessions that were never ended in memory.
  */
 export class MemorySpanProcessor implements SpanProcessor {
   readonly #diagnostics = new Diagnostics("Trace");
@@ -117,7 +112,7 @@ export class MemorySpanProcessor implements SpanProcessor {
     await this.exporter.shutdown();
   }
 
-  /** What is thrown here would reach whoever starts and ends spans. */
+  /** An error would reach the host code that starts and ends spans. */
   #guard(work: () => void): void {
     try {
       work();
@@ -132,9 +127,9 @@ export class MemorySession implements SessionHandle {
   readonly path = undefined;
   readonly #state: SessionState;
   readonly #maxSpans: number;
-  /** Ended spans: all of them, or up to twice the cap. */
+  /** All ended spans, or up to twice the cap. */
   #ended: TraceSpan[] = [];
-  #over: { readonly end: SessionEnd; readonly at: number } | undefined;
+  #ending: { readonly end: SessionEnd; readonly at: number } | undefined;
 
   constructor(opening: SessionOpening, maxSpans: number) {
     this.#state = new SessionState(opening, safeId(opening.id));
@@ -171,21 +166,21 @@ export class MemorySession implements SessionHandle {
   }
 
   update(facts: SessionFacts): void {
-    if (!this.#over) this.#state.update(facts);
+    if (!this.#ending) this.#state.update(facts);
   }
 
   changed(spanId: string): void {
     this.#state.openSpans.change(spanId);
   }
 
-  /** A span has started; `read` tells its state from then on. */
+  /** A span has started; `read` returns its later states. */
   start(span: TraceSpan, read: () => TraceSpan, source: object): void {
-    if (!this.#over) this.#state.openSpans.start(span, read, source);
+    if (!this.#ending) this.#state.openSpans.start(span, read, source);
   }
 
-  /** A span has ended. What comes after the session's end is not kept. */
+  /** A span has ended. Spans that end after their session are dropped. */
   record(span: TraceSpan): void {
-    if (this.#over) return;
+    if (this.#ending) return;
     this.#state.openSpans.end(span);
     this.#state.count(span);
     this.#ended.push(inTrace(span, this.traceId));
@@ -202,14 +197,14 @@ export class MemorySession implements SessionHandle {
   }
 
   endNow(error?: string): void {
-    this.#close(error ? { status: "error", error, rootMessage: error } : { status: "completed" });
+    this.#close(callerEnd(error));
   }
 
   crash(reason?: string): void {
-    this.#close({ status: "crashed", error: reason || defaultReason, rootMessage: reason || undefined });
+    this.#close(crashEnd(reason));
   }
 
-  /** Whoever still holds the session holds no spans of it. */
+  /** Drops the spans: a tracer of the session may keep a reference to it. */
   free(): void {
     this.#ended = [];
   }
@@ -218,11 +213,11 @@ export class MemorySession implements SessionHandle {
     return this.snapshot();
   }
 
-  /** The document as of now, or of the session's end. */
+  /** The document as of now, or as of the end of the session. */
   snapshot(): TraceFile {
     const { spans, metadata, summary, endedAt } = this.#tail();
     const { id, traceId, sessionId, startedAt } = this.#state.head;
-    // Copies: exporters that users write may do with theirs what they like.
+    // Copies, which exporters of the host may change.
     const all = this.#capped([...this.#ended, ...spans]).map((span) => ({ ...span }));
     return {
       version: 2,
@@ -242,21 +237,21 @@ export class MemorySession implements SessionHandle {
   }
 
   #tail() {
-    return this.#state.tail(this.#over?.at ?? Date.now(), this.#over?.end);
+    return this.#state.tail(this.#ending?.at ?? Date.now(), this.#ending?.end);
   }
 
   /** An ended session keeps its end, unless it crashes: a crash replaces every end, an earlier crash too. */
   #close(end: SessionEnd): void {
-    if (this.#over && end.status !== "crashed") return;
+    if (this.#ending && end.status !== "crashed") return;
     const at = Date.now();
-    const over = this.#over;
+    const over = this.#ending;
     const spans = this.#state.openSpans.read();
-    // Reading them ran code of the host, which may have closed the session.
-    if (this.#over !== over) {
+    // Reading ran code of the host, which may have ended the session.
+    if (this.#ending !== over) {
       this.#close(end);
       return;
     }
     for (const span of spans) this.record(span.endTime === undefined ? endWithSession(span, end, at) : span);
-    this.#over = { end, at };
+    this.#ending = { end, at };
   }
 }

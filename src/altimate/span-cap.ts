@@ -3,7 +3,8 @@
  */
 import { createHash } from "node:crypto";
 import type { TraceSpan } from "../format/trace-file.js";
-import { environment, resolveMaxSpans } from "../platform/environment.js";
+import { environment } from "../platform/environment.js";
+import { resolveMaxSpans } from "./defaults.js";
 
 /** Spans that a document keeps: 5000, or a positive `ALTIMATE_TRACE_MAX_SPANS` as it was when this was loaded. */
 export const MAX_SERIALIZED_SPANS: number = resolveMaxSpans(environment());

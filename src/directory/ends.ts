@@ -10,16 +10,6 @@ import { recreateIfRemoved } from "../storage/merge.js";
 import { seal } from "../storage/seal.js";
 import type { SessionEntry } from "./sessions.js";
 
-/** The end of a session that crashed without a reason from the caller. */
-const defaultReason = "Process exited before trace completed";
-
-/** The end of a session that the crash fence ends. */
-export const crashEnd = (reason: string | undefined): SessionEnd => ({
-  status: "crashed",
-  error: reason || defaultReason,
-  rootMessage: reason || undefined,
-});
-
 /**
  * Closes an open entry to spans, at once: a span that starts while the final document waits for its turn belongs to
  * what follows, and must not be closed by this end. Returns the open spans as their processors know them; `undefined`

@@ -2,7 +2,7 @@
  * One directory of sessions in this process: opens sessions, records spans, ends sessions.
  */
 
-import { interrupt, type SessionEnd } from "../format/session-end.js";
+import { crashEnd, interrupt, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { allSettledOrThrow } from "../platform/async.js";
 import { releaseToken } from "../platform/liveness.js";
@@ -13,7 +13,7 @@ import type { SessionStart } from "../storage/session-state.js";
 import { SessionWriter, type WriterPorts } from "../storage/session-writer.js";
 import { retryOnEmfile } from "./emfile-retry.js";
 import { type Closed, EndedSessions } from "./ended-sessions.js";
-import { beginEnd, cancelWork, crashEnd, finalize, finalizeNow } from "./ends.js";
+import { beginEnd, cancelWork, finalize, finalizeNow } from "./ends.js";
 import type { Pace } from "./publish-scheduler.js";
 import { crashNotWritten, PublishScheduler, type WorkQueues } from "./publish-scheduler.js";
 import { SessionEntry, Sessions } from "./sessions.js";

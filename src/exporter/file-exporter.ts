@@ -5,6 +5,7 @@
 import type { Context } from "@opentelemetry/api";
 import { type EnginePorts, joinDirectory } from "../directory/registry.js";
 import type { DirectoryUser } from "../directory/shared-directory.js";
+import { callerEnd } from "../format/session-end.js";
 import { reports } from "../otel/diagnostics.js";
 import {
   type ExportResult,
@@ -27,7 +28,7 @@ import {
   reportUnknownVariables,
   resolveExporterOptions,
 } from "./file-exporter-options.js";
-import { endOf, findRecordedSession, openSessionHandle, type SessionHost } from "./session-handle.js";
+import { findRecordedSession, openSessionHandle, type SessionHost } from "./session-handle.js";
 import type { SessionHandle, SessionOpening, SessionStore } from "./session-store.js";
 import { SpanAdmission } from "./span-admission.js";
 
@@ -192,7 +193,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
    */
   endSession(sessionId: string, options: { readonly error?: string | undefined } = {}): Promise<void> {
     const { error } = options;
-    const end = endOf(error && this.#filter.error(error));
+    const end = callerEnd(error && this.#filter.error(error));
     if (!this.#lifecycle.isOpen) return Promise.resolve();
     return this.#bounded("endSession", this.#directory.end(sessionId, end));
   }

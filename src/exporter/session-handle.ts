@@ -4,7 +4,7 @@
 
 import type { DirectoryUser, HeldSession } from "../directory/shared-directory.js";
 import type { SessionHistory } from "../format/history.js";
-import type { SessionEnd } from "../format/session-end.js";
+import { callerEnd, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceFile } from "../format/trace-file.js";
 import { newTraceId } from "../otel/ids.js";
 import { readTrace } from "../recovery/read-trace.js";
@@ -138,10 +138,6 @@ class FileSession implements SessionHandle {
   }
 
   #endOf(error: string | undefined): SessionEnd {
-    return endOf(error && this.#host.filter.error(error));
+    return callerEnd(error && this.#host.filter.error(error));
   }
 }
-
-/** The end of a session that a caller ends: in good order, or with an error. */
-export const endOf = (error: string | undefined): SessionEnd =>
-  error ? { status: "error", error, rootMessage: error } : { status: "completed" };

@@ -14,6 +14,20 @@ export interface SessionEnd {
   readonly rootMessage?: string | undefined;
 }
 
+/** The error of a crash without a reason from the caller. */
+export const unexplainedCrash = "Process exited before trace completed";
+
+/** The end of a session that the crash fence ends. */
+export const crashEnd = (reason: string | undefined): SessionEnd => ({
+  status: "crashed",
+  error: reason || unexplainedCrash,
+  rootMessage: reason || undefined,
+});
+
+/** The end of a session that a caller ends: in good order, or with an error. */
+export const callerEnd = (error: string | undefined): SessionEnd =>
+  error ? { status: "error", error, rootMessage: error } : { status: "completed" };
+
 /** Of two statuses, the one of higher rank counts. */
 export const statusRank: Record<SessionStatus, number> = { running: 0, completed: 1, error: 2, crashed: 3 };
 

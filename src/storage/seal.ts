@@ -103,10 +103,7 @@ function* endBesidePeers(writer: SessionWriter, end: SessionEnd): Gensync<Sessio
   return undefined;
 }
 
-/**
- * Spans that are still open end with their session: interrupted by a crash, in good order otherwise. `false`: a crash
- * fence came while they were read.
- */
+/** Ends the open spans with their session. `false`: the crash fence ran while the spans were read. */
 function closeOpenSpans(writer: SessionWriter, end: SessionEnd): boolean {
   const now = writer.ports.clock.now();
   return writer.closeOpen((span) => endWithSession(span, end, now)) !== undefined;

@@ -1,6 +1,7 @@
 /** The sessions of one session tracer, one after the other, and how each of them starts, resumes, ends and crashes. */
 
 import type { SessionHandle, SessionStore } from "../exporter/session-store.js";
+import { unexplainedCrash } from "../format/session-end.js";
 import type { SessionMetadata } from "../format/trace-file.js";
 import { counted, Diagnostics } from "../otel/diagnostics.js";
 import { newTraceId } from "../otel/ids.js";
@@ -21,9 +22,6 @@ interface TracedSession {
 
 /** Opens a session that was found, synchronously; `false`, and nothing changes, when it cannot be opened. */
 export type ResumeFound = () => boolean;
-
-/** The message of a crash without a reason. */
-const defaultReason = "Process exited before trace completed";
 
 export class SessionLifecycle {
   readonly #ports: SessionTracerPorts;
@@ -123,7 +121,7 @@ export class SessionLifecycle {
     const isFirst = session.life.crash();
     if (!isFirst && (reason === undefined || reason === session.crashReason)) return;
     session.crashReason = reason;
-    if (wasOpen) this.#close(session.log, { type: "crash", reason: reason ?? defaultReason });
+    if (wasOpen) this.#close(session.log, { type: "crash", reason: reason ?? unexplainedCrash });
     for (const recorded of session.log.recorded) this.guard("flushSync", () => recorded.crash(reason));
   }
 

@@ -79,7 +79,7 @@ async function names(text, load) {
 }
 
 async function words(text, load) {
-  const { resolveMaxSpans, resolveTracesDir } = await load("platform/environment.js");
+  const { resolveMaxSpans, resolveTracesDir } = await load("altimate/defaults.js");
   const { resourceAttributesOf } = await load("otel/resource.js");
   const { resolveOptions } = await load("tracer/session-tracing-options.js");
   const { clientContext, headersOf } = await load("tracer/trace-context.js");

@@ -1,7 +1,9 @@
 /** Flushes of backends at the end of a turn. */
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { expect, test } from "vitest";
-import { TurnDelivery } from "../../src/tracer/session-tracing.js";
+import { createSessionTracing, TurnDelivery } from "../../src/tracer/session-tracing.js";
+import { logTurn } from "../support/logged-turn.js";
+import { failure, listenToDiag, ScriptedExporter } from "../support/span-processor-stage.js";
 
 /** A backend whose flushes end on request. */
 function backend() {
@@ -77,4 +79,30 @@ test("P6 a logger that throws during the report does not stop them either", asyn
   expect(flushes).toHaveLength(2);
   isReady = false;
   diag.disable();
+});
+
+test("P6 a backend that refuses every turn is logged once per window, not once per turn", async () => {
+  const logged = listenToDiag();
+  let exports = 0;
+  const exporter = new ScriptedExporter((call) => {
+    exports++;
+    call.answer(failure("down"));
+  });
+  const tracing = createSessionTracing({ exporter });
+  const tracer = tracing.tracer("a");
+  const turns = 50;
+  for (let turn = 1; turn <= turns; turn++) {
+    logTurn(tracer, turn);
+    tracer.endTurn();
+    // The batch queue and the flush of the turn need a few turns of the loop.
+    while (exports < turn) await turnOfLoop();
+  }
+  await tracing.shutdown();
+  diag.disable();
+  const [first, ...more] = logged;
+  expect(first).toMatch(/^CrashSafeSpanProcessor: \d+ spans were not exported: /);
+  // The counts of a first window that may end during the test, and of the shutdown.
+  expect(more.length).toBeLessThanOrEqual(3);
+  for (const message of more)
+    expect(message).toMatch(/^CrashSafeSpanProcessor: \d+ more spans were not exported/);
 });

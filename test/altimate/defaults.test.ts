@@ -1,6 +1,6 @@
-/** What the environment variables decide. */
+/** Defaults of altimate-code that depend on the environment. */
 import { describe, expect, test } from "vitest";
-import { resolveMaxSpans, resolveTracesDir } from "../../src/platform/environment.js";
+import { resolveMaxSpans, resolveTracesDir } from "../../src/altimate/defaults.js";
 
 describe("ALTIMATE_TRACE_MAX_SPANS", () => {
   test.each([
