@@ -1,7 +1,6 @@
 /**
- * The file system as the engine sees it. The only file that imports `node:fs`; tests put faulty, slow and
- * counting ones in its place. Each call exists twice, synchronous and asynchronous, under one name, so that
- * an operation (`gensync.ts`) runs in either form.
+ * The file-system port. Only this file imports `node:fs`; tests replace the port by faulty, slow and counting ones. Each
+ * call exists twice under one name, synchronous and asynchronous, so that an operation (`gensync.ts`) runs in either form.
  *
  * No call follows a symlink in the last place of its path, except those on the traces directory itself, which a user
  * may have made a link: `readdir`, `isDirectory`, `mkdirs` and `syncDirectory`. A lock is the only other directory;
@@ -10,7 +9,7 @@
 import * as fs from "node:fs";
 import { promisify } from "node:util";
 
-/** What the engine asks about a file. Device and inode are exact: Windows file ids do not fit a number. */
+/** What is asked about a file. Device and inode are exact: Windows file ids do not fit a number. */
 export interface FileStat {
   readonly dev: bigint;
   readonly ino: bigint;
@@ -23,40 +22,40 @@ export interface FileStat {
 }
 
 /**
- * How a file is opened. None of them follows a symlink in the last place (O_NOFOLLOW, where there is one).
+ * How a file is opened. No mode follows a symlink in the last place (O_NOFOLLOW, where the platform has the flag).
  * - `create`: read and append; the file must not exist (O_EXCL); mode 0600
  * - `append`: read and append; the file must exist
- * - `read`: read only; does not wait for whoever has the other end of a pipe
+ * - `read`: read only; does not wait for the other end of a pipe
  */
 type OpenMode = "create" | "append" | "read";
 
-/** Every call the engine makes. All throw Node's `ErrnoException`s. */
+/** Every file-system call of this package. All throw Node's `ErrnoException`s. */
 export interface FileCalls {
   open(path: string, mode: OpenMode): number;
   close(fd: number): void;
-  /** Appends or writes at the end; returns how many bytes were taken, which may be fewer than given. */
+  /** Writes at the end; returns the number of bytes that were written, which may be fewer than given. */
   write(fd: number, bytes: Uint8Array, offset: number, length: number): number;
-  /** Reads at a position; returns how many bytes there were. */
+  /** Reads at a position; returns the number of bytes that were read. */
   read(fd: number, bytes: Uint8Array, offset: number, length: number, position: number): number;
   fdatasync(fd: number): void;
   fstat(fd: number): FileStat;
   /** `undefined` when there is no such file. */
   lstat(path: string): FileStat | undefined;
-  /** Whether something bears the name. A symlink is nothing: not a byte is read or written through one. */
+  /** Whether something bears the name. A symlink counts as nothing: no byte is read or written through one. */
   exists(path: string): boolean;
-  /** Whether a directory is there, also behind a symlink. */
+  /** Whether the path leads to a directory, through a symlink or not. */
   isDirectory(path: string): boolean;
   rename(from: string, to: string): void;
-  /** ELOOP where `from` is a symlink: link(2) follows one on macOS, and makes a second name of it on Linux. */
+  /** Throws ELOOP when `from` is a symlink: link(2) follows a symlink on macOS, and gives it a second name on Linux. */
   link(from: string, to: string): void;
   unlink(path: string): void;
-  /** Creates the directory (0700), with parents; returns the topmost that was not there. */
+  /** Creates the directory (0700) and its parents; returns the topmost directory that was created. */
   mkdirs(path: string): string | undefined;
   mkdir(path: string): void;
   rmdir(path: string): void;
   /** Names, unsorted. */
   readdir(path: string): string[];
-  /** Sets both times to now; those of a symlink itself where one stands there. */
+  /** Sets both times to now; of a symlink the times of the link itself. */
   touch(path: string): void;
   /** Makes renames and new names in a directory durable. Does nothing where directories cannot be synced (Windows). */
   syncDirectory(path: string): void;
@@ -78,7 +77,7 @@ export interface FileSystem {
 const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants;
 // Absent on Windows, where creating a symlink is a privilege.
 const O_NOFOLLOW = fs.constants.O_NOFOLLOW ?? 0;
-// Without it, to open a named pipe waits until somebody writes to it: for ever, and on the main thread as well.
+// Without O_NONBLOCK, opening a named pipe waits until a process writes to the pipe, on the main thread as well.
 const O_NONBLOCK = fs.constants.O_NONBLOCK ?? 0;
 
 const flags: Record<OpenMode, number> = {
@@ -100,7 +99,7 @@ function toStat(stat: fs.BigIntStats): FileStat {
   };
 }
 
-/** Directory fsync is not a thing on Windows: open gives EISDIR or EPERM. Some network file systems say EINVAL. */
+/** Windows has no fsync of directories: open fails with EISDIR or EPERM. Some network file systems fail with EINVAL. */
 const noDirectorySync = new Set(["EISDIR", "EPERM", "EACCES", "EINVAL", "ENOTSUP", "EBADF"]);
 
 function syncDirectory(path: string): void {
@@ -237,19 +236,19 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === "string" ? code : undefined;
 }
 
-/** Whether a file that could not be opened to be read is none: absent, a symlink, or (ENXIO) a socket. */
+/** Whether a failed open means that there is no file: nothing, a symlink, or (ENXIO) a socket bears the name. */
 export const isNoFile = (error: unknown): boolean =>
   ["ENOENT", "ELOOP", "ENXIO"].includes(errorCode(error) ?? "");
 
-/** Thrown for a write that succeeded with 0 bytes: to ask again at once would be to ask for ever. */
-export const noBytesTaken = (): Error =>
-  Object.assign(new Error("the file system took no bytes"), { code: "ENOSPC" });
+/** Thrown for a write that succeeded with 0 bytes: an immediate retry would loop. */
+export const zeroBytesWritten = (): Error =>
+  Object.assign(new Error("write() returned 0 bytes"), { code: "ENOSPC" });
 
-/** Thrown for a symlink in the place of a file; the code is that of open(2) with O_NOFOLLOW. */
+/** Thrown when a symlink bears the name of a file; the code is that of open(2) with O_NOFOLLOW. */
 export const noRegularFile = (path: string): Error =>
   Object.assign(new Error(`ELOOP: ${path} is no regular file`), { code: "ELOOP" });
 
-/** Removes a file; that it cannot go now does no harm. Returns whether it is gone. */
+/** Removes a file, where a failure does no harm. Returns whether the file is gone. */
 export function tryUnlink(calls: FileCalls, path: string): boolean {
   try {
     calls.unlink(path);

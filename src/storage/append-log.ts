@@ -6,7 +6,7 @@
  */
 import { dirname } from "node:path";
 import { Descriptor } from "../platform/descriptor.js";
-import { errorCode, type FileSystem, noBytesTaken } from "../platform/file-system.js";
+import { errorCode, type FileSystem, zeroBytesWritten } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
 
 /** Bytes of records that wait in memory while the file system refuses them; further records are dropped. */
@@ -170,7 +170,7 @@ export class AppendLog {
     this.#tail = "torn";
     for (let done = 0; done < bytes.length; ) {
       const written = this.#fileSystem.sync.write(fd, bytes, done, bytes.length - done);
-      if (written === 0) throw noBytesTaken();
+      if (written === 0) throw zeroBytesWritten();
       done += written;
     }
     this.#fileSystem.sync.fdatasync(fd);
@@ -376,7 +376,7 @@ export class AppendLog {
       const written = this.#fileSystem.sync.write(fd, bytes, offset, bytes.length - offset);
       this.#begun += written;
       this.#unsynced += written;
-      if (written === 0) throw noBytesTaken();
+      if (written === 0) throw zeroBytesWritten();
     }
     this.#size += bytes.length - from;
     this.#hasNews = true;

@@ -1,7 +1,7 @@
 /**
  * Reading and writing files of lines in bounded memory.
  */
-import { noBytesTaken } from "../platform/file-system.js";
+import { zeroBytesWritten } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
 
 const newline = 0x0a;
@@ -96,7 +96,7 @@ export function* writeAll(fd: number, bytes: Uint8Array): Gensync<void> {
     const wanted = Math.min(chunkBytes, bytes.length - done);
     const written = yield* io.write(fd, bytes, done, wanted);
     // Another attempt would loop for ever.
-    if (written === 0) throw noBytesTaken();
+    if (written === 0) throw zeroBytesWritten();
     done += written;
   }
 }
