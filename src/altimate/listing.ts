@@ -1,6 +1,4 @@
-/**
- * Reading altimate-code's directory of traces: whole documents, with what their writers have recorded since.
- */
+/** Lists and reads altimate-code's traces: documents, together with the spans in the side files of their writers. */
 import { basename, resolve } from "node:path";
 import { documentPath, nameCandidates, parseEntry } from "../format/file-names.js";
 import type { TraceFile } from "../format/trace-file.js";
@@ -12,37 +10,37 @@ import { readTrace } from "../recovery/read-trace.js";
 import { isDocumentOf, readOutline } from "../storage/document-file.js";
 import { resolveTracesDir } from "./defaults.js";
 
-/** A trace of a directory. */
+/** A trace in a directory. */
 export interface TraceEntry {
   readonly sessionId: string;
-  /** Name of its file in the directory. */
+  /** Name of the document in the directory. */
   readonly file: string;
   readonly trace: TraceFile;
 }
 
-/** A page of them. */
+/** A page of the traces in a directory. */
 export interface TracePage {
   readonly traces: TraceEntry[];
-  /** Readable traces in the directory. */
+  /** Number of readable traces in the directory. */
   readonly total: number;
   readonly offset: number;
   readonly limit: number;
 }
 
-/** The directory given, or where altimate-code keeps its traces. */
+/** `dir`, or altimate-code's default directory of traces. */
 export function getTracesDir(dir?: string): string {
   return typeof dir === "string" && dir !== "" ? dir : resolveTracesDir(environment());
 }
 
-/** All traces of a directory, those that began last first; what cannot be read is left out. Never rejects. */
+/** All traces in a directory, newest first. Documents that cannot be read are left out. Never rejects. */
 export async function listTraces(dir?: string): Promise<TraceEntry[]> {
   return readEntries(await outlines(getTracesDir(dir)));
 }
 
 /**
- * A page of {@link listTraces}; only its traces are read whole. Never rejects.
+ * A page of {@link listTraces}. Only the documents of the page are read completely. Never rejects.
  *
- * @param options `offset` (default 0) and `limit` (default 20, at least 1)
+ * @param options `offset` from 0 (default 0), `limit` from 1 (default 20)
  */
 export async function listTracesPaginated(
   dir?: string,
@@ -56,7 +54,7 @@ export async function listTracesPaginated(
 }
 
 /**
- * A session's trace, by its raw id or as listings name it. `null` when there is none that can be read. Never rejects.
+ * The trace of a session, by the raw id or by the name of the document. `null` without a readable one. Never rejects.
  */
 export async function loadTrace(sessionId: string, dir?: string): Promise<TraceFile | null> {
   if (typeof sessionId !== "string") return null;
@@ -65,7 +63,7 @@ export async function loadTrace(sessionId: string, dir?: string): Promise<TraceF
     const trace = await tryRead(documentPath({ dir: directory, name }));
     if (trace && isDocumentOf(sessionId, { ...trace, id: trace.id })) return trace;
   }
-  // Listings name a session as its file is named, which its raw id need not be.
+  // A listing may name a session by its document, whose name can differ from the raw id.
   const entry = parseEntry(`${sessionId}.json`);
   const isFileName = entry.type === "document" && basename(sessionId) === sessionId;
   return isFileName ? tryRead(documentPath({ dir: directory, name: sessionId })) : null;
@@ -104,7 +102,7 @@ function* readOutlines(dir: string): Gensync<Outlined[]> {
       const { head } = yield* readOutline(file.fd, size);
       if (head) found.push({ path, startedAt: head.startedAt });
     } catch {
-      // Removed since the directory was read, a symlink, or not for us to read.
+      // The file was removed since the directory was read, is a symlink, or is not readable.
     } finally {
       file?.release();
     }
@@ -132,7 +130,7 @@ function wholeNumber(read: () => unknown, fallback: number, least: number): numb
     const value = read();
     if (typeof value === "number" && Number.isFinite(value)) return Math.max(least, Math.trunc(value));
   } catch {
-    // As if it were absent.
+    // A getter threw: the option counts as absent.
   }
   return fallback;
 }

@@ -6,17 +6,17 @@ import type { TraceSpan } from "../format/trace-file.js";
 import { environment } from "../platform/environment.js";
 import { resolveMaxSpans } from "./defaults.js";
 
-/** Spans that a document keeps: 5000, or a positive `ALTIMATE_TRACE_MAX_SPANS` as it was when this was loaded. */
+/** Spans of a document: 5000, or a positive `ALTIMATE_TRACE_MAX_SPANS` at the time this module was loaded. */
 export const MAX_SERIALIZED_SPANS: number = resolveMaxSpans(environment());
 
-/** Characters that are kept of a user's message: the viewer compares exactly so many with the prompt. */
+/** Characters that are kept of a user's message. The viewer compares this number of characters with the prompt. */
 export const USER_MESSAGE_INPUT_MAX_CHARS = 4_000;
 
 /**
- * The first 30 % of a session's spans and the last ones, with one marker between them that tells how many were left
- * out. The root stays wherever it stands, and takes the place of the oldest of the last ones if it must. An older
- * marker goes up in the new one. Returns the same array when it fits, when `cap` is not positive, and when nothing
- * would be gained. Never changes the array, never throws.
+ * Returns the first 30 % of a session's spans and the last ones, with one marker between them that has the number of
+ * spans left out. The root is kept, in place of the oldest of the last spans if necessary. The new marker includes the
+ * number of an older marker. Returns the given array if it fits, if `cap` is not positive, or if the result would not be
+ * shorter. Does not change the array. Never throws.
  */
 export function capSpansForSerialization(
   spans: TraceSpan[],
@@ -25,7 +25,7 @@ export function capSpansForSerialization(
   try {
     return capped(spans, Math.floor(cap));
   } catch {
-    // Hostile spans: whoever writes them down copes with each by itself.
+    // Hostile spans: the code that encodes the spans handles each span by itself.
     return spans;
   }
 }
@@ -38,7 +38,7 @@ function capped(spans: TraceSpan[], cap: number): TraceSpan[] {
   let tailStart = Math.max(head, real.length - Math.max(0, cap - head - 1));
   const root = real.findIndex((span) => span?.parentSpanId === null);
   const rootBetween = () => root >= head && root < tailStart;
-  // The place of the root is taken from the last ones, as long as they have one.
+  // The root replaces one of the last spans, if there is one.
   if (rootBetween() && tailStart < real.length) tailStart++;
   const kept = [...real.slice(0, head), ...(rootBetween() ? [real[root] as TraceSpan] : [])];
   const tail = real.slice(tailStart);
@@ -50,7 +50,7 @@ function capped(spans: TraceSpan[], cap: number): TraceSpan[] {
   return [...kept, marker, ...tail];
 }
 
-/** How many spans a marker stands for; `undefined` for every other span. Also knows the engine's own markers. */
+/** Number of spans that a marker stands for, also one of `format/cap.ts`; `undefined` for other spans. */
 function elidedBy(span: TraceSpan | undefined): number | undefined {
   if (span?.kind !== "span" || !String(span.name).includes("elided")) return undefined;
   const { elided, totalSpans } = span.attributes ?? {};

@@ -1,6 +1,4 @@
-/**
- * Exporters as altimate-code writes them: each gets whole documents.
- */
+/** The exporters of altimate-code, which get whole documents. */
 import { context } from "@opentelemetry/api";
 import type { TraceFile } from "../format/trace-file.js";
 import { UNTRACED } from "../otel/export.js";
@@ -8,23 +6,23 @@ import type { SpanProcessor } from "../otel/types.js";
 import { withTimeout } from "../platform/async.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 
-/** Takes documents somewhere. Written by users: nothing of it is trusted to answer, or to answer sensibly. */
+/** Exports documents. Users write exporters: a call may never settle, or resolve with any value. */
 export interface TraceExporter {
   readonly name: string;
-  /** Takes a document; resolves with where it is now, if there is something to tell. */
+  /** Exports a document. Resolves with the location of the exported document, if there is one. */
   export(trace: TraceFile): Promise<string | undefined>;
-  /** The session was fenced: what is exported of it later must not replace its crashed document. */
+  /** The session has crashed: a later export of the session must not replace the crashed document. */
   markCrashed?(sessionId: string): void;
-  /** Gets running documents too, whenever the host pushes them. */
+  /** The exporter also gets running documents, when the host pushes them. */
   readonly live?: boolean;
 }
 
-/** Longest time that one exporter may keep the end of a session waiting. */
+/** Longest time that the end of a session waits for an exporter. */
 const patienceMillis = 5_000;
 
 /**
- * @internal Hands a document to an exporter. Resolves with the string that it answers, if that is what it answers; never
- * rejects. What it starts is not traced: an export must not make spans to export.
+ * @internal Calls an exporter. Resolves with the string that the exporter resolves with, else with `undefined`. Never
+ * rejects. Spans of the export are not traced: each export would make spans to export.
  */
 export async function callExporter(exporter: TraceExporter, trace: TraceFile): Promise<string | undefined> {
   try {
@@ -35,18 +33,18 @@ export async function callExporter(exporter: TraceExporter, trace: TraceFile): P
   }
 }
 
-/** @internal The same, for five seconds at most. */
+/** @internal {@link callExporter}, with `undefined` after five seconds. */
 export const awaitExporter = (exporter: TraceExporter, trace: TraceFile): Promise<string | undefined> =>
   atMost(callExporter(exporter, trace));
 
-/** @internal Has a processor hand out what it has, for five seconds at most. Never rejects. */
+/** @internal Flushes a processor, and waits for at most five seconds. Never rejects. */
 export const awaitFlush = (processor: SpanProcessor): Promise<void> =>
   atMost(
     (async () => {
       try {
         await context.with(UNTRACED, () => processor.forceFlush());
       } catch {
-        // It tells of its failures itself; the session has ended all the same.
+        // The processor logs its failures. The session has ended in any case.
       }
     })(),
   );
@@ -56,18 +54,18 @@ function atMost<T>(answer: Promise<T>): Promise<T | undefined> {
   return withTimeout((bounded) => bounded(answer), { millis: patienceMillis, error }).catch(() => undefined);
 }
 
-/** @internal Tells every exporter that wants to know that a session was fenced. */
+/** @internal Calls `markCrashed` of all exporters that have it. */
 export function markCrashed(exporters: readonly TraceExporter[], sessionId: string): void {
   for (const exporter of exporters) {
     try {
       if (typeof exporter.markCrashed === "function") exporter.markCrashed(sessionId);
     } catch {
-      // Its own affair: the others are told all the same.
+      // The other exporters are called in any case.
     }
   }
 }
 
-/** @internal Whether an exporter wants running documents. */
+/** @internal Whether an exporter gets running documents. */
 export function isLive(exporter: TraceExporter): boolean {
   try {
     return exporter.live === true;

@@ -1,7 +1,4 @@
-/**
- * Documents in a directory, as altimate-code's traces write them: running sessions span by span, whole documents at
- * once.
- */
+/** altimate-code's file exporter: records the spans of running sessions, and writes whole documents. */
 import { resolve } from "node:path";
 import { ContentFilter } from "../exporter/content-filter.js";
 import { CrashSafeFileSpanExporter } from "../exporter/file-exporter.js";
@@ -26,37 +23,37 @@ import { MAX_SERIALIZED_SPANS } from "./span-cap.js";
 import type { TraceExporter } from "./trace-exporter.js";
 import { encodeDocument, writeDocument } from "./write-document.js";
 
-// `Symbol.for`, so that two versions of this package in one process know each other's.
+// `Symbol.for`, so that two versions of this package in one process recognise the exporters of each other.
 const recording: unique symbol = Symbol.for(
   "opentelemetry-exporter-crash-safe-file/altimate-file-exporter/1",
 ) as never;
 
-/** @internal What a trace needs of its file exporter to record into its directory. */
+/** @internal How a trace records into the directory of its file exporter. */
 export interface FileRecording {
-  /** Records spans into the directory. Throws when there can be none. */
+  /** The processor that records spans into the directory. Throws `INVALID_OPTION`. */
   processor(): CrashSafeSpanProcessor;
-  /** The session goes on: what fenced it no longer counts. */
+  /** The session has started or resumed: exports of the session are allowed again after a crash. */
   reopened(sessionId: string): void;
-  /** Removes what is beyond the limits. Never rejects. */
+  /** Removes the documents beyond the limits. Never rejects. */
   prune(): Promise<void>;
-  /** The same exporter with another number of documents. */
+  /** A copy of the exporter with another number of documents. */
   withMaxFiles(maxFiles: number): FileExporter;
 }
 
-/** More options of a {@link FileExporter}, as `CrashSafeFileSpanExporter` has them. */
+/** Options of a {@link FileExporter}, which have the meaning that they have in `CrashSafeFileSpanExporter`. */
 export type FileExporterOptions = Pick<
   CrashSafeFileSpanExporterOptions,
   "redact" | "maxFileAgeMillis" | "maxTotalBytes" | "maxValueBytes" | "maxSpanBytes"
 >;
 
-/** One for each directory, limits and redactor: hosts make an exporter for every session. */
+/** One processor per directory, limits and redactor: hosts make an exporter for every session. */
 const processors = new Map<string, CrashSafeSpanProcessor>();
 
-/** Numbers for redactors. */
+/** A number for each redactor, for keys of {@link processors}. */
 const redactors = new WeakMap<object, number>();
 let lastRedactor = 0;
 
-/** The machine, as this directory's documents are written with it; made when the first one is. */
+/** The ports of the machine, made when the first document is written. */
 let ports: ReturnType<typeof machine> | undefined;
 const machine = () => ({
   fileSystem: nodeFileSystem,
@@ -64,7 +61,7 @@ const machine = () => ({
   liveness: new SystemLiveness(nodeFileSystem.sync),
 });
 
-/** Documents in a directory: of running sessions span by span, whole ones by `export`. */
+/** Writes the documents of running sessions span by span, and whole documents with `export`. */
 export class FileExporter implements TraceExporter {
   readonly name = "file";
   readonly #dir: string;
@@ -77,10 +74,10 @@ export class FileExporter implements TraceExporter {
   /**
    * Creates nothing on disk.
    *
-   * @param dir default: `traces` in altimate-code's data directory
-   * @param maxFiles documents that are kept; 0: all
-   * @param options one that cannot work is told of when a session starts, which is not written then; keep one `redact`
-   * for all exporters that you make
+   * @param dir directory of documents; default: `traces` in altimate-code's data directory
+   * @param maxFiles number of documents to keep, default 100; 0 keeps all
+   * @param options an invalid option is logged when a session starts, and the session has no document then; pass one
+   * `redact` function to all exporters, since each function gets its own processor
    */
   constructor(dir?: string, maxFiles = 100, options: FileExporterOptions = {}) {
     this.#dir = getTracesDir(dir);
@@ -97,8 +94,8 @@ export class FileExporter implements TraceExporter {
   }
 
   /**
-   * Replaces the session's document by this one, atomically. Resolves with its path; with `undefined`, and nothing is
-   * written, when that fails, and for a session that was marked as crashed. Never rejects.
+   * Replaces the document of the session atomically. Resolves with the path; with `undefined`, and nothing is written,
+   * when that fails or the session was marked as crashed. Never rejects.
    */
   async export(trace: TraceFile): Promise<string | undefined> {
     try {
@@ -119,22 +116,22 @@ export class FileExporter implements TraceExporter {
     }
   }
 
-  /** The directory, as it was given. */
+  /** The directory, as passed to the constructor. */
   getDir(): string {
     return this.#dir;
   }
 
-  /** Nothing is exported of this session, also of what is under way, until it is started or resumed. */
+  /** Stops exports of the session, also an export that is running, until the session starts or resumes. */
   markCrashed(sessionId: string): void {
     this.#crashed.add(sessionId);
   }
 
-  /** Removes the oldest documents beyond the limit, never one that is being written to. Never throws. */
+  /** Removes the oldest documents beyond the limits, except documents of open sessions. Never throws. */
   pruneSync(): void {
     try {
       runSync(nodeFileSystem, this.#sweepAndPrune());
     } catch {
-      // No directory, or not ours to change.
+      // The directory does not exist or cannot be changed.
     }
   }
 
@@ -142,7 +139,7 @@ export class FileExporter implements TraceExporter {
     try {
       await runAsync(nodeFileSystem, this.#sweepAndPrune());
     } catch {
-      // As above; tried again at the next end.
+      // As in `pruneSync`. The next end of a session tries again.
     }
   }
 
@@ -154,7 +151,7 @@ export class FileExporter implements TraceExporter {
   }
 
   #given(): CrashSafeFileSpanExporterOptions {
-    // Fewer than the exporter can keep: a head, a marker, a tail and the session.
+    // The least number that the exporter accepts.
     const maxSpans = Math.max(10, MAX_SERIALIZED_SPANS);
     return {
       ...knownExporterOptions(this.#options),
@@ -164,19 +161,19 @@ export class FileExporter implements TraceExporter {
     };
   }
 
-  /** Throws where one cannot work: what was to be redacted is not written without. */
+  /** Throws `INVALID_OPTION`: a document is not written without the redactor that it needs. */
   #resolved(): ResolvedExporterOptions {
     return resolveExporterOptions(this.#given(), environment(), "FileExporter");
   }
 
-  /** A document of another writer lacks the raw id. */
+  /** `id`: absent in documents of other writers. */
   #isCrashed(id: string | undefined, sessionId: string): boolean {
     if (id !== undefined) return this.#crashed.has(id);
     return [...this.#crashed].some((crashed) => crashed === sessionId || safeId(crashed) === sessionId);
   }
 }
 
-/** @internal What a value has for recording, if it is a file exporter, of whichever copy of this package. */
+/** @internal The recording of a value that is a file exporter, also of another copy of this package. */
 export function recordingOf(exporter: unknown): FileRecording | undefined {
   return (exporter as { [recording]?: FileRecording } | null | undefined)?.[recording];
 }

@@ -1,6 +1,4 @@
-/**
- * Sends documents to an HTTP endpoint, as altimate-code's hosted viewer takes them.
- */
+/** Sends documents to an HTTP endpoint, in the form that altimate-code's hosted viewer accepts. */
 
 import { encodeSpan } from "../format/document.js";
 import { toJsonValue } from "../format/json-value.js";
@@ -11,12 +9,12 @@ const timeoutMillis = 5_000;
 
 /** POSTs each document as JSON. */
 export class HttpExporter implements TraceExporter {
-  /** Stands in what `export` answers. */
+  /** Part of the string that `export` resolves with. */
   readonly name: string;
   readonly #endpoint: string;
   readonly #headers: Record<string, string>;
 
-  /** Sends nothing yet. `headers` go with every request. */
+  /** Sends nothing yet. Every request has the `headers`. */
   constructor(name: string, endpoint: string, headers: Record<string, string> = {}) {
     this.name = name;
     this.#endpoint = endpoint;
@@ -24,8 +22,8 @@ export class HttpExporter implements TraceExporter {
   }
 
   /**
-   * Resolves with the `url` of the answer where it has one, else with `"<name>: exported"`; with `undefined` when the
-   * endpoint refuses or has not answered within five seconds. Never rejects.
+   * Resolves with the `url` in the response, else with `"<name>: exported"`; with `undefined` when the endpoint refuses
+   * the document or has not responded within five seconds. Never rejects.
    */
   async export(trace: TraceFile): Promise<string | undefined> {
     try {
@@ -34,7 +32,7 @@ export class HttpExporter implements TraceExporter {
         method: "POST",
         headers: { "Content-Type": "application/json", ...this.#headers },
         body: encodeTrace(trace),
-        // Also for the answer's body.
+        // Also limits the time for the body of the response.
         signal: AbortSignal.timeout(timeoutMillis),
       });
       const text = await response.text();
@@ -46,7 +44,7 @@ export class HttpExporter implements TraceExporter {
   }
 }
 
-/** The document as JSON; a value that JSON cannot carry costs itself. */
+/** The document as JSON. A value that JSON cannot carry is lost alone. */
 function encodeTrace(trace: TraceFile): string {
   try {
     return JSON.stringify(trace);
@@ -57,9 +55,9 @@ function encodeTrace(trace: TraceFile): string {
   }
 }
 
-function urlIn(answer: string): string | undefined {
+function urlIn(response: string): string | undefined {
   try {
-    const url: unknown = JSON.parse(answer)?.url;
+    const url: unknown = JSON.parse(response)?.url;
     return typeof url === "string" ? url : undefined;
   } catch {
     return undefined;

@@ -1,6 +1,4 @@
-/**
- * altimate-code's tracer: one object for each session of an agent.
- */
+/** altimate-code's tracer: one object per session of an agent. */
 import { type Context, context } from "@opentelemetry/api";
 import type { TraceFile } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
@@ -27,7 +25,7 @@ import { type Destination, destinationOf, TraceSession } from "./trace-session.j
 
 const diagnostics = new Diagnostics("Trace");
 
-/** How a session starts; `parent` is the session that starts this one for a subagent. */
+/** Options of a new session. */
 export interface TraceStartOptions extends Omit<StartTraceOptions, "parent"> {
   /** The session that starts this one for a subagent. */
   readonly parent?: Trace | ParentSession;
@@ -35,13 +33,13 @@ export interface TraceStartOptions extends Omit<StartTraceOptions, "parent"> {
 
 /** Options of {@link Trace.withExporters}. */
 export interface TraceOptions {
-  /** Documents that are kept; the oldest beyond it go. 0: all. */
+  /** Number of documents to keep: the oldest beyond it are removed. 0 keeps all. */
   readonly maxFiles?: number;
-  /** Get every span as well: how spans are sent on, by OTLP for one. They stay the host's to shut down. */
+  /** Further processors of every span, for OTLP for example. The host shuts them down. */
   readonly spanProcessors?: readonly SpanProcessor[];
 }
 
-/** No method throws, whatever it is given. Before `startTrace` every log method does nothing. */
+/** No method throws or rejects, whatever its arguments are. Before `startTrace`, log methods do nothing. */
 export class Trace {
   static #active: Trace | null = null;
   readonly #to: Destination;
@@ -51,14 +49,14 @@ export class Trace {
     this.#to = destinationOf(exporters, spanProcessors);
   }
 
-  /** A trace into the default directory, and to exporters of the caller's. */
+  /** A trace with a file exporter for the default directory, and with the exporters `extra`. */
   static create(extra: TraceExporter[] = []): Trace {
     return new Trace(listOf(extra, isExporter, [new FileExporter()]), []);
   }
 
   /**
-   * A trace to these exporters. With `maxFiles` the first file exporter in the array, the caller's own, is replaced
-   * by one with that limit.
+   * A trace with these exporters. With `maxFiles`, the first file exporter in the array of the caller is replaced by a
+   * file exporter with that limit.
    */
   static withExporters(exporters: TraceExporter[], options?: TraceOptions): Trace {
     const maxFiles: unknown = tryOr(() => options?.maxFiles, undefined);
@@ -68,33 +66,33 @@ export class Trace {
     const limited = typeof maxFiles === "number" && recordingOf(first)?.withMaxFiles(maxFiles);
     if (first && limited) {
       replace(given, first, limited);
-      // A frozen array stays as it is.
+      // A frozen array keeps its file exporter.
       tryOr(() => replace(exporters, first, limited), undefined);
     }
     return new Trace(given, listOf(spanProcessors, isProcessor));
   }
 
-  /** The trace that was set as the process's. */
+  /** The active trace of the process. */
   static get active(): Trace | null {
     return Trace.#active;
   }
 
-  /** Sets it; `null` takes it away. */
+  /** Sets the active trace; `null` removes it. */
   static setActive(trace: Trace | null): void {
     Trace.#active = trace ?? null;
   }
 
-  /** `dir`, or where altimate-code keeps its traces. */
+  /** `dir`, or altimate-code's default directory of traces. */
   static getTracesDir(dir?: string): string {
     return listing.getTracesDir(dir);
   }
 
-  /** All readable documents of a directory, newest first. A missing directory has none, and is not created. */
+  /** All readable traces in a directory, newest first. A directory that does not exist has none. Never rejects. */
   static listTraces(dir?: string): Promise<listing.TraceEntry[]> {
     return listing.listTraces(dir);
   }
 
-  /** The same, page by page: `offset` from 0, `limit` 20 by default and 1 at least. */
+  /** A page of {@link listTraces}: `offset` from 0 (default 0), `limit` from 1 (default 20). Never rejects. */
   static listTracesPaginated(
     dir?: string,
     options?: { readonly offset?: number; readonly limit?: number },
@@ -102,14 +100,14 @@ export class Trace {
     return listing.listTracesPaginated(dir, options);
   }
 
-  /** A session as it stands, with what its writers have recorded since; `null` when there is none that can be read. */
+  /** The trace of a session, with the spans in side files; `null` without a readable one. Never rejects. */
   static loadTrace(sessionId: string, dir?: string): Promise<TraceFile | null> {
     return listing.loadTrace(sessionId, dir);
   }
 
   /**
-   * Begins a session, or goes on with its document; the file exists when it returns. A session that is still open
-   * ends first, in its own file.
+   * Starts a session. If the session has a document, goes on there. The document exists when this returns. Ends a
+   * session that is open.
    */
   startTrace(sessionId: string, options?: TraceStartOptions): void {
     guarded("startTrace", () => {
@@ -122,7 +120,7 @@ export class Trace {
     });
   }
 
-  /** What an assistant's message says of the session. */
+  /** Metadata from an assistant's message. */
   enrichFromAssistant(info: AssistantInfo): void {
     this.#session?.tracer.enrichFromAssistant(info);
   }
@@ -137,22 +135,22 @@ export class Trace {
     this.#session?.tracer.setPrompt(prompt);
   }
 
-  /** What a chat front end says of the session. */
+  /** Metadata from a chat front end. */
   applyOwuiContext(info: OwuiContext): void {
     this.#session?.tracer.applyOwuiContext(info);
   }
 
-  /** Logs what the user says; a new turn begins. */
+  /** A message of the user. Begins a turn. */
   logUserMessage(text: string, options?: UserMessageOptions): void {
     this.#session?.tracer.logUserMessage(text, options);
   }
 
-  /** A model is called. */
+  /** A call of a model begins. */
   logStepStart(part: StepStartPart): void {
     this.#session?.tracer.logStepStart(part);
   }
 
-  /** The model says something. */
+  /** Text of the model. */
   logText(part: TextPart): void {
     this.#session?.tracer.logText(part);
   }
@@ -162,61 +160,61 @@ export class Trace {
     this.#session?.tracer.logStepFinish(part);
   }
 
-  /** A tool runs, or has ended. */
+  /** A tool call waits, runs or has ended. */
   logToolCall(part: ToolCallPart): void {
     this.#session?.tracer.logToolCall(part);
   }
 
-  /** A span of the host's own. */
+  /** Any other operation, after it has ended. */
   logSpan(span: CustomSpan): void {
     this.#session?.tracer.logSpan(span);
   }
 
-  /** Adds attributes to the last tool call, the open generation or the session: to the first that there is. */
+  /** Adds attributes to the last tool call, the open generation or the session: the first of these that exists. */
   setSpanAttributes(attributes: Readonly<Record<string, unknown>>, target?: SpanTarget): void {
     this.#session?.tracer.setSpanAttributes(attributes, target);
   }
 
-  /** The document's path; `undefined` without a file exporter or a session. */
+  /** Path of the document; `undefined` without a file exporter or a session. */
   getTracePath(): string | undefined {
     return this.#session?.tracer.getTracePath();
   }
 
-  /** A context in which spans of others nest under the running tool, the generation or the turn. */
+  /** A context in which spans of any instrumentation nest under the running tool, the generation or the turn. */
   context(target?: "tool" | "generation" | "turn", callID?: string): Context {
     return this.#session?.tracer.context(target, callID) ?? context.active();
   }
 
-  /** Runs `fn` in {@link context}. */
+  /** Runs `fn` in {@link context}. Returns `undefined` if `fn` is no function. */
   withContext<T>(fn: () => T): T {
     if (typeof fn !== "function") return undefined as T;
     return this.#session ? this.#session.tracer.withContext(fn) : fn();
   }
 
-  /** W3C headers for outgoing calls and child processes. */
+  /** The W3C trace context of {@link context}, for outgoing requests and child processes. */
   traceHeaders(target?: "tool" | "generation" | "turn", callID?: string): TraceHeaders | undefined {
     return this.#session?.tracer.traceHeaders(target, callID);
   }
 
-  /** Resolves when the file equals memory. */
+  /** Resolves when the document equals memory. */
   async flush(): Promise<void> {
     await settled("flush", () => this.#session?.tracer.flush());
   }
 
-  /** Ends the turn, and pushes the running document to exporters with `live: true`. Does nothing after the end. */
+  /** Ends the turn, and pushes the running document to exporters with `live: true`. No effect after the end. */
   async exportRemotes(): Promise<void> {
     await settled("exportRemotes", () => this.#session?.push());
   }
 
   /**
-   * Ends the session. Resolves with the first string that is not empty which an exporter answers, in their order; the
-   * file exporter's is the path. An exporter is waited for for five seconds.
+   * Ends the session. Resolves with the first non-empty string that an exporter resolves with, in the order of the
+   * exporters; that of the file exporter is the path. Waits for each exporter for at most five seconds.
    */
   async endTrace(error?: string): Promise<string | undefined> {
     return settled("endTrace", () => this.#session?.end(error));
   }
 
-  /** The same before it returns, for the local file; other exporters are called and not waited for. */
+  /** {@link endTrace}, synchronous: the document is written when it returns. Other exporters are not awaited. */
   finalizeSync(): string | undefined {
     return guarded("finalizeSync", () => {
       const path = this.#session?.endNow();
@@ -225,14 +223,14 @@ export class Trace {
     });
   }
 
-  /** The crash fence: synchronous. The document says `crashed` when it returns, whatever was or is under way. */
+  /** The crash fence, synchronous: when it returns, the document has the status `crashed`, also after an end. */
   flushSync(error?: string): void {
     guarded("flushSync", () => this.#session?.crash(error));
   }
 
   /**
-   * Resumes a session from its document. `false`, and nothing changes, when there is no usable document, or when another
-   * session was started before the document was found.
+   * Resumes a session from its document. `false`, and nothing changes, when there is no usable document, or when
+   * another session was started before the document was found.
    */
   async rehydrateFromFile(sessionId: string): Promise<boolean> {
     const isResumed = await settled("rehydrateFromFile", async () => {
@@ -252,7 +250,7 @@ export class Trace {
   }
 }
 
-/** Those of a list that are what they must be, after `first`. */
+/** `first`, then the elements of `given` for which `is` returns `true`. */
 function listOf<T>(given: readonly T[] | undefined, is: (one: T) => boolean, first: T[] = []): T[] {
   const fitting = tryOr(() => (given ?? []).filter((one) => tryOr(() => is(one), false)), []);
   return [...first, ...fitting];

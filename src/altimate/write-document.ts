@@ -1,6 +1,4 @@
-/**
- * Writing a document that somebody has whole in memory, in our own layout, in the place of its session's document.
- */
+/** Writes a whole document that is in memory, in place of the document of its session. */
 
 import {
   type DocumentHead,
@@ -23,9 +21,9 @@ import { type CommitPorts, commit } from "../storage/commit.js";
 import { findDocument, keepDamaged } from "../storage/document-file.js";
 import { chunkBytes, writeAll } from "../storage/lines.js";
 
-/** A document as bytes, but for what depends on the name that it gets. */
+/** A document as bytes, without the parts that depend on its file name. */
 export interface EncodedDocument {
-  /** The session's id: the raw one where the document has it. */
+  /** The raw id of the session, if the document has it; else the sanitised id. */
   readonly id: string;
   readonly head: Omit<DocumentHead, "sessionId">;
   readonly lines: readonly Buffer[];
@@ -33,8 +31,8 @@ export interface EncodedDocument {
 }
 
 /**
- * Copies a document, so that its caller may go on with it. Ended spans become lines in their order; the open ones
- * and the session's own go to the end. `undefined`: it names no session, or has no spans.
+ * Copies a document, which the caller may change afterwards. Ended spans become lines in their order; open spans and
+ * the session's own span go to the tail. `undefined` for a document without a session id or an array of spans.
  */
 export function encodeDocument(trace: TraceFile): EncodedDocument | undefined {
   const { traceId, sessionId, startedAt, endedAt, metadata, summary, layout } = trace;
@@ -53,7 +51,7 @@ export function encodeDocument(trace: TraceFile): EncodedDocument | undefined {
     if (span.endTime === undefined || isRoot(span)) last.push(own);
     else lines.push(Buffer.from(`${lines.length === 0 ? "" : ","}${encodeSpan(own)}\n`));
   }
-  // The session's own span is the last, wherever it stood.
+  // The session's own span is the last one in every layout.
   const spans = [...last.filter((span) => !isRoot(span)), ...last.filter(isRoot)];
   const { tailStart: _, ...shape } = layout ?? { tailStart: 0 };
   const tail = {
@@ -69,8 +67,8 @@ export function encodeDocument(trace: TraceFile): EncodedDocument | undefined {
 const textOr = (value: unknown, fallback: string): string => (typeof value === "string" ? value : fallback);
 
 /**
- * Writes the document where its session's stands; where another session's does, under the next name. Resolves with
- * its path; with `undefined` when `mayCommit` said no. Throws when the file system refuses.
+ * Replaces the document of the session. If the name belongs to another session, uses the next name. Returns the path;
+ * `undefined` when `mayCommit` returned `false`. Throws what the file system throws.
  */
 export function* writeDocument(
   ports: CommitPorts,

@@ -29,8 +29,8 @@ export interface ReplayOptions {
    */
   readonly sessions?: "crashed" | "ended" | ((trace: ListedTrace) => boolean) | undefined;
   /**
-   * A resource of the SDK, or just `{ attributes }`. Default: what `OTEL_SERVICE_NAME` and
-   * `OTEL_RESOURCE_ATTRIBUTES` say. Without a name, the service is `unknown_service`.
+   * A resource of the SDK, or `{ attributes }`. Default: the attributes of `OTEL_SERVICE_NAME` and
+   * `OTEL_RESOURCE_ATTRIBUTES`. Without a name, the service is `unknown_service`.
    */
   readonly resource?: ResourceLike | undefined;
   /** Longest time for one export, and for one flush. Default 30000; at most 2147483647. */

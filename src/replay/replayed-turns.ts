@@ -95,7 +95,7 @@ export class ReplayedTurns {
 
   #root(turn: Turn, { asked, first, last, input, output, interrupted }: TurnSummary): ReadableSpan {
     const { id, metadata, root, resource, endedAt } = this.#session;
-    // Hosts choose the times of tool calls freely. A turn begins with its message, and ends with its session at the latest.
+    // Times of tool calls come from hosts. A turn begins with its message, and ends with its session at the latest.
     const latest = endedAt + endSlackMillis;
     const start = asked ?? Math.min(first, latest);
     const end = Math.max(start, Math.min(last, latest));

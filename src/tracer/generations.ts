@@ -1,6 +1,4 @@
-/**
- * The generations of a session that are open, and which of them a host means.
- */
+/** The open generations of a session, and how a host's call is matched to one of them. */
 import { SpanKind } from "@opentelemetry/api";
 import type { SessionMetadata, TokenUsage } from "../format/trace-file.js";
 import {
@@ -15,9 +13,12 @@ import { modelOf } from "./metadata.js";
 import type { SessionSpan, SpanDraft } from "./session-span.js";
 import { finiteOr, member, textMember, toText } from "./untrusted-input.js";
 
-/** Tool names that are kept for a generation that says nothing. */
+/** Tool names that are kept as the output of a generation without text. */
 const maxToolNames = 100;
-/** Text that is journaled beyond a few times its length waits for the next publish. */
+/**
+ * Each piece of text journals the whole text anew. Beyond a few times the length of the text, pieces are not journaled,
+ * and survive the process only from the next publish on.
+ */
 const freeJournalChars = 65_536;
 const journalFactor = 4;
 
@@ -35,12 +36,11 @@ export class OpenGeneration {
     this.messageId = messageId;
   }
 
-  /** Adds to its output; `true` when that is worth a line in the journal now. */
+  /** Appends to the output. `true`: the caller journals the span now. */
   addText(text: string): boolean {
     if (text === "") return false;
     this.#text += text;
     this.span.change({ output: this.#text });
-    // A text that comes in thousands of pieces is not journaled whole for each of them.
     if (this.#journaled > journalFactor * this.#text.length + freeJournalChars) return false;
     this.#journaled += this.#text.length;
     return true;
@@ -50,13 +50,13 @@ export class OpenGeneration {
     if (this.#toolNames.length < maxToolNames) this.#toolNames.push(name);
   }
 
-  /** What it has said, or which tools it called where it said nothing. */
+  /** The text, or the names of the called tools if there is no text. */
   get output(): string | undefined {
     if (this.#text !== "") return this.#text;
     return this.#toolNames.length > 0 ? `[tool calls: ${this.#toolNames.join(", ")}]` : undefined;
   }
 
-  /** Its record's changes at its end. */
+  /** The changes of the span at its end. */
   ended(endTime: number, finish: Partial<ExactSpan>): Partial<ExactSpan> {
     const { output } = this;
     return { endTime, ...finish, ...(output !== undefined && { output }) };
@@ -84,8 +84,8 @@ export class OpenGenerations {
   }
 
   /**
-   * By id, else by message, else the newest: hosts give the start and the finish of a step different ids, and both
-   * the message they belong to.
+   * The generation with the id of `part`, else with its message id, else the newest. Hosts give the start and the
+   * finish of a step different ids, and both the id of their message.
    */
   find(part: unknown): OpenGeneration | undefined {
     const id = member(part, "id");
@@ -98,7 +98,7 @@ export class OpenGenerations {
   }
 }
 
-/** The span of a step that starts. `results`: what the tools have answered since the last one. */
+/** The span of a step that starts. `results`: the results of tools since the last step. */
 export function generationDraft(
   id: string,
   metadata: SessionMetadata,
@@ -128,7 +128,7 @@ export function generationDraft(
   };
 }
 
-/** What the finish of a step says; what is missing, or no finite number, counts 0. */
+/** Reason, cost and tokens of a finished step. A count that is missing or no finite number is 0. */
 export function finishOf(part: unknown): Partial<ExactSpan> {
   const reason = member(part, "reason");
   return {

@@ -1,36 +1,35 @@
 /**
- * What hosts give a session tracer: the parts of their messages, as they are. Anything else is taken too; what cannot
- * be read counts as absent.
+ * The arguments of a session tracer's methods: parts of the messages of a host. The methods accept any other value; a
+ * member that cannot be read counts as absent.
  */
 import type { Context, Tracer } from "@opentelemetry/api";
 import type { SessionStore } from "../exporter/session-store.js";
 import type { TurnIds } from "../otel/ids.js";
 
-/** A session that starts another for a subagent: a `SessionTracer`. */
+/** A session that starts another session for a subagent: a `SessionTracer`. */
 export interface ParentSession {
-  /** Its raw id, from its start on. */
+  /** The raw id; `undefined` before the first start. */
   readonly sessionId: string | undefined;
-  /** Whether it has not ended. */
   readonly isOpen: boolean;
-  /** Of what runs in it. */
+  /** A context with the running span. */
   context(): Context;
 }
 
-/** How a session starts. */
+/** Options of a new session. */
 export interface StartTraceOptions {
   /** Name of the session span; the session id by default. */
   readonly instance_id?: string;
-  /** For people. */
+  /** Title of the session, for people. */
   readonly title?: string;
-  /** `<provider>/<model>`. */
+  /** Model as `<provider>/<model>`. */
   readonly model?: string;
-  /** Of the model. */
+  /** Provider of the model. */
   readonly providerId?: string;
-  /** Its name, on every turn's span too. */
+  /** Name of the agent, also on the span of every turn. */
   readonly agent?: string;
-  /** Of the model. */
+  /** Variant of the model. */
   readonly variant?: string;
-  /** Also the input of the session span. */
+  /** First prompt, also the input of the session span. */
   readonly prompt?: string;
   /** Attribute `user.id`. */
   readonly userId?: string;
@@ -38,54 +37,55 @@ export interface StartTraceOptions {
   readonly environment?: string;
   /** Attribute `service.version`. */
   readonly version?: string;
-  /** Words to find the session by. */
+  /** Tags to find the session by. */
   readonly tags?: readonly string[];
   /** W3C trace context of a client: the parent of the first turn. */
   readonly traceparent?: string;
-  /** What belongs to it. */
+  /** The `tracestate` of that client. */
   readonly tracestate?: string;
-  /** The session that starts this one for a subagent: its turns link to what runs there now. */
+  /** The session that starts this one for a subagent: the turns link to the span that runs there now. */
   readonly parent?: ParentSession;
 }
 
-/** What an assistant's message says of its session. */
+/** Metadata in an assistant's message. */
 export interface AssistantInfo {
-  /** Without its provider. */
+  /** Model without the provider. */
   readonly modelID?: string;
-  /** Of the model. */
+  /** Provider of the model. */
   readonly providerID?: string;
-  /** Taken when none is known yet. */
+  /** Name of the agent; ignored if the session has one. */
   readonly agent?: string;
-  /** Of the model. */
+  /** Variant of the model. */
   readonly variant?: string;
 }
 
-/** What a chat front end says of its session. */
+/** Metadata from a chat front end. */
 export interface OwuiContext {
-  /** Added to the tags as well. */
+  /** User, also added to the tags. */
   readonly userId?: string;
-  /** Added to the tags as well; the model of the session when none is known yet. */
+  /** Model, also added to the tags, and the model of a session that has none. */
   readonly modelId?: string;
-  /** The name of the agent. */
+  /** Name of the agent. */
   readonly agent?: string;
 }
 
-/** Where a user's message comes from. */
+/** Options of a user's message. */
 export interface UserMessageOptions {
-  /** W3C trace context of the client that sent it: the parent of the turn. */
+  /** W3C trace context of the client that sent the message: the parent of the turn. */
   readonly traceparent?: string;
-  /** What belongs to it. */
+  /** The `tracestate` of that client. */
   readonly tracestate?: string;
 }
 
-/** A model is called. */
+/** A call of a model begins. */
 export interface StepStartPart {
+  /** Id of the generation, which its texts and its finish may repeat. */
   readonly id?: string;
-  /** Of the message that the answer becomes: start, texts, tools and finish may share it. */
+  /** Id of the message with the answer, which texts, tool calls and finish may repeat. */
   readonly messageID?: string;
 }
 
-/** A model says something. */
+/** Text of a model. */
 export interface TextPart {
   readonly text?: string;
   readonly id?: string;
@@ -99,7 +99,7 @@ export interface StepFinishPart {
   /** Why the model stopped. */
   readonly reason?: string;
   readonly cost?: number;
-  /** Disjoint counts: `input` does not include cached tokens, nor `output` those of reasoning. */
+  /** Disjoint counts: `input` excludes cached tokens, and `output` excludes tokens of reasoning. */
   readonly tokens?: {
     readonly input?: number;
     readonly output?: number;
@@ -108,14 +108,15 @@ export interface StepFinishPart {
   };
 }
 
-/** A tool call, as it stands. */
+/** The state of a tool call. */
 export interface ToolCallPart {
+  /** Name of the tool. */
   readonly tool?: string;
-  /** Told again with the same start, a call is ignored. */
+  /** Id of the call. A repeated report of an ended call, with the same start, is ignored. */
   readonly callID?: string;
   readonly messageID?: string;
   readonly state: {
-    /** `pending`, `running`, `error`; anything else has ended well. */
+    /** `pending`, `running` or `error`; any other value: the call has succeeded. */
     readonly status?: string;
     readonly input?: unknown;
     readonly output?: unknown;
@@ -125,7 +126,7 @@ export interface ToolCallPart {
   };
 }
 
-/** A span of the host's own. */
+/** An operation of the host that has ended. */
 export interface CustomSpan {
   readonly name: string;
   /** Epoch milliseconds. */
@@ -143,20 +144,20 @@ export interface TraceHeaders {
   readonly tracestate?: string;
 }
 
-/** What attributes are set on, or what a context holds; by default the first of these that there is. */
+/** Target of attributes. The default is the first of these that exists. */
 export type SpanTarget = "tool" | "generation" | "session";
 
-/** What a session tracer works with. */
+/** Ports of a session tracer. */
 export interface SessionTracerPorts {
   readonly tracer: Tracer;
-  /** Those who keep documents; none where spans only go to a backend. */
+  /** Stores of documents; empty where spans only go to a backend. */
   readonly recorders: readonly SessionStore[];
-  /** A turn has ended: what hands spans to a backend may do it now. */
+  /** A turn has ended: its spans may be sent to a backend. */
   readonly onTurnEnd?: () => void;
-  /** Chooses the ids of turns, where the provider is ours. */
+  /** Sets the ids of turns. Absent for a provider of the host. */
   readonly turnIds?: TurnIds | undefined;
-  /** A session has started, or goes on. */
+  /** A session has started or resumed. */
   readonly onSessionStart?: (sessionId: string) => void;
-  /** A session has ended, however. */
+  /** A session has ended or crashed. */
   readonly onSessionEnd?: (sessionId: string) => void;
 }

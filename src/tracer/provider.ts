@@ -19,7 +19,7 @@ export interface SessionProvider {
 }
 
 /**
- * Limits of a span. Values of agents are not cut, whatever the variables `OTEL_SPAN_*` and `OTEL_ATTRIBUTE_*` say. The
+ * Limits of a span. Values of agents are not cut, with any values of `OTEL_SPAN_*` and `OTEL_ATTRIBUTE_*`. The
  * counts bound a span to which a loop adds attributes.
  */
 const spanLimits = Object.freeze({
@@ -31,7 +31,10 @@ const spanLimits = Object.freeze({
   attributePerLinkCountLimit: 1024,
 });
 
-/** `SamplingDecision.RECORD_AND_SAMPLED` of both SDK lines. Every span of a session is recorded, whatever `OTEL_TRACES_SAMPLER` says. */
+/**
+ * `SamplingDecision.RECORD_AND_SAMPLED` of both SDK lines: every span of a session is recorded, with any value of
+ * `OTEL_TRACES_SAMPLER`.
+ */
 const everything = { shouldSample: () => ({ decision: 2 }), toString: () => "AlwaysOnSampler" };
 
 /** Builds the provider of a plan; a plan with the host's provider needs no building. */

@@ -1,24 +1,25 @@
 /**
- * The only file that touches an OpenTelemetry SDK or an OTLP exporter.
+ * Loads the OpenTelemetry SDK and the OTLP exporters. No other file does.
  *
- * They are optional peers, and this package is loaded with `import` and with `require`. So they are required here when
- * they are wanted and not before: a CommonJS file also among the sources, with literal names in try and catch, which
- * bundlers take for optional. It imports nothing of ours: the sources are ES modules to it.
+ * They are optional peers, and this package is loaded with `import` and with `require`. So this file loads them with
+ * `require`, only when an option asks for them. The file is CommonJS in the sources, too. Each `require` has a literal
+ * name and is inside `try`, which bundlers treat as optional. The file imports no other source file, since those are ES
+ * modules.
  */
 
-/** What there is of an SDK here, in the words of both lines. */
+/** The classes of an SDK that are used, under one name for both SDK lines. */
 export interface Sdk {
   readonly Provider: new (options: object) => object;
   readonly ConsoleSpanExporter: new () => object;
 }
 
-/** The SDK: `sdk-trace` of 3.x or 2.9 on, else `sdk-trace-base` of 2.x. Throws what `require` throws. */
+/** The SDK: `sdk-trace` (from 2.9 on, and 3.x), else `sdk-trace-base` (2.x). Throws what `require` throws. */
 export function requireSdk(): Sdk {
   try {
     const { TracerProvider, ConsoleSpanExporter } = require("@opentelemetry/sdk-trace");
     return { Provider: TracerProvider, ConsoleSpanExporter };
   } catch {
-    // Then the other one.
+    // Try the older package.
   }
   let missing: unknown;
   try {
@@ -27,7 +28,7 @@ export function requireSdk(): Sdk {
   } catch (error) {
     missing = error;
   }
-  // Not from within the catch: to esbuild that is no package it may do without.
+  // Outside of the catch block: esbuild would not treat the package as optional.
   throw missing;
 }
 

@@ -25,7 +25,7 @@ import { member, sessionIdOf, textMember, toText } from "./untrusted-input.js";
 
 /**
  * Logs one session of an agent as OpenTelemetry spans of the GenAI conventions, one trace per turn. With a
- * `CrashSafeFileSpanExporter` among the exporters, the effect of a call survives the process once the call has returned.
+ * `CrashSafeFileSpanExporter` among the exporters, the effect of a call survives the process once it has returned.
  *
  * No method throws or rejects, whatever its arguments are. Errors are logged through `diag`.
  */

@@ -229,8 +229,8 @@ export class TurnDelivery {
  * {@link SessionTracingOptions}.
  *
  * The provider samples every span, cuts no value, and keeps up to 4096 attributes and 1024 events and links per span,
- * whatever the variables `OTEL_TRACES_SAMPLER`, `OTEL_SPAN_*` and `OTEL_ATTRIBUTE_*` say. The function sets neither the
- * global provider nor a context manager: the host does.
+ * with any values of `OTEL_TRACES_SAMPLER`, `OTEL_SPAN_*` and `OTEL_ATTRIBUTE_*`. The function sets neither the global
+ * provider nor a context manager: the host does.
  *
  * @throws CrashSafeFileError `INVALID_OPTION`, naming the option or variable and its value; `MISSING_PACKAGE`, naming
  * the package to install

@@ -35,7 +35,7 @@ import { messageJson, unnamedError } from "../projection/to-attributes.js";
 /** What turns are made with. */
 export interface TurnPorts {
   readonly tracer: Tracer;
-  /** Chooses the ids of turns, where the provider is ours. */
+  /** Sets the ids of turns. Absent for a provider of the host. */
   readonly turnIds: TurnIds | undefined;
   /** Called when a turn has ended: a processor may now flush. */
   readonly onTurnEnd: () => void;

@@ -1,12 +1,12 @@
 /**
- * Reading what callers of a session tracer give: anything, from anywhere. Nothing here throws; a value that cannot be
- * read costs itself.
+ * Reads arguments of a session tracer, which may be any values. No function throws; a value that cannot be read is lost
+ * alone.
  */
 import { toJsonValue } from "../format/json-value.js";
 
 const unreadable = "[unreadable]";
 
-/** A member of whatever it is; `undefined` when there is none or it cannot be read. */
+/** A member of any value; `undefined` when there is none or it cannot be read. */
 export function member(source: unknown, key: string): unknown {
   try {
     return (source as Record<string, unknown> | null | undefined)?.[key];
@@ -34,7 +34,7 @@ export function textMember(source: unknown, key: string): string | undefined {
   return value ? toText(value) : undefined;
 }
 
-/** A member that is a list, as texts; `undefined` when it is none. */
+/** A member that is an array, with its elements as text; `undefined` for any other member. */
 export function textsMember(source: unknown, key: string): string[] | undefined {
   const list = member(source, key);
   try {
@@ -49,7 +49,7 @@ export function textsMember(source: unknown, key: string): string[] | undefined 
 export const finiteOr = (value: unknown, fallback: number): number =>
   typeof value === "number" && Number.isFinite(value) ? value : fallback;
 
-/** A copy of a tool's input: what cannot be JSON says so in its place. */
+/** A copy of a tool's input as JSON; an object with the error in place of a value that JSON cannot carry. */
 export function copyInput(value: unknown): unknown {
   if (typeof value !== "object" || value === null) {
     if (typeof value === "number") return Number.isFinite(value) ? value : null;
@@ -67,7 +67,7 @@ export function copyInput(value: unknown): unknown {
   }
 }
 
-/** A copy of a plain object of texts and the like, as most inputs are: through JSON it cost a tool call 2 µs. */
+/** A copy of a flat object of texts, numbers and booleans, as most inputs are. Through JSON, the copy takes 2 µs. */
 function flatCopy(value: object): Record<string, unknown> | undefined {
   if (Object.getPrototypeOf(value) !== Object.prototype) return undefined;
   const copy: Record<string, unknown> = {};
@@ -80,10 +80,10 @@ function flatCopy(value: object): Record<string, unknown> | undefined {
   return copy;
 }
 
-/** A copy of any value that is written: what JSON cannot carry leaves a marker in its place. */
+/** A copy of any value as JSON, with a marker in place of a value that JSON cannot carry. */
 export const copyValue = (value: unknown): unknown => toJsonValue(value);
 
-/** A copy of a caller's attributes: `undefined` ones are left out, and what JSON cannot carry becomes text. */
+/** A copy of attributes without `undefined` values. A value that JSON cannot carry becomes text. */
 export function copyAttributes(source: unknown): Record<string, unknown> {
   const attributes: Record<string, unknown> = {};
   if (typeof source !== "object" || source === null) return attributes;
@@ -122,13 +122,13 @@ function attributeValue(source: object, key: string): unknown {
   }
 }
 
-/** The text with at most `max` characters; where it was cut, a marker at its end tells how many are missing. */
+/** The first characters of a text, at most `max` with a marker at the end that has the number of cut characters. */
 export function shorten(text: string, max: number): string {
   if (text.length <= max) return text;
   const markerFor = (cut: number) => `… [${cut} characters cut]`;
-  // The number may grow by a digit when the marker takes its room.
+  // The marker for the whole text is at least as long as the final marker.
   let kept = max - markerFor(text.length).length;
-  // Never half of a character that takes two.
+  // A surrogate pair is not split.
   if (/[\ud800-\udbff]/.test(text.charAt(kept - 1))) kept--;
   return `${text.slice(0, kept)}${markerFor(text.length - kept)}`;
 }
