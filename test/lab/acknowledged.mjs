@@ -1,6 +1,6 @@
 /**
- * What a writer had said, and what its documents must hold for it. Words come in the order in which the writer wrote
- * them: it says what it is about to do, does it, and says that it is done (`programs/child.mjs`).
+ * What a writer had acknowledged, and what its documents must hold for it. Lines arrive in the order in which the
+ * writer wrote them: it announces an action, performs it, and acknowledges it (`programs/child.mjs`).
  */
 
 const rank = { running: 0, completed: 1, error: 2, crashed: 3 };
@@ -8,11 +8,11 @@ const rank = { running: 0, completed: 1, error: 2, crashed: 3 };
 export class Acknowledged {
   #sessions = new Map();
   #sessionOf = new Map();
-  /** Starts that were asked for when a writer was killed: their spans may be there or not. */
-  #unsaid = 0;
-  /** Spans that ended before the flush that is asked for. */
+  /** Starts that were announced when a writer was killed: their spans may exist or not. */
+  #unacknowledged = 0;
+  /** Spans that ended before the announced flush. */
   #flushing = [];
-  /** Spans that a flush said are in the document. */
+  /** Spans that are in the document, by an acknowledged flush. */
   #flushed = [];
 
   take([verb, first, ...rest]) {
@@ -26,11 +26,11 @@ export class Acknowledged {
     if (verb === "flushed") this.#flushed = this.#flushing;
   }
 
-  /** The writer is dead: what it had asked for may have happened or not. */
+  /** The writer is dead: announced actions may have happened or not. */
   died() {
     for (const session of this.#sessions.values()) {
       if (session.isStarting) {
-        this.#unsaid++;
+        this.#unacknowledged++;
         session.statuses.add("crashed");
       }
       if (session.closing) session.statuses.add(session.closing);
@@ -43,24 +43,24 @@ export class Acknowledged {
     }
   }
 
-  /** What is wrong with these documents, the whole directory's, when nobody writes any more. */
+  /** The problems of these documents, those of the whole directory, when no process writes any more. */
   problemsIn(documents) {
     const problems = [];
-    let unsaid = 0;
+    let unacknowledged = 0;
     for (const [id, session] of this.#sessions) {
       const own = documents.filter((document) => document.id === id);
-      const tell = (text) => problems.push(`${id}: ${text}`);
-      if (own.length > 1) tell(`has ${own.length} documents`);
-      if (own[0]) unsaid += problemsOfSession(session, own[0], tell);
+      const report = (text) => problems.push(`${id}: ${text}`);
+      if (own.length > 1) report(`has ${own.length} documents`);
+      if (own[0]) unacknowledged += problemsOfSession(session, own[0], report);
       else if (session.spans.size > 0 && !session.isPrunable)
-        tell(`has no document for ${session.spans.size} spans`);
+        report(`has no document for ${session.spans.size} spans`);
     }
-    if (unsaid > this.#unsaid)
-      problems.push(`${unsaid} spans that nobody started, of ${this.#unsaid} possible`);
+    if (unacknowledged > this.#unacknowledged)
+      problems.push(`${unacknowledged} spans that were never started, of ${this.#unacknowledged} possible`);
     return problems;
   }
 
-  /** Spans that a flush acknowledged must be in the documents as they stand, before any recovery. */
+  /** Spans of an acknowledged flush must be in the present documents, before any recovery. */
   problemsOfFlush(documents) {
     const there = new Set(documents.flatMap(({ spans }) => spans.map(({ spanId }) => spanId)));
     const hasMarker = documents.some(({ spans }) => spans.some(({ attributes }) => attributes?.elided));
@@ -70,7 +70,7 @@ export class Acknowledged {
       .map((spanId) => `span ${spanId} was flushed, and is not in the document`);
   }
 
-  /** Retention may remove this session's document. */
+  /** Allows retention to remove this session's document. */
   allowRemoval(id) {
     this.#session(id).isPrunable = true;
   }
@@ -92,7 +92,7 @@ export class Acknowledged {
   #closed(id, status) {
     const session = this.#session(id);
     session.closing = undefined;
-    // The crash of the writer before may be found after this end, and outranks it.
+    // The crash of an earlier writer may be found after this end, and outranks it.
     const outranking = [...session.wreck].filter((before) => rank[before] > rank[status]);
     session.statuses = new Set([status, ...outranking]);
     for (const span of session.spans.values()) {
@@ -115,41 +115,41 @@ export class Acknowledged {
   }
 }
 
-/** Tells what is wrong with a session's document; returns how many spans it has that were not acknowledged. */
-function problemsOfSession(session, document, tell) {
+/** Reports the problems of a session's document. Returns the number of its spans that were not acknowledged. */
+function problemsOfSession(session, document, report) {
   const found = new Map();
   let elided = 0;
   for (const span of document.spans) {
-    if (found.has(span.spanId)) tell(`span ${span.spanId} is there twice`);
+    if (found.has(span.spanId)) report(`span ${span.spanId} is there twice`);
     found.set(span.spanId, span);
     elided += Number(span.attributes?.elided ?? 0);
   }
   const { status } = document.summary;
-  if (!session.statuses.has(status)) tell(`is ${status}, not ${[...session.statuses].join(" or ")}`);
+  if (!session.statuses.has(status)) report(`is ${status}, not ${[...session.statuses].join(" or ")}`);
   let missing = 0;
   for (const [spanId, expected] of session.spans) {
     const span = found.get(spanId);
-    if (span) problemsOfSpan(span, expected, tell);
+    if (span) problemsOfSpan(span, expected, report);
     else if (elided > 0) missing++;
-    else tell(`lost span ${spanId}, ${expected.ended === "yes" ? "which had ended" : "which was running"}`);
+    else report(`lost span ${spanId}, ${expected.ended === "yes" ? "which had ended" : "which was running"}`);
   }
-  if (elided < missing) tell(`lost ${missing - elided} spans more than its marker stands for`);
+  if (elided < missing) report(`lost ${missing - elided} spans more than its marker stands for`);
   const lines = document.spans.filter((span) => span.kind !== "session" && !span.attributes?.elided);
-  const unsaid = lines.filter(({ spanId }) => !session.spans.has(spanId)).length + (elided - missing);
+  const unacknowledged = lines.filter(({ spanId }) => !session.spans.has(spanId)).length + (elided - missing);
   const { totalToolCalls, totalGenerations } = document.summary;
   const counted = totalToolCalls + totalGenerations;
-  if (counted !== session.spans.size + unsaid)
-    tell(`counts ${counted} tool calls and generations of ${session.spans.size + unsaid}`);
-  return Math.max(0, unsaid);
+  if (counted !== session.spans.size + unacknowledged)
+    report(`counts ${counted} tool calls and generations of ${session.spans.size + unacknowledged}`);
+  return Math.max(0, unacknowledged);
 }
 
-function problemsOfSpan(span, { n, bytes, ended, closed }, tell) {
+function problemsOfSpan(span, { n, bytes, ended, closed }, report) {
   const { attributes = {}, spanId } = span;
   if (attributes.n !== n || attributes.payload !== String(n % 10).repeat(bytes))
-    tell(`span ${spanId} has another content`);
-  if (span.endTime === undefined) tell(`span ${spanId} is still open`);
+    report(`span ${spanId} has another content`);
+  if (span.endTime === undefined) report(`span ${spanId} is still open`);
   const mayHaveEnded = ended !== "no" || (closed !== "no" && closed !== "crashed");
   const mayBeInterrupted = ended !== "yes" && (closed === "no" || closed === "asked" || closed === "crashed");
-  if (span.interrupted && !mayBeInterrupted) tell(`span ${spanId} had ended, and is interrupted`);
-  if (!span.interrupted && !mayHaveEnded) tell(`span ${spanId} was running, and is not interrupted`);
+  if (span.interrupted && !mayBeInterrupted) report(`span ${spanId} had ended, and is interrupted`);
+  if (!span.interrupted && !mayHaveEnded) report(`span ${spanId} was running, and is not interrupted`);
 }

@@ -1,18 +1,17 @@
-/** A directory whose writers are dead: recovered, it holds what they acknowledged, and only documents. */
+/** A directory whose writers are dead: after a recovery it holds what they acknowledged, and only documents. */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { problemOf, Reader } from "./reader.mjs";
 
 /**
- * Looks, recovers, compares with what was acknowledged, and recovers again, which must change nothing.
- *
- * @returns what is wrong, in words
+ * Reads, recovers, compares with what was acknowledged, and recovers again, which must change nothing. Returns the
+ * problems as text.
  */
-export async function recoverAndCheck(build, dir, said, { mayDrop = false } = {}) {
+export async function recoverAndCheck(build, dir, acknowledged, { mayDrop = false } = {}) {
   const { recoverTraces } = await import(pathToFileURL(`${build}/index.js`));
   const reader = new Reader(dir, { mayDrop });
-  const problems = said.problemsOfFlush(reader.look());
+  const problems = acknowledged.problemsOfFlush(reader.look());
   reader.watch();
   const first = await recoverTraces(dir);
   reader.stop();
@@ -20,7 +19,7 @@ export async function recoverAndCheck(build, dir, said, { mayDrop = false } = {}
   problems.push(...first.failures.map(({ path, error }) => `recovery of ${path} failed: ${error}`));
   if (first.running > 0) problems.push(`recovery takes ${first.running} dead writers for alive`);
   const before = contentsOf(dir);
-  problems.push(...said.problemsIn(readDocuments(before, problems)));
+  problems.push(...acknowledged.problemsIn(readDocuments(before, problems)));
   const second = await recoverTraces(dir);
   if (second.sessions.length > 0) problems.push("a second recovery found something to do");
   const after = contentsOf(dir);

@@ -1,6 +1,6 @@
 /**
- * Private copies of the built package: one that no build meanwhile changes, and ones that are broken on purpose.
- * Programs of the lab import `<copy>/index.js`.
+ * Private copies of the built package: one that no concurrent build changes, and deliberately broken ones. Programs
+ * of the lab import `<copy>/index.js`.
  */
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

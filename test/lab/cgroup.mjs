@@ -50,12 +50,12 @@ export class MemoryLimit {
     writeFileSync(join(this.#path, kind.limit), String(bytes));
   }
 
-  /** Program and arguments that run another within the limit. */
+  /** The program and arguments that run another program within the limit. */
   wrap(program, ...args) {
     return ["sh", ["-c", `echo $$ > "$0" && exec "$@"`, join(this.#path, "cgroup.procs"), program, ...args]];
   }
 
-  /** Whether the kernel killed somebody for it. */
+  /** Whether the kernel killed a process for the limit. */
   get hasKilled() {
     const counts = readFileSync(
       join(this.#path, kinds[0] === kind ? "memory.oom_control" : "memory.events"),
@@ -64,7 +64,7 @@ export class MemoryLimit {
     return Number(/oom_kill (\d+)/.exec(counts)?.[1] ?? 0) > 0;
   }
 
-  /** Those within must be dead; they leave when they are gone for good. */
+  /** The processes within must be dead. They leave the group when they are reaped. */
   async remove() {
     for (let attempt = 0; attempt < 100 && this.#members.length > 0; attempt++) await wait(20);
     this.#remove();

@@ -1,6 +1,6 @@
 /**
- * Faults of real disks, and how they pass: each is `{ dir, wrap, hit(writer), mend(writer) }`, where `dir` is where the
- * traces go, and `wrap` starts the writer as somebody else.
+ * Faults of real disks, and their end: each is `{ dir, wrap, hit(writer), mend(writer) }`, where `dir` is the
+ * directory of the traces, and `wrap` starts the writer as another user.
  */
 import { chmodSync, chownSync, mkdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,7 +10,7 @@ import { undoLater } from "./interruption.mjs";
 
 const nobody = 65534;
 
-/** Whatever else is there: nothing more fits. */
+/** Fills the disk with another file, so that nothing more fits. */
 function fill(dir) {
   for (let i = 0; ; i++) {
     try {
@@ -53,7 +53,10 @@ export const faults = {
     };
   },
 
-  /** Where files are open, Linux mounts nothing read-only: so the directory is shown through a mount that is. */
+  /**
+   * Linux remounts nothing read-only while files are open, so the directory is reached through another mount that
+   * is read-only.
+   */
   "read-only"(scratch) {
     const dir = scratch.newDirectory();
     let undo;
@@ -68,7 +71,7 @@ export const faults = {
     };
   },
 
-  /** The whole disk, between two sessions. */
+  /** Removes the whole disk between two sessions. */
   "read-only-disk"(scratch) {
     const disk = memoryDisk(scratch, "size=8m");
     return {
@@ -79,7 +82,7 @@ export const faults = {
           try {
             return run("mount", "-o", "remount,ro", disk);
           } catch (error) {
-            // A recovery in the background may be looking.
+            // A recovery in the background may be reading.
             if (attempt > 50) throw error;
             await wait(20);
           }
@@ -124,7 +127,7 @@ export const faults = {
   "file-size"(scratch) {
     return {
       dir: join(scratch.newDirectory(), "traces"),
-      // Of a process that does not ignore SIGXFSZ, as Node does, this is the death.
+      // A process that does not ignore SIGXFSZ, as Node does, dies of it.
       hit: ({ pid }) => run("prlimit", "--pid", String(pid), "--fsize=50000:unlimited"),
       mend: ({ pid }) => run("prlimit", "--pid", String(pid), "--fsize=unlimited:unlimited"),
     };
@@ -142,7 +145,7 @@ export const faults = {
     };
   },
 
-  /** The directory was another user's from the beginning. */
+  /** The directory belonged to another user from the start. */
   "another-user-first"(scratch) {
     const dir = reachable(scratch);
     return { dir, wrap: asNobody, isFirst: true, hit() {}, mend: () => chownSync(dir, nobody, nobody) };
@@ -151,7 +154,7 @@ export const faults = {
 
 export const asNobody = ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups", "--"];
 
-/** A directory that only its owner may enter; anybody may come to it. */
+/** A directory that only its owner may enter, below one that every user may enter. */
 function reachable(scratch) {
   const dir = join(scratch.newDirectory(), "traces");
   mkdirSync(dir, { mode: 0o700 });

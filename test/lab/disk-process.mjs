@@ -1,4 +1,4 @@
-/** `programs/disk-writer.mjs` as its parent sees it. */
+/** `programs/disk-writer.mjs`, controlled by its parent. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
@@ -6,27 +6,27 @@ import { dieWithLab } from "./interruption.mjs";
 import { PowerLedger } from "./power-ledger.mjs";
 
 export const diskProgram = fileURLToPath(new URL("programs/disk-writer.mjs", import.meta.url));
-/** A flush may take its 30 seconds. */
+/** A flush may need its 30 seconds. */
 const hungMillis = 45_000;
 
 export class DiskProcess {
-  /** What it recorded. */
-  said = new PowerLedger();
+  /** The records that it acknowledged. */
+  acknowledged = new PowerLedger();
   stderr = "";
   #child;
   #answer = () => {};
   #exit;
 
-  /** `wrap`: a program and arguments that start another. */
+  /** `wrap` is a program with arguments that starts another program. */
   constructor(plan, wrap = []) {
     const [program, ...args] = [...wrap, process.execPath, diskProgram, JSON.stringify(plan)];
     this.#child = dieWithLab(spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] }));
-    this.#child.stdout.setEncoding("utf8").on("data", (chunk) => this.said.hear(chunk));
+    this.#child.stdout.setEncoding("utf8").on("data", (chunk) => this.acknowledged.hear(chunk));
     this.#child.stderr.setEncoding("utf8").on("data", (chunk) => {
       this.stderr += chunk;
     });
     this.#child.stdin.on("error", () => {});
-    this.said.onWord = (_verb, answer) => this.#answer(answer);
+    this.acknowledged.onWord = (_verb, answer) => this.#answer(answer);
     this.#exit = once(this.#child, "close").then(([code, signal]) => signal ?? code);
   }
 
@@ -43,7 +43,7 @@ export class DiskProcess {
     return this.#heard("start", () => {});
   }
 
-  /** Resolves with its answer. */
+  /** Resolves with the answer of the writer. */
   do(order, details = {}) {
     return this.#heard(order, () => this.#child.stdin.write(`${JSON.stringify({ order, ...details })}\n`));
   }

@@ -6,7 +6,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { undoLater } from "./interruption.mjs";
 import { lacks, lacksRoot } from "./tools.mjs";
 
-/** Runs a program; throws what it says when it fails. */
+/** Runs a program. Throws its output when it fails. */
 export function run(program, ...args) {
   const { status, error, stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
   if (error) throw error;
@@ -16,7 +16,7 @@ export function run(program, ...args) {
 
 const tries = (program, ...args) => spawnSync(program, args, { stdio: "ignore" }).status === 0;
 
-/** Root on a Linux where something can be mounted. */
+/** Root on a Linux that allows mounts. */
 export function lacksMount() {
   if (process.platform !== "linux") return `it mounts disks, and this is ${process.platform}`;
   const reason = lacksRoot() ?? lacks("mount", ["--version"]);
@@ -26,7 +26,7 @@ export function lacksMount() {
   return isAllowed ? undefined : "mounting is not allowed here";
 }
 
-/** The same with files as disks, for this file system. */
+/** Whether this file system can be mounted from a file, as `lacksMount`. */
 export function lacksFileSystem(type) {
   const reason = lacksMount() ?? lacks(`mkfs.${type}`, ["-V"]) ?? lacks("xfs_io", ["-V"]);
   if (reason) return reason;
@@ -54,7 +54,7 @@ export class FileDisk {
     this.dir = scratch.newDirectory();
     this.#image = join(scratch.dir, `${type}-${Math.random().toString(36).slice(2)}.img`);
     writeFileSync(this.#image, "");
-    // The least that XFS takes. Its holes cost nothing.
+    // The smallest size that XFS accepts. The file is sparse.
     truncateSync(this.#image, (type === "xfs" ? 320 : 96) * 1024 * 1024);
     run(`mkfs.${type}`, "-q", type === "xfs" ? "-f" : "-F", this.#image);
     undoLater(scratch, () => {
@@ -68,19 +68,19 @@ export class FileDisk {
   }
 
   /**
-   * From here on nothing reaches the disk, and every call fails. `log`: what the file system had noted of names and
-   * sizes is written before, as it may be just before a real cut; data is not.
+   * From here on nothing reaches the disk, and every call fails. `log`: the journal of the file system is written
+   * before, as it may be just before a real cut. Data is not.
    */
   cut({ log = false } = {}) {
     run("xfs_io", "-x", "-c", log ? "shutdown -f" : "shutdown", this.dir);
   }
 
-  /** Everything so far is on the disk. */
+  /** Syncs everything to the disk. */
   sync() {
     run("sync", "--file-system", this.dir);
   }
 
-  /** Everybody who had files open must be gone. */
+  /** Every process with open files must have ended. */
   async unmount() {
     for (let attempt = 0; !tries("umount", this.dir); attempt++) {
       if (attempt > 100) throw new Error(`${this.dir} stays busy`);

@@ -1,4 +1,4 @@
-/** Which blocks of the package were reached: V8's precise coverage, asked after each input. Nothing on Bun. */
+/** The blocks of the package that were reached: V8's precise coverage, read after each input. Bun has none. */
 import { pathToFileURL } from "node:url";
 
 export class Coverage {
@@ -6,7 +6,7 @@ export class Coverage {
   #root;
   #seen = new Set();
 
-  /** To be started before the package is loaded: only what is compiled from then on is counted by blocks. */
+  /** Must start before the package is loaded: only code compiled afterwards is counted by blocks. */
   static async start(build) {
     const coverage = new Coverage();
     coverage.#root = String(pathToFileURL(`${build}/`));
@@ -23,7 +23,7 @@ export class Coverage {
     return this.#seen.size;
   }
 
-  /** Whether a block was reached since the last time that never was before. */
+  /** Whether a block was reached since the last call that was never reached before. */
   hasGrown() {
     if (!this.#session) return false;
     const before = this.#seen.size;

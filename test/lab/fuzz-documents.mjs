@@ -1,4 +1,4 @@
-/** Documents of any kind under a session's name: read, listed, replayed, and gone on with. */
+/** Documents of any kind under a session's name: read, listed, replayed, and resumed. */
 import { unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {

@@ -1,9 +1,9 @@
-/** What a plain reader finds in bytes, and what every directory owes, however odd its files are. */
+/** What a simple reader finds in bytes, and the rules that hold for every directory, however odd its files are. */
 import { isUtf8 } from "node:buffer";
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** A promise that was broken. */
+/** A broken promise. */
 export class Broken extends Error {}
 
 export function must(isKept, text) {
@@ -14,7 +14,7 @@ const statuses = ["running", "completed", "error", "crashed"];
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isSpan = (value) => isObject(value) && typeof value.spanId === "string" && value.spanId !== "";
 const isRoot = ({ kind, parentSpanId }) => kind === "session" && parentSpanId === null;
-// A marker stands for others, and gets another id when it is made anew.
+// A marker replaces other spans, and gets another id when it is made again.
 const isMarker = ({ name, attributes }) =>
   (typeof name === "string" && name.includes("elided")) || attributes?.elided !== undefined;
 
@@ -26,7 +26,7 @@ function parse(text) {
   }
 }
 
-/** Ids of spans that must be kept; `undefined` where the bytes are no document. */
+/** Ids of spans that must be kept. `undefined` where the bytes are no document. */
 function documentIds(bytes) {
   const text = bytes.toString("utf8");
   const value = parse(text.startsWith("\ufeff") ? text.slice(1) : text);
@@ -37,7 +37,7 @@ function documentIds(bytes) {
 const idsOf = (spans) =>
   spans.filter((span) => isSpan(span) && !isRoot(span) && !isMarker(span)).map(({ spanId }) => spanId);
 
-/** The same of a document that is none as a whole, as long as each line of it is a span. */
+/** Ids of the spans in a file that is no whole document, while each line of it is a span. */
 export function soundIds(bytes) {
   const known = documentIds(bytes);
   if (known) return known;
@@ -48,14 +48,14 @@ export function soundIds(bytes) {
   return eachSpan(lines, (span) => ids.push(...idsOf([span]))) === count ? ids : undefined;
 }
 
-/** Ids of spans in whole lines of an open document: each line is one, or it is not. */
+/** Ids of spans in whole lines of an append log. */
 export function lineIds(bytes) {
   const ids = [];
   eachSpan(bytes, (span) => ids.push(...idsOf([span])));
   return ids;
 }
 
-/** The member twice: which span it is depends on who reads. */
+/** The member occurs twice: which span it is depends on the reader. */
 const isDoubled = (line, { spanId }) => {
   const [, first = spanId] = /^\{"spanId":"([^"\\]*)"/.exec(line.subarray(0, 400).toString("utf8")) ?? [];
   return first !== spanId;
@@ -75,7 +75,7 @@ function eachSpan(bytes, onSpan) {
   }
 }
 
-/** Ids of spans of whole records of a live log. */
+/** Ids of spans of whole records of a journal. */
 export function liveIds(bytes) {
   const ids = [];
   for (let from = 0; ; ) {
@@ -87,7 +87,7 @@ export function liveIds(bytes) {
   }
 }
 
-/** Why this is no document as we write them; nothing, if it is one. */
+/** The reason why this is no document in the library's format. Empty if it is one. */
 export function faultOf(bytes) {
   if (!isUtf8(bytes)) return "is not UTF-8";
   const document = parse(bytes.toString("utf8"));
@@ -104,7 +104,7 @@ export function faultOf(bytes) {
     if (typeof summary[key] !== "number") return `has ${key} ${brief(summary[key])}`;
   if (!spans.every(isSpan)) return "has what is no span among its spans";
   const roots = spans.filter(isRoot).length;
-  // Rot can make a session span of a line.
+  // Corruption can make a session span of a line.
   if (roots === 0) return "has no session span";
   const ids = spans.filter((span) => !isRoot(span)).map(({ spanId }) => spanId);
   const twice = ids.find((id, index) => ids.indexOf(id) < index);
@@ -123,7 +123,7 @@ export function brief(value) {
   }
 }
 
-/** What is in a directory, by name; of what is no file, its kind. */
+/** The content of a directory, by name. For entries that are no files, their kind. */
 export function contentsOf(dir) {
   const contents = new Map();
   for (const name of readdirSync(dir).sort()) {
@@ -134,7 +134,7 @@ export function contentsOf(dir) {
   return contents;
 }
 
-/** What differs between two looks at a directory. */
+/** The differences between two states of a directory. */
 export function changesOf(before, after) {
   const names = new Set([...before.keys(), ...after.keys()]);
   const isSame = (a, b) => a === b || (Buffer.isBuffer(a) && Buffer.isBuffer(b) && a.equals(b));
@@ -152,7 +152,7 @@ export function idsInDocuments(contents) {
   return ids;
 }
 
-/** What was in a file that gave way is in a document, or the file is kept as it was. */
+/** The spans of a removed file are in a document, or the file is kept unchanged. */
 export function mustKeep(what, bytes, ids, contents) {
   if ([...contents.values()].some((kept) => Buffer.isBuffer(kept) && kept.equals(bytes))) return;
   must(ids !== undefined, `${what} is gone, and was kept nowhere`);
@@ -170,7 +170,7 @@ const plain = [Object.prototype, Array.prototype, Function.prototype, String.pro
 const namesOf = (prototype) => Reflect.ownKeys(prototype).map(String).join();
 const prototypesBefore = plain.map(namesOf);
 
-/** Nothing has got into the prototypes that all objects share. */
+/** No input has changed the prototypes that all objects share. */
 export function mustBeUnpolluted() {
   must(
     plain.every((prototype, index) => namesOf(prototype) === prototypesBefore[index]),
@@ -178,7 +178,7 @@ export function mustBeUnpolluted() {
   );
 }
 
-/** Each object of a result has a prototype of the language, and not one that came with the input. */
+/** Each object of a result has a prototype of the language, and none from the input. */
 export function mustBePlain(what, result) {
   const rest = [result];
   const seen = new Set();

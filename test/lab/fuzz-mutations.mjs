@@ -1,9 +1,9 @@
-/** Other bytes out of bytes: as rot, as editors, and as JSON that somebody else would write. */
+/** Mutations of bytes: as corruption, as editors, and as other programs that write JSON. */
 import { bigValues, keys, rawBytes, values } from "./fuzz-words.mjs";
 
 const newline = 0x0a;
 const token = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|[{}[\],:]|\s+|[\s\S]/g;
-/** Larger inputs than this are mutated as bytes: cutting them into tokens would take the time of a hundred others. */
+/** Larger inputs than this are mutated as bytes, because cutting them into tokens would take too long. */
 const tokenBytes = 100_000;
 /** No input grows beyond this. */
 const maxBytes = 4_000_000;
@@ -13,7 +13,7 @@ export class Mutations {
   #random;
   #other;
 
-  /** @param other gives some other input's bytes, to take pieces of */
+  /** @param other returns the bytes of another input, for pieces of it */
   constructor(random, other) {
     this.#random = random;
     this.#other = other;
@@ -31,11 +31,11 @@ export class Mutations {
     return this.below(one) === 0;
   }
 
-  /** A few mutations, one on the other. */
+  /** A few mutations, one after another. */
   mutate(bytes) {
     let mutated = bytes;
     for (let rounds = 1 + this.below(4); rounds > 0; rounds--) mutated = this.#once(mutated);
-    // Most are stopped at the first gate if the tail does not stand where it says.
+    // Most inputs are rejected at once if the tail is not at the offset that it names.
     if (!this.chance(3)) mutated = realigned(mutated);
     return mutated.subarray(0, maxBytes);
   }
@@ -160,7 +160,7 @@ function linesOf(bytes) {
   return lines.length > 0 ? lines : [Buffer.alloc(0)];
 }
 
-/** The document with the offset that its last line has now. */
+/** The document with the present offset of its last line. */
 export function realigned(bytes) {
   const whole = bytes.at(-1) === newline ? bytes.length - 1 : bytes.length;
   const lastLine = bytes.lastIndexOf(newline, whole - 1) + 1;
@@ -174,7 +174,7 @@ export function realigned(bytes) {
 const isOpening = (text) => text === "{" || text === "[";
 const isClosing = (text) => text === "}" || text === "]";
 
-/** The end of the value that begins at `at`. */
+/** The end of the value that starts at `at`. */
 function endOf(tokens, at) {
   let depth = 0;
   for (let index = at; index < tokens.length; index++) {

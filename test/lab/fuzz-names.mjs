@@ -1,4 +1,4 @@
-/** Directories whose entries nobody meant: odd names, links, pipes, directories in the place of files. */
+/** Directories with unexpected entries: odd names, links, pipes, directories in the place of files. */
 import { execFileSync } from "node:child_process";
 import { existsSync, linkSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -44,7 +44,7 @@ const pieces = [
   "\u{1f9a9}",
   "x".repeat(120),
 ];
-/** What writers make. */
+/** The files that writers make. */
 const shapes = [
   [`${id}.json`],
   [`${id}.json.TOKEN.open`],
@@ -136,7 +136,7 @@ export async function run({ files, entries, way }, { dir: root, load, deadToken 
 function make(dir, outside, { name, kind, content }, files, deadToken) {
   const real = name.replaceAll("TOKEN2", deadToken(1)).replaceAll("TOKEN", deadToken(0));
   const path = join(dir, real);
-  // Nobody can have made these.
+  // No program can have made these.
   if (!path.startsWith(`${dir}/`) || path.includes("\0")) return;
   try {
     if (path.slice(dir.length + 1).includes("/")) mkdirSync(join(path, ".."), { recursive: true });
@@ -154,7 +154,7 @@ function make(dir, outside, { name, kind, content }, files, deadToken) {
   }
 }
 
-/** What stands in the way for good may keep a session from its document: then nobody can promise one. */
+/** A permanent obstacle may prevent a session's document. Then no promise holds for it. */
 async function resume(dir, way, load, before) {
   const stands = [...before].some(
     ([name, content]) =>

@@ -1,4 +1,4 @@
-/** A process that fuzzes, and what watches it: one that hangs, or that needs too much memory, has failed. */
+/** A process that fuzzes, and its watchdog: a process that hangs, or that needs too much memory, has failed. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,17 +9,15 @@ import { dieWithLab } from "./interruption.mjs";
 
 const program = fileURLToPath(new URL("programs/fuzzer.mjs", import.meta.url));
 
-/** An input is at most 4 MB; ten seconds for one is no slowness any more. */
+/** An input is at most 4 MB. Ten seconds for one input are a hang. */
 const mostSilence = 15_000;
-/** Of the heap; what Node itself needs, and the largest input some times over, fit in it. */
+/** Limit of the heap. Node itself and the largest input several times fit in it. */
 const heapMegabytes = 256;
 const mostGrowth = 24 * 1024 * 1024;
 
 /**
- * Runs it to its end.
- *
- * @param plan what `fuzzer.mjs` wants; `dir` is a scratch directory
- * @returns failures as `{ n, failure, input }`, and what was seen
+ * Runs the process to its end. `plan` is the argument of `fuzzer.mjs`, `dir` a scratch directory. Returns failures
+ * as `{ n, failure, input }`, and the counts.
  */
 export async function fuzz(plan, runtime, onProgress = () => {}) {
   const { silenceMillis = mostSilence } = plan;
@@ -50,14 +48,14 @@ export async function fuzz(plan, runtime, onProgress = () => {}) {
   for await (const line of createInterface({ input: child.stdout })) {
     clearTimeout(watchdog);
     watchdog = setTimeout(kill, silenceMillis);
-    const [verb, said] = JSON.parse(line);
+    const [verb, value] = JSON.parse(line);
     if (verb === "at") {
-      seen.trials = said + 1;
+      seen.trials = value + 1;
       onProgress(seen.trials);
     }
-    if (verb === "failure") failures.push(said);
-    if (verb === "memory") growth = said.growth;
-    if (verb === "done") Object.assign(seen, said);
+    if (verb === "failure") failures.push(value);
+    if (verb === "memory") growth = value.growth;
+    if (verb === "done") Object.assign(seen, value);
   }
   clearTimeout(watchdog);
   await closed;

@@ -1,4 +1,4 @@
-/** Going on with a session whose files are odd, in each way that there is: it records, ends, and throws nothing. */
+/** Resumes a session with odd files, in every way: it records, ends, and throws nothing. */
 import { readFileSync } from "node:fs";
 import { must } from "./fuzz-model.mjs";
 
@@ -31,18 +31,19 @@ const ways = [byExporter, byTracer, byStart, byDropIn];
 export async function goOn({ dir, id, way, load }) {
   const faults = [];
   const { diag, DiagLogLevel } = await load("@opentelemetry/api");
-  const told = (...words) => {
+  const report = (...words) => {
     const text = words.map(String).join(" ");
-    // A drop-in is never shut down: that of an input before may still speak of its directory, which is gone.
+    // A trace of the altimate API is never shut down. The trace of an earlier input may still report its removed
+    // directory.
     const [where] = /\/fuzz-\w+\/\d+\//.exec(text) ?? [dir];
     if (`${dir}/`.includes(where)) faults.push(text.slice(0, 300));
   };
   diag.setLogger(
-    { error: told, warn: told, info() {}, debug() {}, verbose() {} },
+    { error: report, warn: report, info() {}, debug() {}, verbose() {} },
     { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
   );
   const path = await ways[way % ways.length]({ dir, id, load });
-  must(faults.length === 0, `${ways[way % ways.length].name} told ${faults[0]}`);
+  must(faults.length === 0, `${ways[way % ways.length].name} reported ${faults[0]}`);
   const document = JSON.parse(readFileSync(path, "utf8"));
   const isThere = document.spans.some(({ kind, name }) => kind === "tool" && name === "after");
   must(isThere, `${ways[way % ways.length].name} did not keep a new span`);

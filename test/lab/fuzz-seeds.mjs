@@ -1,4 +1,7 @@
-/** What the fuzzer begins with: documents of this and older releases, of the tracer before, and of a killed writer. */
+/**
+ * The first inputs of the fuzzer: documents of this and older releases, of the earlier tracer, and of a killed
+ * writer.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
@@ -10,7 +13,7 @@ import { dieWithLab } from "./interruption.mjs";
 const fixtures = fileURLToPath(new URL("../fixtures/", import.meta.url));
 const victim = fileURLToPath(new URL("programs/fuzz-victim.mjs", import.meta.url));
 
-/** Files as text of base64, so that a child can be told. */
+/** Files as base64 text, for the plan of a child process. */
 export async function gatherSeeds(build, dir) {
   const child = dieWithLab(
     spawn(process.execPath, [victim, build, dir], { stdio: ["ignore", "pipe", "inherit"] }),
@@ -25,7 +28,7 @@ export async function gatherSeeds(build, dir) {
       .map((file) => renamed(readFileSync(join(fixtures, group, file)))),
   );
   const oneLine = documents.slice(0, 2).map((bytes) => Buffer.from(JSON.stringify(JSON.parse(bytes))));
-  // Parsers of ours have stumbled over these.
+  // Inputs that once broke a parser of the library.
   const hostile = ['"__proto__":{"polluted":1}', '"agent":{"toString":1},"model":5', '"tags":5'].map(
     (members) => {
       const text = documents[0].toString("utf8");
@@ -55,7 +58,7 @@ function sideFilesIn(dir) {
   return { open: read(".open"), live: read(".live"), json: read(".json") };
 }
 
-/** Of one session, the one that is gone on with. */
+/** The files of one session, which is resumed. */
 function renamed(bytes) {
   const text = bytes.toString("utf8");
   const { id, sessionId } = JSON.parse(text);

@@ -1,4 +1,4 @@
-/** What writers left that died: read, recovered, recovered again, and gone on with. */
+/** Files of writers that died: read, recovered, recovered again, and resumed. */
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -20,14 +20,14 @@ import { goOn } from "./fuzz-resume.mjs";
 const id = "ses_f";
 const name = `${id}.json`;
 
-/** Names are given when the files are laid out: `open`, `live`, and `open 2` of another owner. */
+/** The names are chosen when the files are written: `open`, `live`, and `open 2` of another owner. */
 export const seedsOf = ({ killed, documents }) => [
   ...killed.map((files) => ({ files, way: 0 })),
   ...killed.map(({ open, live }) => ({ files: { open, live }, way: 1 })),
   ...killed.map(({ open }) => ({ files: { open }, way: 2 })),
   ...killed.map(({ live }) => ({ files: { live }, way: 3 })),
   { files: { ...killed[0], "open 2": killed[1].open, "live 2": killed[1].live }, way: 0 },
-  // Sealed, and the commit is missing.
+  // Finalized, and the commit is missing.
   ...documents.map((open) => ({ files: { open, live: killed[0].live }, way: 0 })),
   ...documents.map((open) => ({ files: { open }, way: 1 })),
   ...documents.map((json) => ({ files: { json, open: killed[0].open, live: killed[0].live }, way: 2 })),
@@ -67,7 +67,7 @@ export async function run({ files, way }, { dir, load, deadToken }) {
     if (part === "json") mustKeep(`recovered, ${part}`, bytes, soundIds(bytes), recovered);
     else mustHave(`recovered, ${part}`, part.startsWith("open") ? lineIds(bytes) : liveIds(bytes), recovered);
   }
-  // One that stays as it was may be rotten, as a reader can tell.
+  // A file that stayed unchanged may be corrupt, as a reader reports.
   const isNew = changesOf(before, recovered).includes(name);
   if (seen && sessions.length === 1 && isNew) {
     const there = idsInDocuments(recovered);
@@ -86,7 +86,7 @@ export async function run({ files, way }, { dir, load, deadToken }) {
   }
 }
 
-/** Ids that a reader sees; nothing, where there is nothing to read. */
+/** Ids that a reader returns. Empty, where it finds nothing. */
 async function look(dir, load) {
   const { listTraces, readTrace, recoverTraces } = await load("reader.js");
   const { Trace } = await load("altimate.js");

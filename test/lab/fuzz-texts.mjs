@@ -1,4 +1,4 @@
-/** What is read without a file: lines, attributes, ids, names, tokens, headers, variables of the environment. */
+/** Input without files: lines, attributes, ids, names, tokens, headers, environment variables. */
 import { isUtf8 } from "node:buffer";
 import { brief, must, mustBePlain } from "./fuzz-model.mjs";
 import { keys } from "./fuzz-words.mjs";

@@ -1,6 +1,6 @@
-/** What the fuzzer puts in: keys that mean something to a parser, and values that parsers stumble over. */
+/** The vocabulary of the fuzzer: keys with a meaning for a parser, and values that are hard for parsers. */
 
-/** Names of our documents' members, and those that an object has without having them. */
+/** Members of the library's documents, and members that an object inherits. */
 export const keys = [
   "__proto__",
   "constructor",
@@ -73,7 +73,7 @@ export const keys = [
 
 const nested = (open, close, depth) => open.repeat(depth) + close.repeat(depth);
 
-/** As JSON text, and some that only looks like it. */
+/** JSON text, and text that only looks like JSON. */
 export const values = [
   "null",
   "true",
@@ -131,7 +131,7 @@ export const values = [
   ",",
 ];
 
-/** Dear ones, put in seldom. */
+/** Expensive values, inserted rarely. */
 export const bigValues = [
   nested("[", "]", 100_000),
   nested('{"a":', "}", 100_000).replace(":}", ":1}"),
@@ -145,7 +145,7 @@ export const bigValues = [
   " ".repeat(300_000),
 ];
 
-/** Bytes that are no text, or that editors and dying disks leave. */
+/** Bytes that are no text, or that editors and failing disks leave. */
 export const rawBytes = [
   Buffer.from([0]),
   Buffer.alloc(4096),

@@ -1,4 +1,4 @@
-/** What must not outlive the lab (mounts, limits, children), also when it is interrupted. */
+/** Cleanup of mounts, limits and children, also when the lab is interrupted. */
 import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 
@@ -18,7 +18,7 @@ function hook() {
     ["SIGHUP", 129],
   ])
     process.once(signal, () => {
-      // What the frame removes when it comes to its end; after what is mounted there.
+      // Directories that the frame removes at its end, after unmounting.
       process.on("exit", () => {
         for (const root of roots) rmSync(root, { recursive: true, force: true });
       });
@@ -35,7 +35,10 @@ function untilDone(undo) {
   return once;
 }
 
-/** Calls `undo` after the scenario, or when the lab is interrupted. It must be synchronous; a second call does nothing. */
+/**
+ * Calls `undo` after the scenario, or when the lab is interrupted. It must be synchronous. A second call does
+ * nothing.
+ */
 export function undoLater(scratch, undo) {
   roots.add(dirname(scratch.dir));
   const once = untilDone(undo);
@@ -43,7 +46,7 @@ export function undoLater(scratch, undo) {
   return once;
 }
 
-/** The child dies with the lab. */
+/** Kills the child when the lab ends. */
 export function dieWithLab(child) {
   const once = untilDone(() => child.kill("SIGKILL"));
   child.once("close", once);

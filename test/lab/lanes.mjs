@@ -1,7 +1,7 @@
-/** Many trials, two at a time, and fewer of them. */
+/** Runs many trials, two at a time, or a random part of them. */
 import { availableParallelism } from "node:os";
 
-/** Runs `work` on each of the items, a few at once, and returns what it returned. */
+/** Runs `work` on each of the items, a few at once, and returns the results. */
 export async function inLanes(items, work, lanes = Math.min(4, availableParallelism())) {
   const results = new Array(items.length);
   let next = 0;
@@ -15,7 +15,7 @@ export async function inLanes(items, work, lanes = Math.min(4, availableParallel
   return results;
 }
 
-/** Numbers in [0, 1), the same for the same seed. */
+/** Numbers in [0, 1), equal for equal seeds. */
 export function randomOf(seed) {
   let state = seed | 0;
   return () => {
@@ -24,14 +24,14 @@ export function randomOf(seed) {
   };
 }
 
-/** At most so many of the items, chosen at random, in a random order. */
+/** At most this many of the items, chosen at random, in a random order. */
 export function sampled(items, most, seed) {
   const random = randomOf(seed);
   const shuffled = items.map((item) => ({ item, key: random() })).sort((a, b) => a.key - b.key);
   return shuffled.slice(0, most).map(({ item }) => item);
 }
 
-/** At most so many of the items, in a random order: one of each group, then another of each, and so on. */
+/** At most this many of the items, in a random order: one of each group, then another of each, and so on. */
 export function spread(items, groupOf, most, seed) {
   const counts = new Map();
   return sampled(items, Number.POSITIVE_INFINITY, seed)

@@ -1,12 +1,10 @@
-/** Directories in which a life begins: empty, or as the life before left them. */
+/** Directories in which a life starts: empty, or as an earlier life left them. */
 import { spawnSync } from "node:child_process";
 import { TracedProcess } from "./traced-process.mjs";
 
 /**
- * Lives a life of `lives.mjs`, to its end or until it is killed.
- *
- * @param killedAt before which call of the main thread: `write 13`
- * @returns its directory, and what it said
+ * Runs a life of `lives.mjs`, to its end or until it is killed before a call of the main thread, such as `write
+ * 13`. Returns its directory and its lines.
  */
 export async function lifeBefore(life, killedAt, { runtime, build, fault, scratch }) {
   const dir = scratch.newDirectory();
@@ -16,14 +14,14 @@ export async function lifeBefore(life, killedAt, { runtime, build, fault, scratc
   await child.heard("ready");
   const [call, n] = killedAt?.split(" ") ?? [];
   if (call) await child.attach("main", [`trace=${call}`, `inject=${call}:signal=SIGKILL:when=${n}`]);
-  child.tell("go");
+  child.send("go");
   const { code, signal } = await child.ended();
   if (killedAt ? signal !== "SIGKILL" : code !== 0)
     throw new Error(`"${life}" ended with ${signal ?? code}, killed at ${killedAt}: ${child.stderr}`);
   return { dir, words };
 }
 
-/** A new directory: a copy of what the life before left, with times and links as they are. */
+/** A new directory: a copy of what the earlier life left, with its times and links. */
 export function directoryAfter(before, scratch) {
   const dir = scratch.newDirectory();
   if (before && spawnSync("cp", ["-a", `${before.dir}/.`, dir]).status !== 0)
@@ -31,8 +29,8 @@ export function directoryAfter(before, scratch) {
   return dir;
 }
 
-/** Takes in what the life before had said, which is settled: its writer is dead. */
-export function recall(before, said) {
-  for (const word of before?.words ?? []) said.take(word);
-  said.died();
+/** Adds the lines of the earlier life, whose writer is dead. */
+export function recall(before, acknowledged) {
+  for (const word of before?.words ?? []) acknowledged.take(word);
+  acknowledged.died();
 }

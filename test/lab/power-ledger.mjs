@@ -1,11 +1,12 @@
 /**
- * What `programs/power-writer.mjs` or `disk-writer.mjs` was promised, and what of it the documents lack. Spans are known by their ids, tool
- * calls by theirs; facts of a session are numbered, and a later one may have reached the disk unannounced.
+ * What was promised to `programs/power-writer.mjs` or `disk-writer.mjs`, and which promised records the documents
+ * lack. Spans and tool calls are known by their ids. Facts of a session are numbered, and a later fact may have
+ * reached the disk without an acknowledgement.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Reads all documents of a directory; tells which are not whole. */
+/** Reads all documents of a directory, and reports those that are not whole. */
 export function readDocuments(dir) {
   const documents = new Map();
   const broken = [];
@@ -33,7 +34,7 @@ export class PowerLedger {
   onWord = () => {};
   #rest = "";
 
-  /** Takes what the writer says, in pieces of any size. */
+  /** Reads the output of the writer, in pieces of any size. */
   hear(chunk) {
     const lines = (this.#rest + chunk).split("\n");
     this.#rest = lines.pop();
@@ -50,17 +51,17 @@ export class PowerLedger {
     else this.onWord(...words);
   }
 
-  /** Promised by a flush that came back. */
+  /** Promised by an acknowledged flush. */
   get flushed() {
     return this.entries.slice(0, this.#flushed);
   }
 
-  /** Promised for having been said before that time. */
+  /** Promised because they were acknowledged before that time. */
   before(at) {
     return this.entries.filter((entry) => entry.at <= at);
   }
 
-  /** Of these entries, those that the documents lack. */
+  /** The entries that the documents lack. */
   missing(entries, documents) {
     const found = new Map();
     for (const [session, document] of documents) {
@@ -92,8 +93,8 @@ function holds([verb, , what, ...rest], session) {
   return newest(root?.attributes?.mood) >= newest(mood);
 }
 
-/** Entries in words. */
-export const tell = (entries) => {
+/** Entries as text. */
+export const textOf = (entries) => {
   const counts = new Map();
   for (const { words } of entries) counts.set(words[0], (counts.get(words[0]) ?? 0) + 1);
   const first = entries[0]?.words.map((word) => JSON.stringify(word)).join(" ");

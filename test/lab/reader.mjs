@@ -1,14 +1,14 @@
 /**
- * A reader of a directory of traces: looks again and again while others write, and tells what no reader should see.
- * A document is absent or whole at every look, what one look found is there at the next, and only a resume, of which
- * the reader is told, makes an ended session run again.
+ * A reader of a directory of traces: reads repeatedly while other processes write, and reports what no reader may
+ * see. A document is absent or whole at every read, every span of one read is in the next, and an ended session
+ * only runs again after an announced resume.
  */
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const statuses = ["running", "completed", "error", "crashed"];
 
-/** Why a text is no whole document; nothing, if it is one. */
+/** The reason why a text is no whole document. Empty, if it is one. */
 export function problemOf(text) {
   let document;
   try {
@@ -29,9 +29,9 @@ export function problemOf(text) {
 
 export class Reader {
   problems = [];
-  /** How many documents were read. */
+  /** The number of documents read. */
   looks = 0;
-  /** How often a document that had ended ran again, by its file name. */
+  /** The number of times that an ended document ran again, by its file name. */
   resumes = new Map();
   #dir;
   #mayResume;
@@ -39,19 +39,19 @@ export class Reader {
   #last = new Map();
   #watching;
 
-  /** @param options `mayResume`: ended sessions may run again; `mayDrop`: a cap or retention may take spans away */
+  /** @param options `mayResume`: ended sessions may run again; `mayDrop`: a cap or retention may remove spans */
   constructor(dir, { mayResume = false, mayDrop = false } = {}) {
     this.#dir = dir;
     this.#mayResume = mayResume;
     this.#mayDrop = mayDrop;
   }
 
-  /** The scenario takes this document away. */
+  /** The scenario removes this document. */
   forget(name) {
     this.#last.delete(name);
   }
 
-  /** Looks all the time, in this process, until `stop`. */
+  /** Reads all the time, in this process, until `stop`. */
   watch(everyMillis = 2) {
     this.#watching = setInterval(() => this.look(), everyMillis);
     return this;
@@ -62,7 +62,7 @@ export class Reader {
     this.look();
   }
 
-  /** Reads every document that has changed since the last look; returns those that stand. */
+  /** Reads every document that has changed since the last read. Returns the existing ones. */
   look() {
     for (const name of this.#names()) this.#lookAt(name);
     return [...this.#last.values()].flatMap(({ document }) => (document ? [document] : []));
@@ -77,7 +77,7 @@ export class Reader {
       }
       return names;
     } catch {
-      // Not created yet, or taken away by the scenario.
+      // Not created yet, or removed by the scenario.
       return [];
     }
   }
@@ -87,11 +87,11 @@ export class Reader {
     const read = this.#readIfNew(name, before?.state);
     if (!read) return;
     this.looks++;
-    const tell = (text) => this.problems.push(`${name}, at look ${this.looks}, ${text}`);
+    const report = (text) => this.problems.push(`${name}, at look ${this.looks}, ${text}`);
     const problem = problemOf(read.text);
     this.#last.set(name, { state: read.state, document: problem ? before?.document : JSON.parse(read.text) });
-    if (problem) tell(problem);
-    else if (before?.document) this.#compare(name, before.document, this.#last.get(name).document, tell);
+    if (problem) report(problem);
+    else if (before?.document) this.#compare(name, before.document, this.#last.get(name).document, report);
   }
 
   #readIfNew(name, state) {
@@ -111,14 +111,14 @@ export class Reader {
     }
   }
 
-  #compare(name, before, after, tell) {
+  #compare(name, before, after, report) {
     if (before.summary.status !== "running" && after.summary.status === "running") {
       this.resumes.set(name, (this.resumes.get(name) ?? 0) + 1);
-      if (!this.#mayResume) tell(`is running, and was ${before.summary.status}`);
+      if (!this.#mayResume) report(`is running, and was ${before.summary.status}`);
     }
     if (this.#mayDrop) return;
     const ids = new Set(after.spans.map(({ spanId }) => spanId));
     const lost = before.spans.filter(({ spanId }) => !ids.has(spanId)).length;
-    if (lost > 0) tell(`lost ${lost} spans that it had`);
+    if (lost > 0) report(`lost ${lost} spans that it had`);
   }
 }

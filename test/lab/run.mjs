@@ -1,13 +1,11 @@
 /**
- * The proof lab: every promise about crashes, held against real system calls, disks and power cuts.
+ * The proof lab: tests every promise about crashes with real system calls, disks and power cuts.
  *
- *   npm run lab                     all of it
- *   npm run lab -- kill-node slow   some scenarios, by the beginning of their names
- *   npm run lab -- --ci             the part that fits in ten minutes
- *   npm run lab -- --json           for programs
+ * `npm run lab` runs all of it, `-- kill-node slow` some scenarios by the beginning of their names, `-- --ci` the
+ * part that fits in ten minutes, `-- --json` prints JSON.
  *
- * How a scenario is written: README.md beside this file. Ends with 1 when a promise was broken, or when a scenario
- * did not catch a writer that was broken on purpose.
+ * README.md in this directory describes scenarios. Ends with 1 when a promise was broken, or when a scenario did
+ * not catch a deliberately broken writer.
  */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,7 +23,7 @@ const { values: options, positionals: wanted } = parseArgs({
     json: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
     seed: { type: "string" },
-    // Another build than this project's: one of an older commit, or one that was broken on purpose.
+    // Another build than this project's: an older commit, or a deliberately broken one.
     build: { type: "string" },
   },
 });
@@ -68,7 +66,7 @@ async function load() {
   return modules.flatMap((module) => module.default);
 }
 
-/** The rows of one scenario: what it found of ours, and whether it catches each broken writer. */
+/** The rows of one scenario: its result for this build, and whether it catches each broken writer. */
 async function prove(scenario, ours) {
   const { name, title, promise, brokenWriters = [] } = scenario;
   const reason = await scenario.needs();
@@ -101,7 +99,7 @@ async function prove(scenario, ours) {
   return rows;
 }
 
-/** Runs a scenario once. That it throws is a failure, too. */
+/** Runs a scenario once. A throw is a failure, too. */
 async function timed(scenario, { title, build, broken }) {
   const began = performance.now();
   const scratch = scratchIn(root);

@@ -1,4 +1,4 @@
-/** Room on the disk for one run of a scenario, and what has to be undone after it (mounts, limits, attributes). */
+/** Space on the disk for one run of a scenario, and the cleanup after it (mounts, limits, attributes). */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
@@ -7,7 +7,7 @@ export function scratchIn(root) {
   const undo = [];
   let count = 0;
   return {
-    /** Beside it, for files that are no trace directory. */
+    /** A directory for files that are no traces. */
     dir,
     /** An empty directory of its own. */
     newDirectory() {
@@ -15,7 +15,7 @@ export function scratchIn(root) {
       mkdirSync(made);
       return made;
     },
-    /** To be done before the room is removed, latest first; also when the scenario throws. */
+    /** Runs before the space is removed, latest first, also when the scenario throws. */
     after(work) {
       undo.push(work);
     },

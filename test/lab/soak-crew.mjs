@@ -1,9 +1,9 @@
-/** The writers of one directory in a soak: processes that are given sessions, die in many ways, and come again. */
+/** The writers of one directory in a soak: processes that get sessions, die in many ways, and are replaced. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SoakProcess } from "./soak-process.mjs";
 
-/** A document; nothing, where there is none. */
+/** A document, or `undefined` where there is none. */
 export function readIfThere(path) {
   try {
     return JSON.parse(readFileSync(path, "utf8"));
@@ -15,15 +15,15 @@ export function readIfThere(path) {
 
 export class SoakCrew {
   failures = [];
-  /** Each has a process at a time, and the ids of its sessions. */
+  /** Each writer has one process at a time, and the ids of its sessions. */
   slots;
-  /** What each process that lives all along said of itself, time after time, by its name. */
+  /** The measurements of each permanent process over time, by its name. */
   samples = new Map();
   #context;
   #ledger;
   #made = 0;
 
-  /** @param context as `SoakRun` has it */
+  /** @param context the context of `SoakRun` */
   constructor(context, ledger) {
     this.#context = context;
     this.#ledger = ledger;
@@ -36,7 +36,7 @@ export class SoakCrew {
       if (!isMortal) this.samples.set(name, [await this.#ask(process, "measure", { how: "flush" })]);
   }
 
-  /** Who has a session. */
+  /** The writers that have a session. */
   holders(id) {
     return this.slots.filter(({ ids }) => ids.has(id));
   }
@@ -46,13 +46,13 @@ export class SoakCrew {
     return this.#ask(slot.process, "take", { id, front: id.startsWith("span") ? "spans" : "tracer" });
   }
 
-  /** These end a session, and do not write to it any more. */
+  /** These writers end a session, and do not write to it any more. */
   async end(id, holders, how) {
     for (const slot of holders) slot.ids.delete(id);
     await Promise.all(holders.map(({ process }) => this.#ask(process, "give", { id, how })));
   }
 
-  /** A fence of all its sessions; it goes on with new exporters. */
+  /** A crash fence of all its sessions. The writer continues with new exporters. */
   fence({ process }) {
     return this.#ask(process, "crash");
   }
@@ -65,7 +65,7 @@ export class SoakCrew {
   }
 
   /**
-   * A session ends, the clock is set back, and the process dies right after it has gone on with it: nothing was
+   * A session ends, the clock is set back, and the process dies right after it resumed the session: nothing was
    * published since.
    */
   async dieResuming(slot, id, setBack) {
@@ -78,12 +78,12 @@ export class SoakCrew {
     await process.end(() => void this.#ask(process, "die", { how: "resumed", id }));
   }
 
-  /** Another process takes the place of one that has died. */
+  /** Another process replaces one that has died. */
   comeAgain(slot) {
     return this.#startIn(slot);
   }
 
-  /** Asks all what they need; first they come to rest, by a flush or by waiting. */
+  /** Measures all processes. Each first comes to rest, by a flush or by waiting. */
   async measure(how) {
     const slots = this.slots.filter(({ process }) => !process.isMeantToDie);
     const answers = await Promise.all(slots.map(({ process }) => this.#ask(process, "measure", { how })));
@@ -96,7 +96,7 @@ export class SoakCrew {
     });
   }
 
-  /** Some mortals are killed, all others end. */
+  /** Kills some of the temporary processes, and ends the rest. */
   async stop(random) {
     for (const { process, isMortal } of this.slots) {
       const isKilled = isMortal && random() < 0.5;
@@ -107,11 +107,11 @@ export class SoakCrew {
     }
   }
 
-  /** Asks a process of its own. */
+  /** Sends an order to a process of its own. */
   async askAnother(options, order, details) {
     const { build, clock } = this.#context;
     const plan = { build, name: order, maxSpans: 0, maxFiles: 0, ...options, seed: 1, pauseMillis: 1_000 };
-    const hear = (word) => this.failures.push(`${order} said: ${word.join(" ")}`);
+    const hear = (word) => this.failures.push(`${order} printed: ${word.join(" ")}`);
     const process = new SoakProcess("node", plan, { clock, hear });
     await process.ready;
     const answer = await this.#ask(process, order, details);
@@ -141,19 +141,19 @@ export class SoakCrew {
     for (const id of slot.ids) void this.give(slot, id);
   }
 
-  /** The documents of a process that could fence itself are final when it has ended (P3). */
+  /** The documents of a process that could run its crash fence are final when it has ended (P3). */
   #lookAfterFence(writer, how) {
     const { dir } = this.#context;
     for (const id of this.#ledger.openOnlyBy(writer)) {
       const status = readIfThere(join(dir, `${id}.json`))?.summary.status;
-      // Somebody else held the lock: then the sealed file waits for a recovery.
+      // Another process held the lock: then the finalized file waits for a recovery.
       const waits = readdirSync(dir).some((name) => name.startsWith(`${id}.json.`));
       if (status !== "crashed" && !waits)
         this.failures.push(`${id} is ${status} after its fenced process ${writer.name} ended with ${how}`);
     }
   }
 
-  /** Its answer; nothing, when it dies before. */
+  /** The answer of a process, or `undefined` when it dies before. */
   async #ask(process, order, details) {
     try {
       return await process.do(order, details);

@@ -1,26 +1,28 @@
-/** What has to be flat in a soak, and is not; why and how much is said in `scenarios/soak.mjs`. */
+/** What must be flat in a soak and is not. `scenarios/soak.mjs` has the reasons and the limits. */
 
-/** A session has an open document, a live log and the document that it was published as last. */
+/** A session has an append log, a journal and its last published document. */
 const descriptorsOfSession = 3;
-/** In the hands of the thread pool just now. */
+/** Files in the thread pool at this moment. */
 const mostInFlight = 6;
 /** Writers of sessions that have ended a moment ago. */
 const mostEnding = 4;
 /**
- * How much memory may grow: what is known of the last ten thousand traces, and the noise of a collector. In seconds
- * nothing has warmed up yet. Resident memory has pages that the allocator keeps.
+ * The growth of memory that is allowed: the memory of the last ten thousand traces, and the noise of the collector.
+ * In the first seconds nothing has warmed up. Resident memory includes pages that the allocator keeps.
  */
 const noises = {
   full: { heap: { bytes: 2_000_000, share: 0.05 }, rss: { bytes: 16_000_000, share: 0.15 } },
   ci: { heap: { bytes: 5_000_000, share: 0.05 }, rss: { bytes: 32_000_000, share: 0.15 } },
 };
-/** Two for each writer of a session, and some sessions have two; what the dead have left; locks and copies. */
+/**
+ * Two for each writer of a session, and some sessions have two writers; files of dead processes; locks and copies.
+ */
 const mostOthers = (sessions) => 5 * sessions + 20;
 
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
-/** Of fewer samples nothing is said. */
+/** Fewer samples prove nothing. */
 const fewest = 9;
 
 /** Medians of the second and of the last third. */
@@ -31,7 +33,7 @@ function thirds(samples, read) {
   return [of(third, 2 * third), of(2 * third, samples.length)];
 }
 
-/** Of one process. @param samples the first of them from before its first session */
+/** Problems of one process. @param samples the first of them from before its first session */
 export function processProblems([base, ...samples], size) {
   const problems = [];
   for (const { descriptors, open, writers, held } of samples) {
@@ -50,24 +52,24 @@ export function processProblems([base, ...samples], size) {
   return problems;
 }
 
-/** Of the directory. */
+/** Problems of the directory. */
 export function directoryProblems(samples, sessions) {
   const problems = [];
   const [before, after] = thirds(samples, ({ others }) => others);
   if (after > mostOthers(sessions) || after > 1.5 * before + 20)
-    problems.push(`${after} files beside the documents, after ${before}, for ${sessions} sessions`);
+    problems.push(`${after} files besides the documents, after ${before}, for ${sessions} sessions`);
   const [bytesBefore, bytesAfter] = thirds(
     samples,
     ({ otherBytes, documentBytes }) => otherBytes / documentBytes,
   );
   if (bytesAfter > 2 * bytesBefore + 1)
     problems.push(
-      `${bytesAfter.toFixed(1)} bytes beside each of the documents, after ${bytesBefore.toFixed(1)}`,
+      `${bytesAfter.toFixed(1)} bytes besides the documents, for each byte of them, after ${bytesBefore.toFixed(1)}`,
     );
   return problems;
 }
 
-/** Of a process, in a line. */
+/** A process as one line. */
 export function processNote(name, [base, ...samples]) {
   if (samples.length < fewest) return `${name}: only ${samples.length} samples`;
   const [before, after] = thirds(samples, ({ heap }) => heap);
@@ -79,10 +81,10 @@ export function processNote(name, [base, ...samples]) {
   );
 }
 
-/** Of the directory, in a line. */
+/** The directory as one line. */
 export function directoryNote(samples) {
   if (samples.length < fewest) return `directory: only ${samples.length} samples`;
   const [before, after] = thirds(samples, ({ others }) => others);
   const [small, large] = thirds(samples, ({ documentBytes, otherBytes }) => documentBytes + otherBytes);
-  return `directory: ${megabytes(small)}, then ${megabytes(large)}; ${before} files beside documents, then ${after}`;
+  return `directory: ${megabytes(small)}, then ${megabytes(large)}; ${before} files besides documents, then ${after}`;
 }

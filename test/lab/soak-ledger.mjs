@@ -1,9 +1,9 @@
 /**
- * What the writers of a soak told (`programs/soak-sessions.mjs`), and what their documents must hold for it. Whatever
- * was recorded has a key, which says who recorded it and the how-many-eth it was.
+ * What the writers of a soak acknowledged (`programs/soak-sessions.mjs`), and what their documents must hold for
+ * it. Every record has a key, which contains its writer and its number.
  */
 
-/** The key that a span of a document bears. */
+/** The key of a span of a document. */
 const keyOf = ({ attributes, tool, name, kind, input }) =>
   attributes?.k ??
   tool?.callId ??
@@ -13,18 +13,18 @@ const keyOf = ({ attributes, tool, name, kind, input }) =>
 const contentOf = ({ attributes, output }) => attributes?.payload ?? output;
 
 export class SoakLedger {
-  /** Things told as started, among them those told as ended. */
+  /** Acknowledged starts, and those among them with an acknowledged end. */
   started = 0;
   ended = 0;
-  /** Found in documents without having been told: their writer was killed before it could. */
-  untold = 0;
-  /** Told while nobody had the session open, or other nonsense: faults of the lab. */
+  /** Spans in documents without an acknowledgement: their writer was killed before it. */
+  unacknowledged = 0;
+  /** Acknowledged while no writer had the session open, or other contradictions: faults of the lab. */
   problems = [];
   #sessions = new Map();
   #sessionOf = new Map();
   #writers = new Map();
 
-  /** A word of a writer. */
+  /** A line of a writer. */
   take(writer, [verb, first, ...rest]) {
     this.#writers.set(writer.name, writer);
     const words = {
@@ -42,10 +42,10 @@ export class SoakLedger {
       closed: () => this.#closed(writer, first, rest[0]),
     };
     if (words[verb]) words[verb]();
-    else this.problems.push(`${writer.name} said: ${[verb, first, ...rest].join(" ")}`);
+    else this.problems.push(`${writer.name} printed: ${[verb, first, ...rest].join(" ")}`);
   }
 
-  /** Sessions that this writer has open, and nobody else. What it only was about to open may stand as it did. */
+  /** Sessions that only this writer has open. A session that it was about to open may be unchanged. */
   openOnlyBy(writer) {
     return [...this.#sessions].flatMap(([id, { open, entries }]) => {
       const own = open.size === 1 ? open.get(writer) : undefined;
@@ -53,14 +53,14 @@ export class SoakLedger {
     });
   }
 
-  /** It is dead: what it had asked for may have happened or not. */
+  /** The writer is dead: announced actions may have happened or not. */
   died(writer) {
     for (const session of this.#sessions.values()) {
       if (!session.open.has(writer)) continue;
       const { asked, before, size } = session.open.get(writer);
       session.open.delete(writer);
       session.deaths++;
-      // What was only opened may stand as it did.
+      // A session that was only opened may be unchanged.
       const isAsBefore = session.entries.size === size;
       session.statuses = new Set(["crashed", ...asked, ...(isAsBefore ? before : [])]);
       for (const entry of session.entries.values())
@@ -68,7 +68,7 @@ export class SoakLedger {
     }
   }
 
-  /** How much was told of a session. */
+  /** The number of acknowledged records of a session. */
   sizeOf(id) {
     return this.#sessions.get(id)?.entries.size ?? 0;
   }
@@ -82,80 +82,85 @@ export class SoakLedger {
   }
 
   /**
-   * Compares with a document that is final, and forgets the session.
-   *
-   * @param options `maxSpans`: it has a cap; `isPruned`: retention may have removed older documents of it
+   * Compares with a final document, and forgets the session. `maxSpans`: the session has a cap. `isPruned`:
+   * retention may have removed older documents of it.
    */
   settle(id, document, { maxSpans = 0, isPruned = false } = {}) {
     const session = this.#sessions.get(id);
     const problems = [];
-    const tell = (text) => problems.push(`${id} ${text}`);
+    const report = (text) => problems.push(`${id} ${text}`);
     this.#sessions.delete(id);
     for (const key of session.entries.keys()) this.#sessionOf.delete(key);
     if (!document) {
-      if (session.entries.size > 0 && !isPruned) tell(`has no document, of ${session.entries.size} spans`);
+      if (session.entries.size > 0 && !isPruned) report(`has no document, of ${session.entries.size} spans`);
       return problems;
     }
-    const found = this.#found(document, tell);
-    const missing = this.#compare(session, found, tell);
+    const found = this.#found(document, report);
+    const missing = this.#compare(session, found, report);
     const elided = document.spans.find(({ attributes }) => attributes?.elided)?.attributes.elided ?? 0;
-    const untold = [...found.keys()].filter((key) => !session.entries.has(key));
-    const strange = untold.filter((key) => !this.#mayBeUntold(key));
-    this.untold += untold.length;
+    const unacknowledged = [...found.keys()].filter((key) => !session.entries.has(key));
+    const strange = unacknowledged.filter((key) => !this.#mayBeUntold(key));
+    this.unacknowledged += unacknowledged.length;
     if (!session.isShared && !session.statuses.has(document.summary.status))
-      tell(`is ${document.summary.status}, not ${[...session.statuses].join(" or ")}`);
-    // After retention the session began anew: what it has is to be right, and that is all.
+      report(`is ${document.summary.status}, not ${[...session.statuses].join(" or ")}`);
+    // After retention the session started anew: only the spans in it must be correct.
     if (isPruned) return problems;
-    if (strange.length > 0) tell(`has ${strange.length} that nobody told of, as ${strange[0]}`);
+    if (strange.length > 0) report(`has ${strange.length} that were never acknowledged, as ${strange[0]}`);
     const extra = elided - missing.length;
     if (extra < 0) {
       const { isEnded } = session.entries.get(missing[0]);
-      tell(`lost ${-extra} of ${session.entries.size}, as ${missing[0]} (${isEnded ? "ended" : "running"})`);
+      report(
+        `lost ${-extra} of ${session.entries.size}, as ${missing[0]} (${isEnded ? "ended" : "running"})`,
+      );
     }
-    if (extra > session.deaths) tell(`has a marker for ${elided}, and ${missing.length} are not there`);
-    // Each crash may leave as many again: lines are left out when a document is published, and not before.
+    if (extra > session.deaths) report(`has a marker for ${elided}, and ${missing.length} are not there`);
+    // Each crash may leave as many again: lines are left out only when a document is published.
     const most = maxSpans * (1 + session.deaths + session.fences) + 8;
     if (maxSpans > 0 && document.spans.length > most)
-      tell(`has ${document.spans.length} spans, with a cap of ${maxSpans}, after ${session.deaths} deaths`);
+      report(`has ${document.spans.length} spans, with a cap of ${maxSpans}, after ${session.deaths} deaths`);
     const { totalToolCalls, totalGenerations } = document.summary;
-    const [counted, mostUntold] = [totalToolCalls + totalGenerations, untold.length + Math.max(0, extra)];
-    const told = [...session.entries.values()].filter(({ isCounted }) => isCounted).length;
-    if (counted < told || counted > told + mostUntold)
-      tell(`counts ${counted} tool calls and generations, of ${told} told`);
+    const [counted, mostUnacknowledged] = [
+      totalToolCalls + totalGenerations,
+      unacknowledged.length + Math.max(0, extra),
+    ];
+    const acknowledged = [...session.entries.values()].filter(({ isCounted }) => isCounted).length;
+    if (counted < acknowledged || counted > acknowledged + mostUnacknowledged)
+      report(`counts ${counted} tool calls and generations, of ${acknowledged} acknowledged`);
     return problems;
   }
 
-  #found(document, tell) {
+  #found(document, report) {
     const found = new Map();
     for (const span of document.spans) {
       if (span.kind === "session" || span.attributes?.elided) continue;
       const key = keyOf(span);
-      if (key === undefined) tell(`has a span of no key: ${JSON.stringify(span).slice(0, 120)}`);
-      else if (found.has(key)) tell(`has ${key} twice`);
-      if (span.endTime === undefined) tell(`has ${key} still open`);
+      if (key === undefined) report(`has a span of no key: ${JSON.stringify(span).slice(0, 120)}`);
+      else if (found.has(key)) report(`has ${key} twice`);
+      if (span.endTime === undefined) report(`has ${key} still open`);
       found.set(key, span);
     }
     return found;
   }
 
-  /** Keys that are not there. */
-  #compare({ entries }, found, tell) {
+  /** The keys that are missing. */
+  #compare({ entries }, found, report) {
     const missing = [];
     for (const [key, entry] of entries) {
       const span = found.get(key);
       if (!span) missing.push(key);
       else if (entry.isEnded) {
-        if (span.interrupted) tell(`has ${key} interrupted, which had ended`);
+        if (span.interrupted) report(`has ${key} interrupted, which had ended`);
         const { bytes, isLate } = entry;
-        if (bytes > 0 && contentOf(span) !== key.at(-1).repeat(bytes)) tell(`has another content in ${key}`);
-        if (isLate && span.attributes?.late !== key) tell(`lost a late attribute of ${key}`);
+        if (bytes > 0 && contentOf(span) !== key.at(-1).repeat(bytes))
+          report(`has another content in ${key}`);
+        if (isLate && span.attributes?.late !== key) report(`lost a late attribute of ${key}`);
       } else if (entry.isCut && !span.interrupted && entry.writer.endsUntold++ > 0)
-        tell(`has ${key} as ended, which was running when its process died`);
+        report(`has ${key} as ended, which was running when its process died`);
     }
     return missing;
   }
 
-  /** A writer that was killed may have done one thing more than it told. */
+  /** A killed writer may have done one thing more than it acknowledged. */
   #mayBeUntold(key) {
     const [name, n] = key.split(".");
     const writer = this.#writers.get(name);
@@ -188,9 +193,9 @@ export class SoakLedger {
     const session = this.#session(id);
     session.open.delete(writer);
     if (how === "crashed") session.fences++;
-    // What was still running ended with it, in its own way.
+    // Open spans ended with the session, with its status.
     for (const entry of session.entries.values()) if (entry.writer === writer) entry.isClosed = true;
-    // A crash before may be found after this end, and outranks it.
+    // An earlier crash may be found after this end, and outranks it.
     session.statuses = new Set([how, ...(session.deaths > 0 ? ["crashed"] : [])]);
   }
 

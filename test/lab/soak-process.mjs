@@ -1,29 +1,29 @@
-/** `programs/soak-writer.mjs` as its parent sees it. */
+/** `programs/soak-writer.mjs`, controlled by its parent. */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { dieWithLab } from "./interruption.mjs";
 import { runtimes } from "./tools.mjs";
 
 const program = fileURLToPath(new URL("programs/soak-writer.mjs", import.meta.url));
-/** A flush may take its 30 seconds. */
+/** A flush may need its 30 seconds. */
 const hungMillis = 60_000;
 
 export class SoakProcess {
   name;
   stderr = "";
   isDead = false;
-  /** Somebody has arranged its end. */
+  /** The lab has arranged its end. */
   isMeantToDie = false;
-  /** It did not end when it was to. */
+  /** It did not end when requested. */
   livesOn = false;
-  /** The number of the last thing that it told of: it may have done one more. */
+  /** The number of its last acknowledged record. It may have made one more. */
   last = 0;
-  /** The signal or code that it ended with; all that it said has been heard then. */
+  /** The signal or code of its end. All its lines have been read then. */
   exit;
   #child;
   #answers = [];
 
-  /** @param hear is given each word but answers */
+  /** @param hear gets each line except answers */
   constructor(runtime, plan, { clock, hear }) {
     this.name = plan.name;
     const { args, env } = clock.preload(runtime);
@@ -54,7 +54,7 @@ export class SoakProcess {
     });
   }
 
-  /** Resolves with its answer, or with nothing when it dies before it answers. */
+  /** Resolves with its answer, or with `undefined` when it dies before. */
   async do(order, details = {}) {
     if (this.isDead) return undefined;
     const answered = this.#answered(order);
@@ -66,7 +66,7 @@ export class SoakProcess {
     if (!this.isDead) this.#child.kill(name);
   }
 
-  /** Does what is to end it. */
+  /** Ends the process in this way. */
   async end(act) {
     this.isMeantToDie = true;
     const hung = setTimeout(() => {

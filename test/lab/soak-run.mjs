@@ -1,6 +1,6 @@
 /**
- * A soak of one directory: sessions that come and go and change hands, processes that die and come again, a clock that
- * jumps, a machine that sleeps. What came of it is for `scenarios/soak.mjs` to judge.
+ * A soak of one directory: sessions that start, end and change their writers, processes that die and are replaced,
+ * a clock that jumps, a machine that sleeps. `scenarios/soak.mjs` judges the result.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { SoakLedger } from "./soak-ledger.mjs";
 
 const hours = 3_600_000;
 const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
-/** Bun shows an exception that nobody caught, and goes on. */
+/** Bun prints an uncaught exception, and continues. */
 const deaths = {
   node: ["SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM", "exit", "throw", "reject"],
   bun: ["SIGKILL", "SIGKILL", "SIGTERM", "exit"],
@@ -18,7 +18,7 @@ const deaths = {
 
 export class SoakRun {
   ledger = new SoakLedger();
-  /** What the directory held, time after time. */
+  /** The content of the directory over time. */
   sizes = [];
   counts = { deaths: 0, fences: 0, moves: 0, sleeps: 0, naps: 0, documents: 0, spans: 0, elided: 0 };
   reader;
@@ -31,8 +31,8 @@ export class SoakRun {
   #archive;
 
   /**
-   * @param context `dir`, `clock`, `random`, `build`, `writers`: what each of them is, `options`: of the exporter,
-   *   `sessions`: how many at a time, `front`: of all of them, `size`: of the scenario
+   * `context` has `dir`, `clock`, `random`, `build`, `writers` (the kind of each), `options` of the exporter,
+   * `sessions` (how many at a time), `front` of all of them, and `size` of the scenario.
    */
   constructor(context) {
     this.#context = context;
@@ -47,7 +47,7 @@ export class SoakRun {
     return [...this.#failures, ...this.#crew.failures, ...this.ledger.problems, ...this.reader.problems];
   }
 
-  /** What the lasting processes needed, by name. */
+  /** The memory and descriptors of the permanent processes, by name. */
   get samples() {
     return this.#crew.samples;
   }
@@ -71,7 +71,7 @@ export class SoakRun {
     await this.#finish();
   }
 
-  /** Again and again, about that far apart. */
+  /** Repeats the work, with about this time between. */
   async #every(millis, act) {
     for (;;) {
       for (let left = millis * (0.5 + this.#context.random()); left > 0; left -= 50) {
@@ -87,12 +87,12 @@ export class SoakRun {
     return items[Math.floor(this.#context.random() * items.length)];
   }
 
-  /** Anybody but this one. */
+  /** Any other writer. */
   #other(slot) {
     return this.#one(this.#crew.slots.filter((one) => one !== slot)) ?? slot;
   }
 
-  /** A new session, of an age. */
+  /** A new session with a lifetime. */
   #bear(age = 0) {
     const { random, size, front } = this.#context;
     const id = `${front ?? this.#one(["span", "agent"])}-${++this.#made}`;
@@ -103,14 +103,14 @@ export class SoakRun {
 
   #isActive = (id) => this.#sessions.get(id)?.state === "active";
 
-  /** Sessions that have had enough are ended, compared and put away, and new ones come. */
+  /** Sessions at the end of their lifetime are ended, compared and moved away, and new ones start. */
   #rounds() {
     return this.#every(60, async () => {
       const names = readdirSync(this.#context.dir);
       for (const session of this.#sessions.values()) {
         const { id, spans } = session;
         if (this.#isActive(id) && this.ledger.sizeOf(id) >= spans) void this.#retire(session);
-        // What a dead process left of it is for the housekeeping of the others.
+        // Files of a dead process are left to the housekeeping of its peers.
         const isLeft = () => names.some((name) => name.startsWith(`${id}.json.`));
         if (session.state !== "ended" || isLeft()) continue;
         this.#sessions.delete(id);
@@ -141,13 +141,13 @@ export class SoakRun {
     const { maxSpans, maxFiles } = this.#context.options;
     const [opens, resumes] = [this.ledger.opensOf(id), this.reader.resumes.get(`${id}.json`) ?? 0];
     this.reader.resumes.delete(`${id}.json`);
-    // Of each opening the reader is told.
+    // The reader is informed of each opening.
     if (resumes > opens)
       this.#failures.push(`${id} ran again ${resumes} times, and was opened ${opens} times`);
     this.#failures.push(...this.ledger.settle(id, readIfThere(path), { maxSpans, isPruned: maxFiles > 0 }));
   }
 
-  /** Sessions change hands: with an end between, or not; and processes are fenced and go on. */
+  /** Sessions change their writers, with or without an end between. Processes are fenced and continue. */
   #moves() {
     const { size, random } = this.#context;
     const crew = this.#crew;
@@ -186,7 +186,7 @@ export class SoakRun {
         await crew.dieResuming(slot, id, () => clock.jump(-hours * random()));
         session.state = "active";
       } else await crew.die(slot, this.#one(deaths[slot.runtime]));
-      // Sometimes others go on with what it did.
+      // Sometimes other writers continue its sessions.
       for (const left of slot.ids) {
         if (random() > 0.3 || !this.#isActive(left)) continue;
         slot.ids.delete(left);
@@ -196,7 +196,7 @@ export class SoakRun {
     });
   }
 
-  /** What a process needs, and what the directory holds. */
+  /** Measures a process and the directory. */
   #measures() {
     const { dir, size } = this.#context;
     let n = 0;
@@ -212,7 +212,7 @@ export class SoakRun {
       const dice = random();
       if (size.onlySetBack) return clock.jump(-6 * hours * random());
       if (dice < 0.5) return clock.jump((random() - 0.6) * this.#one([20_000, 6 * hours]));
-      // All processes stand still, and the clock goes on; or one does, and the others do not wait for it.
+      // All processes pause while the clock continues, or one process pauses and its peers do not wait for it.
       const isSleep = dice < 0.8;
       this.counts[isSleep ? "sleeps" : "naps"]++;
       const { slots } = this.#crew;
@@ -224,7 +224,7 @@ export class SoakRun {
     });
   }
 
-  /** All end or are killed; what is left is recovered, and compared. */
+  /** All processes end or are killed. The rest is recovered and compared. */
   async #finish() {
     const { dir, random, options } = this.#context;
     const { maxFiles } = options;
@@ -262,7 +262,7 @@ export class SoakRun {
   }
 }
 
-/** Documents and all the rest, in bytes and files. */
+/** Documents and all other files, in bytes and numbers. */
 function sizesOf(dir) {
   const sizes = { documents: 0, documentBytes: 0, others: 0, otherBytes: 0 };
   for (const name of readdirSync(dir)) {

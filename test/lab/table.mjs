@@ -39,10 +39,10 @@ export function print(rows, { size, seed }) {
 
 function tellNotes(rows) {
   for (const { name, title, result, notes = [] } of rows) {
-    const said = notes.filter(Boolean);
-    if (result === "FAILED" || said.length === 0) continue;
+    const lines = notes.filter(Boolean);
+    if (result === "FAILED" || lines.length === 0) continue;
     console.log(paint("dim", `\n${name} ${title}`));
-    for (const note of said) console.log(paint("dim", `  ${short(note)}`));
+    for (const note of lines) console.log(paint("dim", `  ${short(note)}`));
   }
 }
 

@@ -1,4 +1,4 @@
-/** What the machine has. Each question answers with the reason why not, or nothing. */
+/** The tools of the machine. Each function returns the reason why one is missing, or `undefined`. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";

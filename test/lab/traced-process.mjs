@@ -1,11 +1,11 @@
 /**
- * A child process whose file-system calls on a directory of traces are under strace's hand, and nothing else of it:
- * not the start of the runtime, not its pipes.
+ * A child process whose file-system calls on a directory of traces are controlled by strace, without the start of
+ * the runtime and its pipes.
  *
- * The child loads what it needs, tells its process number, its threads that make asynchronous calls, and the owner
- * tokens that its writers will bear; then it waits. With the tokens the parent knows the name of every file that can
- * come to be (strace -P), attaches, and lets the child go. strace counts calls by thread, so that a call is hit
- * exactly where only one thread is traced.
+ * The child loads its modules, prints its process number, its threads that make asynchronous calls, and the owner
+ * tokens of its writers, and waits. From the tokens the parent derives the name of every possible file (strace -P),
+ * attaches, and releases the child. strace counts calls by thread, so that a call is hit exactly where only one
+ * thread is traced.
  */
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -14,7 +14,9 @@ import { fileURLToPath } from "node:url";
 import { dieWithLab } from "./interruption.mjs";
 import { runtimes } from "./tools.mjs";
 
-/** Calls that change a directory or its files, or may come to. Some no runtime makes for us; then none is hit. */
+/**
+ * Calls that change a directory or its files, or may do so. Some of them are made by no runtime. Then none is hit.
+ */
 export const changingCalls = [
   "openat",
   "write",
@@ -42,7 +44,7 @@ export const changingCalls = [
   "close",
 ];
 
-/** Calls that only look. */
+/** Calls that only read. */
 export const lookingCalls = [
   "read",
   "pread64",
@@ -57,7 +59,7 @@ export const lookingCalls = [
   "faccessat2",
 ];
 
-/** Most files that one owner builds in a life. */
+/** The most files that one owner builds in a life. */
 const mostTemps = 16;
 
 /** Every path under `dir` that writers with these tokens can touch. */
@@ -78,7 +80,7 @@ function pathsOf(dir, sessions, tokens) {
 }
 
 export class TracedProcess {
-  /** What it said, one word a line. */
+  /** Its output, one word a line. */
   words = [];
   stderr = "";
   #child;
@@ -87,7 +89,7 @@ export class TracedProcess {
   #strace;
   #closed;
 
-  /** @param plan what the program is to do; `dir` and `build` among it */
+  /** @param plan the plan of the program, with `dir` and `build` */
   constructor(runtime, program, plan, { hear = () => {}, wrapper = [] } = {}) {
     this.plan = plan;
     this.#hear = hear;
@@ -95,9 +97,9 @@ export class TracedProcess {
     const command = [...wrapper, runtimes[runtime].path, path, JSON.stringify(plan)];
     this.#child = dieWithLab(
       spawn(command[0], command.slice(1), {
-        // The last one never says anything.
+        // The last token is never used.
         stdio: ["pipe", "pipe", "pipe", "pipe"],
-        // One thread for asynchronous calls: their order is one order. Bun has two at least (`child.mjs`).
+        // One thread for asynchronous calls, so that their order is defined. Bun has at least two (`child.mjs`).
         env: { ...process.env, UV_THREADPOOL_SIZE: "1", UV_USE_IO_URING: "0" },
       }),
     );
@@ -109,18 +111,18 @@ export class TracedProcess {
     return this.#child.pid;
   }
 
-  /** Resolves with a word of the child when it says it, or has; with nothing when it ends without. */
+  /** Resolves with a word of the child, past or future; with `undefined` when the child ends without it. */
   async heard(verb) {
-    const said = this.words.find(([first]) => first === verb);
-    if (said) return said;
+    const word = this.words.find(([first]) => first === verb);
+    if (word) return word;
     return Promise.race([
       new Promise((resolve) => this.#waiting.set(verb, resolve)),
       this.#closed.then(() => this.words.find(([first]) => first === verb)),
     ]);
   }
 
-  /** Lets the child go on. */
-  tell(text) {
+  /** Sends a line, which releases the child. */
+  send(text) {
     this.#child.stdin.write(`${text}\n`);
   }
 
@@ -129,10 +131,8 @@ export class TracedProcess {
   }
 
   /**
-   * Attaches strace and resolves when it traces.
-   *
-   * @param threads `main`, `pool` (asynchronous calls) or `all`
-   * @param options strace's `-e` options
+   * Attaches strace and resolves when it traces. `threads` is `main`, `pool` (asynchronous calls) or `all`;
+   * `options` are strace's `-e` options.
    */
   async attach(threads, options, log = "/dev/null") {
     const ready = await this.heard("ready");
@@ -160,25 +160,25 @@ export class TracedProcess {
     ];
     const strace = spawn("strace", args, { stdio: ["ignore", "ignore", "pipe"] });
     this.#strace = strace;
-    let said = "";
+    let output = "";
     const count = threads === "pool" ? pool.length : 1;
     await new Promise((resolve, reject) => {
       strace.stderr.setEncoding("utf8").on("data", (text) => {
-        said += text;
-        if (said.split(" attached").length > count) resolve();
+        output += text;
+        if (output.split(" attached").length > count) resolve();
       });
       strace.on("error", reject);
-      strace.on("close", () => reject(new Error(`strace ended: ${said}`)));
+      strace.on("close", () => reject(new Error(`strace ended: ${output}`)));
     });
   }
 
   /**
-   * The calls of a log that `attach` wrote for `all` threads: how often each was made by the main thread, and by those
-   * of asynchronous calls together.
+   * The calls in a log that `attach` wrote for `all` threads: how often each was made by the main thread, and by
+   * the threads of asynchronous calls together.
    */
   callsIn(log) {
     const counts = new Map();
-    // A call that another thread interrupted is told in two lines, of which the second begins otherwise.
+    // A call that another thread interrupted has two lines. The second starts differently.
     for (const [, tid, call] of readFileSync(log, "utf8").matchAll(/^(\d+) +([a-z0-9_]+)\(/gm)) {
       const threads = Number(tid) === this.pid ? "main" : "pool";
       const key = `${threads} ${call}`;
@@ -187,7 +187,7 @@ export class TracedProcess {
     return [...counts.values()];
   }
 
-  /** Takes strace away; the child goes on by itself. */
+  /** Detaches strace. The child continues by itself. */
   async detach() {
     const strace = this.#strace;
     this.#strace = undefined;
@@ -197,7 +197,7 @@ export class TracedProcess {
     await closed;
   }
 
-  /** Resolves when the child is dead, all it said was heard, and strace has written its log. */
+  /** Resolves when the child is dead, all its lines were read, and strace has written its log. */
   async ended() {
     const end = await this.#closed;
     const strace = this.#strace;

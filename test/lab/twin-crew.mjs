@@ -1,6 +1,6 @@
 /**
- * Processes and threads that write to the same sessions, beside others that recover and prune, all of which are
- * killed, stopped, woken and replaced at random, while somebody looks on.
+ * Processes and threads that write to the same sessions, with peers that recover and prune. All of them are killed,
+ * stopped, continued and replaced at random, while a reader checks the documents.
  */
 import { join } from "node:path";
 import { recoverAndCheck } from "./aftermath.mjs";
@@ -9,7 +9,7 @@ import { TwinLedger } from "./twin-ledger.mjs";
 import { TwinProcess } from "./twin-process.mjs";
 import { TwinWatch } from "./twin-watch.mjs";
 
-/** Nothing that a writer does takes as long as this. */
+/** No action of a writer takes as long as this. */
 const hungMillis = 120_000;
 const lookMillis = 2;
 
@@ -25,7 +25,7 @@ export class TwinCrew {
   #ledger;
   #watch;
   #members = [];
-  /** Where the living writers are. */
+  /** The processes of the live writers. */
   #hosts = new Map();
   #number = 0;
   #isEnding = false;
@@ -45,24 +45,24 @@ export class TwinCrew {
     const mayDrop = this.#prunes();
     this.#ledger = new TwinLedger({ mayPrune: mayDrop });
     const isTrue = !options.lies;
-    // Who held a living writer for dead says that it has crashed.
+    // A member that reports a live writer as dead records a crash.
     const mayResume = !options.keepsOne || !isTrue;
     this.#watch = new TwinWatch(this.#dir, this.#ledger, { isTrue, mayResume, mayDrop });
   }
 
-  get said() {
+  get acknowledged() {
     const { looks, rounds } = this.#watch;
     return { starts: this.#ledger.starts, ends: this.#ledger.ends, looks, rounds };
   }
 
-  /** Does so many things to them, lets them end or kills them, and tells what the directory should not be like. */
+  /** Acts this many times on the members, ends or kills them, and returns the problems of the directory. */
   async run(acts) {
     const looking = setInterval(() => this.#watch.look(), lookMillis);
     try {
       for (const spec of this.#options.members) this.#begin(spec);
       await this.#until("begun", () => this.#haveBegun());
       for (let done = 0; done < acts && !this.#isBroken; ) {
-        // Now and then long enough for all to be at work, and for others to lose patience with who is stopped.
+        // Sometimes long enough for all to work, and for lock timeouts caused by stopped members.
         await pause(5 + this.#random() * (this.#random() < 0.1 ? 400 : 40));
         if (this.#act()) done++;
       }
@@ -94,7 +94,7 @@ export class TwinCrew {
     const who = `${kind} ${++this.#number}`;
     const seed = Math.floor(this.#random() * 0x7fff_ffff);
     const plan = { build, dir: this.#dir, who, seed, sessions, lies, maxFiles, restMillis, publishesSeldom };
-    const member = { spec, who, writers: new Set(), told: undefined, isOver: false };
+    const member = { spec, who, writers: new Set(), report: undefined, isOver: false };
     member.process = new TwinProcess({ runtime, program: programs[kind], plan }, (words) =>
       this.#hear(member, words),
     );
@@ -113,7 +113,7 @@ export class TwinCrew {
   #beginThread(member) {
     const who = `${member.who}, thread ${++this.#number}`;
     this.#admit(member, who);
-    member.process.tell({ order: "begin", to: who, seed: Math.floor(this.#random() * 0x7fff_ffff) });
+    member.process.send({ order: "begin", to: who, seed: Math.floor(this.#random() * 0x7fff_ffff) });
   }
 
   #hear(member, [who, ...words]) {
@@ -141,16 +141,16 @@ export class TwinCrew {
   }
 
   #keep(member) {
-    member.told = this.#watch.round();
-    member.process.tell({ order: "keep" });
+    member.report = this.#watch.round();
+    member.process.send({ order: "keep" });
   }
 
   #kept(member, found) {
-    member.told(found);
+    member.report(found);
     setTimeout(() => !member.process.isKilled && this.#keep(member), this.#random() * 6);
   }
 
-  /** Does something to somebody; `false` when just now nobody may be harmed. */
+  /** Acts on a member. Returns `false` when no member may be harmed now. */
   #act() {
     const chance = this.#random();
     if (chance < 0.35) return this.#kill();
@@ -162,9 +162,9 @@ export class TwinCrew {
   #kill() {
     const alive = this.#members.filter(({ process }) => !process.isKilled);
     const mortal = alive.filter(({ writers }) => this.#mayDie([...writers]));
-    // Who only starts has nothing to lose yet.
+    // A member that is starting has nothing to lose yet.
     const busy = mortal.filter(
-      (member) => member.told || [...member.writers].some((who) => this.#ledger.sessionsOf(who).length > 0),
+      (member) => member.report || [...member.writers].some((who) => this.#ledger.sessionsOf(who).length > 0),
     );
     const victim = this.#pick(this.#random() < 0.9 ? busy : mortal);
     if (!victim) return false;
@@ -193,18 +193,18 @@ export class TwinCrew {
     const [who, member] = this.#pick(threads) ?? [];
     if (!who) return false;
     this.#ledger.doom(who);
-    member.process.tell({ order: "terminate", to: who });
+    member.process.send({ order: "terminate", to: who });
     this.counts.terminated++;
     return true;
   }
 
-  /** Has a writer end one of its sessions; it may begin it again. */
+  /** Makes a writer end one of its sessions. It may start it again. */
   #close() {
     const [who, member] = this.#pick([...this.#hosts]) ?? [];
     const session = this.#pick(who ? this.#ledger.sessionsOf(who) : []);
     if (!session) return false;
     this.#ledger.leave(who, session);
-    member.process.tell({ order: "close", to: who, session });
+    member.process.send({ order: "close", to: who, session });
     this.counts.closed++;
     return true;
   }
@@ -220,11 +220,11 @@ export class TwinCrew {
     for (const { process } of this.#members) if (process.isStopped) process.resume();
     this.#isEnding = true;
     if (this.#options.keepsOne) await this.#dismissLate();
-    // From then on nothing is removed that somebody writes to now.
+    // From then on no document is removed that is being written.
     const pruners = this.#members.filter(({ spec }) => spec.maxFiles > 0);
     await this.#dismiss(pruners, true);
     this.#ledger.pruningEnds();
-    // Who ends a session that soon after a death cannot have known of it: the clock of files is a coarse one.
+    // A writer that ends a session so soon after a death cannot have seen the death, because file times are coarse.
     await pause(50);
     const isKilled = this.#random() < 0.5;
     const writers = this.#members.filter(({ spec }) => spec.kind !== "keeper");
@@ -234,13 +234,13 @@ export class TwinCrew {
     await this.#dismiss(this.#members, true);
   }
 
-  /** Who has not begun yet might begin what the others have ended. */
+  /** A member that has not started yet might start a session that its peers have ended. */
   async #dismissLate() {
     const isLate = (who) => this.#ledger.sessionsOf(who).length === 0;
     for (const [who, { spec, process }] of this.#hosts) {
       if (spec.threads > 0 && isLate(who)) {
         this.#ledger.doom(who);
-        process.tell({ order: "terminate", to: who });
+        process.send({ order: "terminate", to: who });
       }
     }
     await this.#dismiss(
@@ -255,7 +255,7 @@ export class TwinCrew {
     for (const member of members) {
       member.isOver = true;
       if (isKilled || member.spec.kind === "keeper") member.process.kill();
-      else member.process.tell({ order: "end" });
+      else member.process.send({ order: "end" });
     }
     await this.#until("ended", () => !members.some((member) => this.#members.includes(member)));
   }

@@ -1,25 +1,25 @@
 /**
- * What several writers of the same sessions said, each for itself (`programs/twin-writer.mjs`), who of them lives, and
- * what the documents must hold for it when all are gone.
+ * What several writers of the same sessions acknowledged, each for itself (`programs/twin-writer.mjs`), which of
+ * them are alive, and what the documents must hold when all have ended.
  */
 export class TwinLedger {
-  /** What a program said that should never be said. */
+  /** Reports of a program that must not occur. */
   faults = [];
-  /** What the one session is to be, if that is certain. */
+  /** The status that the one session must have, if it is certain. */
   status;
   #spans = new Map();
-  /** By writer: the session of a start it has asked for, or nothing. */
+  /** By writer: the session of an announced start, or `undefined`. */
   #starting = new Map();
   #doomed = new Set();
-  /** By session: its living writers, with the names of their files. */
+  /** By session: its live writers, with the names of their files. */
   #tenants = new Map();
-  /** By writer: sessions of which it has spans, and those that it was told to end. */
+  /** By writer: the sessions in which it has spans, and those that it was ordered to end. */
   #touched = new Map();
   #left = new Map();
-  #unsaid = 0;
+  #unacknowledged = 0;
   #mayPrune;
 
-  /** @param options `mayPrune`: documents that nobody writes to may be removed */
+  /** @param options `mayPrune`: documents without a writer may be removed */
   constructor({ mayPrune = false } = {}) {
     this.#mayPrune = mayPrune;
   }
@@ -43,7 +43,7 @@ export class TwinLedger {
     if (verb === "fault") this.faults.push(`${who}: ${first}`);
   }
 
-  /** From here on this writer may be gone: it is killed, terminated, or told to end. */
+  /** From here on this writer may be gone: it is killed, terminated, or ordered to end. */
   doom(who) {
     this.#doomed.add(who);
     for (const session of this.#touched.get(who) ?? []) this.leave(who, session);
@@ -56,24 +56,24 @@ export class TwinLedger {
     tenants?.delete(who);
     if (tenants?.size > 0) return;
     this.#tenants.delete(session);
-    // Nobody writes to it from now on: it is like any other that has ended.
+    // No process writes to it from now on: it is like any other ended session.
     if (!this.#mayPrune) return;
     for (const span of this.#spans.values()) if (span.session === session) span.mayBeGone = true;
   }
 
-  /** The writer is dead, and everything it said was heard. */
+  /** The writer is dead, and all its lines were read. */
   died(who) {
     this.doom(who);
-    if (this.#starting.delete(who)) this.#unsaid++;
+    if (this.#starting.delete(who)) this.#unacknowledged++;
   }
 
-  /** From here on nobody removes documents. */
+  /** From here on no process removes documents. */
   pruningEnds() {
     this.#mayPrune = false;
   }
 
   /**
-   * The tokens of living writers, by session and writer. A session's map is another one when it was without any in
+   * The tokens of live writers, by session and writer. A session gets a new map when it was without a writer in
    * between.
    */
   get running() {
@@ -93,24 +93,24 @@ export class TwinLedger {
     return this.#spans.size;
   }
 
-  /** Flushes are judged while the writers live. */
+  /** Flushes are compared while the writers are alive. */
   problemsOfFlush() {
     return [];
   }
 
-  /** What is wrong with these documents, the whole directory's, when nobody writes any more. */
+  /** The problems of these documents, those of the whole directory, when no process writes any more. */
   problemsIn(documents) {
     const problems = [];
     const found = new Map();
-    let unsaid = 0;
+    let unacknowledged = 0;
     for (const { id, spans, summary } of documents) {
       const own = spans.filter(({ kind }) => kind !== "session");
       for (const span of own) {
         if (found.has(span.spanId)) problems.push(`span ${span.spanId} is in two documents`);
         found.set(span.spanId, id);
-        const said = this.#spans.get(span.spanId);
-        if (said) problems.push(...problemsOf(span, said, id));
-        else unsaid++;
+        const expected = this.#spans.get(span.spanId);
+        if (expected) problems.push(...problemsOf(span, expected, id));
+        else unacknowledged++;
       }
       const count = summary.totalToolCalls + summary.totalGenerations;
       if (count !== own.length) problems.push(`${id} counts ${count} spans, and has ${own.length}`);
@@ -124,8 +124,8 @@ export class TwinLedger {
           `${session} lost span ${spanId}, which ${ended === "yes" ? "had ended" : "was running"}`,
         );
     }
-    if (unsaid > this.#unsaid)
-      problems.push(`${unsaid} spans that nobody started, of ${this.#unsaid} possible`);
+    if (unacknowledged > this.#unacknowledged)
+      problems.push(`${unacknowledged} spans that were never started, of ${this.#unacknowledged} possible`);
     return problems;
   }
 }

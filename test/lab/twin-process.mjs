@@ -1,4 +1,7 @@
-/** A process of the twins as the lab sees it: writers, a host of writing threads, or a keeper of the directory. */
+/**
+ * A process of the peer writers, controlled by the lab: writers, a host of writing threads, or a keeper of the
+ * directory.
+ */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -9,14 +12,11 @@ export class TwinProcess {
   isStopped = false;
   isKilled = false;
   stderr = "";
-  /** Resolves when it is gone, and everything it said was heard. */
+  /** Resolves when it has ended, and all its lines were read. */
   gone;
   #child;
 
-  /**
-   * @param what `wrap`: a program and its arguments that start another
-   * @param hear gets each word, with its writer
-   */
+  /** `wrap` is a program with arguments that starts another program. `hear` gets each line, with its writer. */
   constructor({ runtime = "node", program, plan, wrap = [] }, hear) {
     const path = fileURLToPath(new URL(`programs/${program}`, import.meta.url));
     const stdio = ["pipe", "ignore", "pipe", "pipe"];
@@ -25,10 +25,10 @@ export class TwinProcess {
     this.#child.stderr.setEncoding("utf8").on("data", (text) => {
       this.stderr += text;
     });
-    // It may be killed before it has read what it is told.
+    // It may be killed before it has read its orders.
     this.#child.stdin.on("error", () => {});
     createInterface({ input: this.#child.stdio[3] }).on("line", (line) => {
-      // The last one may be cut.
+      // The last line may be cut.
       if (line.endsWith("]")) hear(JSON.parse(line));
     });
     this.gone = new Promise((resolve) => {
@@ -40,7 +40,7 @@ export class TwinProcess {
     return this.#child.pid;
   }
 
-  tell(order) {
+  send(order) {
     this.#child.stdin.write(`${JSON.stringify(order)}\n`);
   }
 

@@ -1,4 +1,4 @@
-/** Looks on while twins write, recover and prune, and tells what must not be seen beside a living writer. */
+/** Reads while peers write, recover and prune, and reports what must not happen to a live writer. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Reader } from "./reader.mjs";
@@ -12,7 +12,7 @@ export class TwinWatch {
   #problems = new Set();
   #isTrue;
 
-  /** @param options `isTrue`: nobody alive is held for dead; `mayResume`, `mayDrop`: see the reader */
+  /** @param options `isTrue`: no live owner is reported as dead; `mayResume`, `mayDrop`: see the reader */
   constructor(dir, ledger, { isTrue, mayResume, mayDrop }) {
     this.#dir = dir;
     this.#ledger = ledger;
@@ -21,7 +21,7 @@ export class TwinWatch {
   }
 
   get problems() {
-    // Who is held for dead may find the file gone that it works on: it is told, and tries again.
+    // A writer that was reported as dead may find its file gone. It logs the fault, and retries.
     const faults = this.#isTrue ? this.#ledger.faults : [];
     return [...this.#problems, ...this.#reader.problems, ...faults];
   }
@@ -30,7 +30,7 @@ export class TwinWatch {
     return this.#reader.looks;
   }
 
-  /** In one turn: who lives now had begun before the look. */
+  /** In one turn: every live writer had started before the read. */
   look() {
     const documents = new Map(this.#reader.look().map((document) => [document.id, document]));
     if (!this.#isTrue) return;
@@ -48,13 +48,13 @@ export class TwinWatch {
     }
   }
 
-  /** A keeper begins a round; returns what is to be called with what it found. */
+  /** A keeper starts a round. Returns the function to call with its findings. */
   round() {
     const before = new Map(this.#ledger.running);
     return ({ running, sessions = [] }) => {
       this.rounds++;
       if (!this.#isTrue) return;
-      // Those who were alive all the time meanwhile.
+      // The writers that were alive all the time meanwhile.
       const alive = [...before].filter(([id, tenants]) => this.#ledger.running.get(id) === tenants);
       if (running < alive.length)
         this.#problems.add(`a recovery saw ${running} running sessions of ${alive.length}`);

@@ -1,9 +1,10 @@
 /**
  * A wall clock that jumps, for programs that are started with `programs/jumping-clock.mjs`.
  *
- * A machine's own clock cannot be set for some of its processes only: Linux has namespaces for the monotonic clock and
- * the time since boot, and none for this one. So the programs ask a file how far their clock is ahead: a list of
- * jumps, each with the machine's time at which it was made, so that files keep the times at which they were written.
+ * A machine's own clock cannot be set for some of its processes only: Linux has namespaces for the monotonic clock
+ * and the time since boot, and none for this one. So the programs read from a file how far their clock is ahead: a
+ * list of jumps, each with the machine's time at which it was made, so that files keep the times at which they were
+ * written.
  */
 import { appendFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -20,7 +21,7 @@ export class WallClock {
     writeFileSync(path, "");
   }
 
-  /** Arguments and environment with which a runtime has this clock. */
+  /** Arguments and environment that give a runtime this clock. */
   preload(runtime) {
     return {
       args: runtime === "bun" ? ["--preload", preload] : ["--import", preload],
@@ -28,7 +29,10 @@ export class WallClock {
     };
   }
 
-  /** Sets the clock forward, or back. Who writes files just then may get either time for them, as by 10 ms kernels do. */
+  /**
+   * Sets the clock forward or back. Files written at this moment may get either time, as in kernels with ticks of
+   * 10 ms.
+   */
   jump(byMillis) {
     this.jumps++;
     this.#ahead += Math.round(byMillis);

@@ -1,4 +1,4 @@
-// What programs of the lab share: to say words, to wait for the parent, to work on a session.
+// Shared by programs of the lab: to print words, to wait for the parent, to work on a session.
 import { openSync, read, readdirSync, readFileSync, readSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { brokenExporter, brokenProcessor } from "../../programs/broken-writer.mjs";
@@ -6,7 +6,7 @@ import { oldStyleExporter } from "./old-style-exporter.mjs";
 
 export const plan = JSON.parse(process.argv[2]);
 const load = (file) => import(`${plan.build}/${file}`);
-// The copy of the build has the packages beside it.
+// The copy of the build is next to the packages.
 const fromBuild = createRequire(`${plan.build}/index.js`);
 const { context, trace } = fromBuild("@opentelemetry/api");
 const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
@@ -14,8 +14,8 @@ const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, recoverTraces } = awa
 const { SystemLiveness } = await load("platform/liveness.js");
 const { nodeFileSystem } = await load("platform/file-system.js");
 
-/** One synchronous write each, so that what was said is out when the process dies. */
-export const say = (...words) => writeSync(1, `${JSON.stringify(words)}\n`);
+/** One synchronous write each, so that every printed word is out when the process dies. */
+export const print = (...words) => writeSync(1, `${JSON.stringify(words)}\n`);
 export const turn = () => new Promise((resolve) => setImmediate(resolve));
 export const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
@@ -38,7 +38,7 @@ function bytesReadBy(task) {
   }
 }
 
-/** The threads that make asynchronous calls: those that read most when asked to. */
+/** The threads that make asynchronous calls: those that read most on request. */
 async function poolThreads() {
   const bytesRead = () => new Map(readdirSync("/proc/self/task").flatMap((task) => bytesReadBy(task) ?? []));
   const zero = openSync("/dev/zero", "r");
@@ -51,10 +51,9 @@ async function poolThreads() {
 }
 
 /**
- * Tells that it is loaded, and waits until the parent has attached what it wants to.
- *
- * @param hasOneThread leaves one thread for asynchronous calls, so that the third of them is always the third. The
- *   others wait for what is never said, and keep the process from ending by itself.
+ * Reports that it is loaded, and waits until the parent has attached strace. `hasOneThread` leaves one thread for
+ * asynchronous calls, so that the third of them is always the third. The remaining threads wait for ever, and keep
+ * the process from ending by itself.
  */
 export async function ready({ hasOneThread = false } = {}) {
   let pool = await poolThreads();
@@ -62,23 +61,23 @@ export async function ready({ hasOneThread = false } = {}) {
     read(3, Buffer.alloc(1), 0, 1, null, () => {});
     pool = await poolThreads();
   }
-  say("ready", { pool, tokens });
+  print("ready", { pool, tokens });
   listen();
 }
 
-/** Lives a life to its end; what is under way has no more to say then. */
+/** Runs a life to its end. Work in flight prints nothing afterwards. */
 export async function live(life) {
   try {
     await life();
-    say("complete");
+    print("complete");
     process.exit(0);
   } catch (error) {
-    say("threw", String(error?.stack ?? error));
+    print("threw", String(error?.stack ?? error));
     process.exit(1);
   }
 }
 
-/** Waits, the whole thread, for the parent's next line. */
+/** Blocks the thread until the parent's next line. */
 export function listen() {
   const byte = Buffer.alloc(1);
   let line = "";
@@ -91,7 +90,7 @@ export function listen() {
 
 export const recover = () => recoverTraces(plan.dir);
 
-/** The file system, telling in that very turn when a copy of a document begins. */
+/** The file system, which reports in the same turn when a copy of a document starts. */
 const tellingOfCopies = (onCopy) => {
   const { sync } = nodeFileSystem;
   const open = (path, mode) => {
@@ -102,14 +101,14 @@ const tellingOfCopies = (onCopy) => {
   return { ...nodeFileSystem, sync: { ...sync, open } };
 };
 
-/** A processor, an exporter, and sessions that say what they do. */
+/** A processor, an exporter, and sessions that print their actions. */
 export class Host {
   #open = new Map();
   #sessions = new Set();
   #options;
   #onCopy;
 
-  /** @param onCopy called when a copy of a document begins: to look for its file would miss the quick ones */
+  /** @param onCopy called when a copy of a document starts, because checks for its file would miss short copies */
   constructor(options = {}, onCopy = undefined) {
     this.#onCopy = onCopy;
     this.#options = {
@@ -121,7 +120,7 @@ export class Host {
     this.renew();
   }
 
-  /** A new exporter, as after a fence; the one before stays. */
+  /** A new exporter, as after a crash fence. The previous one stays. */
   renew() {
     if (this.processor) this.#former.push(this.processor);
     this.#isFenced = false;
@@ -149,25 +148,25 @@ export class Host {
       n,
       payload: String(n % 10).repeat(bytes),
     };
-    say("starting", session);
+    print("starting", session);
     const parentContext = parent ? trace.setSpan(context.active(), parent) : context.active();
     const before = this.dropped;
     const span = this.#tracer.startSpan(`span ${n}`, { attributes }, parentContext);
     this.#open.set(span, session);
-    if (this.dropped === before) say("started", session, span.spanContext().spanId, n, bytes);
+    if (this.dropped === before) print("started", session, span.spanContext().spanId, n, bytes);
     return span;
   }
 
   end(span) {
     const { spanId } = span.spanContext();
     this.#open.delete(span);
-    say("ending", spanId);
+    print("ending", spanId);
     const before = this.dropped;
     span.end();
-    say(this.dropped === before ? "ended" : "refused", spanId);
+    print(this.dropped === before ? "ended" : "refused", spanId);
   }
 
-  /** So many spans, one after the other. */
+  /** This many spans, one after the other. */
   work(session, count = 1, options) {
     for (let i = 0; i < count; i++) this.end(this.start(session, options));
   }
@@ -179,8 +178,8 @@ export class Host {
   /** Whether it succeeded. */
   async flush() {
     const number = ++this.#flushes;
-    say("flushing", number);
-    return this.#told("flushed", number, () => this.processor.forceFlush());
+    print("flushing", number);
+    return this.#attempt("flushed", number, () => this.processor.forceFlush());
   }
   #flushes = 0;
 
@@ -190,17 +189,17 @@ export class Host {
     );
   }
 
-  /** After a fence: what the disk refused it is tried again. */
+  /** After a crash fence: retries what the disk refused it. */
   shutdown() {
     const status = this.#isFenced ? "crashed" : "completed";
     return this.#close(status, [...this.#sessions], () => this.processor.shutdown());
   }
 
-  /** What exporters before a fence still have to write. */
+  /** Writes what exporters before a crash fence have not written yet. */
   async shutdownFormer() {
     let isDone = true;
     for (const processor of this.#former)
-      isDone = (await this.#told("done", "former", () => processor.shutdown())) && isDone;
+      isDone = (await this.#attempt("done", "former", () => processor.shutdown())) && isDone;
     return isDone;
   }
 
@@ -211,26 +210,26 @@ export class Host {
 
   async #close(status, sessions, act) {
     for (const [span, session] of this.#open) if (sessions.includes(session)) this.#open.delete(span);
-    for (const session of sessions) say("closing", session, status);
-    const isDone = await this.#told("done", status, act);
-    if (isDone) for (const session of sessions) say("closed", session, status);
+    for (const session of sessions) print("closing", session, status);
+    const isDone = await this.#attempt("done", status, act);
+    if (isDone) for (const session of sessions) print("closed", session, status);
     return isDone;
   }
 
-  async #told(verb, what, act) {
-    // What it throws at once is no rejection: nobody who waits for a promise sees it.
+  async #attempt(verb, what, act) {
+    // A synchronous throw is no rejection: a caller that awaits the promise does not see it.
     const done = act();
     try {
       if (done instanceof Promise) await done;
-      say(verb, what);
+      print(verb, what);
       return true;
     } catch (error) {
-      say("rejected", what, String(error));
+      print("rejected", what, String(error));
       return false;
     }
   }
 }
 
 for (const event of ["uncaughtException", "unhandledRejection"]) {
-  process.on(event, (error) => say("threw", String(error?.stack ?? error)));
+  process.on(event, (error) => print("threw", String(error?.stack ?? error)));
 }

@@ -1,4 +1,4 @@
-// A process on a disk that has faults: does what its parent says, line by line, and answers with what came of it.
+// A process on a disk with faults: runs the orders of its parent, one a line, and answers each with the result.
 import { readdirSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -11,9 +11,9 @@ const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
 const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } = await load("index.js");
 const { createSessionTracing } = await load("session.js");
 
-const told = [];
+const reported = [];
 const thrown = [];
-const hear = (text) => void told.push(text);
+const hear = (text) => void reported.push(text);
 diag.setLogger({ error: hear, warn: hear, info() {}, debug() {}, verbose() {} }, DiagLogLevel.WARN);
 for (const event of ["uncaughtException", "unhandledRejection"])
   process.on(event, (error) => thrown.push(String(error?.stack ?? error)));
@@ -24,7 +24,7 @@ const tracerProvider = new BasicTracerProvider({ spanProcessors: [processor] });
 const tracer = tracerProvider.getTracer("lab");
 const tracing = createSessionTracing({ tracerProvider, processors: [processor] });
 
-function say(...words) {
+function print(...words) {
   const line = Buffer.from(`${JSON.stringify([...words, { at: 0, lag: 0 }])}\n`);
   for (let done = 0; done < line.length; ) {
     try {
@@ -52,10 +52,10 @@ function span(session, bytes, ends) {
     const attributes = { "session.id": session, n, payload: String(n % 10).repeat(bytes) };
     const one = tracer.startSpan(`span ${n}`, { attributes });
     const { spanId } = one.spanContext();
-    say("started", session, spanId, n, bytes);
+    print("started", session, spanId, n, bytes);
     if (!ends) return;
     one.end();
-    say("ended", session, spanId);
+    print("ended", session, spanId);
   });
 }
 
@@ -68,8 +68,8 @@ function call() {
     agent.logToolCall({ tool: "look", callID: `call ${n}`, state });
     agent.setSpanAttributes({ late: `late ${n}` }, "tool");
     agent.setTitle(`title ${n}`);
-    say("call", "agent", `call ${n}`, { output: `output ${n}`, late: `late ${n}` });
-    say("fact", "agent", { title: `title ${n}` });
+    print("call", "agent", `call ${n}`, { output: `output ${n}`, late: `late ${n}` });
+    print("fact", "agent", { title: `title ${n}` });
   });
 }
 
@@ -79,7 +79,7 @@ const settled = (work) =>
     (error) => `rejected ${error?.code ?? error}`,
   );
 
-/** How many are open, but for the one that looks. */
+/** The number of open descriptors, without that of this count. */
 function descriptors() {
   try {
     return readdirSync("/proc/self/fd").length - 1;
@@ -108,13 +108,13 @@ const orders = {
     return [await settled(tracing.shutdown()), await settled(processor.shutdown())].join(", ");
   },
   async state() {
-    return { ...exporter.stats(), told, thrown, descriptors: descriptors() };
+    return { ...exporter.stats(), reported, thrown, descriptors: descriptors() };
   },
 };
 
-say("ready");
+print("ready");
 for await (const line of createInterface({ input: process.stdin })) {
   const { order, ...details } = JSON.parse(line);
-  say("answer", await orders[order](details));
+  print("answer", await orders[order](details));
 }
 process.exit(0);

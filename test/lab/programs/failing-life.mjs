@@ -1,7 +1,7 @@
-// Lives whose system calls fail somewhere. Then each waits until the fault has passed, and ends in good order.
-import { Host, listen, live, plan, ready, recover, say, turn } from "./child.mjs";
+// Lives with a failing system call. Each life waits until the fault has passed, and ends normally.
+import { Host, listen, live, plan, print, ready, recover, turn } from "./child.mjs";
 
-/** What is done beside the fault; returns what is done when it has passed, and whether that succeeded. */
+/** The work during the fault. Returns the work after the fault, which returns whether it succeeded. */
 const lives = {
   "publish, seal, resume": async () => {
     const host = new Host();
@@ -10,7 +10,7 @@ const lives = {
     await host.flush();
     host.work("alpha", 1, { bytes: 1_500 });
     host.start("alpha", { parent: generation });
-    // Those that are open end with it.
+    // Open sessions end with it.
     await host.endSession("alpha");
     host.work("alpha", 2);
     await host.flush();
@@ -53,7 +53,7 @@ const lives = {
     return async () => {
       const { failures } = await recover();
       for (const { error } of failures)
-        say("broken", `recovery failed although the fault had passed: ${error}`);
+        print("broken", `recovery failed although the fault had passed: ${error}`);
       return failures.length === 0;
     };
   },
@@ -62,7 +62,7 @@ const lives = {
 await ready({ hasOneThread: true });
 await live(async () => {
   const finish = await lives[plan.life]();
-  say("stands");
+  print("stands");
   listen();
-  if (!(await finish())) say("broken", "what was asked for was rejected although the fault had passed");
+  if (!(await finish())) print("broken", "an end was rejected although the fault had passed");
 });

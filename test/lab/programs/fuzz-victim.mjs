@@ -1,5 +1,5 @@
-// A writer to be killed: one session published in its middle, with calls that run, and one that was never published.
-// Arguments: the build, the directory.
+// A writer that is killed: one session published in its middle, with running calls, and one that was never
+// published. Arguments: the build, the directory.
 import { writeSync } from "node:fs";
 
 const [build, dir] = process.argv.slice(2);

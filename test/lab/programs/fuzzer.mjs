@@ -1,7 +1,6 @@
-// Tries one target with mutated inputs, guided by the blocks of the package that they reach, and says what broke.
-//
-// Argument: a file of JSON with build, target, seed, count, seeds (base64), dir, current (where the input under test
-// is kept, for when this process has to be killed). Words on stdout, one line of JSON each.
+// Tests one target with mutated inputs, guided by the blocks of the package that they reach, and prints what broke.
+// Argument: a file of JSON with build, target, seed, count, seeds (base64), dir, current (the file of the input
+// under test, for when this process must be killed). Prints words to stdout, one line of JSON each.
 import { mkdirSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -10,7 +9,7 @@ import { Mutations } from "../fuzz-mutations.mjs";
 import { randomOf } from "../lanes.mjs";
 
 const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const say = (...words) => writeSync(1, `${JSON.stringify(words)}\n`);
+const print = (...words) => writeSync(1, `${JSON.stringify(words)}\n`);
 const coverage = await Coverage.start(plan.build);
 const fromBuild = createRequire(`${plan.build}/index.js`);
 const load = (file) => (file.startsWith("@") ? fromBuild(file) : import(`${plan.build}/${file}`));
@@ -25,7 +24,7 @@ const { mustBeUnpolluted } = await import("../fuzz-model.mjs");
 const { SystemLiveness } = await load("platform/liveness.js");
 const { nodeFileSystem } = await load("platform/file-system.js");
 
-/** Of this machine, and of a process that is no more: it would have started at another time. */
+/** A token of this machine, of a dead process: it would have started at another time. */
 const liveness = new SystemLiveness(nodeFileSystem.sync);
 const deadTokens = [0, 1].map(() => liveness.newToken().replace(/^([^-]+)-([^-]+)-[^-]+-/, "$1-$2-1-"));
 const deadToken = (index) => deadTokens[index];
@@ -45,7 +44,7 @@ for (const event of ["uncaughtException", "unhandledRejection"])
   });
 
 let runs = 0;
-/** What broke with this input; nothing, if all was well. */
+/** The failure of this input, or `undefined`. */
 async function failureOf(input) {
   const dir = join(plan.dir, String(++runs));
   mkdirSync(dir);
@@ -60,15 +59,15 @@ async function failureOf(input) {
     if (millis > slowMillis) return `it took ${Math.round(millis)} ms`;
     return undefined;
   } catch (error) {
-    return told(error);
+    return textOf(error);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
-function told(error) {
+function textOf(error) {
   const { cause } = error ?? {};
-  const where = /build\/([\w-]+\.js):\d+/.exec(String((cause ?? error)?.stack))?.[1] ?? "";
+  const where = /build\/([\w/-]+\.js):\d+/.exec(String((cause ?? error)?.stack))?.[1] ?? "";
   const because = cause ? ` (${cause})` : "";
   return `${error?.name === "Error" ? error.message : error}${because}${where && ` in ${where}`}`.slice(
     0,
@@ -76,11 +75,11 @@ function told(error) {
   );
 }
 
-/** Alike faults have one reason, as a rule. */
+/** Equal failures have one cause, as a rule. */
 const kindOf = (failure) =>
   failure.replace(/0x[\da-f]+|[\da-f]{8,}|\d+|"[^"]*"|\[[^\]]*\]/g, "#").slice(0, 80);
 
-/** The same fault with less. Not for ever. */
+/** A smaller input with the same failure, within a limited time. */
 async function minimised(input, kind) {
   let least = input;
   const until = performance.now() + plan.minimiseMillis;
@@ -90,7 +89,7 @@ async function minimised(input, kind) {
         const bytes = least.files[part];
         const without = Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + size)]);
         const smaller = { ...least, files: { ...least.files, [part]: without } };
-        say("at", runs);
+        print("at", runs);
         const failure = await failureOf(smaller);
         if (failure !== undefined && kindOf(failure) === kind) least = smaller;
         else at += size;
@@ -101,7 +100,7 @@ async function minimised(input, kind) {
 }
 
 if (plan.input) {
-  say("failure", { n: 0, failure: await failureOf(fromText(plan.input)), input: plan.input });
+  print("failure", { n: 0, failure: await failureOf(fromText(plan.input)), input: plan.input });
   process.exit(0);
 }
 
@@ -118,29 +117,29 @@ const seedCount = corpus.length;
 let peak = 0;
 let heapBefore = 0;
 for (let n = 0; n < plan.count + seedCount; n++) {
-  // First all seeds as they are; then the newest half as often as the older ones.
+  // First all seeds unchanged, then the newest input half as often as the older ones.
   const recent = corpus[corpus.length - 1 - Math.floor((random() * corpus.length) / 4)];
   const parent = corpus[n] && n < seedCount ? corpus[n] : random() < 0.5 ? recent : anyOf(corpus);
   const input = n < seedCount ? parent : target.mutate(parent, mutations);
   const text = toText(input);
   writeFileSync(plan.current, text);
-  say("at", n);
+  print("at", n);
   const failure = await failureOf(input);
   if (coverage.hasGrown() && n >= seedCount && text.length < 300_000) corpus.push(input);
   if (failure !== undefined && !kinds.has(kindOf(failure))) {
     kinds.add(kindOf(failure));
     const least = await minimised(input, kindOf(failure));
-    say("failure", { n, failure, input: toText(least) });
+    print("failure", { n, failure, input: toText(least) });
     if (kinds.size >= plan.mostFailures) break;
   }
   if (n % 100 === 99) {
     globalThis.gc?.();
     const { heapUsed, rss } = process.memoryUsage();
-    // After the first half: until then code is compiled, and the corpus grows.
+    // After the first half: before that, code is compiled and the corpus grows.
     if (n < plan.count / 2) heapBefore = heapUsed;
     peak = Math.max(peak, rss);
-    say("memory", { n, heapUsed, rss, growth: heapBefore > 0 ? heapUsed - heapBefore : 0 });
+    print("memory", { n, heapUsed, rss, growth: heapBefore > 0 ? heapUsed - heapBefore : 0 });
   }
 }
-say("done", { blocks: coverage.blocks, corpus: corpus.length, seeds: seedCount, peak });
+print("done", { blocks: coverage.blocks, corpus: corpus.length, seeds: seedCount, peak });
 process.exit(0);

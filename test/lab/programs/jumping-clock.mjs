@@ -1,7 +1,8 @@
-// Preloaded before a program of the lab (node --import, bun --preload): its wall clock is that of `../wall-clock.mjs`,
-// which jumps. As on a machine whose clock is set: `Date` and what the file system says of times jump, together and in
-// all processes at once; timers and `performance` do not. The time of a file is that of the clock when it was written.
-// Not by an import: what is imported cannot be replaced any more under Bun.
+// Preloaded before a program of the lab (node --import, bun --preload): its wall clock is that of
+// `../wall-clock.mjs`, which jumps. As on a machine whose clock is set, `Date` and the times of files jump,
+// together and in all processes at once; timers and `performance` do not. The time of a file is that of the clock
+// when it was written.
+// Not an import, because an imported function cannot be replaced under Bun.
 const fs = process.getBuiltinModule("node:fs");
 const { openSync, readSync, fstatSync, lstatSync, fstat, lstat, utimesSync } = fs;
 const { utimes } = fs.promises;
@@ -11,7 +12,7 @@ const jump = new Float64Array(2);
 const bytes = new Uint8Array(jump.buffer);
 const jumps = [];
 
-/** How far the clock is ahead at a moment of the machine's own. */
+/** The offset of the clock at a moment of the machine's own clock. */
 function ahead(at) {
   while (readSync(file, bytes, 0, bytes.length, jumps.length * bytes.length) === bytes.length)
     jumps.push({ from: jump[0], by: jump[1] });
@@ -31,7 +32,7 @@ globalThis.Date = new Proxy(RealDate, {
   get: (target, key) => (key === "now" ? now : Reflect.get(target, key)),
 });
 
-/** The engine asks for exact numbers; nobody else here asks for times. */
+/** Only the library asks for exact numbers. No other code here reads times of files. */
 function moved(stat) {
   if (typeof stat?.mtimeNs !== "bigint") return stat;
   for (const time of ["mtime", "ctime"]) {

@@ -1,5 +1,5 @@
-// Lives of writers, each short enough to be killed at every system call of it.
-import { Host, live, plan, ready, recover, say, turn } from "./child.mjs";
+// Lives of writers, each short enough to be killed at every one of its system calls.
+import { Host, live, plan, print, ready, recover, turn } from "./child.mjs";
 
 const lives = {
   "start, record, publish": async () => {
@@ -53,7 +53,7 @@ const lives = {
     host.start("alpha");
     await host.endSession("alpha");
   },
-  // Past what waits for a sync in the background, and past what a live log keeps of what is over.
+  // Beyond the bytes that wait for a background sync, and beyond what a journal keeps of ended spans.
   large: async () => {
     const host = new Host();
     const generation = host.start("alpha");
@@ -67,7 +67,7 @@ const lives = {
   },
   recover: async () => {
     await recover();
-    say("recovered");
+    print("recovered");
   },
   "resume what is dead": async () => {
     const host = new Host();
@@ -80,7 +80,7 @@ const lives = {
     const host = new Host({ maxFiles: 2 });
     host.work("alpha", 1);
     await host.flush();
-    // Retention runs beside it, and ends before this does.
+    // Retention runs at the same time, and ends before this life does.
     await host.shutdown();
     host.renew();
     host.work("alpha", 1);

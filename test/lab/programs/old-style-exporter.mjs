@@ -1,5 +1,5 @@
-// A writer built the old way: the whole session in memory, written to a temp file and renamed, asynchronously, on each
-// event; a crash flush in place; nothing told when an event comes while a snapshot is on its way.
+// A writer built the old way: the whole session in memory, written to a temp file and renamed, asynchronously, on
+// each event; a crash flush in place; no second snapshot for an event during a snapshot.
 import { mkdirSync, promises, writeFileSync } from "node:fs";
 import { join } from "node:path";
 

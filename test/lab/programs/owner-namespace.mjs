@@ -1,11 +1,11 @@
-// The first process of a pid namespace: starts a writer, recovers, kills the writer, and gives its number to another,
-// as it is told. In there, numbers are few and at our command.
+// The first process of a pid namespace: starts a writer, recovers, kills the writer, and gives its number to
+// another process, on request. In the namespace, process numbers are small and can be chosen.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { plan, recoverTraces, say } from "./twin.mjs";
+import { plan, print, recoverTraces } from "./twin.mjs";
 
 const writer = fileURLToPath(new URL("twin-writer.mjs", import.meta.url));
 let child;
@@ -21,19 +21,19 @@ async function kill() {
   await once(child, "exit");
 }
 
-/** Another process with the number of one that is gone. */
+/** Starts another process with the number of one that has ended. */
 async function reuse(pid) {
   for (let tries = 1; tries <= 50; tries++) {
-    // The kernel gives the next one: pid_namespaces(7).
+    // The kernel assigns the next number: pid_namespaces(7).
     writeFileSync("/proc/sys/kernel/ns_last_pid", String(pid - 1));
     if ((await begin(["-e", "setInterval(() => {}, 1000)"])) === pid) return tries;
     await kill();
   }
-  return say("fault", `${pid} is not given again`);
+  return print("fault", `${pid} was not reused`);
 }
 
 const orders = {
-  // Its words go where ours go.
+  // It inherits this process's stdout.
   begin: (who) => begin([writer, JSON.stringify({ ...plan, who })]),
   kill,
   reuse,
@@ -41,6 +41,6 @@ const orders = {
 };
 for await (const line of createInterface({ input: process.stdin })) {
   const [order, given] = JSON.parse(line);
-  say("done", await orders[order](given));
+  print("done", await orders[order](given));
 }
 process.exit(0);

@@ -1,4 +1,4 @@
-// Nothing of ours: appends a line, waits until the disk has it, and says so with the time. For ever.
+// A writer without code of this package: appends a line, syncs it, and prints the line with the time. For ever.
 import { fdatasyncSync, openSync, writeSync } from "node:fs";
 
 const [path, isUnsynced] = process.argv.slice(2);

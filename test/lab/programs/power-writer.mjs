@@ -1,5 +1,6 @@
-// A process whose disk is about to lose its power: records spans and logs a session for ever, and tells on stdout what
-// it got, with the time. It says nothing of what came after the first fault: that was told to its host.
+// A process whose disk is about to lose its power: records spans and logs a session for ever, and prints every
+// acknowledgement with the time. It prints nothing after the first fault, because the host got a report of that
+// fault.
 import { readdirSync, statSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 
@@ -10,7 +11,7 @@ const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
 const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } = await load("index.js");
 const { createSessionTracing } = await load("session.js");
 
-// As in a session of many megabytes: the document is far behind, and what there is is in the side files.
+// As in a session of many megabytes: the document is out of date, and recent records are in the side files.
 if (plan.publishesSeldom)
   Object.assign((await load("directory/publish-scheduler.js")).defaultPace, {
     bytesPerSecond: 1,
@@ -32,7 +33,7 @@ function random() {
 const upTo = (count) => Math.floor(random() * count);
 const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
-// Late turns of the event loop make a sync that is due late as well.
+// Late turns of the event loop delay a due sync as well.
 let lag = 0;
 let expected = performance.now() + 50;
 setInterval(() => {
@@ -40,7 +41,7 @@ setInterval(() => {
   expected = performance.now() + 50;
 }, 50);
 
-/** Tells that something holds from now on, unless the disk failed before. */
+/** Acknowledges that a record is on the disk from now on, unless the disk failed before. */
 function promise(...words) {
   if (exporter.stats().faults > 0) return false;
   const at = Number(process.hrtime.bigint()) / 1e6;
@@ -89,7 +90,7 @@ function logCall() {
   }
 }
 
-/** File numbers of the side files by name: another number is a file that was written anew. */
+/** Inodes of the side files by name: a new inode is a rewritten file. */
 const sideFiles = () =>
   new Map(
     readdirSync(dir)
@@ -97,7 +98,7 @@ const sideFiles = () =>
       .map((name) => [name, statSync(`${dir}/${name}`).ino]),
   );
 
-// Aimed: the power goes right after the call that wrote a side file anew, and before any other of this process.
+// Aimed: the power fails right after the call that rewrote a side file, and before any other call of this process.
 function stopAfterRename() {
   const before = sideFiles();
   const isRenamed = () =>
@@ -135,7 +136,7 @@ for (let round = 1; ; round++) {
     if (open.length > 3) end(open.splice(upTo(open.length), 1)[0]);
     if (random() < 0.5) logCall();
   }
-  // Each page is touched: only then it counts.
+  // Each page is touched, because only then it counts.
   if (plan.leakedBytes) hoard.push(Buffer.alloc(plan.leakedBytes, round));
   if (plan.isAimed && round > 10) stopAfterRename();
   if (plan.flushes && random() < 0.05) {

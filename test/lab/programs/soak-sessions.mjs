@@ -2,19 +2,19 @@
 // recorded bears a key of its own, by which the document is compared with what was told:
 //   opening id · start id key bytes isCounted · done …, started and ended · end key · late key · closing, closed id how
 
-/** Text that the key and the size tell. */
+/** Text that is determined by the key and the size. */
 const payloadOf = (key, bytes) => key.at(-1).repeat(bytes);
 const mostOpen = 3;
 
 class SoakSession {
   id;
   isOpen = false;
-  /** Opening or ending: nothing else is to be done with it. */
+  /** Opening or ending: no other action is allowed. */
   isBusy = false;
-  /** What its document must have, once it has caught up. */
+  /** The last key that its document must have, once it has caught up. */
   lastKey;
   host;
-  /** What runs: functions that end it, by key. */
+  /** Open records: functions that end them, by key. */
   open = new Map();
 
   constructor(id, host) {
@@ -22,13 +22,13 @@ class SoakSession {
     this.host = host;
   }
 
-  /** Something, at random. */
+  /** A random action. */
   act() {
     if (this.isBusy) return;
     if (!this.isOpen) {
       this.lastKey = undefined;
       this.isOpen = true;
-      this.host.say("opening", this.id);
+      this.host.print("opening", this.id);
       this.begin();
     } else this.go();
   }
@@ -37,16 +37,16 @@ class SoakSession {
     this.go();
   }
 
-  /** What began, is to be ended by `end`. */
+  /** A started record, which `end` ends. */
   started(key, bytes, isCounted, end) {
-    this.host.say("start", this.id, key, bytes, isCounted);
+    this.host.print("start", this.id, key, bytes, isCounted);
     this.lastKey = key;
     this.open.set(key, end);
   }
 
-  /** What has ended at once. */
+  /** A record that has ended at once. */
   done(key, bytes, isCounted) {
-    this.host.say("done", this.id, key, bytes, isCounted);
+    this.host.print("done", this.id, key, bytes, isCounted);
     this.lastKey = key;
   }
 
@@ -55,11 +55,11 @@ class SoakSession {
     if (!key) return;
     this.open.delete(key);
     const isLate = end();
-    this.host.say("end", key);
-    if (isLate) this.host.say("late", key);
+    this.host.print("end", key);
+    if (isLate) this.host.print("late", key);
   }
 
-  /** What one record holds: mostly little, sometimes much. */
+  /** The size of a record: mostly small, sometimes large. */
   bytes(most) {
     const { random, upTo } = this.host;
     return random() < 0.03 ? upTo(most) : upTo(1_500);
@@ -68,12 +68,12 @@ class SoakSession {
   async close(how) {
     if (!this.isOpen) return;
     this.isBusy = true;
-    this.host.say("closing", this.id, how);
+    this.host.print("closing", this.id, how);
     this.open.clear();
     await this.endAs(how);
     this.isOpen = false;
     this.isBusy = false;
-    this.host.say("closed", this.id, how);
+    this.host.print("closed", this.id, how);
   }
 
   /** It was fenced with its exporter. */
@@ -83,7 +83,7 @@ class SoakSession {
   }
 }
 
-/** Spans of somebody's own, through processor and exporter. */
+/** Spans of other instrumentation, through processor and exporter. */
 export class SpanSession extends SoakSession {
   #running = [];
 
@@ -94,7 +94,7 @@ export class SpanSession extends SoakSession {
     else this.records();
   }
 
-  /** Starts and ends one. */
+  /** Starts and ends a span. */
   records() {
     const { span, key, bytes, isCounted } = this.#start();
     span.end();
@@ -135,7 +135,7 @@ export class SpanSession extends SoakSession {
   }
 }
 
-/** What an agent logs, through the session tracer. */
+/** The calls of an agent, through the session tracer. */
 export class TracerSession extends SoakSession {
   #tracer;
   #generation;
@@ -151,13 +151,13 @@ export class TracerSession extends SoakSession {
     this.#tracer = host.tracing.newTracer();
     if (host.random() < 0.5 && (await this.#tracer.rehydrateFromFile(id))) return;
     this.#tracer.startTrace(id, { title: `title of ${id}`, agent: "build" });
-    if (!host.hasFile(id)) host.say("broken", `${id} has no document after startTrace`);
+    if (!host.hasFile(id)) host.print("broken", `${id} has no document after startTrace`);
   }
 
   go() {
     const dice = this.host.random();
     const does = [
-      [0.08, () => this.#says()],
+      [0.08, () => this.#addsText()],
       [0.25, () => this.#steps()],
       [0.55, () => this.#calls()],
       [0.65, () => this.#runs()],
@@ -170,7 +170,7 @@ export class TracerSession extends SoakSession {
     does.find(([most]) => dice < most)[1]();
   }
 
-  #says() {
+  #addsText() {
     const key = this.host.nextKey();
     this.#tracer.logUserMessage(`question ${key}`);
     this.done(key, 0, false);
@@ -194,7 +194,7 @@ export class TracerSession extends SoakSession {
     const key = this.#generation;
     this.open.get(key)();
     this.open.delete(key);
-    this.host.say("end", key);
+    this.host.print("end", key);
   }
 
   #calls() {
@@ -204,7 +204,7 @@ export class TracerSession extends SoakSession {
     this.done(key, bytes, true);
     if (this.host.random() > 0.3) return;
     this.#tracer.setSpanAttributes({ late: key }, "tool");
-    this.host.say("late", key);
+    this.host.print("late", key);
   }
 
   #runs() {

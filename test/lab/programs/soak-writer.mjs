@@ -1,4 +1,4 @@
-// A writer of a soak: does random things in the sessions that it is given, until it is told to do something else.
+// A writer of a soak: acts at random in its sessions, until it gets another order.
 import { existsSync, readdirSync, readFileSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -16,8 +16,8 @@ const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, installCrashFence, re
 const { createSessionTracing } = await load("session.js");
 const { SessionWriter } = await load("storage/session-writer.js");
 
-/** Each word is out before the next thing is done. */
-function say(...words) {
+/** Each word is out before the next action. */
+function print(...words) {
   const line = Buffer.from(`${JSON.stringify(words)}\n`);
   for (let done = 0; done < line.length; ) {
     try {
@@ -28,12 +28,12 @@ function say(...words) {
   }
 }
 
-// The SDK says this of spans without times of their own when the clock was set back.
+// The SDK logs this for spans without times of their own when the clock was set back.
 const expected = /Inconsistent start and end time/;
-const hear = (text, ...more) => expected.test(text) || say("broken", [text, ...more].map(String).join(" "));
+const hear = (text, ...more) => expected.test(text) || print("broken", [text, ...more].map(String).join(" "));
 diag.setLogger({ error: hear, warn: hear, info() {}, debug() {}, verbose() {} }, DiagLogLevel.WARN);
 const isMeant = (error) => error?.message === "a death that is meant";
-process.on("uncaughtExceptionMonitor", (error) => isMeant(error) || say("broken", `threw ${error.stack}`));
+process.on("uncaughtExceptionMonitor", (error) => isMeant(error) || print("broken", `threw ${error.stack}`));
 
 const random = randomOf(plan.seed);
 const upTo = (count) => Math.floor(random() * count);
@@ -41,7 +41,7 @@ const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 const looks = { settled: Math.ceil((plan.patienceMillis ?? 15_000) / 50), descriptors: 25 };
 
 const host = {
-  say,
+  print,
   random,
   upTo,
   oneOf: (items) => items[upTo(items.length)],
@@ -56,18 +56,18 @@ const host = {
   },
   startForeignSpan: (attributes, within) => host.foreign.startSpan("foreign", { attributes }, within),
   hasFile: (id) => existsSync(host.exporter.tracePath(id)),
-  /** Work that a measure waits for. */
+  /** Work that a measurement waits for. */
   later(work) {
     host.under.add(work);
     work.then(
       () => host.under.delete(work),
-      (error) => say("broken", `rejected: ${error?.stack}`),
+      (error) => print("broken", `rejected: ${error?.stack}`),
     );
   },
 };
 
 let fences = [];
-/** New ones, as after a fence. */
+/** A new processor and exporter, as after a crash fence. */
 function renew() {
   for (const fence of fences) fence.uninstall();
   const { dir, maxSpans, maxFiles } = plan;
@@ -112,16 +112,16 @@ const openSessions = () => [...sessions.values()].filter(({ isOpen }) => isOpen)
 const isBehind = ({ id, lastKey }) =>
   lastKey !== undefined && !readFileSync(host.exporter.tracePath(id), "utf8").includes(`${lastKey}"`);
 
-/** Without a flush, and without anything new: the documents come by themselves (P4). */
+/** Without a flush, and without a further record: the documents catch up by themselves (P4). */
 async function settle() {
   for (let look = 0; look < looks.settled; look++) {
     if (!openSessions().some((session) => host.hasFile(session.id) === false || isBehind(session))) return;
     await pause(50);
   }
   for (const session of openSessions()) {
-    if (!host.hasFile(session.id)) say("broken", `${session.id} is open, and has no document`);
+    if (!host.hasFile(session.id)) print("broken", `${session.id} is open, and has no document`);
     else if (isBehind(session))
-      say("broken", `${session.id} is behind for good: it lacks ${session.lastKey}`);
+      print("broken", `${session.id} is behind for good: it lacks ${session.lastKey}`);
   }
 }
 
@@ -129,12 +129,12 @@ async function flush() {
   await Promise.all([host.processor.forceFlush(), host.tracing.forceFlush()]);
   for (const session of openSessions()) {
     if (session.lastKey === undefined) continue;
-    if (!host.hasFile(session.id)) say("broken", `${session.id} was flushed, and has no document`);
-    else if (isBehind(session)) say("broken", `${session.id} was flushed, and lacks ${session.lastKey}`);
+    if (!host.hasFile(session.id)) print("broken", `${session.id} was flushed, and has no document`);
+    else if (isBehind(session)) print("broken", `${session.id} was flushed, and lacks ${session.lastKey}`);
   }
 }
 
-/** As few as there are after a while: files are closed off-thread. */
+/** The lowest number after a while, because files are closed off-thread. */
 async function descriptors() {
   let fewest = Number.POSITIVE_INFINITY;
   for (let look = 0; look < looks.descriptors; look++) {
@@ -144,7 +144,10 @@ async function descriptors() {
   return fewest;
 }
 
-/** What is left after a collection; `writers`: how many the engine has, where the runtime can tell. */
+/**
+ * The memory after a collection. `writers` is the number of writers in the library, where the runtime can count
+ * them.
+ */
 function memory() {
   for (let i = 0; i < 3; i++) globalThis.Bun ? Bun.gc(true) : gc();
   const { heapUsed, external, rss } = process.memoryUsage();
@@ -156,7 +159,7 @@ const deaths = {
   exit: () => process.exit(7),
   throw: () => void setImmediate(raise),
   reject: () => void Promise.reject(new Error("a death that is meant")),
-  /** Right after a session that had ended goes on: nothing was published since. */
+  /** Right after an ended session is resumed: nothing was published since. */
   resumed({ id }) {
     sessions.get(id).act();
     process.kill(process.pid, "SIGKILL");
@@ -171,7 +174,7 @@ const orders = {
     if (!sessions.has(id))
       sessions.set(id, front === "spans" ? new SpanSession(id, host) : new TracerSession(id, host));
   },
-  /** Ends a session, which is no longer for us. */
+  /** Ends a session, which this writer leaves. */
   give: ({ id, how }) =>
     resting(async () => {
       const session = sessions.get(id);
@@ -181,12 +184,12 @@ const orders = {
   crash: () =>
     resting(async () => {
       const open = openSessions();
-      for (const { id } of open) say("closing", id, "crashed");
+      for (const { id } of open) print("closing", id, "crashed");
       host.processor.crash("fenced");
       host.tracing.crash("fenced");
       for (const session of open) {
         session.wasFenced();
-        say("closed", session.id, "crashed");
+        print("closed", session.id, "crashed");
       }
       await Promise.allSettled([host.processor.shutdown(), host.tracing.shutdown()]);
       renew();
@@ -202,13 +205,13 @@ const orders = {
   stop: () =>
     resting(async () => {
       const open = openSessions();
-      for (const { id } of open) say("closing", id, "completed");
+      for (const { id } of open) print("closing", id, "completed");
       await Promise.all([host.tracing.shutdown(), host.processor.shutdown()]);
-      for (const { id } of open) say("closed", id, "completed");
-      say("answer");
+      for (const { id } of open) print("closed", id, "completed");
+      print("answer");
       process.exit(0);
     }),
-  /** Until there is nothing to do. */
+  /** Waits until no work is left. */
   async recover({ dir }) {
     const reports = [];
     do reports.push(await recoverTraces(dir));
@@ -219,7 +222,7 @@ const orders = {
       running,
     }));
   },
-  /** Waits for the housekeeping to remove documents beyond `maxFiles`. */
+  /** Waits until housekeeping has removed documents beyond `maxFiles`. */
   async prune() {
     const count = () => readdirSync(plan.dir).filter((name) => name.endsWith(".json")).length;
     for (let look = 0; look < looks.settled && count() > plan.maxFiles; look++) await pause(50);
@@ -228,10 +231,10 @@ const orders = {
 };
 
 renew();
-say("ready");
+print("ready");
 void work();
 for await (const line of createInterface({ input: process.stdin })) {
   const { order, ...details } = JSON.parse(line);
-  say("answer", await orders[order](details));
+  print("answer", await orders[order](details));
 }
 process.exit(3);

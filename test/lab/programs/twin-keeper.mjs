@@ -1,4 +1,4 @@
-// Looks after the directory that others write to, one round for each line: recovers, or recovers and prunes as the
+// Keeps the directory that its peers write to, one round for each line: recovers, or recovers and prunes as the
 // housekeeping of an exporter does.
 import { createInterface } from "node:readline";
 import {
@@ -6,9 +6,9 @@ import {
   liveness,
   nodeFileSystem,
   plan,
+  print,
   recoverDirectory,
   recoverTraces,
-  say,
   systemClock,
 } from "./twin.mjs";
 
@@ -17,8 +17,8 @@ const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
 async function recover() {
   const recovery = plan.lies ? recoverDirectory(ports, plan.dir) : recoverTraces(plan.dir);
   const { running, sessions, failures } = await recovery;
-  for (const { path, error } of failures) say("fault", `recovery of ${path}: ${error?.stack ?? error}`);
-  say("kept", { running, sessions: sessions.map(({ id, status }) => [id, status]) });
+  for (const { path, error } of failures) print("fault", `recovery of ${path}: ${error?.stack ?? error}`);
+  print("kept", { running, sessions: sessions.map(({ id, status }) => [id, status]) });
 }
 
 async function retain() {
@@ -29,13 +29,13 @@ async function retain() {
     sessionIdleMillis: Number.MAX_SAFE_INTEGER,
   };
   const listener = {
-    onFault: (error, path) => say("fault", `retention: ${path}: ${error}`),
+    onFault: (error, path) => print("fault", `retention: ${path}: ${error}`),
     onRemoved() {},
   };
   const user = joinDirectory(plan.dir, limits, listener);
   await user.maintain();
   user.release();
-  say("kept", {});
+  print("kept", {});
 }
 
 for await (const _ of createInterface({ input: process.stdin })) await (plan.maxFiles ? retain() : recover());

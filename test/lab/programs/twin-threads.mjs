@@ -1,7 +1,7 @@
-// A process whose worker threads write; it starts, terminates and ends them as it is told.
+// A process whose worker threads write. Starts, terminates and ends them on request.
 import { createInterface } from "node:readline";
 import { Worker } from "node:worker_threads";
-import { plan, sayAs } from "./twin.mjs";
+import { plan, printAs } from "./twin.mjs";
 
 const threads = new Map();
 let isEnding = false;
@@ -11,22 +11,22 @@ function begin(who, seed) {
     workerData: { ...plan, who, seed },
   });
   threads.set(who, worker);
-  worker.on("error", (error) => sayAs(who, "fault", String(error?.stack ?? error)));
+  worker.on("error", (error) => printAs(who, "fault", String(error?.stack ?? error)));
   worker.on("exit", () => {
     threads.delete(who);
-    sayAs(who, "gone");
+    printAs(who, "gone");
     if (isEnding && threads.size === 0) process.exit(0);
   });
 }
 
 createInterface({ input: process.stdin })
   .on("line", (line) => {
-    const { to, ...told } = JSON.parse(line);
-    if (told.order === "begin") begin(to, told.seed);
-    else if (told.order === "terminate") void threads.get(to)?.terminate();
-    else if (told.order === "end") {
+    const { to, ...order } = JSON.parse(line);
+    if (order.order === "begin") begin(to, order.seed);
+    else if (order.order === "terminate") void threads.get(to)?.terminate();
+    else if (order.order === "end") {
       isEnding = true;
-      for (const worker of threads.values()) worker.postMessage(told);
-    } else threads.get(to)?.postMessage(told);
+      for (const worker of threads.values()) worker.postMessage(order);
+    } else threads.get(to)?.postMessage(order);
   })
   .on("close", () => process.exit(3));

@@ -1,5 +1,5 @@
-// One of several writers of the same sessions, a process or a thread. Says what it is about to do and what it has
-// done; ends a session, or itself, when it is told to.
+// One of several writers of the same sessions, a process or a thread. Announces and acknowledges its actions. Ends
+// a session, or itself, on request.
 import { createInterface } from "node:readline";
 import { isMainThread, parentPort } from "node:worker_threads";
 import {
@@ -10,12 +10,12 @@ import {
   nodeFileSystem,
   pause,
   plan,
+  print,
   random,
-  say,
   upTo,
 } from "./twin.mjs";
 
-// A disk that is slow at the worst moment: between the last look at the document and its replacement.
+// A disk that is slow at the worst moment: between the last check of the document and its replacement.
 const cell = new Int32Array(new SharedArrayBuffer(4));
 const sync = { ...nodeFileSystem.sync };
 sync.rename = (from, to) => {
@@ -46,35 +46,35 @@ function start(session) {
     n,
     payload: String(n % 10).repeat(bytes),
   };
-  say("starting", session);
+  print("starting", session);
   const span = tracer.startSpan(`span ${n}`, { attributes });
-  say("started", session, span.spanContext().spanId, n, bytes);
+  print("started", session, span.spanContext().spanId, n, bytes);
   if (!sessions.has(session)) sessions.set(session, []);
   sessions.get(session).push(span);
 }
 
 function end(span) {
   const { spanId } = span.spanContext();
-  say("ending", spanId);
+  print("ending", spanId);
   span.end();
-  say("ended", spanId);
+  print("ended", spanId);
 }
 
-/** From here on it has its files, and a document that says it is running. */
+/** From here on it has its files, and a document with the status running. */
 async function begin(session) {
   start(session);
   const token = liveness.own.at(-1);
-  if (await isDone("a flush", () => processor.forceFlush())) say("begun", session, token);
+  if (await isDone("a flush", () => processor.forceFlush())) print("begun", session, token);
 }
 
-/** Whether it was done; who is held for dead may have to try again. */
+/** Whether it succeeded. A writer that was reported as dead may have to retry. */
 async function isDone(what, act) {
   for (let left = plan.lies ? 20 : 1; left > 0; left--) {
     try {
       await act();
       return true;
     } catch (error) {
-      say("fault", `${what}: ${error}`);
+      print("fault", `${what}: ${error}`);
     }
   }
   return false;
@@ -97,13 +97,13 @@ function obey({ order, session }) {
   if (order === "end") isEnding = true;
 }
 if (isMainThread) {
-  // Whoever started it is gone.
+  // The process that started this one has ended.
   createInterface({ input: process.stdin })
     .on("line", (line) => obey(JSON.parse(line)))
     .on("close", () => process.exit(3));
 } else parentPort.on("message", obey);
 
-say("up", process.pid);
+print("up", process.pid);
 while (!isEnding) {
   for (const session of toClose.splice(0)) await close(session);
   const choice = sessions.size < mostSessions ? plan.sessions : [...sessions.keys()];

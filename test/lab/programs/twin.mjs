@@ -1,12 +1,12 @@
-// What the programs of the twins share, as processes and as threads: their plan, their words, chance, and a liveness
-// that can be told to be wrong about the living.
+// Shared by the programs of the peer writers, as processes and as threads: their plan, their words, random numbers,
+// and a liveness that can report live owners as dead.
 import { writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { isMainThread, workerData } from "node:worker_threads";
 
 export const plan = isMainThread ? JSON.parse(process.argv[2]) : workerData;
 const load = (file) => import(`${plan.build}/${file}`);
-// The copy of the build has the packages beside it.
+// The copy of the build is next to the packages.
 const fromBuild = createRequire(`${plan.build}/index.js`);
 
 export const { diag, DiagLogLevel } = fromBuild("@opentelemetry/api");
@@ -25,11 +25,11 @@ if (plan.publishesSeldom)
     maxBytes: 1,
   });
 
-/** The pipe to the lab; what threads print would make the one for that return before it has all. */
+/** The pipe to the lab. The stream of a thread would return before all is written. */
 const pipe = 3;
-/** One synchronous write each: what was said is out when the thread or the process dies. */
-export const sayAs = (who, ...words) => writeSync(pipe, `${JSON.stringify([who, ...words])}\n`);
-export const say = (...words) => sayAs(plan.who, ...words);
+/** One synchronous write each, so that every printed word is out when the thread or the process dies. */
+export const printAs = (who, ...words) => writeSync(pipe, `${JSON.stringify([who, ...words])}\n`);
+export const print = (...words) => printAs(plan.who, ...words);
 export const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
 let state = plan.seed | 0;
@@ -39,7 +39,7 @@ export function random() {
 }
 export const upTo = (count) => Math.floor(random() * count);
 
-/** The machine's answer; where the plan lies, living owners other than us are dead now and then. */
+/** The machine's verdict. Where the plan lies, live owners other than this one are sometimes dead. */
 class TwinLiveness extends SystemLiveness {
   own = [];
   newToken() {
@@ -54,8 +54,8 @@ class TwinLiveness extends SystemLiveness {
 }
 export const liveness = new TwinLiveness(nodeFileSystem.sync);
 
-// Nothing fails here but what we do to one another.
-const tell = (...told) => say("fault", told.map(String).join(" "));
-diag.setLogger({ error: tell, warn: tell, info() {}, debug() {}, verbose() {} }, DiagLogLevel.WARN);
+// No call fails here except by the actions of peers.
+const report = (...words) => print("fault", words.map(String).join(" "));
+diag.setLogger({ error: report, warn: report, info() {}, debug() {}, verbose() {} }, DiagLogLevel.WARN);
 for (const event of ["uncaughtException", "unhandledRejection"])
-  process.on(event, (error) => say("fault", String(error?.stack ?? error)));
+  process.on(event, (error) => print("fault", String(error?.stack ?? error)));

@@ -1,6 +1,7 @@
 /**
- * Each system call that a writer makes on its directory fails: once, or from there on until the fault passes. The host
- * sees nothing of it, no look finds a torn document, and when the fault has passed all that memory held is written.
+ * Each system call that a writer makes on its directory fails: once, or from there on until the fault passes. The
+ * host sees nothing of it, no read finds a torn document, and when the fault has passed all records in memory are
+ * written.
  */
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -21,13 +22,13 @@ const lives = [
   { title: "durable" },
   { title: "recover", before: "start, record, publish", killedAt: "write 13" },
 ];
-/** What a call can fail with: those that only look neither fill a disk nor write to one. */
+/** The errors of a call. Calls that only read neither fill a disk nor write to one. */
 const errorsOf = (call) => {
   if (lookingCalls.includes(call)) return ["EIO", "EINTR", "EAGAIN"];
   const errors = ["ENOSPC", "EIO", "EDQUOT", "EROFS", "EINTR", "EAGAIN"];
   return call === "write" ? [...errors, "0 bytes"] : errors;
 };
-/** Faults per runtime: in full, each call of each life fails several times, once and from there on. */
+/** Faults per runtime. In the full size, each call of each life fails several times, once and from there on. */
 const most = { ci: 80, full: 1_500 };
 /** Sizes at which files stop growing, so that a write is cut short before the next fails. */
 const limits = { ci: 20, full: 200 };
@@ -118,16 +119,16 @@ const describe = ({ life, type, call, error, n, threads, bytes, passesAt }) =>
     ? `files end at ${bytes} bytes${passesAt ? `, until word ${passesAt},` : ""} in "${life.title}"`
     : `${call} ${n}${type === "forever" ? " and all after it" : ""} of the ${threads} thread in "${life.title}": ${error}`;
 
-/** A life, with what came before it, and the calls that it makes on its directory. */
+/** A life, with the life before it, and the calls that it makes on its directory. */
 async function prepared({ before, killedAt, ...rest }, here) {
   const life = { ...rest, past: before && (await lifeBefore(before, killedAt, here)) };
   const log = join(here.scratch.dir, `log ${life.title}`);
   const child = newChild(life, here);
   await child.attach("all", [`trace=${[...changingCalls, ...lookingCalls].join()}`], log);
-  child.tell("go");
+  child.send("go");
   await child.heard("stands");
   await child.detach();
-  child.tell("clear");
+  child.send("clear");
   const { code } = await child.ended();
   if (code !== 0) throw new Error(`"${life.title}" fails by itself: ${child.stderr}`);
   return { life, calls: child.callsIn(log) };
@@ -140,7 +141,7 @@ function faultsOf(life, calls) {
     for (let n = 1; n <= count; n++) {
       for (const error of errorsOf(call)) {
         faults.push({ type: "once", life, threads, call, n, error });
-        // A runtime tries again by itself what a signal interrupted: for ever, if it always is.
+        // A runtime retries calls that a signal interrupted: for ever, if every call is interrupted.
         if (error !== "EINTR") faults.push({ type: "forever", life, threads, call, n, error });
       }
     }
@@ -156,13 +157,13 @@ function newChild(life, { runtime, build, fault, scratch }, options) {
 
 async function tryOnce(fault, here) {
   const { life } = fault;
-  const said = new Acknowledged();
-  recall(life.past, said);
+  const acknowledged = new Acknowledged();
+  recall(life.past, acknowledged);
   let words = 0;
   let child;
   const hear = (word) => {
-    said.take(word);
-    // At some moment, not at that word: the child goes on meanwhile.
+    acknowledged.take(word);
+    // At a random moment, because the child continues meanwhile.
     if (++words === fault.passesAt) limit(child, "unlimited");
   };
   // Without the signal, a file that may not grow refuses a write as a full disk does.
@@ -173,12 +174,12 @@ async function tryOnce(fault, here) {
   const reader = new Reader(dir, { mayResume: resumes > 0, mayDrop }).watch();
   const log = join(here.scratch.dir, `log ${child.pid}`);
   const pass = await cause(fault, child, log);
-  child.tell("go");
+  child.send("go");
   await child.heard("stands");
-  // A flush that resolved beside the fault had got everything through, or lied.
-  const problems = said.problemsOfFlush(reader.look());
+  // A flush that resolved during the fault has written everything, or it lied.
+  const problems = acknowledged.problemsOfFlush(reader.look());
   await pass();
-  child.tell("clear");
+  child.send("clear");
   const { code, signal } = await child.ended();
   reader.stop();
   problems.push(...reader.problems);
@@ -189,18 +190,21 @@ async function tryOnce(fault, here) {
     if (verb === "threw" || verb === "broken") problems.push(what.join(" "));
   if (!child.words.some(([verb]) => verb === "complete")) problems.push("it never came to its end");
   // By itself, before any recovery.
-  problems.push(...said.problemsIn(new Reader(dir).look()).map((text) => `when it was over, ${text}`));
-  // What an unlink or rmdir left, of a fence for example that nothing follows, is for a recovery.
+  problems.push(
+    ...acknowledged.problemsIn(new Reader(dir).look()).map((text) => `when it was over, ${text}`),
+  );
+  // Files left by a failed unlink or rmdir, for example of a crash fence without a later call, are left to a
+  // recovery.
   if (!["unlink", "rmdir"].includes(fault.call))
     for (const name of readdirSync(dir))
       if (!name.endsWith(".json")) problems.push(`${name} was left behind`);
-  said.died();
-  problems.push(...(await recoverAndCheck(here.build, dir, said, { mayDrop })));
+  acknowledged.died();
+  problems.push(...(await recoverAndCheck(here.build, dir, acknowledged, { mayDrop })));
   const wasHit = fault.type === "short" || readFileSync(log, "utf8").includes("(INJECTED)");
   return { problems, wasHit, looks: reader.looks };
 }
 
-/** Brings the fault about; returns what lets it pass. */
+/** Causes the fault. Returns the function that ends it. */
 async function cause({ type, threads, call, n, error, bytes }, child, log) {
   if (type === "short") {
     await child.heard("ready");

@@ -1,6 +1,6 @@
 /**
  * SIGKILL before the first, second, third … occurrence of each system call that a writer makes on its directory, on
- * each of its threads, until its life is complete. What it had acknowledged by then must be in the document.
+ * each of its threads, until its life is complete. Everything acknowledged before must be in the document.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -13,9 +13,8 @@ import { lacksStrace, runtimes } from "../tools.mjs";
 import { changingCalls, TracedProcess } from "../traced-process.mjs";
 
 /**
- * - `before`: a life that was lived in the same directory, and perhaps killed there
- * - `mayDrop`: a cap or retention takes spans away
- * - `resumes`: how often a session that had ended runs again
+ * `before`: a life in the same directory, which may have been killed there. `mayDrop`: a cap or retention removes
+ * spans. `resumes`: how often an ended session runs again.
  */
 const lives = [
   { title: "start, record, publish" },
@@ -43,7 +42,7 @@ const lives = [
 ];
 /** Kills per runtime. */
 const most = { ci: 90, full: Number.POSITIVE_INFINITY };
-/** Past the number of a call that one run saw: another may make more. */
+/** Calls beyond the number of one run, because another run may make more. */
 const beyond = { ci: 0, full: 1 };
 
 const scenarioOf = (runtime) => ({
@@ -119,19 +118,19 @@ async function run(runtime, { size, seed, build, broken, scratch, report }) {
   return { trials: made, failures, notes };
 }
 
-/** A child in a new directory, with what the life before left. */
+/** A child in a new directory, with the files of the life before. */
 function begin({ title, life = title, past }, { runtime, build, fault, scratch }, hear) {
   const dir = directoryAfter(past, scratch);
   return new TracedProcess(runtime, "lives.mjs", { life, dir, build, fault, sessions: ["alpha"] }, { hear });
 }
 
-/** All calls that a life makes on its directory, by thread: where it can be killed. */
+/** All calls that a life makes on its directory, by thread: the points where it can be killed. */
 async function pointsOf({ before, killedAt, ...rest }, here) {
   const life = { ...rest, past: before && (await lifeBefore(before, killedAt, here)) };
   const log = join(here.scratch.dir, `log ${life.title}`);
   const child = begin(life, here);
   await child.attach("all", [`trace=${changingCalls.join()}`], log);
-  child.tell("go");
+  child.send("go");
   const { code } = await child.ended();
   if (code !== 0) throw new Error(`"${life.title}" fails by itself: ${child.stderr}`);
   return child.callsIn(log).flatMap(({ threads, call, count }) =>
@@ -142,18 +141,18 @@ async function pointsOf({ before, killedAt, ...rest }, here) {
 }
 
 async function killAt({ life, threads, call, n }, here) {
-  const said = new Acknowledged();
-  recall(life.past, said);
-  for (const session of life.prunable ?? []) said.allowRemoval(session);
-  const child = begin(life, here, (word) => said.take(word));
+  const acknowledged = new Acknowledged();
+  recall(life.past, acknowledged);
+  for (const session of life.prunable ?? []) acknowledged.allowRemoval(session);
+  const child = begin(life, here, (word) => acknowledged.take(word));
   const { dir } = child.plan;
   await child.attach(threads, [`trace=${call}`, `inject=${call}:signal=SIGKILL:when=${n}`]);
   const { mayDrop = false, resumes = 0 } = life;
   const reader = new Reader(dir, { mayResume: resumes > 0, mayDrop }).watch();
-  child.tell("go");
+  child.send("go");
   const { code, signal } = await child.ended();
   reader.stop();
-  said.died();
+  acknowledged.died();
   const problems = [...reader.problems];
   for (const [name, count] of reader.resumes)
     if (count > resumes) problems.push(`${name} ended and ran again ${count} times`);
@@ -161,6 +160,6 @@ async function killAt({ life, threads, call, n }, here) {
   for (const [verb, ...what] of child.words) {
     if (verb === "threw" || verb === "rejected") problems.push(`${verb}: ${what.join(" ")}`);
   }
-  if (existsSync(dir)) problems.push(...(await recoverAndCheck(here.build, dir, said, { mayDrop })));
+  if (existsSync(dir)) problems.push(...(await recoverAndCheck(here.build, dir, acknowledged, { mayDrop })));
   return { problems, wasKilled: signal === "SIGKILL", looks: reader.looks };
 }

@@ -1,14 +1,14 @@
-/** Many sessions of a process that may have hardly a descriptor. */
+/** Many sessions of a process with very few descriptors. */
 import { join } from "node:path";
 import { DiskProcess } from "../disk-process.mjs";
 import { run } from "../disks.mjs";
-import { readDocuments, tell } from "../power-ledger.mjs";
+import { readDocuments, textOf } from "../power-ledger.mjs";
 import { Reader } from "../reader.mjs";
 import { lacks } from "../tools.mjs";
 
 const trials = { ci: 2, full: 20 };
 
-/** Makes trials until there are enough, or a broken writer is caught. */
+/** Runs trials until there are enough, or a broken writer is caught. */
 const repeat =
   (trial) =>
   async ({ size, build, broken, scratch, report }) => {
@@ -36,7 +36,7 @@ async function fewDescriptors({ dir, build }) {
   const reader = new Reader(dir).watch();
   try {
     await writer.ready();
-    // Node itself needs more to load its modules.
+    // Node itself needs more descriptors to load its modules.
     run("prlimit", "--pid", String(writer.pid), `--nofile=${descriptorLimit}`);
     for (let round = 0; round < 3; round++) {
       await writer.do("record", { sessions, count: 1, bytes: 300 });
@@ -59,8 +59,8 @@ async function fewDescriptors({ dir, build }) {
   problems.push(...reader.problems);
   const { documents, broken } = readDocuments(dir);
   problems.push(...broken);
-  const lost = writer.said.missing(writer.said.entries, documents);
-  if (lost.length > 0) problems.push(`lost ${tell(lost)}`);
+  const lost = writer.acknowledged.missing(writer.acknowledged.entries, documents);
+  if (lost.length > 0) problems.push(`lost ${textOf(lost)}`);
   return {
     problems,
     note: `${documents.size} sessions on at most ${most} descriptors of ${descriptorLimit}; ${reader.looks} looks of a reader`,

@@ -1,4 +1,4 @@
-/** A memory limit kills the writer, wherever it stands: what was acknowledged is there. */
+/** A memory limit kills the writer at any point: every acknowledged record is in the documents. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { lacksMemoryCgroup, MemoryLimit } from "../cgroup.mjs";
 import { dieWithLab } from "../interruption.mjs";
-import { PowerLedger, readDocuments, tell } from "../power-ledger.mjs";
+import { PowerLedger, readDocuments, textOf } from "../power-ledger.mjs";
 import { Reader } from "../reader.mjs";
 import { lacks } from "../tools.mjs";
 
@@ -17,16 +17,16 @@ const hungMillis = 60_000;
 async function trial({ scratch, build, seed, n }) {
   const dir = join(scratch.newDirectory(), "traces");
   const limit = new MemoryLimit(scratch, limitBytes);
-  const said = new PowerLedger();
+  const acknowledged = new PowerLedger();
   const plan = { build, dir, durability: "process", seed: seed + n, flushes: true, leakedBytes: 500_000 };
   const [command, args] = limit.wrap(process.execPath, program, JSON.stringify(plan));
   const child = dieWithLab(spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] }));
   let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (chunk) => said.hear(chunk));
+  child.stdout.setEncoding("utf8").on("data", (chunk) => acknowledged.hear(chunk));
   child.stderr.setEncoding("utf8").on("data", (chunk) => {
     stderr += chunk;
   });
-  // One of its sessions ends now and then, and goes on.
+  // One of its sessions ends sometimes, and is resumed.
   const reader = new Reader(dir, { mayResume: true }).watch();
   const hung = setTimeout(() => child.kill("SIGKILL"), hungMillis);
   await once(child, "close");
@@ -35,7 +35,7 @@ async function trial({ scratch, build, seed, n }) {
   reader.stop();
   const problems = [...reader.problems];
   if (!limit.hasKilled) problems.push(`the writer was not killed for its memory: ${stderr}`);
-  if (said.entries.length === 0) problems.push(`the writer recorded nothing: ${stderr}`);
+  if (acknowledged.entries.length === 0) problems.push(`the writer recorded nothing: ${stderr}`);
   await limit.remove();
   problems.push(...readDocuments(dir).broken);
   const { recoverTraces } = await import(`${build}/reader.js`);
@@ -43,11 +43,11 @@ async function trial({ scratch, build, seed, n }) {
   problems.push(...failures.map(({ path, error }) => `recovery of ${path} failed: ${error}`));
   const { documents, broken } = readDocuments(dir);
   problems.push(...broken);
-  const lost = said.missing(said.entries, documents);
-  if (lost.length > 0) problems.push(`lost ${tell(lost)}`);
+  const lost = acknowledged.missing(acknowledged.entries, documents);
+  if (lost.length > 0) problems.push(`lost ${textOf(lost)}`);
   rmSync(dir, { recursive: true, force: true });
   return {
-    said: said.entries.length,
+    acknowledged: acknowledged.entries.length,
     looks: reader.looks,
     failures: problems.map((problem) => `${problem} [kill ${n}, seed ${seed}]`),
   };
@@ -62,19 +62,19 @@ export default {
   needs: () => lacksMemoryCgroup() ?? lacks("sh", ["-c", "true"]),
   async run({ size, seed, build, broken, scratch, report }) {
     const failures = [];
-    let [said, looks] = [0, 0];
+    let [acknowledged, looks] = [0, 0];
     let n = 0;
     while (n < kills[size] && !(broken && failures.length > 0)) {
       const one = await trial({ scratch, build, seed, n });
       failures.push(...one.failures);
-      said += one.said;
+      acknowledged += one.acknowledged;
       looks += one.looks;
       report(`${++n} of ${kills[size]} kills`);
     }
     return {
       trials: n,
       failures,
-      notes: [`${said} records acknowledged, and there; ${looks} looks of a reader`],
+      notes: [`${acknowledged} records acknowledged and found; ${looks} looks of a reader`],
     };
   },
   brokenWriters: [

@@ -1,6 +1,6 @@
 /**
- * Real owners of files that a recovery finds: whose number was given to another, who are zombies, of another boot, of
- * another pid namespace; alive and dead. And living ones whose lease ran out: a wrong verdict, which loses nothing.
+ * Recoveries of files with real owners: whose process number was reused, who are zombies, of another boot, of
+ * another pid namespace; alive and dead. And live owners whose lease expired: a wrong verdict, which loses nothing.
  */
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,14 +14,17 @@ import { TwinProcess } from "../twin-process.mjs";
 const session = "owned";
 const hungMillis = 60_000;
 const inPidNamespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
-/** The shell becomes one that never asks how its child ended; what a shell starts behind it has no input of its own. */
+/**
+ * The shell becomes a program that never waits for its child. Programs that a shell starts in the background have
+ * no input of their own.
+ */
 const unreaped = ["sh", "-c", 'exec 4<&0; "$@" <&4 & exec sleep 1000', "sh"];
 const inOtherBoot = (bootId) => {
   const mount = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"';
   return ["unshare", "--mount", "sh", "-c", mount, bootId];
 };
 
-/** A directory, who writes to it, and what recovery says of them. */
+/** A directory, its writers, and the report of recovery about them. */
 class Stage {
   dir;
   ledger = new TwinLedger();
@@ -36,7 +39,7 @@ class Stage {
     this.#build = build;
     this.#runtime = runtime;
     this.dir = join(scratch.newDirectory(), "traces");
-    // A wrong verdict says that they have crashed, until they publish again.
+    // A wrong verdict reports them as crashed, until they publish again.
     this.#reader = new Reader(this.dir, { mayResume: true }).watch();
   }
 
@@ -44,7 +47,7 @@ class Stage {
     return this.#reader.looks;
   }
 
-  /** Starts a program; its words are taken for what they are, whoever they are of. */
+  /** Starts a program. Its lines are added to the ledger, whatever writer they are of. */
   start({ program = "twin-writer.mjs", who = "writer", wrap, runtime = this.#runtime, ...more }) {
     const plan = {
       build: this.#build,
@@ -63,16 +66,16 @@ class Stage {
     return process;
   }
 
-  /** Resolves with what comes after this word of this writer; asked before it is said. */
+  /** Resolves with the rest of this writer's line with this word. Must be called before the writer prints it. */
   word(who, verb) {
     return new Promise((resolve, reject) => {
       const hung = setTimeout(
         () =>
-          reject(new Error(`${who} did not say "${verb}": ${this.#processes.map(({ stderr }) => stderr)}`)),
+          reject(new Error(`${who} did not print "${verb}": ${this.#processes.map(({ stderr }) => stderr)}`)),
         hungMillis,
       );
-      this.#awaited.push((from, [said, ...rest]) => {
-        if (from !== who || said !== verb) return false;
+      this.#awaited.push((from, [word, ...rest]) => {
+        if (from !== who || word !== verb) return false;
         clearTimeout(hung);
         resolve(rest);
         return true;
@@ -80,7 +83,7 @@ class Stage {
     });
   }
 
-  /** Some more spans, so that there is something to lose. */
+  /** Some more spans, so that a loss can be seen. */
   async works() {
     for (let left = 20; left > 0; left--) await this.word("writer", "ended");
   }
@@ -90,7 +93,7 @@ class Stage {
     return recoverTraces(this.dir);
   }
 
-  /** What a recovery found must be so many sessions that run, and so many that it recovered. */
+  /** Expects this number of running sessions in the report of a recovery, and this number of recovered ones. */
   expect(when, { running, sessions, failures }, expected) {
     const found = { running, recovered: sessions.length };
     for (const { error } of failures) this.problems.push(`${when}, recovery failed: ${error}`);
@@ -108,18 +111,18 @@ class Stage {
     }
   }
 
-  /** A day later: retention removes copies that somebody of whom nobody knows left half built. */
+  /** A day later: retention removes copies that an owner of unknown state left half built. */
   async sweepCopies() {
     const then = Date.now() / 1_000 - 86_400;
     for (const name of readdirSync(this.dir)) {
       if (name.includes(".tmp.")) utimesSync(join(this.dir, name), then, then);
     }
     const kept = this.word("sweeper", "kept");
-    this.start({ program: "twin-keeper.mjs", who: "sweeper", maxFiles: 1_000 }).tell({});
+    this.start({ program: "twin-keeper.mjs", who: "sweeper", maxFiles: 1_000 }).send({});
     await kept;
   }
 
-  /** Nobody writes any more: all that was said is there. */
+  /** No process writes any more: every acknowledged record is in the documents. */
   async settle(status) {
     this.kill();
     await Promise.all(this.#processes.map(({ gone }) => gone));
@@ -138,7 +141,7 @@ class Stage {
 const running = { running: 1, recovered: 0 };
 const recovered = { running: 0, recovered: 1 };
 
-/** In a namespace of its own, where the lab gives out the numbers. */
+/** A host in a namespace of its own, where the lab assigns the process numbers. */
 async function reusedNumber(stage, runtime) {
   const host = stage.start({
     program: "owner-namespace.mjs",
@@ -149,7 +152,7 @@ async function reusedNumber(stage, runtime) {
   });
   const ask = async (...order) => {
     const done = stage.word("host", "done");
-    host.tell(order);
+    host.send(order);
     return (await done)[0];
   };
   const begun = stage.word("writer", "begun");
@@ -189,15 +192,15 @@ async function otherBoot(stage, _runtime, { scratch }) {
 async function otherNamespace(stage) {
   const looker = stage.start({ program: "twin-keeper.mjs", who: "keeper", wrap: inPidNamespace });
   await unknownOwner(stage, inPidNamespace, async () => {
-    // From the other side: a namespace that knows none of them.
+    // From the other side: a namespace that contains none of the writers.
     const kept = stage.word("keeper", "kept");
-    looker.tell({});
+    looker.send({});
     const [{ running: count, sessions }] = await kept;
     stage.expect("seen from a third namespace", { running: count, sessions, failures: [] }, running);
   });
 }
 
-/** Nobody can tell whether its owner lives: only its lease frees it. */
+/** The state of the owner is unknown: only its lease releases its files. */
 async function unknownOwner(stage, wrap, alsoWhileAlive = async () => {}) {
   const begun = stage.word("writer", "begun");
   const writer = stage.start({ wrap });
@@ -214,7 +217,7 @@ async function unknownOwner(stage, wrap, alsoWhileAlive = async () => {}) {
   await stage.settle("crashed");
 }
 
-/** It stood still for longer than its lease, is held for dead, and goes on. */
+/** The owner paused for longer than its lease, is reported as dead, and continues. */
 async function wrongVerdict(stage, _runtime, { scratch }) {
   const bootId = join(scratch.dir, "boot_id");
   writeFileSync(bootId, "00000000-1111-4222-8333-444444444444\n");
@@ -229,7 +232,7 @@ async function wrongVerdict(stage, _runtime, { scratch }) {
     writer.resume();
   }
   await stage.works();
-  // What it recorded since is in its files only.
+  // Its later records are only in its side files.
   writer.kill();
   await writer.gone;
   stage.age();
@@ -296,7 +299,7 @@ export default {
       catches: /while the writer lived/,
     },
     {
-      name: "no lease for who cannot be asked",
+      name: "no lease for an owner of unknown state",
       cases: ["other boot"],
       patch: [
         {

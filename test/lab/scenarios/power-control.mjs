@@ -1,7 +1,8 @@
 /**
- * The same power cuts under writers that have nothing of ours: they append a line, sync it, and say so. It tells what
- * a cut means here: all that was said before the cut began is there, and in the moment in which it is made a sync may
- * succeed that never happened. So the power scenarios judge by what was said before.
+ * The same power cuts under writers without code of this package: they append a line, sync it, and acknowledge it.
+ * The result shows what a cut means here: every line acknowledged before the cut began is in the file, and at the
+ * moment of the cut a sync may succeed that never happened. So the power scenarios judge by lines acknowledged
+ * before.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -13,11 +14,11 @@ import { FileDisk, lacksFileSystem } from "../disks.mjs";
 import { dieWithLab } from "../interruption.mjs";
 
 const program = fileURLToPath(new URL("../programs/plain-writer.mjs", import.meta.url));
-/** More than one, so that syncs of one meet those of another in the journal. */
+/** More than one writer, so that their syncs meet in the journal of the file system. */
 const writers = 3;
 const cuts = { ci: 3, full: 50 };
 
-/** Starts a writer; `said` are its lines, with the time. */
+/** Starts a writer. `said` returns its lines, with the time. */
 function start(path, isUnsynced) {
   const args = [program, path, ...(isUnsynced ? ["unsynced"] : [])];
   const child = dieWithLab(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] }));
@@ -25,12 +26,12 @@ function start(path, isUnsynced) {
   child.stdout.setEncoding("utf8").on("data", (chunk) => {
     text += chunk;
   });
-  const said = () =>
+  const acknowledged = () =>
     [...text.matchAll(/^(\d+) (\d+)$/gm)].map(([, n, at]) => ({ n: Number(n), at: BigInt(at) }));
-  return { path, said, begun: once(child.stdout, "data"), closed: once(child, "close") };
+  return { path, acknowledged, begun: once(child.stdout, "data"), closed: once(child, "close") };
 }
 
-/** One cut. Returns what was lost of what was said before it began, and while it was made. */
+/** One cut. Returns the lost lines: acknowledged before it began, and while it was made. */
 async function trial(disk, n, isUnsynced) {
   disk.mount();
   const room = disk.newDirectory(`trial ${n}`);
@@ -44,11 +45,11 @@ async function trial(disk, n, isUnsynced) {
   await Promise.all(running.map(({ closed }) => closed));
   await disk.unmount();
   disk.mount();
-  const found = { said: 0, before: 0, during: 0 };
-  for (const { path, said } of running) {
+  const found = { acknowledged: 0, before: 0, during: 0 };
+  for (const { path, acknowledged } of running) {
     const lines = new Set(linesOf(path));
-    for (const { n: line, at } of said()) {
-      found.said++;
+    for (const { n: line, at } of acknowledged()) {
+      found.acknowledged++;
       if (!lines.has(line)) found[at < cutAt ? "before" : "during"]++;
     }
   }
@@ -78,7 +79,7 @@ const scenario = (type) => ({
   brokenWriters: [{ name: "one that does not sync", isUnsynced: true, catches: /before the cut/ }],
   async run({ size, broken, scratch, report }) {
     const disk = new FileDisk(scratch, type);
-    const sum = { said: 0, before: 0, during: 0 };
+    const sum = { acknowledged: 0, before: 0, during: 0 };
     let n = 0;
     while (n < cuts[size] && !(broken && sum.before > 0)) {
       const found = await trial(disk, n, broken?.isUnsynced);
@@ -87,7 +88,7 @@ const scenario = (type) => ({
     }
     const failures = sum.before > 0 ? [`lost ${sum.before} lines that were synced before the cut began`] : [];
     const notes = [
-      `${sum.said} lines acknowledged; lost of those from before the cut ${sum.before}, from the moment of it ${sum.during}`,
+      `${sum.acknowledged} lines acknowledged; lost of those from before the cut ${sum.before}, from the moment of it ${sum.during}`,
     ];
     return { trials: n, failures, notes };
   },

@@ -1,8 +1,8 @@
 /**
- * The power of a real disk goes while a process writes to it: ext4 and XFS in a file, shut down at random times, and
- * aimed right after a rename; mounted again, recovered, and compared with what the process had been promised.
+ * The power of a real disk fails while a process writes to it: ext4 and XFS in a file, shut down at random times
+ * and right after a rename; mounted again, recovered, and compared with the promises to the process.
  *
- * `interval` promises a second and what one sync takes: here a second more, and how late the event loop was.
+ * `interval` promises a second and the duration of one sync: here a second more, and the delay of the event loop.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,7 +12,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { FileDisk, lacksFileSystem } from "../disks.mjs";
 import { dieWithLab } from "../interruption.mjs";
-import { PowerLedger, readDocuments, tell } from "../power-ledger.mjs";
+import { PowerLedger, readDocuments, textOf } from "../power-ledger.mjs";
 import { Reader } from "../reader.mjs";
 
 const program = fileURLToPath(new URL("../programs/power-writer.mjs", import.meta.url));
@@ -20,16 +20,16 @@ const hungMillis = 60_000;
 const intervalMillis = 1_000;
 const syncMillis = 1_000;
 
-/** Ways to mount: those that put off and reorder the most are the hardest. */
+/** Mount options: those that delay and reorder the most are the hardest. */
 const mounts = {
   ext4: ["defaults", "commit=300", "data=writeback,noauto_da_alloc,commit=300"],
   xfs: ["defaults"],
 };
 
-/** Milliseconds, the same in all processes. */
+/** Milliseconds, equal in all processes. */
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 
-/** Runs the writer; resolves with what it was told when it is gone. */
+/** Runs the writer. Resolves with its acknowledgements when it has ended. */
 function write(plan, ledger) {
   const args = [program, JSON.stringify(plan)];
   const child = dieWithLab(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] }));
@@ -49,13 +49,14 @@ async function prepare(disk, plan, ledger) {
 }
 
 /**
- * One cut. Returns what was lost that should not have been, and how old the oldest loss was.
+ * One cut. Returns the records that were lost against a promise, and the age of the oldest loss.
  *
- * What is acknowledged while the cut is being made is owed by nobody. `fdatasync` may succeed in that moment although
- * its bytes never arrive: the kernel looks whether the file system is shut down before it waits for the log, and finds
- * nothing to wait for in one that was shut down meanwhile (ext4 `jbd2_complete_transaction`, XFS `xfs_fsync_seq`). A C
- * program that does nothing but write, fdatasync and print loses a line that way in one of ten cuts, always in the last
- * milliseconds before the cut returns (`power-control`). Power that is really gone acknowledges nothing.
+ * Records that are acknowledged while the cut is being made are promised by no system. `fdatasync` may succeed in
+ * that moment although its bytes never arrive: the kernel checks whether the file system is shut down before it
+ * waits for the log, and finds nothing to wait for in one that was shut down meanwhile (ext4
+ * `jbd2_complete_transaction`, XFS `xfs_fsync_seq`). A C program that only writes, calls fdatasync and prints loses
+ * a line that way in one of ten cuts, always in the last milliseconds before the cut returns (`power-control`). A
+ * machine without power acknowledges nothing.
  */
 async function trial({ disk, type, level, build, seed, n, isAimed, publishesSeldom }) {
   const options = mounts[type][n % mounts[type].length];
@@ -64,25 +65,25 @@ async function trial({ disk, type, level, build, seed, n, isAimed, publishesSeld
   const room = disk.newDirectory(`trial ${n}`);
   const dir = join(room, "made by the writer", "traces");
   const base = new PowerLedger();
-  const said = new PowerLedger();
+  const acknowledged = new PowerLedger();
   const ways = { flushes: !publishesSeldom, publishesSeldom, isAimed };
   const plan = { build, dir, durability: level, seed: seed + n, ...ways };
   if (isFresh) disk.sync();
   else await prepare(disk, plan, base);
 
-  const { child, closed } = write(plan, said);
-  // One of its sessions ends now and then, and goes on.
+  const { child, closed } = write(plan, acknowledged);
+  // One of its sessions ends sometimes, and is resumed.
   const reader = new Reader(dir, { mayResume: true }).watch();
   const hung = setTimeout(() => child.kill("SIGKILL"), hungMillis);
   await new Promise((resolve) => {
-    said.onWord = (word) => word === (isAimed ? "stopped" : "begun") && resolve();
+    acknowledged.onWord = (word) => word === (isAimed ? "stopped" : "begun") && resolve();
     void closed.then(resolve);
   });
   const least = level === "interval" ? 2_200 : 50;
   if (!isAimed) await wait(least + Math.random() * 1_200);
   reader.stop();
   const cutAt = now();
-  // Just before a cut the journal may be written, and the data not.
+  // Just before a cut the journal of the file system may be written, and the data not.
   const log = Math.floor(n / mounts[type].length) % 2 === 0;
   disk.cut({ log });
   child.kill("SIGKILL");
@@ -99,23 +100,26 @@ async function trial({ disk, type, level, build, seed, n, isAimed, publishesSeld
   problems.push(...failures.map(({ path, error }) => `recovery of ${path} failed: ${error}`));
   const after = readIfThere(dir);
   problems.push(...after.broken);
-  if (said.entries.length === 0) problems.push(`the writer recorded nothing: ${stderr}`);
+  if (acknowledged.entries.length === 0) problems.push(`the writer recorded nothing: ${stderr}`);
 
-  const lost = said.missing(said.entries, after.documents);
+  const lost = acknowledged.missing(acknowledged.entries, after.documents);
   const due = {
     process: [],
-    interval: [...said.flushed, ...said.before(cutAt - intervalMillis - syncMillis - said.lag)],
-    each: said.before(cutAt),
+    interval: [
+      ...acknowledged.flushed,
+      ...acknowledged.before(cutAt - intervalMillis - syncMillis - acknowledged.lag),
+    ],
+    each: acknowledged.before(cutAt),
   }[level];
   const isDue = new Set(due);
   const owed = lost.filter((entry) => isDue.has(entry));
-  if (owed.length > 0) problems.push(`lost ${tell(owed)}`);
+  if (owed.length > 0) problems.push(`lost ${textOf(owed)}`);
   for (const [when, { documents }] of [
     ["before", before],
     ["after", after],
   ]) {
     const gone = base.missing(base.entries, documents);
-    if (gone.length > 0) problems.push(`lost of what was on the disk, ${when} recovery: ${tell(gone)}`);
+    if (gone.length > 0) problems.push(`lost of what was on the disk, ${when} recovery: ${textOf(gone)}`);
   }
   rmSync(room, { recursive: true, force: true });
   await disk.unmount();
@@ -123,14 +127,14 @@ async function trial({ disk, type, level, build, seed, n, isAimed, publishesSeld
   return {
     failures: problems.map((problem) => `${problem} [${where}]`),
     promised: due.length + base.entries.length,
-    said: said.entries.length,
+    acknowledged: acknowledged.entries.length,
     looks: reader.looks,
     lost: lost.length,
     oldest: lost.length > 0 ? cutAt - lost[0].at : 0,
   };
 }
 
-/** A directory that was never synced may be gone. */
+/** A directory that was never synced may be lost. */
 function readIfThere(dir) {
   try {
     return readDocuments(dir);
@@ -211,25 +215,25 @@ const scenario = (type, level) => ({
   title: `power loss on ${type}, durability "${level}": ${titles[level]}`,
   promise: "P1 P2",
   needs: () => lacksFileSystem(type),
-  // XFS writes a file that was emptied and filled again when it is closed: there the next one gets away with it.
+  // XFS writes a file that was truncated and filled again when it is closed: there the broken writer is not caught.
   brokenWriters: brokenWriters[level].filter(({ name }) => type === "ext4" || !name.endsWith("in place")),
   async run({ size, seed, build, broken, scratch, report }) {
     const disk = new FileDisk(scratch, type);
     const count = broken ? brokenCuts : cuts[size];
-    const found = { failures: [], promised: 0, said: 0, looks: 0, lost: 0, oldest: 0 };
+    const found = { failures: [], promised: 0, acknowledged: 0, looks: 0, lost: 0, oldest: 0 };
     let n = 0;
     while (n < count && !(broken && found.failures.length > 0)) {
       const isAimed = level !== "process" && (broken?.isAimed ?? n % 4 === 1);
       const publishesSeldom = broken?.publishesSeldom ?? n % 2 === 1;
       const one = await trial({ disk, type, level, build, seed, n, isAimed, publishesSeldom });
       found.failures.push(...one.failures);
-      for (const key of ["promised", "said", "looks", "lost"]) found[key] += one[key];
+      for (const key of ["promised", "acknowledged", "looks", "lost"]) found[key] += one[key];
       found.oldest = Math.max(found.oldest, one.oldest);
       n++;
       report(`${n} of ${count} cuts`);
     }
     const window = found.lost > 0 ? `; the oldest loss was ${Math.round(found.oldest)} ms old` : "";
-    const seen = `${found.said} records acknowledged, ${found.promised} of them promised to be there; ${found.lost} lost; ${found.looks} looks of a reader`;
+    const seen = `${found.acknowledged} records acknowledged, ${found.promised} of them promised to be there; ${found.lost} lost; ${found.looks} looks of a reader`;
     return { trials: n, failures: found.failures, notes: [`${seen}${window}`] };
   },
 });

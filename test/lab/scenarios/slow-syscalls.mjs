@@ -1,6 +1,6 @@
 /**
- * rename, write and fdatasync take 5, 50 or 200 ms each, on whatever thread; a fence and flushes come at random
- * moments meanwhile. M1, M2 and M3 are the faults of the tracer that this one replaces.
+ * rename, write and fdatasync take 5, 50 or 200 ms each, on any thread, while a crash fence and flushes come at
+ * random moments. M1, M2 and M3 are faults of the tracer that this library replaces.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -74,7 +74,7 @@ async function run(runtime, { size, seed, build, broken, scratch, report }) {
       delaysMillis.map((delayMillis) => ({ life, call, delayMillis })),
     ),
   );
-  // It ends when the writer is caught: of M3 at every other moment.
+  // Ends when the broken writer is caught: of M3 at every other moment.
   const count = broken ? 90 : trials[size];
   const rounds = Array.from({ length: Math.ceil(count / kinds.length) }, (_, n) =>
     sampled(kinds, kinds.length, seed + n),
@@ -99,15 +99,13 @@ async function run(runtime, { size, seed, build, broken, scratch, report }) {
   return {
     trials: made,
     failures,
-    notes: [
-      `${fences} fences, ${beside} of them while a document was on its way; ${looks} looks of a reader`,
-    ],
+    notes: [`${fences} fences, ${beside} of them during a publish; ${looks} looks of a reader`],
   };
 }
 
 async function tryOnce({ life, call, delayMillis, fraction }, { runtime, build, broken, scratch }) {
   const dir = scratch.newDirectory();
-  const said = new Acknowledged();
+  const acknowledged = new Acknowledged();
   const plan = {
     life,
     dir,
@@ -118,11 +116,13 @@ async function tryOnce({ life, call, delayMillis, fraction }, { runtime, build, 
     patienceMillis: broken ? 3_000 : 30_000,
     sessions: ["alpha"],
   };
-  const child = new TracedProcess(runtime, "slow-life.mjs", plan, { hear: (word) => said.take(word) });
+  const child = new TracedProcess(runtime, "slow-life.mjs", plan, {
+    hear: (word) => acknowledged.take(word),
+  });
   const log = join(scratch.dir, `log ${child.pid}`);
   await child.attach("all", [`trace=${call}`, `inject=${call}:delay_enter=${delayMillis * 1000}`], log);
   const reader = new Reader(dir).watch(5);
-  child.tell("go");
+  child.send("go");
   const { code, signal } = await child.ended();
   reader.stop();
   const problems = [...reader.problems];
@@ -137,7 +137,7 @@ async function tryOnce({ life, call, delayMillis, fraction }, { runtime, build, 
       problems.push("the document changed after the fence");
   }
   if (!readFileSync(log, "utf8").includes(`${call}(`)) problems.push(`no ${call} was slow`);
-  said.died();
-  problems.push(...(await recoverAndCheck(build, dir, said)));
+  acknowledged.died();
+  problems.push(...(await recoverAndCheck(build, dir, acknowledged)));
   return { problems, looks: reader.looks, fences: saying("fencing") };
 }

@@ -1,20 +1,23 @@
 /**
- * Ten minutes of 50 sessions: what was acknowledged is in the documents, and nothing grows that need not.
+ * Ten minutes of 50 sessions: every acknowledged record is in the documents, and nothing grows without need.
  *
- * Several processes write one directory, as spans and through the session tracer. Sessions begin, change hands, are
- * shared, fenced, ended and gone on with; processes die in many ways and come again; the wall clock is set forward and
- * back by up to some hours, and the machine sleeps: all processes stand still, and wake some hours later. A directory
- * with a cap and one with retention are beside it.
+ * Several processes write one directory, as spans and through the session tracer. Sessions start, change their
+ * writers, are shared, fenced, ended and resumed; processes die in many ways and are replaced; the wall clock is
+ * set forward and back by up to some hours, and the machine sleeps: all processes pause, and continue some hours
+ * later. A directory with a cap and one with retention run at the same time.
  *
- * What has to be flat. Sessions grow, so each ends after some hundred records, is compared, put away, and another
- * comes: at any time there are as many, of all ages. Then these must not grow with time:
- * - the memory of a process that lives all along, measured after a collection, with no write under way: the median of
- *   the last third of the time against that of the second. The first is for caches and code to warm up. What may grow
- *   in the second is what is known of traces and ended sessions for the sake of late spans, 10,000 of each, which is
- *   2 MB; a session that was not let go is found by its count;
- * - its descriptors: what it had before its first session, three for each session that is open, and a few in flight;
- * - what is in the directory beside documents: side files of open sessions, and of dead processes until somebody
- *   recovers them, by number and by bytes against those of the documents. At the end there is nothing.
+ * What must be flat: sessions grow, so each ends after some hundred records, is compared, moved away and replaced.
+ * At any time there are as many sessions, of all ages. Then these must not grow with time.
+ *
+ * The memory of a permanent process, measured after a collection, with no write in flight: the median of the last
+ * third of the time against that of the second. The first third is for caches and code to warm up. In the second,
+ * the memory of traces and ended sessions for late spans may grow to 10,000 of each, which is 2 MB. A session that
+ * was not released is found by its count.
+ *
+ * The descriptors of a process: those before its first session, three for each open session, and a few in flight.
+ *
+ * The files of the directory besides documents: side files of open sessions, and of dead processes until they are
+ * recovered, by number and by bytes against those of the documents. At the end there are none.
  */
 import { join } from "node:path";
 import { randomOf } from "../lanes.mjs";
@@ -23,7 +26,7 @@ import { SoakRun } from "../soak-run.mjs";
 import { runtimes } from "../tools.mjs";
 import { WallClock } from "../wall-clock.mjs";
 
-/** `least`: what there has to be of everything before the end, on a busy machine, too. */
+/** `least` is the minimum of each count before the end, on a busy machine, too. */
 const sizes = {
   full: {
     seconds: 600,
@@ -50,9 +53,9 @@ const sizes = {
     sleepMillis: 600,
   },
 };
-/** How much longer than on a quiet machine it may take. */
+/** The factor of time on a busy machine. */
 const patience = 5;
-/** A broken writer shows in a few seconds. */
+/** A broken writer is caught in a few seconds. */
 const short = { seconds: 60, sessions: 20, spans: 30, pauseMillis: 3, weatherMillis: 300, deathMillis: 600 };
 
 const writers = {
@@ -83,7 +86,7 @@ function runsOf(common, { size, broken, scratch }) {
   if (broken) return { traces };
   return {
     traces,
-    // Nobody else writes its sessions: where somebody does, all spans stay.
+    // No other process writes its sessions. Where one does, all spans stay.
     capped: runOf("capped", { options: { maxSpans: 30 }, sessions: 4, front: "span" }),
     pruned: runOf("pruned", { options: { maxFiles: 8 }, sessions: 6 }),
   };
@@ -100,8 +103,9 @@ async function run({ size: kind, seed, build, broken, scratch, report }) {
     const seconds = (performance.now() - began) / 1000;
     report(`${seconds.toFixed(0)} of ${size.seconds} s, ${traces.ledger.started} records`);
     const found = all.flatMap(({ failures }) => failures);
-    // A broken writer may do other harm, too, before that which it is to be caught by.
-    if (broken) found.push(...[...traces.samples.values()].flatMap((said) => processProblems(said, kind)));
+    // A broken writer may cause other problems before the one that catches it.
+    if (broken)
+      found.push(...[...traces.samples.values()].flatMap((samples) => processProblems(samples, kind)));
     if (found.some((text) => !broken || broken.catches.test(text))) return true;
     const { deaths, sleeps } = traces.counts;
     const { least } = size;
@@ -114,12 +118,12 @@ async function run({ size: kind, seed, build, broken, scratch, report }) {
     one.failures.map((text) => `${name}: ${text} [seed ${seed}]`),
   );
   const { ledger, counts, samples } = traces;
-  if (counts.spans !== ledger.started + ledger.untold)
+  if (counts.spans !== ledger.started + ledger.unacknowledged)
     failures.push(
-      `${counts.spans} spans are in the documents, of ${ledger.started} told and ${ledger.untold} untold`,
+      `${counts.spans} spans are in the documents, of ${ledger.started} acknowledged and ${ledger.unacknowledged} unacknowledged`,
     );
-  for (const [name, said] of samples)
-    failures.push(...processProblems(said, kind).map((text) => `process ${name} ${text}`));
+  for (const [name, measured] of samples)
+    failures.push(...processProblems(measured, kind).map((text) => `process ${name} ${text}`));
   failures.push(...directoryProblems(traces.sizes, size.sessions));
   return { trials: ledger.started, failures, notes: notesOf(runs, clock) };
 }
@@ -133,7 +137,7 @@ function notesOf({ traces, ...others }, clock) {
   );
   const noBun = runtimes.bun.lacks();
   return [
-    `${ledger.started} spans told, ${ledger.ended} of them ended, ${ledger.untold} untold; ` +
+    `${ledger.started} spans acknowledged, ${ledger.ended} of them ended, ${ledger.unacknowledged} unacknowledged; ` +
       `${counts.spans} in ${counts.documents} documents; ${beside.join(", ")}`,
     `${["deaths", "fences", "moves", "sleeps", "naps"].map(counted).join(", ")}, ${clock.jumps} jumps of the clock; ` +
       `${reader.looks} looks of a reader`,
@@ -203,7 +207,7 @@ export default {
       catches: /counts \d+ tool calls/,
     },
     {
-      name: "publishing when the wall clock says so",
+      name: "publishing by the wall clock",
       size: { patienceMillis: 2_000, onlySetBack: true },
       patch: [
         {
@@ -228,7 +232,7 @@ export default {
     },
     {
       name: "sessions that are idle by the wall clock",
-      // Nobody else opens them.
+      // No other process opens them.
       size: { moveMillis: 600_000, deathMillis: 600_000, spans: 2_000 },
       patch: [
         {

@@ -1,5 +1,5 @@
 /**
- * Two and eight processes and worker threads on one session, and on one directory, while others recover and prune,
+ * Two and eight processes and worker threads on one session, and on one directory, while peers recover and prune,
  * and all of them are killed, stopped and replaced at random.
  */
 import { runtimes } from "../tools.mjs";
@@ -14,11 +14,11 @@ const retention = { kind: "keeper", maxFiles };
 const pruning = (writer) => ({ ...writer, maxFiles });
 
 const one = { sessions: ["twins"], keepsOne: true, restMillis: 40 };
-/** Of eight each does less: a document that all of them publish again is not to be theirs alone. */
+/** Each of eight writers does less, so that no document belongs to one writer alone. */
 const crowded = { ...one, restMillis: 200 };
 const many = { sessions: Array.from({ length: 16 }, (_, n) => `ses_${n}`), restMillis: 40 };
 
-/** One crew after the other; a broken writer has some more tries. */
+/** One crew after the other. A broken writer has some more trials. */
 const crews =
   (settings, members, { ci = 24, full = 300 } = {}) =>
   async ({ size, seed, build, broken, scratch, report }) => {
@@ -39,11 +39,11 @@ const crews =
       await crew.run(most);
       failures.push(...crew.problems.map((problem) => `${problem} [seed ${seed + n}]`));
       const { killed, stopped, terminated, closed } = crew.counts;
-      const { starts, ends, looks, rounds } = crew.said;
+      const { starts, ends, looks, rounds } = crew.acknowledged;
       acts += killed + stopped + terminated + closed;
       notes.push(
         `${killed} killed, ${stopped} stopped, ${terminated} threads terminated, ${closed} sessions ended; ` +
-          `${ends} ends and ${starts} starts of spans said; ${rounds} rounds of recovery or retention; ` +
+          `${ends} ends and ${starts} starts of spans acknowledged; ${rounds} rounds of recovery or retention; ` +
           `${looks} looks of a reader`,
       );
     }
@@ -72,7 +72,7 @@ const noIdentity = {
   ],
 };
 const onlyOwnLines = {
-  name: "a document without the lines of the others",
+  name: "a document without the lines of peer writers",
   patch: [
     {
       file: "storage/publish.js",
@@ -83,7 +83,7 @@ const onlyOwnLines = {
 };
 const loses = /lost span|lost \d+ spans/;
 const asksNobody = {
-  name: "a recovery that asks nobody whether he lives",
+  name: "a recovery that does not check whether owners are alive",
   patch: [
     {
       file: "platform/liveness.js",
@@ -94,7 +94,7 @@ const asksNobody = {
   catches: /which lives, is gone|is running, and was crashed/,
 };
 const alone = {
-  name: "a recovery that does not see who else writes",
+  name: "a recovery that does not see other writers",
   patch: [
     {
       file: "recovery/recover-session.js",
@@ -107,7 +107,7 @@ const alone = {
   catches: /beside a living writer|and a writer lives|is running, and was crashed/,
 };
 const prunesAll = {
-  name: "a retention that does not look who writes",
+  name: "a retention that does not check for writers",
   patch: [{ file: "recovery/retention.js", from: "owned.has(one.files.name) || ", to: "" }],
   catches: /the document is gone, and a writer lives/,
 };
@@ -119,12 +119,12 @@ const noLookAfterAppend = {
   catches: loses,
 };
 
-const linux = () => (process.platform === "linux" ? undefined : "it tells the dead by /proc");
+const linux = () => (process.platform === "linux" ? undefined : "it finds dead processes by /proc");
 
 export default [
   {
     name: "twins-two",
-    title: "Node and Bun on one session, killed and stopped beside a recovery",
+    title: "Node and Bun on one session, killed and stopped during a recovery",
     promise: "P2 P7",
     needs: () => linux() ?? needsBun(),
     run: crews(one, [node, bun, recovery]),
@@ -132,7 +132,7 @@ export default [
   },
   {
     name: "twins-eight",
-    title: "eight processes on one session, killed and stopped beside recoveries",
+    title: "eight processes on one session, killed and stopped during recoveries",
     promise: "P2 P7",
     needs: () => linux() ?? needsBun(),
     run: crews(crowded, [node, node, node, node, node, node, bun, bun, recovery, recovery]),
@@ -155,7 +155,7 @@ export default [
   },
   {
     name: "twins-directory-two",
-    title: `two processes on many sessions, beside recovery and retention of ${maxFiles} documents`,
+    title: `two processes on many sessions, with recovery and retention of ${maxFiles} documents`,
     promise: "P2 P7",
     needs: linux,
     run: crews(many, [node, pruning(node), recovery, retention]),
@@ -163,7 +163,7 @@ export default [
   },
   {
     name: "twins-directory-eight",
-    title: `eight writers on many sessions, beside recovery and retention of ${maxFiles} documents`,
+    title: `eight writers on many sessions, with recovery and retention of ${maxFiles} documents`,
     promise: "P2 P7",
     needs: () => linux() ?? needsBun(),
     run: crews(many, [
