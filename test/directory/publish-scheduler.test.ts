@@ -78,7 +78,7 @@ describe("pace", () => {
     expect(pace.delay(42_000_000, hourMillis)).toBe(42_000);
   });
 
-  it("never returns a negative wait, nor a wait for a clock that stands still", () => {
+  it("never returns a negative wait, nor a wait for a clock that does not move", () => {
     fc.assert(
       fc.property(fc.nat(), fc.nat(), fc.nat(), (first, second, at) => {
         const pace = new PublishBudget(defaultPace, at);

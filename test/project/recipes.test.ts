@@ -26,7 +26,7 @@ function exists(path: string): boolean {
 }
 
 describe("recipes", () => {
-  test("are there for a dialect, an option, a counter and a command", () => {
+  test("exist for a dialect, an option, a counter and a command", () => {
     expect(recipes.map(({ title }) => title)).toEqual([
       "A new dialect",
       "A new option",

@@ -21,8 +21,8 @@ const twins = new TwinStage();
 /** The files that a recovery takes of an owner. It finds the remaining ones taken by another recovery. */
 const takings = {
   "both files": /\.(open|live)$/,
-  "the open document alone": /\.open$/,
-  "the live log alone": /\.live$/,
+  "the append log alone": /\.open$/,
+  "the journal alone": /\.live$/,
 };
 
 /** The next action of the owner. */

@@ -191,7 +191,7 @@ describe("P7 writers of one session", () => {
     },
   );
 
-  test.each(["its owner makes both anew after it took the first", "another recovery has the first"])(
+  test.each(["its owner recreates both after it took the first", "another recovery has the first"])(
     "P2 P7 keep starts after a recovery by mistake that finally takes only the journal: %s",
     async (why) => {
       const a = twins.actor();

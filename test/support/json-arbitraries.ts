@@ -3,7 +3,7 @@
  *
  * V8 13.6, in Node 24.21, reads `\n`, `\"` and their like as the key `\` where an object that began alike had that key:
  * `JSON.parse('{"p":1,"\\\\":2}'); JSON.parse('{"p":1,"\\n":3}')` gives `{ p: 1, "\\": 3 }`. No text with such keys can
- * be read there by anybody, so there no key has a backslash. Node 20 and 22 and Bun read all of them.
+ * be read correctly there, so there no key has a backslash. Node 20 and 22 and Bun read all of them.
  */
 import fc from "fast-check";
 
