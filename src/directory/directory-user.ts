@@ -11,16 +11,10 @@ import { findResumable } from "../recovery/resume.js";
 import { rewriteHead } from "../storage/merge.js";
 import { closePeerSpans, hasPeerFilesNow } from "../storage/publish.js";
 import { readHistory } from "../storage/session-history.js";
+import type { SessionChange, SessionStart } from "../storage/session-state.js";
 import type { Housekeeping } from "./housekeeping.js";
 import type { SessionEntry } from "./sessions.js";
-import type {
-  DirectoryCounts,
-  DirectoryUser,
-  HeldSession,
-  SessionChanged,
-  SessionOpened,
-  SharedSession,
-} from "./shared-directory.js";
+import type { DirectoryCounts, DirectoryUser, HeldSession, SharedSession } from "./shared-directory.js";
 import type { KnownEnd, TraceDirectory } from "./trace-directory.js";
 
 /** Bytes of a document that are read for what its session did before, while the caller of `openSession` waits. */
@@ -56,12 +50,12 @@ export class UserOfDirectory implements DirectoryUser {
     return this.#directory.knownEnd(source);
   }
 
-  admit(opened: SessionOpened): SharedSession | "crashed" | "ended" {
+  admit(opened: SessionStart): SharedSession | "crashed" | "ended" {
     const admitted = this.#directory.admit(this.#user, opened);
     return typeof admitted === "string" ? admitted : this.#sessionOf(admitted);
   }
 
-  openSession(opened: SessionOpened, metadata: Partial<SessionMetadata>): HeldSession {
+  openSession(opened: SessionStart, metadata: Partial<SessionMetadata>): HeldSession {
     const directory = this.#directory;
     const known = directory.openEntry(opened.id);
     const entry = directory.openSession(this.#user, opened);
@@ -215,7 +209,7 @@ class Shared implements SharedSession {
     this.#entry.writer.setMetadata(metadata);
   }
 
-  update(changed: SessionChanged, limit: (root: TraceSpan) => TraceSpan): void {
+  update(changed: SessionChange, limit: (root: TraceSpan) => TraceSpan): void {
     if (!this.isOpen()) return;
     const { writer } = this.#entry;
     writer.session.update(changed, limit);

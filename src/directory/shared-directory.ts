@@ -10,6 +10,7 @@ import type { SessionHistory } from "../format/history.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
 import type { IoCounts } from "../platform/io-counters.js";
+import type { SessionChange, SessionStart } from "../storage/session-state.js";
 
 /** A directory that is open in this process. */
 export interface SharedDirectory {
@@ -23,25 +24,6 @@ export interface DirectoryListener {
   onFault(error: unknown, path: string): void;
   /** Retention removed a document. */
   onRemoved(path: string): void;
-}
-
-/** The opening of a session. */
-export interface SessionOpened {
-  readonly id: string;
-  readonly traceId: string;
-  /** Epoch milliseconds. */
-  readonly startTime: number;
-  /** Name of the session span; the raw id by default. */
-  readonly name?: string;
-  readonly input?: unknown;
-}
-
-/** A change of a session as a whole; absent members stay as they are. */
-export interface SessionChanged {
-  readonly name?: string;
-  readonly input?: unknown;
-  readonly metadata?: Partial<SessionMetadata>;
-  readonly attributes?: Readonly<Record<string, unknown>>;
 }
 
 /** What a directory and one of its users have done, and what waits in memory. */
@@ -60,9 +42,9 @@ export interface DirectoryUser {
   /** Whether the end of a span is decided already. `source` is the span as its processor knows it. */
   knownEnd(source: object): "recorded" | "closed" | undefined;
   /** The session that takes a span; opened where a span may open it. */
-  admit(opened: SessionOpened): SharedSession | "crashed" | "ended";
+  admit(opened: SessionStart): SharedSession | "crashed" | "ended";
   /** Opens or continues a session, with a document when it returns; only this opens the session after its end. */
-  openSession(opened: SessionOpened, metadata: Partial<SessionMetadata>): HeldSession;
+  openSession(opened: SessionStart, metadata: Partial<SessionMetadata>): HeldSession;
   /**
    * Finds the usable document of a session. Returns a function that continues the session synchronously, and opens
    * nothing before it is called. `traceId`: for a session whose document names none.
@@ -106,7 +88,7 @@ export interface SharedSession {
   recordChange(spanId: string): void;
   learn(metadata: Partial<SessionMetadata>): void;
   /** `limit` bounds the size of the changed session span. */
-  update(changed: SessionChanged, limit: (root: TraceSpan) => TraceSpan): void;
+  update(changed: SessionChange, limit: (root: TraceSpan) => TraceSpan): void;
   /** Replaces the trace id `assumed` of a session without spans. */
   setTraceId(traceId: string, assumed: string): void;
 }

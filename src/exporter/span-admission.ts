@@ -6,11 +6,12 @@
  * host runs between the decision and the write.
  */
 import type { Context } from "@opentelemetry/api";
-import type { DirectoryUser, SessionOpened, SharedSession } from "../directory/shared-directory.js";
+import type { DirectoryUser, SharedSession } from "../directory/shared-directory.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
+import type { SessionStart } from "../storage/session-state.js";
 import type { ContentFilter } from "./content-filter.js";
 import type { LossReason } from "./fault-log.js";
 import { type SessionIdOption, SessionRouter } from "./session-router.js";
@@ -58,7 +59,7 @@ export class SpanAdmission {
     const known = directory.knownEnd(span);
     if (known) return known;
     if (this.#readings >= maxReadings) return "nested";
-    let opened: SessionOpened;
+    let opened: SessionStart;
     let session: SharedSession;
     let read: ConvertedSpan;
     this.#readings++;
@@ -91,7 +92,7 @@ export class SpanAdmission {
     this.#converter.leaveOut(span);
   }
 
-  #sessionOf(span: ReadableSpan): SessionOpened {
+  #sessionOf(span: ReadableSpan): SessionStart {
     return {
       id: this.#router.route(span),
       traceId: span.spanContext().traceId,

@@ -20,7 +20,7 @@ import { Totals } from "../format/totals.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import type { Published } from "./document-file.js";
 
-/** The opening of a session. */
+/** The opening of a session. Part of the contract between copies of the package (`directory/shared-directory.ts`). */
 export interface SessionStart {
   readonly id: string;
   readonly traceId: string;
@@ -31,7 +31,7 @@ export interface SessionStart {
   readonly input?: unknown;
 }
 
-/** A change of the session as a whole; absent members stay as they are. */
+/** A change of the session as a whole; absent members stay as they are. Part of the same contract. */
 export interface SessionChange {
   /** Name of the session span. */
   readonly name?: string;
