@@ -86,7 +86,11 @@ export class FileExporter implements TraceExporter {
     const limit = isLimit ? Math.trunc(maxFiles) : 100;
     this.#maxFiles = limit > 0 && Number.isSafeInteger(limit) ? limit : 0;
     this[recording] = {
-      processor: () => processorOf(this.#given()),
+      processor: () => {
+        // Reports an invalid option under the name of this class.
+        this.#resolved();
+        return processorOf(this.#given());
+      },
       reopened: (sessionId) => void this.#crashed.delete(sessionId),
       prune: () => this.#prune(),
       withMaxFiles: (limit) => new FileExporter(this.#dir, limit, this.#options),

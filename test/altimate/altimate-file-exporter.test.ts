@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { FileExporter } from "../../src/altimate/trace-file-exporter.js";
+import { FileExporter, recordingOf } from "../../src/altimate/trace-file-exporter.js";
 import { decodeDocument } from "../../src/format/document.js";
 import { safeId } from "../../src/format/file-names.js";
 import type { TraceFile, TraceSpan } from "../../src/format/trace-file.js";
@@ -44,6 +44,12 @@ describe("export", () => {
   test("ignores options that do not exist, as the tracer that it replaces did", async () => {
     const exporter = new FileExporter(stage.dir, 100, { maxFile: 3, verbose: true } as never);
     expect(await exporter.export(documentOf("ses_1"))).toBe(`${stage.dir}/ses_1.json`);
+  });
+
+  test("reports an invalid option under its own name", () => {
+    const { processor } = recordingOf(new FileExporter(stage.dir, 100, { maxTotalBytes: -1 })) ?? {};
+    expect(processor).toThrow("FileExporter: maxTotalBytes is -1, and must be a whole number of at least 0");
+    expect(processor).not.toThrow("CrashSafeFileSpanExporter");
   });
 
   test("writes a line for each span, with open spans and the root in the last", async () => {

@@ -301,6 +301,26 @@ describe("repeated events", () => {
     log.end();
   });
 
+  it("P6 after the end no timer runs, and later events of a known kind are still counted", () => {
+    const clock = new HandClock();
+    const log = new CoalescedLog(clock, 1_000);
+    const lines: string[] = [];
+    const messages = {
+      first: () => void lines.push("first"),
+      more: (count: number) => void lines.push(`${count} more`),
+    };
+    log.add("kind", 1, messages);
+    log.add("kind", 2, messages);
+    log.end();
+    expect(lines).toEqual(["first", "2 more"]);
+    expect(clock.pending).toBe(0);
+    log.add("kind", 3, messages);
+    clock.jump(1_000);
+    expect(lines).toEqual(["first", "2 more", "3 more"]);
+    clock.jump(180_000);
+    expect(clock.pending).toBe(0);
+  });
+
   it("P6 the number of kinds that are reported separately is bounded", () => {
     const log = new FaultLog(new HandClock());
     for (let n = 0; n < many; n++) {
