@@ -2,11 +2,12 @@
  * `maxSpans`: the first and the last spans of a long session, with one elision marker in the place of the rest.
  */
 
+import { noTokens } from "./counters.js";
 import { decodeLine } from "./document.js";
 import { sessionSpanId } from "./file-names.js";
 import { finite } from "./json-value.js";
-import { countsToJson, mapTokens, type ReadTotals, Totals } from "./totals.js";
-import type { TraceFile, TraceSpan } from "./trace-file.js";
+import { countsToJson, type ReadTotals, Totals } from "./totals.js";
+import type { TokenCounts, TraceFile, TraceSpan } from "./trace-file.js";
 
 /** What a document has to hold. */
 export interface Load {
@@ -175,11 +176,14 @@ export function adoptMarker({ id, sessionId, spans, summary }: TraceFile): reado
   const kept = new Totals();
   for (const span of spans) if (span !== marker && span.endTime !== undefined) kept.add(span);
   const left = (all: unknown, some: number): number => Math.max(0, finite(all) - some);
+  const { counts } = kept;
   const used = new Map(kept.tools().map((tool) => [tool.name, tool]));
   const elided: ReadTotals = {
     spans: Number(marker.attributes?.elided),
-    ...countsToJson((name) => left(summary[name], kept.counts[name])),
-    tokens: mapTokens((part) => left(summary.tokens?.[part], kept.tokens[part])),
+    ...countsToJson((name) => left(summary[name], counts[name])),
+    tokens: Object.fromEntries(
+      tokenParts.map((part) => [part, left(summary.tokens?.[part], kept.tokens[part])]),
+    ),
     tools: (Array.isArray(summary.topTools) ? summary.topTools : []).map((tool) => ({
       name: tool?.name,
       count: left(tool?.count, used.get(tool?.name)?.count ?? 0),
@@ -191,6 +195,8 @@ export function adoptMarker({ id, sessionId, spans, summary }: TraceFile): reado
   const adopted = { ...marker, spanId: markerSpanId(id ?? sessionId), attributes };
   return spans.map((span) => (span === marker ? adopted : span));
 }
+
+const tokenParts = Object.keys(noTokens) as (keyof TokenCounts)[];
 
 const isLegacyMarker = (span: TraceSpan): boolean =>
   span.kind === "span" &&

@@ -4,6 +4,7 @@
  * before ours. A new counter is one entry here and one member of `SessionSummary`; `test/promises/summary.test.ts`
  * then checks it.
  */
+import { finite } from "./json-value.js";
 import type { SessionSummary, TokenCounts, TraceSpan } from "./trace-file.js";
 
 /** The names of the members of `T` that are numbers, optional members included. */
@@ -26,7 +27,7 @@ export const counters = {
   totalGenerations: { json: "generations", of: (span) => (span.kind === "generation" ? 1 : 0) },
 } as const satisfies Readonly<Record<CounterName, Counter>>;
 
-/** `summary.tokens` of a session without spans. Each of its members is the sum of that member of `span.tokens`. */
+/** `summary.tokens` of a session without spans. */
 export const noTokens: Readonly<TokenCounts> = {
   input: 0,
   output: 0,
@@ -34,3 +35,12 @@ export const noTokens: Readonly<TokenCounts> = {
   cacheRead: 0,
   cacheWrite: 0,
 };
+
+/** The sum of each part; a part that is not a finite number counts as 0. */
+export const sumOfTokens = (sum: Readonly<TokenCounts>, added: Partial<TokenCounts>): TokenCounts => ({
+  input: sum.input + finite(added.input),
+  output: sum.output + finite(added.output),
+  reasoning: sum.reasoning + finite(added.reasoning),
+  cacheRead: sum.cacheRead + finite(added.cacheRead),
+  cacheWrite: sum.cacheWrite + finite(added.cacheWrite),
+});

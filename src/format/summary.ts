@@ -45,9 +45,10 @@ export function totalsOf(tail: DocumentTail | undefined, spans: readonly TraceSp
   for (const span of spans) countSpan(span, counted);
   if (!tail || typeof tail.summary.totalToolCalls !== "number") return counted;
   const { summary, layout } = tail;
+  const { counts } = counted;
   const totals = new Totals();
   totals.merge({
-    ...countsToJson((name) => summary[name] ?? counted.counts[name]),
+    ...countsToJson((name) => summary[name] ?? counts[name]),
     ...(!layout.tools && { generations: endedGenerations(tail, counted) }),
     tokens: summary.tokens ?? counted.tokens,
     tools: layout.tools ?? summary.topTools ?? [],
