@@ -94,8 +94,11 @@ describe("P5 a time limit", () => {
   });
 
   test("P5 without a clock uses a timer that keeps the process alive", async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((type) => type === "Timeout").length;
+    const before = timers();
     const work = withTimeout((bounded) => bounded(never), { millis: 1, error: late });
-    expect(process.getActiveResourcesInfo()).toContain("Timeout");
+    expect(timers()).toBe(before + 1);
     await expect(work).rejects.toThrow("late");
+    expect(timers()).toBe(before);
   });
 });

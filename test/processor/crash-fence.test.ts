@@ -1,9 +1,11 @@
+import { diag } from "@opentelemetry/api";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   type CrashFenceOptions,
   type InstalledCrashFence,
   installCrashFence,
 } from "../../src/processor/crash-fence.js";
+import { listenToDiag } from "../support/span-processor-stage.js";
 
 const events = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "uncaughtExceptionMonitor", "exit"];
 const count = () => Object.fromEntries(events.map((event) => [event, process.listenerCount(event)]));
@@ -110,10 +112,15 @@ it("P3 fence the remaining targets when `stopped` of one target throws", () => {
       throw new Error("no");
     },
   };
+  const reported = listenToDiag();
   install(hostile, { signals: false, exit: false });
   install(target, { signals: false, exit: false });
   meetUncaughtException();
+  diag.disable();
   expect(target.crash).toHaveBeenCalledOnce();
+  expect(reported).toEqual([
+    expect.stringMatching(/^installCrashFence: a target of the crash fence threw on/),
+  ]);
 });
 
 describe("P6 invalid options of the crash fence", () => {
