@@ -71,14 +71,10 @@ const addTo = (counts: number[], source: number, more: number): void => {
 };
 
 export class MergedFile {
-  /** Lines that are no spans; only when lines are parsed. */
-  readonly corruptLines: CorruptLine[] = [];
-  /** By source: the spans that no earlier source has. */
-  readonly firstSeen: number[] = [];
-  /** By source: those of `firstSeen` that the source has as interrupted and a later source as ended. */
-  readonly corrected: number[] = [];
-  /** By source: the lines that the merged file takes. */
-  readonly taken: number[] = [];
+  readonly #corruptLines: CorruptLine[] = [];
+  readonly #firstSeen: number[] = [];
+  readonly #corrected: number[] = [];
+  readonly #taken: number[] = [];
   readonly #head: DocumentHead;
   readonly #parse: boolean;
   readonly #running: ReadonlySet<string>;
@@ -111,6 +107,26 @@ export class MergedFile {
   /** Totals of all lines, if they are counted; lines that a selection left out are included. */
   get totals(): Totals | undefined {
     return this.#totals;
+  }
+
+  /** Lines that are no spans. Found only when lines are parsed. */
+  get corruptLines(): readonly CorruptLine[] {
+    return this.#corruptLines;
+  }
+
+  /** By source: the spans that no earlier source has. */
+  get firstSeen(): readonly number[] {
+    return this.#firstSeen;
+  }
+
+  /** By source: those of `firstSeen` that the source has as interrupted and a later source as ended. */
+  get corrected(): readonly number[] {
+    return this.#corrected;
+  }
+
+  /** By source: the lines that the merged file takes. */
+  get taken(): readonly number[] {
+    return this.#taken;
   }
 
   get size(): number {
@@ -153,8 +169,8 @@ export class MergedFile {
       if (key === undefined) return;
       const winner = this.#winners.get(key.spanId);
       if (winner?.source !== index || winner.offset !== offset) return;
-      addTo(this.firstSeen, winner.first, 1);
-      addTo(this.taken, index, 1);
+      addTo(this.#firstSeen, winner.first, 1);
+      addTo(this.#taken, index, 1);
       if (this.#totals && !isCounted) countLine(line, this.#totals);
       mark(key.spanId === markerId ? "marker" : "line");
       if (elision && (key.spanId === markerId || !elision.keeps(line, key.spanId))) return;
@@ -167,8 +183,8 @@ export class MergedFile {
         yield* eachLine(source, emit(index, source), () => this.#out.drain());
       } else {
         yield* this.#out.addRange(source, lines);
-        this.firstSeen[index] = lines;
-        this.taken[index] = lines;
+        this.#firstSeen[index] = lines;
+        this.#taken[index] = lines;
       }
     }
     mark("end");
@@ -197,7 +213,7 @@ export class MergedFile {
         if (!isUnchanged || lines === undefined) lines = undefined;
         else lines++;
         if (key === undefined) {
-          this.corruptLines.push({ source: index, offset });
+          this.#corruptLines.push({ source: index, offset });
           return;
         }
         if (this.#running.has(key.spanId)) {
@@ -235,7 +251,7 @@ export class MergedFile {
   #keepBetter(spanId: string, candidate: Winner): void {
     const known = this.#winners.get(spanId);
     if (known && candidate.interrupted && !known.interrupted) return;
-    if (known?.interrupted && !candidate.interrupted) addTo(this.corrected, known.first, 1);
+    if (known?.interrupted && !candidate.interrupted) addTo(this.#corrected, known.first, 1);
     this.#winners.set(spanId, known ? { ...candidate, first: known.first } : candidate);
   }
 
