@@ -14,9 +14,8 @@ import {
 import { documentPath, nameCandidates, type SessionFiles, tempPath } from "../format/file-names.js";
 import { toJsonValue } from "../format/json-value.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
-import { Descriptor } from "../platform/descriptor.js";
-import { tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
+import { buildFile } from "../storage/build-file.js";
 import { type CommitPorts, commit } from "../storage/commit.js";
 import { findDocument, keepDamaged } from "../storage/document-file.js";
 import { chunkBytes, writeAll } from "../storage/lines.js";
@@ -82,19 +81,16 @@ export function* writeDocument(
   yield* io.mkdirs(dir);
   for (;;) {
     const { files, published } = yield* findDocument(fileSystem, document.id, first);
-    const path = tempPath(files, token);
-    let temp: Descriptor | undefined;
     try {
-      temp = new Descriptor(fileSystem, yield* io.open(path, "create"));
-      yield* writeWhole(temp.fd, document, files.name);
-      if (published?.body.type === "unreadable") yield* keepDamaged(files, token, published);
-      const base = published?.identity;
-      const outcome = yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
+      const outcome = yield* buildFile(fileSystem, tempPath(files, token), function* ({ fd, path }) {
+        yield* writeWhole(fd, document, files.name);
+        if (published?.body.type === "unreadable") yield* keepDamaged(files, token, published);
+        const base = published?.identity;
+        return yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
+      });
       if (outcome === "committed") return documentPath(files);
       if (outcome === "fenced") return undefined;
     } finally {
-      temp?.release();
-      tryUnlink(fileSystem.sync, path);
       published?.descriptor.release();
     }
   }

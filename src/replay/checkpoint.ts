@@ -5,8 +5,9 @@
  */
 
 import { replayedPath, type SessionFiles, tempPath } from "../format/file-names.js";
-import { type FileSystem, isNoFile, tryUnlink } from "../platform/file-system.js";
+import { type FileSystem, isNoFile } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
+import { buildFile } from "../storage/build-file.js";
 import { readRange, writeAll } from "../storage/lines.js";
 
 /** What was sent of a document. */
@@ -85,16 +86,8 @@ function* writeProgress(
   path: string,
   progress: ReplayProgress,
 ): Gensync<void> {
-  try {
-    const fd = yield* io.open(temp, "create");
-    try {
-      yield* writeAll(fd, Buffer.from(`${JSON.stringify(progress)}\n`));
-    } finally {
-      yield* io.close(fd);
-    }
+  yield* buildFile(fileSystem, temp, function* ({ fd }) {
+    yield* writeAll(fd, Buffer.from(`${JSON.stringify(progress)}\n`));
     yield* io.rename(temp, path);
-  } catch (error) {
-    tryUnlink(fileSystem.sync, temp);
-    throw error;
-  }
+  });
 }

@@ -75,7 +75,7 @@ describe("the tables of the pages", () => {
   });
 
   test("name every method of a session tracer", () => {
-    const rows = tableAfter("are for all of them at once.").flatMap(
+    const rows = tableAfter("## Methods of a session tracer").flatMap(
       ([methods]) => plain(methods).match(/[a-z]\w+(?=\(|,|$)/g) ?? [],
     );
     const methods = Object.getOwnPropertyNames(SessionTracer.prototype).filter(
@@ -85,7 +85,7 @@ describe("the tables of the pages", () => {
   });
 
   test("name every option of createSessionTracing", () => {
-    const rows = tableAfter("By options, which win").flatMap(([names]) => plain(names).split(", "));
+    const rows = tableAfter("Options win over").flatMap(([names]) => plain(names).split(", "));
     const known: Record<keyof SessionTracingOptions, true> = {
       dir: true,
       exporter: true,
