@@ -61,7 +61,7 @@ interface OpenSpan {
  * Spans of a writer that have no line yet: running spans, and ended spans that may still get attributes. Callers append
  * every returned text to the journal, in order.
  */
-export class OpenSpans {
+class OpenSpans {
   /** Running spans in order of start, then ended spans in order of end. */
   readonly #spans = new Map<string, OpenSpan>();
   readonly #traceId: () => string;
