@@ -91,19 +91,16 @@ export class TraceSession {
   }
 
   /**
-   * Finds the session of an earlier run, and opens nothing. The function that it resolves with resumes the session
-   * synchronously; `false`, and nothing changes, if that fails. `undefined` when there is no usable document.
+   * Looks for the document of a session, and opens nothing. The function that it resolves with resumes the session
+   * synchronously; `false`, and nothing changes, if that is not possible.
    */
-  async find(sessionId: string): Promise<ResumeFound | undefined> {
+  async find(sessionId: string): Promise<ResumeFound> {
     const resume = await SessionTracer.find(this.tracer, sessionId);
-    return (
-      resume &&
-      (() => {
-        const isResumed = resume();
-        if (isResumed) this.#to.recording?.reopened(sessionId);
-        return isResumed;
-      })
-    );
+    return () => {
+      const isResumed = resume();
+      if (isResumed) this.#to.recording?.reopened(sessionId);
+      return isResumed;
+    };
   }
 
   /** Ends the turn, and pushes the running document to live exporters. */

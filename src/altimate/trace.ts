@@ -241,7 +241,7 @@ export class Trace {
       const resume = await session.find(sessionId);
       const present = this.#session;
       if (present !== before && present?.isOpen) return present.tracer.sessionId === sessionId;
-      if (!resume?.()) return false;
+      if (!resume()) return false;
       if (session !== present && present?.isOpen) present.endNow();
       this.#session = session;
       return true;

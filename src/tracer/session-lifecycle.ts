@@ -20,7 +20,7 @@ interface TracedSession {
   crashReason?: string | undefined;
 }
 
-/** Opens a session that was found, synchronously; `false`, and nothing changes, when it cannot be opened. */
+/** Resumes a session that was looked for, synchronously; `false`, and nothing changes, if that is not possible. */
 export type ResumeFound = () => boolean;
 
 export class SessionLifecycle {
@@ -66,25 +66,24 @@ export class SessionLifecycle {
       ...(prompt !== undefined && { input: prompt }),
     };
     const client = clientContext(options);
-    const recorded: SessionHandle[] = [];
+    const handles: SessionHandle[] = [];
     for (const recorder of this.#ports.recorders)
-      this.guard("startTrace", () => recorded.push(recorder.openSession(opening)));
-    this.#begin(id, traceId, { ...recorded[0]?.metadata, ...metadata }, recorded, parent);
+      this.guard("startTrace", () => handles.push(recorder.openSession(opening)));
+    this.#begin(id, traceId, { ...handles[0]?.metadata, ...metadata }, handles, parent);
     if (client) this.log?.openTurn(now, client);
   }
 
   /**
-   * Finds a session that has a document. Opens nothing: the function that it returns does, unless another session was
-   * opened meanwhile. Rejects when a recorder does; then no recorder has the session open.
+   * Looks for the documents of a session. Opens nothing: the function that it resolves with does, unless another session
+   * was opened meanwhile. Rejects when a recorder does; then no recorder has the session open.
    */
-  async find(id: string): Promise<ResumeFound | undefined> {
+  async find(id: string): Promise<ResumeFound> {
     const before = this.#session;
     if (before?.life.isOpen && before.log.id === id) return () => before.life.isOpen;
     await this.#ending;
     const found: Found[] = [];
     for (const recorder of this.#ports.recorders)
       found.push({ recorder, resume: await findSession(recorder, id) });
-    if (found.every(({ resume }) => resume === undefined)) return undefined;
     return () => {
       if (this.isOpen && this.#session !== before) return this.log?.id === id;
       return this.#resume(id, found);
@@ -96,7 +95,7 @@ export class SessionLifecycle {
     const session = this.#session;
     if (!session?.life.end()) return;
     this.#close(session.log, { type: "end", error });
-    const ended = this.settle(session.log.recorded.map(async (recorded) => recorded.end(error)));
+    const ended = this.settle(session.log.handles.map(async (handle) => handle.end(error)));
     this.#ending = ended.then(() => void session.life.confirmEnd());
   }
 
@@ -105,7 +104,7 @@ export class SessionLifecycle {
     const session = this.#session;
     if (!session || session.life.state === "crashed") return;
     if (session.life.end()) this.#close(session.log, { type: "end", error });
-    for (const recorded of session.log.recorded) this.guard("finalizeSync", () => recorded.endNow(error));
+    for (const handle of session.log.handles) this.guard("finalizeSync", () => handle.endNow(error));
     session.life.confirmEnd();
   }
 
@@ -122,7 +121,7 @@ export class SessionLifecycle {
     if (!isFirst && (reason === undefined || reason === session.crashReason)) return;
     session.crashReason = reason;
     if (wasOpen) this.#close(session.log, { type: "crash", reason: reason ?? unexplainedCrash });
-    for (const recorded of session.log.recorded) this.guard("flushSync", () => recorded.crash(reason));
+    for (const handle of session.log.handles) this.guard("flushSync", () => handle.crash(reason));
   }
 
   /** Runs `run` with the log of the open session. After the end of a session, drops and counts the call. */
@@ -171,13 +170,13 @@ export class SessionLifecycle {
     id: string,
     traceId: string,
     metadata: SessionMetadata,
-    recorded: readonly SessionHandle[],
+    handles: readonly SessionHandle[],
     parent: LoggedSession["parent"],
   ): void {
     // A session that was open before a resume, or that code of the host has started while its options were read.
     this.end(undefined);
     const { tracer, turnIds, onTurnEnd = () => {} } = this.#ports;
-    const log = new SessionLog({ tracer, turnIds, onTurnEnd }, { id, traceId, metadata, recorded, parent });
+    const log = new SessionLog({ tracer, turnIds, onTurnEnd }, { id, traceId, metadata, handles, parent });
     this.#session = { log, life: new Lifecycle() };
     this.guard("start", () => this.#ports.onSessionStart?.(id));
   }

@@ -41,7 +41,7 @@ export interface LoggedSession {
   /** The trace id of the first turn, where the ids of turns can be chosen. */
   readonly traceId: string;
   readonly metadata: SessionMetadata;
-  readonly recorded: readonly SessionHandle[];
+  readonly handles: readonly SessionHandle[];
   /** The session that started this one, and a link to the span that was running in it then. */
   readonly parent: { readonly sessionId: string; readonly link: Link | undefined } | undefined;
 }
@@ -58,7 +58,7 @@ const maxHeld = 64;
 
 export class SessionLog {
   readonly id: string;
-  readonly recorded: readonly SessionHandle[];
+  readonly handles: readonly SessionHandle[];
   #metadata: SessionMetadata;
   readonly #tracer: Tracer;
   readonly #parentSessionId: string | undefined;
@@ -71,18 +71,18 @@ export class SessionLog {
   /** The last answer of the turn. */
   #lastOutput: string | undefined;
 
-  constructor(ports: SessionLogPorts, { id, traceId, metadata, recorded, parent }: LoggedSession) {
+  constructor(ports: SessionLogPorts, { id, traceId, metadata, handles, parent }: LoggedSession) {
     this.id = id;
     this.#metadata = metadata;
-    this.recorded = recorded;
+    this.handles = handles;
     this.#tracer = ports.tracer;
     this.#parentSessionId = parent?.sessionId;
     // One recorder has the session's document; another one may have opened the session anew.
-    const histories = recorded.map((session) => session.takeHistory());
+    const histories = handles.map((handle) => handle.takeHistory());
     const history = histories.find(({ traceIds }) => traceIds.length > 0) ?? noHistory;
     this.#tools = new SessionTools(history);
     const onTurnStart = (turnTraceId: string) => {
-      for (const session of recorded) session.setTraceId(turnTraceId);
+      for (const handle of handles) handle.setTraceId(turnTraceId);
     };
     this.#turns = new SessionTurns(
       { ...ports, onTurnStart },
@@ -97,7 +97,7 @@ export class SessionLog {
   setMetadata(changes: SessionMetadata): void {
     if (Object.keys(changes).length === 0) return;
     this.#metadata = { ...this.#metadata, ...changes };
-    for (const session of this.recorded) session.update({ metadata: changes });
+    for (const handle of this.handles) handle.update({ metadata: changes });
     this.#turns.current?.set(metadataAttributes(this.#metadata));
   }
 
@@ -198,7 +198,7 @@ export class SessionLog {
       this.#changed(span);
     } else if (target !== "tool" && target !== "generation") {
       this.#attributes = { ...this.#attributes, ...attributes };
-      for (const session of this.recorded) session.update({ attributes });
+      for (const handle of this.handles) handle.update({ attributes });
       this.#turns.current?.set(callerAttributes(this.#attributes));
     } else if (target === "tool" && last) {
       diagnostics.log(
@@ -295,7 +295,7 @@ export class SessionLog {
   }
 
   #changed(span: SessionSpan): void {
-    for (const session of this.recorded) session.changed(span.spanId);
+    for (const handle of this.handles) handle.changed(span.spanId);
   }
 }
 

@@ -70,20 +70,20 @@ export class SessionTracer {
    */
   async rehydrateFromFile(sessionId: string): Promise<boolean> {
     const resume = await SessionTracer.find(this, sessionId);
-    return resume?.() ?? false;
+    return resume();
   }
 
   /**
-   * @internal The first half of {@link rehydrateFromFile}: finds the session and opens nothing. The function that it
+   * @internal The first half of {@link rehydrateFromFile}: looks for the session and opens nothing. The function that it
    * resolves with resumes the session synchronously, and returns what `rehydrateFromFile` resolves with.
    */
-  static async find(tracer: SessionTracer, sessionId: string): Promise<ResumeFound | undefined> {
+  static async find(tracer: SessionTracer, sessionId: string): Promise<ResumeFound> {
     const life = tracer.#life;
     try {
       return await life.find(sessionIdOf(sessionId));
     } catch (error) {
       life.failed("rehydrateFromFile", error);
-      return undefined;
+      return () => false;
     }
   }
 
@@ -151,7 +151,7 @@ export class SessionTracer {
 
   /** Path of the session's document; `undefined` without a file exporter or a session. */
   getTracePath(): string | undefined {
-    return this.#life.log?.recorded.find(({ path }) => path !== undefined)?.path;
+    return this.#life.log?.handles.find(({ path }) => path !== undefined)?.path;
   }
 
   /**
@@ -186,13 +186,13 @@ export class SessionTracer {
 
   /** Resolves when the document equals memory. If the disk refuses, logs through `diag`; the write is retried. */
   async flush(): Promise<void> {
-    await this.#life.settle(this.#life.log?.recorded.map(async (session) => session.flush()) ?? []);
+    await this.#life.settle(this.#life.log?.handles.map(async (handle) => handle.flush()) ?? []);
   }
 
   /** The document as of the last {@link flush} or the end; `undefined` if there is none, or it cannot be read. */
   async document(): Promise<TraceFile | undefined> {
     try {
-      return await this.#life.log?.recorded[0]?.document();
+      return await this.#life.log?.handles[0]?.document();
     } catch (error) {
       this.#life.failed("document", error);
       return undefined;

@@ -6,6 +6,7 @@ import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Trace } from "../../src/altimate/trace.js";
 import { FileExporter } from "../../src/altimate/trace-file-exporter.js";
+import type { SessionStore } from "../../src/exporter/session-store.js";
 import type { TraceFile } from "../../src/format/trace-file.js";
 import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
 import { SessionTracer } from "../../src/tracer/session-tracer.js";
@@ -49,7 +50,7 @@ describe("a session that is started while a resume waits", () => {
     expect(stage.files).toEqual(["new.json", "old.json"]);
   });
 
-  test("and is the session of the resume, is open: the answer is true", async () => {
+  test("and has the id of the resume stays open, and the resume returns true", async () => {
     await crashed("old");
     const tracer = stage.process().newTracer();
     const resumed = tracer.rehydrateFromFile("old");
@@ -64,7 +65,7 @@ describe("a session that is started while a resume waits", () => {
     expect(stage.files).toEqual(["old.json"]);
   });
 
-  test("of two resumes at once the first to open its session wins, and the other one changes nothing", async () => {
+  test("or resumed stays open: of two resumes at once, one returns true, and the other one changes nothing", async () => {
     const before = { a: await crashed("a"), b: await crashed("b") };
     const tracer = stage.process().newTracer();
     const [a, b] = await Promise.all([tracer.rehydrateFromFile("a"), tracer.rehydrateFromFile("b")]);
@@ -75,6 +76,19 @@ describe("a session that is started while a resume waits", () => {
     await tracer.endTrace();
     expect(stage.document(won).summary.status).toBe("completed");
     expect(stage.files).toEqual(["a.json", "b.json"]);
+  });
+
+  test("and has the id of the resume stays open in altimate-code's tracer, too", async () => {
+    await crashed("old");
+    const trace = Trace.withExporters([new FileExporter(stage.dir)]);
+    const resumed = trace.rehydrateFromFile("old");
+    trace.startTrace("old", {});
+    trace.logStepStart({ id: "g" });
+    expect(await resumed).toBe(true);
+    trace.logStepFinish({ id: "g" });
+    await trace.endTrace();
+    expect(stage.document("old").spans.find(({ name }) => name === "generation-g")?.status).toBe("ok");
+    expect(stage.files).toEqual(["old.json"]);
   });
 
   test("stays open in altimate-code's tracer, too", async () => {
@@ -91,7 +105,7 @@ describe("a session that is started while a resume waits", () => {
   });
 });
 
-test("a session that the options of another start, while they are read, has ended", async () => {
+test("ends a session that a getter of the options of another session has started", async () => {
   const tracer = stage.process().newTracer();
   tracer.startTrace("outer", {
     get title() {
@@ -106,6 +120,22 @@ test("a session that the options of another start, while they are read, has ende
   expect(stage.files).toEqual(["inner.json", "outer.json"]);
 });
 
+test("a recorder of release 0.1.0, which has no findSession, resumes", async () => {
+  await crashed("old");
+  const { exporter } = stage.process();
+  const provider = new BasicTracerProvider({ spanProcessors: [new CrashSafeSpanProcessor(exporter)] });
+  const recorder: SessionStore = {
+    openSession: (opening) => exporter.openSession(opening),
+    resumeSession: (id) => exporter.resumeSession(id),
+  };
+  const tracer = new SessionTracer({ tracer: provider.getTracer("0.1.0"), recorders: [recorder] });
+  expect(await tracer.rehydrateFromFile("old")).toBe(true);
+  tracer.logSpan({ name: "after", startTime: 1, endTime: 2 });
+  await tracer.endTrace();
+  expect(spansOf(stage.document("old")).map(({ name }) => name)).toEqual(["before", "after"]);
+  expect(await tracer.rehydrateFromFile("none")).toBe(false);
+});
+
 describe("with two recorders", () => {
   function twoRecorders() {
     const first = stage.process();
@@ -118,7 +148,7 @@ describe("with two recorders", () => {
     return { tracer, first, second };
   }
 
-  test("a resume that one of them rejects leaves no session open in the other", async () => {
+  test("a resume that one of them rejects opens no session in the other", async () => {
     const before = await crashed("old");
     for (const refuses of ["first", "second"] as const) {
       const recorders = twoRecorders();
@@ -131,7 +161,7 @@ describe("with two recorders", () => {
     }
   });
 
-  test("of which one has no document of the session, both have one that ends with the session", async () => {
+  test("a resume that finds the document of one continues there, starts the session in the other, and ends in both", async () => {
     await crashed("old");
     const { tracer } = twoRecorders();
     expect(await tracer.rehydrateFromFile("old")).toBe(true);
@@ -148,7 +178,7 @@ describe("with two recorders", () => {
     expect([...files(stage.dir), ...files(otherDir)]).toEqual(["old.json", "old.json"]);
   });
 
-  test("none of which has a document, a resume is false, and creates none", async () => {
+  test("a resume that finds no document returns false, and creates none", async () => {
     const { tracer } = twoRecorders();
     expect(await tracer.rehydrateFromFile("old")).toBe(false);
     expect([...files(stage.dir), ...files(otherDir)]).toEqual([]);

@@ -48,7 +48,7 @@ describe("tracers by session id", () => {
     [undefined, "unknown"],
     [Symbol("s"), "Symbol(s)"],
     [Object.create(null), "[unreadable]"],
-  ])("there is one for %j, which is no id, as well", async (given, id) => {
+  ])("there is one for the id %s, which is no text, as well", async (given, id) => {
     const tracing = createSessionTracing({ dir });
     const tracer = tracing.tracer(given as string);
     expect(tracer.sessionId).toBe(id);
