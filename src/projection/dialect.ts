@@ -128,7 +128,7 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
   hint(field: FieldOf<Fields, string>, ...keys: string[]): void {
     for (const key of keys) {
       const value = this.text(key);
-      if (value !== undefined) this.#fill(field, value);
+      if (value !== undefined) fill(this.fields, field, value);
     }
   }
 
@@ -136,7 +136,7 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
   takeText(field: FieldOf<Fields, string>, ...keys: string[]): void {
     for (const key of keys) {
       const value = this.text(key);
-      if (value !== undefined && this.#fill(field, value)) this.attributes.delete(key);
+      if (value !== undefined && fill(this.fields, field, value)) this.attributes.delete(key);
     }
   }
 
@@ -147,7 +147,7 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
       this.takeText(field, key);
       return;
     }
-    if (this.#fill(field, list[0]) && list.length === 1) this.attributes.delete(key);
+    if (fill(this.fields, field, list[0]) && list.length === 1) this.attributes.delete(key);
   }
 
   /** Like {@link takeText} for numbers. A number that is not finite becomes 0. */
@@ -155,7 +155,7 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
     for (const key of keys) {
       const value = this.attributes.get(key);
       if (typeof value !== "number" && typeof value !== "bigint") continue;
-      if (this.#fill(field, finite(Number(value)))) this.attributes.delete(key);
+      if (fill(this.fields, field, finite(Number(value)))) this.attributes.delete(key);
     }
   }
 
@@ -194,11 +194,14 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
     const list = unflatten(this.attributes, `${prefix}.`);
     if (list.length > 0) this.fields[field] = list;
   }
+}
 
-  /** Fills the field unless it is filled. Returns whether the field has this value now. */
-  #fill(field: keyof Fields, value: unknown): boolean {
-    const fields = this.fields as Record<keyof Fields, unknown>;
-    fields[field] ??= value;
-    return fields[field] === value;
-  }
+/** Fills a field unless it is filled. Returns whether it has this value now. */
+function fill<Name extends PropertyKey>(
+  fields: { [Key in Name]?: unknown },
+  name: Name,
+  value: unknown,
+): boolean {
+  fields[name] ??= value;
+  return fields[name] === value;
 }

@@ -16,7 +16,7 @@ import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
 import { userText } from "./content.js";
-import { type SharedFields, SpanView, type TracerFields } from "./dialect.js";
+import { type SharedFields, type SpanFields, SpanView, type TracerFields } from "./dialect.js";
 import { ownTracer } from "./dialects/own-tracer.js";
 import { dialects } from "./dialects.js";
 import {
@@ -48,10 +48,8 @@ const MAX_PROMPT_CHARS = 4000;
 export function projectSpan(span: ReadableSpan): ProjectedSpan {
   const attributes = readAttributes(tryOr(() => span.attributes, undefined));
   const scope = nonEmptyText(tryOr(() => span.instrumentationScope?.name, undefined)) ?? "";
-  const traced = new SpanView<TracerFields>(attributes, scope);
-  return tryOr(() => ownTracer.matches(traced), false)
-    ? projectTraced(span, traced)
-    : projectForeign(span, new SpanView(attributes, scope));
+  const view = new SpanView<SpanFields & TracerFields>(attributes, scope);
+  return tryOr(() => ownTracer.matches(view), false) ? projectTraced(span, view) : projectForeign(span, view);
 }
 
 /** A span of a session tracer that came without its record, from another process for example. */
