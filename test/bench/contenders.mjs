@@ -1,12 +1,12 @@
 /**
- * Who is measured. A contender is one object in a file of `contenders/`, which imports what it needs when it is opened,
- * so that its process holds nothing of the others:
+ * The contenders. A contender is one object in a file of `contenders/`, which imports what it needs when it is opened,
+ * so that its process holds nothing of other contenders:
  *
  *     name, title      on the command line; in tables
- *     share            workload → { spans, runs, kills, why }: less of what would take too long
- *     needsServer      a server for spans is started, and given as `server`
+ *     share            workload → { spans, runs, kills, why }: a smaller part of slow workloads
+ *     needsServer      a server for spans is started, and passed as `server`
  *     open(job)        → { start(span), prepare(span), end(span or what was prepared), flush(), close() }
- *     survivors(job)   how many spans are found after the process is dead
+ *     survivors(job)   the number of spans that are found after the process is dead
  *
  * `start`, `prepare` and `close` are optional. The time of `prepare` is not counted.
  */

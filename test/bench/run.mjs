@@ -1,17 +1,17 @@
 /**
- * The speed lab: what recording costs, beside what people would use instead.
+ * The speed lab: what recording costs, compared with alternatives.
  *
  *   npm run bench                        all workloads (see --list), some 15 minutes
  *   npm run bench -- burst document      some, by the beginning of their names
  *   npm run bench -- --quick             fewer runs of fewer spans: for trying, not for figures
  *   npm run bench -- --runtime bun       the same under another runtime: node22, node24, bun, or a path
- *   npm run bench -- --json              also written to results.json beside this file, workload by workload
- *   npm run bench -- --json --missing    only those that are not in it yet: goes on where a run was stopped
+ *   npm run bench -- --json              also written to results.json in this directory, workload by workload
+ *   npm run bench -- --json --missing    only those that are not in it yet: continues a stopped run
  *   npm run bench -- --report            prints what is in it, and runs nothing; with --markdown, for a page
  *   npm run bench -- --quick --keep-baseline record burst …   takes their ratios into baseline.json
  *   npm run bench -- --quick --check     compares ratios with baseline.json; ends with 1 beyond 1.5 times
  *
- * How it measures, and how to add to it: README.md beside this file.
+ * README.md in this directory describes the method, and how to add to it.
  */
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";

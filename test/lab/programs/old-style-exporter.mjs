@@ -6,7 +6,7 @@ import { join } from "node:path";
 /**
  * @param fault `renames later` (a stale snapshot lands after the crash flush) or `forgets the tail` (no second
  *   snapshot); `undefined` for any other
- * @param token part of the names of its temp files, as of ours: strace is told of those
+ * @param token part of the names of its temp files, which strace must know
  */
 export function oldStyleExporter(fault, { dir }, token, onCopy) {
   if (fault !== "renames later" && fault !== "forgets the tail") return undefined;

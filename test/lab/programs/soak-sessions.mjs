@@ -1,5 +1,5 @@
-// Sessions of a soak, through both fronts, doing random things, each of which is told when it is done. Whatever is
-// recorded bears a key of its own, by which the document is compared with what was told:
+// Sessions of a soak, through processor and session tracer, with random actions, each acknowledged when it is done.
+// Every record has a key of its own, by which the document is compared with the acknowledgements:
 //   opening id · start id key bytes isCounted · done …, started and ended · end key · late key · closing, closed id how
 
 /** Text that is determined by the key and the size. */

@@ -18,7 +18,7 @@ const program = fileURLToPath(new URL("../programs/plain-writer.mjs", import.met
 const writers = 3;
 const cuts = { ci: 3, full: 50 };
 
-/** Starts a writer. `said` returns its lines, with the time. */
+/** Starts a writer. `acknowledged` returns its lines, with the time. */
 function start(path, isUnsynced) {
   const args = [program, path, ...(isUnsynced ? ["unsynced"] : [])];
   const child = dieWithLab(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] }));
