@@ -100,8 +100,8 @@ type ClosedSpan = TraceSpan & { readonly endTime: number };
 
 /** The span with an end, and as an error if it was interrupted. An edited document may lack times. */
 function asClosed(span: TraceSpan, { endedAt }: ReplayedSession): ClosedSpan {
-  const startTime = timeOf(span.startTime) ?? timeOf(span.endTime) ?? endedAt;
-  const endTime = timeOf(span.endTime);
+  const startTime = finiteTime(span.startTime) ?? finiteTime(span.endTime) ?? endedAt;
+  const endTime = finiteTime(span.endTime);
   if (endTime !== undefined && !span.interrupted) return { ...span, startTime, endTime };
   return {
     ...span,
@@ -113,7 +113,7 @@ function asClosed(span: TraceSpan, { endedAt }: ReplayedSession): ClosedSpan {
   };
 }
 
-const timeOf = (time: unknown): number | undefined =>
+const finiteTime = (time: unknown): number | undefined =>
   typeof time === "number" && Number.isFinite(time) ? time : undefined;
 
 function foreignParts(span: TraceSpan) {
