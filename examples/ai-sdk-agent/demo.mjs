@@ -130,11 +130,14 @@ function size(name) {
 function roleOf(name) {
   if (name.endsWith(".open")) return "ended spans  ";
   if (name.endsWith(".live")) return "what was open";
+  // The kill can meet a publish: then an unfinished copy of the document, or its lock, is left.
+  if (name.includes(".json.tmp.")) return "a half copy  ";
+  if (name.endsWith(".lock")) return "its lock     ";
   return "the document ";
 }
 
 function shortened(name) {
-  return name.replace(/\.json\..+\.(open|live)$/, ".json.….$1");
+  return name.replace(/\.json\.(tmp\.)?.+\.(open|live|\d+)$/, ".json.$1….$2");
 }
 
 /** The document as any other program sees it: by reading the file. */
