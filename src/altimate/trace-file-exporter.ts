@@ -183,12 +183,10 @@ export function recordingOf(exporter: unknown): FileRecording | undefined {
 }
 
 function processorOf(options: CrashSafeFileSpanExporterOptions): CrashSafeSpanProcessor {
-  const { redact, dir, maxFiles, maxFileAgeMillis, maxTotalBytes, maxValueBytes, maxSpanBytes } = options;
+  const { redact, ...others } = options;
   if (redact && !redactors.has(redact)) redactors.set(redact, ++lastRedactor);
-  const key = JSON.stringify([
-    ...[dir, maxFiles, maxFileAgeMillis, maxTotalBytes, maxValueBytes, maxSpanBytes],
-    redact && redactors.get(redact),
-  ]);
+  // Of every option: exporters that differ in one must not share a processor.
+  const key = JSON.stringify([Object.entries(others).sort(), redact && redactors.get(redact)]);
   const known = processors.get(key);
   if (known) return known;
   const processor = new CrashSafeSpanProcessor(new CrashSafeFileSpanExporter(options));

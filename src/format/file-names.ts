@@ -66,6 +66,7 @@ export type Entry =
 
 const token = /^[0-9a-z]+(?:-[0-9a-z]+){4}(?:-recovery)?$/;
 const sideFile = /^([^.]+)\.json\.([0-9a-z]+(?:-[0-9a-z]+){4}(?:-recovery)?)\.(open|live)$/;
+/** `<session>.json.tmp.<token>`, with `.<number>` from this package. */
 const tempFile = /^([^.]+)\.json\.tmp\.([0-9a-z-]+)(?:\.[0-9]+)?$/;
 const damagedFile = /^([^.]+)\.json\.damaged\.[0-9a-z-]+(?:\.(?:open|live))?$/;
 
