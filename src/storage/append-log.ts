@@ -146,12 +146,12 @@ export class AppendLog {
   /**
    * Like {@link isRemoved}, but looks only when something was written since the last call. An acknowledged record must
    * be in a file that recovery will find or has read; a recovery that takes the file before the record reads the record
-   * later. A look takes 1.8 µs.
+   * later. A symlink that replaced the file is seen by {@link isRemoved}, before a publish or an end. A look takes 1.1 µs.
    */
   checkRemoved(): boolean {
-    const hasNews = this.#hasNews;
+    if (!this.#hasNews) return false;
     this.#hasNews = false;
-    return hasNews && this.isRemoved();
+    return this.#descriptor !== undefined && !this.#fileSystem.sync.existsQuickly(this.#path);
   }
 
   /** Appends a record. */

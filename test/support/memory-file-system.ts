@@ -116,6 +116,7 @@ export class MemoryFileSystem implements FileSystem {
         return inode && this.#stat(inode);
       },
       exists: (path) => this.#names.has(path),
+      existsQuickly: (path) => this.#names.has(path),
       isDirectory: (path) => this.#names.get(path)?.isDirectory === true,
       rename: (from, to) => {
         const inode = this.#find(from);

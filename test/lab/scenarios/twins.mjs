@@ -115,6 +115,11 @@ const noLookAfterAppend = {
   name: "no look after an append whether the file was taken",
   patch: [
     { file: "storage/append-log.js", from: "isRemoved() {", to: "isRemoved() {\n        return false;" },
+    {
+      file: "storage/append-log.js",
+      from: "checkRemoved() {",
+      to: "checkRemoved() {\n        return false;",
+    },
   ],
   catches: loses,
 };
