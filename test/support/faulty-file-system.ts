@@ -19,6 +19,9 @@ export interface Fault {
   readonly isShort?: boolean;
 }
 
+/** Calls that do not throw: they answer that nothing is there. */
+const looks: ReadonlySet<keyof FileCalls> = new Set(["exists", "existsQuickly", "isDirectory"]);
+
 export class FaultyFileSystem implements FileSystem {
   /** Calls so far, or writes if the fault is a short write. */
   calls = 0;
@@ -117,7 +120,7 @@ export class FaultyFileSystem implements FileSystem {
     if (!isDue) return { type: "call", args } as const;
     this.#fire(name);
     // These calls ignore every error. close(2) closes even where it fails.
-    if (name === "exists" || name === "isDirectory") return { type: "answer", value: false } as const;
+    if (looks.has(name)) return { type: "answer", value: false } as const;
     if (name === "close") return { type: "fail late", args, error: errnoOf(fault.code, name) } as const;
     throw errnoOf(fault.code, name);
   }
