@@ -187,7 +187,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
 
   /**
    * Ends one session: closes its open spans and gives it the status `completed`, or `error` with a message. A span that
-   * starts later resumes the session. No effect on a session of which this exporter has recorded nothing.
+   * starts later resumes the session. No effect on a session that has no record of this exporter.
    *
    * @throws CrashSafeFileError `WRITE_FAILED` when writing fails; the end is retried
    */

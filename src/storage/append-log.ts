@@ -337,7 +337,7 @@ export class AppendLog {
   }
 
   /**
-   * A record waits: as the `first`, of which the file may have the beginning, or as the `last`, if there is room. It is
+   * Queues a record: as the `first`, when the file may have its beginning, or as the `last`, if there is room. The record is
    * copied: the caller uses its buffer again.
    */
   #keep(record: Queued, place: "first" | "last"): Appended {

@@ -11,11 +11,13 @@ export interface NewFile {
   /** Released when the building ends: a caller that keeps the file open holds the descriptor once more. */
   readonly descriptor: Descriptor;
   readonly fd: number;
+  /** The file has another name now: at the end there is nothing to unlink. */
+  markRenamed(): void;
 }
 
 /**
  * Creates a file, gives it to `build`, and returns the result of `build`. At the end the file is closed, and unlinked
- * if it still bears the temporary name. The file is created on this thread: created in the pool, it could appear after
+ * unless `build` has marked it as renamed. The file is created on this thread: created in the pool, it could appear after
  * the crash fence, in a process that ends before the file could be removed.
  */
 export function* buildFile<T>(
@@ -24,10 +26,15 @@ export function* buildFile<T>(
   build: (file: NewFile) => Gensync<T>,
 ): Gensync<T> {
   const descriptor = createNow(fileSystem, path);
+  let isRenamed = false;
+  const markRenamed = () => {
+    isRenamed = true;
+  };
   try {
-    return yield* build({ path, descriptor, fd: descriptor.fd });
+    return yield* build({ path, descriptor, fd: descriptor.fd, markRenamed });
   } finally {
     descriptor.release();
-    tryUnlink(fileSystem.sync, path);
+    // An unlink of a name that is gone costs a system call and an exception on the main thread.
+    if (!isRenamed) tryUnlink(fileSystem.sync, path);
   }
 }

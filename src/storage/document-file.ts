@@ -77,7 +77,7 @@ export class BaseVersion {
     this.#isMerged = false;
   }
 
-  /** Closes the file, and remembers it by its times instead, where these can tell it from a later file. */
+  /** Closes the file and remembers its times instead, if a later file cannot have the same times. */
   closeIdle(calls: FileCalls, clock: Clock, path: string): void {
     if (!this.#published) return;
     const { identity } = this.#published;

@@ -164,6 +164,7 @@ function* buildReplacement(
         if (isSwept(error, copies)) return false;
         throw error;
       }
+      file.markRenamed();
       const { size, lines, hasMarker: hasElisionMarker } = merged;
       log.replace({ descriptor: file.descriptor.hold(), size, lines, hasElisionMarker });
       onReplaced(merged);

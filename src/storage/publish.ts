@@ -32,7 +32,7 @@ export function* publish(writer: SessionWriter, charge: Charge): Gensync<boolean
     if (!writer.refreshOpen()) return false;
     writer.mustSettle();
     yield* mergePublished(writer);
-    // An elision marker cannot tell whose lines it stands for: all lines stay while the session has peer writers, or
+    // An elision marker does not name the writers of the lines it replaces: all lines stay while the session has peers, or
     // orphaned files that recovery will merge.
     const isAlone = (exceedsCap(writer) || session.peerSpans.size > 0) && !(yield* hasPeerFiles(writer));
     if (isAlone) closePeerSpans(writer);
@@ -69,6 +69,7 @@ function* publishCopy(
   const outcome = yield* commit(ports, request);
   charge(size, tailBytes);
   if (outcome !== "committed") return outcome;
+  file.markRenamed();
   const { dev, ino } = ports.fileSystem.sync.fstat(file.fd);
   const body = { type: "lines", from: 0, to: 0 } as const;
   const descriptor = file.descriptor.hold();

@@ -1,7 +1,8 @@
 // Several copies of the package in one process, on one session of one directory. Prints what the copies did.
 //   node copies-of-the-package.mjs <dir> <sessionId> <copies> <end>
 // copies: "esm", "cjs", "second" (this build again), or a path of an unpacked package; separated by commas.
-// end: shutdown (one after the other), crash (of the first copy), exit (the process ends with the spans open), kill.
+// end: shutdown (one after the other), leave (the first copy shuts down, the others continue), crash (of the first copy),
+// kill.
 import { readdirSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
