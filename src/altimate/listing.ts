@@ -56,7 +56,8 @@ export async function listTracesPaginated(
 /**
  * The trace of a session, by the raw id or by the name of the document. `null` without a readable one. Never rejects.
  */
-export async function loadTrace(sessionId: string, dir?: string): Promise<TraceFile | null> {
+export async function loadTrace(given: string | number, dir?: string): Promise<TraceFile | null> {
+  const sessionId = typeof given === "number" ? String(given) : given;
   if (typeof sessionId !== "string") return null;
   const directory = resolve(getTracesDir(dir));
   for (const name of nameCandidates(sessionId)) {

@@ -101,7 +101,7 @@ export class Trace {
   }
 
   /** The trace of a session, with the spans in side files; `null` without a readable one. Never rejects. */
-  static loadTrace(sessionId: string, dir?: string): Promise<TraceFile | null> {
+  static loadTrace(sessionId: string | number, dir?: string): Promise<TraceFile | null> {
     return listing.loadTrace(sessionId, dir);
   }
 

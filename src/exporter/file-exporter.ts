@@ -7,6 +7,7 @@ import { type EnginePorts, joinDirectory } from "../directory/registry.js";
 import type { DirectoryUser } from "../directory/shared-directory.js";
 import { callerEnd } from "../format/session-end.js";
 import { reports } from "../otel/diagnostics.js";
+import { sessionIdText } from "../otel/session-attributes.js";
 import {
   type ExportResult,
   ExportResultCode,
@@ -191,16 +192,20 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
    *
    * @throws CrashSafeFileError `WRITE_FAILED` when writing fails; the end is retried
    */
-  endSession(sessionId: string, options: { readonly error?: string | undefined } = {}): Promise<void> {
+  endSession(
+    sessionId: string | number,
+    options: { readonly error?: string | undefined } = {},
+  ): Promise<void> {
+    const id = sessionIdText(sessionId, "the id of endSession");
     const { error } = options;
     const end = callerEnd(error && this.#filter.error(error));
-    if (!this.#lifecycle.isOpen) return Promise.resolve();
-    return this.#bounded("endSession", this.#directory.end(sessionId, end));
+    if (id === undefined || !this.#lifecycle.isOpen) return Promise.resolve();
+    return this.#bounded("endSession", this.#directory.end(id, end));
   }
 
   /** Path of the session's document, which need not exist yet. */
-  tracePath(sessionId: string): string {
-    return this.#directory.path(sessionId);
+  tracePath(sessionId: string | number): string {
+    return this.#directory.path(sessionIdText(sessionId, "the id of tracePath") ?? "");
   }
 
   /**

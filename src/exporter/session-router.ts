@@ -2,7 +2,7 @@
  * The session that a span belongs to.
  */
 
-import { sessionIdOf } from "../otel/session-attributes.js";
+import { sessionIdOf, sessionIdText } from "../otel/session-attributes.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { RecentMap } from "../platform/recent-map.js";
 
@@ -10,7 +10,7 @@ import { RecentMap } from "../platform/recent-map.js";
 const maxTraces = 10_000;
 
 /** Returns the session of a span, or `undefined` where the attributes decide. */
-export type SessionIdOption = (span: ReadableSpan) => string | undefined;
+export type SessionIdOption = (span: ReadableSpan) => string | number | undefined;
 
 /**
  * @internal The session of a span: the `sessionId` option, else a session attribute of the span, else the session that
@@ -45,8 +45,7 @@ export class SessionRouter {
 
   #fromOption(span: ReadableSpan): string | undefined {
     try {
-      const id: unknown = this.#option?.(span);
-      return typeof id === "string" && id !== "" ? id : undefined;
+      return sessionIdText(this.#option?.(span), "the result of the option sessionId");
     } catch {
       // The option of the host failed for this span; its attributes and its trace can still name the session.
       return undefined;
