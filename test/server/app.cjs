@@ -1,0 +1,65 @@
+/**
+ * An express server with every instrumentation of `@opentelemetry/auto-instrumentations-node`, that of `fs` included.
+ * `run.mjs` starts it, loads it and looks at what it leaves.
+ *
+ * - `GET /plain` reads a file and names no session
+ * - `GET /chat/:session` names its session inside the handler, after the spans of the HTTP server have begun
+ * - `GET /slow/:session` the same, and answers after 400 ms
+ */
+const { context } = require("@opentelemetry/api");
+const { AsyncLocalStorageContextManager } = require("@opentelemetry/context-async-hooks");
+const { BasicTracerProvider } = require("@opentelemetry/sdk-trace-base");
+const { getNodeAutoInstrumentations } = require("@opentelemetry/auto-instrumentations-node");
+const { registerInstrumentations } = require("@opentelemetry/instrumentation");
+const {
+  CrashSafeFileSpanExporter,
+  CrashSafeSpanProcessor,
+  installCrashFence,
+  setSessionId,
+} = require("../../build/index.js");
+
+const { SERVER_DIR: dir, SERVER_POLICY: withoutSession, SERVER_DRAINS } = process.env;
+
+const exporter = new CrashSafeFileSpanExporter({ dir, withoutSession });
+const processor = new CrashSafeSpanProcessor(exporter);
+const provider = new BasicTracerProvider({ spanProcessors: [processor] });
+context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+registerInstrumentations({
+  tracerProvider: provider,
+  instrumentations: [getNodeAutoInstrumentations({ "@opentelemetry/instrumentation-fs": { enabled: true } })],
+});
+installCrashFence(processor);
+
+const express = require("express");
+const fs = require("node:fs/promises");
+const tracer = provider.getTracer("app");
+const app = express();
+
+app.get("/plain", async (_request, response) => {
+  await fs.readFile(__filename);
+  response.send("plain");
+});
+app.get("/chat/:session", (request, response) => answer(request, response, 0));
+app.get("/slow/:session", (request, response) => answer(request, response, 400));
+
+function answer(request, response, millis) {
+  context.with(setSessionId(context.active(), request.params.session), () =>
+    tracer.startActiveSpan("chat gpt", async (generation) => {
+      tracer.startSpan("execute_tool read").end();
+      if (millis > 0) await new Promise((resolve) => setTimeout(resolve, millis));
+      generation.end();
+      response.send("chat");
+    }),
+  );
+}
+
+const server = app.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }));
+process.on("message", () => process.send({ stats: exporter.stats() }));
+if (SERVER_DRAINS) {
+  process.on("SIGTERM", () => {
+    server.close(async () => {
+      await provider.shutdown();
+      process.exit(0);
+    });
+  });
+}
