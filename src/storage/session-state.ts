@@ -4,14 +4,7 @@
 
 import { mergeHeads, mergeSessionSpans, reopened, sessionSpan } from "../format/beginnings.js";
 import type { CounterName } from "../format/counters.js";
-import {
-  type DocumentHead,
-  type DocumentTail,
-  encodeSpan,
-  inTrace,
-  isoTime,
-  isRoot,
-} from "../format/document.js";
+import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "../format/document.js";
 import type { JournaledSession } from "../format/journal.js";
 import { interrupt, recordedEnd, type SessionEnd, statusOf, worseEnd } from "../format/session-end.js";
 import { totalsOf } from "../format/summary.js";
@@ -19,6 +12,7 @@ import { buildTail } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import type { Published } from "./document-file.js";
+import { OpenSpans } from "./open-spans.js";
 
 /** The opening of a session. Part of the contract between copies of the package (`directory/shared-directory.ts`). */
 export interface SessionStart {
@@ -40,128 +34,6 @@ export interface SessionChange {
   readonly metadata?: Partial<SessionMetadata>;
   /** Merged into the attributes of the session span. */
   readonly attributes?: Readonly<Record<string, unknown>>;
-}
-
-interface OpenSpan {
-  /**
-   * Reads the present state of the span: the SDK has no hook for attributes set on a running span. The call runs code
-   * of the host, which may start and end spans, this one included.
-   */
-  readonly read: () => TraceSpan;
-  /** Whether a `read` is running: code of the host that runs within it gets the state last journaled. */
-  isBeingRead: boolean;
-  /** The span object of the processor. */
-  readonly source: object;
-  /** The state last journaled, as text and as a span. */
-  journaled: string;
-  journaledSpan: TraceSpan;
-}
-
-/**
- * Spans of a writer that have no line yet: running spans, and ended spans that may still get attributes. Callers append
- * every returned text to the journal, in order.
- */
-class OpenSpans {
-  /** Running spans in order of start, then ended spans in order of end. */
-  readonly #spans = new Map<string, OpenSpan>();
-  readonly #traceId: () => string;
-
-  /** `traceId` returns the trace of the document: spans of that trace do not repeat it. */
-  constructor(traceId: () => string) {
-    this.#traceId = traceId;
-  }
-
-  get size(): number {
-    return this.#spans.size;
-  }
-
-  has(spanId: string): boolean {
-    return this.#spans.has(spanId);
-  }
-
-  ids(): Iterable<string> {
-    return this.#spans.keys();
-  }
-
-  /** The span objects of the processor. */
-  sources(): object[] {
-    return [...this.#spans.values()].map(({ source }) => source);
-  }
-
-  /** The present states; a span with an `endTime` has ended. No code of the host runs after the last span is read. */
-  read(): TraceSpan[] {
-    const states = new Map([...this.#spans.values()].map((open) => [open, readNow(open)]));
-    // Reading may have ended spans and started new ones: return the spans that are open now.
-    return [...this.#spans.values()].map((open) =>
-      inTrace(states.get(open) ?? open.journaledSpan, this.#traceId()),
-    );
-  }
-
-  /** The texts last journaled. */
-  journaled(): string[] {
-    return [...this.#spans.values()].map((open) => open.journaled);
-  }
-
-  /** Adds a span. `read` returns its state from now on, and the same object again if nothing has changed. */
-  start(span: TraceSpan, read: () => TraceSpan, source: object): string {
-    const journaled = encodeSpan(span);
-    this.#spans.set(span.spanId, { read, isBeingRead: false, source, journaled, journaledSpan: span });
-    return journaled;
-  }
-
-  /** The text of one span, if the span has changed since it was journaled. */
-  change(spanId: string): string | undefined {
-    const open = this.#spans.get(spanId);
-    if (!open) return undefined;
-    const wasRunning = open.journaledSpan.endTime === undefined;
-    const text = this.#changeOf(spanId, open);
-    if (this.#spans.get(spanId) !== open) return undefined;
-    if (wasRunning && open.journaledSpan.endTime !== undefined) {
-      this.#spans.delete(spanId);
-      this.#spans.set(spanId, open);
-    }
-    return text;
-  }
-
-  /** The texts of all spans that have changed since they were journaled. */
-  changes(): string[] {
-    return [...this.#spans]
-      .map(([spanId, open]) => this.#changeOf(spanId, open))
-      .filter((text) => text !== undefined);
-  }
-
-  /** Removes a span that gets its line now. Returns the text of the line, which is encoded only if it has changed. */
-  end(span: TraceSpan): string {
-    const open = this.#spans.get(span.spanId);
-    const text = open?.journaledSpan === span ? open.journaled : encodeSpan(span);
-    this.#spans.delete(span.spanId);
-    return text;
-  }
-
-  /** Whether the journal has the span as ended, in exactly this state. */
-  isJournaled(span: TraceSpan): boolean {
-    return span.endTime !== undefined && this.#spans.get(span.spanId)?.journaledSpan === span;
-  }
-
-  #changeOf(spanId: string, open: OpenSpan): string | undefined {
-    const span = readNow(open);
-    if (span === open.journaledSpan || this.#spans.get(spanId) !== open) return undefined;
-    const text = encodeSpan(span);
-    open.journaledSpan = span;
-    if (text === open.journaled) return undefined;
-    open.journaled = text;
-    return text;
-  }
-}
-
-function readNow(open: OpenSpan): TraceSpan {
-  if (open.isBeingRead) return open.journaledSpan;
-  open.isBeingRead = true;
-  try {
-    return open.read();
-  } finally {
-    open.isBeingRead = false;
-  }
 }
 
 /** The head of a session whose raw id is known. */
