@@ -13,8 +13,8 @@ export const MAX_SERIALIZED_SPANS: number = resolveMaxSpans(environment());
 export const USER_MESSAGE_INPUT_MAX_CHARS = 4_000;
 
 /**
- * Returns the first 30 % of a session's spans and the last ones, with one marker between them that has the number of
- * spans left out. The root is kept, in place of the oldest of the last spans if necessary. The new marker includes the
+ * Returns the first 30 % of a session's spans and the last ones, at least one of each, with one marker between them that
+ * has the number of spans left out. The root is kept, in place of the oldest of the last spans if necessary. The new marker includes the
  * number of an older marker. Returns the given array if it fits, if `cap` is not positive, or if the result would not be
  * shorter. Does not change the array. Never throws.
  */
@@ -34,12 +34,12 @@ function capped(spans: TraceSpan[], cap: number): TraceSpan[] {
   if (!Array.isArray(spans) || !(cap > 0) || spans.length <= cap) return spans;
   const real = spans.filter((span) => elidedBy(span) === undefined);
   const elidedBefore = spans.reduce((sum, span) => sum + (elidedBy(span) ?? 0), 0);
-  const head = Math.floor(0.3 * cap);
-  let tailStart = Math.max(head, real.length - Math.max(0, cap - head - 1));
+  const head = Math.max(1, Math.floor(0.3 * cap));
+  let tailStart = Math.max(head, real.length - Math.max(1, cap - head - 1));
   const root = real.findIndex((span) => span?.parentSpanId === null);
   const rootBetween = () => root >= head && root < tailStart;
-  // The root replaces one of the last spans, if there is one.
-  if (rootBetween() && tailStart < real.length) tailStart++;
+  // The root replaces one of the last spans, unless only one of them is kept.
+  if (rootBetween() && tailStart < real.length - 1) tailStart++;
   const kept = [...real.slice(0, head), ...(rootBetween() ? [real[root] as TraceSpan] : [])];
   const tail = real.slice(tailStart);
   const length = kept.length + 1 + tail.length;

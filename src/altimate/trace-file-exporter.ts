@@ -21,7 +21,7 @@ import { sweep } from "../recovery/sweep.js";
 import { getTracesDir } from "./listing.js";
 import { MAX_SERIALIZED_SPANS } from "./span-cap.js";
 import type { TraceExporter } from "./trace-exporter.js";
-import { encodeDocument, writeDocument } from "./write-document.js";
+import { encodeDocument, idOf, writeDocument } from "./write-document.js";
 
 // `Symbol.for`, so that two versions of this package in one process recognise the exporters of each other.
 const recording: unique symbol = Symbol.for(
@@ -91,27 +91,31 @@ export class FileExporter implements TraceExporter {
         this.#resolved();
         return processorOf(this.#given());
       },
-      reopened: (sessionId) => void this.#crashed.delete(sessionId),
+      reopened: (sessionId) => {
+        for (const id of [sessionId, safeId(sessionId)]) this.#crashed.delete(id);
+      },
       prune: () => this.#prune(),
       withMaxFiles: (limit) => new FileExporter(this.#dir, limit, this.#options),
     };
   }
 
   /**
-   * Replaces the document of the session atomically. Resolves with the path; with `undefined`, and nothing is written,
-   * when that fails or the session was marked as crashed. Never rejects.
+   * Replaces the document of the session atomically, with the members and values that are given, in any shape; `layout`
+   * is left out. A document without a session id is `unknown.json`. Resolves with the path; with `undefined`, and nothing
+   * is written, when that fails or the session was marked as crashed. Never rejects.
    */
   async export(trace: TraceFile): Promise<string | undefined> {
     try {
+      if (typeof trace !== "object" || trace === null || Array.isArray(trace)) return undefined;
       const options = this.#resolved();
-      const document = encodeDocument(new ContentFilter(options.redact, options).document(trace));
-      const { id, sessionId } = trace;
-      const mayCommit = () => !this.#isCrashed(id, sessionId);
-      if (!document || !mayCommit()) return undefined;
+      const document = new ContentFilter(options.redact, options).document(trace);
+      const encoded = encodeDocument(document);
+      const mayCommit = () => !this.#isCrashed(document);
+      if (!mayCommit()) return undefined;
       ports ??= machine();
       const path = await runAsync(
         nodeFileSystem,
-        writeDocument(ports, resolve(this.#dir), document, mayCommit),
+        writeDocument(ports, resolve(this.#dir), encoded, mayCommit),
       );
       if (path !== undefined) await this.#prune();
       return path;
@@ -125,7 +129,11 @@ export class FileExporter implements TraceExporter {
     return this.#dir;
   }
 
-  /** Stops exports of the session, also an export that is running, until the session starts or resumes. */
+  /**
+   * Stops exports of the session, also an export that is running, until the session starts or resumes.
+   *
+   * @param sessionId the raw id, or the id as it is in the document
+   */
   markCrashed(sessionId: string): void {
     this.#crashed.add(sessionId);
   }
@@ -170,10 +178,12 @@ export class FileExporter implements TraceExporter {
     return resolveExporterOptions(this.#given(), environment(), "FileExporter");
   }
 
-  /** `id`: absent in documents of other writers. */
-  #isCrashed(id: string | undefined, sessionId: string): boolean {
-    if (id !== undefined) return this.#crashed.has(id);
-    return [...this.#crashed].some((crashed) => crashed === sessionId || safeId(crashed) === sessionId);
+  #isCrashed(document: Readonly<Record<string, unknown>>): boolean {
+    const { id, sessionId } = document;
+    const named = [id, sessionId, safeId(idOf(document))];
+    if ([...this.#crashed].some((crashed) => named.includes(crashed))) return true;
+    // Other programs write no raw id: the session id may be the sanitized form of the raw id that crashed.
+    return id === undefined && [...this.#crashed].some((crashed) => safeId(String(crashed)) === sessionId);
   }
 }
 

@@ -1,69 +1,65 @@
-/** Writes a whole document that is in memory, in place of the document of its session. */
+/** Writes a whole document that a caller has in memory, in place of the document of its session. */
 
-import {
-  type DocumentHead,
-  type DocumentTail,
-  encodeHead,
-  encodeSpan,
-  encodeTail,
-  inTrace,
-  isoTime,
-  isRoot,
-  isSpan,
-} from "../format/document.js";
-import { documentPath, nameCandidates, type SessionFiles, tempPath } from "../format/file-names.js";
-import { toJsonValue } from "../format/json-value.js";
-import type { TraceFile, TraceSpan } from "../format/trace-file.js";
+import { documentPath, nameCandidates, type SessionFiles, safeId, tempPath } from "../format/file-names.js";
+import { jsonText } from "../format/json-value.js";
+import { leadingIds } from "../format/leading-head.js";
 import { type Gensync, io } from "../platform/gensync.js";
 import { buildFile } from "../storage/build-file.js";
 import { type CommitPorts, commit } from "../storage/commit.js";
-import { findDocument, keepDamaged } from "../storage/document-file.js";
-import { chunkBytes, writeAll } from "../storage/lines.js";
+import { keepDamaged, type OpenDocument, openDocument } from "../storage/document-file.js";
+import { chunkBytes, readRange, writeAll } from "../storage/lines.js";
 
-/** A document as bytes, without the parts that depend on its file name. */
+/** A document as JSON, in pieces: a text has at most 512 MB in V8. */
 export interface EncodedDocument {
-  /** The raw id of the session, if the document has it; else the sanitised id. */
+  /** The id that the file is named by. */
   readonly id: string;
-  readonly head: Omit<DocumentHead, "sessionId">;
-  readonly lines: readonly Buffer[];
-  readonly tail: DocumentTail;
+  readonly pieces: readonly string[];
+}
+
+/** Members that precede the spans: retention reads at most the first megabyte of a file. */
+const headKeys = ["version", "id", "traceId", "sessionId", "startedAt"];
+
+/**
+ * Encodes a document, which the caller may change afterwards: all members, in any shape, and one line per span. A value
+ * that JSON cannot carry loses only itself. `layout` is left out: it describes the bytes of the file that the document
+ * was read from.
+ */
+export function encodeDocument(document: Readonly<Record<string, unknown>>): EncodedDocument {
+  const keys = Object.keys(document).filter((key) => key !== "layout" && key !== "spans");
+  const first = headKeys.filter((key) => keys.includes(key));
+  const members = [
+    ...first.map((key) => member(key, document[key])),
+    ...("spans" in document ? [spansMember(document.spans)] : []),
+    ...keys.filter((key) => !first.includes(key)).map((key) => member(key, document[key])),
+  ].filter((pieces) => pieces.length > 0);
+  const pieces = members.flatMap((one, index) => [index === 0 ? "{" : ",", ...one]);
+  return { id: idOf(document), pieces: [...(pieces.length > 0 ? pieces : ["{"]), "}\n"] };
+}
+
+function member(key: string, value: unknown): string[] {
+  const text = jsonText(value);
+  return text === undefined ? [] : [`${JSON.stringify(key)}:${text}`];
+}
+
+function spansMember(spans: unknown): string[] {
+  if (!Array.isArray(spans)) return member("spans", spans);
+  const lines = Array.from(
+    spans,
+    (span: unknown, index) => `${index === 0 ? "" : ","}${jsonText(span) ?? null}\n`,
+  );
+  return ['"spans":[\n', ...lines, "]"];
 }
 
 /**
- * Copies a document, which the caller may change afterwards. Ended spans become lines in their order; open spans and
- * the session's own span go to the tail. `undefined` for a document without a session id or an array of spans.
+ * The id that a document is named by: its raw id, else its session id. Empty without a session id, since the tracer
+ * that this package replaces named such a document `unknown.json`.
  */
-export function encodeDocument(trace: TraceFile): EncodedDocument | undefined {
-  const { traceId, sessionId, startedAt, endedAt, metadata, summary, layout } = trace;
-  const id = trace.id ?? sessionId;
-  if (typeof id !== "string" || !Array.isArray(trace.spans)) return undefined;
-  const head = {
-    id: trace.id,
-    traceId: textOr(traceId, ""),
-    startedAt: textOr(startedAt, isoTime(Date.now())),
-  };
-  const last: TraceSpan[] = [];
-  const lines: Buffer[] = [];
-  for (const span of trace.spans) {
-    if (!isSpan(span)) continue;
-    const own = inTrace(span, head.traceId);
-    if (span.endTime === undefined || isRoot(span)) last.push(own);
-    else lines.push(Buffer.from(`${lines.length === 0 ? "" : ","}${encodeSpan(own)}\n`));
-  }
-  // The session's own span is the last one in every layout.
-  const spans = [...last.filter((span) => !isRoot(span)), ...last.filter(isRoot)];
-  const { tailStart: _, ...shape } = layout ?? { tailStart: 0 };
-  const tail = {
-    spans: spans.map((span) => JSON.parse(encodeSpan(span))),
-    metadata: toJsonValue(metadata ?? {}),
-    summary: toJsonValue(summary ?? {}),
-    endedAt: textOr(endedAt, head.startedAt),
-    layout: { ...(toJsonValue(shape) as object), v: 1 },
-  } as DocumentTail;
-  return { id, head, lines, tail };
+export function idOf({ id, sessionId }: Readonly<Record<string, unknown>>): string {
+  const session = textOf(sessionId);
+  return session === "" ? "" : textOf(id) || session;
 }
 
-const textOr = (value: unknown, fallback: string): string => (typeof value === "string" ? value : fallback);
+const textOf = (id: unknown): string => (typeof id === "string" || typeof id === "number" ? String(id) : "");
 
 /**
  * Replaces the document of the session. If the name belongs to another session, uses the next name. Returns the path;
@@ -72,19 +68,24 @@ const textOr = (value: unknown, fallback: string): string => (typeof value === "
 export function* writeDocument(
   ports: CommitPorts,
   dir: string,
-  document: EncodedDocument,
+  { id, pieces }: EncodedDocument,
   mayCommit: () => boolean,
 ): Gensync<string | undefined> {
-  const { fileSystem } = ports;
   const token = ports.liveness.newToken();
-  const first: SessionFiles = { dir, name: nameCandidates(document.id)[0] as string };
   yield* io.mkdirs(dir);
-  for (;;) {
-    const { files, published } = yield* findDocument(fileSystem, document.id, first);
+  const names = nameCandidates(id);
+  for (let index = 0; index < names.length; ) {
+    const files: SessionFiles = { dir, name: names[index] as string };
+    const published = yield* openDocument(ports.fileSystem, files);
     try {
-      const outcome = yield* buildFile(fileSystem, tempPath(files, token), function* ({ fd, path }) {
-        yield* writeWhole(fd, document, files.name);
-        if (published?.body.type === "unreadable") yield* keepDamaged(files, token, published);
+      const owner = published ? yield* ownerOf(published, id) : "this session";
+      if (owner === "another session") {
+        index++;
+        continue;
+      }
+      const outcome = yield* buildFile(ports.fileSystem, tempPath(files, token), function* ({ fd, path }) {
+        yield* writePieces(fd, pieces);
+        if (published && owner === "no session") yield* keepDamaged(files, token, published);
         const base = published?.identity;
         return yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
       });
@@ -94,23 +95,42 @@ export function* writeDocument(
       published?.descriptor.release();
     }
   }
+  throw new Error(`no file name is left for session ${JSON.stringify(id)}`);
 }
 
-function* writeWhole(fd: number, { head, lines, tail }: EncodedDocument, name: string): Gensync<void> {
-  let size = 0;
-  let waiting: Buffer[] = [];
-  let waitingBytes = 0;
-  function* put(bytes: Buffer, isLast = false): Gensync<void> {
-    waiting.push(bytes);
-    waitingBytes += bytes.length;
-    if (waitingBytes < chunkBytes && !isLast) return;
-    yield* writeAll(fd, Buffer.concat(waiting));
-    size += waitingBytes;
+/** A member of a document that precedes its spans is in the first of these bytes. */
+const leadingBytes = 1 << 20;
+
+/**
+ * Which session a file belongs to: by its first bytes, since a document may be as large as the one that replaces it. A
+ * file that does not end like an object is damaged, and no document.
+ */
+function* ownerOf(
+  { descriptor: { fd }, size }: OpenDocument,
+  id: string,
+): Gensync<"this session" | "another session" | "no session"> {
+  const end = (yield* readRange(fd, Math.max(0, size - 16), size)).toString("latin1").trimEnd();
+  const first = yield* readRange(fd, 0, Math.min(size, leadingBytes));
+  const found = end.endsWith("}") ? leadingIds(first.toString("utf8")) : undefined;
+  if (!found) return "no session";
+  const foundId = idOf(found);
+  const isKnownBy = found.id === undefined ? [id, safeId(id)] : [id];
+  if (isKnownBy.includes(foundId)) return "this session";
+  // A JSON file of another program has no session id.
+  return foundId === "" ? "no session" : "another session";
+}
+
+function* writePieces(fd: number, pieces: readonly string[]): Gensync<void> {
+  let waiting: string[] = [];
+  let units = 0;
+  for (const piece of pieces) {
+    waiting.push(piece);
+    units += piece.length;
+    if (units < chunkBytes) continue;
+    yield* writeAll(fd, Buffer.from(waiting.join("")));
     waiting = [];
-    waitingBytes = 0;
+    units = 0;
   }
-  yield* put(encodeHead({ ...head, sessionId: name }));
-  for (const line of lines) yield* put(line);
-  yield* put(encodeTail(tail, size + waitingBytes, lines.length === 0), true);
+  yield* writeAll(fd, Buffer.from(waiting.join("")));
   yield* io.fdatasync(fd);
 }

@@ -1,16 +1,17 @@
 /**
  * What every content value passes before it is written to a file: first the redactor of the user, then the size limits.
  */
-import { inertJson } from "../format/json-value.js";
-import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
+import { inertJson, isRecord, setOwn, unreadable } from "../format/json-value.js";
+import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { type Limits, limitSpan, limitValue } from "./limits.js";
 import type { SessionFacts } from "./session-store.js";
 
 /**
  * Receives each value that can hold content, and returns what is written in its place. `field` names the place of the
  * value in the record: `name`, `statusMessage`, `input`, `output`, `attributes.<key>`, `metadata.<key>`, `model.<key>`,
- * `finishReason`, `tool.callId`, or `summary.error` for the reason why a session ended. Values may be structured. Ids,
- * times, numbers, keys and the id of the session, which names the file, are not passed.
+ * `finishReason`, `tool.callId`, or `summary.error` for the reason why a session ended. Of a whole document that is
+ * exported, also `summary.<key>`, and the names of members that documents of this package do not have. Values may be
+ * structured. Ids, times, numbers, keys and the id of the session, which names the file, are not passed.
  *
  * A redactor is synchronous and must not change the value that it receives. Its result is read once, as JSON. If the
  * redactor throws, returns a promise, or returns no text where the document has a text, the field becomes
@@ -60,34 +61,119 @@ export class ContentFilter {
     );
   }
 
-  /** A whole document that was not assembled by this exporter. */
-  document(trace: TraceFile): TraceFile {
-    return {
-      ...trace,
-      spans: trace.spans.map((span) => this.span(span)),
-      metadata: this.metadata(trace.metadata ?? {}),
-      summary: this.#redact ? this.#summary(this.#redact, trace.summary) : trace.summary,
-    };
+  /**
+   * A copy of a whole document of a caller, of any shape. The redactor also gets members that documents of this package
+   * do not have.
+   */
+  document(document: object): Record<string, unknown> {
+    return mapMembers(plainMembers(document), (value, key) => {
+      if (key === "spans" && Array.isArray(value))
+        return Array.from(value, (span: unknown) => limitSpan(this.#limits, this.#documentSpan(span)));
+      return limitValue(this.#limits, this.#redact ? redactMember(this.#redact, key, value) : value);
+    });
   }
 
-  #summary(redact: Redact, summary: SessionSummary): SessionSummary {
-    const text = (value: string, field: string) => redactedBy(redact, value, `summary.${field}`);
-    const { error, narrative, loops, topTools } = summary;
-    return {
-      ...summary,
-      ...(error !== undefined && { error: this.error(error) }),
-      ...(narrative !== undefined && { narrative: text(narrative, "narrative") }),
-      ...(loops && {
-        loops: loops.map((loop) => ({
-          ...loop,
-          tool: text(loop.tool, "loops"),
-          description: text(loop.description, "loops"),
-        })),
-      }),
-      ...(topTools && { topTools: topTools.map((tool) => ({ ...tool, name: text(tool.name, "topTools") })) }),
-    };
+  #documentSpan(span: unknown): TraceSpan {
+    const redact = this.#redact;
+    // The span is only written: as JSON, which may have any shape.
+    if (!redact) return span as TraceSpan;
+    const plain = inertJson(span);
+    if (!isRecord(plain)) return apply(redact, plain, "spans") as TraceSpan;
+    return mapMembers(plain, (value, key) => redactSpanMember(redact, key, value)) as unknown as TraceSpan;
   }
 }
+
+/** The members of an object, each read once. A member that cannot be read is replaced by a marker. */
+function plainMembers(source: object): Record<string, unknown> {
+  const plain: Record<string, unknown> = {};
+  const own = source as Record<string, unknown>;
+  const from = typeof own.toJSON === "function" ? inertJson(source) : source;
+  for (const key of Object.keys(from as object)) setOwn(plain, key, readMember(from as typeof own, key));
+  return plain;
+}
+
+function readMember(source: Record<string, unknown>, key: string): unknown {
+  try {
+    return source[key];
+  } catch (error) {
+    return unreadable(error);
+  }
+}
+
+function mapMembers(
+  from: Readonly<Record<string, unknown>>,
+  map: (value: unknown, key: string) => unknown,
+): Record<string, unknown> {
+  const copy: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(from)) setOwn(copy, key, map(value, key));
+  return copy;
+}
+
+type Check = (value: unknown) => boolean;
+const isText: Check = (value) => typeof value === "string";
+const isNumber: Check = (value) => typeof value === "number";
+const isTextOrNull: Check = (value) => value === null || typeof value === "string";
+
+/** Members that a redactor does not get while they have this type: ids, times and numbers. */
+const plainOfDocument: Readonly<Record<string, Check>> = {
+  version: isNumber,
+  id: isText,
+  traceId: isText,
+  sessionId: isTextOrNull,
+  startedAt: isText,
+  endedAt: isText,
+};
+const plainOfSpan: Readonly<Record<string, Check>> = {
+  spanId: isText,
+  parentSpanId: isTextOrNull,
+  kind: isText,
+  startTime: isNumber,
+  endTime: isNumber,
+  status: isText,
+  interrupted: (value) => typeof value === "boolean",
+  cost: isNumber,
+  traceId: isText,
+  resource: isText,
+  scope: isText,
+  remoteParentSpanId: isText,
+};
+const plainOfSummary: Readonly<Record<string, Check>> = { status: isText, lastActivityAt: isText };
+
+/** A member of a document of a caller, other than its spans. */
+function redactMember(redact: Redact, key: string, value: unknown): unknown {
+  if (plainOfDocument[key]?.(value)) return value;
+  const plain = inertJson(value);
+  if (key === "metadata" && isRecord(plain)) return redactEntries(redact, plain, "metadata");
+  if (key !== "summary" || !isRecord(plain)) return redactAny(redact, plain, key);
+  return mapMembers(plain, (member, name) => {
+    const field = `summary.${name}`;
+    if (isNumber(member) || plainOfSummary[name]?.(member)) return member;
+    if (name === "tokens" && isRecord(member)) return redactTexts(redact, member, field);
+    if ((name === "loops" || name === "topTools") && Array.isArray(member))
+      return member.map((one: unknown) => redactTexts(redact, one, field));
+    return redactAny(redact, member, field);
+  });
+}
+
+function redactSpanMember(redact: Redact, key: string, value: unknown): unknown {
+  if (plainOfSpan[key]?.(value)) return value;
+  if (key === "attributes" && isRecord(value)) return redactEntries(redact, value, "attributes");
+  if ((key === "tokens" || key === "model" || key === "tool") && isRecord(value))
+    return mapMembers(value, (member, name) =>
+      isNumber(member) ? member : redactAny(redact, member, `${key}.${name}`),
+    );
+  return key === "input" || key === "output" ? apply(redact, value, key) : redactAny(redact, value, key);
+}
+
+/** A text stays a text, since readers of documents expect one there. */
+const redactAny = (redact: Redact, value: unknown, field: string): unknown =>
+  typeof value === "string" ? redactedBy(redact, value, field) : apply(redact, value, field);
+
+/** The members of a record, with the numbers as they are. */
+const redactTexts = (redact: Redact, value: unknown, field: string): unknown =>
+  isRecord(value)
+    ? mapMembers(value, (member) => (isNumber(member) ? member : redactAny(redact, member, field)))
+    : redactAny(redact, value, field);
 
 /** The redacted value as plain JSON. Never throws. */
 function apply(redact: Redact, value: unknown, field: string): unknown {

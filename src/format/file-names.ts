@@ -66,8 +66,11 @@ export type Entry =
 
 const token = /^[0-9a-z]+(?:-[0-9a-z]+){4}(?:-recovery)?$/;
 const sideFile = /^([^.]+)\.json\.([0-9a-z]+(?:-[0-9a-z]+){4}(?:-recovery)?)\.(open|live)$/;
-/** `<session>.json.tmp.<token>`, with `.<number>` from this package. */
-const tempFile = /^([^.]+)\.json\.tmp\.([0-9a-z-]+)(?:\.[0-9]+)?$/;
+/**
+ * `<session>.json.tmp.<token>`, with `.<number>` from this package. The tracer that this package replaces has a time in
+ * milliseconds for the token, and a number in base 36.
+ */
+const tempFile = /^([^.]+)\.json\.tmp\.([0-9a-z-]+)(?:\.[0-9a-z]+)?$/;
 const damagedFile = /^([^.]+)\.json\.damaged\.[0-9a-z-]+(?:\.(?:open|live))?$/;
 
 /** Whether a text has the form of an owner's token. */

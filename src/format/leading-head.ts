@@ -32,6 +32,16 @@ export function decodeLeadingHead(text: string): LeadingHead {
   return { type: "cut", inId: version === 2 && cutKey === "id" };
 }
 
+/**
+ * The ids in a text that is a JSON object, or that begins like one and has spans, of any shape. `undefined` for any
+ * other text.
+ */
+export function leadingIds(text: string): Pick<Record<string, unknown>, "id" | "sessionId"> | undefined {
+  const { members, end } = leadingMembers(text);
+  if (end === "broken" || (end === "cut" && !members.has("spans"))) return undefined;
+  return { id: members.get("id"), sessionId: members.get("sessionId") };
+}
+
 interface LeadingMembers {
   /** An object or array is empty here, and present once it has begun. */
   readonly members: ReadonlyMap<string, unknown>;

@@ -101,11 +101,29 @@ export class BaseVersion {
  */
 export const maxWholeBytes = 1 << 28;
 
-/**
- * Opens a document and reads its head and tail. `undefined` when there is no document, or when a symlink, a pipe or a
- * socket has its name: a commit replaces those.
- */
+/** An open file under a document's name; the caller releases the descriptor. */
+export type OpenDocument = Pick<Published, "descriptor" | "identity" | "size">;
+
+/** Opens a document and reads its head and tail. `undefined` as by {@link openDocument}. */
 export function* openPublished(fileSystem: FileSystem, files: SessionFiles): Gensync<Published | undefined> {
+  const opened = yield* openDocument(fileSystem, files);
+  if (!opened) return undefined;
+  try {
+    return { ...opened, ...(yield* readOutline(opened.descriptor.fd, opened.size)) };
+  } catch (error) {
+    opened.descriptor.release();
+    throw error;
+  }
+}
+
+/**
+ * Opens a document. `undefined` when there is no document, or when a symlink, a pipe or a socket has its name: a commit
+ * replaces those.
+ */
+export function* openDocument(
+  fileSystem: FileSystem,
+  files: SessionFiles,
+): Gensync<OpenDocument | undefined> {
   let fd: number;
   try {
     fd = yield* io.open(documentPath(files), "read");
@@ -122,7 +140,7 @@ export function* openPublished(fileSystem: FileSystem, files: SessionFiles): Gen
       descriptor.release();
       return undefined;
     }
-    return { descriptor, identity: { dev, ino }, size, ...(yield* readOutline(fd, size)) };
+    return { descriptor, identity: { dev, ino }, size };
   } catch (error) {
     descriptor.release();
     throw error;
@@ -214,7 +232,7 @@ export function findPath(fileSystem: FileSystem, dir: string, id: string): strin
 }
 
 /** Keeps a file that is no trace document, or that is damaged, under another name before a document takes its name. */
-export function* keepDamaged(files: SessionFiles, token: string, { identity }: Published): Gensync<void> {
+export function* keepDamaged(files: SessionFiles, token: string, { identity }: OpenDocument): Gensync<void> {
   const path = documentPath(files);
   // Another writer replaced the file, and has kept it.
   if (!isSame(yield* io.lstat(path), identity)) return;

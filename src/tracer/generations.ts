@@ -106,7 +106,7 @@ export function generationDraft(
   now: number,
 ): SpanDraft {
   const model = modelOf(metadata);
-  const name = modelName(metadata);
+  const name = modelName(metadata) || undefined;
   const { providerId } = metadata;
   return {
     name: name === undefined ? "chat" : `chat ${name}`,
@@ -114,7 +114,7 @@ export function generationDraft(
     attributes: {
       [ATTR_GEN_AI_OPERATION_NAME]: "chat",
       [ATTR_CRASH_SAFE_FILE_NAME]: `generation-${id}`,
-      ...(providerId !== undefined && { [ATTR_GEN_AI_PROVIDER_NAME]: providerId }),
+      ...(providerId && { [ATTR_GEN_AI_PROVIDER_NAME]: providerId }),
       ...(name !== undefined && { [ATTR_GEN_AI_REQUEST_MODEL]: name }),
     },
     record: {

@@ -61,11 +61,11 @@ export interface AssistantInfo {
 
 /** Metadata from a chat front end. */
 export interface OwuiContext {
-  /** User, also added to the tags. */
+  /** User: an e-mail address, which is never a tag. */
   readonly userId?: string;
   /** Model, also added to the tags, and the model of a session that has none. */
   readonly modelId?: string;
-  /** Name of the agent. */
+  /** Name of the agent, also added to the tags if there is a model. */
   readonly agent?: string;
 }
 

@@ -1,6 +1,6 @@
 /** The metadata of a session, read from what a host reports about the session. */
 import type { SessionMetadata, SpanModel } from "../format/trace-file.js";
-import { textMember, textsMember } from "./untrusted-input.js";
+import { member, textMember, textsMember, toText } from "./untrusted-input.js";
 
 const startFields = [
   "title",
@@ -14,12 +14,12 @@ const startFields = [
   "version",
 ] as const;
 
-/** The metadata in the options of `startTrace`. Falsy members are left out. */
+/** The metadata in the options of `startTrace`. Empty texts are kept; other falsy members are left out. */
 export function startMetadata(options: unknown): SessionMetadata {
   const metadata: SessionMetadata = {};
   for (const field of startFields) {
-    const text = textMember(options, field);
-    if (text !== undefined) metadata[field] = text;
+    const value = member(options, field);
+    if (value || value === "") metadata[field] = toText(value);
   }
   const tags = textsMember(options, "tags");
   if (tags) metadata.tags = tags;
@@ -35,32 +35,34 @@ export function assistantMetadata(info: unknown, known: SessionMetadata): Sessio
   return {
     ...(modelId !== undefined && { model: `${providerId ?? ""}/${modelId}` }),
     ...(providerId !== undefined && { providerId }),
-    ...(agent !== undefined && known.agent === undefined && { agent }),
+    ...(agent !== undefined && !known.agent && { agent }),
     ...(variant !== undefined && { variant }),
   };
 }
 
-/** The metadata from a chat front end. Its model counts as the session's only while the session has none. */
+/** The metadata from a chat front end. Its model counts as that of the session only while the session has none. */
 export function owuiMetadata(info: unknown, known: SessionMetadata): SessionMetadata {
   const userId = textMember(info, "userId");
   const modelId = textMember(info, "modelId");
   const agent = textMember(info, "agent");
-  const tags = [userId, modelId].filter((tag) => tag !== undefined);
+  const base = { ...(userId !== undefined && { userId }), ...(agent !== undefined && { agent }) };
+  if (modelId === undefined) return base;
+  // The user is no tag: the id is an e-mail address.
+  const tags = [...(known.tags ?? []), modelId, ...(agent === undefined ? [] : [agent])];
   return {
-    ...(userId !== undefined && { userId }),
-    ...(agent !== undefined && { agent }),
-    ...(modelId !== undefined && { owuiModel: modelId }),
-    ...(modelId !== undefined && known.model === undefined && { model: modelId }),
-    ...(tags.length > 0 && { tags: [...new Set([...(known.tags ?? []), ...tags])] }),
+    ...base,
+    owuiModel: modelId,
+    ...(!known.model && { model: modelId }),
+    tags: [...new Set(tags)],
   };
 }
 
 /** The model of a generation that starts with this metadata. */
 export function modelOf({ model, providerId, variant }: SessionMetadata): SpanModel | undefined {
   const known = {
-    ...(model !== undefined && { modelId: model }),
-    ...(providerId !== undefined && { providerId }),
-    ...(variant !== undefined && { variant }),
+    ...(model && { modelId: model }),
+    ...(providerId && { providerId }),
+    ...(variant && { variant }),
   };
   return Object.keys(known).length > 0 ? known : undefined;
 }

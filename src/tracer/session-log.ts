@@ -120,7 +120,7 @@ export class SessionLog {
 
   /** Begins a turn before its first span. */
   openTurn(now: number, client: Context): void {
-    this.#turns.open(now, this.#metadata.prompt, this.#description(), client);
+    this.#turns.open(now, this.#metadata.prompt || undefined, this.#description(), client);
   }
 
   stepStart(part: unknown, now: number): void {
@@ -272,7 +272,10 @@ export class SessionLog {
   }
 
   #ensureTurn(startTime: number): SessionTurn {
-    return this.#turns.current ?? this.#turns.open(startTime, this.#metadata.prompt, this.#description());
+    return (
+      this.#turns.current ??
+      this.#turns.open(startTime, this.#metadata.prompt || undefined, this.#description())
+    );
   }
 
   #description(): TurnDescription {
@@ -282,13 +285,13 @@ export class SessionLog {
       ...metadataAttributes(this.#metadata),
       ...this.#identity(),
     };
-    return { agent, attributes };
+    return { agent: agent || undefined, attributes };
   }
 
   #identity(): Attributes {
     const identity: Attributes = { [ATTR_SESSION_ID]: this.id, [ATTR_GEN_AI_CONVERSATION_ID]: this.id };
     const { agent } = this.#metadata;
-    if (agent !== undefined) identity[ATTR_GEN_AI_AGENT_NAME] = agent;
+    if (agent) identity[ATTR_GEN_AI_AGENT_NAME] = agent;
     if (this.#parentSessionId !== undefined)
       identity[ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID] = this.#parentSessionId;
     return identity;

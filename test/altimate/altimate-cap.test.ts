@@ -30,6 +30,7 @@ describe("the same array is returned", () => {
     ["the cap is NaN", session(10), Number.NaN],
     ["there is no cap", session(10), Number.POSITIVE_INFINITY],
     ["nothing would be gained: a root and one span under a cap of 1", session(2), 1],
+    ["nothing would be gained: three spans under a cap of 1", session(3), 1],
     ["it fits with an older marker in it", capSpansForSerialization(session(100), 10), 10],
   ] as const)("if %s", (_, spans, cap) => {
     const given = spans as TraceSpan[];
@@ -95,11 +96,19 @@ describe("a session beyond the cap", () => {
     expect(marker(capped).attributes).toEqual({ elided: 91, totalSpans: 100 });
   });
 
-  test.each([1, 2, 3])("keeps root and marker under a cap of %i", (cap) => {
+  test.each([1, 2, 3, 4])("keeps the first span, the marker and the last under a cap of %i", (cap) => {
     const capped = capSpansForSerialization(session(100), cap);
-    expect(capped[0]).toEqual(rootSpan());
-    expect(marker(capped).attributes?.elided).toBe(100 - capped.length + 1);
-    expect(capped).toHaveLength(Math.max(2, cap));
+    const last = cap === 4 ? ["tool97", "tool98"] : ["tool98"];
+    expect(ids(capped)).toEqual(["root", marker(capped).spanId, ...last]);
+    expect(marker(capped).attributes).toEqual({ elided: 99 - last.length, totalSpans: 100 });
+  });
+
+  test.each([1, 2, 3, 4])("keeps the root between them under a cap of %i", (cap) => {
+    const spans = toolSpans(99);
+    spans.splice(50, 0, rootSpan());
+    const capped = capSpansForSerialization(spans, cap);
+    expect(ids(capped)).toEqual(["tool0", "root", marker(capped).spanId, "tool98"]);
+    expect(marker(capped).attributes).toEqual({ elided: 97, totalSpans: 100 });
   });
 
   test("has a marker without a parent if it has no root", () => {

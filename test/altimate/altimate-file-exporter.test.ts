@@ -28,17 +28,13 @@ function actor(): Actor {
   return one;
 }
 
-const inOrder = (spans: readonly TraceSpan[]) => [...spans].sort((a, b) => (a.spanId < b.spanId ? -1 : 1));
-
 describe("export", () => {
   test("writes the whole document under the session's name, and no other file", async () => {
     const document = documentOf("ses_1");
     const path = await new FileExporter(stage.dir).export(document);
     expect(path).toBe(`${stage.dir}/ses_1.json`);
     expect(stage.files).toEqual(["ses_1.json"]);
-    const { spans, layout, ...rest } = stage.document("ses_1");
-    expect({ ...rest, spans: inOrder(spans) }).toEqual({ ...document, spans: inOrder(document.spans) });
-    expect(layout).toEqual({ v: 1, tailStart: expect.any(Number) });
+    expect(stage.document("ses_1")).toEqual(document);
   });
 
   test("ignores options that do not exist, as the tracer that it replaces did", async () => {
@@ -52,17 +48,102 @@ describe("export", () => {
     expect(processor).not.toThrow("CrashSafeFileSpanExporter");
   });
 
-  test("writes a line for each span, with open spans and the root in the last", async () => {
+  test("writes a line for each span, in the given order", async () => {
     const open = toolSpan(9, { endTime: undefined as never });
     const document = documentOf("ses_1", { spans: [rootSpan(), open, ...toolSpans(3)] });
     await new FileExporter(stage.dir).export(document);
-    const bytes = stage.bytes("ses_1");
-    const { tailStart } = stage.document("ses_1").layout as { tailStart: number };
-    expect(bytes.split("\n")).toHaveLength(6);
-    expect(Buffer.from(bytes).subarray(tailStart).toString().startsWith(',{"spanId":"tool9"')).toBe(true);
-    expect(stage.document("ses_1").spans.map(({ spanId }) => spanId)).toEqual([
-      ...["tool0", "tool1", "tool2", "tool9", "root"],
+    const lines = stage.bytes("ses_1").split("\n");
+    expect(lines.slice(1, -2).map((line) => JSON.parse(line.replace(/^,/, "")).spanId)).toEqual([
+      ...["root", "tool9", "tool0", "tool1", "tool2"],
     ]);
+  });
+
+  test.each<[string, object]>([
+    ["no spans", { version: 2, sessionId: "ses_1", summary: { status: "completed" } }],
+    ["spans that are no list", { sessionId: "ses_1", spans: "none" }],
+    ["spans that are no spans", { sessionId: "ses_1", spans: [null, 7, "text", {}, [], { name: "x" }] }],
+    [
+      "null for each member",
+      { sessionId: "ses_1", spans: null, metadata: null, summary: null, startedAt: null },
+    ],
+    ["the session id alone", { sessionId: "ses_1" }],
+    [
+      "members of its own at every level",
+      {
+        ...documentOf("ses_1", {
+          spans: [rootSpan(), toolSpan(1, { mine: { deep: [1, "x"] }, tool: { mine: 1 } } as never)],
+          metadata: { mine: { a: [null] } } as never,
+          summary: { ...documentOf("ses_1").summary, mine: "x", tokens: { mine: 1 } } as never,
+        }),
+        mine: [{ a: 1 }],
+        resources: { r: { "service.name": "x" } },
+      },
+    ],
+    [
+      "other types of times and ids",
+      { sessionId: "ses_1", traceId: 7, startedAt: 12, endedAt: false, version: "3" },
+    ],
+  ])(
+    "writes a document as it is given, with %s, and replaces the document by another one",
+    async (_, document) => {
+      const exporter = new FileExporter(stage.dir);
+      expect(await exporter.export(document as never)).toBe(`${stage.dir}/ses_1.json`);
+      expect(stage.document("ses_1")).toEqual(document);
+      expect(await exporter.export({ ...document, again: true } as never)).toBe(`${stage.dir}/ses_1.json`);
+      expect(stage.document("ses_1")).toEqual({ ...document, again: true });
+      expect(stage.files).toEqual(["ses_1.json"]);
+    },
+  );
+
+  test.each([
+    [null, "unknown"],
+    [undefined, "unknown"],
+    ["", "unknown"],
+    ["..", "__"],
+    ["../..", "_____"],
+    ["/", "_"],
+    ["a/b", "a_b"],
+    ["C:\\x", "C__x"],
+    [7, "7"],
+  ])("names the file of the session id %j %s.json, each time", async (sessionId, name) => {
+    const exporter = new FileExporter(stage.dir);
+    for (const spans of [undefined, [rootSpan()], undefined, []]) {
+      const { id: _, ...document } = documentOf("x", {
+        sessionId: sessionId as never,
+        spans: spans as never,
+      });
+      expect(await exporter.export(document)).toBe(`${stage.dir}/${name}.json`);
+      expect(stage.document(name)).toEqual(JSON.parse(JSON.stringify(document)));
+    }
+    expect(stage.files).toEqual([`${name}.json`]);
+  });
+
+  test("names a document without a session id unknown.json, also with a raw id", async () => {
+    const document = documentOf("ses_1", { sessionId: null as never });
+    expect(await new FileExporter(stage.dir).export(document)).toBe(`${stage.dir}/unknown.json`);
+    expect(stage.document("unknown")).toEqual(document);
+  });
+
+  test("leaves out the layout, which describes another file", async () => {
+    const document = documentOf("ses_1", { layout: { v: 1, tailStart: 7, commit: "x" } } as never);
+    await new FileExporter(stage.dir).export(document);
+    expect(stage.document("ses_1")).toEqual({ ...document, layout: undefined });
+  });
+
+  test("D2 keeps documents without spans of different sessions apart", async () => {
+    const exporter = new FileExporter(stage.dir);
+    const first = await exporter.export({ id: "a/b", sessionId: "a_b" } as never);
+    const second = await exporter.export({ id: "a_b", sessionId: "a_b" } as never);
+    expect(first).toBe(`${stage.dir}/a_b.json`);
+    expect(second).not.toBe(first);
+    expect(JSON.parse(readFileSync(first as string, "utf8")).id).toBe("a/b");
+  });
+
+  test("keeps a JSON file of another program in its place", async () => {
+    writeFileSync(`${stage.dir}/package.json`, '{"name":"mine"}');
+    expect(await new FileExporter(stage.dir).export(documentOf("package"))).toBe(`${stage.dir}/package.json`);
+    const kept = stage.files.find((name) => name.includes(".damaged."));
+    expect(readFileSync(`${stage.dir}/${kept}`, "utf8")).toBe('{"name":"mine"}');
   });
 
   test("of a document without spans is whole, too", async () => {
@@ -83,7 +164,7 @@ describe("export", () => {
     await exporter.export(documentOf("ses_1"));
     await exporter.export(documentOf("ses_1", { spans: [rootSpan(), toolSpan(7)] }));
     expect(stage.files).toEqual(["ses_1.json"]);
-    expect(stage.document("ses_1").spans.map(({ spanId }) => spanId)).toEqual(["tool7", "root"]);
+    expect(stage.document("ses_1").spans.map(({ spanId }) => spanId)).toEqual(["root", "tool7"]);
   });
 
   test("replaces a document of the old tracer, which has no raw id", async () => {
@@ -142,14 +223,36 @@ describe("export", () => {
     Object.assign(document.summary, { extra: 1n });
     expect(await new FileExporter(stage.dir).export(document)).toBe(`${stage.dir}/ses_1.json`);
     const written = stage.document("ses_1");
-    expect(written.spans.map(({ spanId }) => spanId)).toEqual(["tool0", "tool1", "tool2", "tool9", "root"]);
-    expect(written.spans[3]?.input).toEqual({ self: "[circular]" });
+    expect(written.spans.slice(0, 4)).toEqual(documentOf("ses_1").spans);
+    expect(written.spans[4]).toEqual({ ...toolSpan(9), input: { self: "[circular]" } });
+    expect(written.spans.slice(5)).toEqual([null, 7, {}]);
     expect(written.metadata).toEqual({ self: "[circular]" });
+    expect(written.summary).toEqual({ ...documentOf("ses_1").summary, extra: "1" });
+  });
+
+  test("D3 loses only a member that cannot be read", async () => {
+    const unreadable = {
+      enumerable: true,
+      get: () => {
+        throw new Error("no");
+      },
+    };
+    const document = documentOf("ses_1", {
+      spans: [rootSpan(), Object.defineProperty(toolSpan(1), "input", unreadable)],
+    });
+    Object.defineProperty(document, "metadata", unreadable);
+    for (const options of [{}, { redact: (value: unknown) => value }]) {
+      expect(await new FileExporter(stage.dir, 0, options).export(document)).toBe(`${stage.dir}/ses_1.json`);
+      const { spans, metadata, ...rest } = stage.document("ses_1");
+      expect(metadata).toBe("[unreadable: no]");
+      expect(spans).toEqual([rootSpan(), { ...toolSpan(1), input: "[unreadable: no]" }]);
+      expect({ ...rest, spans, metadata }).toEqual({ ...documentOf("ses_1"), spans, metadata });
+    }
   });
 
   test("P6 returns nothing, and writes nothing, for a value that is no document", async () => {
     const exporter = new FileExporter(`${stage.dir}/traces`);
-    for (const document of [undefined, null, 7, "text", {}, [], { id: 7, spans: [] }, { id: "x" }]) {
+    for (const document of [undefined, null, 7, "text", []]) {
       expect(await exporter.export(document as never)).toBeUndefined();
     }
     expect(existsSync(`${stage.dir}/traces`)).toBe(false);
@@ -237,6 +340,23 @@ describe("a session that was marked as crashed", () => {
     expect(await exporter.export(documentOf("a_b"))).toBe(`${stage.dir}/a_b.json`);
   });
 
+  test("P3 may be marked by the id that its document has, until the session starts again", async () => {
+    const exporter = new FileExporter(stage.dir);
+    const { id: _, ...old } = documentOf("a/b");
+    exporter.markCrashed("a_b");
+    expect(await exporter.export(documentOf("a/b", { sessionId: "a_b" }))).toBeUndefined();
+    expect(await exporter.export(old)).toBeUndefined();
+    expect(await exporter.export({ ...old, sessionId: "a_b" })).toBeUndefined();
+    recordingOf(exporter)?.reopened("a/b");
+    expect(await exporter.export(documentOf("a/b", { sessionId: "a_b" }))).toBe(`${stage.dir}/a_b.json`);
+  });
+
+  test.each(["", "unknown"])("P3 without an id is marked as %j", async (id) => {
+    const exporter = new FileExporter(stage.dir);
+    exporter.markCrashed(id);
+    expect(await exporter.export(documentOf("", { sessionId: null as never }))).toBeUndefined();
+  });
+
   test.each([undefined, null, 7, {}])("P6 may have the id %s", async (id) => {
     const exporter = new FileExporter(stage.dir);
     expect(() => exporter.markCrashed(id as never)).not.toThrow();
@@ -308,18 +428,27 @@ describe("pruneSync", () => {
     expect(readdirSync(stage.dir).filter((name) => name.endsWith(".json"))).toContain("live.json");
   });
 
-  test("removes unfinished copies when they are an hour old, and never younger ones", async () => {
-    await settled(1);
-    for (const [name, seconds] of [
-      ["old", 3_700],
-      ["young", 3_500],
-    ] as const) {
-      writeFileSync(`${stage.dir}/ses_0.json.tmp.${name}`, "half");
-      age(`ses_0.json.tmp.${name}`, seconds);
-    }
-    new FileExporter(stage.dir).pruneSync();
-    expect(stage.files).toEqual(["ses_0.json", "ses_0.json.tmp.young"]);
-  });
+  test.each(["pruneSync", "export"])(
+    "%s removes unfinished copies when they are an hour old, and never younger ones",
+    async (how) => {
+      await settled(1);
+      for (const [name, seconds] of [
+        ["old", 3_700],
+        ["young", 3_500],
+        ["1732800000000.k3f9x2", 3_700],
+        ["1732800000000.zz", 3_500],
+      ] as const) {
+        writeFileSync(`${stage.dir}/ses_0.json.tmp.${name}`, "half");
+        age(`ses_0.json.tmp.${name}`, seconds);
+      }
+      writeFileSync(`${stage.dir}/gone.json.tmp.1732800000000.a1`, "half");
+      age("gone.json.tmp.1732800000000.a1", 3_700);
+      const left = ["ses_0.json", "ses_0.json.tmp.1732800000000.zz", "ses_0.json.tmp.young"];
+      if (how === "pruneSync") new FileExporter(stage.dir).pruneSync();
+      else await new FileExporter(stage.dir).export(documentOf("ses_0"));
+      expect(stage.files).toEqual(left);
+    },
+  );
 
   test("applies the limit in export, too", async () => {
     await settled(5);

@@ -83,6 +83,46 @@ describe("P9 a file exporter with a redactor", () => {
     expect(bytes("s").match(/\[gone\]/g)?.length).toBeGreaterThan(7);
   });
 
+  test("redacts members that documents of this package do not have, at every level", async () => {
+    const secret = { a: ["secret"], b: "secret" };
+    const document = documentOf("s", {
+      spans: [
+        rootSpan({ mine: secret } as never),
+        toolSpan(1, { tool: { mine: "secret" }, model: { mine: secret }, tokens: { x: "secret" } } as never),
+        toolSpan(2, { status: secret, attributes: "secret", startTime: "secret" } as never),
+        "secret" as never,
+        secret as never,
+      ],
+      metadata: { mine: secret } as never,
+    });
+    Object.assign(document, { mine: secret, note: "secret", endedAt: secret });
+    Object.assign(document.summary, { mine: secret, loops: [secret], topTools: ["secret"], tokens: secret });
+    const before = structuredClone(document);
+    const fields = new Set<string>();
+    const watched = (value: unknown, field: string) => {
+      fields.add(field);
+      return redact(value);
+    };
+    const path = await new FileExporter(dir, 0, { ...options, redact: watched }).export(document);
+    expect(path).toBe(join(dir, "s.json"));
+    expect(document).toEqual(before);
+    const expected = JSON.parse(JSON.stringify(before).replaceAll("secret", "[gone]"));
+    expect(JSON.parse(bytes("s"))).toEqual(expected);
+    expect([...fields]).toEqual(
+      expect.arrayContaining(["mine", "note", "summary.mine", "metadata.mine", "tool.mine", "model.mine"]),
+    );
+    for (const kept of ["spanId", "sessionId", "id", "version", "kind"]) expect(fields).not.toContain(kept);
+  });
+
+  test.each(["spans", "metadata", "summary"])("redacts %s of another shape", async (key) => {
+    for (const value of ["a secret", [{ a: "secret" }], { a: "secret" }]) {
+      const document = { ...documentOf("s"), [key]: value };
+      expect(await new FileExporter(dir, 0, options).export(document as never)).toBe(join(dir, "s.json"));
+      expect(bytes("s")).not.toContain("secret");
+      expect(bytes("s")).toContain("[gone]");
+    }
+  });
+
   test("writes nothing when the redactor is invalid, and never throws", async () => {
     const exporter = new FileExporter(dir, 0, { redact: "secret" } as never);
     const trace = Trace.withExporters([exporter]);

@@ -72,6 +72,19 @@ describe("startTrace", () => {
     expect(rootOf(stage.document("ses_1")).name).toBe("case 7");
   });
 
+  test("keeps all options that are empty texts, which name no agent, model or message", async () => {
+    const options = { title: "", model: "", providerId: "", agent: "", variant: "", prompt: "", userId: "" };
+    const more = { environment: "", version: "" };
+    const tracer = stage.start("ses_1", { instance_id: "", ...options, ...more });
+    expect(stage.document("ses_1").metadata).toStrictEqual({ ...options, ...more });
+    expect(rootOf(stage.document("ses_1"))).toMatchObject({ name: "ses_1", input: "" });
+    tracer.logStepStart({ id: "1" });
+    const generation = (await stage.flushed(tracer)).spans.find(({ kind }) => kind === "generation");
+    expect(generation).not.toHaveProperty("model");
+    tracer.enrichFromAssistant({ agent: "a", modelID: "m" });
+    expect(await metadata(tracer)).toMatchObject({ title: "", agent: "a", model: "/m" });
+  });
+
   test.each([undefined, null, {}, "text", 7])("accepts %j as options", (options) => {
     stage.start("ses_1", any(options));
     expect(stage.document("ses_1").metadata).toStrictEqual({});
@@ -244,11 +257,11 @@ describe("setTitle and setPrompt", () => {
 });
 
 describe("applyOwuiContext", () => {
-  test("sets user, model and agent, and adds both ids to the tags once", async () => {
-    const tracer = stage.start("ses_1", { tags: ["u", "x"], agent: "a" });
+  test("sets user, model and agent, and adds model and agent to the tags once", async () => {
+    const tracer = stage.start("ses_1", { tags: ["b", "x"], agent: "a" });
     tracer.applyOwuiContext({ userId: "u", modelId: "m", agent: "b" });
     tracer.applyOwuiContext({ userId: "u", modelId: "m" });
-    const tags = ["u", "x", "m"];
+    const tags = ["b", "x", "m"];
     expect(await metadata(tracer)).toStrictEqual({
       agent: "b",
       model: "m",
@@ -256,6 +269,20 @@ describe("applyOwuiContext", () => {
       tags,
       userId: "u",
     });
+  });
+
+  test("never makes a tag of the user, and none of the agent without a model", async () => {
+    const tracer = stage.start("ses_1");
+    tracer.applyOwuiContext({ userId: "me@example.com", agent: "b" });
+    expect(await metadata(tracer)).toStrictEqual({ userId: "me@example.com", agent: "b" });
+    tracer.applyOwuiContext({ userId: "me@example.com", modelId: "m", agent: "c" });
+    expect((await metadata(tracer)).tags).toStrictEqual(["m", "c"]);
+  });
+
+  test("sets the model of a session whose model is empty", async () => {
+    const tracer = stage.start("ses_1", { model: "" });
+    tracer.applyOwuiContext({ modelId: "m" });
+    expect((await metadata(tracer)).model).toBe("m");
   });
 
   test("keeps a known model", async () => {
@@ -280,7 +307,7 @@ describe("applyOwuiContext", () => {
       userId: "7",
       model: "true",
       owuiModel: "true",
-      tags: ["7", "true"],
+      tags: ["true"],
     });
   });
 });
