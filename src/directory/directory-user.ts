@@ -25,21 +25,21 @@ export class UserOfDirectory implements DirectoryUser {
   readonly #housekeeping: Housekeeping;
   readonly #counters: IoCounters;
   readonly #user: number;
-  readonly #onRelease: () => void;
+  readonly #onGone: () => void;
   readonly #sessions = new WeakMap<SessionEntry, SharedSession>();
 
-  /** `onRelease` is called by each {@link release}. */
+  /** `onGone` is called after a {@link release}, as soon as the user is gone. */
   constructor(
     directory: TraceDirectory,
     housekeeping: Housekeeping,
     counters: IoCounters,
-    onRelease: () => void,
+    onGone: () => void,
   ) {
     this.#directory = directory;
     this.#housekeeping = housekeeping;
     this.#counters = counters;
     this.#user = directory.join();
-    this.#onRelease = onRelease;
+    this.#onGone = onGone;
   }
 
   path(id: string): string {
@@ -118,14 +118,16 @@ export class UserOfDirectory implements DirectoryUser {
   }
 
   crashSession(id: string, reason?: string): void {
-    this.#directory.crashSession(id, reason);
+    this.#directory.crashSession(this.#user, id, reason);
   }
 
   counts(): DirectoryCounts {
     let [openSessions, queuedLines, queuedBytes] = [0, 0, 0];
-    for (const { writer } of this.#directory.sessionsOf(this.#user)) {
+    for (const entry of this.#directory.sessionsOf(this.#user)) {
+      const { writer } = entry;
       const { lines, bytes } = writer.log.queued;
-      openSessions++;
+      // A session that the user has left, and that another user still writes to, is open for that user only.
+      if (entry.isWrittenBy(this.#user) || !writer.life.isOpen) openSessions++;
       queuedLines += lines;
       queuedBytes += bytes + writer.journal.queued.bytes;
     }
@@ -137,7 +139,7 @@ export class UserOfDirectory implements DirectoryUser {
   }
 
   release(): void {
-    this.#onRelease();
+    this.#directory.release(this.#user, this.#onGone);
   }
 
   #sessionOf(entry: SessionEntry): SharedSession {

@@ -75,9 +75,9 @@ export class PublishBudget {
   }
 }
 
-/** After a failure the next try waits 500 ms; each further failure doubles the wait, up to 30 s. */
+/** After a failure the next try waits 500 ms; each further failure doubles the wait, up to 10 s. */
 const firstRetryMillis = 500;
-const lastRetryMillis = 30_000;
+const lastRetryMillis = 10_000;
 
 /** Queues that all directories of a process share: the host's thread pool has four threads. */
 export interface WorkQueues {

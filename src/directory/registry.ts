@@ -89,9 +89,11 @@ function openDirectory(
     join(listener: DirectoryListener): DirectoryUser {
       listeners.add(listener);
       return new UserOfDirectory(directory, housekeeping, counters, () => {
-        if (!listeners.delete(listener) || listeners.size > 0) return;
+        if (!listeners.delete(listener)) return;
+        listener.onReleased();
+        if (listeners.size > 0) return;
         housekeeping.stop();
-        directory.release();
+        directory.close();
         onClose();
       });
     },

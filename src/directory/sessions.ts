@@ -10,8 +10,8 @@ export class SessionEntry {
   readonly id: string;
   readonly writer: SessionWriter;
   readonly publisher: PublishScheduler;
-  /** Users of the directory that write to the session. */
-  readonly #users = new Set<number>();
+  /** Users of the directory that write to the session, and users that have left it: the disk may lack their spans. */
+  readonly #users = new Map<number, "writes" | "left">();
   /** Opened by `openSession()`: the session ends by a call only, however long it is silent. */
   #isExplicit = false;
   #holder: object | undefined;
@@ -38,17 +38,23 @@ export class SessionEntry {
   }
 
   addUser(user: number): void {
-    this.#users.add(user);
+    this.#users.set(user, "writes");
   }
 
-  /** Returns whether no user is left. */
-  removeUser(user: number): boolean {
-    this.#users.delete(user);
-    return this.#users.size === 0;
+  /** The user writes no more spans. Returns whether no user writes to the session any more. */
+  leave(user: number): boolean {
+    this.#users.set(user, "left");
+    return ![...this.#users.values()].includes("writes");
   }
 
+  /** Whether the user writes to the session, or has written to it. */
   hasUser(user: number): boolean {
     return this.#users.has(user);
+  }
+
+  /** Whether the user still writes to the session. */
+  isWrittenBy(user: number): boolean {
+    return this.#users.get(user) === "writes";
   }
 
   makeExplicit(): void {
@@ -81,6 +87,10 @@ export class Sessions {
   readonly #entries = new Map<string, SessionEntry>();
   /** Ended sessions whose final document is not written yet, because it is queued or the write failed. */
   readonly #unwritten = new Set<SessionEntry>();
+  /** Entries whose final document is written, and whose side files could not be removed yet. */
+  readonly #unclean = new Set<SessionEntry>();
+  /** Users that want to go, and what to call when they are gone. */
+  readonly #leaving = new Map<number, () => void>();
   /** Entries with open descriptors, least recently used first. */
   readonly #warm = new Set<SessionEntry>();
 
@@ -111,9 +121,11 @@ export class Sessions {
     return this.#entries.values();
   }
 
-  /** Newest entries of the sessions to which `user` writes, those that wait for their final document included. */
+  /** Entries with spans of `user`: the newest of each session, and older ones that wait for their final document. */
   *of(user: number): Iterable<SessionEntry> {
     for (const entry of this.#entries.values()) if (entry.hasUser(user)) yield entry;
+    for (const entry of this.#unwritten)
+      if (entry.hasUser(user) && this.#entries.get(entry.id) !== entry) yield entry;
   }
 
   /** The session has ended, and its final document is to be written. */
@@ -136,6 +148,23 @@ export class Sessions {
     this.#warm.delete(entry);
     entry.publisher.cancel();
     if (this.#entries.get(entry.id) === entry) this.#entries.delete(entry.id);
+    if (!entry.writer.isClean) this.#unclean.add(entry);
+    this.#letGo();
+  }
+
+  /** Removes side files that could not be removed with their entry. */
+  clean(): void {
+    for (const entry of this.#unclean) {
+      entry.writer.removeSideFiles();
+      if (entry.writer.isClean) this.#unclean.delete(entry);
+    }
+    this.#letGo();
+  }
+
+  /** Calls `onGone` when no ended session of the user waits for its final document, or has side files left. */
+  release(user: number, onGone: () => void): void {
+    this.#leaving.set(user, onGone);
+    this.clean();
   }
 
   /** The files of an entry were used just now; beyond 64 entries the least recently used ones close theirs. */
@@ -144,6 +173,15 @@ export class Sessions {
     this.#warm.add(entry);
     // Several when none could be closed before: a copy was being made, or a record was half written.
     while (this.#warm.size > maxWarm && this.evictOldest());
+  }
+
+  #letGo(): void {
+    for (const [user, onGone] of this.#leaving) {
+      const isBusy = (entry: SessionEntry) => entry.hasUser(user);
+      if ([...this.#unwritten].some(isBusy) || [...this.#unclean].some(isBusy)) continue;
+      this.#leaving.delete(user);
+      onGone();
+    }
   }
 
   /** Closes the descriptors of the entry that was silent longest; `false` when no entry can. */

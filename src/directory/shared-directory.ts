@@ -24,13 +24,15 @@ export interface DirectoryListener {
   onFault(error: unknown, path: string): void;
   /** Retention removed a document. */
   onRemoved(path: string): void;
+  /** The user is gone, after its `release()`: nothing that it recorded waits for the disk. */
+  onReleased(): void;
 }
 
 /** What a directory and one of its users have done, and what waits in memory. */
 export interface DirectoryCounts extends IoCounts {
-  /** Sessions that the user writes to, those that wait for their final document included. */
+  /** Sessions that the user writes to, and sessions that wait for their final document. */
   readonly openSessions: number;
-  /** Span lines, and bytes of all records, that the disk has not taken yet. */
+  /** Span lines, and bytes of all records, that the disk has not taken yet. Also of sessions that the user has left. */
   readonly queuedLines: number;
   readonly queuedBytes: number;
 }
@@ -50,7 +52,9 @@ export interface DirectoryUser {
    * nothing before it is called. `traceId`: for a session whose document names none.
    */
   findSession(id: string, traceId: string): Promise<(() => HeldSession) | undefined>;
+  /** This method, `flushSession`, `end` and `leave` reject with the path of a document and the cause: `WRITE_FAILED`. */
   flush(): Promise<void>;
+  /** Also of sessions that have ended: retries a final document that could not be written. */
   flushSession(id: string): Promise<void>;
   end(id: string, end: SessionEnd): Promise<void>;
   endNow(id: string, end: SessionEnd): void;
@@ -62,7 +66,10 @@ export interface DirectoryUser {
   counts(): DirectoryCounts;
   /** Recovers and prunes; resolves when both are done. */
   maintain(): Promise<void>;
-  /** The user is gone; the last one stops the housekeeping. */
+  /**
+   * The user is gone when no session of it waits for its final document: at once, or after retries. The last user stops
+   * the housekeeping. Idempotent.
+   */
   release(): void;
 }
 

@@ -4,7 +4,6 @@
 
 import { crashEnd, interrupt, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
-import { allSettledOrThrow } from "../platform/async.js";
 import { releaseToken } from "../platform/liveness.js";
 import { findPath } from "../storage/document-file.js";
 import { recreateFiles, recreateIfRemoved } from "../storage/merge.js";
@@ -17,6 +16,7 @@ import { beginEnd, cancelWork, finalize, finalizeNow } from "./ends.js";
 import type { Pace } from "./publish-scheduler.js";
 import { crashNotWritten, PublishScheduler, type WorkQueues } from "./publish-scheduler.js";
 import { SessionEntry, Sessions } from "./sessions.js";
+import { allWritten, notWritten } from "./write-failures.js";
 
 /** What a directory works with. */
 export interface DirectoryPorts extends WriterPorts {
@@ -34,7 +34,9 @@ export class TraceDirectory {
   readonly #ended = new EndedSessions();
   /** Spans as their processors know them, whose end is decided: they may come through a second processor. */
   readonly #knownEnds = new WeakMap<object, KnownEnd>();
-  #isReleased = false;
+  /** The retries of {@link retry}, while they last. */
+  #retries: Promise<unknown> | undefined;
+  #isClosed = false;
 
   constructor(
     dir: string,
@@ -63,7 +65,7 @@ export class TraceDirectory {
     return this.#sessions.all();
   }
 
-  /** The sessions that `user` writes to, those that wait for their final document included. */
+  /** The sessions with spans of `user`, those that wait for their final document included. */
   sessionsOf(user: number): Iterable<SessionEntry> {
     return this.#sessions.of(user);
   }
@@ -159,19 +161,16 @@ export class TraceDirectory {
   /** Publishes one session, and writes final documents that could not be written before. Rejects when the disk refuses. */
   async flushSession(id: string): Promise<void> {
     const entry = this.openEntry(id);
-    await allSettledOrThrow([
-      ...this.#sessions.unwritten(id).map((unwritten) => this.#finish(unwritten)),
-      ...(entry ? [entry.publisher.flush()] : []),
-    ]);
+    await allWritten([...this.#finishAll(id), ...(entry ? [flushed(entry)] : [])]);
   }
 
   /** Like {@link flushSession}, for all sessions of a user. Rejects with the first failure. */
   async flush(user: number): Promise<void> {
     const work = this.#finishAll();
     for (const entry of this.sessionsOf(user)) {
-      if (!this.#sessions.isUnwritten(entry)) work.push(entry.publisher.flush());
+      if (!this.#sessions.isUnwritten(entry)) work.push(flushed(entry));
     }
-    await allSettledOrThrow(work);
+    await allWritten(work);
   }
 
   /**
@@ -182,21 +181,19 @@ export class TraceDirectory {
     const ended: string[] = [];
     const work = this.#finishAll();
     for (const entry of this.sessionsOf(user)) {
-      if (entry.removeUser(user)) {
-        ended.push(entry.id);
-        work.push(this.end(entry.id, { status: "completed" }));
-      } else {
-        work.push(entry.publisher.flush());
-      }
+      const isLast = entry.leave(user);
+      if (isLast) ended.push(entry.id);
+      if (this.#sessions.isUnwritten(entry)) continue;
+      work.push(isLast ? this.end(entry.id, { status: "completed" }) : flushed(entry));
     }
-    return { ended, done: allSettledOrThrow(work) };
+    return { ended, done: allWritten(work) };
   }
 
   /** Ends a session in good order. Rejects when the final document could not be written; then it is retried. */
   async end(id: string, end: SessionEnd): Promise<void> {
-    const entry = this.#beginEnd(id, end);
+    this.#beginEnd(id, end);
     // A second call waits for the work under way, or retries what failed.
-    if (entry) await this.#finish(entry);
+    await allWritten(this.#finishAll(id));
   }
 
   /** Like {@link end}, before it returns. A fault is reported; the final document is retried in the background. */
@@ -217,24 +214,29 @@ export class TraceDirectory {
    * Sessions that `ended` with the user are opened again to be marked.
    */
   crash(user: number, ended: Iterable<string>, reason?: string): void {
-    const ids = new Set([...ended, ...[...this.sessionsOf(user)].map(({ id }) => id)]);
+    const written = [...this.sessionsOf(user)].filter((entry) => entry.isWrittenBy(user));
+    const ids = new Set([...ended, ...written.map(({ id }) => id)]);
     const reopened = new Set([...ids].filter((id) => !this.#ended.hasCrashed(id)));
-    this.#crash(ids, reopened, crashEnd(reason));
+    this.#crash(user, ids, reopened, crashEnd(reason));
   }
 
   /** The crash fence of one session, also of one that has ended or crashed before: the last reason stays. */
-  crashSession(id: string, reason?: string): void {
+  crashSession(user: number, id: string, reason?: string): void {
     const ids = new Set([id]);
-    this.#crash(ids, ids, crashEnd(reason));
+    this.#crash(user, ids, ids, crashEnd(reason));
   }
 
-  /** The last user is gone: final documents that the disk refuses are left to recovery, though this process lives. */
-  release(): void {
-    this.#isReleased = true;
-    for (const { writer } of this.#sessions.unwritten()) releaseToken(writer.token);
+  /** Calls `onGone` when every session that ended with the user is written: at once, or after retries. */
+  release(user: number, onGone: () => void): void {
+    this.#sessions.release(user, onGone);
   }
 
-  /** Retries what the disk refused, and ends idle sessions. Called every second by `housekeeping.ts`. */
+  /** Nothing is retried any more. What a late crash fence cannot write is left to recovery, though this process lives. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** Retries what the disk refused. Called every second by `housekeeping.ts`. */
   retry(): void {
     for (const { writer, publisher } of this.#sessions.all()) {
       if (!writer.isSettled) writer.settle();
@@ -242,7 +244,11 @@ export class TraceDirectory {
       recreateIfRemoved(writer);
       publisher.changed();
     }
-    for (const finished of this.#finishAll()) finished.catch(() => {});
+    // A slow disk must not collect retries: the next ones wait for these.
+    this.#retries ??= Promise.allSettled(this.#finishAll()).finally(() => {
+      this.#retries = undefined;
+    });
+    this.#sessions.clean();
   }
 
   /** Renews the lease of each session: the modification time of its journal. */
@@ -299,11 +305,11 @@ export class TraceDirectory {
 
   #addUnwritten(entry: SessionEntry): void {
     this.#sessions.addUnwritten(entry);
-    if (this.#isReleased) releaseToken(entry.writer.token);
+    if (this.#isClosed) releaseToken(entry.writer.token);
   }
 
-  #finishAll(): Promise<void>[] {
-    return this.#sessions.unwritten().map((entry) => this.#finish(entry));
+  #finishAll(id?: string): Promise<void>[] {
+    return this.#sessions.unwritten(id).map((entry) => this.#finish(entry));
   }
 
   /** Writes the final document when its turn comes. Rejects when the disk refuses; then the entry stays unwritten. */
@@ -314,9 +320,9 @@ export class TraceDirectory {
         if (await finalize(entry)) this.#sessions.delete(entry);
       } catch (error) {
         this.ports.events.onFault(error, entry.writer.path);
-        throw error;
+        throw notWritten(entry.writer.path, error);
       }
-      if (this.#sessions.isUnwritten(entry)) throw crashNotWritten();
+      if (this.#sessions.isUnwritten(entry)) throw notWritten(entry.writer.path, crashNotWritten());
     });
   }
 
@@ -331,7 +337,7 @@ export class TraceDirectory {
     }
   }
 
-  #crash(ids: ReadonlySet<string>, reopened: ReadonlySet<string>, end: SessionEnd): void {
+  #crash(user: number, ids: ReadonlySet<string>, reopened: ReadonlySet<string>, end: SessionEnd): void {
     const entries = new Set<SessionEntry>();
     for (const entry of this.#sessions.unwritten()) {
       if (!ids.has(entry.id)) continue;
@@ -346,6 +352,7 @@ export class TraceDirectory {
     const found = new Set([...entries].map(({ id }) => id));
     for (const id of reopened) {
       const ended = found.has(id) ? undefined : this.#reopenEnded(id);
+      ended?.addUser(user);
       if (ended) entries.add(ended);
     }
     // First all work under way is cancelled, then each document is written: a slow disk delays only the writing.
@@ -362,3 +369,9 @@ export class TraceDirectory {
     }
   }
 }
+
+/** Publishes an open session. */
+const flushed = ({ publisher, writer }: SessionEntry): Promise<void> =>
+  publisher.flush().catch((error: unknown) => {
+    throw notWritten(writer.path, error);
+  });

@@ -9,6 +9,7 @@ import {
   LossAccount,
 } from "../otel/diagnostics.js";
 import type { Clock } from "../platform/clock.js";
+import { messageOf } from "../platform/errors.js";
 import { errorCode } from "../platform/file-system.js";
 
 /** After this time the spans are counted that followed the first lost one. */
@@ -87,9 +88,9 @@ export class FaultLog {
         this.#diagnostics.log(
           "error",
           code === undefined
-            ? `internal error while writing ${path}: ${describe(error)}. Some spans may be incomplete. Further errors ` +
+            ? `internal error while writing ${path}: ${messageOf(error)}. Some spans may be incomplete. Further errors ` +
                 "of this kind are only counted. Please report this as a bug"
-            : `cannot write ${path}: ${describe(error)}. Spans are kept in memory and written when the disk accepts ` +
+            : `cannot write ${path}: ${messageOf(error)}. Spans are kept in memory and written when the disk accepts ` +
                 `them; ${advice(code)}`,
         ),
       over: (total) =>
@@ -114,7 +115,7 @@ export class FaultLog {
       first: () =>
         this.#diagnostics.log(
           "warn",
-          `selfObsMeterProvider threw: ${describe(error)}. Metrics are missing, spans are not; check the provider`,
+          `selfObsMeterProvider threw: ${messageOf(error)}. Metrics are missing, spans are not; check the provider`,
         ),
     });
   }
@@ -122,7 +123,7 @@ export class FaultLog {
   /** The flush before a natural exit failed. */
   exitFlush(error: unknown): void {
     this.#losses.problem("exit flush", {
-      first: () => this.#diagnostics.log("error", `the flush before exit failed: ${describe(error)}`),
+      first: () => this.#diagnostics.log("error", `the flush before exit failed: ${messageOf(error)}`),
     });
   }
 
@@ -155,16 +156,8 @@ export class FaultLog {
 /** The `error.type` of a loss in the metrics. */
 export const lossType = (reason: LossReason): string => losses[reason].type;
 
-/** The message of an error. Never throws. */
-export function describe(error: unknown): string {
-  try {
-    return String(error instanceof Error ? error.message : error);
-  } catch {
-    return "an error that cannot be read";
-  }
-}
-
-function advice(code: string): string {
+/** What to do about a fault of the file system. */
+export function advice(code: string | undefined): string {
   switch (code) {
     case "ENOSPC":
     case "EDQUOT":

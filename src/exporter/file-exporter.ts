@@ -6,7 +6,7 @@ import type { Context } from "@opentelemetry/api";
 import { type EnginePorts, joinDirectory } from "../directory/registry.js";
 import type { DirectoryUser } from "../directory/shared-directory.js";
 import { callerEnd } from "../format/session-end.js";
-import { reports } from "../otel/diagnostics.js";
+import { counted, reports } from "../otel/diagnostics.js";
 import { sessionIdText } from "../otel/session-attributes.js";
 import {
   type ExportResult,
@@ -17,12 +17,13 @@ import {
 import { withTimeout } from "../platform/async.js";
 import { systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
-import { CrashSafeFileError } from "../platform/errors.js";
+import { CrashSafeFileError, messageOf } from "../platform/errors.js";
 import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
+import { errorCode } from "../platform/file-system.js";
 import { Lifecycle } from "../platform/lifecycle.js";
 import { ContentFilter } from "./content-filter.js";
 import { ExporterAccount, type FileExporterStats } from "./exporter-stats.js";
-import { describe, FaultLog, type LossReason } from "./fault-log.js";
+import { advice, FaultLog, type LossReason } from "./fault-log.js";
 import {
   type CrashSafeFileSpanExporterOptions,
   type ResolvedExporterOptions,
@@ -55,6 +56,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
   readonly #account: ExporterAccount;
   readonly #onExitFlushError = (error: unknown): void => this.#log.exitFlush(error);
   readonly #lifecycle = new Lifecycle();
+  /** The shutdown that is under way, or has succeeded. */
   #shutdown: Promise<void> | undefined;
 
   /**
@@ -73,6 +75,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     const listener = {
       onFault: (error: unknown, path: string) => this.#log.fault(error, path),
       onRemoved: (path: string) => this.#log.removed(path),
+      onReleased: () => this.#onReleased(),
     };
     this.#directory = joinDirectory(this.#options.dir, this.#options, listener, ports);
     this.#account = new ExporterAccount(
@@ -97,7 +100,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     };
   }
 
-  /** Whether `shutdown` has written all documents: then process hooks have nothing to fence. */
+  /** Whether all documents are written after `shutdown`: then process hooks have nothing to fence. */
   get stopped(): boolean {
     return this.#lifecycle.state === "ended";
   }
@@ -163,12 +166,18 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
   }
 
   /**
-   * Ends all sessions of this exporter with status `completed`, and resolves when their documents are written. Idempotent.
+   * Ends all sessions of this exporter with status `completed`, and resolves when their documents are written. Calls share
+   * one shutdown until it fails; the next call after that tries again. What a failed shutdown could not write is retried
+   * every second while the process lives, and is written by a recovery after that. A span that waits in memory is lost
+   * with the process: see `inflight` of {@link stats}.
    *
-   * @throws CrashSafeFileError `WRITE_FAILED` when writing fails; recorded spans are kept and written by a recovery
+   * @throws CrashSafeFileError `WRITE_FAILED` when writing fails
    */
   shutdown(): Promise<void> {
-    this.#shutdown ??= this.#end();
+    this.#shutdown ??= this.#end().catch((error: unknown) => {
+      this.#shutdown = undefined;
+      throw error;
+    });
     return this.#shutdown;
   }
 
@@ -188,7 +197,8 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
 
   /**
    * Ends one session: closes its open spans and gives it the status `completed`, or `error` with a message. A span that
-   * starts later resumes the session. No effect on a session that has no record of this exporter.
+   * starts later resumes the session. No effect on a session that has no record of this exporter. For a session that has
+   * ended and could not be written, tries again; also after `shutdown` and `crash`.
    *
    * @throws CrashSafeFileError `WRITE_FAILED` when writing fails; the end is retried
    */
@@ -199,8 +209,10 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     const id = sessionIdText(sessionId, "the id of endSession");
     const { error } = options;
     const end = callerEnd(error && this.#filter.error(error));
-    if (id === undefined || !this.#lifecycle.isOpen) return Promise.resolve();
-    return this.#bounded("endSession", this.#directory.end(id, end));
+    if (id === undefined) return Promise.resolve();
+    const directory = this.#directory;
+    const work = this.#lifecycle.isOpen ? directory.end(id, end) : directory.flushSession(id);
+    return this.#bounded("endSession", work);
   }
 
   /** Path of the session's document, which need not exist yet. */
@@ -279,34 +291,55 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
   async #end(): Promise<void> {
     const directory = this.#directory;
     try {
-      if (this.#lifecycle.end()) {
-        const { ended, done } = directory.leave();
-        this.#ended = ended;
-        await this.#bounded("shutdown", done);
-      }
-      // A crash came before the shutdown or during it. Writes that failed in its fence are retried, and reported.
+      // After a shutdown that failed, and after a crash, what was not written is retried.
+      await this.#bounded("shutdown", this.#lifecycle.end() ? this.#leave() : directory.flush());
+      // A crash came meanwhile.
       if (!this.#lifecycle.confirmEnd()) await this.#bounded("shutdown", directory.flush());
     } finally {
-      leaveExitFlush(this);
       this.#log.end();
-      this.#account.close();
       directory.release();
     }
   }
 
+  #leave(): Promise<void> {
+    const { ended, done } = this.#directory.leave();
+    this.#ended = ended;
+    return done;
+  }
+
+  /** All that this exporter recorded is written. */
+  #onReleased(): void {
+    this.#lifecycle.confirmEnd();
+    leaveExitFlush(this);
+    this.#log.end();
+    this.#account.close();
+  }
+
   async #bounded(what: string, work: Promise<void>): Promise<void> {
-    const error = () =>
-      new CrashSafeFileError(
-        "WRITE_FAILED",
-        `${what} did not finish in ${timeoutMillis} ms; all recorded spans are in the side files of ${this.#options.dir}`,
-      );
+    const late = new CrashSafeFileError("WRITE_FAILED", `not finished in ${timeoutMillis} ms`);
     try {
-      await withTimeout((bounded) => bounded(work), { millis: timeoutMillis, error });
-    } catch (cause) {
-      if (cause instanceof CrashSafeFileError) throw cause;
-      const message = `${what}: ${describe(cause)}; all recorded spans are kept and written when the disk accepts them`;
-      throw new CrashSafeFileError("WRITE_FAILED", message, { cause });
+      await withTimeout((bounded) => bounded(work), { millis: timeoutMillis, error: () => late });
+    } catch (error) {
+      // Another copy of this package, which opened the directory, has another error class.
+      const { code, message, cause = undefined } = error as CrashSafeFileError;
+      const isKnown = code === "WRITE_FAILED";
+      const why = isKnown ? message : messageOf(error);
+      const known = isKnown ? cause : error;
+      throw new CrashSafeFileError("WRITE_FAILED", `${what}: ${why}. ${this.#outlook(what, known)}`, {
+        ...(error !== late && { cause: known }),
+      });
     }
+  }
+
+  /** Where the recorded spans are while a write fails, and what to do. */
+  #outlook(what: string, cause: unknown): string {
+    const { inflight } = this.#account.stats();
+    const where =
+      inflight > 0
+        ? `${counted(inflight, "span")} of this exporter wait in memory and are lost with the process`
+        : `All recorded spans are in side files in ${this.#options.dir} and are not lost with the process`;
+    const next = `The write is retried while the process lives; ${advice(errorCode(cause))}, and call ${what}() again`;
+    return `${where}. ${next}`;
   }
 
   #guard(work: () => void): void {

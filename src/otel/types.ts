@@ -101,6 +101,8 @@ export interface LiveSpanExporter extends SpanExporter {
   recordEnd(span: ReadableSpan): void;
   /** The crash fence, synchronous: every span that ended before is in the file when this returns. */
   crash(reason?: string): void;
+  /** Whether all documents are written after `shutdown`; a failed `shutdown` may be completed later. Default: unknown. */
+  readonly stopped?: boolean;
 }
 
 /** The target of a crash fence: an exporter, a processor or a session tracing of this package. */

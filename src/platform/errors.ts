@@ -60,3 +60,12 @@ export function tryOr<T>(run: () => T, otherwise: T): T {
     return otherwise;
   }
 }
+
+/** The message of an error. Never throws. */
+export function messageOf(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return "an error that cannot be read";
+  }
+}

@@ -57,6 +57,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   /** Independent of the state: a processor that crashed can be shut down, and one that was shut down can crash. */
   #isShutDown = false;
   #lastFlush: Promise<void> = Promise.resolve();
+  /** The shutdown that is under way, or has shut the exporter down. */
   #end: Promise<void> | undefined;
 
   /** @throws CrashSafeFileError `INVALID_OPTION`. */
@@ -113,11 +114,12 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   }
 
   /**
-   * Whether `shutdown()` has succeeded. The process hooks of `installCrashFence` skip a stopped processor, and still
-   * fence a processor whose exporter failed to shut down.
+   * Whether `shutdown()` has shut the exporter down, or the exporter has finished by itself what its failed shutdown had
+   * left. The process hooks of `installCrashFence` skip a stopped processor, and still fence a processor whose exporter
+   * failed to shut down.
    */
   get stopped(): boolean {
-    return this.#isShutDown;
+    return this.#isShutDown || (!this.#lifecycle.isOpen && this.#live?.stopped === true);
   }
 
   /** Sets `session.id` where it is missing, and passes the start to a live exporter. Called by the SDK. */
@@ -167,7 +169,8 @@ export class CrashSafeSpanProcessor implements CrashTarget {
 
   /**
    * Accepts no more spans, flushes as {@link forceFlush} does, then shuts the exporter down, also after a failed flush.
-   * Repeated calls return one promise. Takes at most twice `exportTimeoutMillis`.
+   * Calls return one promise until the exporter's shutdown fails; the next call after that shuts the exporter down again.
+   * Takes at most twice `exportTimeoutMillis`.
    *
    * @throws CrashSafeFileError as {@link forceFlush}, for the flush or else for the exporter's shutdown
    */
@@ -228,6 +231,8 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     this.#account.end();
     this.#metrics.stop();
     leaveExitFlush(this);
+    // Last: a logger that calls shutdown() for each message gets this promise, and begins no shutdown of its own.
+    if (ended !== undefined) this.#end = undefined;
     const failure = flushed ?? ended;
     if (failure !== undefined) throw failure;
   }

@@ -27,6 +27,7 @@ import type { CommitPorts } from "./commit.js";
 import { BaseVersion, findDocument, type Published } from "./document-file.js";
 import type { Durability } from "./durability.js";
 import { Journal, type JournalSource } from "./journal-file.js";
+import { SessionLock } from "./lock.js";
 import { type SessionStart, SessionState } from "./session-state.js";
 
 /** What a writer works with. */
@@ -54,6 +55,7 @@ export class SessionWriter implements JournalSource {
   #publishedVersion = -1;
   #sealedAs: SessionEnd | undefined;
   #epoch = 0;
+  #isClean = true;
   #lastActive: number;
 
   /** Opens a session, or resumes the session of an existing document. Faults are reported, not thrown. */
@@ -119,6 +121,11 @@ export class SessionWriter implements JournalSource {
   /** Whether the published document equals memory. */
   get isPublished(): boolean {
     return this.#publishedVersion === this.#version && this.log.isSettled;
+  }
+
+  /** `false` after the end, while side files could not be removed. */
+  get isClean(): boolean {
+    return this.#isClean;
   }
 
   /** Whether a publish has something to do: also between the end of a session and its final document. */
@@ -276,12 +283,16 @@ export class SessionWriter implements JournalSource {
     this.#sealedAs = end;
   }
 
-  /** The session is in its document: removes the side files. */
+  /** The session is in its document: removes the side files. Called again for those that could not be removed. */
   removeSideFiles(): void {
     // In this order: an append log with a tail says that its owner has ended.
     const { sync: calls } = this.ports.fileSystem;
+    const isRetry = !this.#isClean;
     const isRemoved = [this.journal.path, this.log.path].map((path) => tryUnlink(calls, path));
-    if (isRemoved.includes(false)) releaseToken(this.token);
+    this.#isClean = !isRemoved.includes(false);
+    // Recovery may remove them, too: the names are of no use to this writer any more.
+    if (!this.#isClean) releaseToken(this.token);
+    else if (isRetry) new SessionLock(calls, this.#files).leave();
     this.log.close();
     this.journal.close();
     this.base.set(undefined, true);

@@ -43,6 +43,7 @@ export class SessionTracing implements CrashTarget {
   readonly #clock: Clock;
   /** {@link shutdown} has settled. */
   #isShutDown = false;
+  /** The shutdown that is under way, or has succeeded. */
   #end: Promise<void> | undefined;
 
   /** @internal */
@@ -125,14 +126,18 @@ export class SessionTracing implements CrashTarget {
 
   /**
    * Ends all sessions, then shuts down the processors. Processors of the host's provider are only flushed: the host
-   * shuts them down. Idempotent; takes at most 91 seconds, whatever backends do.
+   * shuts them down. Calls return one promise until it rejects; the next call after that tries again what failed. Takes
+   * at most 91 seconds, whatever backends do.
    *
    * @throws CrashSafeFileError `EXPORT_TIMEOUT`, or the first failure of a processor, after all processors have
    * settled. The documents are complete, unless the failure is that of a file exporter. Spans that a backend refused
    * before the call were logged through `diag` then.
    */
   shutdown(): Promise<void> {
-    this.#end ??= this.#shutDown();
+    this.#end ??= this.#shutDown().catch((error: unknown) => {
+      this.#end = undefined;
+      throw error;
+    });
     return this.#end;
   }
 

@@ -53,6 +53,15 @@ export class FaultyFileSystem implements FileSystem {
     this.#broken = { name, code };
   }
 
+  /** Counts calls from here on, and makes the call of the fault fail. */
+  begin(fault: Fault): void {
+    this.#fault = fault;
+    this.#isShortened = false;
+    this.calls = 0;
+    this.fired = 0;
+    this.firedAt = undefined;
+  }
+
   /** Removes the fault. */
   clear(): void {
     this.#fault = undefined;

@@ -22,6 +22,11 @@ export class StillClock implements Clock {
     return this.#add({ at: this.#monotonic + millis, every: millis, run });
   }
 
+  /** Timers that have neither fired nor been cancelled. */
+  get pending(): number {
+    return this.#due.length;
+  }
+
   /** Lets time pass: runs due timers in order, all in this turn. */
   pass(millis: number): void {
     const end = this.#monotonic + millis;
