@@ -1,11 +1,12 @@
 /** Lists and reads altimate-code's traces: documents, together with the spans in the side files of their writers. */
 import { basename, resolve } from "node:path";
 import { documentPath, nameCandidates, parseEntry } from "../format/file-names.js";
-import type { TraceFile } from "../format/trace-file.js";
+import type { SessionSummary, TraceFile } from "../format/trace-file.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { environment } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
+import { sessionsOf } from "../recovery/list-traces.js";
 import { readTrace } from "../recovery/read-trace.js";
 import { isDocumentOf, readOutline } from "../storage/document-file.js";
 import { resolveTracesDir } from "./defaults.js";
@@ -32,7 +33,10 @@ export function getTracesDir(dir?: string): string {
   return typeof dir === "string" && dir !== "" ? dir : resolveTracesDir(environment());
 }
 
-/** All traces in a directory, newest first. Documents that cannot be read are left out. Never rejects. */
+/**
+ * All traces in a directory, newest first: by the last activity of the session, else by its start. Includes sessions that
+ * run or died before their first document. Traces that cannot be read are left out. Never writes, never rejects.
+ */
 export async function listTraces(dir?: string): Promise<TraceEntry[]> {
   return readEntries(await outlines(getTracesDir(dir)));
 }
@@ -80,35 +84,47 @@ async function tryRead(path: string): Promise<TraceFile | null> {
 
 interface Outlined {
   readonly path: string;
-  readonly startedAt: string;
+  /** Time of the last activity, or of the start, in epoch milliseconds. */
+  readonly millis: number;
 }
 
 async function outlines(dir: string): Promise<Outlined[]> {
   try {
-    return newestFirst(await runAsync(nodeFileSystem, readOutlines(resolve(dir))));
+    return newestFirst(await readOutlines(resolve(dir)));
   } catch {
     return [];
   }
 }
 
-function* readOutlines(dir: string): Gensync<Outlined[]> {
+/** Of documents, reads head and tail; of sessions that were never published, the side files. */
+async function readOutlines(dir: string): Promise<Outlined[]> {
   const found: Outlined[] = [];
-  for (const fileName of yield* io.readdir(dir)) {
-    if (parseEntry(fileName).type !== "document") continue;
-    const path = `${dir}/${fileName}`;
-    let file: Descriptor | undefined;
-    try {
-      file = new Descriptor(nodeFileSystem, yield* io.open(path, "read"));
-      const { size } = yield* io.fstat(file.fd);
-      const { head } = yield* readOutline(file.fd, size);
-      if (head) found.push({ path, startedAt: head.startedAt });
-    } catch {
-      // The file was removed since the directory was read, is a symlink, or is not readable.
-    } finally {
-      file?.release();
-    }
+  for (const { path, hasDocument } of sessionsOf(dir, await nodeFileSystem.async.readdir(dir))) {
+    const outline = hasDocument ? await runAsync(nodeFileSystem, outlineOf(path)) : await tryRead(path);
+    if (outline) found.push({ path, millis: timeOf(outline) });
   }
   return found;
+}
+
+/** What decides the place of a trace in a listing. */
+interface Dated {
+  readonly startedAt: string;
+  readonly summary: (SessionSummary & { readonly lastActivityAt?: string }) | undefined;
+}
+
+function* outlineOf(path: string): Gensync<Dated | undefined> {
+  let file: Descriptor | undefined;
+  try {
+    file = new Descriptor(nodeFileSystem, yield* io.open(path, "read"));
+    const { size } = yield* io.fstat(file.fd);
+    const { head, tail } = yield* readOutline(file.fd, size);
+    return head && { startedAt: head.startedAt, summary: tail?.summary };
+  } catch {
+    // The file was removed since the directory was read, is a symlink, or is not readable.
+    return undefined;
+  } finally {
+    file?.release();
+  }
 }
 
 async function readEntries(found: readonly Outlined[]): Promise<TraceEntry[]> {
@@ -121,10 +137,11 @@ async function readEntries(found: readonly Outlined[]): Promise<TraceEntry[]> {
   return entries;
 }
 
-const timeOf = ({ startedAt }: Outlined): number => Date.parse(startedAt) || 0;
+const timeOf = ({ startedAt, summary }: Dated): number =>
+  Date.parse(summary?.lastActivityAt ?? "") || Date.parse(startedAt) || 0;
 
 const newestFirst = (found: Outlined[]): Outlined[] =>
-  found.sort((a, b) => timeOf(b) - timeOf(a) || (a.path < b.path ? -1 : 1));
+  found.sort((a, b) => b.millis - a.millis || (a.path < b.path ? -1 : 1));
 
 function wholeNumber(read: () => unknown, fallback: number, least: number): number {
   try {

@@ -2,16 +2,18 @@
  * Lists a directory of traces without reading their spans.
  */
 import { resolve } from "node:path";
-import { parseEntry } from "../format/file-names.js";
+import { documentPath, parseEntry } from "../format/file-names.js";
 import type { SessionMetadata, SessionSummary } from "../format/trace-file.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, nodeFileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
 import { rejectUnknownOptions } from "../platform/options.js";
 import { readOutline } from "../storage/document-file.js";
+import { readTrace } from "./read-trace.js";
 
 /** A trace in a listing: the content of its first and last line. */
 export interface ListedTrace {
+  /** Path of the document, for `readTrace`. A session that was never published has no document there yet. */
   readonly path: string;
   /** The raw session id, if the document has it. */
   readonly id: string | undefined;
@@ -21,22 +23,23 @@ export interface ListedTrace {
   readonly endedAt: string;
   readonly metadata: SessionMetadata;
   readonly summary: SessionSummary;
-  /** Size of the document in bytes. */
+  /** Size of the document in bytes; 0 for a session that was never published. */
   readonly bytes: number;
 }
 
 /** A page of a listing. */
 export interface TraceListing {
   readonly traces: readonly ListedTrace[];
-  /** Number of documents in the directory, readable or not. */
+  /** Number of documents in the directory, readable or not, and of sessions that were never published. */
   readonly total: number;
   readonly offset: number;
   readonly limit: number;
 }
 
 /**
- * Lists trace documents, most recently written first. Reads the first and last line of the documents on the page only;
- * files that are no traces are left out. A missing directory has no documents, and is not created.
+ * Lists traces, most recently written first: the documents, and the sessions that run or died before their first document,
+ * which have side files only. Of documents, reads the first and last line, and only of those on the page; files that are
+ * no traces are left out. Never writes. A missing directory has no traces, and is not created.
  *
  * @param dir directory of trace documents
  * @param options `offset` (default 0) and `limit` (default 20, at least 1) of the page
@@ -51,9 +54,11 @@ export async function listTraces(
   const offset = wholeNumber(options.offset, 0, 0);
   const limit = wholeNumber(options.limit, 20, 1);
   try {
-    const dated = await datedDocuments(resolve(dir));
+    const dated = await datedSessions(resolve(dir));
     const page = dated.slice(offset, offset + limit);
-    const read = await mapConcurrently(page, ({ path }) => readListed(path));
+    const read = await mapConcurrently(page, ({ path, hasDocument }) =>
+      hasDocument ? readListed(path) : readUnpublished(path),
+    );
     return { traces: read.filter((trace) => trace !== undefined), total: dated.length, offset, limit };
   } catch (error) {
     if (errorCode(error) === "ENOENT") return { traces: [], total: 0, offset, limit };
@@ -83,16 +88,76 @@ function wholeNumber(value: unknown, fallback: number, least: number): number {
   return Math.max(least, Math.trunc(value));
 }
 
+/** @internal A session of a directory. */
+export interface SessionEntries {
+  readonly path: string;
+  /** `false` for a session that has side files only. */
+  readonly hasDocument: boolean;
+  /** Names of its document, or else of its side files. */
+  readonly fileNames: readonly string[];
+}
+
+/** @internal The sessions of a directory, by the names of its files. */
+export function sessionsOf(dir: string, fileNames: readonly string[]): SessionEntries[] {
+  const found = new Map<string, SessionEntries & { readonly fileNames: string[] }>();
+  const side: { readonly name: string; readonly fileName: string }[] = [];
+  for (const fileName of fileNames) {
+    const entry = parseEntry(fileName);
+    if (entry.type === "document")
+      found.set(entry.name, { path: `${dir}/${fileName}`, hasDocument: true, fileNames: [fileName] });
+    else if (entry.type === "open" || entry.type === "live") side.push({ name: entry.name, fileName });
+  }
+  for (const { name, fileName } of side) {
+    const known = found.get(name);
+    if (known === undefined)
+      found.set(name, { path: documentPath({ dir, name }), hasDocument: false, fileNames: [fileName] });
+    else if (!known.hasDocument) known.fileNames.push(fileName);
+  }
+  return [...found.values()];
+}
+
+type DatedSession = SessionEntries & { readonly mtimeMs: number };
+
+/** Listings at most: each repeats only while a recovery takes files over. */
+const maxListings = 5;
+
 /** Most recently written first. */
-async function datedDocuments(dir: string): Promise<{ path: string; mtimeMs: number }[]> {
-  const names = await nodeFileSystem.async.readdir(dir);
-  const documents = names.filter((name) => parseEntry(name).type === "document");
-  const dated = await mapConcurrently(documents, async (name) => {
-    const path = `${dir}/${name}`;
-    const stat = await nodeFileSystem.async.lstat(path);
-    return stat?.isFile ? [{ path, mtimeMs: stat.mtimeMs }] : [];
-  });
-  return dated.flat().sort((a, b) => b.mtimeMs - a.mtimeMs || (a.path < b.path ? -1 : 1));
+async function datedSessions(dir: string): Promise<DatedSession[]> {
+  for (let listing = 1; ; listing++) {
+    const sessions = sessionsOf(dir, await nodeFileSystem.async.readdir(dir));
+    const dated = await mapConcurrently(sessions, (session) => dateOf(dir, session));
+    // Its files have other names now.
+    const hasMoved = sessions.some(({ hasDocument }, index) => !hasDocument && dated[index] === undefined);
+    if (hasMoved && listing < maxListings) continue;
+    return dated
+      .filter((session) => session !== undefined)
+      .sort((a, b) => b.mtimeMs - a.mtimeMs || (a.path < b.path ? -1 : 1));
+  }
+}
+
+async function dateOf(dir: string, session: SessionEntries): Promise<DatedSession | undefined> {
+  const { async: calls } = nodeFileSystem;
+  let mtimeMs: number | undefined;
+  for (const fileName of session.fileNames) {
+    const stat = await calls.lstat(`${dir}/${fileName}`);
+    if (stat?.isFile) mtimeMs = Math.max(mtimeMs ?? 0, stat.mtimeMs);
+  }
+  if (mtimeMs !== undefined) return { ...session, mtimeMs };
+  // Published for the first time, and ended, since the directory was read.
+  const document = session.hasDocument ? undefined : await calls.lstat(session.path);
+  return document?.isFile ? { ...session, hasDocument: true, mtimeMs: document.mtimeMs } : undefined;
+}
+
+/** A session without a document, of the records in its side files. */
+async function readUnpublished(path: string): Promise<ListedTrace | undefined> {
+  try {
+    const { trace } = await readTrace(path);
+    const { id, sessionId, traceId, startedAt, endedAt, metadata, summary } = trace;
+    return { path, id, sessionId, traceId, startedAt, endedAt, metadata, summary, bytes: 0 };
+  } catch {
+    // Without a whole record, or removed since the directory was read.
+    return undefined;
+  }
 }
 
 async function readListed(path: string): Promise<ListedTrace | undefined> {
