@@ -1,8 +1,7 @@
 /** The exporters of altimate-code, which get whole documents. */
-import { context } from "@opentelemetry/api";
 import type { TraceFile } from "../format/trace-file.js";
-import { UNTRACED } from "../otel/export.js";
 import type { SpanProcessor } from "../otel/types.js";
+import { untraced } from "../otel/untraced.js";
 import { withTimeout } from "../platform/async.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 
@@ -26,7 +25,7 @@ const patienceMillis = 5_000;
  */
 export async function callExporter(exporter: TraceExporter, trace: TraceFile): Promise<string | undefined> {
   try {
-    const answer: unknown = await context.with(UNTRACED, () => exporter.export(trace));
+    const answer: unknown = await untraced(() => exporter.export(trace));
     return typeof answer === "string" ? answer : undefined;
   } catch {
     return undefined;
@@ -42,7 +41,7 @@ export const awaitFlush = (processor: SpanProcessor): Promise<void> =>
   atMost(
     (async () => {
       try {
-        await context.with(UNTRACED, () => processor.forceFlush());
+        await untraced(() => processor.forceFlush());
       } catch {
         // The processor logs its failures. The session has ended in any case.
       }

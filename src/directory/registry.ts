@@ -4,7 +4,7 @@
  */
 import { resolve } from "node:path";
 import { SerialQueue } from "../platform/async.js";
-import { systemClock } from "../platform/clock.js";
+import type { Clock } from "../platform/clock.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { IoCounters } from "../platform/io-counters.js";
 import { SystemLiveness } from "../platform/liveness.js";
@@ -22,6 +22,7 @@ export type EnginePorts = Partial<Pick<DirectoryPorts, "fileSystem" | "clock" | 
 export interface DirectoryOptions extends HousekeepingOptions {
   readonly durability: DirectoryPorts["durability"];
   readonly maxSpans: number;
+  readonly clock: Clock;
 }
 
 /** The directories that are open in this process, by their absolute paths, and the queues that they share. */
@@ -73,7 +74,7 @@ function openDirectory(
   const directoryPorts = {
     fileSystem: counters.counting(fileSystem),
     counters,
-    clock: ports.clock ?? systemClock,
+    clock: ports.clock ?? options.clock,
     liveness: ports.liveness ?? new SystemLiveness(fileSystem.sync),
     pace: ports.pace ?? defaultPace,
     durability: options.durability,

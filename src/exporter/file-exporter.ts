@@ -14,13 +14,14 @@ import {
   type LiveSpanExporter,
   type ReadableSpan,
 } from "../otel/types.js";
+import { untracedClock } from "../otel/untraced.js";
 import { withTimeout } from "../platform/async.js";
-import { systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError, messageOf } from "../platform/errors.js";
 import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
 import { errorCode } from "../platform/file-system.js";
 import { Lifecycle } from "../platform/lifecycle.js";
+import { isOwnCall } from "../platform/own-work.js";
 import { ContentFilter } from "./content-filter.js";
 import { ExporterAccount, type FileExporterStats } from "./exporter-stats.js";
 import { advice, FaultLog, type LossReason } from "./fault-log.js";
@@ -70,14 +71,15 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
   constructor(options: CrashSafeFileSpanExporterOptions = {}, ports?: EnginePorts) {
     this.#options = resolveExporterOptions(options, environment());
     reportUnknownVariables(environment());
-    const clock = ports?.clock ?? systemClock;
+    const clock = ports?.clock ?? untracedClock;
     this.#log = new FaultLog(clock, { isDeferred: true });
     const listener = {
       onFault: (error: unknown, path: string) => this.#log.fault(error, path),
       onRemoved: (path: string) => this.#log.removed(path),
       onReleased: () => this.#onReleased(),
     };
-    this.#directory = joinDirectory(this.#options.dir, this.#options, listener, ports);
+    const directoryOptions = { ...this.#options, clock: untracedClock };
+    this.#directory = joinDirectory(this.#options.dir, directoryOptions, listener, ports);
     this.#account = new ExporterAccount(
       this.#directory,
       clock,
@@ -115,6 +117,11 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
    * Never throws.
    */
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
+    // A simple processor passes on a span that an instrumentation ended within our own call.
+    if (spans.length === 1 && isOwnCall()) {
+      resultCallback({ code: ExportResultCode.SUCCESS });
+      return;
+    }
     const lost = reports.during(() => {
       const begun = this.#account.begin();
       for (const span of spans) this.#guard(() => this.#admission.learn(span));

@@ -7,7 +7,8 @@
  * is whole.
  */
 import { diag } from "@opentelemetry/api";
-import { type Clock, systemClock, type Timer } from "../platform/clock.js";
+import { type Clock, type Timer, timers } from "../platform/clock.js";
+import { untracedClock } from "./untraced.js";
 
 /** A level of `diag`. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -31,7 +32,7 @@ class ReportQueue {
   /** `log` must not throw. Outside of {@link during} it runs when the code that runs now has returned. */
   add(log: () => void): void {
     this.#waiting.push(log);
-    if (this.#depth === 0) queueMicrotask(() => this.#logAll());
+    if (this.#depth === 0) timers.queueMicrotask(() => this.#logAll());
   }
 
   /** Takes each message out before it is logged: a logger may end the process, or call back into this package. */
@@ -53,7 +54,7 @@ export class Diagnostics {
    * @param component the class or function as its user knows it; begins every message
    * @param isDeferred whether messages wait in {@link reports}
    */
-  constructor(component: string, { clock = systemClock, isDeferred = false } = {}) {
+  constructor(component: string, { clock = untracedClock, isDeferred = false } = {}) {
     this.#component = component;
     this.#isDeferred = isDeferred;
     this.#repeated = new CoalescedLog(clock, 1_000);

@@ -2,20 +2,10 @@
  * Calls of an exporter: the context in which it works, and how its answers become errors of this package.
  */
 
-import { context, createContextKey, ROOT_CONTEXT } from "@opentelemetry/api";
 import { withTimeout } from "../platform/async.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { type ExportResult, ExportResultCode, type ReadableSpan, type SpanExporter } from "./types.js";
-
-/**
- * The context in which an exporter works, so that its own requests and writes are not traced. It derives from the root,
- * because an export does not belong to the request whose span filled the batch. The key is that of the SDK
- * (`suppressTracing` of `@opentelemetry/core`).
- */
-export const UNTRACED = ROOT_CONTEXT.setValue(
-  createContextKey("OpenTelemetry SDK Context Key SUPPRESS_TRACING"),
-  true,
-);
+import { untraced } from "./untraced.js";
 
 /**
  * Exports a batch, then flushes the exporter. Resolves when the exporter has accepted the batch.
@@ -29,13 +19,13 @@ export async function exportBatch(
   timeoutMillis: number,
 ): Promise<void> {
   const answer = new Promise<ExportResult>((resolve, reject) => {
-    const returned: unknown = context.with(UNTRACED, () => exporter.export(spans, resolve));
+    const returned: unknown = untraced(() => exporter.export(spans, resolve));
     // An `export` that is an async function reports an exception by rejecting.
     if (returned instanceof Promise) returned.catch(reject);
   });
   const failure = failureOf(await answered(answer, timeoutMillis));
   if (failure) throw failure;
-  const flushed = (async () => context.with(UNTRACED, () => exporter.forceFlush?.()))();
+  const flushed = (async () => untraced(() => exporter.forceFlush?.()))();
   await answered(flushed, timeoutMillis);
 }
 

@@ -1,7 +1,7 @@
 /**
  * Promises in order, together, and within a time.
  */
-import type { Clock, Timer } from "./clock.js";
+import { type Clock, type Timer, timers } from "./clock.js";
 
 /** Runs asynchronous jobs one at a time, in the order in which they were added. */
 export class SerialQueue {
@@ -64,6 +64,6 @@ export async function withTimeout<T>(
 
 function startTimer(clock: Clock | undefined, millis: number, run: () => void): Timer {
   if (clock) return clock.after(millis, run);
-  const timer = setTimeout(run, millis);
-  return { cancel: () => clearTimeout(timer) };
+  const timer = timers.setTimeout(run, millis);
+  return { cancel: () => timers.clearTimeout(timer) };
 }

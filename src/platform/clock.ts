@@ -1,6 +1,9 @@
 /**
  * Time as a port, so that tests can simulate an hour.
  */
+import { performance } from "node:perf_hooks";
+import nodeTimers from "node:timers";
+import { machineFunction } from "./own-work.js";
 
 /** A pending call. */
 export interface Timer {
@@ -20,18 +23,34 @@ export interface Clock {
   every(millis: number, run: () => void): Timer;
 }
 
-/** The machine's clock. */
+/**
+ * @internal The timers of the machine. Taken when the package is loaded, from Node and not from the global object: test runners
+ * and page simulations (jsdom) replace the global functions, and what is recorded must reach the disk all the same.
+ */
+export const timers = Object.freeze({
+  setTimeout: machineFunction("setTimeout", nodeTimers.setTimeout),
+  clearTimeout: machineFunction("clearTimeout", nodeTimers.clearTimeout),
+  setInterval: machineFunction("setInterval", nodeTimers.setInterval),
+  clearInterval: machineFunction("clearInterval", nodeTimers.clearInterval),
+  setImmediate: machineFunction("setImmediate", nodeTimers.setImmediate),
+  queueMicrotask: machineFunction("queueMicrotask", globalThis.queueMicrotask),
+});
+
+const monotonic = machineFunction("now", performance.now).bind(performance);
+
+/** The machine's clock. The epoch time is that of the global `Date`, with which the times of spans agree. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => performance.now(),
+  monotonic,
   after(millis, run) {
-    const timer = setTimeout(run, millis);
-    timer.unref();
-    return { cancel: () => clearTimeout(timer) };
+    const timer = timers.setTimeout(run, millis);
+    // Timers of Electron's renderer are numbers.
+    timer.unref?.();
+    return { cancel: () => timers.clearTimeout(timer) };
   },
   every(millis, run) {
-    const timer = setInterval(run, millis);
-    timer.unref();
-    return { cancel: () => clearInterval(timer) };
+    const timer = timers.setInterval(run, millis);
+    timer.unref?.();
+    return { cancel: () => timers.clearInterval(timer) };
   },
 };

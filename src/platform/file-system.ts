@@ -6,8 +6,9 @@
  * may have made a link: `readdir`, `isDirectory`, `mkdirs` and `syncDirectory`. A lock is the only other directory;
  * `lock.ts` refuses links before it lists one.
  */
-import * as fs from "node:fs";
+import nodeFs from "node:fs";
 import { promisify } from "node:util";
+import { ownCalls } from "./own-work.js";
 
 /** What is asked about a file. Device and inode are exact: Windows file ids do not fit a number. */
 export interface FileStat {
@@ -76,11 +77,15 @@ export interface FileSystem {
   readonly async: AsyncFileCalls;
 }
 
-const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants;
+// The default import is the object whose functions instrumentations replace, in CommonJS and in ES modules.
+const fs = ownCalls(nodeFs);
+const promises = ownCalls(nodeFs.promises);
+
+const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = nodeFs.constants;
 // Absent on Windows, where creating a symlink is a privilege.
-const O_NOFOLLOW = fs.constants.O_NOFOLLOW ?? 0;
+const O_NOFOLLOW = nodeFs.constants.O_NOFOLLOW ?? 0;
 // Without O_NONBLOCK, opening a named pipe waits until a process writes to the pipe, on the main thread as well.
-const O_NONBLOCK = fs.constants.O_NONBLOCK ?? 0;
+const O_NONBLOCK = nodeFs.constants.O_NONBLOCK ?? 0;
 
 const flags: Record<OpenMode, number> = {
   create: O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW,
@@ -88,7 +93,7 @@ const flags: Record<OpenMode, number> = {
   read: O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
 };
 
-function toStat(stat: fs.BigIntStats): FileStat {
+function toStat(stat: nodeFs.BigIntStats): FileStat {
   return {
     dev: stat.dev,
     ino: stat.ino,
@@ -171,8 +176,8 @@ const sync: FileCalls = {
 const openLater = promisify(fs.open);
 const closeLater = promisify(fs.close);
 const fsyncLater = promisify(fs.fsync);
-const lstatLater = promisify<string, fs.BigIntOptions, fs.BigIntStats>(fs.lstat);
-const fstatLater = promisify<number, fs.BigIntOptions, fs.BigIntStats>(fs.fstat);
+const lstatLater = promisify<string, nodeFs.BigIntOptions, nodeFs.BigIntStats>(fs.lstat);
+const fstatLater = promisify<number, nodeFs.BigIntOptions, nodeFs.BigIntStats>(fs.fstat);
 
 const async: AsyncFileCalls = {
   open: (path, mode) => openLater(path, flags[mode], 0o600),
@@ -204,17 +209,17 @@ const async: AsyncFileCalls = {
     new Promise((resolve) => fs.stat(path, (error, stat) => resolve(!error && stat.isDirectory()))),
   rename: promisify(fs.rename),
   async link(from, to) {
-    if ((await fs.promises.lstat(from)).isSymbolicLink()) throw noRegularFile(from);
-    await fs.promises.link(from, to);
+    if ((await promises.lstat(from)).isSymbolicLink()) throw noRegularFile(from);
+    await promises.link(from, to);
   },
   unlink: promisify(fs.unlink),
-  mkdirs: (path) => fs.promises.mkdir(path, { recursive: true, mode: 0o700 }),
-  mkdir: async (path) => void (await fs.promises.mkdir(path, { mode: 0o700 })),
+  mkdirs: (path) => promises.mkdir(path, { recursive: true, mode: 0o700 }),
+  mkdir: async (path) => void (await promises.mkdir(path, { mode: 0o700 })),
   rmdir: promisify(fs.rmdir),
-  readdir: (path) => fs.promises.readdir(path),
+  readdir: (path) => promises.readdir(path),
   async touch(path) {
     const now = new Date();
-    await fs.promises.lutimes(path, now, now);
+    await promises.lutimes(path, now, now);
   },
   async syncDirectory(path) {
     let fd: number | undefined;
@@ -227,8 +232,8 @@ const async: AsyncFileCalls = {
       if (fd !== undefined) await closeLater(fd);
     }
   },
-  readText: (path) => fs.promises.readFile(path, { encoding: "utf8", flag: flags.read }),
-  readlink: (path) => fs.promises.readlink(path),
+  readText: (path) => promises.readFile(path, { encoding: "utf8", flag: flags.read }),
+  readlink: (path) => promises.readlink(path),
 };
 
 /** The machine's file system. */

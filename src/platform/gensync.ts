@@ -6,6 +6,7 @@
  * one turn of the event loop in both forms. Where correctness needs that, the code stands in a `sync` block, which the
  * compiler keeps free of yields.
  */
+import { timers } from "./clock.js";
 import { type AsyncFileCalls, type FileCalls, type FileSystem, nodeFileSystem } from "./file-system.js";
 
 type CallName = keyof FileCalls;
@@ -114,8 +115,8 @@ export async function runAsync<T>(
 function callAsync(calls: AsyncFileCalls, step: Step): Promise<unknown> {
   if ("pauseMillis" in step) {
     return new Promise((resolve) => {
-      if (step.pauseMillis > 0) setTimeout(resolve, step.pauseMillis);
-      else setImmediate(resolve);
+      if (step.pauseMillis > 0) timers.setTimeout(resolve, step.pauseMillis);
+      else timers.setImmediate(resolve);
     });
   }
   return (calls[step.name] as (...args: readonly unknown[]) => Promise<unknown>)(...step.args);

@@ -7,10 +7,10 @@
  * state is over.
  */
 
-import { context } from "@opentelemetry/api";
-import { failureOf, noAnswer, UNTRACED } from "../otel/export.js";
+import { failureOf, noAnswer } from "../otel/export.js";
 import type { ReadableSpan, SpanExporter } from "../otel/types.js";
-import type { Clock, Timer } from "../platform/clock.js";
+import { untraced } from "../otel/untraced.js";
+import { type Clock, type Timer, timers } from "../platform/clock.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import type { ProcessorAccount } from "./processor-stats.js";
 
@@ -172,7 +172,7 @@ export class BatchQueue {
     ) {
       const due: QueueState = { name: "due" };
       this.#enter(due);
-      queueMicrotask(() => this.#begin(due));
+      timers.queueMicrotask(() => this.#begin(due));
     } else if (this.#state.name === "idle") {
       const scheduled: QueueState = {
         name: "scheduled",
@@ -224,7 +224,7 @@ export class BatchQueue {
       this.#settle(state, new CrashSafeFileError("EXPORT_FAILED", "the exporter threw", { cause }));
     this.#enter(state);
     try {
-      const returned: unknown = context.with(UNTRACED, () =>
+      const returned: unknown = untraced(() =>
         this.exporter.export(batch, (result) => this.#settle(state, failureOf(result))),
       );
       // An `export` that is an async function reports an exception by rejecting. Unhandled, that ends the process.

@@ -4,6 +4,7 @@
 import { isMainThread } from "node:worker_threads";
 import { Diagnostics } from "../otel/diagnostics.js";
 import type { CrashTarget } from "../otel/types.js";
+import { timers } from "../platform/clock.js";
 import {
   checked,
   hasMethods,
@@ -144,7 +145,7 @@ function fitHooks(fence: Fence, isLater = false): void {
  * waits for the next turn.
  */
 function afterCaughtSignals(run: () => void): void {
-  setImmediate(() => setImmediate(run));
+  timers.setImmediate(() => timers.setImmediate(run));
 }
 
 function hook(fence: Fence, event: string): void {
@@ -190,7 +191,7 @@ function crashAll(fence: Fence, event: string, reason: string): void {
 function passOn(fence: Fence, signal: FenceSignal): void {
   unhook(fence, signal);
   // If the process lives on, the next signal is fenced again.
-  queueMicrotask(() => fitHooks(fence));
+  timers.queueMicrotask(() => fitHooks(fence));
   if (process.listenerCount(signal) > 0 || !isMainThread) return;
   try {
     process.kill(process.pid, signal);

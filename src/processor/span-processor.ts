@@ -3,7 +3,6 @@
  */
 import { type Context, context, TraceFlags } from "@opentelemetry/api";
 import { Diagnostics, type LossReason } from "../otel/diagnostics.js";
-import { UNTRACED } from "../otel/export.js";
 import type { ComponentMetrics } from "../otel/metrics.js";
 import { stampSessionId } from "../otel/session-context.js";
 import type {
@@ -13,12 +12,15 @@ import type {
   SpanExporter,
   StartedSpan,
 } from "../otel/types.js";
+import { UNTRACED, untraced, untracedClock } from "../otel/untraced.js";
 import { outcome, type TimeLimit, withTimeout } from "../platform/async.js";
-import { type Clock, systemClock } from "../platform/clock.js";
+import type { Clock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError, invalidOption } from "../platform/errors.js";
 import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
 import { Lifecycle } from "../platform/lifecycle.js";
+import { isOwnWork } from "../platform/own-work.js";
+import { attachmentOf } from "../projection/exact-span.js";
 import { BatchQueue } from "./batch-queue.js";
 import { ProcessorAccount, processorMetrics, type SpanProcessorStats } from "./processor-stats.js";
 import { type CrashSafeSpanProcessorOptions, resolveProcessorOptions } from "./span-processor-options.js";
@@ -56,6 +58,8 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   readonly #lifecycle = new Lifecycle();
   /** Independent of the state: a processor that crashed can be shut down, and one that was shut down can crash. */
   #isShutDown = false;
+  /** Spans of our own work, which are recorded nowhere: made with the first one. */
+  #ownSpans: WeakSet<object> | undefined;
   #lastFlush: Promise<void> = Promise.resolve();
   /** The shutdown that is under way, or has shut the exporter down. */
   #end: Promise<void> | undefined;
@@ -82,7 +86,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     );
     for (const variable of ignored) diagnostics.log("warn", variable);
     this.#timeoutMillis = limits.exportTimeoutMillis;
-    this.#clock = ports.clock ?? systemClock;
+    this.#clock = ports.clock ?? untracedClock;
     this.#account = new ProcessorAccount(diagnostics, this.#clock, limits.scheduleDelayMillis);
     this.#queue = new BatchQueue(exporter, limits, this.#clock, this.#account);
     this.#queueCapacity = this.#live ? 0 : limits.maxQueueSize;
@@ -126,6 +130,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   onStart(span: StartedSpan, parentContext: Context): void {
     try {
       if (!isSampled(span) || !this.#lifecycle.isOpen) return;
+      if (isOwnWork() && this.#leaveOut(span, parentContext)) return;
       this.#guard("session.id", () => stampSessionId(span, parentContext));
       if (this.#live === undefined) return;
       joinExitFlush(this, logExitFlush);
@@ -138,7 +143,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   /** Queues the span, or passes it to a live exporter. Called by the SDK. */
   onEnd(span: ReadableSpan): void {
     try {
-      if (!isSampled(span)) return;
+      if (!isSampled(span) || this.#ownSpans?.has(span)) return;
       joinExitFlush(this, logExitFlush);
       if (!this.#lifecycle.isOpen) {
         this.#account.drop(1, this.#lifecycle.state === "crashed" ? late.crashed : late.ended);
@@ -200,6 +205,16 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     this.#account.reportDrops();
   }
 
+  /**
+   * Leaves out a span that an instrumentation starts within our own work. What a session tracer logs there is recorded.
+   */
+  #leaveOut(span: StartedSpan, parentContext: Context): boolean {
+    if (attachmentOf(span, parentContext) !== undefined) return false;
+    this.#ownSpans ??= new WeakSet();
+    this.#ownSpans.add(span);
+    return true;
+  }
+
   #flush(isLast = false): Promise<void> {
     leaveExitFlush(this);
     this.#account.reportDrops();
@@ -240,7 +255,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   /** Calls an optional method of the exporter. An exception and a rejection have the same result. */
   async #call(method: "forceFlush" | "shutdown"): Promise<void> {
     try {
-      await context.with(UNTRACED, () => this.#exporter[method]?.());
+      await untraced(() => this.#exporter[method]?.());
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : "no reason given";
       throw new CrashSafeFileError("EXPORT_FAILED", `the exporter's ${method} failed: ${why}`, { cause });

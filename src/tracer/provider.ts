@@ -7,6 +7,7 @@ import type { CrashSafeFileSpanExporterOptions } from "../exporter/file-exporter
 import type { TurnIds } from "../otel/ids.js";
 import type { ResourceLike } from "../otel/resource.js";
 import type { SpanExporter, SpanProcessor } from "../otel/types.js";
+import { untracedNow } from "../otel/untraced.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { CrashSafeSpanProcessor } from "../processor/span-processor.js";
 import { requireOtlpExporter, requireSdk, type Sdk } from "./sdk-packages.cjs";
@@ -102,7 +103,8 @@ function wholeResource(sdk: Sdk, given: ResourceLike): ResourceLike {
 
 function installed<T>(name: string, why: string, load: () => T): T {
   try {
-    return load();
+    // Loading a module reads files.
+    return untracedNow(load);
   } catch (cause) {
     throw new CrashSafeFileError("MISSING_PACKAGE", `${why}: npm install ${name}`, { cause });
   }

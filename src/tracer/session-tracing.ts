@@ -7,8 +7,9 @@ import { Diagnostics } from "../otel/diagnostics.js";
 import { TurnIds } from "../otel/ids.js";
 import { SESSION_SCOPE } from "../otel/semantic-conventions.js";
 import type { CrashTarget, SpanProcessor } from "../otel/types.js";
+import { untraced, untracedClock } from "../otel/untraced.js";
 import { allSettledOrThrow, outcome, withTimeout } from "../platform/async.js";
-import { type Clock, systemClock } from "../platform/clock.js";
+import type { Clock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import type { SessionTracerPorts, StartTraceOptions } from "./input-types.js";
@@ -47,7 +48,7 @@ export class SessionTracing implements CrashTarget {
   #end: Promise<void> | undefined;
 
   /** @internal */
-  constructor(plan: TracingPlan, clock: Clock = systemClock) {
+  constructor(plan: TracingPlan, clock: Clock = untracedClock) {
     const turnIds = new TurnIds();
     const { provider, processors } = sessionProvider(plan, turnIds);
     this.tracerProvider = provider;
@@ -220,7 +221,7 @@ export class TurnDelivery {
 
   async #flush(backend: Flushable): Promise<void> {
     try {
-      await backend.forceFlush();
+      await untraced(() => backend.forceFlush());
     } catch (error) {
       // Debug only: the processor that lost spans has logged it.
       this.#diagnostics.failure("the flush at the end of a turn failed", error, "debug");

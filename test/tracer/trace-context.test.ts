@@ -2,7 +2,7 @@ import { defaultTextMapGetter, defaultTextMapSetter, ROOT_CONTEXT, trace } from 
 import { isTracingSuppressed, W3CTraceContextPropagator } from "@opentelemetry/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { UNTRACED } from "../../src/otel/export.js";
+import { UNTRACED } from "../../src/otel/untraced.js";
 import { contextOf, headersOf } from "../../src/tracer/trace-context.js";
 
 const official = new W3CTraceContextPropagator();

@@ -27,6 +27,7 @@ async function retain() {
     maxSpans: 0,
     durability: "process",
     sessionIdleMillis: Number.MAX_SAFE_INTEGER,
+    clock: systemClock,
   };
   const listener = {
     onFault: (error, path) => print("fault", `retention: ${path}: ${error}`),
