@@ -173,6 +173,9 @@ export class MemorySession implements SessionHandle {
     this.#state.openSpans.change(spanId);
   }
 
+  /** The next document reads the span. */
+  merged(): void {}
+
   /** A span has started; `read` returns its later states. */
   start(span: TraceSpan, read: () => TraceSpan, source: object): void {
     if (!this.#ending) this.#state.openSpans.start(span, read, source);

@@ -135,7 +135,7 @@ export class FileExporter implements TraceExporter {
    * @param sessionId the raw id, or the id as it is in the document
    */
   markCrashed(sessionId: string): void {
-    this.#crashed.add(sessionId);
+    if (sessionId) this.#crashed.add(sessionId);
   }
 
   /** Removes the oldest documents beyond the limits, except documents of open sessions. Never throws. */

@@ -164,7 +164,7 @@ class Shared implements SharedSession {
   }
 
   get rootSpanId(): string {
-    return this.#entry.writer.session.root.spanId;
+    return this.#entry.writer.session.rootSpanId;
   }
 
   isOpen(): boolean {
@@ -207,6 +207,12 @@ class Shared implements SharedSession {
     this.#directory.changed(this.#entry);
   }
 
+  recordAttributes(spanId: string, attributes: Readonly<Record<string, unknown>>): void {
+    if (!this.isOpen()) return;
+    this.#entry.writer.recordAttributes(spanId, attributes);
+    this.#directory.changed(this.#entry);
+  }
+
   learn(metadata: Partial<SessionMetadata>): void {
     this.#entry.writer.setMetadata(metadata);
   }
@@ -215,7 +221,10 @@ class Shared implements SharedSession {
     if (!this.isOpen()) return;
     const { writer } = this.#entry;
     writer.session.update(changed, limit);
-    writer.recordSession();
+    const { name, input, metadata, attributes } = changed;
+    if (attributes && name === undefined && input === undefined && metadata === undefined)
+      writer.recordSessionAttributes(attributes);
+    else writer.recordSession();
     this.#directory.changed(this.#entry);
   }
 

@@ -93,6 +93,8 @@ export interface SharedSession {
   recordEnd(source: object, span: TraceSpan, metadata: Partial<SessionMetadata>): "recorded" | "full";
   /** An open span has changed. */
   recordChange(spanId: string): void;
+  /** Attributes were merged into an open span: only they are journaled. */
+  recordAttributes(spanId: string, attributes: Readonly<Record<string, unknown>>): void;
   learn(metadata: Partial<SessionMetadata>): void;
   /** `limit` bounds the size of the changed session span. */
   update(changed: SessionChange, limit: (root: TraceSpan) => TraceSpan): void;

@@ -106,6 +106,13 @@ class FileSession implements SessionHandle {
     this.#host.guard(() => this.#session.recordChange(spanId));
   }
 
+  merged(spanId: string, given: Readonly<Record<string, unknown>>): void {
+    this.#host.guard(() => {
+      const { attributes } = this.#host.filter.facts({ attributes: given });
+      if (attributes) this.#session.recordAttributes(spanId, attributes);
+    });
+  }
+
   flush(): Promise<void> {
     return this.#host.bounded("flush", this.#host.directory.flushSession(this.#session.id));
   }

@@ -61,6 +61,11 @@ export interface SessionHandle {
   update(facts: SessionFacts): void;
   /** An open span has changed: records its present state, synchronously. */
   changed(spanId: string): void;
+  /**
+   * Attributes were merged into an open span: records the attributes, synchronously. Handles of release 0.1.0 lack this
+   * method.
+   */
+  merged?(spanId: string, attributes: Readonly<Record<string, unknown>>): void;
   /** Resolves when the document equals memory. */
   flush(): Promise<void>;
   /** Ends the session; an `error` that is not empty ends it with status `error`. Idempotent. */

@@ -6,10 +6,13 @@
  * - `{"session":{…}}` the session as a whole; the last such line holds
  * - `{"span":{…}}` an open span when it started or changed; the last line of a span id holds. A span with an `endTime`
  *   has ended, and its line may still be missing in the append log
+ * - `{"owner":null,"of":{…},"attributes":{…}}` attributes that were merged into an open span, or into the session span,
+ *   since its last line: the cost of a call does not grow with the attributes that are there. Release 0.1.0 takes the line
+ *   for one of an owner, and reads on
  */
 
 import { encodeIntoScratch, isSpan } from "./document.js";
-import { jsonText } from "./json-value.js";
+import { isRecord, jsonText, mergeOwn } from "./json-value.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 import { validMetadata } from "./validate.js";
 
@@ -52,6 +55,15 @@ export const encodeJournalSpanIntoScratch = <T>(spanText: string, take: (bytes: 
 export const encodeJournalSpan = (spanText: string): Buffer =>
   encodeJournalSpanIntoScratch(spanText, (bytes) => Buffer.from(bytes));
 
+/** The span whose attributes a journal line has. */
+export type SpanOfJournal = Pick<TraceSpan, "spanId" | "traceId">;
+
+/** The journal line of attributes that were merged into a span. */
+export const encodeAttributes = (
+  { spanId, traceId }: SpanOfJournal,
+  attributes: Readonly<Record<string, unknown>>,
+): Buffer => Buffer.from(`${jsonText({ owner: null, of: { spanId, traceId }, attributes })}\n`);
+
 /** Replays a journal. Never throws: a torn last line, NUL bytes at the end or a corrupt line lose only themselves. */
 export function replayJournal(bytes: Buffer): JournalState {
   const state: JournalState = { session: undefined, spans: new Map(), corruptLines: 0, tornBytes: 0 };
@@ -68,7 +80,13 @@ export function replayJournal(bytes: Buffer): JournalState {
 }
 
 function replayLine(state: JournalState, line: Buffer): boolean {
-  let record: { owner?: unknown; session?: unknown; span?: unknown } | null;
+  let record: {
+    owner?: unknown;
+    session?: unknown;
+    span?: unknown;
+    of?: unknown;
+    attributes?: unknown;
+  } | null;
   try {
     record = JSON.parse(line.toString("utf8"));
   } catch {
@@ -82,6 +100,15 @@ function replayLine(state: JournalState, line: Buffer): boolean {
     state.spans.set(spanId, record.span);
   } else if (isJournaledSession(record.session)) {
     state.session = { ...record.session, metadata: validMetadata(record.session.metadata) };
+  } else if (isSpan(record.of) && isRecord(record.attributes)) {
+    const { spanId } = record.of;
+    const { session, spans } = state;
+    const span = session?.root.spanId === spanId ? session.root : spans.get(spanId);
+    // The span was parsed here, and no other code has it yet.
+    if (span) {
+      span.attributes ??= {};
+      mergeOwn(span.attributes, record.attributes);
+    }
   } else return "owner" in record;
   return true;
 }

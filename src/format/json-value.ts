@@ -112,6 +112,11 @@ export function setOwn(target: Record<string, unknown>, key: string, value: unkn
   }
 }
 
+/** Sets each member of `changes` on `target`; a value of `changes` wins. */
+export function mergeOwn(target: Record<string, unknown>, changes: Readonly<Record<string, unknown>>): void {
+  for (const key of Object.keys(changes)) setOwn(target, key, changes[key]);
+}
+
 interface Walk {
   nodes: number;
   /** The objects from the root to the present one. An object may repeat, but not within itself. */

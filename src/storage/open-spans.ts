@@ -2,6 +2,8 @@
  * The spans of a writer that have no line yet: what the journal holds of them, and what they are now.
  */
 import { encodeSpan, inTrace } from "../format/document.js";
+import type { SpanOfJournal } from "../format/journal.js";
+import { mergeOwn } from "../format/json-value.js";
 import type { TraceSpan } from "../format/trace-file.js";
 
 interface OpenSpan {
@@ -17,6 +19,8 @@ interface OpenSpan {
   /** The state last journaled, as text and as a span. */
   journaled: string;
   journaledSpan: TraceSpan;
+  /** Attributes that were merged into the span, and journaled by themselves, since then. */
+  merged: Record<string, unknown> | undefined;
 }
 
 /**
@@ -64,10 +68,25 @@ export class OpenSpans {
     return [...this.#spans.values()].map((open) => open.journaled);
   }
 
+  /** The attributes that were journaled by themselves, and the span that has them. */
+  *journaledAttributes(): Iterable<[SpanOfJournal, Readonly<Record<string, unknown>>]> {
+    for (const { merged, journaledSpan } of this.#spans.values()) if (merged) yield [journaledSpan, merged];
+  }
+
+  /** Attributes were merged into a span. Returns the span for the journal, which holds the rest; `undefined`: it has ended. */
+  merge(spanId: string, attributes: Readonly<Record<string, unknown>>): SpanOfJournal | undefined {
+    const open = this.#spans.get(spanId);
+    if (!open) return undefined;
+    open.merged ??= {};
+    mergeOwn(open.merged, attributes);
+    return open.journaledSpan;
+  }
+
   /** Adds a span. `read` returns its state from now on, and the same object again if nothing has changed. */
   start(span: TraceSpan, read: () => TraceSpan, source: object): string {
     const journaled = encodeSpan(span);
-    this.#spans.set(span.spanId, { read, isBeingRead: false, source, journaled, journaledSpan: span });
+    const state = { journaled, journaledSpan: span, merged: undefined };
+    this.#spans.set(span.spanId, { read, isBeingRead: false, source, ...state });
     return journaled;
   }
 
@@ -110,6 +129,7 @@ export class OpenSpans {
     if (span === open.journaledSpan || this.#spans.get(spanId) !== open) return undefined;
     const text = encodeSpan(span);
     open.journaledSpan = span;
+    open.merged = undefined;
     if (text === open.journaled) return undefined;
     open.journaled = text;
     return text;

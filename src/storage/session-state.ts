@@ -6,6 +6,7 @@ import { mergeHeads, mergeSessionSpans, reopened, sessionSpan } from "../format/
 import type { CounterName } from "../format/counters.js";
 import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "../format/document.js";
 import type { JournaledSession } from "../format/journal.js";
+import { mergeOwn } from "../format/json-value.js";
 import { interrupt, recordedEnd, type SessionEnd, statusOf, worseEnd } from "../format/session-end.js";
 import { totalsOf } from "../format/summary.js";
 import { buildTail } from "../format/tail.js";
@@ -44,6 +45,13 @@ export class SessionState {
   readonly openSpans = new OpenSpans(() => this.#head.traceId);
   #head: SessionHead;
   #root: TraceSpan;
+  /** Attributes of the session span that are not merged into it yet. */
+  #addedToRoot:
+    | {
+        readonly attributes: Record<string, unknown>;
+        readonly limit: (root: TraceSpan) => TraceSpan;
+      }
+    | undefined;
   #metadata: SessionMetadata = {};
   #totals = new Totals();
   /** Spans of peer writers that have no line yet, as the document has them, by id. */
@@ -67,7 +75,18 @@ export class SessionState {
   }
 
   get root(): TraceSpan {
+    const added = this.#addedToRoot;
+    if (added) {
+      this.#addedToRoot = undefined;
+      const attributes = { ...this.#root.attributes, ...added.attributes };
+      this.#root = added.limit({ ...this.#root, attributes });
+    }
     return this.#root;
+  }
+
+  /** Does not merge attributes into the session span, as {@link root} does. */
+  get rootSpanId(): string {
+    return this.#root.spanId;
   }
 
   get metadata(): SessionMetadata {
@@ -133,13 +152,21 @@ export class SessionState {
     { name, input, metadata, attributes }: SessionChange,
     limit: (root: TraceSpan) => TraceSpan = (root) => root,
   ): void {
-    this.#metadata = { ...this.#metadata, ...metadata };
-    this.#root = limit({
-      ...this.#root,
-      ...(name !== undefined && { name }),
-      ...(input !== undefined && { input }),
-      ...(attributes && { attributes: { ...this.#root.attributes, ...attributes } }),
-    });
+    if (metadata) this.#metadata = { ...this.#metadata, ...metadata };
+    if (name !== undefined || input !== undefined)
+      this.#root = limit({
+        ...this.root,
+        ...(name !== undefined && { name }),
+        ...(input !== undefined && { input }),
+      });
+    if (attributes) this.#addToRoot(attributes, limit);
+  }
+
+  /** The attributes are merged when the session span is read next: a merge copies all of them. */
+  #addToRoot(attributes: Readonly<Record<string, unknown>>, limit: (root: TraceSpan) => TraceSpan): void {
+    const added = this.#addedToRoot?.attributes ?? {};
+    mergeOwn(added, attributes);
+    this.#addedToRoot = { attributes: added, limit };
   }
 
   /** An end that counts when the last writer ends the session, unless that end is worse. */
@@ -169,7 +196,7 @@ export class SessionState {
   /** The record that a journal needs to recover the session without its document. */
   record(): JournaledSession {
     const { id, traceId, startedAt } = this.#head;
-    const [root, metadata, resumed] = [this.#root, this.#metadata, this.#resumedEnd];
+    const [root, metadata, resumed] = [this.root, this.#metadata, this.#resumedEnd];
     return { id, traceId, startedAt, root, metadata, resumed };
   }
 
@@ -178,7 +205,7 @@ export class SessionState {
     const spans = [...this.openSpans.read(), ...this.#peerSpans.values()];
     return buildTail({
       head: this.#head,
-      root: this.#root,
+      root: this.root,
       rootEnd: end,
       spans,
       totals: this.#totals,
@@ -192,7 +219,7 @@ export class SessionState {
     if (!head) return;
     this.#head = mergeHeads(this.#head, [head, this.#head]);
     const root = tail?.spans.find(isRoot);
-    if (root) this.#root = mergeSessionSpans(reopened(root), [this.#root]);
+    if (root) this.#root = mergeSessionSpans(reopened(root), [this.root]);
   }
 
   #mergeTail({ metadata, spans, endedAt }: DocumentTail): void {

@@ -14,7 +14,7 @@ import {
   type SessionFiles,
   tempPath,
 } from "../format/file-names.js";
-import { encodeJournalSpan, encodeOwner, encodeSession } from "../format/journal.js";
+import { encodeAttributes, encodeJournalSpan, encodeOwner, encodeSession } from "../format/journal.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { errorCode, tryUnlink } from "../platform/file-system.js";
@@ -163,6 +163,22 @@ export class SessionWriter implements JournalSource {
     if (text === undefined || !this.life.isOpen) return;
     this.#touch();
     this.journal.appendSpan(text);
+    this.syncRecords();
+  }
+
+  /** Attributes were merged into a span without a line. When this returns, the attributes survive the process. */
+  recordAttributes(spanId: string, attributes: Readonly<Record<string, unknown>>): void {
+    const span = this.session.openSpans.merge(spanId, attributes);
+    if (!span || !this.life.isOpen) return;
+    this.#touch();
+    this.journal.append(encodeAttributes(span, attributes));
+    this.syncRecords();
+  }
+
+  /** Attributes were merged into the session span. When this returns, the attributes survive the process. */
+  recordSessionAttributes(attributes: Readonly<Record<string, unknown>>): void {
+    this.#touch();
+    this.journal.append(encodeAttributes({ spanId: this.session.rootSpanId }, attributes));
     this.syncRecords();
   }
 
@@ -325,8 +341,10 @@ export class SessionWriter implements JournalSource {
 
   /** The journal as it would be if it were written now. */
   journalContent(): Buffer[] {
-    const spans = this.session.openSpans.journaled().map(encodeJournalSpan);
-    return [encodeOwner(this.token), encodeSession(this.session.record()), ...spans];
+    const { openSpans } = this.session;
+    const spans = openSpans.journaled().map(encodeJournalSpan);
+    const attributes = Array.from(openSpans.journaledAttributes(), (merged) => encodeAttributes(...merged));
+    return [encodeOwner(this.token), encodeSession(this.session.record()), ...spans, ...attributes];
   }
 
   #sync(): void {

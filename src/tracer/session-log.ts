@@ -5,6 +5,7 @@
 import { type Attributes, type Context, type Link, SpanKind, type Tracer } from "@opentelemetry/api";
 import type { SessionHandle } from "../exporter/session-store.js";
 import { noHistory } from "../format/history.js";
+import { mergeOwn } from "../format/json-value.js";
 import type { SessionMetadata } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import {
@@ -67,7 +68,9 @@ export class SessionLog {
   readonly #tools: SessionTools;
   readonly #queue = new CommitQueue((span) => this.#changed(span));
   /** Attributes that the host set on the session: every turn gets them. */
-  #attributes: Record<string, unknown> = {};
+  readonly #attributes: Record<string, unknown> = {};
+  /** The open turn lacks some of them, and gets all at its end. */
+  #hasNewAttributes = false;
   /** The last answer of the turn. */
   #lastOutput: string | undefined;
 
@@ -188,18 +191,21 @@ export class SessionLog {
     if (Object.keys(attributes).length === 0) return;
     const { last } = this.#tools;
     // A committed span cannot change any more.
-    const tool = last && (last.record.endTime === undefined || this.#queue.has(last)) ? last : undefined;
+    const tool = last && (!last.hasEnded || this.#queue.has(last)) ? last : undefined;
     const generation = this.#generations.newest?.span;
     // Any other value counts as no target.
     const hasTarget = target === "tool" || target === "generation" || target === "session";
     const span = hasTarget ? { tool, generation, session: undefined }[target] : (tool ?? generation);
     if (span) {
-      span.change({ attributes: { ...span.record.attributes, ...attributes } });
-      this.#changed(span);
+      span.merge(attributes);
+      for (const handle of this.handles) {
+        if (handle.merged) handle.merged(span.spanId, attributes);
+        else handle.changed(span.spanId);
+      }
     } else if (target !== "tool" && target !== "generation") {
-      this.#attributes = { ...this.#attributes, ...attributes };
+      mergeOwn(this.#attributes, attributes);
+      this.#hasNewAttributes = true;
       for (const handle of this.handles) handle.update({ attributes });
-      this.#turns.current?.set(callerAttributes(this.#attributes));
     } else if (target === "tool" && last) {
       diagnostics.log(
         "warn",
@@ -227,6 +233,8 @@ export class SessionLog {
     this.#queue.flush();
     const output = this.#lastOutput;
     this.#lastOutput = undefined;
+    if (this.#hasNewAttributes) this.#turns.current?.set(callerAttributes(this.#attributes));
+    this.#hasNewAttributes = false;
     this.#turns.end(now, output, failure);
   }
 

@@ -8,6 +8,7 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
+import { mergeOwn } from "../format/json-value.js";
 import {
   ATTR_CRASH_SAFE_FILE_END_TIME,
   ATTR_CRASH_SAFE_FILE_START_TIME,
@@ -41,13 +42,16 @@ export class SessionSpan {
   /** The attributes that this class has set: other attributes on the span are from the host. */
   readonly #own: Attributes[];
   #record: ExactSpan;
+  /** The attributes, which are copied when the record is read: the cost of a merge does not grow with them. */
+  #attributes: Record<string, unknown> | undefined;
+  #hasNewAttributes = false;
 
   constructor({ tracer, parent, name, kind, attributes, record }: SpanOpening) {
     this.#record = record;
     this.#parent = parent;
     this.#startTime = hrTimeOf(record.startTime);
     this.#own = [attributes];
-    const attachment: Attachment = { type: "span", read: () => this.#record, own: this.#own };
+    const attachment: Attachment = { type: "span", read: () => this.record, own: this.#own };
     const options = { kind, attributes, startTime: this.#startTime };
     this.#otel = tracer.startSpan(name, options, withAttachment(parent, attachment));
     // For processors that get the span at its end only.
@@ -55,7 +59,15 @@ export class SessionSpan {
   }
 
   get record(): ExactSpan {
+    if (this.#hasNewAttributes) {
+      this.#record = { ...this.#record, attributes: { ...this.#attributes } };
+      this.#hasNewAttributes = false;
+    }
     return this.#record;
+  }
+
+  get hasEnded(): boolean {
+    return this.#record.endTime !== undefined;
   }
 
   get spanId(): string {
@@ -67,14 +79,21 @@ export class SessionSpan {
     return trace.setSpan(this.#parent, this.#otel);
   }
 
-  /** Changes the record. The OpenTelemetry span gets the changes at {@link commit}. */
-  change(changes: Partial<ExactSpan>): void {
-    this.#record = { ...this.#record, ...changes };
+  /** Changes the record, but not its attributes. The OpenTelemetry span gets the changes at {@link commit}. */
+  change(changes: Omit<Partial<ExactSpan>, "attributes">): void {
+    this.#record = { ...this.record, ...changes };
+  }
+
+  /** Merges attributes into those of the record. */
+  merge(attributes: Readonly<Record<string, unknown>>): void {
+    this.#attributes ??= { ...this.#record.attributes };
+    mergeOwn(this.#attributes, attributes);
+    this.#hasNewAttributes = true;
   }
 
   /** Ends the OpenTelemetry span at the record's end time, which hands the span to the processors. */
   commit(): void {
-    const record = this.#record;
+    const { record } = this;
     const endTime = laterOf(this.#startTime, hrTimeOf(record.endTime ?? record.startTime));
     const times: Attributes = {};
     if (millis(this.#startTime) !== record.startTime)
