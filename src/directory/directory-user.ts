@@ -65,6 +65,7 @@ export class UserOfDirectory implements DirectoryUser {
       known || !published
         ? noHistory
         : runSync(directory.ports.fileSystem, readHistory(published, historyBytes));
+    if (!known) writer.session.beginRun();
     writer.setMetadata(metadata);
     directory.publishFirst(entry);
     return new Held(directory, entry, history, !known && !published);

@@ -5,7 +5,7 @@
 /** What a resumed session did before: enough to recognize a repeated tool call, and to continue the count of turns. */
 export interface SessionHistory {
   /** The last 20,000 tool calls with a call id, newest last. */
-  readonly calls: readonly { readonly callId: string; readonly startTime: number }[];
+  readonly calls: readonly { readonly name: string; readonly callId: string; readonly startTime: number }[];
   /** Traces of ended spans, in order: one for each turn. */
   readonly traceIds: readonly string[];
 }

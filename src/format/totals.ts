@@ -117,6 +117,11 @@ export class Totals {
     this.#loops.merge(other);
   }
 
+  /** Another run of the session begins: loops are found within one run. */
+  beginRun(): void {
+    this.#loops.beginRun();
+  }
+
   /** The ten tools called most. */
   topTools(): ToolUse[] {
     return this.tools()

@@ -19,13 +19,13 @@ export function* readHistory(
   { body, descriptor, head, tail }: Published,
   maxBytes = Number.POSITIVE_INFINITY,
 ): Gensync<SessionHistory> {
-  const calls: { callId: string; startTime: number }[] = [];
+  const calls: { name: string; callId: string; startTime: number }[] = [];
   const traceIds = new Set<string>();
   const add = (line: TraceSpan) => {
-    const { kind, startTime, tool, traceId = head?.traceId ?? "" } = validSpan(line);
+    const { kind, name, startTime, tool, traceId = head?.traceId ?? "" } = validSpan(line);
     traceIds.add(traceId);
     if (kind !== "tool" || tool?.callId === undefined) return;
-    calls.push({ callId: tool.callId, startTime });
+    calls.push({ name, callId: tool.callId, startTime });
     if (calls.length > 2 * maxKnownCalls) calls.splice(0, maxKnownCalls);
   };
   if (body.type === "spans") for (const span of body.spans) add(span);

@@ -108,6 +108,11 @@ export class SessionState {
     this.#totals = totalsOf(tail, body.type === "spans" ? body.spans : []);
   }
 
+  /** Another run begins, in a session that was ended: loops are found within one run. */
+  beginRun(): void {
+    this.#totals.beginRun();
+  }
+
   /** Merges the document that a peer writer published; `totals` of the lines of both, where they were counted. */
   adopt(published: Published, totals: Totals | undefined): void {
     this.#mergeHead(published);

@@ -112,7 +112,7 @@ export interface StepFinishPart {
 export interface ToolCallPart {
   /** Name of the tool. */
   readonly tool?: string;
-  /** Id of the call. A repeated report of an ended call, with the same start, is ignored. */
+  /** Id of the call. A repeated report of an ended call, of the same tool and with the same start, is ignored. */
   readonly callID?: string;
   readonly messageID?: string;
   readonly state: {

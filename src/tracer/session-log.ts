@@ -152,7 +152,7 @@ export class SessionLog {
   toolCall(part: unknown, now: number): void {
     const reported = parseToolCall(part, now);
     if (!reported || this.#tools.hasEnded(reported)) return;
-    const running = this.#tools.running(reported.callId);
+    const running = this.#tools.running(reported);
     const call = running ? startedAt(reported, running.record.startTime) : reported;
     const generation = this.#generations.find({ messageID: call.messageId });
     if (!running) generation?.addTool(call.name);
@@ -220,7 +220,7 @@ export class SessionLog {
     callId: string | undefined,
     now: number,
   ): Context {
-    const tool = callId === undefined ? this.#tools.newestRunning : this.#tools.running(callId);
+    const tool = callId === undefined ? this.#tools.newestRunning : this.#tools.runningAs(callId);
     const wanted = {
       tool: target === undefined || target === "tool" ? tool : undefined,
       generation: target === "turn" ? undefined : this.#generations.newest?.span,

@@ -113,18 +113,21 @@ function summaryOf({ name, output, error }: ParsedToolCall): string {
   return `[${name}] ${summary}`;
 }
 
+/** Two calls of different tools are two calls, although a host gave them one id. */
+const keyOf = (name: string, callId: string): string => `${callId} ${name}`;
+
 /** Which calls run, which was reported last, and which have ended and may be reported again. */
 export class SessionTools {
   #last: SessionSpan | undefined;
   readonly #running = new Map<string, SessionSpan>();
   readonly #withoutId: SessionSpan[] = [];
-  /** Start times of ended calls, by call id: a call that is made again has another start time. */
+  /** Start times of ended calls, by {@link keyOf}: a call that is made again has another start time. */
   readonly #ended = new RecentMap<string, number | readonly number[]>(maxKnownCalls);
   #results: string[] = [];
   #unquoted = 0;
 
   constructor(history: SessionHistory) {
-    for (const { callId, startTime } of history.calls) this.#remember(callId, startTime);
+    for (const { name, callId, startTime } of history.calls) this.#remember(keyOf(name, callId), startTime);
   }
 
   /** The call that was reported last, running or ended. */
@@ -133,14 +136,20 @@ export class SessionTools {
   }
 
   /** Whether this call has ended before: hosts that compact their history report its calls again. */
-  hasEnded({ callId, startTime, hasStartTime }: ParsedToolCall): boolean {
+  hasEnded({ name, callId, startTime, hasStartTime }: ParsedToolCall): boolean {
     if (callId === undefined || !hasStartTime) return false;
-    const starts = this.#ended.get(callId);
+    const starts = this.#ended.get(keyOf(name, callId));
     return typeof starts === "object" ? starts.includes(startTime) : starts === startTime;
   }
 
-  running(callId: string | undefined): SessionSpan | undefined {
-    return callId === undefined ? undefined : this.#running.get(callId);
+  /** The call that this is a later report of. */
+  running({ name, callId }: ParsedToolCall): SessionSpan | undefined {
+    return callId === undefined ? undefined : this.#running.get(keyOf(name, callId));
+  }
+
+  /** The newest running call with that id, of any tool. */
+  runningAs(callId: string): SessionSpan | undefined {
+    return [...this.#running.values()].findLast(({ record }) => record.tool?.callId === callId);
   }
 
   get newestRunning(): SessionSpan | undefined {
@@ -153,17 +162,18 @@ export class SessionTools {
   }
 
   /** A call without an id cannot be reported again: no span nests in it, and it ends with its session. */
-  start({ callId }: ParsedToolCall, span: SessionSpan): void {
-    if (callId !== undefined) this.#running.set(callId, span);
+  start({ name, callId }: ParsedToolCall, span: SessionSpan): void {
+    if (callId !== undefined) this.#running.set(keyOf(name, callId), span);
     else this.#withoutId.push(span);
     this.#last = span;
   }
 
   end(call: ParsedToolCall, span: SessionSpan): void {
-    const { callId, startTime, hasStartTime } = call;
+    const { name, callId, startTime, hasStartTime } = call;
     if (callId !== undefined) {
-      this.#running.delete(callId);
-      if (hasStartTime) this.#remember(callId, startTime);
+      const key = keyOf(name, callId);
+      this.#running.delete(key);
+      if (hasStartTime) this.#remember(key, startTime);
     }
     this.#last = span;
     if (this.#results.length < maxResults) this.#results.push(summaryOf(call));
@@ -180,8 +190,8 @@ export class SessionTools {
     return text;
   }
 
-  #remember(callId: string, startTime: number): void {
-    const starts = this.#ended.get(callId);
-    this.#ended.set(callId, starts === undefined ? startTime : [starts, startTime].flat().slice(-maxStarts));
+  #remember(key: string, startTime: number): void {
+    const starts = this.#ended.get(key);
+    this.#ended.set(key, starts === undefined ? startTime : [starts, startTime].flat().slice(-maxStarts));
   }
 }

@@ -134,12 +134,13 @@ describe.each([
     expect(summary.narrative).toMatch(/Made 3 LLM calls using 3 tools \(sql_execute, read, look\)/);
   });
 
-  test("D7 a loop that began in the document is found", async () => {
+  test("D7 a loop that began in the document is found when it is resumed, D10 and not in another run", async () => {
     const tracer = await resumed(how);
     const state = { status: "completed", input: { sql: "select 1" } };
     tracer.logToolCall({ tool: "sql_execute", callID: "call-4", state });
     await tracer.endTrace();
-    expect(stage.document(id).summary.loops).toMatchObject([{ tool: "sql_execute", count: 3 }]);
+    const loops = how === byStart ? undefined : [{ tool: "sql_execute", count: 3 }];
+    expect(stage.document(id).summary.loops).toEqual(loops?.map((loop) => expect.objectContaining(loop)));
   });
 
   test("D13 its calls are known when they are logged again", async () => {

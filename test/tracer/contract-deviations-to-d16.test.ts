@@ -98,7 +98,46 @@ test("D12 startTrace on an object with an open session first ends that session i
   expect(stage.files).toEqual(["first.json", "second.json"]);
 });
 
-test("D13 a callID already logged with the same start time is ignored, also after a resume", async () => {
+test.each(["completed", "running"])(
+  "D13 three tools with one callID and one start time, first %s, are three calls",
+  async (first) => {
+    const tracer = stage.start("ses_1");
+    const time = { start: begin, end: begin + 5 };
+    for (const status of new Set([first, "completed"]))
+      for (const name of ["one", "two", "three"])
+        tool(tracer, name, { status, time, output: name }, { callID: "c" });
+    for (const name of ["three", "one"]) tool(tracer, name, { time, output: "again" }, { callID: "c" });
+    await tracer.endTrace();
+    const { summary, spans } = stage.document("ses_1");
+    expect(summary.totalToolCalls).toBe(3);
+    expect(spans.slice(0, 3).map(({ name, output }) => [name, output])).toEqual([
+      ["one", "one"],
+      ["two", "two"],
+      ["three", "three"],
+    ]);
+    const next = stage.process().newTracer();
+    expect(await next.rehydrateFromFile("ses_1")).toBe(true);
+    tool(next, "two", { time }, { callID: "c" });
+    tool(next, "four", { time }, { callID: "c" });
+    await next.endTrace();
+    expect(stage.document("ses_1").summary.totalToolCalls).toBe(4);
+  },
+);
+
+test("D10 loops are counted within one run, and kept once found", async () => {
+  const run = async (calls: number) => {
+    const tracer = stage.start("ses_1");
+    for (let n = 0; n < calls; n++) tool(tracer, "bash", { input: { command: "ls" } });
+    await tracer.endTrace();
+    return stage.document("ses_1").summary.loops;
+  };
+  expect(await run(2)).toBeUndefined();
+  expect(await run(2)).toBeUndefined();
+  expect(await run(3)).toMatchObject([{ tool: "bash", count: 3 }]);
+  expect(await run(2)).toMatchObject([{ tool: "bash", count: 3 }]);
+});
+
+test("D13 a callID already logged with the same tool and start time is ignored, also after a resume", async () => {
   const at = (start?: number) => ({
     time: start === undefined ? {} : { start, end: start + 5 },
     output: "x",
