@@ -1,0 +1,261 @@
+/** What a session did, computed from its spans: tree, turns, model calls, tools, retries, and what was open at its end. */
+import { elidedTotals } from "../format/cap.js";
+import { isRoot } from "../format/document.js";
+import { totalsOf } from "../format/summary.js";
+import { ToolLoops } from "../format/tool-loops.js";
+import type { SessionSummary, ToolLoop, TraceFile, TraceSpan } from "../format/trace-file.js";
+import { validMetadata, validSpan, validSummary } from "../format/validate.js";
+
+/** `cut`: closed by a crash, a recovery, a resume or an end, not by the program. */
+export type SpanState = "ok" | "failed" | "running" | "cut";
+
+/** A span with its place. */
+export interface Node {
+  readonly span: TraceSpan;
+  readonly state: SpanState;
+  readonly parent: Node | undefined;
+  readonly children: Node[];
+  /** From 1; 0 for what is in no turn. */
+  turn: number;
+}
+
+/** A part of a session that a user's message began, or a trace where no message is known. */
+export interface Turn {
+  /** From 1. */
+  readonly index: number;
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
+  /** What the user wrote. */
+  readonly message: unknown;
+}
+
+/** Calls of one tool or model in a row, under one parent, of which at least one failed and was tried again. */
+export interface RetryGroup {
+  readonly name: string;
+  readonly attempts: number;
+  readonly failed: number;
+  /** Duration of the failed attempts, in milliseconds. */
+  readonly wastedMillis: number;
+  /** Tokens and cost of failed model calls. */
+  readonly wastedTokens: number;
+  readonly wastedCost: number;
+  /** Whether the last attempt succeeded. */
+  readonly isSolved: boolean;
+}
+
+export interface Analysis {
+  readonly trace: TraceFile;
+  /** Without the session span and elision markers; in order of start. */
+  readonly nodes: readonly Node[];
+  /** The session span and the other nodes without a parent, in order of start. */
+  readonly roots: readonly Node[];
+  readonly turns: readonly Turn[];
+  /** Epoch milliseconds: first start and last sign of life. */
+  readonly from: number;
+  readonly to: number;
+  /** Spans that a limit left out. */
+  readonly elided: number;
+  readonly loops: readonly ToolLoop[];
+  readonly retries: readonly RetryGroup[];
+}
+
+export const spanState = ({ interrupted, endTime, status }: TraceSpan): SpanState => {
+  if (interrupted) return "cut";
+  if (endTime === undefined) return "running";
+  return status === "error" ? "failed" : "ok";
+};
+
+/** Where a model reports no identity, the name of its span. */
+export const modelOf = (span: TraceSpan): string => span.model?.modelId ?? span.name;
+
+/** Name of a span for people. */
+export const nameOf = (span: TraceSpan): string =>
+  span.kind === "generation" ? `model ${modelOf(span)}` : String(span.name);
+
+/** Tokens that a model call read: what fills its context window. */
+export const contextOf = ({ tokens }: TraceSpan): number =>
+  tokens ? (tokens.input || 0) + (tokens.cacheRead || 0) + (tokens.cacheWrite || 0) : 0;
+
+/** Milliseconds of a span; of one that was not ended by its program, until the last sign of life. */
+export const durationOf = ({ startTime, endTime, tool }: TraceSpan, to: number): number =>
+  tool?.durationMs ?? Math.max(0, (endTime ?? to) - startTime);
+
+const byStart = (a: Node, b: Node): number => a.span.startTime - b.span.startTime;
+
+export function analyse(given: TraceFile): Analysis {
+  const spans = given.spans.map(validSpan);
+  const trace = { ...given, metadata: validMetadata(given.metadata), summary: wholeSummary(given, spans) };
+  const elided = spans.reduce((sum, span) => sum + (elidedTotals(span) ? elidedCount(span) : 0), 0);
+  const shown = spans.filter((span) => elidedTotals(span) === undefined);
+  const all = linked(shown);
+  const nodes = all.filter(({ span }) => !isRoot(span));
+  const times = nodes.length > 0 ? nodes : all;
+  const starts = times.map(({ span }) => span.startTime).filter(Number.isFinite);
+  const started = Date.parse(trace.startedAt);
+  const from = starts.reduce(
+    (a, b) => Math.min(a, b),
+    Number.isNaN(started) ? Number.POSITIVE_INFINITY : started,
+  );
+  const ends = all.map(({ span }) => span.endTime ?? span.startTime).filter(Number.isFinite);
+  const ended = Date.parse(trace.endedAt);
+  const to = ends.reduce((a, b) => Math.max(a, b), Number.isNaN(ended) ? from : ended);
+  const turns = assignTurns(nodes, trace);
+  return {
+    trace,
+    nodes,
+    roots: all.filter(({ parent }) => parent === undefined),
+    turns,
+    from: Number.isFinite(from) ? from : 0,
+    to: Number.isFinite(to) ? to : 0,
+    elided,
+    loops: loopsOf(trace, nodes),
+    retries: retriesOf(all, Number.isFinite(to) ? to : 0),
+  };
+}
+
+/** Documents of other programs may lack the sums: they are counted from the spans. */
+function wholeSummary({ summary }: TraceFile, spans: readonly TraceSpan[]): SessionSummary {
+  const known = validSummary(summary);
+  if (typeof known.totalToolCalls === "number") return known;
+  const totals = totalsOf(undefined, spans);
+  return { ...known, ...totals.counts, tokens: totals.tokens };
+}
+
+function elidedCount({ attributes }: TraceSpan): number {
+  const count = attributes?.elided;
+  return typeof count === "number" ? count : 0;
+}
+
+/** Ids are unique within a trace only: a parent of the same trace comes first. */
+function linked(spans: readonly TraceSpan[]): Node[] {
+  const traceOf = (span: TraceSpan) => span.traceId ?? "";
+  const nodes: (Node & { parent: Node | undefined })[] = spans.map((span) => ({
+    span,
+    state: spanState(span),
+    parent: undefined,
+    children: [],
+    turn: 0,
+  }));
+  const byKey = new Map<string, Node>();
+  const byId = new Map<string, Node>();
+  for (const node of nodes) {
+    byKey.set(`${traceOf(node.span)} ${node.span.spanId}`, node);
+    if (!byId.has(node.span.spanId)) byId.set(node.span.spanId, node);
+  }
+  const root = nodes.find(({ span }) => isRoot(span));
+  for (const node of nodes) {
+    const { parentSpanId } = node.span;
+    if (node === root) continue;
+    const own = byKey.get(`${traceOf(node.span)} ${parentSpanId}`) ?? byId.get(String(parentSpanId));
+    // Damaged documents and other programs can name a parent that is not there, or a circle of parents.
+    node.parent = own && own !== node && !isUnder(own, node) ? own : root;
+    node.parent?.children.push(node);
+  }
+  for (const { children } of nodes) children.sort(byStart);
+  return nodes.sort(byStart);
+}
+
+function isUnder(node: Node, ancestor: Node): boolean {
+  for (let at: Node | undefined = node; at; at = at.parent) if (at === ancestor) return true;
+  return false;
+}
+
+function assignTurns(nodes: readonly Node[], trace: TraceFile): Turn[] {
+  const messages = nodes.filter(({ span }) => span.kind === "user-message");
+  if (messages.length > 0) {
+    const turns = messages.map(({ span }, position) => ({
+      index: position + 1,
+      startedAt: span.startTime,
+      message: span.input,
+    }));
+    for (const node of nodes) {
+      let turn = 0;
+      while (turn < turns.length && (turns[turn] as Turn).startedAt <= node.span.startTime) turn++;
+      node.turn = turn;
+    }
+    return turns;
+  }
+  const turns = new Map<string, Turn>();
+  for (const node of nodes) {
+    const key = node.span.traceId ?? trace.traceId;
+    const turn = turns.get(key) ?? {
+      index: turns.size + 1,
+      startedAt: node.span.startTime,
+      message: turns.size === 0 ? trace.metadata.prompt : undefined,
+    };
+    turns.set(key, turn);
+    node.turn = turn.index;
+  }
+  return [...turns.values()];
+}
+
+function loopsOf({ summary }: TraceFile, nodes: readonly Node[]): readonly ToolLoop[] {
+  if (Array.isArray(summary.loops)) return summary.loops;
+  const loops = new ToolLoops();
+  const ended = nodes.filter(({ span }) => span.kind === "tool" && span.endTime !== undefined);
+  const inOrder = ended.sort((a, b) => (a.span.endTime ?? 0) - (b.span.endTime ?? 0));
+  for (const { span } of inOrder) loops.add(span.name, span.input);
+  return loops.loops();
+}
+
+function retriesOf(nodes: readonly Node[], to: number): RetryGroup[] {
+  const groups: RetryGroup[] = [];
+  for (const { children } of nodes) {
+    let run: Node[] = [];
+    const close = () => {
+      const failed = run.filter(({ state }) => state === "failed");
+      const last = run.at(-1);
+      if (run.length > 1 && last && failed.some((node) => node !== last))
+        groups.push(groupOf(run, failed, to));
+      run = [];
+    };
+    for (const node of children) {
+      const { kind } = node.span;
+      if (kind !== "tool" && kind !== "generation") continue;
+      const previous = run.at(-1);
+      // A call that follows a failed one of its name tries again; a call after a success is a new one.
+      const isRetry = previous?.state === "failed" && nameOf(previous.span) === nameOf(node.span);
+      if (!isRetry) close();
+      run.push(node);
+    }
+    close();
+  }
+  return groups;
+}
+
+function groupOf(run: readonly Node[], failed: readonly Node[], to: number): RetryGroup {
+  const sum = (of: (span: TraceSpan) => number) => failed.reduce((total, { span }) => total + of(span), 0);
+  return {
+    name: nameOf((run[0] as Node).span),
+    attempts: run.length,
+    failed: failed.length,
+    wastedMillis: sum((span) => durationOf(span, to)),
+    wastedTokens: sum((span) => span.tokens?.total ?? 0),
+    wastedCost: sum((span) => span.cost ?? 0),
+    isSolved: run.at(-1)?.state === "ok",
+  };
+}
+
+/** The part of an input that says most about a call: its only text, else a well-known member, else its JSON. */
+export function gistOf(input: unknown): unknown {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) return input;
+  const members = input as Record<string, unknown>;
+  for (const key of gistKeys)
+    if (typeof members[key] === "string" && members[key] !== "") return members[key];
+  const texts = Object.values(members).filter((value) => typeof value === "string");
+  return texts.length === 1 ? texts[0] : input;
+}
+
+const gistKeys = [
+  "command",
+  "cmd",
+  "path",
+  "file_path",
+  "filePath",
+  "file",
+  "pattern",
+  "query",
+  "sql",
+  "url",
+  "prompt",
+];

@@ -1,0 +1,135 @@
+/** Text for a terminal: control characters made visible, cut by columns, and numbers that people read. */
+import truncatedWidth from "fast-string-truncated-width";
+
+/**
+ * Control characters, and the marks that reorder text. A title or the output of a tool could otherwise move the cursor,
+ * change the window's title or hide a part of a line ("Trojan Source", CVE-2021-42574).
+ */
+const unsafe =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+
+/** The text with visible signs in place of control characters; lines and tabs stay. */
+export function safeText(text: string): string {
+  return text.replace(/\r\n/g, "\n").replace(unsafe, (character) => {
+    const code = character.charCodeAt(0);
+    if (code < 0x20) return String.fromCharCode(0x2400 + code);
+    return code === 0x7f ? "␡" : "�";
+  });
+}
+
+/** As {@link safeText}, in one line. */
+export const oneLine = (text: string): string => safeText(text).replace(/\s+/g, " ").trim();
+
+/** Columns that a safe text takes. */
+export const widthOf = (text: string): number => truncatedWidth(text).width;
+
+/** The text, cut to a number of columns, with an ellipsis where something is missing. */
+export function cut(text: string, columns: number): string {
+  if (columns <= 0) return "";
+  const { index, truncated, ellipsed } = truncatedWidth(text, {
+    limit: columns,
+    ellipsis: "…",
+    ellipsisWidth: 1,
+  });
+  return truncated ? `${text.slice(0, index)}${ellipsed ? "…" : ""}` : text;
+}
+
+export const padEnd = (text: string, columns: number): string =>
+  text + " ".repeat(Math.max(0, columns - widthOf(text)));
+
+export const padStart = (text: string, columns: number): string =>
+  " ".repeat(Math.max(0, columns - widthOf(text))) + text;
+
+/** A text in lines of at most `columns`, broken at spaces where there are any. */
+export function wrap(text: string, columns: number): string[] {
+  return safeText(text)
+    .split("\n")
+    .flatMap((line) => wrapLine(line.replaceAll("\t", "  "), columns));
+}
+
+function wrapLine(line: string, columns: number): string[] {
+  const lines: string[] = [];
+  let rest = line;
+  for (;;) {
+    const { index, truncated } = truncatedWidth(rest, { limit: columns, ellipsis: "", ellipsisWidth: 0 });
+    if (!truncated || index === 0) return [...lines, rest];
+    const space = rest.lastIndexOf(" ", index);
+    const end = space > 0 ? space : index;
+    lines.push(rest.slice(0, end));
+    rest = rest.slice(space > 0 ? end + 1 : end);
+  }
+}
+
+/** `950ms`, `1.2s`, `2m05s`, `3h12m`, `2d4h`. */
+export function shortDuration(millis: number): string {
+  if (!Number.isFinite(millis)) return "?";
+  const value = Math.max(0, millis);
+  if (value < 1_000) return `${Math.round(value)}ms`;
+  if (value < 59_950) return `${(value / 1_000).toFixed(1)}s`;
+  const seconds = Math.round(value / 1_000);
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes}m${String(seconds % 60).padStart(2, "0")}s`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return `${hours}h${String(minutes % 60).padStart(2, "0")}m`;
+  return `${Math.floor(hours / 24)}d${hours % 24}h`;
+}
+
+/** `just now`, `4m ago`, `3h ago`, `12d ago`. */
+export function age(millis: number): string {
+  if (!Number.isFinite(millis)) return "?";
+  if (millis < 1_000) return "just now";
+  const units: readonly (readonly [number, string])[] = [
+    [86_400_000, "d"],
+    [3_600_000, "h"],
+    [60_000, "m"],
+    [1_000, "s"],
+  ];
+  for (const [size, unit] of units) if (millis >= size) return `${Math.floor(millis / size)}${unit} ago`;
+  return "just now";
+}
+
+/** `834`, `12.3k`, `1.2M`. */
+export function shortNumber(value: number): string {
+  if (!Number.isFinite(value)) return "?";
+  if (Math.abs(value) < 10_000) return String(Math.round(value * 100) / 100);
+  const [size, unit] = Math.abs(value) < 999_950 ? [1_000, "k"] : [1_000_000, "M"];
+  return `${(value / Number(size)).toFixed(1)}${unit}`;
+}
+
+/** `1,234,567`. */
+export const groupedNumber = (value: number): string => value.toLocaleString("en-US");
+
+/** `$0.88`, `$0.0042`. Documents have no currency; programs of this field count in dollars. */
+export function money(value: number): string {
+  if (!Number.isFinite(value)) return "?";
+  const sign = value < 0 ? "-" : "";
+  const size = Math.abs(value);
+  return `${sign}$${size === 0 || size >= 0.1 ? size.toFixed(2) : size.toFixed(4)}`;
+}
+
+const sizes = ["B", "KB", "MB", "GB"] as const;
+
+/** `950 B`, `1.2 MB`; units are powers of 1,024. */
+export function byteCount(bytes: number): string {
+  const power = bytes < 1 ? 0 : Math.min(sizes.length - 1, Math.floor(Math.log2(bytes) / 10));
+  const value = bytes / 1024 ** power;
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${sizes[power]}`;
+}
+
+/** `1 error`, `3 errors`. */
+export const plural = (count: number, one: string, many = `${one}s`): string =>
+  `${groupedNumber(count)} ${count === 1 ? one : many}`;
+
+/** `2026-01-02 03:04:05Z`: UTC, since traces are read on other machines than those that wrote them. */
+export function dateTime(millis: number): string {
+  const date = new Date(millis);
+  return Number.isNaN(date.getTime()) ? "?" : `${date.toISOString().slice(0, 19).replace("T", " ")}Z`;
+}
+
+/** A value of a span in one line of text: an input, an output or an attribute. */
+export function valueLine(value: unknown): string {
+  if (value === undefined || value === null) return "";
+  if (typeof value === "string") return oneLine(value);
+  return oneLine(JSON.stringify(value) ?? String(value));
+}

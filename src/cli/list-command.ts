@@ -1,0 +1,198 @@
+/** `list`: the sessions of a directory, newest first. */
+import { nameCandidates } from "../format/file-names.js";
+import type { SessionSummary } from "../format/trace-file.js";
+import { defineCommand, durationMillis, type Options, someOf, UsageError, wholeNumber } from "./command.js";
+import { age, money, oneLine, plural, shortDuration, shortNumber } from "./display-text.js";
+import { type CatalogEntry, catalogEntry, findSessions, sessionStates } from "./session-catalog.js";
+import { stateSigns, stateStyle } from "./signs.js";
+import { type Column, tableLines } from "./table.js";
+import type { Terminal } from "./terminal.js";
+
+const defaultLimit = 20;
+
+const options = {
+  status: {
+    value: "<states>",
+    parse: someOf(...sessionStates),
+    help: `only these, separated by commas: ${sessionStates.join(", ")}`,
+  },
+  since: { value: "<time>", parse: timeOrDuration, help: "active since: 30m, 2h, 7d, or a date" },
+  limit: {
+    short: "n",
+    value: "<number>",
+    parse: wholeNumber(0),
+    help: `at most so many; default ${defaultLimit}, 0: all`,
+  },
+  search: {
+    value: "<text>",
+    help: "only with this text in id, title, prompt, model, agent, tags or error",
+  },
+} as const satisfies Options;
+
+export const listCommand = defineCommand({
+  usage: "",
+  about:
+    "Lists the sessions of a directory, newest first. Reads their first and last lines only, except where a writer died.",
+  examples: [
+    ["list", "the newest sessions"],
+    ["list --status crashed,error --since 1d", "what went wrong since yesterday"],
+    ["list --search 'flaky test' --json", "for programs"],
+  ],
+  maxArgs: 0,
+  options,
+  async run({ terminal, dir, json, values }) {
+    const found = findSessions(dir);
+    const progress = terminal.progress("reading", found.length);
+    const entries: CatalogEntry[] = [];
+    for (const one of found) {
+      const entry = await catalogEntry(one);
+      if (entry) entries.push(entry);
+      progress.step();
+    }
+    progress.end();
+    const { status, search, since } = values;
+    const after = since?.(terminal.now());
+    const matching = entries
+      .filter(({ state }) => !status || status.has(state))
+      .filter(({ lastActivityAt }) => after === undefined || lastActivityAt >= after)
+      .filter((entry) => search === undefined || searched(entry).includes(search.toLowerCase()))
+      .sort(newestFirst);
+    const limit = values.limit ?? defaultLimit;
+    const shown = limit === 0 ? matching : matching.slice(0, limit);
+    if (json) {
+      terminal.printJson("list/1", { dir, total: matching.length, sessions: shown.map(listedJson) });
+      return 0;
+    }
+    if (shown.length > 0) terminal.print(...listLines(shown, terminal));
+    const files = found.length - entries.length;
+    const notes = [
+      matching.length === 0 && (entries.length === 0 ? `no sessions in ${dir}` : "no session matches"),
+      shown.length < matching.length &&
+        `${shown.length} of ${plural(matching.length, "session")}; --limit 0 shows all`,
+      files > 0 && `${plural(files, "file")} of other programs left out`,
+    ].filter((note) => note !== false);
+    for (const note of notes) terminal.note(terminal.colors.dim(note));
+    return 0;
+  },
+});
+
+/** A time as a function of now. */
+function timeOrDuration(text: string): (now: number) => number {
+  const date = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
+  if (!Number.isNaN(date)) return () => date;
+  try {
+    const millis = durationMillis(text);
+    return (now) => now - millis;
+  } catch {
+    throw new UsageError(
+      `${JSON.stringify(text)} is neither a duration such as 2h or 7d nor a date such as 2026-01-31`,
+    );
+  }
+}
+
+const newestFirst = (a: CatalogEntry, b: CatalogEntry): number =>
+  (b.lastActivityAt || 0) - (a.lastActivityAt || 0) || (a.name < b.name ? -1 : 1);
+
+function searched({ id, name, metadata, summary }: CatalogEntry): string {
+  const { title, prompt, model, agent, tags = [] } = metadata;
+  return [id, name, title, prompt, model, agent, ...tags, summary.error].join("\n").toLowerCase();
+}
+
+/** Members of a summary that documents of older versions lack. */
+interface NewerSummary extends Partial<SessionSummary> {
+  readonly turns?: number;
+  readonly errors?: number;
+  readonly interrupted?: number;
+  readonly detector?: string;
+}
+
+function listedJson({
+  id,
+  name,
+  path,
+  state,
+  writer,
+  summary,
+  metadata,
+  bytes,
+  damage,
+  ...times
+}: CatalogEntry) {
+  const { totalTokens, totalCost, totalToolCalls, totalGenerations, duration, error } = summary;
+  const { turns, errors, interrupted, detector }: NewerSummary = summary;
+  return {
+    id,
+    name,
+    path,
+    status: state,
+    writer,
+    startedAt: isoOrNull(times.startedAt),
+    lastActivityAt: isoOrNull(times.lastActivityAt),
+    durationMs: duration ?? null,
+    turns: turns ?? null,
+    errors: errors ?? null,
+    interrupted: interrupted ?? null,
+    tokens: totalTokens ?? null,
+    cost: totalCost ?? null,
+    toolCalls: totalToolCalls ?? null,
+    generations: totalGenerations ?? null,
+    title: metadata.title ?? null,
+    model: metadata.model ?? null,
+    agent: metadata.agent ?? null,
+    error: error ?? damage ?? null,
+    detector: detector ?? null,
+    bytes,
+  };
+}
+
+const isoOrNull = (millis: number): string | null =>
+  Number.isNaN(millis) ? null : new Date(millis).toISOString();
+
+/** What other commands take: the id, or the name of a file that has the name of no such id. */
+const referenceOf = ({ id, name }: CatalogEntry): string => (nameCandidates(id).includes(name) ? id : name);
+
+function listLines(entries: readonly CatalogEntry[], terminal: Terminal): string[] {
+  const now = terminal.now();
+  const header: Column[] = [
+    { title: "STATUS" },
+    { title: "ACTIVE" },
+    { title: "DURATION", align: "right", dropOrder: 4 },
+    { title: "TURNS", align: "right", dropOrder: 6 },
+    { title: "TOKENS", align: "right", dropOrder: 3 },
+    { title: "COST", align: "right", dropOrder: 2 },
+    { title: "ERRORS", align: "right", dropOrder: 5 },
+    { title: "SESSION", isFlexible: true },
+    { title: "TITLE", isFlexible: true, dropOrder: 1 },
+  ];
+  const rows = entries.map((entry) => {
+    const { state, writer, summary, metadata, damage, lastActivityAt } = entry;
+    const { turns, errors }: NewerSummary = summary;
+    // A running document without any file of a writer: nothing shows that it still runs.
+    const isUnsure = state === "running" && writer === "none";
+    return [
+      `${stateSigns[state]} ${state}${isUnsure ? "?" : ""}`,
+      age(now - lastActivityAt),
+      summary.duration === undefined ? "" : shortDuration(summary.duration),
+      turns === undefined ? "" : shortNumber(turns),
+      summary.totalTokens ? shortNumber(summary.totalTokens) : "",
+      summary.totalCost ? money(summary.totalCost) : "",
+      errors ? shortNumber(errors) : "",
+      oneLine(referenceOf(entry)),
+      oneLine(metadata.title || metadata.prompt || damage || summary.error || ""),
+    ];
+  });
+  const stateOf = (row: number) => (entries[row] as CatalogEntry).state;
+  const { colors } = terminal;
+  const styles = [
+    (text: string, row: number) => stateStyle(stateOf(row), terminal)(text),
+    colors.dim,
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+    colors.red,
+    colors.bold,
+    undefined,
+  ];
+  return tableLines(header, rows, terminal.columns, styles, colors.dim);
+}

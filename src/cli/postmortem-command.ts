@@ -1,0 +1,252 @@
+/** `postmortem`: what a session was doing when it died, as text, Markdown or JSON. */
+import { analyse, gistOf } from "./analysis.js";
+import { defineCommand, type Options } from "./command.js";
+import {
+  cut,
+  groupedNumber,
+  money,
+  oneLine,
+  plural,
+  safeText,
+  shortDuration,
+  shortNumber,
+  valueLine,
+  wrap,
+} from "./display-text.js";
+import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
+import { readSession, resolveSession } from "./session-reference.js";
+import { stateSigns, stateStyle } from "./signs.js";
+import type { Terminal } from "./terminal.js";
+
+const options = { md: { help: "Markdown" } } as const satisfies Options;
+
+export const postmortemCommand = defineCommand({
+  usage: "[session]",
+  about:
+    "Reports what a session, by default the latest, was doing when it died: the evidence, open and last steps, costs, and what is undone. Reads only; a session need not be recovered before.",
+  examples: [
+    ["postmortem", "of the latest session"],
+    ["postmortem ses_1 --md", "to paste into an issue, or to give to the agent that resumes"],
+    ["postmortem ses_1 --json", "for programs"],
+  ],
+  options,
+  async run({ terminal, dir, json, args, values }) {
+    const session = await readSession(resolveSession(args[0] ?? "latest", dir, terminal.cwd));
+    const report = postmortemOf(session, analyse(session.trace));
+    if (json) terminal.printJson("postmortem/1", report);
+    else if (values.md) terminal.print(markdown(report));
+    else terminal.print(...textLines(report, session.state, terminal));
+    return 0;
+  },
+});
+
+/** A part of the report: lines of plain text, or a text in full. */
+interface Section {
+  readonly title: string;
+  readonly lines: readonly string[];
+  /** Shown as a block of its own, such as an input or an output. */
+  readonly quote?: string | undefined;
+}
+
+const longestQuote = 1_200;
+
+/** The verdict in one sentence. */
+function verdict({ status, evidence, lastSeenAt, turn, open, startedAt }: Postmortem): string {
+  const when = `${lastSeenAt.slice(0, 19).replace("T", " ")}Z`;
+  const after = shortDuration(Date.parse(lastSeenAt) - Date.parse(startedAt));
+  const where = turn > 0 ? `, in turn ${turn}` : "";
+  const why = evidence ? `: ${oneLine(evidence)}` : "";
+  if (status === "crashed") {
+    const doing = open[0] ? `, while ${doingOf(open[0])}` : "";
+    return `Died at ${when}, ${after} after its start${where}${doing}${why}.`;
+  }
+  if (status === "error") return `Ended with an error at ${when}, ${after} after its start${where}${why}.`;
+  if (status === "running") return `Under way for ${after}${where}${why}.`;
+  if (status === "idle") return `Waits for its next message, last active at ${when}${why}.`;
+  return `Ended by itself at ${when}, ${after} after its start.`;
+}
+
+const doingOf = ({ kind, name }: Step): string => {
+  if (kind === "generation") return `${oneLine(name)} was answering`;
+  return kind === "tool" ? `the tool ${oneLine(name)} was running` : `${oneLine(name)} was running`;
+};
+
+function sections(report: Postmortem): Section[] {
+  const {
+    open,
+    asked,
+    lastCompleted,
+    lastError,
+    lastModelCall,
+    totals,
+    models,
+    loops,
+    retries,
+    undone,
+    damage,
+  } = report;
+  const deepest = open[0];
+  const all: (Section | undefined | false)[] = [
+    open.length > 0 && {
+      title: report.status === "running" ? "Running now" : "Running when it died",
+      lines: open.map((step) => `${stepLine(step)}, for ${shortDuration(step.durationMs)}`),
+      quote: deepest && inputOf(deepest),
+    },
+    undone.length > 0 && { title: "Undone", lines: undone.map(oneLine) },
+    asked !== undefined && { title: "Last message of the user", lines: [], quote: contentOf("", asked) },
+    lastModelCall && {
+      title: "Last model call",
+      lines: [
+        [
+          oneLine(lastModelCall.name),
+          shortDuration(lastModelCall.durationMs),
+          lastModelCall.finishReason && `finish reason ${oneLine(lastModelCall.finishReason)}`,
+          lastModelCall.contextTokens > 0 && `context ${shortNumber(lastModelCall.contextTokens)} tokens`,
+          lastModelCall.tokens && `${shortNumber(lastModelCall.tokens.output ?? 0)} tokens written`,
+          lastModelCall.cost !== undefined && money(lastModelCall.cost),
+        ]
+          .filter(Boolean)
+          .join(" · "),
+      ],
+      quote: contentOf("output", lastModelCall.output),
+    },
+    lastCompleted && {
+      title: "Last completed step",
+      lines: [`${stepLine(lastCompleted)}, ${shortDuration(lastCompleted.durationMs)}`],
+      quote:
+        lastCompleted.spanId === lastModelCall?.spanId
+          ? undefined
+          : contentOf("output", lastCompleted.output),
+    },
+    lastError && {
+      title: "Last error",
+      lines: [stepLine(lastError), ...(lastError.message ? [oneLine(lastError.message)] : [])],
+    },
+    {
+      title: "Cost",
+      lines: [
+        `${groupedNumber(totals.tokens)} tokens · ${money(totals.cost)} · ${plural(totals.modelCalls, "model call")} · ${plural(totals.toolCalls, "tool call")}`,
+        ...(models.length > 1
+          ? models.map(
+              ({ model, calls, tokens, cost }) =>
+                `${oneLine(model)}: ${plural(calls, "call")}, ${groupedNumber(tokens)} tokens, ${money(cost)}`,
+            )
+          : []),
+      ],
+    },
+    loops.length + retries.length > 0 && {
+      title: "Loops and retries",
+      lines: [
+        ...loops.map(({ tool, count }) => `${oneLine(String(tool))}: ${count} calls with one input`),
+        ...retries.map(({ name, attempts, failed, wastedMillis, wastedTokens, isSolved }) => {
+          const tokens = wastedTokens > 0 ? ` and ${groupedNumber(wastedTokens)} tokens` : "";
+          return `${oneLine(name)}: ${failed} of ${attempts} attempts failed, ${isSolved ? "the last one succeeded" : "none succeeded"}; ${shortDuration(wastedMillis)}${tokens} spent on failures`;
+        }),
+      ],
+    },
+    damage.corruptLines > 0 && {
+      title: "Damage",
+      lines: [`${plural(damage.corruptLines, "line")} could not be read: spans may be missing here`],
+    },
+  ];
+  return all.filter((section): section is Section => typeof section === "object");
+}
+
+/** The input of a step; absent where its line shows all of it. */
+function inputOf({ kind, input }: Step): string | undefined {
+  const gist = gistOf(input);
+  const isShown = typeof gist === "string" && gist.length <= gistColumns && !gist.includes("\n");
+  const members = typeof input === "object" && input !== null ? Object.keys(input).length : 1;
+  return kind === "tool" && isShown && members === 1 ? undefined : contentOf("input", input);
+}
+
+/** Columns of the part of an input that stands in the line of its step. */
+const gistColumns = 60;
+
+function stepLine({ kind, name, within, input }: Step): string {
+  const gist = kind === "tool" ? valueLine(gistOf(input)) : "";
+  const path = within.length > 0 ? ` in ${within.map(oneLine).join(" › ")}` : "";
+  const shown = kind === "generation" ? oneLine(name) : `${kind} ${oneLine(name)}`;
+  return `${shown}${gist ? ` (${cut(gist, gistColumns)})` : ""}${path}`;
+}
+
+/** The text of a value; its end is the part that says most about a result that is too long. */
+function contentOf(what: string, value: unknown): string | undefined {
+  if (value === undefined || value === null || value === "") return undefined;
+  const text = safeText(typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? ""));
+  if (text.length <= longestQuote) return text;
+  const half = longestQuote / 2;
+  const left = groupedNumber(text.length - longestQuote);
+  return `${text.slice(0, half)}\n… ${left} characters left out${what ? ` of the ${what}` : ""} …\n${text.slice(-half)}`.toWellFormed();
+}
+
+function facts({ path, title, agent, model, writer, isReconstructed, detector }: Postmortem): string[] {
+  return [
+    title && `Title: ${oneLine(title)}`,
+    [agent && `agent ${oneLine(agent)}`, model && `model ${oneLine(model)}`].filter(Boolean).join(", "),
+    detector && `Detector: ${oneLine(detector)}`,
+    writer.state === "gone" && "Evidence: the files of the writer are there, and its process is not",
+    isReconstructed && "Evidence: a recovery wrote the end of the document, not the program",
+    `File: ${path}`,
+  ].filter((fact): fact is string => typeof fact === "string" && fact !== "");
+}
+
+function textLines(
+  report: Postmortem,
+  state: Parameters<typeof stateStyle>[0],
+  terminal: Terminal,
+): string[] {
+  const { colors, columns } = terminal;
+  const lines = [
+    `${colors.bold(oneLine(report.id))}  ${stateStyle(state, terminal)(`${stateSigns[state]} ${state}`)}`,
+    ...wrap(verdict(report), columns),
+    ...facts(report).map((fact) => colors.dim(cut(fact, columns))),
+  ];
+  for (const { title, lines: own, quote } of sections(report)) {
+    lines.push("", colors.bold(title));
+    for (const line of own) lines.push(...hanging(line, columns));
+    if (quote !== undefined)
+      lines.push(...wrap(quote, columns - 4).map((line) => `  ${colors.dim("│")} ${line}`));
+  }
+  return lines;
+}
+
+/** A line of a list, its continuation under its first word. */
+const hanging = (line: string, columns: number): string[] =>
+  wrap(line, columns - 4).map((part, at) => (at === 0 ? `  ${part}` : `    ${part}`));
+
+function markdown(report: Postmortem): string {
+  const parts = [
+    `# Post-mortem of session ${code(report.id)}`,
+    "",
+    `**${report.status}.** ${escaped(verdict(report))}`,
+    "",
+    ...facts(report).map((fact) => `- ${escaped(fact)}`),
+  ];
+  for (const { title, lines, quote } of sections(report)) {
+    parts.push("", `## ${title}`, "");
+    const isList = lines.length > 1 || title === "Undone";
+    parts.push(...lines.map((line) => (isList ? `- ${escaped(line)}` : escaped(line))));
+    if (quote !== undefined) {
+      if (lines.length > 0) parts.push("");
+      parts.push(...fenced(quote));
+    }
+  }
+  return parts.join("\n");
+}
+
+/** Markdown and HTML of a trace's texts stay text. */
+const escaped = (text: string): string => text.replace(/[\\`*_[\]<>#|~]/g, "\\$&");
+
+const code = (text: string): string => {
+  const fence = "`".repeat(longestTicks(text) + 1);
+  return `${fence}${text.startsWith("`") ? " " : ""}${oneLine(text)}${text.endsWith("`") ? " " : ""}${fence}`;
+};
+
+function fenced(text: string): string[] {
+  const fence = "`".repeat(Math.max(3, longestTicks(text) + 1));
+  return [fence, text, fence];
+}
+
+const longestTicks = (text: string): number =>
+  (text.match(/`+/g) ?? []).reduce((most, ticks) => Math.max(most, ticks.length), 0);

@@ -1,0 +1,249 @@
+/**
+ * The sessions of a directory, each with its state: from the first and last line of its document, and from the owners
+ * of its side files. Sessions whose writer is gone are read whole, since their documents are not complete. Reads
+ * synchronously: a listing of 1,000 documents took twice as long through the thread pool.
+ */
+import { basename } from "node:path";
+import { isRoot } from "../format/document.js";
+import { parseEntry, type SessionFiles } from "../format/file-names.js";
+import { decodeLeadingHead } from "../format/leading-head.js";
+import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
+import { validMetadata, validSummary } from "../format/validate.js";
+import { systemClock } from "../platform/clock.js";
+import { CrashSafeFileError } from "../platform/errors.js";
+import { errorCode, nodeFileSystem } from "../platform/file-system.js";
+import { runSync } from "../platform/gensync.js";
+import { isRecoveryToken, SystemLiveness } from "../platform/liveness.js";
+import { readTrace } from "../recovery/read-trace.js";
+import { maxWholeBytes, openPublished, type Published } from "../storage/document-file.js";
+import { readRange } from "../storage/lines.js";
+import { sideFileState } from "../storage/side-files.js";
+import { CommandError } from "./command.js";
+
+/** The state of a session, as commands show it. */
+export type SessionState = "running" | "idle" | "completed" | "error" | "crashed" | "damaged";
+
+export const sessionStates = ["running", "idle", "completed", "error", "crashed", "damaged"] as const;
+
+/** `alive`: a process writes to the session. `gone`: it left its files. `none`: no file of a writer exists. */
+export type WriterState = "alive" | "gone" | "none";
+
+/** The owner of side files. */
+export interface WriterOwner {
+  readonly token: string;
+  readonly pid: number;
+  readonly isAlive: boolean;
+}
+
+/** A session by the names in its directory; nothing was read yet. */
+export interface FoundSession {
+  readonly files: SessionFiles;
+  readonly path: string;
+  readonly hasDocument: boolean;
+  /** Tokens of the owners of side files. */
+  readonly tokens: readonly string[];
+  /** Names of files that a recovery kept, since it could not read them. */
+  readonly kept: readonly string[];
+}
+
+/** A session of a listing. */
+export interface CatalogEntry {
+  readonly name: string;
+  readonly path: string;
+  readonly state: SessionState;
+  readonly writer: WriterState;
+  /** The raw session id; the name of the document where no id is known. */
+  readonly id: string;
+  /** Epoch milliseconds; `NaN` where unknown. */
+  readonly startedAt: number;
+  readonly lastActivityAt: number;
+  readonly bytes: number;
+  readonly metadata: SessionMetadata;
+  readonly summary: Partial<SessionSummary>;
+  /** What is wrong with a damaged one. */
+  readonly damage?: string;
+}
+
+/** The sessions of a directory by names, in no order. A directory that does not exist is an error for people. */
+export function findSessions(dir: string): FoundSession[] {
+  let names: string[];
+  try {
+    names = nodeFileSystem.sync.readdir(dir);
+  } catch (error) {
+    const reason = errorCode(error) === "ENOENT" ? "it does not exist" : String(errorCode(error) ?? error);
+    throw new CommandError(`cannot read the directory of traces ${dir}: ${reason}`);
+  }
+  const found = new Map<string, { hasDocument: boolean; tokens: Set<string>; kept: string[] }>();
+  for (const fileName of names) {
+    const entry = parseEntry(fileName);
+    if (!["document", "open", "live", "damaged"].includes(entry.type)) continue;
+    const { name } = entry as { name: string };
+    const session = found.get(name) ?? { hasDocument: false, tokens: new Set(), kept: [] };
+    found.set(name, session);
+    if (entry.type === "document") session.hasDocument = true;
+    else if (entry.type === "damaged") session.kept.push(fileName);
+    else if (entry.type === "open" || entry.type === "live") session.tokens.add(entry.token);
+  }
+  return [...found]
+    .filter(([, { hasDocument, tokens }]) => hasDocument || tokens.size > 0)
+    .map(([name, { hasDocument, tokens, kept }]) => ({
+      files: { dir, name },
+      path: `${dir}/${name}.json`,
+      hasDocument,
+      tokens: [...tokens],
+      kept,
+    }));
+}
+
+let liveness: SystemLiveness | undefined;
+
+/** The owners of a session's side files. A recovery that is under way is none. */
+export function ownersOf({ files, tokens }: FoundSession): WriterOwner[] {
+  liveness ??= new SystemLiveness(nodeFileSystem.sync);
+  const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
+  return tokens.flatMap((token) => {
+    const state = runSync(nodeFileSystem, sideFileState(ports, { files, token }));
+    if (state === "absent") return [];
+    const isAlive = state === "owned" && !isRecoveryToken(token);
+    // The first part of a token is the number of its process, in base 36 (`platform/liveness.ts`).
+    return [{ token, pid: Number.parseInt(token.split("-")[0] ?? "", 36), isAlive }];
+  });
+}
+
+export function writerOf(owners: readonly WriterOwner[]): WriterState {
+  if (owners.some(({ isAlive }) => isAlive)) return "alive";
+  return owners.length > 0 ? "gone" : "none";
+}
+
+/**
+ * The state that a summary and the writers show. Documents of other programs may lack a status: open spans then mean
+ * running, and the session span has the rest.
+ */
+export function stateOf(
+  { status, idle }: Partial<SessionSummary>,
+  writer: WriterState,
+  spans: readonly TraceSpan[],
+): SessionState {
+  if (idle && writer === "alive" && (status === "running" || status === "completed")) return "idle";
+  if (status !== undefined) return status;
+  if (spans.some(({ endTime }) => endTime === undefined)) return "running";
+  return spans.find(isRoot)?.status === "error" ? "error" : "completed";
+}
+
+/** What a listing shows of a session; `undefined` for a file of another program, or one that was removed meanwhile. */
+export async function catalogEntry(found: FoundSession): Promise<CatalogEntry | undefined> {
+  const owners = ownersOf(found);
+  const writer = writerOf(owners);
+  if (writer === "gone" || !found.hasDocument) {
+    try {
+      return entryOf(found, writer, await readTrace(found.path), sizeOf(found));
+    } catch (error) {
+      const isGone =
+        error instanceof CrashSafeFileError && error.code === "READ_FAILED" && !found.hasDocument;
+      return isGone ? undefined : damagedEntry(found, writer, "its files hold no trace");
+    }
+  }
+  let published: Published | undefined;
+  try {
+    published = runSync(nodeFileSystem, openPublished(nodeFileSystem, found.files));
+    if (!published) return undefined;
+    const { head, tail, size } = published;
+    if (!head || !tail) return unreadableEntry(found, writer, published);
+    const { metadata, summary, endedAt, spans } = tail;
+    const trace = { ...head, metadata, summary, endedAt, spans };
+    return entryOf(found, writer, { trace }, size);
+  } catch (error) {
+    return damagedEntry(found, writer, `it cannot be read (${errorCode(error) ?? String(error)})`);
+  } finally {
+    published?.descriptor.releaseNow();
+  }
+}
+
+const sizeOf = ({ path }: FoundSession): number => nodeFileSystem.sync.lstat(path)?.size ?? 0;
+
+interface Outlined {
+  readonly trace: Pick<TraceFile, "startedAt" | "endedAt" | "sessionId" | "metadata" | "summary"> & {
+    readonly id?: string | undefined;
+    readonly spans: readonly TraceSpan[];
+  };
+}
+
+function entryOf(found: FoundSession, writer: WriterState, { trace }: Outlined, bytes: number): CatalogEntry {
+  const summary: Partial<SessionSummary> = validSummary(trace.summary);
+  const { lastActivityAt } = summary as { lastActivityAt?: unknown };
+  const active = typeof lastActivityAt === "string" ? Date.parse(lastActivityAt) : Date.parse(trace.endedAt);
+  return {
+    name: found.files.name,
+    path: found.path,
+    state: stateOf(summary, writer, trace.spans),
+    writer,
+    id: trace.id ?? (trace.sessionId || found.files.name),
+    startedAt: Date.parse(trace.startedAt),
+    lastActivityAt: Number.isNaN(active) ? Date.parse(trace.endedAt) : active,
+    bytes,
+    metadata: validMetadata(trace.metadata),
+    summary,
+  };
+}
+
+function damagedEntry(found: FoundSession, writer: WriterState, damage: string): CatalogEntry {
+  const stat = nodeFileSystem.sync.lstat(found.path);
+  return {
+    name: found.files.name,
+    path: found.path,
+    state: "damaged",
+    writer,
+    id: found.files.name,
+    startedAt: Number.NaN,
+    lastActivityAt: stat?.mtimeMs ?? Number.NaN,
+    bytes: stat?.size ?? 0,
+    metadata: {},
+    summary: {},
+    damage,
+  };
+}
+
+/** A file that is no document: a damaged trace, or a file of another program (`undefined`). */
+function unreadableEntry(
+  found: FoundSession,
+  writer: WriterState,
+  { descriptor, size }: Published,
+): CatalogEntry | undefined {
+  if (size === 0) return damagedEntry(found, writer, "the file is empty");
+  const bytes = runSync(nodeFileSystem, readRange(descriptor.fd, 0, Math.min(size, maxWholeBytes)));
+  const text = bytes.toString("utf8");
+  if (decodeLeadingHead(text).type === "head")
+    return damagedEntry(found, writer, "the file begins like a trace, and its last line cannot be read");
+  try {
+    JSON.parse(text);
+    return undefined;
+  } catch {
+    return damagedEntry(found, writer, "the file is not JSON");
+  }
+}
+
+/** The time of the last write to any file of a session: what `latest` compares. */
+export function lastWriteOf({ path, hasDocument, tokens }: FoundSession): number {
+  const paths = [
+    ...(hasDocument ? [path] : []),
+    ...tokens.flatMap((token) => [`${path}.${token}.open`, `${path}.${token}.live`]),
+  ];
+  return Math.max(0, ...paths.map((one) => nodeFileSystem.sync.lstat(one)?.mtimeMs ?? 0));
+}
+
+/** The session that a path of a `.json`, `.open` or `.live` file belongs to. */
+export function sessionAt(dir: string, fileName: string): FoundSession {
+  const entry = parseEntry(fileName);
+  const name =
+    entry.type === "document" || entry.type === "open" || entry.type === "live"
+      ? entry.name
+      : basename(fileName, ".json");
+  const files = { dir, name };
+  try {
+    const known = findSessions(dir).find((session) => session.files.name === name);
+    if (known) return known;
+  } catch {
+    // The path is that of a directory that cannot be listed: the document is read by its path alone.
+  }
+  return { files, path: `${dir}/${fileName}`, hasDocument: true, tokens: [], kept: [] };
+}

@@ -1,0 +1,90 @@
+/** The lines about a session as a whole that `show` and other commands begin with. */
+import type { Analysis } from "./analysis.js";
+import { cut, dateTime, groupedNumber, money, oneLine, plural, shortDuration, wrap } from "./display-text.js";
+import type { SessionState } from "./session-catalog.js";
+import type { ReadSession } from "./session-reference.js";
+import { stateSigns, stateStyle } from "./signs.js";
+import type { Terminal } from "./terminal.js";
+
+/** Why the state is what it is, as far as the files show. */
+export function evidenceOf({ state, writer, owners, trace }: ReadSession): string {
+  const { error, detector, reconstructed } = trace.summary as {
+    error?: string;
+    detector?: string;
+    reconstructed?: boolean;
+  };
+  const gone = owners.filter(({ isAlive }) => !isAlive).map(({ pid }) => pid);
+  const alive = owners.filter(({ isAlive }) => isAlive).map(({ pid }) => pid);
+  const parts = [
+    (state === "error" || state === "crashed") && error,
+    state === "crashed" && detector && !error?.includes(detector) && `detected by: ${detector}`,
+    reconstructed && writer === "none" && "reconstructed by a recovery",
+    alive.length > 0 && `process ${alive.join(", ")} is writing`,
+    writer === "gone" && `process ${gone.join(", ")} is gone; its files are not recovered yet`,
+    state === "running" && writer === "none" && "no writer is known: nothing shows that it still runs",
+  ];
+  return parts.filter((part) => part !== false && part !== "" && part !== undefined).join("; ");
+}
+
+export function sessionHeader(session: ReadSession, analysis: Analysis, terminal: Terminal): string[] {
+  const { colors, columns } = terminal;
+  const { state, damage, id } = session;
+  const { metadata, summary } = analysis.trace;
+  const evidence = evidenceOf(session);
+  const { agent, model, title, prompt } = metadata;
+  const failed = analysis.nodes.filter((node) => node.state === "failed").length;
+  const interrupted = analysis.nodes.filter((node) => node.state === "cut").length;
+  const numbers = [
+    dateTime(analysis.from),
+    shortDuration(analysis.to - analysis.from),
+    plural(analysis.turns.length, "turn"),
+    plural(summary.totalGenerations ?? 0, "model call"),
+    plural(summary.totalToolCalls ?? 0, "tool call"),
+    `${groupedNumber(summary.totalTokens ?? 0)} tokens`,
+    money(summary.totalCost ?? 0),
+    failed > 0 && plural(failed, "error"),
+    interrupted > 0 && `${interrupted} interrupted`,
+    analysis.elided > 0 && `${groupedNumber(analysis.elided)} spans elided`,
+  ].filter((part) => part !== false);
+  const about = [title || prompt, agent && `agent ${agent}`, model]
+    .filter(Boolean)
+    .map((part) => oneLine(String(part)));
+  const lines = [
+    ...wrap(
+      `${oneLine(id)}  ${stateSigns[state]} ${state}${evidence ? ` · ${oneLine(evidence)}` : ""}`,
+      columns,
+    ).map((line, at) => (at > 0 ? line : headStyle(line, oneLine(id), state, terminal))),
+    ...(about.length > 0 ? [cut(about.join(" · "), columns)] : []),
+    ...wrapped(numbers, columns).map((line) => colors.dim(line)),
+  ];
+  if (damage.corruptLines > 0)
+    lines.push(
+      colors.yellow(`? ${plural(damage.corruptLines, "line")} could not be read; verify shows where`),
+    );
+  if (damage.tornBytes > 0 && session.writer !== "alive")
+    lines.push(
+      colors.dim(`${plural(damage.tornBytes, "byte")} of a span that was being written are left out`),
+    );
+  return lines;
+}
+
+/** Id and state of a first line in their colours. A long id may fill the line. */
+function headStyle(line: string, id: string, state: SessionState, terminal: Terminal): string {
+  const { colors } = terminal;
+  const start = `${id}  ${stateSigns[state]} ${state}`;
+  if (!line.startsWith(start)) return colors.bold(line);
+  const shown = stateStyle(state, terminal)(`${stateSigns[state]} ${state}`);
+  return `${colors.bold(id)}  ${shown}${line.slice(start.length)}`;
+}
+
+/** Parts joined by dots, in lines that fit. */
+function wrapped(parts: readonly string[], columns: number): string[] {
+  const lines: string[] = [];
+  for (const part of parts) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + part.length + 3 <= columns)
+      lines[lines.length - 1] = `${last} · ${part}`;
+    else lines.push(part);
+  }
+  return lines;
+}

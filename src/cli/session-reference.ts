@@ -1,0 +1,96 @@
+/** From what a user types, an id, a prefix, a path or `latest`, to a session that was read. */
+import { basename, dirname, resolve } from "node:path";
+import { nameCandidates, safeId } from "../format/file-names.js";
+import { CrashSafeFileError } from "../platform/errors.js";
+import { nodeFileSystem } from "../platform/file-system.js";
+import { nearestName } from "../platform/options.js";
+import { type ReadTrace, readTrace } from "../recovery/read-trace.js";
+import { CommandError } from "./command.js";
+import { oneLine } from "./display-text.js";
+import {
+  type FoundSession,
+  findSessions,
+  lastWriteOf,
+  ownersOf,
+  type SessionState,
+  sessionAt,
+  stateOf,
+  type WriterOwner,
+  type WriterState,
+  writerOf,
+} from "./session-catalog.js";
+
+/** A session that was read. */
+export interface ReadSession extends ReadTrace {
+  readonly found: FoundSession;
+  readonly id: string;
+  readonly state: SessionState;
+  readonly writer: WriterState;
+  readonly owners: readonly WriterOwner[];
+}
+
+/**
+ * The session that a reference names.
+ *
+ * @throws CommandError if there is none, or several
+ */
+export function resolveSession(reference: string, dir: string, cwd: string): FoundSession {
+  if (isPath(reference)) {
+    const path = resolve(cwd, reference);
+    const found = sessionAt(dirname(path), basename(path));
+    if (found.tokens.length === 0 && !nodeFileSystem.sync.exists(found.path))
+      throw new CommandError(`there is no file ${oneLine(path)}`);
+    return found;
+  }
+  const sessions = findSessions(dir);
+  if (sessions.length === 0) throw new CommandError(`there are no traces in ${dir}`);
+  if (reference === "latest" && !sessions.some(({ files }) => files.name === "latest"))
+    return newest(sessions);
+  for (const name of [...nameCandidates(reference), reference]) {
+    const exact = sessions.find(({ files }) => files.name === name);
+    if (exact) return exact;
+  }
+  const prefix = safeId(reference);
+  const matches = sessions.filter(({ files }) => files.name.startsWith(prefix));
+  if (matches.length === 1) return matches[0] as FoundSession;
+  const names = matches.map(({ files }) => files.name).sort();
+  if (names.length > 1) {
+    const some = names.slice(0, 5).join(", ");
+    const more = names.length > 5 ? ", …" : "";
+    throw new CommandError(`${names.length} sessions begin with ${oneLine(reference)}: ${some}${more}`);
+  }
+  const near = nearestName(
+    reference,
+    sessions.map(({ files }) => files.name),
+  );
+  const hint = near === undefined ? "; `crash-safe-file list` shows all" : `; did you mean ${near}?`;
+  throw new CommandError(`there is no session ${oneLine(reference)} in ${dir}${hint}`);
+}
+
+const isPath = (reference: string): boolean =>
+  /[/\\]/.test(reference)
+    ? nodeFileSystem.sync.exists(resolve(reference)) || /\.(json|open|live)$/.test(reference)
+    : /\.(json|open|live)$/.test(reference);
+
+function newest(sessions: readonly FoundSession[]): FoundSession {
+  const dated = sessions.map((session) => ({ session, at: lastWriteOf(session) }));
+  return dated.reduce((a, b) => (b.at > a.at ? b : a)).session;
+}
+
+/**
+ * Reads a session.
+ *
+ * @throws CommandError if it cannot be read
+ */
+export async function readSession(found: FoundSession): Promise<ReadSession> {
+  const owners = ownersOf(found);
+  const writer = writerOf(owners);
+  try {
+    const { trace, damage } = await readTrace(found.path);
+    const id = trace.id ?? (trace.sessionId || found.files.name);
+    return { found, trace, damage, id, writer, owners, state: stateOf(trace.summary, writer, trace.spans) };
+  } catch (error) {
+    if (!(error instanceof CrashSafeFileError)) throw error;
+    throw new CommandError(`${error.message}; \`crash-safe-file verify\` says more`, { cause: error });
+  }
+}

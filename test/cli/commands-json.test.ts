@@ -1,0 +1,178 @@
+/** `--json` of each command against a schema: a member that is renamed or missing breaks the programs of users. */
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { command, commandDirectory } from "../support/command-stage.js";
+
+const time = z.iso.datetime();
+const count = z.number().int().nonnegative();
+const status = z.enum(["running", "idle", "completed", "error", "crashed", "damaged"]);
+const writer = z.enum(["alive", "gone", "none"]);
+const damage = z.strictObject({ tornBytes: count, corruptLines: count });
+const tokens = z.record(z.string(), z.number());
+const span = z.looseObject({
+  spanId: z.string(),
+  parentSpanId: z.string().nullable(),
+  name: z.string(),
+  kind: z.string(),
+  startTime: z.number(),
+  status: z.enum(["ok", "error"]),
+});
+const step = z.strictObject({
+  spanId: z.string(),
+  kind: z.string(),
+  name: z.string(),
+  within: z.array(z.string()),
+  turn: count,
+  startedAt: time,
+  durationMs: z.number(),
+  input: z.unknown().optional(),
+  output: z.unknown().optional(),
+  message: z.string().optional(),
+});
+
+const schemas = {
+  list: z.strictObject({
+    schema: z.literal("crash-safe-file/list/1"),
+    dir: z.string(),
+    total: count,
+    sessions: z.array(
+      z.strictObject({
+        id: z.string(),
+        name: z.string(),
+        path: z.string(),
+        status,
+        writer,
+        startedAt: time.nullable(),
+        lastActivityAt: time.nullable(),
+        durationMs: z.number().nullable(),
+        turns: count.nullable(),
+        errors: count.nullable(),
+        interrupted: count.nullable(),
+        tokens: count.nullable(),
+        cost: z.number().nullable(),
+        toolCalls: count.nullable(),
+        generations: count.nullable(),
+        title: z.string().nullable(),
+        model: z.string().nullable(),
+        agent: z.string().nullable(),
+        error: z.string().nullable(),
+        detector: z.string().nullable(),
+        bytes: count,
+      }),
+    ),
+  }),
+  show: z.strictObject({
+    schema: z.literal("crash-safe-file/show/1"),
+    id: z.string(),
+    path: z.string(),
+    status,
+    writer,
+    traceId: z.string(),
+    startedAt: time,
+    endedAt: time,
+    metadata: z.looseObject({}),
+    summary: z.looseObject({ totalTokens: z.number(), totalToolCalls: z.number() }),
+    damage,
+    spans: z.array(span.extend({ turn: count })),
+  }),
+  span: z.strictObject({
+    schema: z.literal("crash-safe-file/span/1"),
+    session: z.string(),
+    turn: count,
+    span,
+  }),
+  postmortem: z.strictObject({
+    schema: z.literal("crash-safe-file/postmortem/1"),
+    id: z.string(),
+    path: z.string(),
+    status,
+    evidence: z.string(),
+    detector: z.string().optional(),
+    error: z.string().optional(),
+    isReconstructed: z.boolean(),
+    writer: z.strictObject({ state: writer, pids: z.array(count) }),
+    startedAt: time,
+    lastSeenAt: time,
+    title: z.string().optional(),
+    agent: z.string().optional(),
+    model: z.string().optional(),
+    turn: count,
+    asked: z.unknown().optional(),
+    open: z.array(step),
+    lastCompleted: step.optional(),
+    lastError: step.optional(),
+    lastModelCall: step
+      .extend({
+        finishReason: z.string().optional(),
+        tokens: tokens.optional(),
+        contextTokens: count,
+        cost: z.number().optional(),
+      })
+      .optional(),
+    totals: z.strictObject({ tokens: count, cost: z.number(), toolCalls: count, modelCalls: count }),
+    models: z.array(z.strictObject({ model: z.string(), calls: count, tokens: count, cost: z.number() })),
+    loops: z.array(z.strictObject({ tool: z.string(), count })),
+    retries: z.array(
+      z.strictObject({
+        name: z.string(),
+        attempts: count,
+        failed: count,
+        wastedMillis: z.number(),
+        wastedTokens: count,
+        wastedCost: z.number(),
+        isSolved: z.boolean(),
+      }),
+    ),
+    undone: z.array(z.string()),
+    damage,
+  }),
+  verify: z.strictObject({
+    schema: z.literal("crash-safe-file/verify/1"),
+    result: z.enum(["whole", "repairable", "corrupt"]),
+    sessions: z.array(
+      z.strictObject({
+        name: z.string(),
+        path: z.string(),
+        status,
+        result: z.enum(["whole", "repairable", "corrupt"]),
+        spans: count,
+        bytes: count,
+        findings: z.array(
+          z.strictObject({
+            level: z.enum(["note", "repairable", "corrupt"]),
+            file: z.string(),
+            line: count.optional(),
+            offset: count.optional(),
+            message: z.string(),
+          }),
+        ),
+      }),
+    ),
+  }),
+};
+
+const readable = [
+  "ses_finish",
+  "ses_failed",
+  "ses_crashd",
+  "ses_capped",
+  "ses_killed",
+  "ses_active",
+  "ses_broken",
+  "old_tracer",
+];
+const calls = [
+  { name: "list" as const, args: ["list"] },
+  { name: "verify" as const, args: ["verify"] },
+  { name: "span" as const, args: ["show", "ses_finish", "--span", "0000000000000002"] },
+  ...readable.flatMap((id) => [
+    { name: "show" as const, args: ["show", id] },
+    { name: "postmortem" as const, args: ["postmortem", id] },
+  ]),
+];
+
+test.each(calls)("$args", async ({ name, args }) => {
+  const { out } = await command(commandDirectory(), [...args, "--json"]);
+  const parsed = schemas[name].safeParse(JSON.parse(out));
+  expect(parsed.error?.issues).toBe(undefined);
+});
