@@ -6,6 +6,7 @@ import type { Timer } from "../platform/clock.js";
 import { runAsync } from "../platform/gensync.js";
 import { recoverDirectory } from "../recovery/recover-directory.js";
 import { prune, type Retention } from "../recovery/retention.js";
+import type { DirectoryListener } from "./shared-directory.js";
 import type { TraceDirectory } from "./trace-directory.js";
 
 const tickMillis = 1_000;
@@ -24,7 +25,7 @@ export class Housekeeping {
   readonly #directory: TraceDirectory;
   readonly #options: HousekeepingOptions;
   readonly #onFault: (error: unknown, path: string) => void;
-  readonly #onRemoved: (path: string) => void;
+  readonly #onRemoved: DirectoryListener["onRemoved"];
   readonly #timers: Timer[];
   #work: Promise<void> = Promise.resolve();
   #isWorking = false;
@@ -35,7 +36,7 @@ export class Housekeeping {
     directory: TraceDirectory,
     options: HousekeepingOptions,
     onFault: (error: unknown, path: string) => void,
-    onRemoved: (path: string) => void,
+    onRemoved: DirectoryListener["onRemoved"],
   ) {
     this.#directory = directory;
     this.#options = options;

@@ -83,7 +83,8 @@ function openDirectory(
   // Of several users on a directory the first hears of an event: their host is the same.
   const listeners = new Set<DirectoryListener>();
   const onFault = (error: unknown, at: string) => [...listeners][0]?.onFault(error, at);
-  const onRemoved = (removed: string) => [...listeners][0]?.onRemoved(removed);
+  const onRemoved: DirectoryListener["onRemoved"] = (removed, limits) =>
+    [...listeners][0]?.onRemoved(removed, limits);
   const directory = new TraceDirectory(path, directoryPorts, queues, onFault);
   const housekeeping = new Housekeeping(directory, options, onFault, onRemoved);
   return Object.freeze({

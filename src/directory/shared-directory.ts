@@ -10,6 +10,7 @@ import type { SessionHistory } from "../format/history.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
 import type { IoCounts } from "../platform/io-counters.js";
+import type { AppliedLimits } from "../recovery/retention.js";
 import type { SessionChange, SessionStart } from "../storage/session-state.js";
 
 /** A directory that is open in this process. */
@@ -22,8 +23,8 @@ export interface SharedDirectory {
 export interface DirectoryListener {
   /** A call of the file system failed; what was recorded is kept. */
   onFault(error: unknown, path: string): void;
-  /** Retention removed a document. */
-  onRemoved(path: string): void;
+  /** Retention removed a document: by limits of the program, or by the default bounds of unnamed traces. */
+  onRemoved(path: string, limits: AppliedLimits): void;
   /** The user is gone, after its `release()`: nothing that it recorded waits for the disk. */
   onReleased(): void;
 }

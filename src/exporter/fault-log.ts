@@ -11,6 +11,7 @@ import {
 import type { Clock } from "../platform/clock.js";
 import { messageOf } from "../platform/errors.js";
 import { errorCode } from "../platform/file-system.js";
+import { type AppliedLimits, unnamedBounds } from "../recovery/retention.js";
 
 /** After this time the spans are counted that followed the first lost one. */
 const lossWindowMillis = 1_000;
@@ -102,11 +103,14 @@ export class FaultLog {
   }
 
   /** Retention removed a document. */
-  removed(path: string): void {
-    this.#diagnostics.log(
-      "info",
-      `removed ${path}: the limits of the directory (maxFiles, maxFileAgeMillis, maxTotalBytes)`,
-    );
+  removed(path: string, limits: AppliedLimits): void {
+    const { maxFiles, maxTotalBytes } = unnamedBounds;
+    const why =
+      limits === "given"
+        ? "the limits of the directory (maxFiles, maxFileAgeMillis, maxTotalBytes)"
+        : `by default, traces that name no session keep ${maxFiles} documents and ${maxTotalBytes} bytes; set maxFiles ` +
+          "and maxTotalBytes to keep more, or name sessions";
+    this.#diagnostics.log("info", `removed ${path}: ${why}`);
   }
 
   /** The meter provider of the host threw. */

@@ -11,6 +11,7 @@ import {
   nearestName,
   numberVariable,
   type OptionSpec,
+  optional,
   rejectUnknownOptions,
   resolveOption,
   wholeNumber,
@@ -34,13 +35,17 @@ export interface CrashSafeFileSpanExporterOptions {
    * per span.
    */
   readonly durability?: Durability | undefined;
-  /** Number of documents to keep in `dir`. The oldest are removed first; documents in use stay. Default 0: all. */
+  /**
+   * Number of documents to keep in `dir`; documents in use stay. Those of traces that name no session are removed first,
+   * then the oldest. 0: all. Default: all documents of named sessions, and 1,000 of traces that name no session.
+   */
   readonly maxFiles?: number | undefined;
   /** Longest time since a document was last written, in milliseconds. Documents in use stay. Default 0: no limit. */
   readonly maxFileAgeMillis?: number | undefined;
   /**
-   * Total size of the documents in `dir`, in bytes. The oldest are removed first; documents in use stay. The side files
-   * of running sessions are not counted. Default 0: no limit.
+   * Total size of the documents in `dir`, in bytes. Removed in the order of `maxFiles`; documents in use stay. The side
+   * files of running sessions are not counted. 0: no limit. Default: no limit for named sessions, and 256,000,000 for
+   * traces that name no session.
    */
   readonly maxTotalBytes?: number | undefined;
   /**
@@ -117,8 +122,7 @@ export const exporterOptions = {
     ...passedOn,
   },
   maxFiles: {
-    ...wholeNumber(0),
-    default: 0,
+    ...optional(wholeNumber(0)),
     variable: numberVariable("CRASH_SAFE_FILE_MAX_FILES"),
     acceptsNull: true,
     ...passedOn,
@@ -131,8 +135,7 @@ export const exporterOptions = {
     ...passedOn,
   },
   maxTotalBytes: {
-    ...wholeNumber(0),
-    default: 0,
+    ...optional(wholeNumber(0)),
     variable: numberVariable("CRASH_SAFE_FILE_MAX_TOTAL_BYTES"),
     acceptsNull: true,
     ...passedOn,

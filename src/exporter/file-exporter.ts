@@ -22,6 +22,7 @@ import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
 import { errorCode } from "../platform/file-system.js";
 import { Lifecycle } from "../platform/lifecycle.js";
 import { isOwnCall } from "../platform/own-work.js";
+import type { AppliedLimits } from "../recovery/retention.js";
 import { ContentFilter } from "./content-filter.js";
 import { ExporterAccount, type FileExporterStats } from "./exporter-stats.js";
 import { advice, FaultLog, type LossReason } from "./fault-log.js";
@@ -75,7 +76,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     this.#log = new FaultLog(clock, { isDeferred: true });
     const listener = {
       onFault: (error: unknown, path: string) => this.#log.fault(error, path),
-      onRemoved: (path: string) => this.#log.removed(path),
+      onRemoved: (path: string, limits: AppliedLimits) => this.#log.removed(path, limits),
       onReleased: () => this.#onReleased(),
     };
     const directoryOptions = { ...this.#options, clock: untracedClock };

@@ -37,6 +37,12 @@ export const wholeNumber = (least: number, most = Number.MAX_SAFE_INTEGER): Opti
   accepts: (value): value is number => isWhole(value, least, most),
 });
 
+/** An option without a value of its own where it is not given. */
+export const optional = <T>({ allowed, accepts }: OptionCheck<T>): OptionCheck<T | undefined> => ({
+  allowed,
+  accepts: (value): value is T | undefined => value === undefined || accepts(value),
+});
+
 /** Whole numbers of at least `least`, and 0, which stands for no limit. */
 export const limitOrZero = (least: number): OptionCheck<number> => ({
   allowed: `a whole number of at least ${least}, or 0: no limit`,

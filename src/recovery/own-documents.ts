@@ -2,6 +2,8 @@
  * Recognizes documents of ours. A name proves nothing: a `package.json` can be in the directory of a trace. A file is a
  * document of ours if its head is the head of a document of version 2, and the session id of the head fits the name of
  * the file.
+ *
+ * The document of a trace that named no session has the trace id as its raw session id.
  */
 
 import type { DocumentHead } from "../format/document.js";
@@ -17,33 +19,41 @@ import { readRange } from "../storage/lines.js";
 /** The head of most documents fits into the first read, and every head without a long session id into the second. */
 const headBytes = [4_096, 1 << 20];
 
+/** A file with the name of a document: no document of ours, that of a named session, or that of an unnamed trace. */
+export type DocumentKind = "foreign" | "named" | "unnamed";
+
 /** Results by path. A file that has not changed is not read again: retention runs every 10 s. */
-const results = new RecentMap<string, { readonly checked: FileStat; readonly isOwn: boolean }>(16_384);
+const results = new RecentMap<string, { readonly checked: FileStat; readonly kind: DocumentKind }>(16_384);
+
+/** Whether a name can be that of an unnamed trace, whose raw id is its trace id. */
+export const isTraceIdName = (name: string): boolean => /^[0-9a-f]{32}$/.test(name);
 
 /**
- * Whether the regular file with the name of a document is a document of ours. Reads about 1 MB at most, and a session id
- * that is longer. A file is not ours if these bytes do not suffice, if it cannot be read, or if it changes meanwhile.
+ * The kind of a regular file with the name of a document. Reads about 1 MB at most, and a session id that is longer. A
+ * file is foreign if these bytes do not suffice, if it cannot be read, or if it changes meanwhile.
  */
-export function* isOwnDocument(
+export function* documentKind(
   fileSystem: FileSystem,
   files: SessionFiles,
   found: FileStat,
-): Gensync<boolean> {
+): Gensync<DocumentKind> {
   const path = documentPath(files);
   const known = results.get(path);
-  if (known && isUntouched(found, known.checked)) return known.isOwn;
+  if (known && isUntouched(found, known.checked)) return known.kind;
   let file: Descriptor | undefined;
   try {
     file = new Descriptor(fileSystem, yield* io.open(path, "read"));
     const head = yield* readHead(file.fd, found.size);
     const isOwn = head !== undefined && (yield* isNameOf(head, files, found));
+    const isUnnamed = isOwn && isTraceIdName(files.name) && head.id === head.traceId;
+    const kind = isUnnamed ? "unnamed" : isOwn ? "named" : "foreign";
     // Another file may have had the path while the head was read. Renames to and fro change the change time.
-    if (!isUntouched(yield* io.lstat(path), found)) return false;
-    results.set(path, { checked: found, isOwn });
-    return isOwn;
+    if (!isUntouched(yield* io.lstat(path), found)) return "foreign";
+    results.set(path, { checked: found, kind });
+    return kind;
   } catch {
     // Checked again in the next pass.
-    return false;
+    return "foreign";
   } finally {
     file?.releaseNow();
   }

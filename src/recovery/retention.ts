@@ -1,7 +1,7 @@
 /**
  * Limits of a directory: removes documents that are too many, too old, or too large together, with the damaged files and
  * the replay checkpoint of each document. Never removes the files of a live session, a file that is no document of ours,
- * or files with the name of such a file.
+ * or files with the name of such a file. Without limits of the program, removes documents of unnamed traces only.
  */
 
 import { appendLogPath, documentPath, parseEntry, type SessionFiles } from "../format/file-names.js";
@@ -9,7 +9,7 @@ import { type FileStat, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, pause, sync } from "../platform/gensync.js";
 import { newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
-import { isOwnDocument, isUnchanged } from "./own-documents.js";
+import { documentKind, isTraceIdName, isUnchanged } from "./own-documents.js";
 
 /**
  * The largest difference between the clocks of two machines or two time zones (FAT stores local time). A time further in
@@ -22,12 +22,22 @@ const batchSize = 64;
 
 /** Limits of a directory; 0: no limit. */
 export interface Retention {
-  readonly maxFiles: number;
+  /** Absent: no limit, and {@link unnamedBounds} for documents of unnamed traces. */
+  readonly maxFiles: number | undefined;
   /** Time since the last write to a document. */
   readonly maxFileAgeMillis: number;
-  /** Total size of all documents. Side files of running sessions do not count. */
-  readonly maxTotalBytes: number;
+  /** Total size of all documents. Side files of running sessions do not count. Absent: as `maxFiles`. */
+  readonly maxTotalBytes: number | undefined;
 }
+
+/**
+ * What documents of unnamed traces may have together by default: a server whose spans name no session writes one document
+ * per trace, and would fill the disk.
+ */
+export const unnamedBounds = { maxFiles: 1_000, maxTotalBytes: 256_000_000 } as const;
+
+/** The limits that removed a document: those of the program, or {@link unnamedBounds}. */
+export type AppliedLimits = "given" | "default";
 
 /** A document with the files that are removed together with it. */
 interface Candidate {
@@ -41,55 +51,97 @@ interface Candidate {
   readonly size: number;
 }
 
-/** Removes the oldest documents until the limits hold. Calls `onRemoved` with the path of each removed document. */
+/** Limits of one pass; 0: no limit. */
+type Limits = { readonly [K in keyof Retention]: number };
+
+/**
+ * Removes documents until the limits hold: those of unnamed traces first, then the oldest. Calls `onRemoved` with the path
+ * of each removed document.
+ */
 export function* prune(
   ports: CommitPorts,
   dir: string,
-  limits: Retention,
-  onRemoved: (path: string) => void = () => {},
+  { maxFiles, maxFileAgeMillis, maxTotalBytes }: Retention,
+  onRemoved: (path: string, limits: AppliedLimits) => void = () => {},
 ): Gensync<void> {
-  const now = ports.clock.now();
-  let documents = 0;
-  const companions = new Map<string, string[]>();
-  for (const fileName of yield* io.readdir(dir)) {
+  const bounds = {
+    maxFiles: maxFiles === undefined ? unnamedBounds.maxFiles : 0,
+    maxFileAgeMillis: 0,
+    maxTotalBytes: maxTotalBytes === undefined ? unnamedBounds.maxTotalBytes : 0,
+  };
+  const limits = { maxFiles: maxFiles ?? 0, maxFileAgeMillis, maxTotalBytes: maxTotalBytes ?? 0 };
+  const names = namesIn(dir, yield* io.readdir(dir));
+  const unnamed = new Map([...names].filter(([name, { hasDocument }]) => hasDocument && isTraceIdName(name)));
+  yield* keepWithin(ports, dir, unnamed, bounds, "default", onRemoved);
+  yield* keepWithin(ports, dir, names, limits, "given", onRemoved);
+}
+
+/** What a directory has under the name of a session. */
+interface Named {
+  readonly hasDocument: boolean;
+  /** Paths of damaged files and of the replay checkpoint. */
+  readonly companions: readonly string[];
+}
+
+function namesIn(dir: string, fileNames: readonly string[]): Map<string, Named> {
+  const names = new Map<string, { hasDocument: boolean; companions: string[] }>();
+  for (const fileName of fileNames) {
     const entry = parseEntry(fileName);
     if (entry.type !== "document" && entry.type !== "damaged" && entry.type !== "replayed") continue;
-    const paths = companions.get(entry.name) ?? [];
-    companions.set(entry.name, paths);
-    if (entry.type === "document") documents++;
-    else paths.push(`${dir}/${fileName}`);
+    const named = names.get(entry.name) ?? { hasDocument: false, companions: [] };
+    names.set(entry.name, named);
+    if (entry.type === "document") named.hasDocument = true;
+    else named.companions.push(`${dir}/${fileName}`);
   }
+  return names;
+}
+
+/** Removes documents with these names until the limits hold; by default bounds those of unnamed traces only. */
+function* keepWithin(
+  ports: CommitPorts,
+  dir: string,
+  names: ReadonlyMap<string, Named>,
+  limits: Limits,
+  applied: AppliedLimits,
+  onRemoved: (path: string, limits: AppliedLimits) => void,
+): Gensync<void> {
+  const now = ports.clock.now();
+  const documents = [...names.values()].filter(({ hasDocument }) => hasDocument).length;
   const isTooMany = limits.maxFiles > 0 && documents > limits.maxFiles;
   if (!isTooMany && limits.maxFileAgeMillis === 0 && limits.maxTotalBytes === 0) return;
   const candidates: Candidate[] = [];
-  for (const [name, paths] of companions) {
-    const candidate = yield* measure({ dir, name }, paths, now);
+  for (const [name, { companions }] of names) {
+    const candidate = yield* measure({ dir, name }, companions, now);
     if (candidate) candidates.push(candidate);
   }
   candidates.sort(oldestFirst);
   const excess = new Excess(candidates, limits, now);
-  const own = yield* selectOwn(ports, candidates, excess);
-  yield* removeUnowned(ports, dir, own, excess, onRemoved);
+  const counted = yield* selectCounted(ports, candidates, excess, applied);
+  yield* removeUnowned(ports, dir, counted, excess, (path) => onRemoved(path, applied));
 }
 
 /**
- * The candidates beyond the limits that are documents of ours. All candidates count at first; a foreign file stops
- * counting when it is recognized. Each candidate that is still beyond the limits is checked: in the end either the
- * limits hold, or all candidates were checked and the counts are exact.
+ * The candidates beyond the limits that the limits count, in the order of their removal: documents of ours, by default
+ * bounds of unnamed traces only. All candidates count at first; another file stops counting when it is recognized. Each
+ * candidate that is still beyond the limits is checked: in the end either the limits hold, or all candidates were checked
+ * and the counts are exact.
  */
-function* selectOwn(
+function* selectCounted(
   ports: CommitPorts,
   candidates: readonly Candidate[],
   excess: Excess,
+  applied: AppliedLimits,
 ): Gensync<Candidate[]> {
-  const own: Candidate[] = [];
+  const unnamed: Candidate[] = [];
+  const named: Candidate[] = [];
   for (const one of candidates) {
     if (!excess.has(one)) continue;
-    const isOwn = !one.document || (yield* isOwnDocument(ports.fileSystem, one.files, one.document));
-    if (isOwn) own.push(one);
+    const kind = one.document ? yield* documentKind(ports.fileSystem, one.files, one.document) : "named";
+    if (kind === "unnamed") unnamed.push(one);
+    else if (kind === "named" && applied === "given") named.push(one);
     else excess.remove(one);
   }
-  return own;
+  return [...unnamed, ...named];
 }
 
 /** `undefined` if the document is no regular file, or if none of the files exists any more. */
@@ -133,19 +185,19 @@ const oldestFirst = (a: Candidate, b: Candidate): number => {
 
 /** Counts the files that are left, and compares the counts with the limits. */
 class Excess {
-  readonly #limits: Retention;
+  readonly #limits: Limits;
   readonly #now: number;
   #files: number;
   #bytes: number;
 
-  constructor(candidates: readonly Candidate[], limits: Retention, now: number) {
+  constructor(candidates: readonly Candidate[], limits: Limits, now: number) {
     this.#limits = limits;
     this.#now = now;
     this.#files = candidates.filter(({ document }) => document).length;
     this.#bytes = candidates.reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** Whether this candidate, the oldest that is left, is beyond a limit. */
+  /** Whether this candidate, the first one that is left, is beyond a limit. */
   has({ writtenMillis = this.#now, document }: Candidate): boolean {
     const { maxFiles, maxFileAgeMillis, maxTotalBytes } = this.#limits;
     if (maxFileAgeMillis > 0 && this.#now - writtenMillis > maxFileAgeMillis) return true;

@@ -9,7 +9,7 @@ import { type Gensync, io } from "../platform/gensync.js";
 import { isDead } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { SessionLock } from "../storage/lock.js";
-import { isOwnDocument } from "./own-documents.js";
+import { documentKind } from "./own-documents.js";
 import { lastWrite } from "./retention.js";
 
 /**
@@ -52,5 +52,5 @@ function* isStaleCopy(
   if (!copy?.isFile || now - lastWrite(copy, now) <= staleCopyMillis) return false;
   const document = yield* io.lstat(documentPath(files));
   if (document === undefined) return true;
-  return document.isFile && (yield* isOwnDocument(fileSystem, files, document));
+  return document.isFile && (yield* documentKind(fileSystem, files, document)) !== "foreign";
 }

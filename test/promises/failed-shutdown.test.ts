@@ -72,7 +72,7 @@ class Recording {
       await vi.waitUntil(() => {
         const stats = this.exporter.stats();
         return stats.openSessions === 0 || stats.faults > faults;
-      });
+      }, 30_000);
     }
   }
 
