@@ -5,6 +5,7 @@
 import { noHistory, type SessionHistory } from "../format/history.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
+import { allSettledOrThrow } from "../platform/async.js";
 import { runSync } from "../platform/gensync.js";
 import type { IoCounters } from "../platform/io-counters.js";
 import { findResumable } from "../recovery/resume.js";
@@ -14,14 +15,24 @@ import { readHistory } from "../storage/session-history.js";
 import type { SessionChange, SessionStart } from "../storage/session-state.js";
 import type { Housekeeping } from "./housekeeping.js";
 import type { SessionEntry } from "./sessions.js";
-import type { DirectoryCounts, DirectoryUser, HeldSession, SharedSession } from "./shared-directory.js";
+import type {
+  DirectoryCounts,
+  DirectoryUser,
+  HeldSession,
+  NamedSpan,
+  SharedSession,
+  SpanHome,
+} from "./shared-directory.js";
 import type { KnownEnd, TraceDirectory } from "./trace-directory.js";
+import { UnnamedTrace } from "./unnamed-trace.js";
+import type { UnnamedTraces } from "./unnamed-traces.js";
 
 /** Bytes of a document that are read for what its session did before, while the caller of `openSession` waits. */
 const historyBytes = 1_000_000;
 
 export class UserOfDirectory implements DirectoryUser {
   readonly #directory: TraceDirectory;
+  readonly #unnamed: UnnamedTraces;
   readonly #housekeeping: Housekeeping;
   readonly #counters: IoCounters;
   readonly #user: number;
@@ -31,11 +42,13 @@ export class UserOfDirectory implements DirectoryUser {
   /** `onGone` is called after a {@link release}, as soon as the user is gone. */
   constructor(
     directory: TraceDirectory,
+    unnamed: UnnamedTraces,
     housekeeping: Housekeeping,
     counters: IoCounters,
     onGone: () => void,
   ) {
     this.#directory = directory;
+    this.#unnamed = unnamed;
     this.#housekeeping = housekeeping;
     this.#counters = counters;
     this.#user = directory.join();
@@ -48,6 +61,24 @@ export class UserOfDirectory implements DirectoryUser {
 
   knownEnd(source: object): KnownEnd | undefined {
     return this.#directory.knownEnd(source);
+  }
+
+  homeOf(source: object): SpanHome | undefined {
+    const home = this.#unnamed.traceOf(source) ?? this.#directory.startedIn(source);
+    return home && this.#homeIn(home);
+  }
+
+  admitUnnamed(traceId: string, startTime: number): SpanHome | undefined {
+    const home = this.#unnamed.admit(this.#user, traceId, startTime);
+    return home && this.#homeIn(home);
+  }
+
+  named(span: NamedSpan, sessionId: string): void {
+    this.#unnamed.named(this.#user, span, sessionId);
+  }
+
+  isElsewhere(traceId: string, spanId: string, sessionId: string): boolean {
+    return this.#unnamed.isElsewhere(traceId, spanId, sessionId);
   }
 
   admit(opened: SessionStart): SharedSession | "crashed" | "ended" {
@@ -95,7 +126,10 @@ export class UserOfDirectory implements DirectoryUser {
   }
 
   flush(): Promise<void> {
-    return this.#directory.flush(this.#user);
+    const flush = () => this.#directory.flush(this.#user);
+    const documents = this.#unnamed.flush();
+    // Again after the documents of traces: some of their spans may go into a session that has a document.
+    return allSettledOrThrow([flush(), documents.finally(flush)]);
   }
 
   flushSession(id: string): Promise<void> {
@@ -103,6 +137,7 @@ export class UserOfDirectory implements DirectoryUser {
   }
 
   end(id: string, end: SessionEnd): Promise<void> {
+    this.#unnamed.decide(id);
     return this.#directory.end(id, end);
   }
 
@@ -111,10 +146,16 @@ export class UserOfDirectory implements DirectoryUser {
   }
 
   leave(): { readonly ended: readonly string[]; readonly done: Promise<void> } {
-    return this.#directory.leave(this.#user);
+    this.#unnamed.leave(this.#user);
+    const documents = this.#unnamed.flush();
+    const leave = () => this.#directory.leave(this.#user);
+    const { ended, done } = leave();
+    // Again, for the reason in `flush()`.
+    return { ended, done: allSettledOrThrow([done, documents.finally(() => leave().done)]) };
   }
 
   crash(ended: Iterable<string>, reason?: string): void {
+    this.#unnamed.crash(this.#user);
     this.#directory.crash(this.#user, ended, reason);
   }
 
@@ -123,7 +164,8 @@ export class UserOfDirectory implements DirectoryUser {
   }
 
   counts(): DirectoryCounts {
-    let [openSessions, queuedLines, queuedBytes] = [0, 0, 0];
+    const { size, queuedBytes: unnamedBytes, undecidedSpans } = this.#unnamed;
+    let [openSessions, queuedLines, queuedBytes] = [size, 0, unnamedBytes];
     for (const entry of this.#directory.sessionsOf(this.#user)) {
       const { writer } = entry;
       const { lines, bytes } = writer.log.queued;
@@ -132,7 +174,7 @@ export class UserOfDirectory implements DirectoryUser {
       queuedLines += lines;
       queuedBytes += bytes + writer.journal.queued.bytes;
     }
-    return { openSessions, queuedLines, queuedBytes, ...this.#counters.snapshot };
+    return { openSessions, queuedLines, queuedBytes, undecidedSpans, ...this.#counters.snapshot };
   }
 
   maintain(): Promise<void> {
@@ -140,7 +182,11 @@ export class UserOfDirectory implements DirectoryUser {
   }
 
   release(): void {
-    this.#directory.release(this.#user, this.#onGone);
+    this.#unnamed.release(this.#user, () => this.#directory.release(this.#user, this.#onGone));
+  }
+
+  #homeIn(home: UnnamedTrace | SessionEntry): SpanHome {
+    return home instanceof UnnamedTrace ? new UnnamedHome(this.#unnamed, home) : this.#sessionOf(home);
   }
 
   #sessionOf(entry: SessionEntry): SharedSession {
@@ -150,6 +196,47 @@ export class UserOfDirectory implements DirectoryUser {
       this.#sessions.set(entry, session);
     }
     return session;
+  }
+}
+
+/** A trace whose session is not known yet. */
+class UnnamedHome implements SpanHome {
+  readonly id = undefined;
+  readonly rootSpanId = null;
+  readonly #unnamed: UnnamedTraces;
+  readonly #trace: UnnamedTrace;
+
+  constructor(unnamed: UnnamedTraces, trace: UnnamedTrace) {
+    this.#unnamed = unnamed;
+    this.#trace = trace;
+  }
+
+  isOpen(): boolean {
+    return true;
+  }
+
+  metadata(): Partial<SessionMetadata> {
+    return this.#trace.metadata;
+  }
+
+  recordStart(
+    source: object,
+    span: TraceSpan,
+    read: () => TraceSpan,
+    metadata: Partial<SessionMetadata>,
+    sessionOf: () => string | undefined,
+  ): "recorded" | "full" {
+    this.#unnamed.learn(this.#trace, metadata);
+    return this.#unnamed.recordStart(this.#trace, { source, span, read, sessionOf });
+  }
+
+  recordEnd(source: object, span: TraceSpan, metadata: Partial<SessionMetadata>): "recorded" | "full" {
+    this.#unnamed.learn(this.#trace, metadata);
+    return this.#unnamed.recordEnd(this.#trace, source, span);
+  }
+
+  learn(metadata: Partial<SessionMetadata>): void {
+    this.#unnamed.learn(this.#trace, metadata);
   }
 }
 
@@ -199,7 +286,9 @@ class Shared implements SharedSession {
   }
 
   recordEnd(source: object, span: TraceSpan, metadata: Partial<SessionMetadata>): "recorded" | "full" {
-    return this.#directory.recordEnd(this.#entry, source, span, metadata);
+    const outcome = this.#directory.recordEnd(this.#entry, source, span, metadata);
+    this.#directory.endIfQuiet(this.#entry);
+    return outcome;
   }
 
   recordChange(spanId: string): void {

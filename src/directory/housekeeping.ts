@@ -8,6 +8,7 @@ import { recoverDirectory } from "../recovery/recover-directory.js";
 import { prune, type Retention } from "../recovery/retention.js";
 import type { DirectoryListener } from "./shared-directory.js";
 import type { TraceDirectory } from "./trace-directory.js";
+import type { UnnamedTraces } from "./unnamed-traces.js";
 
 const tickMillis = 1_000;
 /** Well under the 60 s lease of an owner whose liveness is unknown. */
@@ -23,6 +24,7 @@ export interface HousekeepingOptions extends Retention {
 
 export class Housekeeping {
   readonly #directory: TraceDirectory;
+  readonly #unnamed: UnnamedTraces;
   readonly #options: HousekeepingOptions;
   readonly #onFault: (error: unknown, path: string) => void;
   readonly #onRemoved: DirectoryListener["onRemoved"];
@@ -34,11 +36,13 @@ export class Housekeeping {
 
   constructor(
     directory: TraceDirectory,
+    unnamed: UnnamedTraces,
     options: HousekeepingOptions,
     onFault: (error: unknown, path: string) => void,
     onRemoved: DirectoryListener["onRemoved"],
   ) {
     this.#directory = directory;
+    this.#unnamed = unnamed;
     this.#options = options;
     this.#onFault = onFault;
     this.#onRemoved = onRemoved;
@@ -48,7 +52,7 @@ export class Housekeeping {
       clock.every(tickMillis, () => this.#onTick()),
       clock.every(recoverMillis, () => this.maintain()),
     ];
-    if (durability === "interval") this.#timers.push(clock.every(1_000, () => directory.syncRecent()));
+    if (durability === "interval") this.#timers.push(clock.every(1_000, () => this.#syncRecent()));
   }
 
   /** Recovers and prunes in the background; resolves when that has ended. */
@@ -87,15 +91,24 @@ export class Housekeeping {
     return isMeasured ? this.#options : { maxFiles, maxFileAgeMillis: 0, maxTotalBytes: 0 };
   }
 
+  #syncRecent(): void {
+    this.#directory.syncRecent();
+    this.#unnamed.syncRecent().catch((error: unknown) => this.#onFault(error, this.#directory.dir));
+  }
+
   #onTick(): void {
     const directory = this.#directory;
     directory.retry();
-    if (++this.#ticks % (heartbeatMillis / tickMillis) === 0) directory.heartbeat();
+    this.#unnamed.tick();
+    if (++this.#ticks % (heartbeatMillis / tickMillis) === 0) {
+      directory.heartbeat();
+      this.#unnamed.heartbeat();
+    }
     const now = directory.ports.clock.monotonic();
-    for (const { id, isExplicit, writer } of directory.sessions) {
+    for (const { id, isExplicit, quietMillis, writer } of directory.sessions) {
       const openSpans = writer.session.openSpans.size;
       const state = { isExplicit, openSpans, silentMillis: now - writer.lastActive };
-      if (isIdle(state, this.#options.sessionIdleMillis))
+      if (isIdle(state, quietMillis ?? this.#options.sessionIdleMillis))
         directory.end(id, { status: "completed" }).catch(() => {});
     }
   }

@@ -3,6 +3,7 @@
  * another copy of this package, of this version or another one from 0.2 on.
  */
 import { resolve } from "node:path";
+import type { UnnamedPolicy } from "../format/unnamed-log.js";
 import { SerialQueue } from "../platform/async.js";
 import type { Clock } from "../platform/clock.js";
 import { nodeFileSystem } from "../platform/file-system.js";
@@ -14,12 +15,14 @@ import type { WorkQueues } from "./publish-scheduler.js";
 import { defaultPace } from "./publish-scheduler.js";
 import type { DirectoryListener, DirectoryUser, SharedDirectory } from "./shared-directory.js";
 import { type DirectoryPorts, TraceDirectory } from "./trace-directory.js";
+import { UnnamedTraces } from "./unnamed-traces.js";
 
 /** Parts of the machine that tests replace. */
 export type EnginePorts = Partial<Pick<DirectoryPorts, "fileSystem" | "clock" | "liveness" | "pace">>;
 
 /** How the sessions of a directory are written; the first exporter on a directory decides. */
 export interface DirectoryOptions extends HousekeepingOptions {
+  readonly unnamed: UnnamedPolicy;
   readonly durability: DirectoryPorts["durability"];
   readonly maxSpans: number;
   readonly clock: Clock;
@@ -85,17 +88,21 @@ function openDirectory(
   const onFault = (error: unknown, at: string) => [...listeners][0]?.onFault(error, at);
   const onRemoved: DirectoryListener["onRemoved"] = (removed, limits) =>
     [...listeners][0]?.onRemoved(removed, limits);
+  const onLost: DirectoryListener["onLost"] = (reason, spans) => [...listeners][0]?.onLost(reason, spans);
   const directory = new TraceDirectory(path, directoryPorts, queues, onFault);
-  const housekeeping = new Housekeeping(directory, options, onFault, onRemoved);
+  const events = { onFault, onRemoved, onLost };
+  const unnamed = new UnnamedTraces(directory, options.unnamed, events, options.maxFiles);
+  const housekeeping = new Housekeeping(directory, unnamed, options, onFault, onRemoved);
   return Object.freeze({
     join(listener: DirectoryListener): DirectoryUser {
       listeners.add(listener);
-      return new UserOfDirectory(directory, housekeeping, counters, () => {
+      return new UserOfDirectory(directory, unnamed, housekeeping, counters, () => {
         if (!listeners.delete(listener)) return;
         listener.onReleased();
         if (listeners.size > 0) return;
         housekeeping.stop();
         directory.close();
+        unnamed.close();
         onClose();
       });
     },

@@ -16,6 +16,7 @@ export class SessionEntry {
   #isExplicit = false;
   #holder: object | undefined;
   #end: SessionEnd | undefined;
+  #quietMillis: number | undefined;
 
   constructor(id: string, writer: SessionWriter, publisher: PublishScheduler) {
     this.id = id;
@@ -55,6 +56,16 @@ export class SessionEntry {
   /** Whether the user still writes to the session. */
   isWrittenBy(user: number): boolean {
     return this.#users.get(user) === "writes";
+  }
+
+  /** Silence after which the session ends by itself, if it is not the silence of all sessions. */
+  get quietMillis(): number | undefined {
+    return this.#quietMillis;
+  }
+
+  /** The session ends by itself after so long a silence; with 0, when its last open span ends. */
+  endAfterQuiet(millis: number): void {
+    this.#quietMillis = millis;
   }
 
   makeExplicit(): void {

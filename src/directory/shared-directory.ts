@@ -27,6 +27,11 @@ export interface DirectoryListener {
   onRemoved(path: string, limits: AppliedLimits): void;
   /** The user is gone, after its `release()`: nothing that it recorded waits for the disk. */
   onReleased(): void;
+  /**
+   * Ended spans that were recorded without a session are in no document: the policy `drop` applied (`unnamed`), or the
+   * retry queue was full.
+   */
+  onLost(reason: "unnamed" | "full", spans: number): void;
 }
 
 /** What a directory and one of its users have done, and what waits in memory. */
@@ -36,6 +41,18 @@ export interface DirectoryCounts extends IoCounts {
   /** Span lines, and bytes of all records, that the disk has not taken yet. Also of sessions that the user has left. */
   readonly queuedLines: number;
   readonly queuedBytes: number;
+  /** Ended spans that are recorded and may be in no document, because the policy for spans without a session is `drop`. */
+  readonly undecidedSpans: number;
+}
+
+/** A span that names its session. */
+export interface NamedSpan {
+  readonly traceId: string;
+  readonly spanId: string;
+  /** `null` for a span without a parent in this process. */
+  readonly parentSpanId: string | null;
+  /** Whether the start of the span is being recorded. */
+  readonly isStart: boolean;
 }
 
 /** An exporter's use of a directory. */
@@ -44,6 +61,14 @@ export interface DirectoryUser {
   path(id: string): string;
   /** Whether the end of a span is decided already. `source` is the span as its processor knows it. */
   knownEnd(source: object): "recorded" | "closed" | undefined;
+  /** Where the start of a span was recorded, until the span has ended. */
+  homeOf(source: object): SpanHome | undefined;
+  /** Where a span goes that names no session; `undefined`: to no document. */
+  admitUnnamed(traceId: string, startTime: number): SpanHome | undefined;
+  /** A span names a session: spans of its trace that were recorded without a session move there. */
+  named(span: NamedSpan, sessionId: string): void;
+  /** Whether a span of a trace is in another session than this one, as far as that is known. */
+  isElsewhere(traceId: string, spanId: string, sessionId: string): boolean;
   /** The session that takes a span; opened where a span may open it. */
   admit(opened: SessionStart): SharedSession | "crashed" | "ended";
   /** Opens or continues a session, with a document when it returns; only this opens the session after its end. */
@@ -74,29 +99,42 @@ export interface DirectoryUser {
   release(): void;
 }
 
-/** One session of a directory. Methods of an ended session have no effect. */
-export interface SharedSession {
-  readonly id: string;
-  readonly rootSpanId: string;
+/** What records a span: a session, or a trace whose session is not known yet. */
+export interface SpanHome {
+  /** The session; `undefined` while it is not known. */
+  readonly id: string | undefined;
+  /** Parent of the spans that stand under the session span; `null` while the session is not known. */
+  readonly rootSpanId: string | null;
   isOpen(): boolean;
-  path(): string;
-  traceId(): string;
-  metadata(): SessionMetadata;
-  /** Counters as of now. */
-  summary(): SessionSummary;
-  /** `read` returns later states of the span. `full`: the retry queue had no room. */
+  metadata(): Partial<SessionMetadata>;
+  /**
+   * `read` returns later states of the span, `sessionOf` the session that the span names by then. `full`: the retry
+   * queue had no room.
+   */
   recordStart(
     source: object,
     span: TraceSpan,
     read: () => TraceSpan,
     metadata: Partial<SessionMetadata>,
+    sessionOf: () => string | undefined,
   ): "recorded" | "full";
   recordEnd(source: object, span: TraceSpan, metadata: Partial<SessionMetadata>): "recorded" | "full";
+  learn(metadata: Partial<SessionMetadata>): void;
+}
+
+/** One session of a directory. Methods of an ended session have no effect. */
+export interface SharedSession extends SpanHome {
+  readonly id: string;
+  readonly rootSpanId: string;
+  path(): string;
+  traceId(): string;
+  metadata(): SessionMetadata;
+  /** Counters as of now. */
+  summary(): SessionSummary;
   /** An open span has changed. */
   recordChange(spanId: string): void;
   /** Attributes were merged into an open span: only they are journaled. */
   recordAttributes(spanId: string, attributes: Readonly<Record<string, unknown>>): void;
-  learn(metadata: Partial<SessionMetadata>): void;
   /** `limit` bounds the size of the changed session span. */
   update(changed: SessionChange, limit: (root: TraceSpan) => TraceSpan): void;
   /** Replaces the trace id `assumed` of a session without spans. */

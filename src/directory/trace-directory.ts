@@ -32,8 +32,11 @@ export class TraceDirectory {
   readonly #queues: WorkQueues;
   readonly #sessions = new Sessions();
   readonly #ended = new EndedSessions();
-  /** Spans as their processors know them, whose end is decided: they may come through a second processor. */
-  readonly #knownEnds = new WeakMap<object, KnownEnd>();
+  /**
+   * Spans as their processors know them: in which session they were started, or how their end is decided. They may come
+   * through a second processor, and may end with another session than they started with.
+   */
+  readonly #sources = new WeakMap<object, SessionEntry | KnownEnd>();
   /** The retries of {@link retry}, while they last. */
   #retries: Promise<unknown> | undefined;
   #isClosed = false;
@@ -77,7 +80,19 @@ export class TraceDirectory {
 
   /** Whether the end of a span is decided already; `undefined` for news. */
   knownEnd(source: object): KnownEnd | undefined {
-    return this.#knownEnds.get(source);
+    const known = this.#sources.get(source);
+    return typeof known === "string" ? known : undefined;
+  }
+
+  /** The session in which a span was started, while the span has not ended. */
+  startedIn(source: object): SessionEntry | undefined {
+    const known = this.#sources.get(source);
+    return typeof known === "string" ? undefined : known;
+  }
+
+  /** The end of a span is recorded in the unnamed log. */
+  markRecorded(source: object): void {
+    this.#sources.set(source, "recorded");
   }
 
   /**
@@ -110,6 +125,7 @@ export class TraceDirectory {
     if (writer.session.openSpans.has(span.spanId)) return "recorded";
     writer.setMetadata(metadata);
     const appended = writer.recordStart(span, read, source);
+    this.#sources.set(source, entry);
     this.changed(entry);
     return appended === "dropped" ? "full" : "recorded";
   }
@@ -124,11 +140,18 @@ export class TraceDirectory {
     const { writer } = entry;
     writer.setMetadata(metadata);
     const outcome = writer.recordEnd(span);
-    if (outcome !== "full") this.#knownEnds.set(source, "recorded");
+    if (outcome !== "full") this.#sources.set(source, "recorded");
     // If the journal already had this span, its file was checked at that time; recovery takes both files together.
     if (outcome === "known") this.#schedule(entry);
     else this.changed(entry);
     return outcome === "full" ? "full" : "recorded";
+  }
+
+  /** Ends a session that is to end with its last open span. */
+  endIfQuiet(entry: SessionEntry): void {
+    if (entry.quietMillis !== 0 || entry.writer.session.openSpans.size > 0) return;
+    // A failure is reported, and the end retried.
+    this.end(entry.id, { status: "completed" }).catch(() => {});
   }
 
   /** Something of the session was recorded: its document follows. */
@@ -142,7 +165,7 @@ export class TraceDirectory {
     const now = this.ports.clock.now();
     const closed = entry.writer.closeOpen((span) => interrupt(span, now, lostOwner));
     if (!closed) return;
-    for (const source of closed) this.#knownEnds.set(source, "closed");
+    for (const source of closed) this.#sources.set(source, "closed");
     this.changed(entry);
   }
 
@@ -298,7 +321,7 @@ export class TraceDirectory {
     if (entry.endExplicit()) this.#ended.end(id);
     const sources = beginEnd(entry, end);
     if (!sources) return entry;
-    for (const source of sources) this.#knownEnds.set(source, "closed");
+    for (const source of sources) this.#sources.set(source, "closed");
     this.#addUnwritten(entry);
     return entry;
   }

@@ -85,6 +85,12 @@ export class ExporterAccount {
     else this.#log.drop(lost);
   }
 
+  /** Spans that were recorded turn out to be in no document. */
+  lose(reason: LossReason, spans: number): void {
+    this.#recorded -= spans;
+    this.#log.drop(reason, spans);
+  }
+
   /** Begins an operation; returns its time for {@link end}. */
   begin(): number {
     return this.#clock.monotonic();
@@ -99,7 +105,7 @@ export class ExporterAccount {
   }
 
   stats(): FileExporterStats {
-    const { queuedLines: _, ...counts } = this.#directory.counts();
+    const { queuedLines: _, undecidedSpans: _undecided, ...counts } = this.#directory.counts();
     return {
       ...this.#countExported(),
       recorded: this.#recorded,
@@ -118,9 +124,10 @@ export class ExporterAccount {
     this.#metrics.stop();
   }
 
-  /** Queued lines are not exported yet. The count never falls, although lines of another exporter may queue up. */
+  /** Queued lines, and spans that may be dropped, are not exported yet. The count never falls, although lines of another exporter may queue up. */
   #countExported(): { exported: number; inflight: number } {
-    this.#exported = Math.max(this.#exported, this.#recorded - this.#directory.counts().queuedLines);
+    const { queuedLines, undecidedSpans } = this.#directory.counts();
+    this.#exported = Math.max(this.#exported, this.#recorded - queuedLines - undecidedSpans);
     return { exported: this.#exported, inflight: this.#recorded - this.#exported };
   }
 }

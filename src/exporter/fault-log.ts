@@ -32,6 +32,10 @@ const losses = {
     type: "session_crashed",
     why: "its session was ended by crash(); a crashed session accepts spans only after it was opened again",
   },
+  unnamed: {
+    type: "no_session",
+    why: 'its trace names no session, and the option withoutSession is "drop"; name a session, or choose "trace"',
+  },
   stopped: {
     type: "exporter_ended",
     why: "the exporter has ended; end spans before shutdown() or crash()",
@@ -131,9 +135,9 @@ export class FaultLog {
     });
   }
 
-  /** An ended span is in no file. */
-  drop(reason: LossReason): void {
-    this.#losses.drop(1, losses[reason]);
+  /** Ended spans are in no file. */
+  drop(reason: LossReason, spans = 1): void {
+    this.#losses.drop(spans, losses[reason]);
   }
 
   /** The start of a span is in no file; its end may still be recorded. */

@@ -3,6 +3,7 @@
  * whether session tracing passes the option on.
  */
 import type { MeterProvider } from "@opentelemetry/api";
+import type { WithoutSession } from "../format/unnamed-log.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import { meterProvider } from "../otel/metrics.js";
 import type { Environment } from "../platform/environment.js";
@@ -67,6 +68,13 @@ export interface CrashSafeFileSpanExporterOptions {
   readonly maxSpans?: number | undefined;
   /** Milliseconds after which a session without open spans is ended; a later span resumes it. Default 1,800,000. */
   readonly sessionIdleMillis?: number | undefined;
+  /**
+   * What becomes of a trace whose spans name no session. `trace` (default): one document per trace, named by the trace id;
+   * it appears when the last open span ends, or after 5 seconds. `process`: one document per run of the program, named by
+   * `service.name`, start time and process number. `drop`: no document; the spans are counted as dropped. The first
+   * exporter on a directory decides.
+   */
+  readonly withoutSession?: WithoutSession | undefined;
   /** Receives every content value before it is written to any file. Default: none. */
   readonly redact?: Redact | undefined;
   /** Names the session of a span. Default, and where it returns `undefined`: the attributes of the span. */
@@ -80,7 +88,7 @@ type Name = keyof CrashSafeFileSpanExporterOptions;
 /** Options of documents: session tracing passes these on to the file exporter that it makes. */
 export type DocumentOptions = Omit<
   CrashSafeFileSpanExporterOptions,
-  "dir" | "sessionId" | "selfObsMeterProvider"
+  "dir" | "withoutSession" | "sessionId" | "selfObsMeterProvider"
 >;
 
 /** How session tracing treats an option: passes it on, has an option of this name itself, or has none, and why. */
@@ -101,6 +109,7 @@ const isFunction = <F>(): Pick<OptionSpec<F | undefined>, "allowed" | "accepts">
   accepts: (value): value is F | undefined => value === undefined || typeof value === "function",
 });
 
+const policies: readonly unknown[] = ["trace", "process", "drop"] satisfies WithoutSession[];
 const levels: readonly unknown[] = ["process", "interval", "each"] satisfies Durability[];
 
 /** @internal Every option of the exporter. */
@@ -168,6 +177,14 @@ export const exporterOptions = {
     variable: numberVariable("CRASH_SAFE_FILE_SESSION_IDLE_MILLIS"),
     acceptsNull: true,
     ...passedOn,
+  },
+  withoutSession: {
+    allowed: '"trace", "process" or "drop"',
+    accepts: (value): value is WithoutSession => policies.includes(value),
+    default: "trace",
+    variable: { name: "CRASH_SAFE_FILE_WITHOUT_SESSION" },
+    acceptsNull: true,
+    sessionTracing: { excluded: "a session tracer names the session of each of its spans" },
   },
   redact: {
     ...isFunction<Redact>(),

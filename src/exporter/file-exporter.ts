@@ -33,6 +33,7 @@ import {
   resolveExporterOptions,
 } from "./file-exporter-options.js";
 import { findRecordedSession, openSessionHandle, type SessionHost } from "./session-handle.js";
+import { SessionPolicy } from "./session-policy.js";
 import type { SessionHandle, SessionOpening, SessionStore } from "./session-store.js";
 import { SpanAdmission } from "./span-admission.js";
 
@@ -78,8 +79,10 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
       onFault: (error: unknown, path: string) => this.#log.fault(error, path),
       onRemoved: (path: string, limits: AppliedLimits) => this.#log.removed(path, limits),
       onReleased: () => this.#onReleased(),
+      onLost: (reason: LossReason, spans: number) => this.#account.lose(reason, spans),
     };
-    const directoryOptions = { ...this.#options, clock: untracedClock };
+    const policy = new SessionPolicy(this.#options.withoutSession);
+    const directoryOptions = { ...this.#options, clock: untracedClock, unnamed: policy };
     this.#directory = joinDirectory(this.#options.dir, directoryOptions, listener, ports);
     this.#account = new ExporterAccount(
       this.#directory,
@@ -90,7 +93,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     this.#filter = new ContentFilter(this.#options.redact, this.#options);
     this.#admission = new SpanAdmission(
       this.#directory,
-      this.#options.sessionId,
+      { sessionId: this.#options.sessionId, policy },
       this.#filter,
       () => this.#lifecycle.isOpen,
     );
@@ -125,7 +128,6 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     }
     const lost = reports.during(() => {
       const begun = this.#account.begin();
-      for (const span of spans) this.#guard(() => this.#admission.learn(span));
       const losses = spans.map((span) => this.#recordSpan(span)).filter((loss) => loss !== undefined);
       this.#account.end(begun, losses[0]);
       return losses.length;
@@ -146,10 +148,11 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
         if (admitted !== "recorded") this.#admission.leaveOut(span);
         return;
       }
-      const { session, span: first, metadata } = admitted;
-      const read = () => this.#admission.read(span, admitted, parentContext);
-      if (first === undefined) session.learn(metadata);
-      else if (session.recordStart(span, first, () => read() ?? first, metadata) === "full")
+      const { home, span: first, metadata } = admitted;
+      const read = () => this.#admission.read(span, admitted, parentContext) ?? first;
+      const sessionOf = () => this.#admission.ownSession(span);
+      if (first === undefined) home.learn(metadata);
+      else if (home.recordStart(span, first, () => read() ?? first, metadata, sessionOf) === "full")
         this.#log.dropStart();
       joinExitFlush(this, this.#onExitFlushError);
     });
@@ -286,13 +289,13 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
   #record(span: ReadableSpan): LossReason | undefined {
     const admitted = this.#admission.admit(span);
     if (typeof admitted === "string") return admitted === "recorded" ? undefined : admitted;
-    const { session, span: record, metadata } = admitted;
+    const { home, span: record, metadata } = admitted;
     joinExitFlush(this, this.#onExitFlushError);
     if (record) {
-      const outcome = session.recordEnd(span, record, metadata);
+      const outcome = home.recordEnd(span, record, metadata);
       return outcome === "recorded" ? undefined : outcome;
     }
-    session.learn(metadata);
+    home.learn(metadata);
     return undefined;
   }
 

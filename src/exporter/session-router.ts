@@ -1,46 +1,31 @@
 /**
- * The session that a span belongs to.
+ * The session that a span names: by the option of the program, by its attributes, or by the context it starts in.
  */
 
-import { sessionIdOf, sessionIdText } from "../otel/session-attributes.js";
+import type { Context } from "@opentelemetry/api";
+import { sessionIdText } from "../otel/session-attributes.js";
+import { ownSessionId, sessionAround, stampedSessionId } from "../otel/session-context.js";
 import type { ReadableSpan } from "../otel/types.js";
-import { RecentMap } from "../platform/recent-map.js";
-
-/** Number of traces to remember. Spans of older traces that name no session fall back to the trace id. */
-const maxTraces = 10_000;
 
 /** Returns the session of a span, or `undefined` where the attributes decide. */
 export type SessionIdOption = (span: ReadableSpan) => string | number | undefined;
 
-/**
- * @internal The session of a span: the `sessionId` option, else a session attribute of the span, else the session that
- * another span of the trace named, else the trace id.
- */
+/** @internal */
 export class SessionRouter {
   readonly #option: SessionIdOption | undefined;
-  readonly #sessionOfTrace = new RecentMap<string, string>(maxTraces);
 
   constructor(option: SessionIdOption | undefined) {
     this.#option = option;
   }
 
-  /** Remembers the session that a span names for its trace, before any span of the batch is routed. */
-  learn(span: ReadableSpan): void {
-    const named = this.#named(span);
-    if (named !== undefined) this.#sessionOfTrace.set(span.spanContext().traceId, named);
+  /** The session that the option or an own attribute of the span names. */
+  own(span: ReadableSpan): string | undefined {
+    return this.#fromOption(span) ?? ownSessionId(span);
   }
 
-  /** The session of a span. */
-  route(span: ReadableSpan): string {
-    const { traceId } = span.spanContext();
-    const named = this.#named(span);
-    if (named === undefined) return this.#sessionOfTrace.get(traceId) ?? traceId;
-    this.#sessionOfTrace.set(traceId, named);
-    return named;
-  }
-
-  #named(span: ReadableSpan): string | undefined {
-    return this.#fromOption(span) ?? sessionIdOf(span);
+  /** The session in which the span started, if the span names none itself. `context`: where it starts. */
+  inherited(span: ReadableSpan, context: Context | undefined): string | undefined {
+    return stampedSessionId(span) ?? (context && sessionAround(context));
   }
 
   #fromOption(span: ReadableSpan): string | undefined {

@@ -6,29 +6,37 @@
  * host runs between the decision and the write.
  */
 import type { Context } from "@opentelemetry/api";
-import type { DirectoryUser, SharedSession } from "../directory/shared-directory.js";
+import type { DirectoryUser, SpanHome } from "../directory/shared-directory.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
-import type { SessionStart } from "../storage/session-state.js";
 import type { ContentFilter } from "./content-filter.js";
 import type { LossReason } from "./fault-log.js";
+import type { SessionPolicy } from "./session-policy.js";
 import { type SessionIdOption, SessionRouter } from "./session-router.js";
 import { type ConvertedSpan, SpanConverter } from "./to-trace-span.js";
 
 /** Nesting of readings: a redactor that records a span for each value would recurse without end. */
 const maxReadings = 3;
 
-/** A span of a document, and the session that records it. */
+/** A span of a document, and the session that records it, or its trace while the session is not known. */
 export interface AdmittedSpan extends ConvertedSpan {
-  readonly session: SharedSession;
+  readonly home: SpanHome;
+}
+
+/** What decides the session of a span, besides the span. */
+export interface SessionChoice {
+  readonly sessionId: SessionIdOption | undefined;
+  /** For spans without a session. */
+  readonly policy: SessionPolicy;
 }
 
 /** The admission of one exporter. */
 export class SpanAdmission {
   readonly #directory: DirectoryUser;
   readonly #router: SessionRouter;
+  readonly #policy: SessionPolicy;
   readonly #converter: SpanConverter;
   readonly #isOpen: () => boolean;
   /** Readings that are under way, one inside the other. */
@@ -37,54 +45,58 @@ export class SpanAdmission {
   /** `isOpen`: whether the exporter accepts spans. */
   constructor(
     directory: DirectoryUser,
-    sessionId: SessionIdOption | undefined,
+    { sessionId, policy }: SessionChoice,
     filter: ContentFilter,
     isOpen: () => boolean,
   ) {
     this.#directory = directory;
     this.#router = new SessionRouter(sessionId);
+    this.#policy = policy;
     this.#converter = new SpanConverter(filter);
     this.#isOpen = isOpen;
   }
 
-  /** Remembers the session that a span names for its trace, before any span of the batch is admitted. */
-  learn(span: ReadableSpan): void {
-    this.#router.learn(span);
-  }
-
-  /** The span in its present state with its session; or why it is lost; or that it was recorded before. */
+  /**
+   * The span in its present state with its session; or why it is lost; or that it was recorded before. `startedIn`: the
+   * context in which the span starts; absent for its end.
+   */
   admit(span: ReadableSpan, startedIn?: Context): AdmittedSpan | LossReason | "recorded" {
     const directory = this.#directory;
     if (!this.#isOpen()) return "stopped";
     const known = directory.knownEnd(span);
     if (known) return known;
     if (this.#readings >= maxReadings) return "nested";
-    let opened: SessionStart;
-    let session: SharedSession;
+    let sessionId: string | undefined;
+    let position: SpanPosition;
     let read: ConvertedSpan;
     this.#readings++;
     try {
-      opened = this.#sessionOf(span);
+      position = positionOf(span);
+      sessionId = this.#sessionOf(span, startedIn);
       if (!this.#isOpen()) return "stopped";
-      const admitted = directory.admit(opened);
-      if (typeof admitted === "string") return admitted;
-      session = admitted;
-      read = this.#converter.convert(span, session.rootSpanId, startedIn);
+      const home = this.#homeOf(span, sessionId, position, startedIn !== undefined);
+      if (typeof home === "string") return home;
+      read = this.#converter.convert(span, home.rootSpanId, startedIn);
     } finally {
       this.#readings--;
     }
     if (!this.#isOpen()) return "stopped";
     const endedMeanwhile = directory.knownEnd(span);
     if (endedMeanwhile) return endedMeanwhile;
-    const admitted = session.isOpen() ? session : directory.admit(opened);
-    return typeof admitted === "string"
-      ? admitted
-      : { session: admitted, span: read.span, metadata: addedMetadata(read, admitted) };
+    // Asked again: the reading ran code of the host, which may have ended the session, or named it.
+    const home = this.#homeOf(span, sessionId, position, startedIn !== undefined);
+    if (typeof home === "string") return home;
+    return { home, span: this.#inHome(read.span, home), metadata: addedMetadata(read, home) };
   }
 
   /** The later state of an admitted span; absent for a turn. */
-  read(span: ReadableSpan, { session }: AdmittedSpan, startedIn: Context | undefined): TraceSpan | undefined {
-    return this.#converter.convert(span, session.rootSpanId, startedIn).span;
+  read(span: ReadableSpan, { home }: AdmittedSpan, startedIn: Context | undefined): TraceSpan | undefined {
+    return this.#inHome(this.#converter.convert(span, home.rootSpanId, startedIn).span, home);
+  }
+
+  /** The session that a span names itself by now. */
+  ownSession(span: ReadableSpan): string | undefined {
+    return this.#router.own(span);
   }
 
   /** No session records this span: its children become children of the session span. */
@@ -92,21 +104,60 @@ export class SpanAdmission {
     this.#converter.leaveOut(span);
   }
 
-  #sessionOf(span: ReadableSpan): SessionStart {
-    return {
-      id: this.#router.route(span),
-      traceId: span.spanContext().traceId,
-      startTime: tryOr(() => millis(span.startTime), Date.now()),
-    };
+  /** The session of a span as far as the span decides it: what it names itself counts more than where it started. */
+  #sessionOf(span: ReadableSpan, startedIn: Context | undefined): string | undefined {
+    const own = this.#router.own(span);
+    if (own !== undefined) return own;
+    const home = startedIn ? undefined : this.#directory.homeOf(span);
+    return home ? home.id : this.#router.inherited(span, startedIn);
   }
+
+  #homeOf(
+    span: ReadableSpan,
+    sessionId: string | undefined,
+    position: SpanPosition,
+    isStart: boolean,
+  ): SpanHome | LossReason {
+    const directory = this.#directory;
+    const { traceId, startTime } = position;
+    if (sessionId === undefined) {
+      this.#policy.learn(span);
+      return directory.homeOf(span) ?? directory.admitUnnamed(traceId, startTime) ?? "unnamed";
+    }
+    directory.named({ ...position, isStart }, sessionId);
+    return directory.admit({ id: sessionId, traceId, startTime });
+  }
+
+  /** A parent in another session is no parent here. */
+  #inHome(span: TraceSpan | undefined, { id, rootSpanId }: SpanHome): TraceSpan | undefined {
+    if (!span || id === undefined || span.parentSpanId === rootSpanId || span.parentSpanId === null)
+      return span;
+    const isElsewhere = this.#directory.isElsewhere(span.traceId ?? "", span.parentSpanId, id);
+    return isElsewhere ? { ...span, parentSpanId: rootSpanId } : span;
+  }
+}
+
+/** Where a span is in its trace. */
+interface SpanPosition {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId: string | null;
+  /** Epoch milliseconds. */
+  readonly startTime: number;
+}
+
+function positionOf(span: ReadableSpan): SpanPosition {
+  const { traceId, spanId } = span.spanContext();
+  const parentSpanId = tryOr(() => span.parentSpanContext?.spanId, undefined) ?? null;
+  return { traceId, spanId, parentSpanId, startTime: tryOr(() => millis(span.startTime), Date.now()) };
 }
 
 /**
  * What a span adds to the metadata of its session. The prompt of a session is that of its first root: the input of a later
  * root is the message of a later turn. A turn of a session tracer carries the prompt of its session, and no span.
  */
-function addedMetadata({ span, metadata }: ConvertedSpan, session: SharedSession): Partial<SessionMetadata> {
-  if (span === undefined || metadata.prompt === undefined || session.metadata().prompt === undefined)
+function addedMetadata({ span, metadata }: ConvertedSpan, home: SpanHome): Partial<SessionMetadata> {
+  if (span === undefined || metadata.prompt === undefined || home.metadata().prompt === undefined)
     return metadata;
   const { prompt: _later, ...added } = metadata;
   return added;

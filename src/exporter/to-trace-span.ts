@@ -41,8 +41,11 @@ export class SpanConverter {
     this.#filter = filter;
   }
 
-  /** `startedIn`: the context in which the span starts; absent after its start. */
-  convert(span: ReadableSpan, rootSpanId: string, startedIn?: Context): ConvertedSpan {
+  /**
+   * `rootSpanId`: parent of the spans at the top. `startedIn`: the context in which the span starts; absent after its
+   * start.
+   */
+  convert(span: ReadableSpan, rootSpanId: string | null, startedIn?: Context): ConvertedSpan {
     const attachment = attachmentOf(span, startedIn);
     if (attachment?.type === "turn") return this.#turn(span, {});
     if (attachment) {
@@ -77,7 +80,11 @@ export class SpanConverter {
     return { span: undefined, metadata };
   }
 
-  #parentOf(span: ReadableSpan, parentId: string | null | undefined, rootSpanId: string): string {
+  #parentOf(
+    span: ReadableSpan,
+    parentId: string | null | undefined,
+    rootSpanId: string | null,
+  ): string | null {
     const isTop = !parentId || this.#turns.has(parentId) || parentId === this.#turnOf(span);
     return isTop ? rootSpanId : parentId;
   }
@@ -94,7 +101,11 @@ export class SpanConverter {
  * The attached record together with what code other than the tracer has put on the span. Returns the object of the last
  * call as long as nothing has changed.
  */
-function exactSpan(span: ReadableSpan, attachment: ExactSpanAttachment, parentSpanId: string): TraceSpan {
+function exactSpan(
+  span: ReadableSpan,
+  attachment: ExactSpanAttachment,
+  parentSpanId: string | null,
+): TraceSpan {
   const record = attachment.read();
   const { made } = attachment;
   const added = tryOr(() => addedAttributes(span, attachment.own, record.status), undefined);

@@ -62,6 +62,8 @@ export type Entry =
   | { readonly type: "open" | "live"; readonly name: string; readonly token: string }
   | { readonly type: "lock" | "replayed" | "damaged"; readonly name: string }
   | { readonly type: "temp"; readonly name: string; readonly token: string }
+  /** Spans of one process whose sessions are not known yet. */
+  | { readonly type: "unnamed"; readonly token: string }
   | { readonly type: "other" };
 
 const token = /^[0-9a-z]+(?:-[0-9a-z]+){4}(?:-recovery)?$/;
@@ -71,6 +73,8 @@ const sideFile = /^([^.]+)\.json\.([0-9a-z]+(?:-[0-9a-z]+){4}(?:-recovery)?)\.(o
  * milliseconds for the token, and a number in base 36.
  */
 const tempFile = /^([^.]+)\.json\.tmp\.([0-9a-z-]+)(?:\.[0-9a-z]+)?$/;
+/** Has no `.json`: version 0.1.0 takes the spans in such a file for those of no session, and leaves the file alone. */
+const unnamedFile = /^unnamed\.([0-9a-z]+(?:-[0-9a-z]+){4}(?:-recovery)?)\.live$/;
 const damagedFile = /^([^.]+)\.json\.damaged\.[0-9a-z-]+(?:\.(?:open|live))?$/;
 
 /** Whether a text has the form of an owner's token. */
@@ -85,6 +89,8 @@ export function parseEntry(fileName: string): Entry {
   if (side) {
     return { type: side[3] as "open" | "live", name: side[1] as string, token: side[2] as string };
   }
+  const unnamed = unnamedFile.exec(fileName);
+  if (unnamed) return { type: "unnamed", token: unnamed[1] as string };
   const damaged = damagedFile.exec(fileName);
   if (damaged) return { type: "damaged", name: damaged[1] as string };
   const temp = tempFile.exec(fileName);
@@ -103,6 +109,7 @@ export const appendLogPath = (files: SessionFiles, token: string): string =>
   `${documentPath(files)}.${token}.open`;
 export const journalPath = (files: SessionFiles, token: string): string =>
   `${documentPath(files)}.${token}.live`;
+export const unnamedPath = (dir: string, token: string): string => `${dir}/unnamed.${token}.live`;
 export const lockPath = (files: SessionFiles): string => `${documentPath(files)}.lock`;
 /** The checkpoint of a replay: how much of the document a backend has. It is deleted with the document. */
 export const replayedPath = (files: SessionFiles): string => `${documentPath(files)}.replayed`;

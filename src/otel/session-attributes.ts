@@ -1,12 +1,45 @@
 /**
  * The attributes that name the session of a span: the only list of their keys.
  */
-import { shownValue } from "../platform/errors.js";
+import { shownValue, tryOr } from "../platform/errors.js";
 import { Diagnostics } from "./diagnostics.js";
 import { ATTR_GEN_AI_CONVERSATION_ID, ATTR_SESSION_ID } from "./semantic-conventions.js";
 
-/** In order of precedence. */
-const sessionKeys: readonly string[] = [ATTR_SESSION_ID, ATTR_GEN_AI_CONVERSATION_ID];
+/**
+ * In order of precedence: the conventions, then the keys of instrumentations. Each key was seen on spans or in the code of
+ * the instrumentation that sets the key.
+ */
+const sessionKeys: readonly string[] = [
+  ATTR_SESSION_ID,
+  ATTR_GEN_AI_CONVERSATION_ID,
+  // Vercel AI SDK: `experimental_telemetry: { metadata: { sessionId } }`.
+  "ai.telemetry.metadata.sessionId",
+  "ai.telemetry.metadata.session_id",
+  "ai.telemetry.metadata.threadId",
+  "ai.telemetry.metadata.conversationId",
+  // Traceloop: association properties.
+  "traceloop.association.properties.session_id",
+  "traceloop.association.properties.thread_id",
+  "traceloop.association.properties.conversation_id",
+  "traceloop.association.properties.chat_id",
+  "langfuse.session.id",
+  // LangSmith: each of these members of the metadata makes a thread.
+  "langsmith.metadata.session_id",
+  "langsmith.metadata.thread_id",
+  "langsmith.metadata.conversation_id",
+  "langsmith.trace.session_id",
+  "mastra.metadata.sessionId",
+  "mastra.metadata.threadId",
+  // OpenAI Agents SDK: `groupId` of a trace.
+  "openai.agents.group_id",
+  "openai_agents.group_id",
+];
+
+/** OpenInference (LangChain, OpenAI Agents): one attribute with the metadata of a run as JSON text. */
+const metadataKey = "metadata";
+
+/** Members of that metadata which name a session, in order of precedence. */
+const metadataMembers = ["session_id", "sessionId", "thread_id", "threadId", "conversation_id", "group_id"];
 
 const diagnostics = new Diagnostics("session id", { isDeferred: true });
 const reportedPlaces = new Set<string>();
@@ -34,19 +67,37 @@ interface Attributed {
   readonly attributes?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** The session that a span's attributes name. An attribute that cannot be read, or is neither text nor number, names none. */
-export function sessionIdOf(span: Attributed | undefined): string | undefined {
+/**
+ * The session that a span's attributes name. An attribute that cannot be read, or is neither text nor number, names none.
+ *
+ * @param ignored a value of `session.id` that does not count
+ */
+export function sessionIdOf(span: Attributed | undefined, ignored?: string): string | undefined {
   for (const key of sessionKeys) {
     try {
       const id = sessionIdText(span?.attributes?.[key], key);
-      if (id !== undefined) return id;
+      if (id !== undefined && !(id === ignored && key === ATTR_SESSION_ID)) return id;
     } catch {
       // The other key may be readable; without any the span still has a trace.
     }
+  }
+  return tryOr(() => sessionInMetadata(span?.attributes?.[metadataKey]), undefined);
+}
+
+function sessionInMetadata(value: unknown): string | undefined {
+  // Most metadata names no session: a search of the text costs less than to parse it.
+  const isCandidate =
+    typeof value === "string" && metadataMembers.some((member) => value.includes(`"${member}"`));
+  const metadata: unknown = isCandidate ? JSON.parse(value) : undefined;
+  if (typeof metadata !== "object" || metadata === null) return undefined;
+  for (const member of metadataMembers) {
+    const id = (metadata as Record<string, unknown>)[member];
+    if ((typeof id === "string" && id !== "") || Number.isFinite(id)) return String(id);
   }
   return undefined;
 }
 
 /** Whether a session attribute has any value, even one that names no session. */
-export const hasSessionAttribute = ({ attributes }: Attributed): boolean =>
-  sessionKeys.some((key) => attributes?.[key] !== undefined && attributes[key] !== null);
+export const hasSessionAttribute = (span: Attributed): boolean =>
+  sessionKeys.some((key) => span.attributes?.[key] !== undefined && span.attributes[key] !== null) ||
+  sessionIdOf(span) !== undefined;

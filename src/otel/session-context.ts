@@ -1,7 +1,7 @@
 /**
  * The session of the code that runs now, carried in the OpenTelemetry context.
  */
-import { type Context, trace } from "@opentelemetry/api";
+import { type Context, propagation, trace } from "@opentelemetry/api";
 import { ATTR_SESSION_ID } from "./semantic-conventions.js";
 import { hasSessionAttribute, sessionIdOf, sessionIdText } from "./session-attributes.js";
 import type { ReadableSpan, StartedSpan } from "./types.js";
@@ -27,13 +27,36 @@ export function getSessionId(context: Context): string | undefined {
   return sessionIdText(context.getValue(SESSION_ID), "the session of the context");
 }
 
+/** The values of `session.id` that this package set on spans: such a value is not the span's own. */
+const stamps = new WeakMap<object, string>();
+
 /**
  * @internal Sets `session.id` on a span without a session attribute: the session of the context in which the span starts,
  * else that of its parent span, if the parent is in this process.
  */
 export function stampSessionId(span: StartedSpan, parentContext: Context): void {
   if (hasSessionAttribute(span)) return;
-  const parent = trace.getSpan(parentContext) as Partial<ReadableSpan> | undefined;
-  const sessionId = getSessionId(parentContext) ?? sessionIdOf(parent);
-  if (sessionId !== undefined) span.setAttribute(ATTR_SESSION_ID, sessionId);
+  const sessionId = sessionAround(parentContext);
+  if (sessionId === undefined) return;
+  stamps.set(span, sessionId);
+  span.setAttribute(ATTR_SESSION_ID, sessionId);
+}
+
+/** @internal The session that a span names itself; not the one that {@link stampSessionId} set. */
+export const ownSessionId = (span: ReadableSpan): string | undefined => sessionIdOf(span, stamps.get(span));
+
+/** @internal The session that {@link stampSessionId} set. */
+export const stampedSessionId = (span: ReadableSpan): string | undefined => stamps.get(span);
+
+/**
+ * @internal The session of a span that starts in this context and names none itself: that of {@link setSessionId}, else
+ * `session.id` in the W3C baggage, else that of the parent span.
+ */
+export function sessionAround(context: Context): string | undefined {
+  const inContext = getSessionId(context);
+  if (inContext !== undefined) return inContext;
+  const inBaggage = propagation.getBaggage(context)?.getEntry(ATTR_SESSION_ID)?.value;
+  if (inBaggage) return inBaggage;
+  const parent = trace.getSpan(context) as Partial<ReadableSpan> | undefined;
+  return parent && (sessionIdOf(parent, stamps.get(parent)) ?? stamps.get(parent));
 }

@@ -15,6 +15,7 @@ import { readRange, scanLines } from "../storage/lines.js";
 import { listSideFiles, sideFileState } from "../storage/side-files.js";
 import { type OrphanedFiles, readSideFiles } from "./orphans.js";
 import { recoverDocument } from "./recover-document.js";
+import { readUnnamedSide } from "./unnamed-logs.js";
 
 /** What could not be read; all zero for an intact trace. */
 export interface TraceDamage {
@@ -94,6 +95,7 @@ async function readOwners(files: SessionFiles, token: string | undefined): Promi
     // Neither file exists: the session was published, and the files removed, since the directory was read.
     if (side.log || side.journal.session || side.journal.spans.size > 0) found.push(side);
   }
+  if (token === undefined) found.push(...(await run(readUnnamedSide(ports, files))));
   return found;
 }
 

@@ -9,6 +9,7 @@ import { listSideFiles, type SideFiles, sideFileState } from "../storage/side-fi
 import { type RecoveryPorts, recoverSession } from "./recover-session.js";
 import type { RecoveredSession, RecoveryFailure, RecoveryReport } from "./recover-traces.js";
 import { sweep } from "./sweep.js";
+import { splitOrphanedLogs } from "./unnamed-logs.js";
 
 /** How often recovery looks for side files, and the time between two attempts, while other recoveries have some. */
 export interface RetryPolicy {
@@ -60,6 +61,7 @@ export async function recoverInRounds(
   let wanted = names;
   for (let attempt = 1; ; attempt++) {
     const inRecovery: string[] = [];
+    if (!ports.dryRun) failures.push(...(await run(splitOrphanedLogs(ports, dir))));
     const found = await run(listSideFiles(dir));
     for (const name of wanted ?? found.keys()) {
       const path = `${dir}/${name}.json`;

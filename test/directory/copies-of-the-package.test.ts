@@ -84,9 +84,10 @@ describe("the contract registry/2", () => {
     expect(Object.isFrozen(registry) && Object.isFrozen(directory)).toBe(true);
     expect(membersOf(registry)).toEqual(["directories", "queues"]);
     expect(membersOf(directory)).toEqual(["join"]);
-    const user = directory.join({ onFault() {}, onRemoved() {}, onReleased() {} });
+    const user = directory.join({ onFault() {}, onRemoved() {}, onReleased() {}, onLost() {} });
     expect(membersOf(user)).toEqual([
       "admit",
+      "admitUnnamed",
       "counts",
       "crash",
       "crashSession",
@@ -95,9 +96,12 @@ describe("the contract registry/2", () => {
       "findSession",
       "flush",
       "flushSession",
+      "homeOf",
+      "isElsewhere",
       "knownEnd",
       "leave",
       "maintain",
+      "named",
       "openSession",
       "path",
       "release",

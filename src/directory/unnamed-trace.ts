@@ -1,0 +1,187 @@
+/**
+ * One trace whose spans name no session: its provisional spans, and which session each of them belongs to.
+ *
+ * A span belongs to the session of its nearest named ancestor, else to the session that the trace named first. A span
+ * that has ended is decided as soon as its parent is; an open span may still name a session itself.
+ */
+
+import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import { RecentMap } from "../platform/recent-map.js";
+
+/** A span whose session is not decided yet. */
+export interface Provisional {
+  /** The state last journaled. The parent is `null` where the span is to stand under the session span. */
+  span: TraceSpan;
+  /** The state as JSON. */
+  text: string;
+  /** The span as its processor knows it. */
+  readonly source: object;
+  /** The present state; absent for a span whose start was not recorded. */
+  readonly read: (() => TraceSpan) | undefined;
+  /** The session that the span names by now. Runs code of the host. */
+  readonly sessionOf: (() => string | undefined) | undefined;
+}
+
+/** Spans to remember of one trace, with their sessions. */
+const maxHomes = 1_000;
+
+export class UnnamedTrace {
+  readonly id: string;
+  /** The user of the directory that recorded the first span. */
+  readonly user: number;
+  /** Whether the start of a span was recorded: then the ends of all spans are known when they happen. */
+  hasStarts = false;
+  readonly #spans = new Map<string, Provisional>();
+  /** Provisional spans by their parents; tops by `undefined`. */
+  readonly #children = new Map<string | undefined, Set<string>>();
+  /** Sessions of spans that are no longer provisional. */
+  #homes: RecentMap<string, string> | undefined;
+  #named: string | undefined;
+  #openSpans = 0;
+  #bytes = 0;
+  #metadata: Partial<SessionMetadata> = {};
+
+  constructor(id: string, user: number) {
+    this.id = id;
+    this.user = user;
+  }
+
+  /** The session that a span of the trace named first. */
+  get named(): string | undefined {
+    return this.#named;
+  }
+
+  get openSpans(): number {
+    return this.#openSpans;
+  }
+
+  /** Bytes of the provisional spans. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get size(): number {
+    return this.#spans.size;
+  }
+
+  get metadata(): Partial<SessionMetadata> {
+    return this.#metadata;
+  }
+
+  spans(): Iterable<Provisional> {
+    return this.#spans.values();
+  }
+
+  get(spanId: string): Provisional | undefined {
+    return this.#spans.get(spanId);
+  }
+
+  /** The session of a span that is no longer provisional, as far as it is remembered. */
+  homeOf(spanId: string): string | undefined {
+    return this.#homes?.get(spanId);
+  }
+
+  /** Whether a top of the trace has arrived: then the other spans have, too, if spans are exported when they end. */
+  get hasTop(): boolean {
+    return this.#children.has(undefined);
+  }
+
+  /** Adds a span, or replaces its state. */
+  put(spanId: string, provisional: Provisional): void {
+    this.remove(spanId);
+    this.#spans.set(spanId, provisional);
+    const { parentSpanId, endTime } = provisional.span;
+    const parent = parentSpanId ?? undefined;
+    const children = this.#children.get(parent) ?? new Set();
+    this.#children.set(parent, children.add(spanId));
+    if (endTime === undefined) this.#openSpans++;
+    this.#bytes += provisional.text.length;
+  }
+
+  remove(spanId: string): void {
+    const known = this.#spans.get(spanId);
+    if (!known) return;
+    this.#spans.delete(spanId);
+    const parent = known.span.parentSpanId ?? undefined;
+    const children = this.#children.get(parent);
+    children?.delete(spanId);
+    if (children?.size === 0) this.#children.delete(parent);
+    if (known.span.endTime === undefined) this.#openSpans--;
+    this.#bytes -= known.text.length;
+  }
+
+  /** Adds metadata; returns whether there is news. */
+  learn(metadata: Partial<SessionMetadata>): boolean {
+    const news = Object.entries(metadata).filter(
+      ([key, value]) => value !== undefined && (this.#metadata as Record<string, unknown>)[key] === undefined,
+    );
+    if (news.length === 0) return false;
+    this.#metadata = { ...this.#metadata, ...Object.fromEntries(news) };
+    return true;
+  }
+
+  /** The span belongs to a session now. */
+  settleAt(spanId: string, session: string): void {
+    // Most traces name one session: where nothing else is known of a span, it is there.
+    if (session === this.#named && this.hasStarts) return;
+    this.#homes ??= new RecentMap(maxHomes);
+    this.#homes.set(spanId, session);
+  }
+
+  /**
+   * A span names a session. Returns the provisional spans that this decides: the span and what is below it, its
+   * ancestors, and what has ended below those.
+   */
+  name(spanId: string, parent: string | null, session: string): string[] {
+    const decided = new Set<string>();
+    this.#named ??= session;
+    this.settleAt(spanId, session);
+    this.#takeBelow(spanId, decided, true);
+    if (this.#spans.has(spanId)) decided.add(spanId);
+    // Of the ancestors the trace knows nothing better than the session that it named first.
+    if (session !== this.#named) return [...decided];
+    for (let above = parent; above !== null && this.#spans.has(above) && !decided.has(above); ) {
+      decided.add(above);
+      this.#takeBelow(above, decided, false);
+      above = this.#spans.get(above)?.span.parentSpanId ?? null;
+    }
+    for (const top of this.#children.get(undefined) ?? []) this.#takeEnded(top, decided);
+    return [...decided];
+  }
+
+  /** The session of a span that has ended, if it is decided by now. */
+  decide(spanId: string): string | undefined {
+    const parent = this.#spans.get(spanId)?.span.parentSpanId;
+    if (parent === undefined) return undefined;
+    if (parent === null) return this.#named;
+    const home = this.homeOf(parent);
+    if (home !== undefined || this.#spans.has(parent)) return home;
+    // A parent that names a session itself, in the session of the trace; or one that is not recorded at all.
+    return this.hasStarts ? this.#named : undefined;
+  }
+
+  /** The ended provisional spans that are decided with their parent. */
+  endedBelow(spanId: string): string[] {
+    const decided = new Set<string>();
+    this.#takeBelow(spanId, decided, false);
+    return [...decided];
+  }
+
+  #takeBelow(spanId: string, decided: Set<string>, isCertain: boolean): void {
+    const below = [spanId];
+    for (let parent = below.pop(); parent !== undefined; parent = below.pop()) {
+      for (const child of this.#children.get(parent) ?? []) {
+        const isOpen = this.#spans.get(child)?.span.endTime === undefined;
+        if (decided.has(child) || (isOpen && !isCertain)) continue;
+        decided.add(child);
+        below.push(child);
+      }
+    }
+  }
+
+  #takeEnded(spanId: string, decided: Set<string>): void {
+    if (decided.has(spanId) || this.#spans.get(spanId)?.span.endTime === undefined) return;
+    decided.add(spanId);
+    this.#takeBelow(spanId, decided, false);
+  }
+}

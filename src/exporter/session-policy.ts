@@ -1,0 +1,37 @@
+/**
+ * Where spans go whose trace names no session.
+ */
+
+import { isoTime } from "../format/document.js";
+import type { UnnamedPolicy, WithoutSession } from "../format/unnamed-log.js";
+import type { ReadableSpan } from "../otel/types.js";
+import { tryOr } from "../platform/errors.js";
+
+/** Names the service when its spans do not: the default of the OpenTelemetry SDK. */
+const unknownService = "unknown_service";
+
+/** Start of this process: with the process number it names one run of the program. */
+const startMillis = Date.now() - process.uptime() * 1_000;
+
+/** @internal The policy of one exporter. */
+export class SessionPolicy implements UnnamedPolicy {
+  readonly withoutSession: WithoutSession;
+  #service: string | undefined;
+
+  constructor(withoutSession: WithoutSession) {
+    this.withoutSession = withoutSession;
+  }
+
+  /** The session of this run of the program: service name, start of the process, and process number. */
+  get processSession(): string {
+    const started = isoTime(startMillis).replace(/[-:]|\.\d+/g, "");
+    return `${this.#service ?? unknownService}-${started}-${process.pid}`;
+  }
+
+  /** The first span without a session gives its service name to the session of the process. */
+  learn(span: ReadableSpan): void {
+    if (this.#service !== undefined || this.withoutSession !== "process") return;
+    const name: unknown = tryOr(() => span.resource.attributes["service.name"], undefined);
+    this.#service = typeof name === "string" && name !== "" ? name : unknownService;
+  }
+}

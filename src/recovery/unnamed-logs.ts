@@ -1,0 +1,146 @@
+/**
+ * Unnamed logs of a directory: spans of a process whose sessions were not known yet.
+ *
+ * The log of a dead process is split into journals, one per session, as a writer of each session would have left them.
+ * The recovery of those sessions does the rest, by union: split twice, a log has the same result.
+ */
+
+import { encodeSpan } from "../format/document.js";
+import {
+  journalPath,
+  nameCandidates,
+  parseEntry,
+  type SessionFiles,
+  unnamedPath,
+} from "../format/file-names.js";
+import {
+  encodeJournalSpan,
+  encodeOwner,
+  encodeSession,
+  type JournaledSession,
+  replayJournal,
+} from "../format/journal.js";
+import type { TraceSpan } from "../format/trace-file.js";
+import { type SplitLog, splitUnnamedLog, type UnnamedSession } from "../format/unnamed-log.js";
+import { errorCode, tryUnlink } from "../platform/file-system.js";
+import { type Gensync, io } from "../platform/gensync.js";
+import { isOrphaned, newRecoveryToken, releaseToken } from "../platform/liveness.js";
+import { buildFile } from "../storage/build-file.js";
+import type { CommitPorts } from "../storage/commit.js";
+import { readRange, writeAll } from "../storage/lines.js";
+import { tryOpen } from "../storage/side-files.js";
+import type { OrphanedFiles } from "./orphans.js";
+import type { RecoveryFailure } from "./recover-traces.js";
+
+/** The unnamed log of one process. */
+export interface FoundLog {
+  readonly token: string;
+  readonly isOrphaned: boolean;
+  readonly lastWrite: number;
+}
+
+/** The unnamed logs of a directory, with the state of their owners. */
+export function* listUnnamedLogs({ liveness, clock }: CommitPorts, dir: string): Gensync<FoundLog[]> {
+  const found: FoundLog[] = [];
+  for (const fileName of yield* io.readdir(dir)) {
+    const entry = parseEntry(fileName);
+    if (entry.type !== "unnamed") continue;
+    const { token } = entry;
+    const stat = yield* io.lstat(unnamedPath(dir, token));
+    if (!stat?.isFile) continue;
+    const { mtimeMs: lastWrite } = stat;
+    found.push({ token, isOrphaned: isOrphaned(liveness, token, lastWrite, clock.now()), lastWrite });
+  }
+  return found;
+}
+
+/** Splits the logs of dead processes into journals of their sessions. A log that fails stays for the next recovery. */
+export function* splitOrphanedLogs(ports: CommitPorts, dir: string): Gensync<RecoveryFailure[]> {
+  const failures: RecoveryFailure[] = [];
+  for (const { token, isOrphaned } of yield* listUnnamedLogs(ports, dir)) {
+    if (!isOrphaned) continue;
+    try {
+      yield* splitOrphanedLog(ports, dir, token);
+    } catch (error) {
+      failures.push({ path: unnamedPath(dir, token), error });
+    }
+  }
+  return failures;
+}
+
+function* splitOrphanedLog(ports: CommitPorts, dir: string, token: string): Gensync<void> {
+  const { fileSystem, liveness } = ports;
+  const own = newRecoveryToken(liveness);
+  const path = unnamedPath(dir, own);
+  try {
+    try {
+      // If the owner is alive after all, it misses its file at the next record and begins a new one.
+      fileSystem.sync.rename(unnamedPath(dir, token), path);
+    } catch (error) {
+      // Another recovery was faster.
+      if (errorCode(error) === "ENOENT") return;
+      throw error;
+    }
+    const { sessions, corruptLines } = yield* readUnnamedLog(ports, dir, own);
+    for (const session of sessions) yield* writeJournal(ports, dir, own, session);
+    // Before the log goes: a power cut must not take both.
+    yield* io.syncDirectory(dir);
+    if (corruptLines > 0) fileSystem.sync.rename(path, `${dir}/unnamed.json.damaged.${own}.live`);
+    else tryUnlink(fileSystem.sync, path);
+  } finally {
+    // From here on the journals, or the log, are orphaned.
+    releaseToken(own);
+  }
+}
+
+/** The sessions of an unnamed log. */
+export function* readUnnamedLog(
+  { fileSystem }: Pick<CommitPorts, "fileSystem">,
+  dir: string,
+  token: string,
+): Gensync<SplitLog> {
+  const file = yield* tryOpen(fileSystem, unnamedPath(dir, token));
+  if (!file) return splitUnnamedLog(Buffer.alloc(0));
+  try {
+    const { size } = yield* io.fstat(file.fd);
+    return splitUnnamedLog(yield* readRange(file.fd, 0, size));
+  } finally {
+    file.release();
+  }
+}
+
+/** What unnamed logs hold of the session with this file name, as the side files of one owner each. Changes nothing. */
+export function* readUnnamedSide(ports: CommitPorts, files: SessionFiles): Gensync<OrphanedFiles[]> {
+  const found: OrphanedFiles[] = [];
+  for (const { token, isOrphaned, lastWrite } of yield* listUnnamedLogs(ports, files.dir)) {
+    const { sessions } = yield* readUnnamedLog(ports, files.dir, token);
+    for (const { session, spans } of sessions) {
+      if (nameCandidates(session.id)[0] !== files.name) continue;
+      const journal = replayJournal(Buffer.concat(journalOf(token, session, spans)));
+      const pending = spans.filter(({ endTime }) => endTime !== undefined);
+      const none = { log: undefined, head: undefined, tail: undefined, from: 0, to: 0, tornBytes: 0 };
+      found.push({ files, token, ...none, journal, pending, isAlive: !isOrphaned, lastWrite });
+    }
+  }
+  return found;
+}
+
+function* writeJournal(
+  { fileSystem }: CommitPorts,
+  dir: string,
+  token: string,
+  { session, spans }: UnnamedSession,
+): Gensync<void> {
+  const path = journalPath({ dir, name: nameCandidates(session.id)[0] as string }, token);
+  yield* buildFile(fileSystem, path, function* (file) {
+    yield* writeAll(file.fd, Buffer.concat(journalOf(token, session, spans)));
+    yield* io.fdatasync(file.fd);
+    file.markRenamed();
+  });
+}
+
+const journalOf = (token: string, session: JournaledSession, spans: readonly TraceSpan[]): Buffer[] => [
+  encodeOwner(token),
+  encodeSession(session),
+  ...spans.map((span) => encodeJournalSpan(encodeSpan(span))),
+];
