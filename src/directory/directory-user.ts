@@ -164,8 +164,8 @@ export class UserOfDirectory implements DirectoryUser {
   }
 
   counts(): DirectoryCounts {
-    const { size, queuedBytes: unnamedBytes, undecidedSpans } = this.#unnamed;
-    let [openSessions, queuedLines, queuedBytes] = [size, 0, unnamedBytes];
+    const { size, queuedBytes: unnamedBytes, queuedSpans, undecidedSpans } = this.#unnamed;
+    let [openSessions, queuedLines, queuedBytes] = [size, queuedSpans, unnamedBytes];
     for (const entry of this.#directory.sessionsOf(this.#user)) {
       const { writer } = entry;
       const { lines, bytes } = writer.log.queued;

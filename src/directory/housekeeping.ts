@@ -93,7 +93,7 @@ export class Housekeeping {
 
   #syncRecent(): void {
     this.#directory.syncRecent();
-    this.#unnamed.syncRecent().catch((error: unknown) => this.#onFault(error, this.#directory.dir));
+    this.#unnamed.syncRecent();
   }
 
   #onTick(): void {

@@ -29,8 +29,12 @@ export class UnnamedTrace {
   readonly id: string;
   /** The user of the directory that recorded the first span. */
   readonly user: number;
-  /** Whether the start of a span was recorded: then the ends of all spans are known when they happen. */
-  hasStarts = false;
+  #hasStarts = false;
+  /** Monotonic times: of the first provisional span since there was none, and of the last record. */
+  #since = 0;
+  #last = 0;
+  #policySession: string | null | undefined;
+  #resumes = 0;
   readonly #spans = new Map<string, Provisional>();
   /** Provisional spans by their parents; tops by `undefined`. */
   readonly #children = new Map<string | undefined, Set<string>>();
@@ -44,6 +48,39 @@ export class UnnamedTrace {
   constructor(id: string, user: number) {
     this.id = id;
     this.user = user;
+  }
+
+  /** Whether the start of a span was recorded: then the ends of all spans are known when they happen. */
+  get hasStarts(): boolean {
+    return this.#hasStarts;
+  }
+
+  markStarted(): void {
+    this.#hasStarts = true;
+  }
+
+  /** For how long spans wait for a name; where only ends are known, for how long nothing has come. */
+  waitingMillis(nowMonotonic: number): number {
+    return nowMonotonic - (this.#hasStarts ? this.#since : this.#last);
+  }
+
+  /** Where the policy has sent the spans: `null` to no document; `undefined` while it has sent none. */
+  get policySession(): string | null | undefined {
+    return this.#policySession;
+  }
+
+  /** How often the trace was given a document, or its document was opened again. */
+  get resumes(): number {
+    return this.#resumes;
+  }
+
+  sendTo(policySession: string | null): void {
+    this.#policySession = policySession;
+  }
+
+  /** The trace has a document now, or its document is open again. */
+  markOpened(): void {
+    this.#resumes++;
   }
 
   /** The session that a span of the trace named first. */
@@ -87,7 +124,10 @@ export class UnnamedTrace {
   }
 
   /** Adds a span, or replaces its state. */
-  put(spanId: string, provisional: Provisional): void {
+  put(provisional: Provisional, nowMonotonic: number): void {
+    const { spanId } = provisional.span;
+    if (this.#spans.size === 0) this.#since = nowMonotonic;
+    this.#last = nowMonotonic;
     this.remove(spanId);
     this.#spans.set(spanId, provisional);
     const { parentSpanId, endTime } = provisional.span;
@@ -123,7 +163,7 @@ export class UnnamedTrace {
   /** The span belongs to a session now. */
   settleAt(spanId: string, session: string): void {
     // Most traces name one session: where nothing else is known of a span, it is there.
-    if (session === this.#named && this.hasStarts) return;
+    if (session === this.#named && this.#hasStarts) return;
     this.#homes ??= new RecentMap(maxHomes);
     this.#homes.set(spanId, session);
   }
@@ -157,7 +197,7 @@ export class UnnamedTrace {
     const home = this.homeOf(parent);
     if (home !== undefined || this.#spans.has(parent)) return home;
     // A parent that names a session itself, in the session of the trace; or one that is not recorded at all.
-    return this.hasStarts ? this.#named : undefined;
+    return this.#hasStarts ? this.#named : undefined;
   }
 
   /** The ended provisional spans that are decided with their parent. */
@@ -165,6 +205,21 @@ export class UnnamedTrace {
     const decided = new Set<string>();
     this.#takeBelow(spanId, decided, false);
     return [...decided];
+  }
+
+  /** The session of the nearest ancestor that has one. */
+  homeAbove(span: TraceSpan): string | undefined {
+    for (let above = span.parentSpanId; above !== null; ) {
+      const home = this.homeOf(above);
+      if (home !== undefined) return home;
+      above = this.#spans.get(above)?.span.parentSpanId ?? null;
+    }
+    return undefined;
+  }
+
+  /** The session of a span that is not provisional, as far as it is known. */
+  settledHome(spanId: string): string | undefined {
+    return this.homeOf(spanId) ?? (this.#hasStarts && !this.#spans.has(spanId) ? this.#named : undefined);
   }
 
   #takeBelow(spanId: string, decided: Set<string>, isCertain: boolean): void {

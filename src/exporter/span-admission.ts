@@ -148,7 +148,8 @@ interface SpanPosition {
 
 function positionOf(span: ReadableSpan): SpanPosition {
   const { traceId, spanId } = span.spanContext();
-  const parentSpanId = tryOr(() => span.parentSpanContext?.spanId, undefined) ?? null;
+  const parent = tryOr(() => span.parentSpanContext, undefined);
+  const parentSpanId = parent?.isRemote === true ? null : (parent?.spanId ?? null);
   return { traceId, spanId, parentSpanId, startTime: tryOr(() => millis(span.startTime), Date.now()) };
 }
 

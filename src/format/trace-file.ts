@@ -60,6 +60,8 @@ export interface TraceSpan {
   output?: unknown;
   /** All attributes that are not one of the other members. */
   attributes?: Record<string, unknown>;
+  /** The parent in another process: then the span stands under the session span. */
+  remoteParentSpanId?: string;
   /** Present only if it differs from the document's. */
   traceId?: string;
 }

@@ -62,6 +62,7 @@ const spanChecks: Readonly<Partial<Record<keyof TraceSpan, Check>>> = {
     (value.callId === undefined || isText(value.callId)) &&
     (value.durationMs === undefined || isNumber(value.durationMs)),
   attributes: isRecord,
+  remoteParentSpanId: isText,
   traceId: isText,
 };
 

@@ -35,7 +35,9 @@ export interface ReadableSpan {
     readonly spanId: string;
     readonly traceFlags: number;
   };
-  readonly parentSpanContext?: { readonly traceId: string; readonly spanId: string } | undefined;
+  readonly parentSpanContext?:
+    | { readonly traceId: string; readonly spanId: string; readonly isRemote?: boolean | undefined }
+    | undefined;
   readonly startTime: HrTime;
   /** `[0, 0]` while the span is open. */
   readonly endTime: HrTime;

@@ -43,7 +43,8 @@ const MAX_PROMPT_CHARS = 4000;
 /**
  * Any OpenTelemetry span as a span of a document. Never throws: a value that cannot be read loses only itself, and a
  * marker takes its place. Shares no object with the span. `traceId` is always set; `endTime` is set once the span has
- * ended; `parentSpanId` is `null` for the root of an OpenTelemetry trace.
+ * ended; `parentSpanId` is `null` for the root of an OpenTelemetry trace, and for a span whose parent is in another
+ * process.
  */
 export function projectSpan(span: ReadableSpan): ProjectedSpan {
   const attributes = readAttributes(tryOr(() => span.attributes, undefined));
@@ -98,14 +99,17 @@ function identify(span: ReadableSpan): TraceSpan {
   const context = tryOr(() => span.spanContext(), undefined);
   const isOpen = tryOr(() => span.ended, true) === false;
   const startTime = tryOr(() => millis(span.startTime), 0);
+  const parent = tryOr(() => nonEmptyText(span.parentSpanContext?.spanId), undefined) ?? null;
+  const isRemote = tryOr(() => span.parentSpanContext?.isRemote, false) === true;
   return {
     spanId: tryOr(() => String(context?.spanId ?? ""), ""),
-    parentSpanId: tryOr(() => nonEmptyText(span.parentSpanContext?.spanId), undefined) ?? null,
+    parentSpanId: isRemote ? null : parent,
     name: tryOr(() => String(span.name), "unknown"),
     kind: "span",
     startTime,
     ...(isOpen ? {} : { endTime: tryOr(() => millis(span.endTime), startTime) }),
     status: "ok",
+    ...(isRemote && parent !== null && { remoteParentSpanId: parent }),
     traceId: tryOr(() => String(context?.traceId ?? ""), ""),
   };
 }
@@ -240,7 +244,7 @@ function tracedMetadata(view: SpanView<TracerFields>): Partial<SessionMetadata> 
 
 /** Whether a span has no parent in this process: a parent in another process (a client's `traceparent`) does not count. */
 function isLocalRoot(span: ReadableSpan): boolean {
-  const parent: { spanId?: string; isRemote?: boolean } | undefined = tryOr(
+  const parent: { spanId?: string; isRemote?: boolean | undefined } | undefined = tryOr(
     () => span.parentSpanContext,
     undefined,
   );

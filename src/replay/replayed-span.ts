@@ -66,7 +66,10 @@ export function replayedSpan(
   const isTopLevel = isUnderSession(span, session);
   const closed = asClosed(span, session);
   const own = isInstrumented(span) ? foreignParts(closed) : recordParts(closed, session);
-  const parentId = isTopLevel ? turn?.spanId : ids.spanId(String(span.parentSpanId));
+  const { remoteParentSpanId } = span;
+  const isRemote = isTopLevel && typeof remoteParentSpanId === "string";
+  const outside = isRemote ? ids.spanId(remoteParentSpanId) : turn?.spanId;
+  const parentId = isTopLevel ? outside : ids.spanId(String(span.parentSpanId));
   return readableSpan(
     {
       ...own,
@@ -74,6 +77,7 @@ export function replayedSpan(
       traceId: ids.traceId(traceIdOf(span, session)),
       spanId: ids.spanId(span.spanId),
       parentSpanId: parentId,
+      isParentRemote: isRemote,
       startTime: closed.startTime,
       endTime: closed.endTime,
       error: closed.status === "error" ? { message: closed.statusMessage } : undefined,
@@ -148,6 +152,8 @@ export interface SpanParts {
   readonly traceId: string;
   readonly spanId: string;
   readonly parentSpanId: string | undefined;
+  /** Whether the parent is in another process. */
+  readonly isParentRemote?: boolean;
   readonly startTime: number;
   readonly endTime: number;
   /** Absent unless the status is an error. */
@@ -161,7 +167,7 @@ export interface SpanParts {
 
 /** An ended span. A time that OpenTelemetry cannot represent goes into an attribute, as in spans of the tracer. */
 export function readableSpan(parts: SpanParts, resource: ResourceLike): ReadableSpan {
-  const { traceId, spanId, parentSpanId, error, dropped } = parts;
+  const { traceId, spanId, parentSpanId, isParentRemote, error, dropped } = parts;
   const startTime = microTimeOf(parts.startTime);
   const endTime = laterOf(startTime, microTimeOf(parts.endTime));
   const context = { traceId, spanId, traceFlags: sampled };
@@ -170,7 +176,10 @@ export function readableSpan(parts: SpanParts, resource: ResourceLike): Readable
     setExactTime(attributes, ATTR_CRASH_SAFE_FILE_START_TIME, parts.startTime);
   if (millis(endTime) !== parts.endTime)
     setExactTime(attributes, ATTR_CRASH_SAFE_FILE_END_TIME, parts.endTime);
-  const parent = parentSpanId === undefined ? undefined : { ...context, spanId: parentSpanId };
+  const parent =
+    parentSpanId === undefined
+      ? undefined
+      : { ...context, spanId: parentSpanId, ...(isParentRemote && { isRemote: true }) };
   return {
     name: parts.name,
     kind: parts.kind,

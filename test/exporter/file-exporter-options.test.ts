@@ -27,6 +27,7 @@ const variables: [option: string, variable: string, text: string, value: unknown
   ["maxSpanBytes", "CRASH_SAFE_FILE_MAX_SPAN_BYTES", "10000", 10_000],
   ["maxSpans", "CRASH_SAFE_FILE_MAX_SPANS", "5000", 5_000],
   ["sessionIdleMillis", "CRASH_SAFE_FILE_SESSION_IDLE_MILLIS", " 60000 ", 60_000],
+  ["withoutSession", "CRASH_SAFE_FILE_WITHOUT_SESSION", "drop", "drop"],
 ];
 const standard = resolveExporterOptions({ dir: "d" }, {}) as unknown as Record<string, unknown>;
 
@@ -41,7 +42,12 @@ describe("an option comes from the program, else from the environment, else from
     const of = (user: object, env: Environment) =>
       (resolveExporterOptions({ ...base, ...user }, env) as unknown as Record<string, unknown>)[option];
     expect(of({}, { [variable]: text })).toBe(value);
-    const users = option === "dir" ? "other" : option === "durability" ? "interval" : 50_000;
+    const others: Record<string, unknown> = {
+      dir: "other",
+      durability: "interval",
+      withoutSession: "process",
+    };
+    const users = others[option] ?? 50_000;
     expect(of({ [option]: users }, { [variable]: text })).toBe(users);
     // `undefined` options of the program, and empty variables, count as absent.
     expect(of({ [option]: undefined }, { [variable]: text })).toBe(value);
