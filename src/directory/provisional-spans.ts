@@ -12,8 +12,8 @@ import {
   encodeSettled,
   encodeUnnamedOwner,
   encodeUnnamedTrace,
-  type UnnamedPolicy,
 } from "../format/unnamed-log.js";
+import type { UnnamedPolicy } from "../format/unnamed-policy.js";
 import { RecentMap } from "../platform/recent-map.js";
 import { UnnamedFile } from "../storage/unnamed-file.js";
 import type { SessionEntry } from "./sessions.js";

@@ -3,7 +3,7 @@
  * another copy of this package, of this version or another one from 0.2 on.
  */
 import { resolve } from "node:path";
-import type { UnnamedPolicy } from "../format/unnamed-log.js";
+import type { UnnamedPolicy } from "../format/unnamed-policy.js";
 import { SerialQueue } from "../platform/async.js";
 import type { Clock } from "../platform/clock.js";
 import { nodeFileSystem } from "../platform/file-system.js";

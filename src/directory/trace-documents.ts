@@ -42,7 +42,8 @@ export class TraceDocuments {
   readonly #maxDocuments: number;
   readonly #events: DocumentEvents;
   readonly #queue = new SerialQueue();
-  readonly #token: string;
+  /** The owner of files that are being built; absent before the first one. */
+  #token: string | undefined;
   /** Oldest first. */
   readonly #waiting = new Map<UnnamedTrace, Waiting>();
   /** The file system refused the last document: the next try is made by {@link retry} or {@link flush}. */
@@ -53,7 +54,6 @@ export class TraceDocuments {
     this.#directory = directory;
     this.#maxDocuments = maxDocuments;
     this.#events = events;
-    this.#token = directory.ports.liveness.newToken();
   }
 
   /** The trace has ended: its document is written in the background. */
@@ -156,6 +156,7 @@ export class TraceDocuments {
       end: traceEnd,
     };
     const { ports, dir } = this.#directory;
+    this.#token ??= ports.liveness.newToken();
     return writeWholeDocument(ports, dir, this.#token, session);
   }
 

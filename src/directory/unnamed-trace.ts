@@ -11,9 +11,9 @@ import { RecentMap } from "../platform/recent-map.js";
 /** A span whose session is not decided yet. */
 export interface Provisional {
   /** The state last journaled. The parent is `null` where the span is to stand under the session span. */
-  span: TraceSpan;
+  readonly span: TraceSpan;
   /** The state as JSON. */
-  text: string;
+  readonly text: string;
   /** The span as its processor knows it. */
   readonly source: object;
   /** The present state; absent for a span whose start was not recorded. */

@@ -8,7 +8,8 @@
 
 import { encodeSpan } from "../format/document.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
-import { placed, sessionByPolicy, type UnnamedPolicy } from "../format/unnamed-log.js";
+import { placed } from "../format/unnamed-log.js";
+import { sessionByPolicy, type UnnamedPolicy } from "../format/unnamed-policy.js";
 import { unnamedBounds } from "../recovery/retention.js";
 import { ProvisionalSpans } from "./provisional-spans.js";
 import type { SessionEntry } from "./sessions.js";

@@ -3,7 +3,7 @@
  * whether session tracing passes the option on.
  */
 import type { MeterProvider } from "@opentelemetry/api";
-import type { WithoutSession } from "../format/unnamed-log.js";
+import type { WithoutSession } from "../format/unnamed-policy.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import { meterProvider } from "../otel/metrics.js";
 import type { Environment } from "../platform/environment.js";

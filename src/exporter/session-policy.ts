@@ -3,7 +3,7 @@
  */
 
 import { isoTime } from "../format/document.js";
-import type { UnnamedPolicy, WithoutSession } from "../format/unnamed-log.js";
+import type { UnnamedPolicy, WithoutSession } from "../format/unnamed-policy.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
 

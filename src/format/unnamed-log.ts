@@ -17,32 +17,8 @@ import { sessionSpanId } from "./file-names.js";
 import type { JournaledSession } from "./journal.js";
 import { isRecord, parseJson } from "./json-value.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
+import { sessionByPolicy, type UnnamedPolicy } from "./unnamed-policy.js";
 import { validMetadata } from "./validate.js";
-
-/** Where the spans of a trace go that names no session: a document of their own, one of the process, or none. */
-export type WithoutSession = "trace" | "process" | "drop";
-
-/** The policy of a process for traces that name no session. */
-export interface UnnamedPolicy {
-  readonly withoutSession: WithoutSession;
-  /** The session of the process, for `process`. */
-  readonly processSession: string;
-}
-
-/** The session of the spans of a trace that names none; `undefined`: they are in no document. */
-export function sessionByPolicy(
-  { withoutSession, processSession }: UnnamedPolicy,
-  traceId: string,
-): string | undefined {
-  switch (withoutSession) {
-    case "trace":
-      return traceId;
-    case "process":
-      return processSession;
-    case "drop":
-      return undefined;
-  }
-}
 
 const line = (record: object): Buffer => Buffer.from(`${JSON.stringify(record)}\n`);
 

@@ -1,0 +1,28 @@
+/**
+ * Where the spans of traces go that name no session.
+ */
+
+/** Where the spans of a trace go that names no session: a document of their own, one of the process, or none. */
+export type WithoutSession = "trace" | "process" | "drop";
+
+/** The policy of a process for traces that name no session. */
+export interface UnnamedPolicy {
+  readonly withoutSession: WithoutSession;
+  /** The session of the process, for `process`. */
+  readonly processSession: string;
+}
+
+/** The session of the spans of a trace that names none; `undefined`: they are in no document. */
+export function sessionByPolicy(
+  { withoutSession, processSession }: UnnamedPolicy,
+  traceId: string,
+): string | undefined {
+  switch (withoutSession) {
+    case "trace":
+      return traceId;
+    case "process":
+      return processSession;
+    case "drop":
+      return undefined;
+  }
+}
