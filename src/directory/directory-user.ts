@@ -125,11 +125,11 @@ export class UserOfDirectory implements DirectoryUser {
     return new Held(directory, entry, history, false);
   }
 
-  flush(): Promise<void> {
-    const flush = () => this.#directory.flush(this.#user);
+  async flush(): Promise<void> {
     const documents = this.#unnamed.flush();
-    // Again after the documents of traces: some of their spans may go into a session that has a document.
-    return allSettledOrThrow([flush(), documents.finally(flush)]);
+    await allSettledOrThrow([this.#directory.flush(this.#user), documents]);
+    // Spans of a trace that had a document already are in a session by now.
+    await this.#directory.flush(this.#user);
   }
 
   flushSession(id: string): Promise<void> {
@@ -148,10 +148,10 @@ export class UserOfDirectory implements DirectoryUser {
   leave(): { readonly ended: readonly string[]; readonly done: Promise<void> } {
     this.#unnamed.leave(this.#user);
     const documents = this.#unnamed.flush();
-    const leave = () => this.#directory.leave(this.#user);
-    const { ended, done } = leave();
+    const { ended, done } = this.#directory.leave(this.#user);
     // Again, for the reason in `flush()`.
-    return { ended, done: allSettledOrThrow([done, documents.finally(() => leave().done)]) };
+    const again = () => this.#directory.leave(this.#user).done;
+    return { ended, done: allSettledOrThrow([done, documents]).finally(again) };
   }
 
   crash(ended: Iterable<string>, reason?: string): void {

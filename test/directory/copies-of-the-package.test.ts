@@ -115,6 +115,7 @@ describe("the contract registry/2", () => {
       "learn",
       "metadata",
       "path",
+      "recordAttributes",
       "recordChange",
       "recordEnd",
       "recordStart",

@@ -83,7 +83,8 @@ describe("P11 with every instrumentation, and no context manager", () => {
     expect(started).toEqual({ work: 7, fs: 1 });
     expect(stats).toMatchObject({ recoveredSessions: 1, faults: 0 });
     if (plan.processor !== "ours") return;
-    expect(Object.keys(recorded).sort()).toEqual(["fs existsSync", "work"]);
+    // The document of the trace without a session has ended: retention may have removed it (`maxFiles`).
+    expect(Object.keys(recorded).filter((name) => name !== "fs existsSync")).toEqual(["work"]);
     expect(stats).toMatchObject({ recorded: 8, exported: 8 });
   });
 });
