@@ -28,7 +28,11 @@ import type { SessionIdOption } from "./session-router.js";
  * `selfObsMeterProvider` have no variable; that of `redact` allows `secrets` only.
  */
 export interface CrashSafeFileSpanExporterOptions {
-  /** Directory of the trace documents; created (0700) with the first session. Required, here or as a variable. */
+  /**
+   * Directory of the trace documents; created (0700) with the first session. Required, here or as a variable. A program
+   * that restarts when files change (nodemon, `node --watch-path`) must not watch this directory: each document would
+   * restart the program.
+   */
   readonly dir?: string | undefined;
   /**
    * What survives a power cut. `process` (default): an intact document, older or newer; if only the process dies,
