@@ -259,6 +259,12 @@ class Shared implements SharedSession {
     return this.#entry.writer.life.isOpen;
   }
 
+  /** `false` for a session that was not opened explicitly, while the session is open. */
+  isHeld(): boolean {
+    const open = this.#directory.openEntry(this.id);
+    return open === undefined || (open === this.#entry && open.isHeldBy(this));
+  }
+
   path(): string {
     return this.#entry.writer.path;
   }
@@ -331,13 +337,9 @@ class Shared implements SharedSession {
 class Held extends Shared implements HeldSession {
   readonly isNew: boolean;
   #history: SessionHistory;
-  readonly #directory: TraceDirectory;
-  readonly #entry: SessionEntry;
 
   constructor(directory: TraceDirectory, entry: SessionEntry, history: SessionHistory, isNew: boolean) {
     super(directory, entry);
-    this.#directory = directory;
-    this.#entry = entry;
     this.#history = history;
     this.isNew = isNew;
     entry.holdBy(this);
@@ -347,10 +349,5 @@ class Held extends Shared implements HeldSession {
     const history = this.#history;
     this.#history = noHistory;
     return history;
-  }
-
-  isHeld(): boolean {
-    const open = this.#directory.openEntry(this.id);
-    return open === undefined || (open === this.#entry && open.isHeldBy(this));
   }
 }

@@ -122,7 +122,10 @@ const lastKey = "lastElided";
 /** The span id of a session's elision marker. A document has one marker at most. */
 export const markerSpanId = (sessionId: string): string => sessionSpanId(`elided ${sessionId}`);
 
-/** The elision marker of `elided` spans, the last of which is `last`. The document keeps `kept` other spans. */
+/**
+ * The elision marker. `elided`: the totals of the spans that the marker stands for. `last`: the id of the last one of them.
+ * `kept`: the number of the other spans of the document.
+ */
 function markerSpan(elided: Totals, last: string, kept: number, { id, rootSpanId }: Session): TraceSpan {
   return {
     spanId: markerSpanId(id),

@@ -8,7 +8,6 @@ import type { DocumentTail } from "./document.js";
 import { countsToJson, Totals } from "./totals.js";
 import type { SessionStatus, SessionSummary, TraceFile, TraceSpan } from "./trace-file.js";
 
-/** The summary of a document. */
 /** Makes the summary of a document. */
 export function summarize(
   totals: Totals,

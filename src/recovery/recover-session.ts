@@ -16,6 +16,7 @@ import { type Gensync, runAsync } from "../platform/gensync.js";
 import { newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import { type CommitPorts, commit } from "../storage/commit.js";
 import { findDocument, keepDamaged } from "../storage/document-file.js";
+import { SessionLock } from "../storage/lock.js";
 import { hasPeerWriters, type SideFiles } from "../storage/side-files.js";
 import { isIntact, type OrphanedFiles, readSideFiles, takeOver } from "./orphans.js";
 import { recoverDocument } from "./recover-document.js";
@@ -114,7 +115,10 @@ async function recoverGroup(ports: RecoveryPorts, id: string, orphans: Group): P
   }
 }
 
-/** Removes files whose content is in the document now. A file with corrupt lines is kept under another name. */
+/**
+ * Removes files whose content is in the document now, and the lock that their owner may have left. A file with corrupt
+ * lines is kept under another name.
+ */
 function removeSideFiles(
   calls: FileCalls,
   orphans: readonly OrphanedFiles[],
@@ -133,6 +137,7 @@ function removeSideFiles(
     else tryUnlink(calls, log);
     if (one.journal.corruptLines > 0) keep(journal, ".live");
     else tryUnlink(calls, journal);
+    new SessionLock(calls, one.files).leave();
   }
   return keptAs;
 }

@@ -60,8 +60,9 @@ export class SessionReplay {
   }
 
   /**
-   * Sends the spans that were not sent before; `false` when there are none. Throws what the exporter or the file system
-   * throws; the checkpoint then counts the spans that were sent, and the next replay goes on there.
+   * Sends the spans that the checkpoint does not count as sent; `false` when there are none. Throws what the exporter or
+   * the file system throws; the checkpoint then counts the spans that the exporter has taken, and the next replay goes on
+   * there.
    */
   async run(): Promise<boolean> {
     const known = await this.#checkpoint.read();

@@ -123,7 +123,10 @@ export class SessionLock {
     return tryRemoveDirectory(this.#calls, this.#path);
   }
 
-  /** Removes the claims of dead committers. Keeps anything that is no lock, and files that no committer has created. */
+  /**
+   * Removes the claims of dead committers, and the directory if that leaves it empty. Keeps anything that is no lock, and
+   * files that no committer has created. An empty directory may be the lock of another program.
+   */
   sweep(liveness: Liveness, nowMillis: number): void {
     let names: string[];
     try {
@@ -132,11 +135,12 @@ export class SessionLock {
       if (errorCode(error) === "ENOTDIR") return;
       throw error;
     }
-    for (const name of names) {
-      const isStale = isToken(name) && nowMillis - this.#claimedAt(name) > staleClaimMillis;
-      if (isStale || isDead(liveness, name)) tryUnlink(this.#calls, this.claim(name));
-    }
-    this.leave();
+    const claims = names.filter(
+      (name) =>
+        isToken(name) && (isDead(liveness, name) || nowMillis - this.#claimedAt(name) > staleClaimMillis),
+    );
+    for (const name of claims) tryUnlink(this.#calls, this.claim(name));
+    if (claims.length > 0) this.leave();
   }
 
   /** Time at which a claim was made. The change time is set by the rename or link, not by the content. */

@@ -1,9 +1,7 @@
 /** Several exporters on one directory in one process share a session's writer. */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
@@ -35,17 +33,6 @@ describe("exporters on one directory", () => {
     expect(openDocuments()).toHaveLength(1);
     await Promise.all([first.processor.shutdown(), second.processor.shutdown()]);
     expect(worked(document())).toHaveLength(4);
-    expect(readdirSync(dir)).toEqual([`${sessionId}.json`]);
-  });
-
-  test("P7 of two copies of the package share the writer too", () => {
-    const program = fileURLToPath(new URL("../programs/two-copies.mjs", import.meta.url));
-    const printed = execFileSync(process.execPath, [program, dir, sessionId], { encoding: "utf8" });
-    expect(JSON.parse(printed)).toEqual({ owners: 1, areTwo: true });
-    const trace = document();
-    expect(worked(trace)).toHaveLength(20);
-    expect(new Set(trace.spans.map(({ spanId }) => spanId)).size).toBe(21);
-    expect(trace.summary.status).toBe("completed");
     expect(readdirSync(dir)).toEqual([`${sessionId}.json`]);
   });
 

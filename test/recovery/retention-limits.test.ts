@@ -62,6 +62,30 @@ const keep = (limits: Partial<Retention>, from = ports()) =>
     prune(from, stage.dir, { maxFiles: 0, maxFileAgeMillis: 0, maxTotalBytes: 0, ...limits }),
   );
 
+describe("P9 an empty directory with the name of a lock", () => {
+  test("is left alone while it may be the lock of another program, and removed from a document of ours after an hour", async () => {
+    await settled(1);
+    const names = ["s0.json.lock", "package.json.lock", "data.json.lock"];
+    for (const name of names) mkdirSync(`${stage.dir}/${name}`);
+    writeFileSync(`${stage.dir}/package.json`, "{}");
+    await recoverDirectory(ports(), stage.dir);
+    expect(stage.files).toEqual(expect.arrayContaining(names));
+    const later = { ...ports(), clock: { ...systemClock, now: () => Date.now() + 1.1 * hour } };
+    await recoverDirectory(later, stage.dir);
+    expect(stage.files).toEqual(["data.json.lock", "package.json", "package.json.lock", "s0.json"]);
+  });
+
+  test("is removed with the side files of its owner", async () => {
+    const dead = actor();
+    dead.record("s0", 1);
+    await dead.processor.forceFlush();
+    stage.liveness.bury();
+    mkdirSync(`${stage.dir}/s0.json.lock`);
+    await recoverDirectory(ports(), stage.dir);
+    expect(stage.files).toEqual(["s0.json"]);
+  });
+});
+
 describe("P7 P9 retention by age", () => {
   test("removes documents last written before the limit, and no younger ones", async () => {
     await settled(10, 3, 8, 1);
@@ -185,7 +209,6 @@ describe("P6 P7 orphaned files", () => {
     nodeFileSystem.sync.unlink(`${stage.dir}/${open?.replace(/open$/, "live")}`);
     nodeFileSystem.sync.unlink(`${stage.dir}/${live}`);
     mkdirSync(`${stage.dir}/s0.json.lock`);
-    mkdirSync(`${stage.dir}/empty.json.lock`);
     write("s0.json.lock/dead-0-0-0-1", "s0.json.tmp.dead-0-0-0-1.7", "nobody.json.replayed");
     write(
       "headless.json.dead-0-0-0-1.open",
