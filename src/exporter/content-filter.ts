@@ -1,7 +1,8 @@
 /**
  * What every content value passes before it is written to a file: first the redactor of the user, then the size limits.
  */
-import { inertJson, isRecord, setOwn, unreadable } from "../format/json-value.js";
+import { isRecord, setOwn, unreadable } from "../format/json-value.js";
+import { inertJson } from "../format/long-json.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { type Limits, limitSpan, limitValue } from "./limits.js";
 import type { SessionFacts } from "./session-store.js";

@@ -149,7 +149,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
         return;
       }
       const { home, span: first, metadata } = admitted;
-      const read = () => this.#admission.read(span, admitted, parentContext) ?? first;
+      const read = this.#admission.reader(span, admitted, parentContext);
       const sessionOf = () => this.#admission.ownSession(span);
       if (first === undefined) home.learn(metadata);
       else if (home.recordStart(span, first, () => read() ?? first, metadata, sessionOf) === "full")

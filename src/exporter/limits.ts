@@ -6,6 +6,7 @@
  * a text of some hundred megabytes cannot become JSON.
  */
 import { setOwn, toJsonValue } from "../format/json-value.js";
+import { jsonBytes } from "../format/long-json.js";
 import type { TraceSpan } from "../format/trace-file.js";
 
 /** In bytes; 0: no limit. */
@@ -102,15 +103,6 @@ function atMost(value: unknown, most: number, depth: number): number {
   return bytes;
 }
 
-function jsonBytes(value: unknown): number {
-  try {
-    return Buffer.byteLength(JSON.stringify(value) ?? "");
-  } catch {
-    // Longer than a string can be, or circular.
-    return Number.POSITIVE_INFINITY;
-  }
-}
-
 /**
  * The value with every text cut to `max` bytes; the same object if no text is longer. `ancestors` are the objects that
  * contain the value, because a redactor may return a circular one.
@@ -154,6 +146,11 @@ function cutText(text: string, max: number): string {
   const missing = Number(earlier?.[1] ?? 0);
   // A copy of the bytes, because a slice would keep the whole text in memory for as long as its beginning.
   const kept = Buffer.allocUnsafe(Math.min(own, max - Buffer.byteLength(markerOf(bytes + missing))));
+  if (bytes === text.length) {
+    // ASCII, such as base64, is copied four times as fast.
+    kept.write(text.slice(0, kept.length), "latin1");
+    return kept.toString("latin1") + markerOf(own - kept.length + missing);
+  }
   const { written } = new TextEncoder().encodeInto(text.slice(0, kept.length), kept);
   return kept.toString("utf8", 0, written) + markerOf(own - written + missing);
 }

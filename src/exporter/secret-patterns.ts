@@ -5,6 +5,8 @@
  * its characters; every repetition is bounded; and no repetition contains another one.
  */
 
+import { mayHaveRuns, partsOf } from "../format/base64-runs.js";
+
 /** A shape of secrets. */
 export interface SecretPattern {
   /** Name in the marker. */
@@ -122,9 +124,10 @@ const isRandom = (value: string): boolean =>
 
 /** Whether a complete value is redacted, by the suspicion of its name. */
 export const isSecretValue = (suspicion: Suspicion, value: string): boolean =>
+  suspicion !== "none" &&
   value !== "" &&
   !placeholder.test(value) &&
-  (suspicion === "strong" || (suspicion === "weak" && isRandom(value)));
+  (suspicion === "strong" || isRandom(value));
 
 /** As {@link isSecretValue}, for a value without quotes, which may be code. */
 function isSecretWord(
@@ -142,11 +145,42 @@ function isSecretWord(
   return word.length >= 6 && /\d/.test(word) && /[a-z]/i.test(word) && !isCode && !isType;
 }
 
-/** Replaces each secret in a text by a marker. */
+/**
+ * Characters of a long run of base64 that are searched at each of its ends, together with the text around it: the longest
+ * secret has fewer.
+ */
+const searchedChars = 24_576;
+
+/** Replaces each secret in a text by a marker. Long base64 is searched at its ends, and by `more` only in between. */
 export function redactText(text: string, more: readonly SecretPattern[] = []): string {
   let shown = text;
   for (const { name, pattern } of more)
     shown = shown.replace(pattern, (match) => (match === "" ? "" : redacted(name)));
+  if (!mayHaveRuns(shown)) return redactKnown(shown);
+  let result = "";
+  let isChanged = false;
+  let near = "";
+  const search = () => {
+    const searched = redactKnown(near);
+    isChanged ||= searched !== near;
+    result += searched;
+  };
+  for (const { text: part, isBase64 } of partsOf(shown)) {
+    if (!isBase64 || part.length <= 2 * searchedChars) {
+      near += part;
+      continue;
+    }
+    near += part.slice(0, searchedChars);
+    search();
+    result += part.slice(searchedChars, -searchedChars);
+    near = part.slice(-searchedChars);
+  }
+  search();
+  return isChanged ? result : shown;
+}
+
+function redactKnown(text: string): string {
+  let shown = text;
   if (shown.length < 8) return shown;
   if (shown.includes("-----BEGIN")) shown = shown.replace(privateKey, redacted("private-key"));
   if (shown.includes("://")) shown = shown.replace(urlPassword, `$1${redacted("password")}`);

@@ -11,6 +11,7 @@ import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
+import { attachmentOf } from "../projection/exact-span.js";
 import type { ContentFilter } from "./content-filter.js";
 import type { LossReason } from "./fault-log.js";
 import type { SessionPolicy } from "./session-policy.js";
@@ -89,9 +90,20 @@ export class SpanAdmission {
     return { home, span: this.#inHome(read.span, home), metadata: addedMetadata(read, home) };
   }
 
-  /** The later state of an admitted span; absent for a turn. */
-  read(span: ReadableSpan, { home }: AdmittedSpan, startedIn: Context | undefined): TraceSpan | undefined {
-    return this.#inHome(this.#converter.convert(span, home.rootSpanId, startedIn).span, home);
+  /**
+   * Reads the later states of an admitted span; absent for a turn. Each copy of a document asks for every open span: a span
+   * that has not changed is neither projected nor redacted again.
+   */
+  reader(span: ReadableSpan, { home }: AdmittedSpan, startedIn: Context | undefined) {
+    let state: readonly unknown[] | undefined;
+    let read: TraceSpan | undefined;
+    return (): TraceSpan | undefined => {
+      const { rootSpanId } = home;
+      const now = tryOr(() => stateOf(span)?.concat(rootSpanId), undefined);
+      if (!(now && state && isSameList(now, state)))
+        [state, read] = [now, this.#converter.convert(span, rootSpanId, startedIn).span];
+      return this.#inHome(read, home);
+    };
   }
 
   /** The session that a span names itself by now. */
@@ -152,6 +164,26 @@ function positionOf(span: ReadableSpan): SpanPosition {
   const parentSpanId = parent?.isRemote === true ? null : (parent?.spanId ?? null);
   return { traceId, spanId, parentSpanId, startTime: tryOr(() => millis(span.startTime), Date.now()) };
 }
+
+/**
+ * All that a span can change, as primitive values; `undefined` if it has a value that can change inside, or if a session
+ * tracer knows the span exactly.
+ */
+function stateOf(span: ReadableSpan): unknown[] | undefined {
+  if (attachmentOf(span) !== undefined) return undefined;
+  const { attributes, status, events, links } = span;
+  const state: unknown[] = [span.name, span.ended, status.code, status.message, events.length, links.length];
+  state.push(span.droppedAttributesCount, span.droppedEventsCount, span.droppedLinksCount);
+  for (const key in attributes) {
+    const value = attributes[key];
+    if (typeof value === "object" && value !== null) return undefined;
+    state.push(key, value);
+  }
+  return state;
+}
+
+const isSameList = (a: readonly unknown[], b: readonly unknown[]): boolean =>
+  a.length === b.length && a.every((value, at) => Object.is(value, b[at]));
 
 /**
  * What a span adds to the metadata of its session. The prompt of a session is that of its first root: the input of a later

@@ -12,6 +12,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { isRecord, jsonText, parseJson, toJsonValue } from "./json-value.js";
+import { hasLongText, type LongJson, longJson } from "./long-json.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceLayout, TraceSpan } from "./trace-file.js";
 import { validMetadata, validSummary } from "./validate.js";
 
@@ -48,13 +49,24 @@ export function encodeHead({ id, traceId, sessionId, startedAt }: DocumentHead):
   return Buffer.from(`${head.slice(0, -1)},"spans":[\n`);
 }
 
+/** One span as JSON; in pieces, if it holds long base64. */
+export type SpanJson = string | LongJson;
+
 /**
  * One span as JSON. `spanId` and `interrupted` come first: a merge identifies a line by its first bytes. `traceId` comes
  * last: a line can leave it out. Never throws: a value that JSON cannot represent loses only itself.
  */
-export function encodeSpan(span: TraceSpan): string {
-  return jsonText(isInOrder(span) ? span : inOrder(span)) as string;
+export function spanJson(span: TraceSpan): SpanJson {
+  const ordered = isInOrder(span) ? span : inOrder(span);
+  return hasLongText(ordered) ? longJson(ordered) : (jsonText(ordered) as string);
 }
+
+/** As {@link spanJson}, as one text. */
+export const encodeSpan = (span: TraceSpan): string => String(spanJson(span));
+
+/** Whether two spans have the same JSON. */
+export const isSameJson = (a: SpanJson, b: SpanJson): boolean =>
+  typeof a === "string" || typeof b === "string" ? a === b : a.isSameAs(b);
 
 function inOrder({ spanId, interrupted, traceId, ...rest }: TraceSpan): TraceSpan {
   const ordered: TraceSpan = interrupted ? { spanId, interrupted, ...rest } : { spanId, ...rest };
@@ -69,14 +81,15 @@ function isInOrder(span: TraceSpan): boolean {
 }
 
 /**
- * Passes the line of a span to `take`, in the scratch buffer: the bytes are valid until `take` returns. `spanText` is the
- * span's JSON, `traceId` the document's. The line begins with a comma, which the first line of a document leaves out.
+ * Passes the line of a span to `take`, in the scratch buffer: the bytes are valid until `take` returns. `json` is that of
+ * the span, `traceId` the document's. The line begins with a comma, which the first line of a document leaves out.
  */
-export function encodeLineIntoScratch<T>(spanText: string, traceId: string, take: (line: Buffer) => T): T {
+export function encodeLineIntoScratch<T>(json: SpanJson, traceId: string, take: (line: Buffer) => T): T {
   const trace = `,"traceId":"${traceId}"}`;
-  return spanText.endsWith(trace)
-    ? encodeIntoScratch(",", spanText.slice(0, -trace.length), "}\n", take)
-    : encodeIntoScratch(",", spanText, "\n", take);
+  if (typeof json !== "string") return encodeIntoScratch(",", json.replaceEnd(trace, "}"), "\n", take);
+  return json.endsWith(trace)
+    ? encodeIntoScratch(",", json.slice(0, -trace.length), "}\n", take)
+    : encodeIntoScratch(",", json, "\n", take);
 }
 
 /**
@@ -92,10 +105,11 @@ let isLent = false;
  */
 export function encodeIntoScratch<T>(
   before: string,
-  text: string,
+  text: SpanJson,
   after: string,
   take: (bytes: Buffer) => T,
 ): T {
+  if (typeof text !== "string") return take(joined([before, text, after]));
   // One UTF-16 unit takes three bytes at most.
   if (isLent || (before.length + text.length + after.length) * 3 > scratch.length)
     return take(Buffer.from(before + text + after));
@@ -110,6 +124,15 @@ export function encodeIntoScratch<T>(
   }
 }
 
+function joined(texts: readonly SpanJson[]): Buffer {
+  const sizeOf = (text: SpanJson) => (typeof text === "string" ? Buffer.byteLength(text) : text.byteLength);
+  const bytes = Buffer.allocUnsafe(texts.reduce((sum, text) => sum + sizeOf(text), 0));
+  let size = 0;
+  for (const text of texts)
+    size += typeof text === "string" ? bytes.write(text, size) : text.write(bytes, size);
+  return bytes;
+}
+
 /** The span as a document of that trace holds it: with a `traceId` only where the two differ. */
 export function inTrace(span: TraceSpan, traceId: string): TraceSpan {
   // A document of another program without a trace id gives its spans an empty one.
@@ -120,8 +143,7 @@ export function inTrace(span: TraceSpan, traceId: string): TraceSpan {
 
 /** The tail line. `tailStart` is the offset of the line in the document. */
 export function encodeTail(tail: DocumentTail, tailStart: number, isFirst: boolean): Buffer {
-  const spans = tail.spans.map(encodeSpan).join(",");
-  const separator = isFirst || spans === "" ? "" : ",";
+  const separator = isFirst || tail.spans.length === 0 ? "" : ",";
   const { metadata, summary, endedAt } = tail;
   const layout = { ...tail.layout, tailStart };
   let rest: string;
@@ -130,7 +152,11 @@ export function encodeTail(tail: DocumentTail, tailStart: number, isFirst: boole
   } catch {
     rest = JSON.stringify({ metadata: toJsonValue(metadata), summary, endedAt, layout });
   }
-  return Buffer.from(`${separator}${spans}],${rest.slice(1)}\n`);
+  const spans = tail.spans.map(spanJson);
+  const end = `],${rest.slice(1)}\n`;
+  if (spans.every((span) => typeof span === "string"))
+    return Buffer.from(`${separator}${spans.join(",")}${end}`);
+  return joined([separator, ...spans.flatMap((span, index) => (index === 0 ? [span] : [",", span])), end]);
 }
 
 /** Whether a value that was read from a file is a span. */

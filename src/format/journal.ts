@@ -11,8 +11,9 @@
  *   for one of an owner, and reads on
  */
 
-import { encodeIntoScratch, isSpan } from "./document.js";
+import { encodeIntoScratch, isSpan, type SpanJson } from "./document.js";
 import { isRecord, jsonText, mergeOwn } from "./json-value.js";
+import { hasLongText, longJson } from "./long-json.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 import { validMetadata } from "./validate.js";
 
@@ -42,18 +43,21 @@ export const encodeOwner = (token: string): Buffer =>
   Buffer.from(`${JSON.stringify({ owner: { token, pid: process.pid } })}\n`);
 
 /** Never throws: metadata from another program's document may be nested deeper than `JSON.stringify` can write. */
-export const encodeSession = (session: JournaledSession): Buffer => Buffer.from(`${jsonText({ session })}\n`);
+export function encodeSession(session: JournaledSession): Buffer {
+  const json = hasLongText(session) ? longJson({ session }) : (jsonText({ session }) as string);
+  return encodeIntoScratch("", json, "\n", (bytes) => Buffer.from(bytes));
+}
 
 /**
  * Passes the journal line of a span that started or changed to `take`, in the scratch buffer: the bytes are valid until
- * `take` returns. Its argument is the span's JSON, since callers keep that text to see whether the span changed.
+ * `take` returns. Its argument is the span's JSON, since callers keep the JSON to see whether the span changed.
  */
-export const encodeJournalSpanIntoScratch = <T>(spanText: string, take: (bytes: Buffer) => T): T =>
-  encodeIntoScratch('{"span":', spanText, "}\n", take);
+export const encodeJournalSpanIntoScratch = <T>(json: SpanJson, take: (bytes: Buffer) => T): T =>
+  encodeIntoScratch('{"span":', json, "}\n", take);
 
 /** The journal line of a span that started or changed, in a buffer of its own. */
-export const encodeJournalSpan = (spanText: string): Buffer =>
-  encodeJournalSpanIntoScratch(spanText, (bytes) => Buffer.from(bytes));
+export const encodeJournalSpan = (json: SpanJson): Buffer =>
+  encodeJournalSpanIntoScratch(json, (bytes) => Buffer.from(bytes));
 
 /** The span whose attributes a journal line has. */
 export type SpanOfJournal = Pick<TraceSpan, "spanId" | "traceId">;

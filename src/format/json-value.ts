@@ -2,6 +2,7 @@
  * Converts any value of an attribute to a plain JSON value: a value that cannot be read loses only itself, and not its
  * span.
  */
+import { base64, bytesOf } from "./binary.js";
 
 const MAX_DEPTH = 32;
 const MAX_NODES = 10_000;
@@ -48,21 +49,6 @@ export function toJsonValue(value: unknown): unknown {
     // The general path below marks the part that cannot be read.
   }
   return visit(value, { nodes: 0, ancestors: [] }, true);
-}
-
-/**
- * The value that `JSON.stringify` writes, as plain data: getters and `toJSON` have run, and serializing the result runs no
- * code. A value that `JSON.stringify` throws on is converted with {@link toJsonValue}.
- */
-export function inertJson(value: unknown): unknown {
-  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean" || value === null)
-    return value;
-  try {
-    const text = JSON.stringify(value);
-    return text === undefined ? undefined : JSON.parse(text);
-  } catch {
-    return toJsonValue(value);
-  }
 }
 
 /** `JSON.stringify` that never throws: a value that it throws on is converted with {@link toJsonValue} first. */
@@ -189,8 +175,9 @@ function visit(value: unknown, walk: Walk, honourToJson: boolean): unknown {
 
 function convert(value: object, walk: Walk, honourToJson: boolean): unknown {
   if (Array.isArray(value)) return elements(value, walk);
+  const bytes = bytesOf(value);
+  if (bytes) return base64(bytes);
   if (ArrayBuffer.isView(value)) return view(value, walk);
-  if (value instanceof ArrayBuffer) return Buffer.from(value).toString("base64");
   if (value instanceof Date) {
     const time = Date.prototype.getTime.call(value);
     return Number.isNaN(time) ? null : new Date(time).toISOString();
@@ -222,9 +209,6 @@ function elements(source: ArrayLike<unknown>, walk: Walk): unknown[] {
 }
 
 function view(value: ArrayBufferView, walk: Walk): unknown {
-  if (value instanceof Uint8Array || value instanceof DataView) {
-    return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64");
-  }
   const numbers = Array.from(value as unknown as ArrayLike<unknown>);
   return plainCopy(numbers) ?? elements(numbers, walk);
 }

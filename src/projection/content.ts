@@ -1,5 +1,7 @@
 /** Prompts, answers, arguments and results, as instrumentations write them into attributes. */
+import { StandIns } from "../format/base64-runs.js";
 import { isRecord, setOwn, toJsonValue } from "../format/json-value.js";
+import { bytesAsBase64, resolved } from "../format/long-json.js";
 
 /** What a string under a key is. A value that is not a string is kept as it is. */
 export type Encoding =
@@ -29,11 +31,14 @@ export function decode(value: unknown, encoding: Encoding): unknown {
   if (typeof value !== "string") return toJsonValue(value);
   if (!mayBeJson(value, encoding)) return value;
   try {
-    const parsed: unknown = JSON.parse(value);
+    const standIns = new StandIns();
+    const text = standIns.ofJson(value);
+    const parsed: unknown = JSON.parse(text);
     if (!isShallow(parsed, MAX_PARSED_DEPTH)) return value;
     // The result of a tool that printed a JSON file is the exact text, not the value.
-    const mustBeExact = encoding === "result" || LONG_NUMBER.test(value);
-    return mustBeExact && JSON.stringify(parsed) !== value ? value : parsed;
+    const mustBeExact = encoding === "result" || LONG_NUMBER.test(text);
+    if (mustBeExact && JSON.stringify(parsed) !== text) return value;
+    return bytesAsBase64(resolved(parsed, standIns));
   } catch {
     return value;
   }

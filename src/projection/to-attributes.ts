@@ -4,6 +4,7 @@
  */
 import type { Attributes, AttributeValue } from "@opentelemetry/api";
 import { finite, jsonText } from "../format/json-value.js";
+import { hasLongText, longJson } from "../format/long-json.js";
 import type { SessionMetadata, SpanModel, TokenUsage } from "../format/trace-file.js";
 import {
   ATTR_CRASH_SAFE_FILE_ATTRIBUTE,
@@ -248,7 +249,8 @@ export function messageJson(role: "user" | "assistant", content: unknown, finish
 /** Whether backends parse a text as JSON. */
 export const looksLikeJson = (text: string): boolean => /^\s*[[{]/.test(text);
 
-const attributeJson = (value: unknown): string => jsonText(value) ?? "null";
+const attributeJson = (value: unknown): string =>
+  hasLongText(value) ? String(longJson(value)) : (jsonText(value) ?? "null");
 
 function isAttribute(value: unknown): value is AttributeValue {
   if (Array.isArray(value)) {

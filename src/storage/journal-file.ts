@@ -2,6 +2,7 @@
  * The journal (`.live`) as a file: appended to, and rewritten with what is open now when most of it is history.
  */
 
+import type { SpanJson } from "../format/document.js";
 import { encodeJournalSpanIntoScratch } from "../format/journal.js";
 import { type FileSystem, tryUnlink } from "../platform/file-system.js";
 import { type Appended, AppendLog, type StorageEvents } from "./append-log.js";
@@ -54,8 +55,8 @@ export class Journal extends AppendLog {
   }
 
   /** Appends the start of a span, or a change of an open span. */
-  appendSpan(spanText: string): Appended {
-    return encodeJournalSpanIntoScratch(spanText, (bytes) => this.append(bytes));
+  appendSpan(json: SpanJson): Appended {
+    return encodeJournalSpanIntoScratch(json, (bytes) => this.append(bytes));
   }
 
   /** Rewrites a journal that another process renamed or deleted. */

@@ -1,7 +1,7 @@
 /**
  * The spans of a writer that have no line yet: what the journal holds of them, and what they are now.
  */
-import { encodeSpan, inTrace } from "../format/document.js";
+import { inTrace, isSameJson, type SpanJson, spanJson } from "../format/document.js";
 import type { SpanOfJournal } from "../format/journal.js";
 import { mergeOwn } from "../format/json-value.js";
 import type { TraceSpan } from "../format/trace-file.js";
@@ -17,7 +17,7 @@ interface OpenSpan {
   /** The span object of the processor. */
   readonly source: object;
   /** The state last journaled, as text and as a span. */
-  journaled: string;
+  journaled: SpanJson;
   journaledSpan: TraceSpan;
   /** Attributes that were merged into the span, and journaled by themselves, since then. */
   merged: Record<string, unknown> | undefined;
@@ -64,7 +64,7 @@ export class OpenSpans {
   }
 
   /** The texts last journaled. */
-  journaled(): string[] {
+  journaled(): SpanJson[] {
     return [...this.#spans.values()].map((open) => open.journaled);
   }
 
@@ -83,15 +83,15 @@ export class OpenSpans {
   }
 
   /** Adds a span. `read` returns its state from now on, and the same object again if nothing has changed. */
-  start(span: TraceSpan, read: () => TraceSpan, source: object): string {
-    const journaled = encodeSpan(span);
+  start(span: TraceSpan, read: () => TraceSpan, source: object): SpanJson {
+    const journaled = spanJson(span);
     const state = { journaled, journaledSpan: span, merged: undefined };
     this.#spans.set(span.spanId, { read, isBeingRead: false, source, ...state });
     return journaled;
   }
 
   /** The text of one span, if the span has changed since it was journaled. */
-  change(spanId: string): string | undefined {
+  change(spanId: string): SpanJson | undefined {
     const open = this.#spans.get(spanId);
     if (!open) return undefined;
     const wasRunning = open.journaledSpan.endTime === undefined;
@@ -105,16 +105,16 @@ export class OpenSpans {
   }
 
   /** The texts of all spans that have changed since they were journaled. */
-  changes(): string[] {
+  changes(): SpanJson[] {
     return [...this.#spans]
       .map(([spanId, open]) => this.#changeOf(spanId, open))
       .filter((text) => text !== undefined);
   }
 
   /** Removes a span that gets its line now. Returns the text of the line, which is encoded only if it has changed. */
-  end(span: TraceSpan): string {
+  end(span: TraceSpan): SpanJson {
     const open = this.#spans.get(span.spanId);
-    const text = open?.journaledSpan === span ? open.journaled : encodeSpan(span);
+    const text = open?.journaledSpan === span ? open.journaled : spanJson(span);
     this.#spans.delete(span.spanId);
     return text;
   }
@@ -124,13 +124,13 @@ export class OpenSpans {
     return span.endTime !== undefined && this.#spans.get(span.spanId)?.journaledSpan === span;
   }
 
-  #changeOf(spanId: string, open: OpenSpan): string | undefined {
+  #changeOf(spanId: string, open: OpenSpan): SpanJson | undefined {
     const span = readNow(open);
     if (span === open.journaledSpan || this.#spans.get(spanId) !== open) return undefined;
-    const text = encodeSpan(span);
+    const text = spanJson(span);
     open.journaledSpan = span;
     open.merged = undefined;
-    if (text === open.journaled) return undefined;
+    if (isSameJson(text, open.journaled)) return undefined;
     open.journaled = text;
     return text;
   }

@@ -13,7 +13,16 @@ import { RecentMap } from "../platform/recent-map.js";
 import type { ExactSpan } from "../projection/exact-span.js";
 import { maxKnownCalls } from "../storage/session-history.js";
 import type { SessionSpan, SpanDraft } from "./session-span.js";
-import { copyInput, finiteOr, member, shorten, textMember, toText } from "./untrusted-input.js";
+import {
+  copyInput,
+  finiteOr,
+  member,
+  outputText,
+  shorten,
+  type ToolOutput,
+  textMember,
+  toText,
+} from "./untrusted-input.js";
 
 /** Characters of output that are kept, marker for the rest included. */
 const maxOutputChars = 10_000;
@@ -40,7 +49,7 @@ export interface ParsedToolCall {
   readonly hasStartTime: boolean;
   readonly endTime: number;
   readonly input: unknown;
-  readonly output: string;
+  readonly output: ToolOutput;
   readonly error: string | undefined;
 }
 
@@ -62,7 +71,7 @@ export function parseToolCall(part: unknown, now: number): ParsedToolCall | unde
     hasStartTime: finiteOr(start, Number.NaN) === start,
     endTime: finiteOr(member(time, "end"), now),
     input: copyInput(member(state, "input")),
-    output: isError || isRunning ? "" : toText(member(state, "output") ?? ""),
+    output: outputText(isError || isRunning ? "" : (member(state, "output") ?? "")),
     error: isError ? toText(member(state, "error") ?? "") : undefined,
   };
 }
@@ -88,7 +97,7 @@ export function toolDraft(call: ParsedToolCall): SpanDraft {
 
 /** The record of a call, as last reported. */
 export function toolRecord(call: ParsedToolCall): ExactSpan {
-  const { name, callId, startTime, endTime, input, error } = call;
+  const { name, callId, startTime, endTime, input, output, error } = call;
   const record: ExactSpan = { name, kind: "tool", startTime, status: "ok", tool: {} };
   const { tool = {} } = record;
   if (callId !== undefined) tool.callId = callId;
@@ -97,7 +106,7 @@ export function toolRecord(call: ParsedToolCall): ExactSpan {
   record.endTime = endTime;
   tool.durationMs = finiteOr(endTime - startTime, 0);
   if (error === undefined) {
-    record.output = shorten(call.output, maxOutputChars);
+    record.output = output.hasBytes ? output.text : shorten(output.text, maxOutputChars);
   } else {
     record.status = "error";
     record.statusMessage = error;
@@ -109,7 +118,9 @@ export function toolRecord(call: ParsedToolCall): ExactSpan {
 /** The result as the input of the next generation quotes it. */
 function summaryOf({ name, output, error }: ParsedToolCall): string {
   const summary =
-    error === undefined ? output.slice(0, maxSummaryChars) : `error: ${error.slice(0, maxErrorSummaryChars)}`;
+    error === undefined
+      ? output.text.slice(0, maxSummaryChars)
+      : `error: ${error.slice(0, maxErrorSummaryChars)}`;
   return `[${name}] ${summary}`;
 }
 

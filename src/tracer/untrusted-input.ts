@@ -2,7 +2,9 @@
  * Reads arguments of a session tracer, which may be any values. No function throws; a value that cannot be read is lost
  * alone.
  */
+import { base64, bytesOf, isPlainObject } from "../format/binary.js";
 import { toJsonValue } from "../format/json-value.js";
+import { jsonCopy, longJson } from "../format/long-json.js";
 
 const unreadable = "[unreadable]";
 
@@ -21,6 +23,29 @@ export function toText(value: unknown): string {
     return String(value);
   } catch {
     return unreadable;
+  }
+}
+
+/** The output of a tool as text. */
+export interface ToolOutput {
+  readonly text: string;
+  /** The text holds bytes as base64, of which a part is of no use: it is not cut to the length of a text. */
+  readonly hasBytes: boolean;
+}
+
+/** Any output as text: bytes become base64, and an object that has no text of its own becomes JSON. */
+export function outputText(value: unknown): ToolOutput {
+  if (typeof value !== "object" || value === null) return { text: toText(value), hasBytes: false };
+  try {
+    const bytes = bytesOf(value);
+    if (bytes) return { text: base64(bytes), hasBytes: true };
+    const hasObjects = Array.isArray(value) && value.some((one) => typeof one === "object" && one !== null);
+    const hasText = typeof value.toString === "function" && value.toString !== Object.prototype.toString;
+    if (!hasObjects && hasText) return { text: toText(value), hasBytes: false };
+    const json = longJson(hasObjects || isPlainObject(value) ? value : toJsonValue(value));
+    return { text: String(json), hasBytes: typeof json !== "string" };
+  } catch {
+    return { text: toText(value), hasBytes: false };
   }
 }
 
@@ -60,8 +85,7 @@ export function copyInput(value: unknown): unknown {
   try {
     const flat = flatCopy(value);
     if (flat) return flat;
-    const text = JSON.stringify(value);
-    return text === undefined ? undefined : JSON.parse(text);
+    return jsonCopy(value);
   } catch (error) {
     return { _serialization_error: toText(member(error, "message") ?? error) };
   }
@@ -115,8 +139,8 @@ function attributeValue(source: object, key: string): unknown {
     return value;
   if (typeof value === "number") return Number.isFinite(value) ? value : null;
   try {
-    const text = JSON.stringify(value);
-    return text === undefined ? toText(value) : JSON.parse(text);
+    const copy = jsonCopy(value);
+    return copy === undefined ? toText(value) : copy;
   } catch {
     return toText(value);
   }

@@ -29,7 +29,8 @@ describe("the output", () => {
     [null, ""],
     [0, "0"],
     [false, "false"],
-    [{ a: 1 }, "[object Object]"],
+    [{ a: 1 }, '{"a":1}'],
+    [[{ a: 1 }], '[{"a":1}]'],
     [[1, 2], "1,2"],
   ])("%j is written as %j", async (output, expected) => {
     expect((await logged({ output })).output).toBe(expected);
