@@ -4,8 +4,10 @@ import { documentPath, nameCandidates, parseEntry } from "../format/file-names.j
 import type { SessionSummary, TraceFile } from "../format/trace-file.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { environment } from "../platform/environment.js";
+import { tryOr } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
+import { type PathLike, pathOf } from "../platform/paths.js";
 import { sessionsOf } from "../recovery/list-traces.js";
 import { readTrace } from "../recovery/read-trace.js";
 import { isDocumentOf, readOutline } from "../storage/document-file.js";
@@ -29,15 +31,19 @@ export interface TracePage {
 }
 
 /** `dir`, or altimate-code's default directory of traces. */
-export function getTracesDir(dir?: string): string {
-  return typeof dir === "string" && dir !== "" ? dir : resolveTracesDir(environment());
+export function getTracesDir(dir?: PathLike): string {
+  const path = pathOf(dir);
+  if (path !== undefined) return path;
+  // A text or a URL that is no path is refused where a session starts, which is logged.
+  const text = typeof dir === "string" ? dir : tryOr(() => dir?.href, undefined);
+  return typeof text === "string" && text !== "" ? text : resolveTracesDir(environment());
 }
 
 /**
  * All traces in a directory, newest first: by the last activity of the session, else by its start. Includes sessions that
  * run or died before their first document. Traces that cannot be read are left out. Never writes, never rejects.
  */
-export async function listTraces(dir?: string): Promise<TraceEntry[]> {
+export async function listTraces(dir?: PathLike): Promise<TraceEntry[]> {
   return readEntries(await outlines(getTracesDir(dir)));
 }
 
@@ -47,7 +53,7 @@ export async function listTraces(dir?: string): Promise<TraceEntry[]> {
  * @param options `offset` from 0 (default 0), `limit` from 1 (default 20)
  */
 export async function listTracesPaginated(
-  dir?: string,
+  dir?: PathLike,
   options?: { readonly offset?: number; readonly limit?: number },
 ): Promise<TracePage> {
   const offset = wholeNumber(() => options?.offset, 0, 0);
@@ -60,7 +66,7 @@ export async function listTracesPaginated(
 /**
  * The trace of a session, by the raw id or by the name of the document. `null` without a readable one. Never rejects.
  */
-export async function loadTrace(given: string | number, dir?: string): Promise<TraceFile | null> {
+export async function loadTrace(given: string | number, dir?: PathLike): Promise<TraceFile | null> {
   const sessionId = typeof given === "number" ? String(given) : given;
   if (typeof sessionId !== "string") return null;
   const directory = resolve(getTracesDir(dir));

@@ -15,6 +15,7 @@ import { environment } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, runAsync, runSync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
+import { type PathLike, pathOf } from "../platform/paths.js";
 import { CrashSafeSpanProcessor } from "../processor/span-processor.js";
 import { prune } from "../recovery/retention.js";
 import { sweep } from "../recovery/sweep.js";
@@ -79,7 +80,7 @@ export class FileExporter implements TraceExporter {
    * @param options an invalid option is logged when a session starts, and the session has no document then; pass one
    * `redact` function to all exporters, since each function gets its own processor
    */
-  constructor(dir?: string, maxFiles = 100, options: FileExporterOptions = {}) {
+  constructor(dir?: PathLike, maxFiles = 100, options: FileExporterOptions = {}) {
     this.#dir = getTracesDir(dir);
     this.#options = options ?? {};
     const isLimit = typeof maxFiles === "number" && !Number.isNaN(maxFiles);
@@ -124,7 +125,7 @@ export class FileExporter implements TraceExporter {
     }
   }
 
-  /** The directory, as passed to the constructor. */
+  /** The directory. Relative as it was passed to the constructor. */
   getDir(): string {
     return this.#dir;
   }
@@ -167,7 +168,8 @@ export class FileExporter implements TraceExporter {
     const maxSpans = Math.max(10, MAX_SERIALIZED_SPANS);
     return {
       ...knownExporterOptions(this.#options),
-      dir: resolve(this.#dir),
+      // A text that is no path stays, and is refused.
+      dir: pathOf(this.#dir) === undefined ? this.#dir : resolve(this.#dir),
       maxFiles: this.#maxFiles,
       maxSpans,
     };

@@ -4,6 +4,7 @@ import type { TraceFile } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import type { SpanProcessor } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
+import type { PathLike } from "../platform/paths.js";
 import type {
   AssistantInfo,
   CustomSpan,
@@ -83,25 +84,25 @@ export class Trace {
   }
 
   /** `dir`, or altimate-code's default directory of traces. */
-  static getTracesDir(dir?: string): string {
+  static getTracesDir(dir?: PathLike): string {
     return listing.getTracesDir(dir);
   }
 
   /** All readable traces in a directory, newest first. A directory that does not exist has none. Never rejects. */
-  static listTraces(dir?: string): Promise<listing.TraceEntry[]> {
+  static listTraces(dir?: PathLike): Promise<listing.TraceEntry[]> {
     return listing.listTraces(dir);
   }
 
   /** A page of {@link listTraces}: `offset` from 0 (default 0), `limit` from 1 (default 20). Never rejects. */
   static listTracesPaginated(
-    dir?: string,
+    dir?: PathLike,
     options?: { readonly offset?: number; readonly limit?: number },
   ): Promise<listing.TracePage> {
     return listing.listTracesPaginated(dir, options);
   }
 
   /** The trace of a session, with the spans in side files; `null` without a readable one. Never rejects. */
-  static loadTrace(sessionId: string | number, dir?: string): Promise<TraceFile | null> {
+  static loadTrace(sessionId: string | number, dir?: PathLike): Promise<TraceFile | null> {
     return listing.loadTrace(sessionId, dir);
   }
 

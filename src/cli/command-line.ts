@@ -2,8 +2,10 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { variableOf } from "../platform/environment.js";
+import { shownValue } from "../platform/errors.js";
 import { errorCode } from "../platform/file-system.js";
 import { nearestName } from "../platform/options.js";
+import { pathOf } from "../platform/paths.js";
 import {
   type Command,
   CommandError,
@@ -69,9 +71,11 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<Ex
       `${name} takes ${most === 0 ? "no argument" : most === 1 ? "one argument" : `${most} arguments`}, and there are ${positionals.length}`,
     );
   const dir = (values.dir as string | undefined) ?? variableOf(terminal.env, "CRASH_SAFE_FILE_DIR");
+  const path = pathOf(dir ?? "traces");
+  if (path === undefined) throw new UsageError(`the directory is ${shownValue(dir)}, and must be a path`);
   return command.run({
     terminal,
-    dir: resolve(terminal.cwd, dir ?? "traces"),
+    dir: resolve(terminal.cwd, path),
     json: values.json === true,
     args: positionals,
     values: values as never,

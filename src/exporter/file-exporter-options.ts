@@ -17,6 +17,7 @@ import {
   resolveOption,
   wholeNumber,
 } from "../platform/options.js";
+import { isPath, type PathLike, pathOf } from "../platform/paths.js";
 import type { Durability } from "../storage/durability.js";
 import type { Redact } from "./content-filter.js";
 import { redactSecrets } from "./redact-secrets.js";
@@ -29,11 +30,11 @@ import type { SessionIdOption } from "./session-router.js";
  */
 export interface CrashSafeFileSpanExporterOptions {
   /**
-   * Directory of the trace documents; created (0700) with the first session. Required, here or as a variable. A program
-   * that restarts when files change (nodemon, `node --watch-path`) must not watch this directory: each document would
-   * restart the program.
+   * Directory of the trace documents; created (0700) with the first session. Required, here or as a variable. `~/` stands
+   * for the home directory, as in a shell; a `file:` URL is accepted, too. A program that restarts when files change
+   * (nodemon, `node --watch-path`) must not watch this directory: each document would restart the program.
    */
-  readonly dir?: string | undefined;
+  readonly dir?: PathLike | undefined;
   /**
    * What survives a power cut. `process` (default): an intact document, older or newer; if only the process dies,
    * everything recorded survives. `interval`: all but the last second. `each`: every span, at the cost of one disk sync
@@ -119,8 +120,7 @@ const levels: readonly unknown[] = ["process", "interval", "each"] satisfies Dur
 /** @internal Every option of the exporter. */
 export const exporterOptions = {
   dir: {
-    allowed: "a path",
-    accepts: (value): value is string => typeof value === "string" && value !== "" && !value.includes("\0"),
+    ...isPath,
     required: "pass { dir }, or set CRASH_SAFE_FILE_DIR",
     variable: { name: "CRASH_SAFE_FILE_DIR" },
     acceptsNull: true,
@@ -217,8 +217,8 @@ type ValueOf<S> = S extends { readonly accepts: (value: unknown) => value is inf
 
 /** @internal Checked options with their defaults. */
 export type ResolvedExporterOptions = {
-  readonly [N in Name]: ValueOf<(typeof exporterOptions)[N]>;
-};
+  readonly [N in Exclude<Name, "dir">]: ValueOf<(typeof exporterOptions)[N]>;
+} & { readonly dir: string };
 
 /**
  * @internal The options of the program over the environment over the defaults.
@@ -235,12 +235,12 @@ export function resolveExporterOptions(
   component = "CrashSafeFileSpanExporter",
 ): ResolvedExporterOptions {
   rejectUnknownOptions(component, user, names);
-  return Object.fromEntries(
-    names.map((name) => {
-      const spec: OptionSpec<unknown> = exporterOptions[name];
-      return [name, resolveOption(component, name, spec, user?.[name], env)];
-    }),
-  ) as ResolvedExporterOptions;
+  const resolved = names.map((name) => {
+    const spec: OptionSpec<unknown> = exporterOptions[name];
+    const value = resolveOption(component, name, spec, user?.[name], env);
+    return [name, name === "dir" ? pathOf(value) : value];
+  });
+  return Object.fromEntries(resolved) as ResolvedExporterOptions;
 }
 
 /** @internal The members of an object that are options. */

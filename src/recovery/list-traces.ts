@@ -8,6 +8,7 @@ import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, nodeFileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
 import { rejectUnknownOptions } from "../platform/options.js";
+import { mustBePath, type PathLike } from "../platform/paths.js";
 import { readOutline } from "../storage/document-file.js";
 import { readTrace } from "./read-trace.js";
 
@@ -47,14 +48,14 @@ export interface TraceListing {
  * directory cannot be read
  */
 export async function listTraces(
-  dir: string,
+  dir: PathLike,
   options: { readonly offset?: number; readonly limit?: number } = {},
 ): Promise<TraceListing> {
   rejectUnknownOptions("listTraces", options, ["offset", "limit"]);
   const offset = wholeNumber(options.offset, 0, 0);
   const limit = wholeNumber(options.limit, 20, 1);
   try {
-    const dated = await datedSessions(resolve(dir));
+    const dated = await datedSessions(resolve(mustBePath("listTraces", "dir", dir)));
     const page = dated.slice(offset, offset + limit);
     const read = await mapConcurrently(page, ({ path, hasDocument }) =>
       hasDocument ? readListed(path) : readUnpublished(path),

@@ -10,6 +10,7 @@ import { CrashSafeFileError } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, runAsync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
+import { mustBePath, type PathLike } from "../platform/paths.js";
 import { maxWholeBytes, openPublished, type Published } from "../storage/document-file.js";
 import { readRange, scanLines } from "../storage/lines.js";
 import { listSideFiles, sideFileState } from "../storage/side-files.js";
@@ -36,15 +37,16 @@ export interface ReadTrace {
  * file of one writer with its journal. Never writes, and takes no lock.
  *
  * @param path a `.json` or `.open` file; the `.json` of a session that was never published need not exist
- * @throws CrashSafeFileError `READ_FAILED` if there is nothing to read, `NOT_A_TRACE` if the file is no trace
+ * @throws CrashSafeFileError `INVALID_OPTION` if `path` is no path, `READ_FAILED` if there is nothing to read, `NOT_A_TRACE` if the file is no trace
  */
-export async function readTrace(path: string): Promise<ReadTrace> {
+export async function readTrace(path: PathLike): Promise<ReadTrace> {
+  const file = mustBePath("readTrace", "path", path);
   try {
-    return await read(resolve(path));
+    return await read(resolve(file));
   } catch (error) {
     if (error instanceof CrashSafeFileError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    throw new CrashSafeFileError("READ_FAILED", `cannot read the trace ${path}: ${reason}`, { cause: error });
+    throw new CrashSafeFileError("READ_FAILED", `cannot read the trace ${file}: ${reason}`, { cause: error });
   }
 }
 

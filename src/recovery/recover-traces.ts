@@ -8,6 +8,7 @@ import { systemClock } from "../platform/clock.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { rejectUnknownOptions } from "../platform/options.js";
+import { mustBePath, type PathLike } from "../platform/paths.js";
 import { recoverDirectory, untilRecovered } from "./recover-directory.js";
 
 /** What recovery found and did for one session. */
@@ -60,11 +61,11 @@ export interface RecoveryReport {
  *   directory cannot be read; a session that fails is in `failures`
  */
 export async function recoverTraces(
-  dir: string,
+  dir: PathLike,
   options: { readonly dryRun?: boolean } = {},
 ): Promise<RecoveryReport> {
   rejectUnknownOptions("recoverTraces", options, ["dryRun"]);
   const liveness = new SystemLiveness(nodeFileSystem.sync);
   const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness, dryRun: options.dryRun === true };
-  return recoverDirectory(ports, resolve(dir), untilRecovered);
+  return recoverDirectory(ports, resolve(mustBePath("recoverTraces", "dir", dir)), untilRecovered);
 }

@@ -16,6 +16,7 @@ import {
   longestTimerMillis,
   rejectUnknownOptions,
 } from "../platform/options.js";
+import { mustBePath, type PathLike } from "../platform/paths.js";
 import type { ListedTrace } from "../recovery/list-traces.js";
 import { recoverDirectory, untilRecovered } from "../recovery/recover-directory.js";
 import { openPublished, type Published } from "../storage/document-file.js";
@@ -83,14 +84,14 @@ export interface ReplayReport {
  * error of one session is in `failures`, and does not stop the other sessions.
  */
 export async function replayTraces(
-  dir: string,
+  dir: PathLike,
   exporter: SpanExporter,
   options: ReplayOptions = {},
 ): Promise<ReplayReport> {
   rejectUnknownOptions(component, options, names);
   const choose = chooserOf(options.sessions);
   const ports = await portsOf(exporter, options);
-  const directory = resolve(dir);
+  const directory = resolve(mustBePath(component, "dir", dir));
   const liveness = new SystemLiveness(nodeFileSystem.sync);
   const recovery = await recoverDirectory(
     { fileSystem: nodeFileSystem, clock: systemClock, liveness },

@@ -13,6 +13,7 @@ import type { SpanExporter, SpanProcessor } from "../otel/types.js";
 import { type Environment, variableOf } from "../platform/environment.js";
 import { CrashSafeFileError, invalidOption, shownValue } from "../platform/errors.js";
 import { checked, hasMethods, type OptionCheck, rejectUnknownOptions } from "../platform/options.js";
+import { isPath, type PathLike } from "../platform/paths.js";
 
 export type { DocumentOptions } from "../exporter/file-exporter-options.js";
 
@@ -30,7 +31,7 @@ export interface SessionTracingOptions extends DocumentOptions {
    * well. Without them, the directory is used if the environment selects `crash-safe-file`; its default is then the
    * variable `CRASH_SAFE_FILE_DIR`.
    */
-  readonly dir?: string | undefined;
+  readonly dir?: PathLike | undefined;
   /** Any `SpanExporter`. Each exporter gets its own `CrashSafeSpanProcessor`, so that no exporter waits for another. */
   readonly exporter?: SpanExporter | undefined;
   /** More exporters. */
@@ -81,7 +82,7 @@ type OtlpProtocol = "http/protobuf" | "http/json";
 /** @internal One exporter of a plan. */
 export type PlannedExporter =
   | { readonly type: "given"; readonly exporter: SpanExporter }
-  | ({ readonly type: "crash-safe-file"; readonly dir: string } & DocumentOptions)
+  | ({ readonly type: "crash-safe-file"; readonly dir: PathLike } & DocumentOptions)
   | { readonly type: "otlp"; readonly protocol: OtlpProtocol }
   | { readonly type: "console" };
 
@@ -108,7 +109,7 @@ export type TracingPlan =
 export function resolveOptions(user: SessionTracingOptions, env: Environment): TracingPlan {
   rejectUnknownOptions(component, user, [...ownNames, ...documentOptionNames], excludedOptions);
   const { exporter, tracerProvider, resource } = user;
-  const dir = checked(component, "dir", user.dir, isPath);
+  const dir = checked(component, "dir", user.dir, isPathIfAny);
   const processors = listOf("processors", user.processors);
   const given = [...(exporter === undefined ? [] : [exporter]), ...listOf("exporters", user.exporters)];
   for (const one of given) {
@@ -142,13 +143,12 @@ export function resolveOptions(user: SessionTracingOptions, env: Environment): T
 
 const component = "createSessionTracing";
 
-const isPath: OptionCheck<string | undefined> = {
-  allowed: "a path",
-  accepts: (value): value is string | undefined =>
-    value === undefined || (typeof value === "string" && value !== ""),
+const isPathIfAny: OptionCheck<PathLike | undefined> = {
+  ...isPath,
+  accepts: (value): value is PathLike | undefined => value === undefined || isPath.accepts(value),
 };
 
-function fileExporter(dir: string, user: SessionTracingOptions): PlannedExporter {
+function fileExporter(dir: PathLike, user: SessionTracingOptions): PlannedExporter {
   const given = documentOptionNames.filter((option) => user[option] !== undefined);
   return {
     type: "crash-safe-file",
