@@ -1,4 +1,4 @@
-/** The contract's deviations from the tracer that this library replaces, D9 to D16: a test for each. */
+/** The contract's deviations from the tracer that this library replaces, D9 to D17: a test for each. */
 import { utimesSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.js";
@@ -261,4 +261,19 @@ test("D16 retention never removes a session that is live in any process", async 
   expect(stage.files.filter((name) => name.endsWith(".json"))).toEqual(["live.json"]);
   tool(live, "still here");
   expect((await stage.flushed(live)).spans).toHaveLength(2);
+});
+
+test("D17 the output of a tool that is an object is its JSON, with bytes as base64", async () => {
+  const tracer = stage.start("ses_1");
+  const image = new Uint8Array(20_000).fill(137);
+  tool(tracer, "object", { output: { rows: [{ id: 1 }] } });
+  tool(tracer, "image", { output: { image } });
+  tool(tracer, "bytes", { output: image });
+  const base64 = Buffer.from(image).toString("base64");
+  const tools = spansOf(await stage.flushed(tracer));
+  expect(tools.map(({ output }) => output)).toEqual([
+    '{"rows":[{"id":1}]}',
+    JSON.stringify({ image: base64 }),
+    base64,
+  ]);
 });
