@@ -58,6 +58,7 @@ export const integer = (least: number, most: number, mostIs = ""): OptionCheck<n
 /** Beyond this Node's timers fire after 1 ms. */
 export const longestTimerMillis = 2 ** 31 - 1;
 
+/** Whether a value is `true` or `false`. */
 export const isBoolean: OptionCheck<boolean> = {
   allowed: "true or false",
   accepts: (value): value is boolean => typeof value === "boolean",
