@@ -135,10 +135,8 @@ export class SessionLock {
       if (errorCode(error) === "ENOTDIR") return;
       throw error;
     }
-    const claims = names.filter(
-      (name) =>
-        isToken(name) && (isDead(liveness, name) || nowMillis - this.#claimedAt(name) > staleClaimMillis),
-    );
+    const isStale = (name: string) => isToken(name) && nowMillis - this.#claimedAt(name) > staleClaimMillis;
+    const claims = names.filter((name) => isStale(name) || isDead(liveness, name));
     for (const name of claims) tryUnlink(this.#calls, this.claim(name));
     if (claims.length > 0) this.leave();
   }
