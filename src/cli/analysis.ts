@@ -13,14 +13,16 @@ export type SpanState = "ok" | "failed" | "running" | "cut";
 export interface Node {
   readonly span: TraceSpan;
   readonly state: SpanState;
-  readonly parent: Node | undefined;
+  parent: Node | undefined;
   readonly children: Node[];
+  /** 0 for the session span. */
+  depth: number;
   /** From 1; 0 for what is in no turn. */
   turn: number;
 }
 
 /** A part of a session that a user's message began, or a trace where no message is known. */
-export interface Turn {
+interface Turn {
   /** From 1. */
   readonly index: number;
   /** Epoch milliseconds. */
@@ -87,7 +89,7 @@ export function analyse(given: TraceFile): Analysis {
   const trace = { ...given, metadata: validMetadata(given.metadata), summary: wholeSummary(given, spans) };
   const elided = spans.reduce((sum, span) => sum + (elidedTotals(span) ? elidedCount(span) : 0), 0);
   const shown = spans.filter((span) => elidedTotals(span) === undefined);
-  const all = linked(shown);
+  const all = linked(shown, given.traceId);
   const nodes = all.filter(({ span }) => !isRoot(span));
   const times = nodes.length > 0 ? nodes : all;
   const starts = times.map(({ span }) => span.startTime).filter(Number.isFinite);
@@ -127,13 +129,14 @@ function elidedCount({ attributes }: TraceSpan): number {
 }
 
 /** Ids are unique within a trace only: a parent of the same trace comes first. */
-function linked(spans: readonly TraceSpan[]): Node[] {
-  const traceOf = (span: TraceSpan) => span.traceId ?? "";
-  const nodes: (Node & { parent: Node | undefined })[] = spans.map((span) => ({
+function linked(spans: readonly TraceSpan[], traceId: string): Node[] {
+  const traceOf = (span: TraceSpan) => span.traceId ?? traceId;
+  const nodes: Node[] = spans.map((span) => ({
     span,
     state: spanState(span),
     parent: undefined,
     children: [],
+    depth: -1,
     turn: 0,
   }));
   const byKey = new Map<string, Node>();
@@ -146,18 +149,33 @@ function linked(spans: readonly TraceSpan[]): Node[] {
   for (const node of nodes) {
     const { parentSpanId } = node.span;
     if (node === root) continue;
-    const own = byKey.get(`${traceOf(node.span)} ${parentSpanId}`) ?? byId.get(String(parentSpanId));
-    // Damaged documents and other programs can name a parent that is not there, or a circle of parents.
-    node.parent = own && own !== node && !isUnder(own, node) ? own : root;
-    node.parent?.children.push(node);
+    node.parent =
+      byKey.get(`${traceOf(node.span)} ${parentSpanId}`) ?? byId.get(String(parentSpanId)) ?? root;
   }
+  for (const node of nodes) measureDepth(node, root);
+  for (const node of nodes) node.parent?.children.push(node);
   for (const { children } of nodes) children.sort(byStart);
   return nodes.sort(byStart);
 }
 
-function isUnder(node: Node, ancestor: Node): boolean {
-  for (let at: Node | undefined = node; at; at = at.parent) if (at === ancestor) return true;
-  return false;
+/**
+ * Sets the depth of a node and of all above it. Damaged documents and other programs can have a circle of parents: it is
+ * cut, and hangs under the session span.
+ */
+function measureDepth(node: Node, root: Node | undefined): void {
+  const path: Node[] = [];
+  const seen = new Set<Node>();
+  let at: Node | undefined = node;
+  while (at && at.depth < 0) {
+    if (seen.has(at)) {
+      at.parent = at === root ? undefined : root;
+      break;
+    }
+    seen.add(at);
+    path.push(at);
+    at = at.parent;
+  }
+  for (const one of path.reverse()) one.depth = one.parent ? Math.max(0, one.parent.depth) + 1 : 0;
 }
 
 function assignTurns(nodes: readonly Node[], trace: TraceFile): Turn[] {

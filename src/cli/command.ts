@@ -35,7 +35,7 @@ type ValueOf<O extends Option> = "value" extends keyof O
   : boolean;
 
 /** The values of options, by name. */
-export type Values<O extends Options> = { readonly [Name in keyof O]: ValueOf<O[Name]> };
+type Values<O extends Options> = { readonly [Name in keyof O]: ValueOf<O[Name]> };
 
 /** Options that every command has. */
 export const commonOptions = {
@@ -46,7 +46,7 @@ export const commonOptions = {
 } as const satisfies Options;
 
 /** One call of a command. */
-export interface Call<O extends Options> {
+interface Call<O extends Options> {
   readonly terminal: Terminal;
   /** Directory of traces, absolute. */
   readonly dir: string;

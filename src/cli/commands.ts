@@ -16,12 +16,36 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "what a session did, as a tree on a time axis",
     load: async () => (await import("./show-command.js")).showCommand,
   },
+  tail: {
+    summary: "follows a session as it happens",
+    load: async () => (await import("./tail-command.js")).tailCommand,
+  },
   postmortem: {
     summary: "what a session was doing when it died, and what is undone",
     load: async () => (await import("./postmortem-command.js")).postmortemCommand,
   },
+  stats: {
+    summary: "tokens, cost and time by model, day and tool; context, loops, retries",
+    load: async () => (await import("./stats-command.js")).statsCommand,
+  },
+  export: {
+    summary: "sessions as OTLP, Chrome trace, JSON lines or Markdown",
+    load: async () => (await import("./export-command.js")).exportCommand,
+  },
   verify: {
     summary: "whether files are whole, and what is wrong where",
     load: async () => (await import("./verify-command.js")).verifyCommand,
+  },
+  recover: {
+    summary: "completes the documents of dead processes (writes)",
+    load: async () => (await import("./recover-command.js")).recoverCommand,
+  },
+  replay: {
+    summary: "sends what a crash kept from a backend (writes checkpoints)",
+    load: async () => (await import("./replay-command.js")).replayCommand,
+  },
+  prune: {
+    summary: "removes old documents (deletes)",
+    load: async () => (await import("./prune-command.js")).pruneCommand,
   },
 };

@@ -24,15 +24,27 @@ export const oneLine = (text: string): string => safeText(text).replace(/\s+/g, 
 /** Columns that a safe text takes. */
 export const widthOf = (text: string): number => truncatedWidth(text).width;
 
+const isAscii = /^[\x20-\x7e]*$/;
+
+let graphemes: Intl.Segmenter | undefined;
+
+/** How many characters (UTF-16 units) of a safe text fit into these columns, whole graphemes only. */
+function fitting(text: string, columns: number): number {
+  if (isAscii.test(text)) return Math.min(text.length, columns);
+  graphemes ??= new Intl.Segmenter();
+  let width = 0;
+  for (const { segment, index } of graphemes.segment(text)) {
+    width += widthOf(segment);
+    if (width > columns) return index;
+  }
+  return text.length;
+}
+
 /** The text, cut to a number of columns, with an ellipsis where something is missing. */
 export function cut(text: string, columns: number): string {
   if (columns <= 0) return "";
-  const { index, truncated, ellipsed } = truncatedWidth(text, {
-    limit: columns,
-    ellipsis: "…",
-    ellipsisWidth: 1,
-  });
-  return truncated ? `${text.slice(0, index)}${ellipsed ? "…" : ""}` : text;
+  if (fitting(text, columns) === text.length) return text;
+  return `${text.slice(0, fitting(text, columns - 1))}…`;
 }
 
 export const padEnd = (text: string, columns: number): string =>
@@ -50,14 +62,21 @@ export function wrap(text: string, columns: number): string[] {
 
 function wrapLine(line: string, columns: number): string[] {
   const lines: string[] = [];
-  let rest = line;
-  for (;;) {
-    const { index, truncated } = truncatedWidth(rest, { limit: columns, ellipsis: "", ellipsisWidth: 0 });
-    if (!truncated || index === 0) return [...lines, rest];
-    const space = rest.lastIndexOf(" ", index);
-    const end = space > 0 ? space : index;
-    lines.push(rest.slice(0, end));
-    rest = rest.slice(space > 0 ? end + 1 : end);
+  let from = 0;
+  // Only as much as may fit is looked at: a word of a megabyte would take quadratic time.
+  for (let size = columns * 4; ; ) {
+    const rest = line.slice(from, from + size);
+    const end = fitting(rest, columns);
+    if (end === rest.length) {
+      if (from + size >= line.length) return [...lines, rest];
+      size *= 2;
+      continue;
+    }
+    const space = rest[end] === " " ? end : rest.lastIndexOf(" ", end);
+    // A grapheme that is wider than the line has the line to itself.
+    const length = space > 0 ? space : Math.max(end, 1);
+    lines.push(rest.slice(0, length));
+    from += space > 0 ? length + 1 : length;
   }
 }
 
@@ -127,9 +146,12 @@ export function dateTime(millis: number): string {
   return Number.isNaN(date.getTime()) ? "?" : `${date.toISOString().slice(0, 19).replace("T", " ")}Z`;
 }
 
-/** A value of a span in one line of text: an input, an output or an attribute. */
+/** A longer text does not fit into a line, and takes time to make safe. */
+const longestLine = 4_000;
+
+/** The beginning of a value of a span in one line of text: of an input, an output or an attribute. */
 export function valueLine(value: unknown): string {
   if (value === undefined || value === null) return "";
-  if (typeof value === "string") return oneLine(value);
-  return oneLine(JSON.stringify(value) ?? String(value));
+  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? String(value));
+  return oneLine(text.slice(0, longestLine));
 }

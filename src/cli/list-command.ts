@@ -161,8 +161,8 @@ function listLines(entries: readonly CatalogEntry[], terminal: Terminal): string
     { title: "TOKENS", align: "right", dropOrder: 3 },
     { title: "COST", align: "right", dropOrder: 2 },
     { title: "ERRORS", align: "right", dropOrder: 5 },
-    { title: "SESSION", isFlexible: true },
-    { title: "TITLE", isFlexible: true, dropOrder: 1 },
+    { title: "SESSION", fewest: 16 },
+    { title: "TITLE", fewest: 20, dropOrder: 1 },
   ];
   const rows = entries.map((entry) => {
     const { state, writer, summary, metadata, damage, lastActivityAt } = entry;

@@ -13,6 +13,7 @@ import {
   valueLine,
   wrap,
 } from "./display-text.js";
+import { escaped, fenced, inlineCode } from "./markdown-text.js";
 import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
 import { readSession, resolveSession } from "./session-reference.js";
 import { stateSigns, stateStyle } from "./signs.js";
@@ -180,12 +181,11 @@ function contentOf(what: string, value: unknown): string | undefined {
   return `${text.slice(0, half)}\n… ${left} characters left out${what ? ` of the ${what}` : ""} …\n${text.slice(-half)}`.toWellFormed();
 }
 
-function facts({ path, title, agent, model, writer, isReconstructed, detector }: Postmortem): string[] {
+function facts({ path, title, agent, model, isReconstructed, detector }: Postmortem): string[] {
   return [
     title && `Title: ${oneLine(title)}`,
     [agent && `agent ${oneLine(agent)}`, model && `model ${oneLine(model)}`].filter(Boolean).join(", "),
     detector && `Detector: ${oneLine(detector)}`,
-    writer.state === "gone" && "Evidence: the files of the writer are there, and its process is not",
     isReconstructed && "Evidence: a recovery wrote the end of the document, not the program",
     `File: ${path}`,
   ].filter((fact): fact is string => typeof fact === "string" && fact !== "");
@@ -217,7 +217,7 @@ const hanging = (line: string, columns: number): string[] =>
 
 function markdown(report: Postmortem): string {
   const parts = [
-    `# Post-mortem of session ${code(report.id)}`,
+    `# Post-mortem of session ${inlineCode(report.id)}`,
     "",
     `**${report.status}.** ${escaped(verdict(report))}`,
     "",
@@ -234,19 +234,3 @@ function markdown(report: Postmortem): string {
   }
   return parts.join("\n");
 }
-
-/** Markdown and HTML of a trace's texts stay text. */
-const escaped = (text: string): string => text.replace(/[\\`*_[\]<>#|~]/g, "\\$&");
-
-const code = (text: string): string => {
-  const fence = "`".repeat(longestTicks(text) + 1);
-  return `${fence}${text.startsWith("`") ? " " : ""}${oneLine(text)}${text.endsWith("`") ? " " : ""}${fence}`;
-};
-
-function fenced(text: string): string[] {
-  const fence = "`".repeat(Math.max(3, longestTicks(text) + 1));
-  return [fence, text, fence];
-}
-
-const longestTicks = (text: string): number =>
-  (text.match(/`+/g) ?? []).reduce((most, ticks) => Math.max(most, ticks.length), 0);

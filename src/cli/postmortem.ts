@@ -32,7 +32,7 @@ export interface Step {
   readonly message?: string;
 }
 
-export interface ModelUse {
+interface ModelUse {
   readonly model: string;
   readonly calls: number;
   readonly tokens: number;
@@ -138,13 +138,7 @@ function openNodes(nodes: readonly Node[]): Node[] {
   const last = open.reduce((most, { turn }) => Math.max(most, turn), 0);
   return open
     .filter(({ turn, state }) => state === "running" || turn === last)
-    .sort((a, b) => depthOf(b) - depthOf(a) || b.span.startTime - a.span.startTime);
-}
-
-function depthOf(node: Node): number {
-  let depth = 0;
-  for (let at = node.parent; at; at = at.parent) depth++;
-  return depth;
+    .sort((a, b) => b.depth - a.depth || b.span.startTime - a.span.startTime);
 }
 
 const isStep = ({ span }: Node): boolean => span.kind !== "user-message";

@@ -32,7 +32,12 @@ export type WriterState = "alive" | "gone" | "none";
 export interface WriterOwner {
   readonly token: string;
   readonly pid: number;
+  /** Its process is there, or belongs to another host or container and has touched its files a moment ago. */
   readonly isAlive: boolean;
+  /** Its process was looked at: it is one of this machine. */
+  readonly isLocal: boolean;
+  /** A recovery of a dead writer's files that is under way: no writer. */
+  readonly isRecovery: boolean;
 }
 
 /** A session by the names in its directory; nothing was read yet. */
@@ -101,12 +106,22 @@ let liveness: SystemLiveness | undefined;
 export function ownersOf({ files, tokens }: FoundSession): WriterOwner[] {
   liveness ??= new SystemLiveness(nodeFileSystem.sync);
   const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
+  const verdictOf = (token: string) => ports.liveness.verdict(token);
   return tokens.flatMap((token) => {
     const state = runSync(nodeFileSystem, sideFileState(ports, { files, token }));
     if (state === "absent") return [];
-    const isAlive = state === "owned" && !isRecoveryToken(token);
+    const isRecovery = state === "owned" && isRecoveryToken(token);
+    const isAlive = state === "owned" && !isRecovery;
     // The first part of a token is the number of its process, in base 36 (`platform/liveness.ts`).
-    return [{ token, pid: Number.parseInt(token.split("-")[0] ?? "", 36), isAlive }];
+    return [
+      {
+        token,
+        pid: Number.parseInt(token.split("-")[0] ?? "", 36),
+        isAlive,
+        isLocal: verdictOf(token) !== "unknown",
+        isRecovery,
+      },
+    ];
   });
 }
 
@@ -125,6 +140,8 @@ export function stateOf(
   spans: readonly TraceSpan[],
 ): SessionState {
   if (idle && writer === "alive" && (status === "running" || status === "completed")) return "idle";
+  // While a recovery has the files of a dead writer, they look as if they had one.
+  if (status === "running" && writer === "gone") return idle ? "completed" : "crashed";
   if (status !== undefined) return status;
   if (spans.some(({ endTime }) => endTime === undefined)) return "running";
   return spans.find(isRoot)?.status === "error" ? "error" : "completed";
@@ -222,13 +239,27 @@ function unreadableEntry(
   }
 }
 
+/** Paths of the files of a session. */
+const pathsOf = ({ path, hasDocument, tokens }: FoundSession): string[] => [
+  ...(hasDocument ? [path] : []),
+  ...tokens.flatMap((token) => [`${path}.${token}.open`, `${path}.${token}.live`]),
+];
+
 /** The time of the last write to any file of a session: what `latest` compares. */
-export function lastWriteOf({ path, hasDocument, tokens }: FoundSession): number {
-  const paths = [
-    ...(hasDocument ? [path] : []),
-    ...tokens.flatMap((token) => [`${path}.${token}.open`, `${path}.${token}.live`]),
-  ];
-  return Math.max(0, ...paths.map((one) => nodeFileSystem.sync.lstat(one)?.mtimeMs ?? 0));
+export const lastWriteOf = (session: FoundSession): number =>
+  Math.max(0, ...pathsOf(session).map((path) => nodeFileSystem.sync.lstat(path)?.mtimeMs ?? 0));
+
+/**
+ * Changes whenever a file of the session does, or a writer dies, which changes no file. The heartbeat of a writer, which
+ * touches its journal, changes nothing.
+ */
+export function versionOf(session: FoundSession): string {
+  const owners = ownersOf(session).map(({ token, isAlive }) => [token, isAlive]);
+  const files = pathsOf(session).map((path) => {
+    const stat = nodeFileSystem.sync.lstat(path);
+    return stat && [String(stat.ino), stat.size, path.endsWith(".live") ? 0 : stat.mtimeMs];
+  });
+  return JSON.stringify([owners, files]);
 }
 
 /** The session that a path of a `.json`, `.open` or `.live` file belongs to. */

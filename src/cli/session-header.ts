@@ -13,14 +13,20 @@ export function evidenceOf({ state, writer, owners, trace }: ReadSession): strin
     detector?: string;
     reconstructed?: boolean;
   };
-  const gone = owners.filter(({ isAlive }) => !isAlive).map(({ pid }) => pid);
-  const alive = owners.filter(({ isAlive }) => isAlive).map(({ pid }) => pid);
+  const dead = owners.filter(({ isAlive, isRecovery }) => !isAlive && !isRecovery);
+  const alive = owners.filter(({ isAlive, isLocal }) => isAlive && isLocal).map(({ pid }) => pid);
+  const isRemote = owners.some(({ isAlive, isLocal }) => isAlive && !isLocal);
+  const gone = dead.every(({ isLocal }) => isLocal)
+    ? `process ${dead.map(({ pid }) => pid).join(", ")} is gone`
+    : "the lease of its writer has expired";
   const parts = [
     (state === "error" || state === "crashed") && error,
     state === "crashed" && detector && !error?.includes(detector) && `detected by: ${detector}`,
     reconstructed && writer === "none" && "reconstructed by a recovery",
     alive.length > 0 && `process ${alive.join(", ")} is writing`,
-    writer === "gone" && `process ${gone.join(", ")} is gone; its files are not recovered yet`,
+    isRemote && "a writer of another host or container has touched its files within a minute",
+    writer === "gone" && dead.length > 0 && `${gone}; its files are not recovered yet`,
+    owners.some(({ isRecovery }) => isRecovery) && "a recovery is under way",
     state === "running" && writer === "none" && "no writer is known: nothing shows that it still runs",
   ];
   return parts.filter((part) => part !== false && part !== "" && part !== undefined).join("; ");

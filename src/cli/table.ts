@@ -4,8 +4,8 @@ import { cut, padEnd, padStart, widthOf } from "./display-text.js";
 export interface Column {
   readonly title: string;
   readonly align?: "right";
-  /** Cut where the terminal is too narrow. */
-  readonly isFlexible?: true;
+  /** Cut where the terminal is too narrow, to no fewer columns than these while another can be left out. */
+  readonly fewest?: number;
   /** Left out where the terminal is too narrow: the highest number first. */
   readonly dropOrder?: number;
 }
@@ -14,7 +14,6 @@ export interface Column {
 export type Style = (text: string, row: number) => string;
 
 const gap = 2;
-const fewestFlexible = 12;
 
 /** `rows` hold plain text. `columns`: of the terminal. */
 export function tableLines(
@@ -31,7 +30,7 @@ export function tableLines(
   const needed = () =>
     [...shown].reduce((sum, at) => {
       const width = natural[at] as number;
-      return sum + gap + (header[at]?.isFlexible ? Math.min(width, fewestFlexible) : width);
+      return sum + gap + Math.min(width, header[at]?.fewest ?? width);
     }, -gap);
   const droppable = header
     .map(({ dropOrder }, at) => ({ dropOrder, at }))
@@ -70,8 +69,8 @@ function fittedWidths(
   columns: number,
 ): number[] {
   const widths = [...natural];
-  const flexible = [...shown].filter((at) => header[at]?.isFlexible);
-  const fixed = [...shown].filter((at) => !header[at]?.isFlexible);
+  const flexible = [...shown].filter((at) => header[at]?.fewest !== undefined);
+  const fixed = [...shown].filter((at) => header[at]?.fewest === undefined);
   let room = columns - gap * (shown.size - 1) - fixed.reduce((sum, at) => sum + (natural[at] as number), 0);
   let left = flexible.length;
   for (const at of flexible.sort((a, b) => (natural[a] as number) - (natural[b] as number))) {

@@ -4,7 +4,7 @@ import { type Environment, environment } from "../platform/environment.js";
 import { errorCode } from "../platform/file-system.js";
 
 /** A stream of the process, or a test's. */
-export interface Output {
+interface Output {
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
   write(text: string): boolean;

@@ -54,12 +54,18 @@ interface Candidate {
 /** Limits of one pass; 0: no limit. */
 type Limits = { readonly [K in keyof Retention]: number };
 
+/** The environment of a pruning. */
+interface PrunePorts extends CommitPorts {
+  /** Only reports: removes nothing. */
+  readonly dryRun?: boolean;
+}
+
 /**
  * Removes documents until the limits hold: those of unnamed traces first, then the oldest. Calls `onRemoved` with the path
  * of each removed document.
  */
 export function* prune(
-  ports: CommitPorts,
+  ports: PrunePorts,
   dir: string,
   { maxFiles, maxFileAgeMillis, maxTotalBytes }: Retention,
   onRemoved: (path: string, limits: AppliedLimits) => void = () => {},
@@ -98,7 +104,7 @@ function namesIn(dir: string, fileNames: readonly string[]): Map<string, Named> 
 
 /** Removes documents with these names until the limits hold; by default bounds those of unnamed traces only. */
 function* keepWithin(
-  ports: CommitPorts,
+  ports: PrunePorts,
   dir: string,
   names: ReadonlyMap<string, Named>,
   limits: Limits,
@@ -217,7 +223,7 @@ class Excess {
  * line.
  */
 function* removeUnowned(
-  ports: CommitPorts,
+  ports: PrunePorts,
   dir: string,
   candidates: readonly Candidate[],
   excess: Excess,
@@ -237,8 +243,9 @@ function* removeUnowned(
       for (const one of batch) {
         if (owned.has(one.files.name) || !excess.has(one)) continue;
         excess.remove(one);
-        if (one.document && !removeDocument(ports, one.files, one.document)) continue;
-        for (const path of one.companions) tryUnlink(calls, path);
+        const isRemoved = ports.dryRun || !one.document || removeDocument(ports, one.files, one.document);
+        if (!isRemoved) continue;
+        if (!ports.dryRun) for (const path of one.companions) tryUnlink(calls, path);
         onRemoved(documentPath(one.files));
       }
     });

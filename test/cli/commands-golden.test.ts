@@ -19,8 +19,19 @@ const lines: readonly (readonly [name: string, args: readonly string[]])[] = [
   ["postmortem-dead", ["postmortem", "ses_killed"]],
   ["postmortem-crashed", ["postmortem", "ses_crashd"]],
   ["postmortem-active", ["postmortem", "ses_active"]],
+  ["postmortem-newer", ["postmortem", "ses_newer"]],
   ["postmortem-damaged", ["postmortem", "ses_broken"]],
+  ["postmortem-markdown", ["postmortem", "ses_crashd", "--md"]],
+  ["tail", ["tail", "ses_crashd", "--exit"]],
+  ["stats", ["stats"]],
+  ["stats-one", ["stats", "ses_finish"]],
+  ["export-markdown", ["export", "ses_crashd", "--format", "md"]],
   ["verify", ["verify"]],
+  ["recover", ["recover", "--dry-run"]],
+  ["replay", ["replay", "--otlp", "http://localhost:4318", "--dry-run"]],
+  ["prune", ["prune", "--keep", "3", "--dry-run"]],
+  ["help", ["--help"]],
+  ["help-list", ["list", "--help"]],
 ];
 
 test.each(lines.flatMap(([name, args]) => [80, 120].map((columns) => ({ name, args, columns }))))(

@@ -30,6 +30,24 @@ const step = z.strictObject({
   message: z.string().optional(),
 });
 
+const retry = z.strictObject({
+  name: z.string(),
+  attempts: count,
+  failed: count,
+  wastedMillis: z.number(),
+  wastedTokens: count,
+  wastedCost: z.number(),
+  isSolved: z.boolean(),
+});
+const amount = z.strictObject({
+  calls: count,
+  errors: count,
+  tokens,
+  cost: z.number(),
+  durationMs: z.number(),
+  cacheHitRatio: z.number().min(0).max(1).nullable(),
+});
+
 const schemas = {
   list: z.strictObject({
     schema: z.literal("crash-safe-file/list/1"),
@@ -112,19 +130,56 @@ const schemas = {
     totals: z.strictObject({ tokens: count, cost: z.number(), toolCalls: count, modelCalls: count }),
     models: z.array(z.strictObject({ model: z.string(), calls: count, tokens: count, cost: z.number() })),
     loops: z.array(z.strictObject({ tool: z.string(), count })),
-    retries: z.array(
-      z.strictObject({
-        name: z.string(),
-        attempts: count,
-        failed: count,
-        wastedMillis: z.number(),
-        wastedTokens: count,
-        wastedCost: z.number(),
-        isSolved: z.boolean(),
-      }),
-    ),
+    retries: z.array(retry),
     undone: z.array(z.string()),
     damage,
+  }),
+  stats: z.strictObject({
+    schema: z.literal("crash-safe-file/stats/1"),
+    sessions: count,
+    unreadable: count,
+    elidedSpans: count,
+    total: amount,
+    models: z.array(amount.extend({ model: z.string() })),
+    days: z.array(amount.extend({ day: z.string() })),
+    tools: z.array(
+      z.strictObject({
+        tool: z.string(),
+        calls: count,
+        errors: count,
+        interrupted: count,
+        durationMs: z.number(),
+        slowestMs: z.number(),
+      }),
+    ),
+    loops: z.array(z.strictObject({ session: z.string(), tool: z.string(), count })),
+    retries: z.array(retry.extend({ session: z.string() })),
+    context: z
+      .array(z.strictObject({ at: time, model: z.string(), contextTokens: count, isCompacted: z.boolean() }))
+      .optional(),
+  }),
+  recover: z.strictObject({
+    schema: z.literal("crash-safe-file/recover/1"),
+    dryRun: z.boolean(),
+    sessions: z.array(
+      z.looseObject({ id: z.string(), path: z.string(), action: z.string(), status, recoveredSpans: count }),
+    ),
+    failures: z.array(z.strictObject({ path: z.string(), error: z.string() })),
+    running: count,
+  }),
+  replay: z.strictObject({
+    schema: z.literal("crash-safe-file/replay/1"),
+    dryRun: z.boolean(),
+    url: z.string(),
+    sessions: z.array(z.strictObject({ id: z.string(), path: z.string(), status })),
+    failures: z.array(z.strictObject({ path: z.string(), spans: count, error: z.string() })),
+  }),
+  prune: z.strictObject({
+    schema: z.literal("crash-safe-file/prune/1"),
+    dryRun: z.boolean(),
+    removed: z.array(z.strictObject({ path: z.string(), bytes: count })),
+    bytes: count,
+    held: z.array(z.string()),
   }),
   verify: z.strictObject({
     schema: z.literal("crash-safe-file/verify/1"),
@@ -156,6 +211,7 @@ const readable = [
   "ses_failed",
   "ses_crashd",
   "ses_capped",
+  "ses_newer",
   "ses_killed",
   "ses_active",
   "ses_broken",
@@ -164,6 +220,11 @@ const readable = [
 const calls = [
   { name: "list" as const, args: ["list"] },
   { name: "verify" as const, args: ["verify"] },
+  { name: "stats" as const, args: ["stats"] },
+  { name: "stats" as const, args: ["stats", "ses_finish"] },
+  { name: "recover" as const, args: ["recover", "--dry-run"] },
+  { name: "replay" as const, args: ["replay", "--otlp", "http://localhost:4318", "--dry-run"] },
+  { name: "prune" as const, args: ["prune", "--keep", "1", "--dry-run"] },
   { name: "span" as const, args: ["show", "ses_finish", "--span", "0000000000000002"] },
   ...readable.flatMap((id) => [
     { name: "show" as const, args: ["show", id] },

@@ -9,17 +9,27 @@ import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { SystemLiveness } from "../../src/platform/liveness.js";
 
 /** The moment at which the commands run: a few minutes after the sessions. */
-export const now = Date.UTC(2026, 0, 2, 3, 10, 0);
+const now = Date.UTC(2026, 0, 2, 3, 10, 0);
 /** The last write of the side files. */
 const lastWrite = new Date(Date.UTC(2026, 0, 2, 3, 4, 10));
 
-const documents = "test/fixtures/documents";
+/** Documents of a release, which never change. */
 const released = "test/fixtures/released/0.1.0";
 const sideFiles = "ses_killed.json.1-1-0-00000000-00000000";
 
-/** A document of the golden ones under an id of the same length: the offset in its last line stays right. */
+/** A document of the release under an id of the same length: the offset in its last line stays right. */
 const documentAs = (fixture: string, id: string): string =>
-  readFileSync(`${documents}/${fixture}.json`, "utf8").replaceAll("ses_golden", id);
+  readFileSync(`${released}/${fixture}.json`, "utf8").replaceAll("ses_golden", id);
+
+/** A document with the members of the summary that came after the release. */
+function newerDocument(id: string): object {
+  const document = JSON.parse(documentAs("crashed", "ses_golden").replaceAll("ses_golden", id));
+  const newer = { turns: 3, errors: 2, interrupted: 2, detector: "SIGTERM", reconstructed: true };
+  return {
+    ...document,
+    summary: { ...document.summary, ...newer, lastActivityAt: "2026-01-02T03:04:09.500Z" },
+  };
+}
 
 /**
  * A directory with sessions that are finished, failed, crashed, capped, dead (not recovered), active (this process has
@@ -36,6 +46,7 @@ export function commandDirectory(): string {
   write("ses_failed.json", documentAs("error", "ses_failed"));
   write("ses_crashd.json", documentAs("recovered", "ses_crashd"));
   write("ses_capped.json", documentAs("capped", "ses_capped"));
+  write("ses_newer.json", JSON.stringify(newerDocument("ses_newer")));
   for (const end of ["open", "live"]) {
     const text = readFileSync(`${released}/${sideFiles}.${end}`, "utf8");
     write(`${sideFiles}.${end}`, text);

@@ -1,0 +1,102 @@
+/** `export`: sessions in the formats of other tools, to stdout. */
+import { analyse } from "./analysis.js";
+import { chromeEvents } from "./chrome-trace.js";
+import { defineCommand, type Options, oneOf, UsageError } from "./command.js";
+import { plural } from "./display-text.js";
+import { tracesData } from "./otlp-json.js";
+import { replayedSpans } from "./replayed-session.js";
+import { sessionMarkdown } from "./session-markdown.js";
+import { type ReadSession, readSession, resolveSession } from "./session-reference.js";
+import type { Terminal } from "./terminal.js";
+
+const formats = ["otlp", "chrome", "jsonl", "md"] as const;
+
+const options = {
+  format: {
+    short: "f",
+    value: "<format>",
+    parse: oneOf(...formats),
+    help: "otlp: OTLP/JSON lines; chrome: Perfetto, speedscope; jsonl: one span a line; md: a conversation",
+  },
+} as const satisfies Options;
+
+export const exportCommand = defineCommand({
+  usage: "<session…> --format <format>",
+  about: "Writes sessions to stdout in the formats of other tools. `--json` is `--format jsonl`.",
+  examples: [
+    ["export ses_1 --format chrome > ses_1.json", "open it in ui.perfetto.dev or speedscope.app"],
+    ["export latest --format otlp > traces.jsonl", "for the Collector's otlpjsonfile receiver"],
+    ["export ses_1 ses_2 --format jsonl | jq .name", "one span a line"],
+    ["export ses_1 --format md > ses_1.md", "to read, or to paste"],
+  ],
+  options,
+  maxArgs: Number.POSITIVE_INFINITY,
+  async run({ terminal, dir, json, args, values }) {
+    const format = values.format ?? (json ? "jsonl" : undefined);
+    if (format === undefined) throw new UsageError(`export needs --format: ${formats.join(", ")}`);
+    if (args.length === 0)
+      throw new UsageError("export needs a session: an id, the beginning of one, a path, or latest");
+    const found = args.map((one) => resolveSession(one, dir, terminal.cwd));
+    const writer = writers[format];
+    await writer.begin?.(terminal);
+    for (const [index, one] of found.entries()) {
+      const session = await readSession(one);
+      if (session.damage.corruptLines > 0)
+        terminal.note(
+          `${session.id}: ${plural(session.damage.corruptLines, "line")} could not be read; verify shows where`,
+        );
+      await writer.write(session, index, terminal);
+      if (terminal.signal.aborted) break;
+    }
+    await writer.end?.(terminal);
+    return 0;
+  },
+});
+
+interface Writer {
+  begin?(terminal: Terminal): Promise<void>;
+  write(session: ReadSession, index: number, terminal: Terminal): Promise<void>;
+  end?(terminal: Terminal): Promise<void>;
+}
+
+/** Spans per line: the batch size of the SDK. A whole session in one line may be longer than a reader's buffer. */
+const spansPerLine = 512;
+
+const writers: Readonly<Record<(typeof formats)[number], Writer>> = {
+  otlp: {
+    async write(session, _, terminal) {
+      const { spans, left } = replayedSpans(session, terminal.env);
+      for (let from = 0; from < spans.length; from += spansPerLine)
+        await terminal.printAll(`${JSON.stringify(tracesData(spans.slice(from, from + spansPerLine)))}\n`);
+      if (left > 0)
+        terminal.note(
+          `${session.id}: ${plural(left, "span")} that still ${left === 1 ? "runs is" : "run are"} left out, since OTLP has ended spans only`,
+        );
+    },
+  },
+  chrome: {
+    begin: (terminal) => terminal.printAll('{"displayTimeUnit":"ms","traceEvents":['),
+    async write(session, index, terminal) {
+      const events = chromeEvents(session.id, analyse(session.trace), index + 1);
+      const lines = events.map((event) => JSON.stringify(event)).join(",\n");
+      await terminal.printAll(`${index === 0 ? "\n" : ",\n"}${lines}`);
+    },
+    end: (terminal) => terminal.printAll("\n]}\n"),
+  },
+  jsonl: {
+    async write(session, _, terminal) {
+      const { nodes, roots } = analyse(session.trace);
+      for (const { span, turn } of new Set([...roots, ...nodes]))
+        await terminal.printAll(
+          `${JSON.stringify({ schema: "crash-safe-file/export/1", session: session.id, turn, ...span })}\n`,
+        );
+    },
+  },
+  md: {
+    async write(session, index, terminal) {
+      if (index > 0) await terminal.printAll("\n---\n\n");
+      for (const part of sessionMarkdown(session, analyse(session.trace)))
+        await terminal.printAll(`${part}\n`);
+    },
+  },
+};

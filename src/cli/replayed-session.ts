@@ -1,0 +1,37 @@
+/** A session that was read, as the OpenTelemetry spans that a replay of it would send. */
+import { elidedTotals } from "../format/cap.js";
+import { isRoot } from "../format/document.js";
+import { validMetadata, validSpan } from "../format/validate.js";
+import { resourceAttributesOf } from "../otel/resource.js";
+import type { ReadableSpan } from "../otel/types.js";
+import type { Environment } from "../platform/environment.js";
+import { ReplayIds, replayedSpan } from "../replay/replayed-span.js";
+import { ReplayedTurns } from "../replay/replayed-turns.js";
+import type { ReadSession } from "./session-reference.js";
+
+/** Spans in the order of the document, each turn's root after its last span. OTLP has no open spans: `left` counts them. */
+export function replayedSpans(
+  { id, trace }: ReadSession,
+  env: Environment,
+): { readonly spans: readonly ReadableSpan[]; readonly left: number } {
+  const all = trace.spans.filter((span) => !isRoot(span) && elidedTotals(span) === undefined).map(validSpan);
+  const ended = all.filter((span) => span.endTime !== undefined || span.interrupted);
+  const session = {
+    id,
+    traceId: trace.traceId,
+    root: trace.spans.find(isRoot),
+    metadata: validMetadata(trace.metadata),
+    endedAt: Date.parse(trace.endedAt) || Date.parse(trace.startedAt) || 0,
+    ids: new ReplayIds(id),
+    resource: { attributes: { "service.name": "unknown_service", ...resourceAttributesOf(env) } },
+  };
+  const turns = new ReplayedTurns(session);
+  for (const [position, span] of ended.entries()) turns.survey(span, position);
+  const spans: ReadableSpan[] = [];
+  for (const [position, span] of ended.entries()) {
+    const sent = replayedSpan(span, session, turns.of(span));
+    const root = turns.pass(span, sent, position);
+    spans.push(sent, ...(root ? [root] : []));
+  }
+  return { spans, left: all.length - ended.length };
+}

@@ -1,0 +1,87 @@
+/** A session as a Markdown document: a conversation with its tool calls. Texts of the trace stay text. */
+import { type Analysis, durationOf, gistOf, type Node, nameOf } from "./analysis.js";
+import {
+  dateTime,
+  groupedNumber,
+  money,
+  oneLine,
+  plural,
+  safeText,
+  shortDuration,
+  valueLine,
+} from "./display-text.js";
+import { escaped, fenced, inlineCode } from "./markdown-text.js";
+import { evidenceOf } from "./session-header.js";
+import type { ReadSession } from "./session-reference.js";
+import { spanWords } from "./signs.js";
+
+/** Characters of an input or an output. */
+const longestContent = 20_000;
+
+export function* sessionMarkdown(session: ReadSession, analysis: Analysis): Generator<string> {
+  const { metadata, summary } = analysis.trace;
+  const { id, state } = session;
+  const evidence = evidenceOf(session);
+  yield `# ${escaped(oneLine(metadata.title || id))}\n`;
+  const facts = [
+    `Session ${inlineCode(id)}, **${state}**${evidence ? `: ${escaped(oneLine(evidence))}` : ""}`,
+    [
+      metadata.agent && `agent ${oneLine(metadata.agent)}`,
+      metadata.model && `model ${oneLine(metadata.model)}`,
+    ]
+      .filter((part) => part)
+      .map((part) => escaped(String(part)))
+      .join(", "),
+    `${dateTime(analysis.from)}, ${shortDuration(analysis.to - analysis.from)}, ${plural(analysis.turns.length, "turn")}, ${plural(summary.totalToolCalls ?? 0, "tool call")}, ${groupedNumber(summary.totalTokens ?? 0)} tokens, ${money(summary.totalCost ?? 0)}`,
+  ].filter((fact) => fact !== "");
+  yield `${facts.map((fact) => `- ${fact}`).join("\n")}\n`;
+  if (analysis.elided > 0)
+    yield `*${plural(analysis.elided, "span")} in the middle were left out by a limit.*\n`;
+  let turn = 0;
+  for (const node of analysis.nodes) {
+    if (node.turn !== turn) {
+      turn = node.turn;
+      yield `## Turn ${turn}\n`;
+    }
+    yield `${entry(node, analysis).join("\n")}\n`;
+  }
+}
+
+function entry(node: Node, { to }: Analysis): string[] {
+  const { span, state } = node;
+  const note =
+    state === "ok"
+      ? ""
+      : ` — **${spanWords[state]}**${span.statusMessage ? `: ${escaped(oneLine(span.statusMessage))}` : ""}`;
+  const took = shortDuration(durationOf(span, to));
+  if (span.kind === "user-message") return ["### User", "", ...block(span.input)];
+  if (span.kind === "generation") {
+    const tokens = span.tokens ? `, ${groupedNumber(span.tokens.total)} tokens` : "";
+    return [
+      `### ${escaped(oneLine(nameOf(span)))}`,
+      "",
+      `*${took}${tokens}*${note}`,
+      "",
+      ...block(span.output),
+    ];
+  }
+  if (span.kind !== "tool") return [`- ${span.kind} ${inlineCode(oneLine(span.name))}, ${took}${note}`];
+  const gist = valueLine(gistOf(span.input));
+  return [
+    `#### Tool ${inlineCode(oneLine(span.name))}${gist ? ` ${inlineCode(gist.slice(0, 120))}` : ""}`,
+    "",
+    `*${took}*${note}`,
+    "",
+    ...(typeof span.input === "object" && gist.length > 120 ? [...block(span.input), ""] : []),
+    ...block(span.output),
+  ];
+}
+
+function block(value: unknown): string[] {
+  if (value === undefined || value === null || value === "") return [];
+  const text = safeText(typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? ""));
+  const left = text.length - longestContent;
+  return fenced(
+    left > 0 ? `${text.slice(0, longestContent)}\n… ${groupedNumber(left)} characters left out` : text,
+  );
+}

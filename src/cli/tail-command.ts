@@ -1,0 +1,258 @@
+/**
+ * `tail`: follows a session. Each look reads the session as `readTrace` shows it, from all its writers, and compares the
+ * spans with those of the look before: a truncated file, a recovery, a resume or a new writer need no case of their own.
+ */
+import { type Analysis, analyse, durationOf, gistOf, type Node, nameOf, type SpanState } from "./analysis.js";
+import { CommandError, defineCommand, type ExitCode, type Options, wholeNumber } from "./command.js";
+import {
+  cut,
+  oneLine,
+  padEnd,
+  padStart,
+  shortDuration,
+  shortNumber,
+  valueLine,
+  widthOf,
+} from "./display-text.js";
+import { type FoundSession, findSessions, type SessionState, versionOf } from "./session-catalog.js";
+import { evidenceOf } from "./session-header.js";
+import { type ReadSession, readSession, resolveSession } from "./session-reference.js";
+import { spanSign, spanStyle, stateSigns, stateStyle } from "./signs.js";
+import type { Terminal } from "./terminal.js";
+
+const defaultLines = 10;
+
+const options = {
+  lines: {
+    short: "n",
+    value: "<number>",
+    parse: wholeNumber(0),
+    help: `events to begin with; default ${defaultLines}`,
+  },
+  exit: { help: "end when the session has ended; without it, wait for a resume until Ctrl-C" },
+} as const satisfies Options;
+
+export const tailCommand = defineCommand({
+  usage: "[session]",
+  about:
+    "Follows a session, by default the latest: each start and end of a span as it happens, from all its writers, and what becomes of the session. Ctrl-C ends it.",
+  examples: [
+    ["tail", "the latest session"],
+    ["tail ses_1 --exit", "until it ends"],
+    ["tail ses_1 --json | jq -c .span.name", "one event a line, for programs"],
+  ],
+  options,
+  async run({ terminal, dir, json, args, values }) {
+    const found = await firstSession(args[0], dir, terminal);
+    if (!found) return exitCode(terminal);
+    const follower = new Follower(found.files.name, terminal, json);
+    let last = values.lines ?? defaultLines;
+    let wait = shortestWaitMillis;
+    let version = "";
+    for (;;) {
+      const session = currentSession(found);
+      const now = versionOf(session);
+      if (now !== version) {
+        const begun = terminal.now();
+        await follower.look(session, last);
+        last = Number.POSITIVE_INFINITY;
+        version = now;
+        // A long session takes long to read: a tenth of the time at most is spent on it.
+        wait = Math.max(shortestWaitMillis, (terminal.now() - begun) * 10);
+      }
+      if (terminal.signal.aborted) return exitCode(terminal);
+      if (values.exit && follower.isOver) return 0;
+      await pauseOf(wait, terminal.signal);
+      if (terminal.signal.aborted) return exitCode(terminal);
+    }
+  },
+});
+
+const shortestWaitMillis = 100;
+
+const exitCode = ({ signal }: Terminal): ExitCode => (signal.reason === "SIGINT" ? 130 : 0);
+
+/** Resolves after a while, or when the command ends. */
+function pauseOf(millis: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, millis);
+    signal.addEventListener("abort", end);
+  });
+}
+
+/** The session to follow. Without a name, waits for the first session of an empty directory. */
+async function firstSession(
+  reference: string | undefined,
+  dir: string,
+  terminal: Terminal,
+): Promise<FoundSession | undefined> {
+  if (reference !== undefined && reference !== "latest") return resolveSession(reference, dir, terminal.cwd);
+  for (let isWaiting = false; !terminal.signal.aborted; isWaiting = true) {
+    const sessions = sessionsOrNone(dir);
+    if (sessions.length > 0) return resolveSession("latest", dir, terminal.cwd);
+    if (!isWaiting) terminal.note(`waiting for a session in ${dir}`);
+    await pauseOf(shortestWaitMillis * 2, terminal.signal);
+  }
+  return undefined;
+}
+
+function sessionsOrNone(dir: string): FoundSession[] {
+  try {
+    return findSessions(dir);
+  } catch {
+    return [];
+  }
+}
+
+/** The session with the files that it has now: writers come and go. */
+function currentSession(found: FoundSession): FoundSession {
+  const { dir, name } = found.files;
+  const now = sessionsOrNone(dir).find(({ files }) => files.name === name);
+  return now ?? { ...found, hasDocument: false, tokens: [] };
+}
+
+class Follower {
+  readonly #name: string;
+  readonly #terminal: Terminal;
+  readonly #json: boolean;
+  readonly #states = new Map<string, SpanState>();
+  #state: SessionState | undefined;
+  #isGone = false;
+
+  constructor(name: string, terminal: Terminal, json: boolean) {
+    this.#name = name;
+    this.#terminal = terminal;
+    this.#json = json;
+  }
+
+  /** Whether the session has ended, and nothing shows that a process still writes to it. */
+  get isOver(): boolean {
+    return this.#isGone || (this.#state !== undefined && this.#state !== "running" && this.#state !== "idle");
+  }
+
+  /** Prints what has happened since the last look; the last `most` events. */
+  async look(found: FoundSession, most: number): Promise<void> {
+    let session: ReadSession;
+    try {
+      session = await readSession(found);
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      // A file is replaced at this moment, or the session was removed. The next change is the next look.
+      if (!found.hasDocument && found.tokens.length === 0 && !this.#isGone) {
+        this.#isGone = true;
+        this.#terminal.note(`${this.#name} was removed`);
+      }
+      return;
+    }
+    this.#isGone = false;
+    const analysis = analyse(session.trace);
+    const events = this.#eventsOf(analysis);
+    for (const event of events.slice(Math.max(0, events.length - most)))
+      this.#print(event, session, analysis);
+    if (session.state !== this.#state) {
+      this.#state = session.state;
+      this.#printState(session, analysis);
+    }
+  }
+
+  #eventsOf({ nodes, to, trace }: Analysis): Event[] {
+    const events: Event[] = [];
+    for (const node of nodes) {
+      const { span, state } = node;
+      const key = `${span.traceId ?? trace.traceId} ${span.spanId}`;
+      const before = this.#states.get(key);
+      if (before === state) continue;
+      this.#states.set(key, state);
+      if (before === undefined && span.kind !== "user-message")
+        events.push({ type: "start", at: span.startTime, node });
+      if (state !== "running") events.push({ type: "end", at: span.endTime ?? to, node });
+    }
+    // An end before the starts of the same moment, except the start of the span itself.
+    return events.sort(
+      (a, b) =>
+        a.at - b.at ||
+        (a.node === b.node
+          ? a.type === "start"
+            ? -1
+            : 1
+          : a.type === b.type
+            ? 0
+            : a.type === "end"
+              ? -1
+              : 1),
+    );
+  }
+
+  #print({ type, at, node }: Event, session: ReadSession, { to }: Analysis): void {
+    const { span, state, turn, depth } = node;
+    if (this.#json) {
+      this.#terminal.printJsonLine("tail/1", { event: type, at: iso(at), session: session.id, turn, span });
+      return;
+    }
+    const { colors, columns } = this.#terminal;
+    const isStart = type === "start";
+    const isMessage = span.kind === "user-message";
+    const sign = isMessage ? "›" : isStart ? "▶" : state === "ok" ? "✓" : spanSign(state);
+    const style = isStart
+      ? colors.cyan
+      : isMessage
+        ? colors.magenta
+        : state === "ok"
+          ? colors.green
+          : spanStyle(state, this.#terminal);
+    const time = isStart || isMessage ? "" : shortDuration(durationOf(span, to));
+    const tokens = !isStart && span.tokens ? `${shortNumber(span.tokens.total)} tokens` : "";
+    const start = `${colors.dim(clock(at))} ${style(`${sign} ${padStart(time, 7)}`)}  ${"  ".repeat(Math.min(8, Math.max(0, depth - 1)))}`;
+    const name = isMessage ? "user" : oneLine(nameOf(span));
+    const detail =
+      state === "failed" && !isStart
+        ? oneLine(span.statusMessage ?? "")
+        : isMessage || (isStart && span.kind === "tool")
+          ? valueLine(gistOf(span.input))
+          : tokens;
+    const room = columns - widthOf(start);
+    const shown = cut(name, room);
+    this.#terminal.print(
+      `${start}${shown}${colors.dim(cut(detail ? `  ${detail}` : "", room - widthOf(shown)))}`,
+    );
+  }
+
+  #printState(session: ReadSession, { to }: Analysis): void {
+    const { state, id, trace } = session;
+    const evidence = evidenceOf(session);
+    if (this.#json) {
+      const { summary } = trace;
+      this.#terminal.printJsonLine("tail/1", {
+        event: "session",
+        at: iso(to),
+        session: id,
+        status: state,
+        evidence,
+        summary,
+      });
+      return;
+    }
+    const { colors, columns } = this.#terminal;
+    const line = `${stateSigns[state]} ${padEnd(state, 7)}  ${oneLine(id)}${evidence ? ` · ${oneLine(evidence)}` : ""}`;
+    this.#terminal.print(
+      `${colors.dim(clock(to))} ${stateStyle(state, this.#terminal)(cut(line, columns - 13))}`,
+    );
+  }
+}
+
+interface Event {
+  readonly type: "start" | "end";
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly node: Node;
+}
+
+const iso = (millis: number): string => new Date(Number.isFinite(millis) ? millis : 0).toISOString();
+
+/** `03:04:05.123`, in UTC as in all other output. */
+const clock = (millis: number): string => iso(millis).slice(11, 23);
