@@ -11,61 +11,72 @@ import { publish } from "../storage/publish.js";
 import { backgroundSyncBytes } from "../storage/seal.js";
 import type { SessionWriter } from "../storage/session-writer.js";
 
-/** Refill and size of the token bucket. */
+/** Refill and size of the token bucket of a session. */
 export interface Pace {
   /** 1 MB/s by default. */
   readonly bytesPerSecond: number;
   /** Most tokens that the bucket holds: 32 MB by default, or one document if that is larger. */
   readonly maxBytes: number;
+  /** Tokens of a new session, for copies when its events pause: 8 MB by default. */
+  readonly startBytes: number;
 }
 
-export const defaultPace: Pace = { bytesPerSecond: 1_000_000, maxBytes: 32_000_000 };
+export const defaultPace: Pace = { bytesPerSecond: 1_000_000, maxBytes: 32_000_000, startBytes: 8_000_000 };
+
+/** All sessions of a process share one more bucket, which begins full. */
+const processPace = Object.freeze({ bytesPerSecond: 4_000_000, maxBytes: 32_000_000 });
 
 /** The first event after quiet is published this much later, together with the events that follow at once. */
 const settleMillis = 20;
 
-/** How many times as large as its last copy a document must be. */
-const growth = 4;
+/** Events that come after so long are the first ones after quiet. */
+const quietMillis = 50;
+
+/** Events come one after the other when so many due publishes found new ones. */
+const busyRounds = 3;
 
 /**
- * The token bucket of one session: a copy is as large as the document, so copies are paid.
- *
- * A session may publish when its document is at least four times as large as the last copy, or when the bucket covers
- * the copy. The bucket begins empty and refills at `bytesPerSecond`. All copies on growth together are at most four
- * thirds of the document; the bucket pays for every other copy. With one append per span, and at most one more for a
- * start that carries everything, bytes written stay within 4x the data plus the rate times the time.
- * (5,000 spans of 5 KB, one per turn: 2.8x with a factor of four, 3.3x of three, 3.1x of six, which copies late. The
- * factor counts only where a session grows faster than its bucket refills.)
+ * Bytes of copies that each new byte of a document pays for: a document that has doubled since its last copy has paid for
+ * the next one. All copies that growth pays for are at most twice the document. A session of up to 8 MB that grows without
+ * a pause keeps what it begins with for the burst that follows.
  */
-export class PublishBudget {
-  readonly #limits: Pace;
-  #tokens = 0;
-  #refilledAt: number;
-  #lastSize = 0;
+const growthFactor = 2;
 
-  constructor(limits: Pace, nowMillis: number) {
+/** Tokens that copies are paid with. Times are monotonic, in milliseconds. */
+export class TokenBucket {
+  readonly #limits: Pick<Pace, "bytesPerSecond" | "maxBytes">;
+  #tokens: number;
+  #refilledAt: number;
+
+  constructor(limits: Pick<Pace, "bytesPerSecond" | "maxBytes">, tokens: number, nowMillis: number) {
     this.#limits = limits;
+    this.#tokens = tokens;
     this.#refilledAt = nowMillis;
   }
 
-  /** Whether the document has grown enough since its last copy to be published without tokens. */
-  hasGrown(sizeBytes: number): boolean {
-    return sizeBytes >= growth * this.#lastSize;
+  /** The bucket that all sessions of a process share. */
+  static ofProcess(nowMillis: number): TokenBucket {
+    return new TokenBucket(processPace, processPace.maxBytes, nowMillis);
   }
 
-  /** Milliseconds to wait before a document of this size may be published. Monotonic time. */
-  delay(sizeBytes: number, nowMillis: number): number {
+  /** Milliseconds until the bucket covers a copy of this size; the bucket holds as much as one copy. */
+  wait(sizeBytes: number, nowMillis: number): number {
     this.#refill(sizeBytes, nowMillis);
-    if (this.hasGrown(sizeBytes)) return settleMillis;
-    const missing = sizeBytes - this.#tokens;
-    return Math.max(settleMillis, Math.ceil((missing / this.#limits.bytesPerSecond) * 1000));
+    return Math.max(0, Math.ceil(((sizeBytes - this.#tokens) / this.#limits.bytesPerSecond) * 1000));
   }
 
-  /** A copy of this size was written, for whatever reason. */
-  charge(sizeBytes: number, nowMillis: number): void {
+  /** The tokens at that time; the bucket holds as much as one copy of this size. */
+  tokens(sizeBytes: number, nowMillis: number): number {
     this.#refill(sizeBytes, nowMillis);
-    this.#tokens = Math.max(0, this.#tokens - sizeBytes);
-    this.#lastSize = sizeBytes;
+    return this.#tokens;
+  }
+
+  /** Takes the tokens of a copy. Returns how many are missing. */
+  take(sizeBytes: number, nowMillis: number): number {
+    this.#refill(sizeBytes, nowMillis);
+    const missing = Math.max(0, sizeBytes - this.#tokens);
+    this.#tokens -= sizeBytes - missing;
+    return missing;
   }
 
   #refill(sizeBytes: number, nowMillis: number): void {
@@ -75,14 +86,89 @@ export class PublishBudget {
   }
 }
 
+/**
+ * When one session may publish: a copy is as large as the document, so copies are paid.
+ *
+ * The growth of the document pays first, then the bucket of the session together with the bucket of the process, and at
+ * last the tokens that the session began with. These pay only for copies when events pause: a session that grows without
+ * a pause would spend them on copies that the next event outdates, and its last burst would wait. With one append per
+ * span, and at most one more for a start that carries everything, bytes written stay within 4x the data plus the rate
+ * times the time, beyond the tokens of the beginning.
+ */
+export class PublishBudget {
+  readonly #bytesPerSecond: number;
+  readonly #earned: TokenBucket;
+  readonly #process: TokenBucket;
+  #startBytes: number;
+  /** What growth before the last copy has paid for, and no copy has used. */
+  #growthBytes = 0;
+  #lastSize = 0;
+
+  constructor(pace: Pace, nowMillis: number, process: TokenBucket = TokenBucket.ofProcess(nowMillis)) {
+    this.#bytesPerSecond = pace.bytesPerSecond;
+    this.#startBytes = pace.startBytes;
+    this.#earned = new TokenBucket(pace, 0, nowMillis);
+    this.#process = process;
+  }
+
+  /** Whether the growth of the document pays for a copy. */
+  hasGrown(sizeBytes: number): boolean {
+    return this.#unpaid(sizeBytes) === 0;
+  }
+
+  /**
+   * Milliseconds to wait before a document of this size may be published. `isBusy`: its events have not paused. Monotonic
+   * time.
+   */
+  delay(sizeBytes: number, nowMillis: number, isBusy = false): number {
+    const unpaid = this.#unpaid(sizeBytes);
+    const earned = this.#earned.tokens(sizeBytes, nowMillis);
+    const spare = isBusy ? 0 : this.#startBytes;
+    const missing = isBusy && this.#isLast(sizeBytes, earned) ? sizeBytes - earned : unpaid - earned - spare;
+    const wait = Math.ceil((Math.max(0, missing) / this.#bytesPerSecond) * 1000);
+    return Math.max(settleMillis, wait, this.#process.wait(unpaid, nowMillis));
+  }
+
+  /**
+   * Whether a copy would leave too little for one copy when events pause and one after the next burst. Such a copy waits
+   * until its time has paid for it, in a session that is not larger than the tokens of its beginning.
+   */
+  #isLast(sizeBytes: number, earned: number): boolean {
+    return (
+      sizeBytes <= this.#startBytes && this.#grownTo(sizeBytes) + earned + this.#startBytes < 3 * sizeBytes
+    );
+  }
+
+  /** A copy of this size was written, for whatever reason. */
+  charge(sizeBytes: number, nowMillis: number): void {
+    const unpaid = this.#unpaid(sizeBytes);
+    this.#growthBytes = Math.max(0, this.#grownTo(sizeBytes) - sizeBytes);
+    const missing = this.#earned.take(unpaid, nowMillis);
+    this.#startBytes = Math.max(0, this.#startBytes - missing);
+    this.#process.take(unpaid, nowMillis);
+    this.#lastSize = sizeBytes;
+  }
+
+  /** The part of a copy that growth does not pay for. */
+  #unpaid(sizeBytes: number): number {
+    return Math.max(0, Math.floor(sizeBytes - this.#grownTo(sizeBytes)));
+  }
+
+  #grownTo(sizeBytes: number): number {
+    return this.#growthBytes + growthFactor * Math.max(0, sizeBytes - this.#lastSize);
+  }
+}
+
 /** After a failure the next try waits 500 ms; each further failure doubles the wait, up to 10 s. */
 const firstRetryMillis = 500;
 const lastRetryMillis = 10_000;
 
-/** Queues that all directories of a process share: the host's thread pool has four threads. */
+/** Queues and tokens that all directories of a process share: the host's thread pool has four threads. */
 export interface WorkQueues {
   readonly publish: SerialQueue;
   readonly sync: SerialQueue;
+  /** Pays for the copies of all sessions. */
+  readonly bucket: TokenBucket;
 }
 
 /** The next publish of a session. */
@@ -103,18 +189,26 @@ export class PublishScheduler {
   #isSyncing = false;
   /** Size of the last tail: open spans are copied with each publish, like lines. */
   #tailBytes = 0;
+  /** Monotonic time of the last event that was seen. */
+  #seenActive: number;
+  /** Due publishes, one after the other, that found new events, and the version that the last one found. */
+  #rounds = 0;
+  #seenVersion = 0;
 
   /** `onUse` is called after work on the session: its files may be open now. */
   constructor(writer: SessionWriter, queues: WorkQueues, pace: Pace, onUse: () => void) {
     this.#writer = writer;
     this.#queues = queues;
-    this.#budget = new PublishBudget(pace, writer.ports.clock.monotonic());
+    this.#seenActive = writer.lastActive;
+    this.#budget = new PublishBudget(pace, writer.ports.clock.monotonic(), queues.bucket);
     this.#onUse = onUse;
   }
 
   /** Something was recorded. Cheap: most calls find the publish scheduled. */
   changed(): void {
-    const { log } = this.#writer;
+    const { log, lastActive } = this.#writer;
+    if (!this.#scheduled && lastActive - this.#seenActive >= quietMillis) this.#rounds = 0;
+    this.#seenActive = lastActive;
     if (log.unsynced > backgroundSyncBytes) this.sync([log]);
     if (this.#scheduled && (this.#scheduled.isUrgent || !this.#budget.hasGrown(this.#copyBytes))) return;
     this.#scheduled?.timer.cancel();
@@ -177,8 +271,26 @@ export class PublishScheduler {
   #schedule(): void {
     const { clock } = this.#writer.ports;
     const delay = Math.max(this.#retryMillis, this.#budget.delay(this.#copyBytes, clock.monotonic()));
-    const timer = clock.after(delay, () => void this.#queues.publish.run(() => this.#publishScheduled()));
+    const timer = clock.after(delay, () => this.#publishWhenDue());
     this.#scheduled = { timer, isUrgent: this.#retryMillis > 0 || this.#budget.hasGrown(this.#copyBytes) };
+  }
+
+  /** Waits on while events come that only the first tokens could pay for, or when the process has spent its own. */
+  #publishWhenDue(): void {
+    const { clock } = this.#writer.ports;
+    const now = clock.monotonic();
+    const isDue =
+      this.#retryMillis > 0 || this.#budget.delay(this.#copyBytes, now, this.#isBusy()) <= settleMillis;
+    if (isDue) void this.#queues.publish.run(() => this.#publishScheduled());
+    else this.#schedule();
+  }
+
+  /** Whether events come one after the other: asked once for each due publish, since a clock runs on in a busy machine. */
+  #isBusy(): boolean {
+    const { version } = this.#writer;
+    this.#rounds = version === this.#seenVersion ? 0 : this.#rounds + 1;
+    this.#seenVersion = version;
+    return this.#rounds >= busyRounds;
   }
 
   async #publishScheduled(): Promise<void> {

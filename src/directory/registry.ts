@@ -5,14 +5,14 @@
 import { resolve } from "node:path";
 import type { UnnamedPolicy } from "../format/unnamed-policy.js";
 import { SerialQueue } from "../platform/async.js";
-import type { Clock } from "../platform/clock.js";
+import { type Clock, systemClock } from "../platform/clock.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { IoCounters } from "../platform/io-counters.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { UserOfDirectory } from "./directory-user.js";
 import { Housekeeping, type HousekeepingOptions } from "./housekeeping.js";
 import type { WorkQueues } from "./publish-scheduler.js";
-import { defaultPace } from "./publish-scheduler.js";
+import { defaultPace, TokenBucket } from "./publish-scheduler.js";
 import type { DirectoryListener, DirectoryUser, SharedDirectory } from "./shared-directory.js";
 import { type DirectoryPorts, TraceDirectory } from "./trace-directory.js";
 import { UnnamedTraces } from "./unnamed-traces.js";
@@ -38,7 +38,11 @@ interface Registry {
 const slot = Symbol.for("opentelemetry-exporter-crash-safe-file/registry/2");
 const slots = globalThis as unknown as Record<symbol, Registry | undefined>;
 
-const newQueues = (): WorkQueues => ({ publish: new SerialQueue(), sync: new SerialQueue() });
+const newQueues = (clock: Clock = systemClock): WorkQueues => ({
+  publish: new SerialQueue(),
+  sync: new SerialQueue(),
+  bucket: TokenBucket.ofProcess(clock.monotonic()),
+});
 
 function registry(): Registry {
   slots[slot] ??= Object.freeze({ directories: new Map(), queues: newQueues() });
@@ -54,7 +58,8 @@ export function joinDirectory(
 ): DirectoryUser {
   const path = resolve(dir);
   // With ports of its own, a test has a directory of its own.
-  if (Object.keys(ports).length > 0) return openDirectory(path, options, newQueues(), ports).join(listener);
+  if (Object.keys(ports).length > 0)
+    return openDirectory(path, options, newQueues(ports.clock), ports).join(listener);
   const { directories, queues } = registry();
   let open = directories.get(path);
   if (!open) {

@@ -10,7 +10,7 @@ import type { Moment } from "../support/paused-file-system.js";
 import { type Actor, Stage } from "../support/session-stage.js";
 
 const bytesPerSecond = 1_000_000;
-const pace = { bytesPerSecond, maxBytes: 32_000_000 };
+const pace = { bytesPerSecond, maxBytes: 32_000_000, startBytes: 0 };
 
 let stage: Stage;
 beforeEach(() => {

@@ -5,7 +5,7 @@
  */
 import { readdirSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { defaultPace } from "../../src/directory/publish-scheduler.js";
+import { defaultPace, TokenBucket } from "../../src/directory/publish-scheduler.js";
 import type { SessionEntry } from "../../src/directory/sessions.js";
 import { TraceDirectory } from "../../src/directory/trace-directory.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
@@ -103,7 +103,7 @@ describe("P3 work that was not cancelled", () => {
       maxSpans: 0,
       pace: defaultPace,
     };
-    const lanes = { publish: new SerialQueue(), sync: new SerialQueue() };
+    const lanes = { publish: new SerialQueue(), sync: new SerialQueue(), bucket: TokenBucket.ofProcess(0) };
     const directory = new TraceDirectory(stage.dir, ports, lanes, () => {});
     const user = directory.join();
     const start = { id: "s", traceId: "0".repeat(32), startTime: 1 };

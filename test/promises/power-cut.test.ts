@@ -57,7 +57,7 @@ class Machine {
   boot(options: Partial<CrashSafeFileSpanExporterOptions> = {}): void {
     const { clock, liveness } = this;
     // No publish makes up for a missing sync.
-    const pace = { bytesPerSecond: 1, maxBytes: 1 };
+    const pace = { bytesPerSecond: 1, maxBytes: 1, startBytes: 0 };
     const ports = { clock, liveness, pace, fileSystem: this.watched() };
     this.exporter = new CrashSafeFileSpanExporter({ dir, durability: this.#durability, ...options }, ports);
     this.processor = new CrashSafeSpanProcessor(this.exporter);

@@ -169,6 +169,27 @@ describe("R4 events during an in-flight snapshot are dropped (M2)", () => {
   });
 });
 
+it.each([100, 800, 1_300])(
+  "P4 R5 M2 as a reader sees it: %i bulky spans, and a burst within 250 ms",
+  async (spans) => {
+    const actor = stage.actor();
+    // At once, or in turns of the event loop: the events come without a pause.
+    for (let at = 0; at < spans; at += 50) {
+      actor.record("s", 50, bulk);
+      actor.clock.pass(10);
+      await actor.fileSystem.idle();
+    }
+    actor.clock.pass(230);
+    await actor.fileSystem.idle();
+    expect(ours().spans).toHaveLength(spans + 1);
+    for (let i = 0; i < 8; i++) actor.record("s", 1, bulk);
+    actor.clock.pass(230);
+    await actor.fileSystem.idle();
+    expect(stage.bytes("s").length).toBeLessThan(8_000_000);
+    expect(ours().spans).toHaveLength(spans + 9);
+  },
+);
+
 it("P4 R5 M2 natural: a burst during an in-flight snapshot", async ({ annotate }) => {
   const count = trials(20, 100);
   let oldLost = 0;

@@ -16,6 +16,7 @@ if (plan.publishesSeldom)
   Object.assign((await load("directory/publish-scheduler.js")).defaultPace, {
     bytesPerSecond: 1,
     maxBytes: 1,
+    startBytes: 0,
   });
 
 const { dir, durability } = plan;

@@ -23,6 +23,7 @@ if (plan.publishesSeldom)
   Object.assign((await load("directory/publish-scheduler.js")).defaultPace, {
     bytesPerSecond: 1,
     maxBytes: 1,
+    startBytes: 0,
   });
 
 /** The pipe to the lab. The stream of a thread would return before all is written. */
