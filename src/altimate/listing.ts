@@ -2,14 +2,17 @@
 import { basename, resolve } from "node:path";
 import { documentPath, nameCandidates, parseEntry } from "../format/file-names.js";
 import type { SessionSummary, TraceFile } from "../format/trace-file.js";
+import { systemClock } from "../platform/clock.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { environment } from "../platform/environment.js";
 import { tryOr } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
+import { SystemLiveness } from "../platform/liveness.js";
 import { type PathLike, pathOf } from "../platform/paths.js";
 import { sessionsOf } from "../recovery/list-traces.js";
 import { readTrace } from "../recovery/read-trace.js";
+import { oneAttempt, recoverInRounds } from "../recovery/recover-directory.js";
 import { isDocumentOf, readOutline } from "../storage/document-file.js";
 import { resolveTracesDir } from "./defaults.js";
 
@@ -41,14 +44,16 @@ export function getTracesDir(dir?: PathLike): string {
 
 /**
  * All traces in a directory, newest first: by the last activity of the session, else by its start. Includes sessions that
- * run or died before their first document. Traces that cannot be read are left out. Never writes, never rejects.
+ * run or died before their first document. Traces that cannot be read are left out. The documents of dead sessions are
+ * completed in the background, for readers of the raw files. Never rejects.
  */
 export async function listTraces(dir?: PathLike): Promise<TraceEntry[]> {
-  return readEntries(await outlines(getTracesDir(dir)));
+  const directory = getTracesDir(dir);
+  return readEntries(directory, await outlines(directory));
 }
 
 /**
- * A page of {@link listTraces}. Only the documents of the page are read completely. Never rejects.
+ * A page of {@link listTraces}. Only the documents of the page are read completely, and completed. Never rejects.
  *
  * @param options `offset` from 0 (default 0), `limit` from 1 (default 20)
  */
@@ -58,13 +63,15 @@ export async function listTracesPaginated(
 ): Promise<TracePage> {
   const offset = wholeNumber(() => options?.offset, 0, 0);
   const limit = wholeNumber(() => options?.limit, 20, 1);
-  const found = await outlines(getTracesDir(dir));
-  const traces = await readEntries(found.slice(offset, offset + limit));
+  const directory = getTracesDir(dir);
+  const found = await outlines(directory);
+  const traces = await readEntries(directory, found.slice(offset, offset + limit));
   return { traces, total: found.length, offset, limit };
 }
 
 /**
- * The trace of a session, by the raw id or by the name of the document. `null` without a readable one. Never rejects.
+ * The trace of a session, by the raw id or by the name of the document. `null` without a readable one. The document of a
+ * dead session is completed in the background. Never rejects.
  */
 export async function loadTrace(given: string | number, dir?: PathLike): Promise<TraceFile | null> {
   const sessionId = typeof given === "number" ? String(given) : given;
@@ -72,12 +79,27 @@ export async function loadTrace(given: string | number, dir?: PathLike): Promise
   const directory = resolve(getTracesDir(dir));
   for (const name of nameCandidates(sessionId)) {
     const trace = await tryRead(documentPath({ dir: directory, name }));
-    if (trace && isDocumentOf(sessionId, { ...trace, id: trace.id })) return trace;
+    if (!trace || !isDocumentOf(sessionId, { ...trace, id: trace.id })) continue;
+    completeDead(directory, [name]);
+    return trace;
   }
   // A listing may name a session by its document, whose name can differ from the raw id.
   const entry = parseEntry(`${sessionId}.json`);
   const isFileName = entry.type === "document" && basename(sessionId) === sessionId;
-  return isFileName ? tryRead(documentPath({ dir: directory, name: sessionId })) : null;
+  const trace = isFileName ? await tryRead(documentPath({ dir: directory, name: sessionId })) : null;
+  if (trace) completeDead(directory, [sessionId]);
+  return trace;
+}
+
+/**
+ * Recovers what dead processes left of these sessions, in the background: a reader of the raw files would take a killed
+ * session for a running one until an exporter opens the directory.
+ */
+function completeDead(dir: string, names: readonly string[]): void {
+  const liveness = new SystemLiveness(nodeFileSystem.sync);
+  const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
+  // A directory that cannot be read or written to stays as it is: the next exporter, or the next call, tries again.
+  void recoverInRounds(ports, resolve(dir), oneAttempt, names).catch(() => {});
 }
 
 async function tryRead(path: string): Promise<TraceFile | null> {
@@ -133,13 +155,18 @@ function* outlineOf(path: string): Gensync<Dated | undefined> {
   }
 }
 
-async function readEntries(found: readonly Outlined[]): Promise<TraceEntry[]> {
+async function readEntries(dir: string, found: readonly Outlined[]): Promise<TraceEntry[]> {
   const entries: TraceEntry[] = [];
   for (const { path } of found) {
     const trace = await tryRead(path);
     const file = basename(path);
     if (trace) entries.push({ sessionId: trace.sessionId || file.slice(0, -".json".length), file, trace });
   }
+  if (entries.length > 0)
+    completeDead(
+      dir,
+      entries.map(({ file }) => file.slice(0, -".json".length)),
+    );
   return entries;
 }
 

@@ -3,6 +3,7 @@ import { type Context, context } from "@opentelemetry/api";
 import type { TraceFile } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import type { SpanProcessor } from "../otel/types.js";
+import { environment } from "../platform/environment.js";
 import { tryOr } from "../platform/errors.js";
 import type { PathLike } from "../platform/paths.js";
 import type {
@@ -19,6 +20,7 @@ import type {
   TraceHeaders,
   UserMessageOptions,
 } from "../tracer/input-types.js";
+import { langfuseProcessors } from "./langfuse.js";
 import * as listing from "./listing.js";
 import type { TraceExporter } from "./trace-exporter.js";
 import { FileExporter, recordingOf } from "./trace-file-exporter.js";
@@ -50,9 +52,14 @@ export class Trace {
     this.#to = destinationOf(exporters, spanProcessors);
   }
 
-  /** A trace with a file exporter for the default directory, and with the exporters `extra`. */
+  /**
+   * A trace with a file exporter for the default directory, and with the exporters `extra`. Spans also go to Langfuse, by
+   * OTLP, where `LANGFUSE_PUBLIC_KEY`, `LANGFUSE_SECRET_KEY` and `LANGFUSE_HOST` are all set and `DISABLE_LANGFUSE` is not
+   * `1`, `true`, `yes` or `on`.
+   */
   static create(extra: TraceExporter[] = []): Trace {
-    return new Trace(listOf(extra, isExporter, [new FileExporter()]), []);
+    const exporters = listOf(extra, isExporter, [new FileExporter()]);
+    return new Trace(exporters, langfuseProcessors(environment()));
   }
 
   /**
@@ -88,7 +95,11 @@ export class Trace {
     return listing.getTracesDir(dir);
   }
 
-  /** All readable traces in a directory, newest first. A directory that does not exist has none. Never rejects. */
+  /**
+   * All readable traces in a directory, newest first. A directory that does not exist has none. Never rejects. This
+   * method, {@link listTracesPaginated} and {@link loadTrace} complete the documents of dead sessions that they return, in
+   * the background.
+   */
   static listTraces(dir?: PathLike): Promise<listing.TraceEntry[]> {
     return listing.listTraces(dir);
   }

@@ -32,9 +32,15 @@ export function requireSdk(): Sdk {
   throw missing;
 }
 
+/** The constructor of an OTLP exporter. What the options lack, the exporter reads from the environment. */
+export type OtlpExporter = new (options?: {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}) => object;
+
 /** The class of an OTLP exporter, by protocol. Throws what `require` throws. */
-export function requireOtlpExporter(protocol: "http/protobuf" | "http/json"): new () => object {
-  let found: { readonly OTLPTraceExporter: new () => object } | undefined;
+export function requireOtlpExporter(protocol: "http/protobuf" | "http/json"): OtlpExporter {
+  let found: { readonly OTLPTraceExporter: OtlpExporter } | undefined;
   let missing: unknown;
   try {
     if (protocol === "http/json") found = require("@opentelemetry/exporter-trace-otlp-http");

@@ -1,8 +1,12 @@
 /** Lists a directory of traces, and loads one trace of it. */
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { getTracesDir, listTraces, listTracesPaginated, loadTrace } from "../../src/altimate/listing.js";
 import { FileExporter } from "../../src/altimate/trace-file-exporter.js";
+import { listTraces as readerListing } from "../../src/recovery/list-traces.js";
+import { readTrace } from "../../src/recovery/read-trace.js";
 import { type Actor, Stage } from "../support/session-stage.js";
 import { documentOf, startedAt } from "../support/trace-documents.js";
 
@@ -36,6 +40,52 @@ function old(name: string, minutes: number): void {
   const { id: _, ...document } = documentOf(name, { startedAt: at(minutes) });
   writeFileSync(`${stage.dir}/${name}.json`, JSON.stringify(document, null, 2));
 }
+
+const program = fileURLToPath(new URL("../programs/killed-session.mjs", import.meta.url));
+/** A session whose process was killed while a generation ran. */
+const killed = (id: string) => spawnSync(process.execPath, [program, stage.dir, id]);
+
+describe("the document of a killed session", () => {
+  test.each<[string, () => Promise<unknown>]>([
+    ["listTraces", () => listTraces(stage.dir)],
+    ["loadTrace", () => loadTrace("ses_dead", stage.dir)],
+    ["listTracesPaginated", () => listTracesPaginated(stage.dir, { limit: 1 })],
+  ])("is completed in the background by %s, for readers of the raw file", async (_, look) => {
+    killed("ses_dead");
+    expect(stage.document("ses_dead").summary.status).toBe("running");
+    expect(stage.files.length).toBeGreaterThan(1);
+    expect(JSON.stringify(await look())).toContain('"status":"crashed"');
+    await vi.waitFor(() => expect(stage.files).toEqual(["ses_dead.json"]), { timeout: 20_000 });
+    const { summary, spans } = stage.document("ses_dead");
+    expect(summary.status).toBe("crashed");
+    expect(spans.filter(({ interrupted }) => interrupted).length).toBeGreaterThan(0);
+  });
+
+  test("is left as it is when it is on another page, and when its session is live", async () => {
+    killed("ses_1");
+    const living = actor();
+    living.record("ses_live", 1);
+    await living.processor.forceFlush();
+    const files = stage.files;
+    const { traces, total } = await listTracesPaginated(stage.dir, { limit: 1 });
+    expect([traces.map(({ file }) => file), total]).toEqual([["ses_live.json"], 2]);
+    await loadTrace("ses_live", stage.dir);
+    await loadTrace("ses_absent", stage.dir);
+    await new FileExporter(stage.dir).export(documentOf("other"));
+    expect(stage.files).toEqual([...files, "other.json"].sort());
+  });
+
+  test("is completed by the functions of the drop-in only: the reader never writes", async () => {
+    killed("ses_dead");
+    const files = stage.files;
+    const before = stage.bytes("ses_dead");
+    expect((await readerListing(stage.dir)).total).toBe(1);
+    expect((await readTrace(`${stage.dir}/ses_dead.json`)).trace.summary.status).toBe("crashed");
+    await new FileExporter(stage.dir).export(documentOf("other"));
+    expect(stage.files).toEqual([...files, "other.json"].sort());
+    expect(stage.bytes("ses_dead")).toBe(before);
+  });
+});
 
 describe("listTraces", () => {
   test("returns whole traces of both tracers, the latest start first", async () => {
