@@ -78,6 +78,10 @@ class FileSession implements SessionHandle {
     return this.#session.traceId();
   }
 
+  get isContinued(): boolean {
+    return !this.#session.isNew;
+  }
+
   get metadata(): SessionMetadata {
     return this.#session.metadata();
   }

@@ -51,6 +51,8 @@ export interface SessionHandle {
   /** The trace id of the document. */
   readonly traceId: string;
   readonly metadata: SessionMetadata;
+  /** Whether the session was there before, in a document or open in this process. Absent in handles of release 0.1.0. */
+  readonly isContinued?: boolean;
   /** Counters as of now, all ended spans included. */
   readonly summary: SessionSummary;
   /** What the session did before; once, and nothing after that. */

@@ -14,6 +14,7 @@ import {
   isRoot,
 } from "../format/document.js";
 import { documentPath, type SessionFiles } from "../format/file-names.js";
+import { jsonText } from "../format/json-value.js";
 import { interrupt, recordedEnd, statusRank, worseEnd } from "../format/session-end.js";
 import { buildTail, pendingSpans } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
@@ -197,6 +198,14 @@ interface End {
   readonly isNew: boolean;
 }
 
+/** Whether a writer resumed the session from this very end, with other metadata, and died before its first span. */
+function bringsMetadata({ journal, isAlive }: OrphanedFiles, { endedAt, metadata }: DocumentTail): boolean {
+  if (isAlive || journal.session?.resumed !== endedAt) return false;
+  return Object.entries(journal.session.metadata).some(
+    ([key, value]) => jsonText(value) !== jsonText(metadata[key as keyof SessionMetadata]),
+  );
+}
+
 /** A crash or an end that a writer recorded holds; an owner that recorded no end has crashed. */
 function endOf({ published, orphans, hasPeers }: RecoveryInput, hasNewSpans: boolean): End {
   const before = published?.tail;
@@ -209,7 +218,8 @@ function endOf({ published, orphans, hasPeers }: RecoveryInput, hasNewSpans: boo
     statusRank[recordedEnd(summary)?.status ?? "running"] <= statusRank[before.summary.status];
   if (!hasNewSpans && isOver && tails.every(isKnown)) {
     const { status, error } = before.summary;
-    return { status, error, isRecovered: false, isNew: false };
+    const isNew = orphans.some((one) => bringsMetadata(one, before));
+    return { status, error, isRecovered: before.layout.recovered === true, isNew };
   }
   const ends = [...(before ? [before] : []), ...tails];
   const isCrashRecorded = ends.some(

@@ -70,7 +70,8 @@ export class SessionLifecycle {
     for (const recorder of this.#ports.recorders)
       this.guard("startTrace", () => handles.push(recorder.openSession(opening)));
     this.#begin(id, traceId, { ...handles[0]?.metadata, ...metadata }, handles, parent);
-    if (client) this.log?.openTurn(now, client);
+    if (prompt && handles.some(({ isContinued }) => isContinued)) this.log?.prompted(prompt, now, client);
+    else if (client) this.log?.openTurn(now, client);
   }
 
   /**

@@ -71,6 +71,8 @@ export class SessionLog {
   readonly #attributes: Record<string, unknown> = {};
   /** The open turn lacks some of them, and gets all at its end. */
   #hasNewAttributes = false;
+  /** The prompt of which the turn has the message, and nothing else yet. */
+  #prompt: string | undefined;
   /** The last answer of the turn. */
   #lastOutput: string | undefined;
 
@@ -104,11 +106,20 @@ export class SessionLog {
     this.#turns.current?.set(metadataAttributes(this.#metadata));
   }
 
+  /** The prompt with which a session goes on is a message, which the host may log as well. */
+  prompted(text: string, now: number, client: Context | undefined): void {
+    this.userMessage(text, now, client);
+    this.#prompt = text;
+  }
+
   /** Ends the open turn and begins the next. */
   userMessage(text: string, now: number, client: Context | undefined): void {
+    const isLogged = this.#prompt === text;
+    if (isLogged && !client) return;
     this.endTurn(now);
     const input = text.slice(0, maxUserMessageChars);
     this.#turns.open(now, input, this.#description(), client);
+    if (isLogged) return;
     const cut = text.length - input.length;
     this.#instant({
       name: "user-message",
@@ -231,6 +242,7 @@ export class SessionLog {
   /** Commits the spans in the queue, and ends the turn. */
   endTurn(now: number, failure?: TurnFailure): void {
     this.#queue.flush();
+    this.#prompt = undefined;
     const output = this.#lastOutput;
     this.#lastOutput = undefined;
     if (this.#hasNewAttributes) this.#turns.current?.set(callerAttributes(this.#attributes));
@@ -270,6 +282,7 @@ export class SessionLog {
   /** `parent`: `undefined` for a span directly under the turn. */
   #start(parent: SessionSpan | undefined, draft: SpanDraft): SessionSpan {
     const { name, kind, record } = draft;
+    this.#prompt = undefined;
     const turn = this.#ensureTurn(record.startTime);
     // The draft is not shared: its attributes may be changed.
     const attributes: Attributes = Object.assign(draft.attributes, this.#identity());

@@ -5,6 +5,7 @@ import { systemClock } from "../../src/platform/clock.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { runSync } from "../../src/platform/gensync.js";
 import { SystemLiveness } from "../../src/platform/liveness.js";
+import { recoverDirectory } from "../../src/recovery/recover-directory.js";
 import { prune } from "../../src/recovery/retention.js";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
 import { begin, named, rootOf, SessionTracerStage, spansOf } from "../support/session-tracer-stage.js";
@@ -47,7 +48,7 @@ test("D10 startTrace on an id that has a document continues it", async () => {
     metadata: { title: "new", agent: "a", prompt: "second" },
     summary: { status: "running", totalToolCalls: 2, duration: 5_000 },
   });
-  expect(after.spans.map(({ name }) => name)).toEqual(["one", "two", "ses_1"]);
+  expect(after.spans.map(({ name }) => name)).toEqual(["one", "user-message", "two", "ses_1"]);
   expect(after.spans[0]).toEqual(before.spans[0]);
   const root = rootOf(after);
   expect(root).toMatchObject({ spanId: rootOf(before).spanId, startTime: begin, status: "ok" });
@@ -123,6 +124,82 @@ test.each(["completed", "running"])(
     expect(stage.document("ses_1").summary.totalToolCalls).toBe(4);
   },
 );
+
+const messages = () =>
+  spansOf(stage.document("ses_1"))
+    .filter(({ kind }) => kind === "user-message")
+    .map(({ input }) => input);
+
+async function continued(prompt: string | undefined): Promise<SessionTracer> {
+  const first = stage.start("ses_1", { prompt: "first", title: "old" });
+  first.logUserMessage("first");
+  await first.endTrace();
+  return stage.start("ses_1", { title: "new", ...(prompt !== undefined && { prompt }) });
+}
+
+test("D10 the prompt of a session that goes on is a message of the new turn", async () => {
+  const tracer = await continued("second");
+  tracer.logStepStart({ id: "g" });
+  tracer.logStepFinish({ id: "g" });
+  tracer.logUserMessage("second");
+  await tracer.endTrace();
+  expect(messages()).toEqual(["first", "second", "second"]);
+  const { spans } = stage.document("ses_1");
+  const [, asked] = spans.filter(({ kind }) => kind === "user-message");
+  const answer = spans.find(({ kind }) => kind === "generation");
+  expect(answer?.traceId).toBe(asked?.traceId);
+  expect(spans.indexOf(answer as never)).toBeGreaterThan(spans.indexOf(asked as never));
+});
+
+test.each([{}, { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" }])(
+  "D10 the prompt of a session that goes on is not repeated by the message with its text, with %j",
+  async (options) => {
+    const tracer = await continued("second");
+    tracer.enrichFromAssistant({ agent: "a" });
+    tracer.logUserMessage("second", options);
+    tracer.logStepStart({ id: "g" });
+    tracer.logStepFinish({ id: "g" });
+    tracer.logUserMessage("third");
+    await tracer.endTrace();
+    expect(messages()).toEqual(["first", "second", "third"]);
+    const answer = stage.document("ses_1").spans.find(({ kind }) => kind === "generation");
+    if ("traceparent" in options) expect(answer?.traceId).toBe("0af7651916cd43dd8448eb211c80319c");
+  },
+);
+
+test("D10 a message with another text follows the prompt of a session that goes on", async () => {
+  const tracer = await continued("second");
+  tracer.logUserMessage("third");
+  await tracer.endTrace();
+  expect(messages()).toEqual(["first", "second", "third"]);
+});
+
+test.each([undefined, ""])("D10 the prompt %j is no message", async (prompt) => {
+  await (await continued(prompt)).endTrace();
+  expect(messages()).toEqual(["first"]);
+});
+
+test("D10 the prompt of a new session is no message", async () => {
+  await stage.start("ses_1", { prompt: "first" }).endTrace();
+  expect(messages()).toEqual([]);
+});
+
+test("D10 what a session goes on with survives a kill before its first span", async () => {
+  await continued("second");
+  stage.kill();
+  const ports = { fileSystem: nodeFileSystem, liveness: stage.liveness, clock: systemClock };
+  await recoverDirectory(ports, stage.dir);
+  expect(messages()).toEqual(["first", "second"]);
+  expect(stage.document("ses_1").metadata).toEqual({ title: "new", prompt: "second" });
+});
+
+test("D10 metadata that a session goes on with survives a kill, without a prompt", async () => {
+  await continued(undefined);
+  stage.kill();
+  const ports = { fileSystem: nodeFileSystem, liveness: stage.liveness, clock: systemClock };
+  await recoverDirectory(ports, stage.dir);
+  expect(stage.document("ses_1").metadata).toEqual({ title: "new", prompt: "first" });
+});
 
 test("D10 loops are counted within one run, and kept once found", async () => {
   const run = async (calls: number) => {
