@@ -22,8 +22,21 @@ export function safeText(text: string): string {
 export const oneLine = (text: string): string => safeText(text).replace(/\s+/g, " ").trim();
 
 /** Columns that a safe text takes. */
-export const widthOf = (text: string): number => truncatedWidth(text).width;
+export function widthOf(text: string): number {
+  if (isAscii.test(text)) return text.length;
+  const known = widths.get(text);
+  if (known !== undefined) return known;
+  const { width } = truncatedWidth(text);
+  if (text.length < longestKnown && widths.size < mostKnown) widths.set(text, width);
+  return width;
+}
 
+/** Widths of short texts with other characters: a table has the same words in every row. */
+const widths = new Map<string, number>();
+const longestKnown = 32;
+const mostKnown = 1_000;
+
+/** Most texts: one column for each character. */
 const isAscii = /^[\x20-\x7e]*$/;
 
 let graphemes: Intl.Segmenter | undefined;
@@ -31,6 +44,8 @@ let graphemes: Intl.Segmenter | undefined;
 /** How many characters (UTF-16 units) of a safe text fit into these columns, whole graphemes only. */
 function fitting(text: string, columns: number): number {
   if (isAscii.test(text)) return Math.min(text.length, columns);
+  // Finding graphemes takes ten times as long as counting columns.
+  if (widthOf(text) <= columns) return text.length;
   graphemes ??= new Intl.Segmenter();
   let width = 0;
   for (const { segment, index } of graphemes.segment(text)) {
