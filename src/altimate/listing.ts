@@ -1,7 +1,7 @@
 /** Lists and reads altimate-code's traces: documents, together with the spans in the side files of their writers. */
 import { basename, resolve } from "node:path";
 import { documentPath, nameCandidates, parseEntry } from "../format/file-names.js";
-import type { SessionSummary, TraceFile } from "../format/trace-file.js";
+import type { SessionSummary } from "../format/trace-file.js";
 import { systemClock } from "../platform/clock.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { environment } from "../platform/environment.js";
@@ -15,6 +15,7 @@ import { readTrace } from "../recovery/read-trace.js";
 import { oneAttempt, recoverInRounds } from "../recovery/recover-directory.js";
 import { isDocumentOf, readOutline } from "../storage/document-file.js";
 import { resolveTracesDir } from "./defaults.js";
+import type { TraceFile } from "./trace-exporter.js";
 
 /** A trace in a directory. */
 export interface TraceEntry {

@@ -9,7 +9,6 @@ import {
   resolveExporterOptions,
 } from "../exporter/file-exporter-options.js";
 import { safeId } from "../format/file-names.js";
-import type { TraceFile } from "../format/trace-file.js";
 import { systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
@@ -21,7 +20,7 @@ import { prune } from "../recovery/retention.js";
 import { sweep } from "../recovery/sweep.js";
 import { getTracesDir } from "./listing.js";
 import { MAX_SERIALIZED_SPANS } from "./span-cap.js";
-import type { TraceExporter } from "./trace-exporter.js";
+import type { TraceExporter, TraceFile } from "./trace-exporter.js";
 import { encodeDocument, idOf, writeDocument } from "./write-document.js";
 
 // `Symbol.for`, so that two versions of this package in one process recognise the exporters of each other.

@@ -2,8 +2,8 @@
 
 import { encodeSpan } from "../format/document.js";
 import { toJsonValue } from "../format/json-value.js";
-import type { TraceFile } from "../format/trace-file.js";
-import type { TraceExporter } from "./trace-exporter.js";
+import { tryOr } from "../platform/errors.js";
+import { ExporterWarnings, type TraceExporter, type TraceFile, type TraceLogger } from "./trace-exporter.js";
 
 const timeoutMillis = 5_000;
 
@@ -13,9 +13,19 @@ export class HttpExporter implements TraceExporter {
   readonly name: string;
   readonly #endpoint: string;
   readonly #headers: Record<string, string>;
+  readonly #warnings: ExporterWarnings;
 
-  /** Sends nothing yet. Every request has the `headers`. */
-  constructor(name: string, endpoint: string, headers: Record<string, string> = {}) {
+  /** Sends nothing yet. Every request has the `headers`. `logger` receives warnings about failures; default: `diag`. */
+  constructor(
+    name: string,
+    endpoint: string,
+    headers: Record<string, string> = {},
+    options?: { readonly logger?: TraceLogger },
+  ) {
+    this.#warnings = new ExporterWarnings(
+      "HttpExporter",
+      tryOr(() => options?.logger, undefined),
+    );
     this.name = name;
     this.#endpoint = endpoint;
     this.#headers = headers;
@@ -36,9 +46,11 @@ export class HttpExporter implements TraceExporter {
         signal: AbortSignal.timeout(timeoutMillis),
       });
       const text = await response.text();
-      if (!response.ok) return undefined;
+      if (!response.ok) throw new Error(`the endpoint answered with status ${response.status}`);
       return urlIn(text) ?? `${this.name}: exported`;
-    } catch {
+    } catch (error) {
+      const fields = { exporter: this.name, sessionId: tryOr(() => trace.sessionId, undefined), error };
+      this.#warnings.warn(`exporter ${this.name} failed`, fields);
       return undefined;
     }
   }

@@ -17,9 +17,11 @@ import {
   awaitExporter,
   awaitFlush,
   callExporter,
+  ExporterWarnings,
   isLive,
   markCrashed,
   type TraceExporter,
+  type TraceLogger,
 } from "./trace-exporter.js";
 import { type FileRecording, recordingOf } from "./trace-file-exporter.js";
 
@@ -34,15 +36,24 @@ export interface Destination {
   /** The exporters that get whole documents. */
   readonly others: readonly TraceExporter[];
   readonly spanProcessors: readonly SpanProcessor[];
+  readonly warnings: ExporterWarnings;
 }
 
 export function destinationOf(
   exporters: readonly TraceExporter[],
   spanProcessors: readonly SpanProcessor[],
+  logger: TraceLogger | undefined,
 ): Destination {
   const file = exporters.find((exporter) => recordingOf(exporter));
   const others = exporters.filter((exporter) => exporter !== file);
-  return { exporters, file, recording: recordingOf(file), others, spanProcessors };
+  return {
+    exporters,
+    file,
+    recording: recordingOf(file),
+    others,
+    spanProcessors,
+    warnings: new ExporterWarnings("Trace", logger),
+  };
 }
 
 /** The processor of a session without exporters. */
@@ -137,7 +148,7 @@ export class TraceSession {
     if (document) {
       const handOut = () => {
         if (this.#hasCrashed()) return;
-        for (const exporter of this.#to.others) void callExporter(exporter, document);
+        for (const exporter of this.#to.others) void callExporter(exporter, document, this.#to.warnings);
       };
       // A running document that is being pushed must not arrive after the final one.
       if (this.#isPushing) void this.#pushing.then(handOut);
@@ -177,7 +188,9 @@ export class TraceSession {
     const flushes = this.#to.spanProcessors.map(awaitFlush);
     const answers = this.#to.exporters.map((exporter) => {
       if (exporter === this.#to.file) return path;
-      return document && others.includes(exporter) ? awaitExporter(exporter, document) : undefined;
+      return document && others.includes(exporter)
+        ? awaitExporter(exporter, document, this.#to.warnings)
+        : undefined;
     });
     const [answered] = await Promise.all([Promise.all(answers), ...flushes, this.#to.recording?.prune()]);
     this.#memory?.forget();
@@ -196,7 +209,7 @@ export class TraceSession {
       if (!document || !this.isOpen) return;
       const { summary } = document;
       const pushed = { ...document, summary: { ...summary, narrative: narrateDocument(document) } };
-      await Promise.all(live.map((exporter) => awaitExporter(exporter, pushed)));
+      await Promise.all(live.map((exporter) => awaitExporter(exporter, pushed, this.#to.warnings)));
     } catch {
       // The disk refused. The next push tries again.
     } finally {

@@ -1,6 +1,5 @@
 /** altimate-code's tracer: one object per session of an agent. */
 import { type Context, context } from "@opentelemetry/api";
-import type { TraceFile } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import type { SpanProcessor } from "../otel/types.js";
 import { environment } from "../platform/environment.js";
@@ -22,7 +21,7 @@ import type {
 } from "../tracer/input-types.js";
 import { langfuseProcessors } from "./langfuse.js";
 import * as listing from "./listing.js";
-import type { TraceExporter } from "./trace-exporter.js";
+import type { TraceExporter, TraceFile, TraceLogger } from "./trace-exporter.js";
 import { FileExporter, recordingOf } from "./trace-file-exporter.js";
 import { type Destination, destinationOf, TraceSession } from "./trace-session.js";
 
@@ -40,6 +39,8 @@ export interface TraceOptions {
   readonly maxFiles?: number;
   /** Further processors of every span, for OTLP for example. The host shuts them down. */
   readonly spanProcessors?: readonly SpanProcessor[];
+  /** Receives warnings about exporters that fail or do not answer in five seconds. Default: `diag`. */
+  readonly logger?: TraceLogger;
 }
 
 /** No method throws or rejects, whatever its arguments are. Before `startTrace`, log methods do nothing. */
@@ -48,8 +49,13 @@ export class Trace {
   readonly #to: Destination;
   #session: TraceSession | undefined;
 
-  private constructor(exporters: readonly TraceExporter[], spanProcessors: readonly SpanProcessor[]) {
-    this.#to = destinationOf(exporters, spanProcessors);
+  private constructor(
+    exporters: readonly TraceExporter[],
+    spanProcessors: readonly SpanProcessor[],
+    options: Pick<TraceOptions, "logger"> | undefined,
+  ) {
+    const logger = tryOr(() => options?.logger, undefined);
+    this.#to = destinationOf(exporters, spanProcessors, logger);
   }
 
   /**
@@ -57,9 +63,9 @@ export class Trace {
    * OTLP, where `LANGFUSE_PUBLIC_KEY`, `LANGFUSE_SECRET_KEY` and `LANGFUSE_HOST` are all set and `DISABLE_LANGFUSE` is not
    * `1`, `true`, `yes` or `on`.
    */
-  static create(extra: TraceExporter[] = []): Trace {
+  static create(extra: TraceExporter[] = [], options?: Pick<TraceOptions, "logger">): Trace {
     const exporters = listOf(extra, isExporter, [new FileExporter()]);
-    return new Trace(exporters, langfuseProcessors(environment()));
+    return new Trace(exporters, langfuseProcessors(environment()), options);
   }
 
   /**
@@ -77,7 +83,7 @@ export class Trace {
       // A frozen array keeps its file exporter.
       tryOr(() => replace(exporters, first, limited), undefined);
     }
-    return new Trace(given, listOf(spanProcessors, isProcessor));
+    return new Trace(given, listOf(spanProcessors, isProcessor), options);
   }
 
   /** The active trace of the process. */

@@ -139,6 +139,12 @@ describe("export", () => {
     expect(JSON.parse(readFileSync(first as string, "utf8")).id).toBe("a/b");
   });
 
+  test("takes a document without the time of its end", async () => {
+    const { endedAt: _, ...document } = documentOf("ses_1");
+    expect(await new FileExporter(stage.dir).export(document)).toBe(`${stage.dir}/ses_1.json`);
+    expect(stage.document("ses_1")).toEqual(document);
+  });
+
   test("keeps a JSON file of another program in its place", async () => {
     writeFileSync(`${stage.dir}/package.json`, '{"name":"mine"}');
     expect(await new FileExporter(stage.dir).export(documentOf("package"))).toBe(`${stage.dir}/package.json`);
