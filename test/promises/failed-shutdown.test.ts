@@ -2,6 +2,7 @@
  * A shutdown that fails: what the counters, the message, a second shutdown and the disk say, while the fault lasts and
  * after the fault is gone.
  */
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import { join } from "node:path";
@@ -228,6 +229,49 @@ describe("P5 P14 a failed shutdown", () => {
     await recording.processor.shutdown();
   });
 
+  for (const name of needed) {
+    for (const when of ["since the first span", "at the shutdown"] as const) {
+      it(`P5 P14 spans without a session, ${name} fails ${when}: nothing is lost, and all is written when the fault is gone`, async () => {
+        const fileSystem = new FaultyFileSystem();
+        const { clock, exporter, processor } = new Recording(fileSystem);
+        if (when === "since the first span") fileSystem.fail(name, "EIO");
+        for (let i = 0; i < 3; i++) tracerInto(processor).startSpan(`step ${i}`).end();
+        fileSystem.fail(name, "EIO");
+        const failure = await outcome(processor.shutdown());
+        const { exported, inflight, recorded } = exporter.stats();
+        expect(exported + inflight).toBe(recorded);
+        expect(recorded).toBe(3);
+        if (failure !== undefined) {
+          expect(String(failure)).toContain("EIO");
+          expect(processor.stopped).toBe(false);
+          await expect(processor.shutdown()).rejects.toMatchObject({ code: "EXPORT_FAILED" });
+        }
+        fileSystem.clear();
+        for (let second = 0; second < 15 && clock.pending > 0; second++) {
+          clock.pass(1_000);
+          await vi
+            .waitUntil(() => processor.stopped || clock.pending === 0, { timeout: 200, interval: 1 })
+            .catch(() => {});
+        }
+        await processor.shutdown();
+        expect(exporter.stats()).toMatchObject({ exported: 3, inflight: 0, openSessions: 0, queuedBytes: 0 });
+        const documents = fs.readdirSync(dir);
+        expect(documents.filter((file) => !file.endsWith(".json"))).toEqual([]);
+        const names = documents.flatMap((file) =>
+          JSON.parse(fs.readFileSync(join(dir, file), "utf8")).spans.map(
+            (span: { name: string }) => span.name,
+          ),
+        );
+        expect(names.filter((name) => name.startsWith("step")).sort()).toEqual([
+          "step 0",
+          "step 1",
+          "step 2",
+        ]);
+        expect(clock.pending).toBe(0);
+      });
+    }
+  }
+
   it("P5 concurrent calls share one shutdown, and a call after its failure begins another", async () => {
     const fileSystem = new FaultyFileSystem();
     const { exporter, processor, ...recording } = new Recording(fileSystem);
@@ -312,6 +356,63 @@ describe("P5 P14 a failed shutdown", () => {
     fs.rmSync(dir);
     await vi.waitUntil(() => processor.stopped, 15_000);
     expect(await onDisk()).toHaveLength(30);
+    expect(exporter.stats()).toMatchObject({ exported: 30, inflight: 0, openSessions: 0, queuedBytes: 0 });
+    expect(fs.readdirSync(dir)).toEqual(["s.json"]);
+  });
+
+  it("P5 P14 a full disk: counters, message, retries and the disk agree", async (context) => {
+    fs.mkdirSync(dir);
+    try {
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=200k", "tmpfs", dir], { stdio: "ignore" });
+    } catch {
+      context.skip("no permission to mount a small file system here");
+    }
+    try {
+      const exporter = new CrashSafeFileSpanExporter({ dir });
+      const processor = new CrashSafeSpanProcessor(exporter);
+      const attributes = { "session.id": "s", "input.value": "x".repeat(10_000) };
+      for (let i = 0; i < 30; i++) tracerInto(processor).startSpan("x", { attributes }).end();
+      await expect(processor.shutdown()).rejects.toThrow(
+        /ENOSPC.* wait in memory .*free some space on that disk/,
+      );
+      const { exported, inflight, recorded, openSessions } = exporter.stats();
+      expect([exported + inflight, recorded, openSessions]).toEqual([30, 30, 1]);
+      expect(inflight).toBeGreaterThan(0);
+      expect(await onDisk()).toHaveLength(exported);
+      await expect(processor.shutdown()).rejects.toThrow(/ENOSPC/);
+      execFileSync("mount", ["-o", "remount,size=2m", dir]);
+      await vi.waitUntil(() => processor.stopped, 15_000);
+      expect(await onDisk()).toHaveLength(30);
+      expect(exporter.stats()).toMatchObject({ exported: 30, inflight: 0, openSessions: 0, queuedBytes: 0 });
+      expect(fs.readdirSync(dir)).toEqual(["s.json"]);
+    } finally {
+      execFileSync("umount", ["-l", dir]);
+    }
+  });
+
+  it("P5 P14 a directory of another user: counters, message, retries and the disk agree", async (context) => {
+    if (process.geteuid?.() !== 0) context.skip("only root can become another user");
+    fs.mkdirSync(dir, { mode: 0o755 });
+    fs.chmodSync(root, 0o755);
+    const exporter = new CrashSafeFileSpanExporter({ dir });
+    const processor = new CrashSafeSpanProcessor(exporter);
+    process.seteuid?.(65_534);
+    try {
+      for (let i = 0; i < 30; i++)
+        tracerInto(processor)
+          .startSpan("x", { attributes: { "session.id": "s" } })
+          .end();
+      await expect(processor.shutdown()).rejects.toThrow(
+        /EACCES.*30 spans .* wait in memory .*check the write permissions/,
+      );
+      expect(exporter.stats()).toMatchObject({ exported: 0, inflight: 30, recorded: 30, openSessions: 1 });
+      await expect(exporter.endSession("s")).rejects.toThrow(/EACCES/);
+    } finally {
+      process.seteuid?.(0);
+    }
+    await exporter.endSession("s");
+    expect(await onDisk()).toHaveLength(30);
+    await processor.shutdown();
     expect(exporter.stats()).toMatchObject({ exported: 30, inflight: 0, openSessions: 0, queuedBytes: 0 });
     expect(fs.readdirSync(dir)).toEqual(["s.json"]);
   });
