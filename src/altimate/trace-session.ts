@@ -176,8 +176,11 @@ export class TraceSession {
 
   async #endLater(error: string | undefined): Promise<string | undefined> {
     this.#life.end();
-    await this.tracer.endTrace(error);
-    const path = this.#file();
+    const isUnwritten =
+      (await this.tracer.endTrace(error)) === undefined && this.tracer.getTracePath() !== undefined;
+    // The next call tries again.
+    if (isUnwritten) this.#end = undefined;
+    const path = isUnwritten && !this.#hasCrashed() ? undefined : this.#file();
     await this.#pushing;
     if (this.#hasCrashed()) return path;
     const others = this.#isHandedOut ? [] : this.#to.others;

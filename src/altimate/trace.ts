@@ -226,7 +226,8 @@ export class Trace {
 
   /**
    * Ends the session. Resolves with the first non-empty string that an exporter resolves with, in the order of the
-   * exporters; that of the file exporter is the path. Waits for each exporter for at most five seconds.
+   * exporters; that of the file exporter is the path. Waits for each exporter for at most five seconds. While the disk
+   * refuses the document, it has no path; the write is retried, and by the next call at once.
    */
   async endTrace(error?: string): Promise<string | undefined> {
     return settled("endTrace", () => this.#session?.end(error));

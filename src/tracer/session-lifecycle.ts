@@ -18,6 +18,8 @@ interface TracedSession {
   readonly life: Lifecycle;
   /** The reason of the last crash, where one was given. */
   crashReason?: string | undefined;
+  /** The last attempt to write the documents of the end has failed. */
+  hasFailed?: boolean;
 }
 
 /** Resumes a session that was looked for, synchronously; `false`, and nothing changes, if that is not possible. */
@@ -28,8 +30,8 @@ export class SessionLifecycle {
   readonly #diagnostics = new Diagnostics("SessionTracer");
   /** The present session, or the last one. Log methods do nothing before the first. */
   #session: TracedSession | undefined;
-  /** Resolves when the documents of the session that ended last are written. */
-  #ending: Promise<void> = Promise.resolve();
+  /** Resolves when the documents of the session that ended last are written, or with `false` when that failed. */
+  #ending: Promise<boolean> = Promise.resolve(true);
   #dropped = 0;
 
   constructor(ports: SessionTracerPorts) {
@@ -91,13 +93,19 @@ export class SessionLifecycle {
     };
   }
 
-  /** Ends the session in good order. {@link ended} resolves when its documents are written. */
+  /** Ends the session in good order, or tries again what an end could not write. {@link ended} resolves after that. */
   end(error: string | undefined): void {
     const session = this.#session;
-    if (!session?.life.end()) return;
-    this.#close(session.log, { type: "end", error });
-    const ended = this.settle(session.log.handles.map(async (handle) => handle.end(error)));
-    this.#ending = ended.then(() => void session.life.confirmEnd());
+    if (!session) return;
+    if (session.life.end()) this.#close(session.log, { type: "end", error });
+    else if (!session.hasFailed) return;
+    session.hasFailed = false;
+    const written = this.settle(session.log.handles.map(async (handle) => handle.end(error)));
+    this.#ending = written.then((isWritten) => {
+      session.hasFailed = !isWritten;
+      session.life.confirmEnd();
+      return isWritten;
+    });
   }
 
   /** {@link end}, with the documents written before it returns. Also completes an end that is under way. */
@@ -109,7 +117,8 @@ export class SessionLifecycle {
     session.life.confirmEnd();
   }
 
-  ended(): Promise<void> {
+  /** Whether the documents of the end are written. */
+  ended(): Promise<boolean> {
     return this.#ending;
   }
 
@@ -145,11 +154,12 @@ export class SessionLifecycle {
     this.#diagnostics.failure(`${what} failed`, error);
   }
 
-  /** Waits for the disk. A rejection is logged: the recorder keeps the data and tries again. */
-  async settle(work: readonly Promise<void>[]): Promise<void> {
-    for (const result of await Promise.allSettled(work))
-      if (result.status === "rejected")
-        this.#diagnostics.failure("a trace could not be written yet; the write is retried", result.reason);
+  /** Waits for the disk; `false` after a rejection. It is logged: the recorder keeps the data and tries again. */
+  async settle(work: readonly Promise<void>[]): Promise<boolean> {
+    const failed = (await Promise.allSettled(work)).filter((result) => result.status === "rejected");
+    for (const { reason } of failed)
+      this.#diagnostics.failure("a trace could not be written yet; the write is retried", reason);
+    return failed.length === 0;
   }
 
   #resume(id: string, found: readonly Found[]): boolean {

@@ -201,13 +201,13 @@ export class SessionTracer {
 
   /**
    * Ends the session and its open spans. The status is `completed`, or `error` if there is a message. Resolves with the
-   * path when the document is written. A session that has crashed stays crashed.
+   * path when the document is written; with `undefined` when that fails: the write is retried, and by the next call at
+   * once. A session that has crashed stays crashed.
    */
   async endTrace(error?: string): Promise<string | undefined> {
     const path = this.getTracePath();
     this.#life.end(errorText(error));
-    await this.#life.ended();
-    return path;
+    return (await this.#life.ended()) ? path : undefined;
   }
 
   /** {@link endTrace}, synchronous: the document is written when it returns. */

@@ -7,6 +7,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Trace } from "../../src/altimate/trace.js";
+import { FileExporter } from "../../src/altimate/trace-file-exporter.js";
 import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
 import { outcome } from "../../src/platform/async.js";
 import type { CrashSafeFileError } from "../../src/platform/errors.js";
@@ -341,6 +343,26 @@ describe("P5 P14 a failed shutdown", () => {
     expect(tracing.stopped).toBe(true);
     expect(fs.readdirSync(dir)).toEqual(["s.json"]);
     expect(JSON.parse(fs.readFileSync(path(), "utf8")).summary.status).toBe("completed");
+  });
+
+  it("P5 P14 endTrace returns no path of a document that is not written, and the next call writes the document", async () => {
+    fs.writeFileSync(dir, "a file where the directory should be");
+    const tracer = createSessionTracing({ dir }).tracer("s");
+    logTurn(tracer, 1);
+    const dropIn = Trace.withExporters([new FileExporter(dir)]);
+    dropIn.startTrace("t");
+    logTurn(dropIn as never, 1);
+    expect([await tracer.endTrace(), await dropIn.endTrace("no good")]).toEqual([undefined, undefined]);
+    expect(await tracer.endTrace()).toBe(undefined);
+    fs.rmSync(dir);
+    expect([await tracer.endTrace(), await dropIn.endTrace()]).toEqual([`${dir}/s.json`, `${dir}/t.json`]);
+    expect(JSON.parse(fs.readFileSync(path(), "utf8")).summary.status).toBe("completed");
+    expect(JSON.parse(fs.readFileSync(`${dir}/t.json`, "utf8")).summary).toMatchObject({
+      status: "error",
+      error: "no good",
+    });
+    expect(await dropIn.endTrace()).toBe(`${dir}/t.json`);
+    expect(fs.readdirSync(dir)).toEqual(["s.json", "t.json"]);
   });
 
   it("P5 P14 a file in the place of the directory: 15 s after it is gone the document is complete, in real time", async () => {
