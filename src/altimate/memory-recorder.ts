@@ -3,10 +3,10 @@
 import type { Context } from "@opentelemetry/api";
 import type { SessionFacts, SessionHandle, SessionOpening, SessionStore } from "../exporter/session-store.js";
 import { SpanConverter } from "../exporter/to-trace-span.js";
-import { inTrace } from "../format/document.js";
 import { safeId } from "../format/file-names.js";
 import { noHistory, type SessionHistory } from "../format/history.js";
 import { callerEnd, crashEnd, endWithSession, type SessionEnd } from "../format/session-end.js";
+import { inTrace } from "../format/span-map.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import { hasSessionAttribute, sessionIdOf } from "../otel/session-attributes.js";
@@ -169,8 +169,8 @@ export class MemorySession implements SessionHandle {
     if (!this.#ending) this.#state.update(facts);
   }
 
-  changed(spanId: string): void {
-    this.#state.openSpans.change(spanId);
+  changed(spanId: string, traceId?: string): void {
+    this.#state.openSpans.change({ spanId, traceId });
   }
 
   /** The next document reads the span. */

@@ -4,6 +4,7 @@
 
 import { noHistory, type SessionHistory } from "../format/history.js";
 import type { SessionEnd } from "../format/session-end.js";
+import type { SpanIds } from "../format/span-map.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
 import { allSettledOrThrow } from "../platform/async.js";
 import { runSync } from "../platform/gensync.js";
@@ -297,15 +298,15 @@ class Shared implements SharedSession {
     return outcome;
   }
 
-  recordChange(spanId: string): void {
+  recordChange(span: SpanIds): void {
     if (!this.isOpen()) return;
-    this.#entry.writer.recordChange(spanId);
+    this.#entry.writer.recordChange(span);
     this.#directory.changed(this.#entry);
   }
 
-  recordAttributes(spanId: string, attributes: Readonly<Record<string, unknown>>): void {
+  recordAttributes(span: SpanIds, attributes: Readonly<Record<string, unknown>>): void {
     if (!this.isOpen()) return;
-    this.#entry.writer.recordAttributes(spanId, attributes);
+    this.#entry.writer.recordAttributes(span, attributes);
     this.#directory.changed(this.#entry);
   }
 

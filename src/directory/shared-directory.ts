@@ -8,6 +8,7 @@
 
 import type { SessionHistory } from "../format/history.js";
 import type { SessionEnd } from "../format/session-end.js";
+import type { SpanIds } from "../format/span-map.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
 import type { IoCounts } from "../platform/io-counters.js";
 import type { AppliedLimits } from "../recovery/retention.js";
@@ -75,7 +76,7 @@ export interface DirectoryUser {
   openSession(opened: SessionStart, metadata: Partial<SessionMetadata>): HeldSession;
   /**
    * Finds the usable document of a session. Returns a function that continues the session synchronously, and opens
-   * nothing before it is called. `traceId`: for a session whose document names none.
+   * nothing before it is called. `traceId`: for a session whose document is gone by then.
    */
   findSession(id: string, traceId: string): Promise<(() => HeldSession) | undefined>;
   /** This method, `flushSession`, `end` and `leave` reject with the path of a document and the cause: `WRITE_FAILED`. */
@@ -131,10 +132,10 @@ export interface SharedSession extends SpanHome {
   metadata(): SessionMetadata;
   /** Counters as of now. */
   summary(): SessionSummary;
-  /** An open span has changed. */
-  recordChange(spanId: string): void;
+  /** An open span has changed. Without a `traceId`: each open span with this span id. */
+  recordChange(span: SpanIds): void;
   /** Attributes were merged into an open span: only they are journaled. */
-  recordAttributes(spanId: string, attributes: Readonly<Record<string, unknown>>): void;
+  recordAttributes(span: SpanIds, attributes: Readonly<Record<string, unknown>>): void;
   /** `limit` bounds the size of the changed session span. */
   update(changed: SessionChange, limit: (root: TraceSpan) => TraceSpan): void;
   /** Replaces the trace id `assumed` of a session without spans. */

@@ -122,7 +122,7 @@ export class TraceDirectory {
     metadata: Partial<SessionMetadata>,
   ): "recorded" | "full" {
     const { writer } = entry;
-    if (writer.session.openSpans.has(span.spanId)) return "recorded";
+    if (writer.session.openSpans.has(span)) return "recorded";
     writer.setMetadata(metadata);
     const appended = writer.recordStart(span, read, source);
     this.#sources.set(source, entry);

@@ -5,6 +5,7 @@
 import type { DirectoryUser, HeldSession } from "../directory/shared-directory.js";
 import type { SessionHistory } from "../format/history.js";
 import { callerEnd, type SessionEnd } from "../format/session-end.js";
+import type { SpanIds } from "../format/span-map.js";
 import type { SessionMetadata, SessionSummary, TraceFile } from "../format/trace-file.js";
 import { newTraceId } from "../otel/ids.js";
 import { readTrace } from "../recovery/read-trace.js";
@@ -106,14 +107,14 @@ class FileSession implements SessionHandle {
     });
   }
 
-  changed(spanId: string): void {
-    this.#host.guard(() => this.#session.recordChange(spanId));
+  changed(spanId: string, traceId?: string): void {
+    this.#host.guard(() => this.#session.recordChange({ spanId, traceId }));
   }
 
-  merged(spanId: string, given: Readonly<Record<string, unknown>>): void {
+  merged(span: SpanIds, given: Readonly<Record<string, unknown>>): void {
     this.#host.guard(() => {
       const { attributes } = this.#host.filter.facts({ attributes: given });
-      if (attributes) this.#session.recordAttributes(spanId, attributes);
+      if (attributes) this.#session.recordAttributes(span, attributes);
     });
   }
 

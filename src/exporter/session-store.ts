@@ -4,6 +4,7 @@
  */
 
 import type { SessionHistory } from "../format/history.js";
+import type { SpanIds } from "../format/span-map.js";
 import type { SessionMetadata, SessionSummary, TraceFile } from "../format/trace-file.js";
 
 /** The opening of a session. */
@@ -61,13 +62,16 @@ export interface SessionHandle {
   setTraceId(traceId: string): void;
   /** Changes the session as a whole. */
   update(facts: SessionFacts): void;
-  /** An open span has changed: records its present state, synchronously. */
-  changed(spanId: string): void;
+  /**
+   * An open span has changed: records its present state, synchronously. Session tracers of 0.1.0 pass no trace id, and
+   * recorders of 0.1.0 take none.
+   */
+  changed(spanId: string, traceId?: string): void;
   /**
    * Attributes were merged into an open span: records the attributes, synchronously. Handles of release 0.1.0 lack this
    * method.
    */
-  merged?(spanId: string, attributes: Readonly<Record<string, unknown>>): void;
+  merged?(span: SpanIds, attributes: Readonly<Record<string, unknown>>): void;
   /** Resolves when the document equals memory. */
   flush(): Promise<void>;
   /** Ends the session; an `error` that is not empty ends it with status `error`. Idempotent. */

@@ -32,7 +32,8 @@ export interface ConvertedSpan {
 
 export class SpanConverter {
   readonly #filter: ContentFilter | undefined;
-  readonly #turns = new RecentMap<string, true>(maxTurns);
+  /** The traces of the turns with a span id: span ids are unique within a trace only. */
+  readonly #turns = new RecentMap<string, readonly string[]>(maxTurns);
   /** Kept for the next span of the trace: a hash for each span would cost 2 µs. */
   #lastTurn: { readonly traceId: string; readonly spanId: string } | undefined;
 
@@ -76,7 +77,8 @@ export class SpanConverter {
   }
 
   #turn(span: ReadableSpan, metadata: Partial<SessionMetadata>): ConvertedSpan {
-    this.#turns.set(span.spanContext().spanId, true);
+    const { spanId, traceId } = span.spanContext();
+    this.#turns.set(spanId, [...(this.#turns.get(spanId) ?? []), traceId]);
     return { span: undefined, metadata };
   }
 
@@ -85,13 +87,14 @@ export class SpanConverter {
     parentId: string | null | undefined,
     rootSpanId: string | null,
   ): string | null {
-    const isTop = !parentId || this.#turns.has(parentId) || parentId === this.#turnOf(span);
-    return isTop ? rootSpanId : parentId;
+    if (!parentId) return rootSpanId;
+    const traceId = tryOr(() => span.spanContext().traceId, "");
+    const isTurn = this.#turns.get(parentId)?.includes(traceId) || parentId === this.#turnOf(traceId);
+    return isTurn ? rootSpanId : parentId;
   }
 
-  /** The id of the turn of the span's trace, if a provider of ours chose it: a turn ends after its children. */
-  #turnOf(span: ReadableSpan): string {
-    const traceId = tryOr(() => span.spanContext().traceId, "");
+  /** The id of the turn of a trace, if a provider of ours chose it: a turn ends after its children. */
+  #turnOf(traceId: string): string {
     if (this.#lastTurn?.traceId !== traceId) this.#lastTurn = { traceId, spanId: turnSpanId(traceId) };
     return this.#lastTurn.spanId;
   }

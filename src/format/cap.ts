@@ -6,6 +6,7 @@ import { noTokens } from "./counters.js";
 import { decodeLine } from "./document.js";
 import { sessionSpanId } from "./file-names.js";
 import { finite } from "./json-value.js";
+import type { SpanIds } from "./span-map.js";
 import { countsToJson, type ReadTotals, Totals } from "./totals.js";
 import type { TokenCounts, TraceFile, TraceSpan } from "./trace-file.js";
 
@@ -31,8 +32,8 @@ interface Session {
 export interface LineSelection {
   readonly head: number;
   readonly tail: number;
-  /** Makes the marker of all spans that this cap and earlier ones left out; `last` is the id of the last of them. */
-  marker(elided: Totals, last: string): TraceSpan;
+  /** Makes the marker of all spans that this cap and earlier ones left out; `last` is the last of them. */
+  marker(elided: Totals, last: SpanIds): TraceSpan;
 }
 
 /** Chooses among lines; `lines` does not count a present marker. */
@@ -66,7 +67,7 @@ function selectionOf({ lines, others }: Load, head: number, tail: number, sessio
 export class Elision {
   readonly #selection: LineSelection;
   readonly #elided = new Totals();
-  #last: string;
+  #last: SpanIds;
   #position = 0;
   #isMarked = false;
 
@@ -74,16 +75,16 @@ export class Elision {
   constructor(selection: LineSelection, present: ElisionMarker | undefined) {
     this.#selection = selection;
     if (present) this.#elided.merge(present.totals);
-    this.#last = present?.last ?? "";
+    this.#last = present?.last ?? { spanId: "" };
   }
 
-  /** Whether the next line stays. Counts the line if it does not. */
-  keeps(line: Buffer, spanId: string): boolean {
+  /** Whether the next line stays. Counts the line if it does not. `ids`: those of its span. */
+  keeps(line: Buffer, ids: SpanIds): boolean {
     const { head, tail } = this.#selection;
     const position = this.#position++;
     if (position < head || position >= tail) return true;
     countLine(line, this.#elided);
-    this.#last = spanId;
+    this.#last = ids;
     return false;
   }
 
@@ -114,19 +115,21 @@ export function countSpan(span: TraceSpan, totals: Totals): void {
 export const elidedTotalsKey = "elidedTotals";
 
 /**
- * Attribute of an elision marker: the id of the last span that it replaced. A file that has a line of this span has
- * lines of all of them, since a writer drops lines only once a document with their marker is published.
+ * Attributes of an elision marker: the ids of the last span that it replaced. A file that has a line of this span has
+ * lines of all of them, since a writer drops lines only once a document with their marker is published. Markers of 0.1.0
+ * lack the trace id.
  */
 const lastKey = "lastElided";
+const lastTraceKey = "lastElidedTraceId";
 
 /** The span id of a session's elision marker. A document has one marker at most. */
 export const markerSpanId = (sessionId: string): string => sessionSpanId(`elided ${sessionId}`);
 
 /**
- * The elision marker. `elided`: the totals of the spans that the marker stands for. `last`: the id of the last one of them.
- * `kept`: the number of the other spans of the document.
+ * The elision marker. `elided`: the totals of the spans that the marker stands for. `last`: the last one of them. `kept`:
+ * the number of the other spans of the document.
  */
-function markerSpan(elided: Totals, last: string, kept: number, { id, rootSpanId }: Session): TraceSpan {
+function markerSpan(elided: Totals, last: SpanIds, kept: number, { id, rootSpanId }: Session): TraceSpan {
   return {
     spanId: markerSpanId(id),
     parentSpanId: rootSpanId,
@@ -138,7 +141,8 @@ function markerSpan(elided: Totals, last: string, kept: number, { id, rootSpanId
     attributes: {
       elided: elided.spans,
       totalSpans: elided.spans + kept,
-      [lastKey]: last,
+      [lastKey]: last.spanId,
+      ...(last.traceId !== undefined && { [lastTraceKey]: last.traceId }),
       [elidedTotalsKey]: elided.toJson(),
     },
   };
@@ -147,7 +151,8 @@ function markerSpan(elided: Totals, last: string, kept: number, { id, rootSpanId
 /** What the line of an elision marker holds. */
 export interface ElisionMarker {
   readonly elided: number;
-  readonly last: string;
+  /** The last span that the marker replaced; an empty id where none is known, and no trace id where 0.1.0 wrote the marker. */
+  readonly last: SpanIds;
   readonly totals: ReadTotals;
 }
 
@@ -156,9 +161,13 @@ export function decodeMarker(line: Buffer): ElisionMarker {
   const decoded = decodeLine(line, -1);
   const span = decoded.type === "span" ? decoded.span : undefined;
   const last = span?.attributes?.[lastKey];
+  const lastTraceId = span?.attributes?.[lastTraceKey];
   return {
     elided: finite(span?.attributes?.elided),
-    last: typeof last === "string" ? last : "",
+    last: {
+      spanId: typeof last === "string" ? last : "",
+      ...(typeof lastTraceId === "string" && { traceId: lastTraceId }),
+    },
     totals: (span && elidedTotals(span)) ?? {},
   };
 }

@@ -4,7 +4,7 @@
  *
  * - `{"owner":{…}}` the process that writes the journal, for people
  * - `{"session":{…}}` the session as a whole; the last such line holds
- * - `{"span":{…}}` an open span when it started or changed; the last line of a span id holds. A span with an `endTime`
+ * - `{"span":{…}}` an open span when it started or changed; the last line of a span holds. A span with an `endTime`
  *   has ended, and its line may still be missing in the append log
  * - `{"owner":null,"of":{…},"attributes":{…}}` attributes that were merged into an open span, or into the session span,
  *   since its last line: the cost of a call does not grow with the attributes that are there. Release 0.1.0 takes the line
@@ -14,6 +14,7 @@
 import { encodeIntoScratch, isSpan, type SpanJson } from "./document.js";
 import { isRecord, jsonText, mergeOwn } from "./json-value.js";
 import { hasLongText, longJson } from "./long-json.js";
+import { type SpanIds, SpanMap, traceIdOf } from "./span-map.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 import { validMetadata } from "./validate.js";
 
@@ -31,8 +32,8 @@ export interface JournaledSession {
 /** A replayed journal. */
 export interface JournalState {
   session: JournaledSession | undefined;
-  /** Spans by id, in order of start; ended spans in order of their ends. */
-  readonly spans: Map<string, TraceSpan>;
+  /** In order of start; ended spans in order of their ends. */
+  readonly spans: SpanMap<TraceSpan>;
   /** Whole lines that are not valid. */
   corruptLines: number;
   /** Bytes of a torn last line. */
@@ -59,18 +60,15 @@ export const encodeJournalSpanIntoScratch = <T>(json: SpanJson, take: (bytes: Bu
 export const encodeJournalSpan = (json: SpanJson): Buffer =>
   encodeJournalSpanIntoScratch(json, (bytes) => Buffer.from(bytes));
 
-/** The span whose attributes a journal line has. */
-export type SpanOfJournal = Pick<TraceSpan, "spanId" | "traceId">;
-
-/** The journal line of attributes that were merged into a span. */
+/** The journal line of attributes that were merged into a span. `of`: without a trace id for the session span. */
 export const encodeAttributes = (
-  { spanId, traceId }: SpanOfJournal,
+  { spanId, traceId }: SpanIds,
   attributes: Readonly<Record<string, unknown>>,
 ): Buffer => Buffer.from(`${jsonText({ owner: null, of: { spanId, traceId }, attributes })}\n`);
 
 /** Replays a journal. Never throws: a torn last line, NUL bytes at the end or a corrupt line lose only themselves. */
 export function replayJournal(bytes: Buffer): JournalState {
-  const state: JournalState = { session: undefined, spans: new Map(), corruptLines: 0, tornBytes: 0 };
+  const state: JournalState = { session: undefined, spans: new SpanMap(), corruptLines: 0, tornBytes: 0 };
   let from = 0;
   while (from < bytes.length) {
     const end = bytes.indexOf(0x0a, from);
@@ -99,15 +97,18 @@ function replayLine(state: JournalState, line: Buffer): boolean {
   if (typeof record !== "object" || record === null) return false;
   if (isSpan(record.span)) {
     const { spanId, endTime } = record.span;
+    const ids = { spanId, traceId: traceIdOf(record.span, state.session?.traceId ?? "") };
     // An ended span moves to the end of the map.
-    if (endTime !== undefined && state.spans.get(spanId)?.endTime === undefined) state.spans.delete(spanId);
-    state.spans.set(spanId, record.span);
+    if (endTime !== undefined && state.spans.get(ids)?.endTime === undefined) state.spans.delete(ids);
+    state.spans.set(ids, record.span);
   } else if (isJournaledSession(record.session)) {
     state.session = { ...record.session, metadata: validMetadata(record.session.metadata) };
   } else if (isSpan(record.of) && isRecord(record.attributes)) {
-    const { spanId } = record.of;
+    const { spanId, traceId } = record.of;
     const { session, spans } = state;
-    const span = session?.root.spanId === spanId ? session.root : spans.get(spanId);
+    const isOfSession = traceId === undefined && session?.root.spanId === spanId;
+    const ids = { spanId, traceId: traceIdOf(record.of, session?.traceId ?? "") };
+    const span = isOfSession ? session.root : spans.get(ids);
     // The span was parsed here, and no other code has it yet.
     if (span) {
       span.attributes ??= {};

@@ -13,6 +13,7 @@ import {
 } from "../format/document.js";
 import { appendLogPath, journalPath } from "../format/file-names.js";
 import { type JournalState, replayJournal } from "../format/journal.js";
+import { SpanMap } from "../format/span-map.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { isWholeSummary } from "../format/validate.js";
 import type { Descriptor } from "../platform/descriptor.js";
@@ -87,7 +88,8 @@ export async function readSideFiles(
       journal = replayJournal(await runAsync(fileSystem, readRange(fd, 0, size)));
       lastWrite = mtimeMs;
     }
-    const pending = new Map([...journal.spans].filter(([, span]) => span.endTime !== undefined));
+    const pending = new SpanMap<TraceSpan>(journal.session?.traceId);
+    for (const span of journal.spans.values()) if (span.endTime !== undefined) pending.set(span, span);
     let outline: Outline = { head: undefined, from: 0, to: 0, tail: undefined, tornBytes: 0 };
     if (log) {
       const { size, mtimeMs } = await fileSystem.async.fstat(log.fd);
@@ -110,7 +112,7 @@ async function readOutline(
   fileSystem: FileSystem,
   fd: number,
   size: number,
-  pending: Map<string, TraceSpan>,
+  pending: SpanMap<TraceSpan>,
 ): Promise<Outline> {
   const first = await runAsync(fileSystem, readHeadLine(fd, size));
   const head = decodeHead(first);
@@ -121,7 +123,7 @@ async function readOutline(
   if (pending.size > 0) {
     const dropPending = (line: Buffer) => {
       const key = lineKey(line);
-      if (key) pending.delete(key.spanId);
+      if (key) pending.delete({ ...key, traceId: key.traceId ?? head?.traceId });
     };
     await runAsync(fileSystem, scanLines(fd, from, to, dropPending));
   }
@@ -160,24 +162,20 @@ export async function isIntact(
   // All spans are children of the session span: one changed digit of its id would detach them, and still decode.
   if (journal.session && journal.session.root.spanId !== root.spanId) return false;
   let isIntact = true;
-  const missing = new Set(journal.spans.keys());
-  const found = new Set(tail.spans.map(({ spanId }) => spanId));
-  for (const spanId of found) missing.delete(spanId);
+  const found = new SpanMap<true>(head.traceId);
+  for (const span of tail.spans) if (span !== root) found.set(span, true);
   const check = (line: Buffer, offset: number) => {
     const hasComma = line[0] === comma;
     const decoded = decodeLine(line, offset);
-    if (decoded.type !== "span" || hasComma !== offset > from || found.has(decoded.span.spanId)) {
-      isIntact = false;
-      return;
-    }
-    found.add(decoded.span.spanId);
-    missing.delete(decoded.span.spanId);
+    if (decoded.type !== "span" || hasComma !== offset > from || found.has(decoded.span)) isIntact = false;
+    else found.set(decoded.span, true);
   };
   await runAsync(fileSystem, scanLines(log.fd, from, to, check));
   // Decoding a tail drops unknown and invalid members, so the encoded bytes are compared as well.
   const encoded = encodeTail(tail, to, to === from);
   const bytes = await runAsync(fileSystem, readRange(log.fd, to, to + encoded.length + 1));
-  return isIntact && missing.size === 0 && bytes.equals(encoded);
+  const isWhole = [...journal.spans.values()].every((span) => found.has(span));
+  return isIntact && isWhole && bytes.equals(encoded);
 }
 
 /**

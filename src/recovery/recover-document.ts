@@ -5,17 +5,11 @@
 
 import { mergeHeads, mergeSessionSpans, sessionSpan } from "../format/beginnings.js";
 import { keepLines } from "../format/cap.js";
-import {
-  type DocumentHead,
-  type DocumentTail,
-  encodeTail,
-  inTrace,
-  isoTime,
-  isRoot,
-} from "../format/document.js";
+import { type DocumentHead, type DocumentTail, encodeTail, isoTime, isRoot } from "../format/document.js";
 import { documentPath, type SessionFiles } from "../format/file-names.js";
 import { jsonText } from "../format/json-value.js";
 import { interrupt, recordedEnd, statusRank, worseEnd } from "../format/session-end.js";
+import { inTrace, SpanMap, withTrace } from "../format/span-map.js";
 import { buildTail, pendingSpans } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
 import type { SessionMetadata, SessionStatus, TraceSpan } from "../format/trace-file.js";
@@ -150,33 +144,37 @@ function closedByCrash(
   head: DocumentHead,
   root: TraceSpan,
 ): { spans: TraceSpan[]; stillOpen: TraceSpan[] } {
-  const spans = new Map<string, TraceSpan>();
-  const stillOpen = new Map<string, TraceSpan>();
+  const spans = new SpanMap<TraceSpan>(head.traceId);
+  const stillOpen = new SpanMap<TraceSpan>(head.traceId);
   const close = (span: TraceSpan, at: number) => {
-    if (merged.has(span.spanId) || isRoot(span) || span.spanId === root.spanId) return;
-    spans.set(span.spanId, span.endTime === undefined ? interrupt(span, at, interruptedMessage) : span);
+    if (merged.has(span) || isRoot(span) || isDamagedRoot(span, root)) return;
+    spans.set(span, span.endTime === undefined ? interrupt(span, at, interruptedMessage) : span);
   };
   for (const one of orphans) {
-    for (const span of one.journal.spans.values()) {
+    const traceId = one.journal.session?.traceId || one.head?.traceId || "";
+    for (const journaled of one.journal.spans.values()) {
+      const span = withTrace(journaled, traceId);
       if (!one.isAlive || span.endTime !== undefined) close(span, one.lastWrite);
-      else if (!merged.has(span.spanId)) stillOpen.set(span.spanId, span);
+      else if (!merged.has(span)) stillOpen.set(span, span);
     }
-    for (const span of one.tail?.spans ?? []) if (!hasPeers) close(span, one.lastWrite);
+    if (hasPeers) continue;
+    for (const span of one.tail?.spans ?? []) close(withTrace(span, one.head?.traceId ?? ""), one.lastWrite);
   }
-  for (const span of published?.tail?.spans ?? []) {
-    if (isRoot(span) || spans.has(span.spanId) || merged.has(span.spanId)) continue;
-    if (hasPeers) stillOpen.set(span.spanId, stillOpen.get(span.spanId) ?? span);
-    else
-      close(
-        { traceId: published?.head?.traceId ?? "", ...span },
-        Date.parse(published?.tail?.endedAt ?? "") || span.startTime,
-      );
+  for (const listed of published?.tail?.spans ?? []) {
+    const span = withTrace(listed, published?.head?.traceId ?? "");
+    if (isRoot(span) || spans.has(span) || merged.has(span)) continue;
+    if (!hasPeers) close(span, Date.parse(published?.tail?.endedAt ?? "") || span.startTime);
+    else if (!stillOpen.has(span)) stillOpen.set(span, span);
   }
   return {
     spans: [...spans.values()].map((span) => inTrace(span, head.traceId)),
     stillOpen: [...stillOpen.values()],
   };
 }
+
+/** The session span of a tail in which a byte has flipped. A span of the program with this id has a parent, and another kind. */
+const isDamagedRoot = ({ spanId, parentSpanId, kind }: TraceSpan, root: TraceSpan): boolean =>
+  spanId === root.spanId && (parentSpanId === null || kind === "session");
 
 /** File times lag behind the clock by a kernel tick. */
 const fileTimeMillis = 10;

@@ -55,7 +55,7 @@ export function* merge(writer: SessionWriter, current: Published | undefined): G
     if (current && !isResume) session.adopt(current, merged.totals);
     else if (merged.totals) session.setTotals(merged.totals, hasTotals ? missing : undefined);
     session.setHead(head);
-    if (resumed && !isResume) session.keepPeerSpans(pendingSpans(resumed.tail));
+    if (resumed && !isResume) session.keepPeerSpans(pendingSpans(resumed.tail), resumed.head?.traceId ?? "");
     session.dropPeerSpansWithLines(merged);
     writer.base.set(current, true);
   });
@@ -141,7 +141,7 @@ function* buildReplacement(
     const headEnd = (yield* readHeadLine(own.fd, log.size)).length;
     let to = log.size;
     // A recovery that took this owner for dead gave these spans lines; they run on, and end in lines of their own.
-    const running = new Set(session.openSpans.ids());
+    const running = session.openSpans.inDocument(head.traceId);
     // Published lines may be corrupt by now, and a corrupt line that is copied as it is would make ours no document, too.
     const merged = new MergedFile(file.fd, head, { parse: known.length > 0, count, running });
     yield* merged.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);

@@ -20,10 +20,11 @@ import {
   decodeLine,
   encodeHead,
   encodeSpan,
-  inTrace,
+  type LineKey,
   lineKey,
   withoutComma,
 } from "../format/document.js";
+import { inTrace, type SpanIds, SpanMap, traceIdOf, withTrace } from "../format/span-map.js";
 import { Totals } from "../format/totals.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import type { Gensync } from "../platform/gensync.js";
@@ -59,6 +60,8 @@ interface FirstPass {
   readonly markers: readonly FoundMarker[];
   /** By source: the number of its lines, if the merged file takes all of them unchanged. */
   readonly unchanged: readonly (number | undefined)[];
+  /** Sources that another program wrote or edited: the second pass parses their lines, too. */
+  readonly unordered: ReadonlySet<number>;
   /** Whether the totals include all lines. */
   readonly isCounted: boolean;
 }
@@ -77,16 +80,18 @@ export class MergedFile {
   readonly #taken: number[] = [];
   readonly #head: DocumentHead;
   readonly #parse: boolean;
-  readonly #running: ReadonlySet<string>;
+  readonly #running: Pick<SpanMap<unknown>, "has">;
   readonly #out: LineWriter;
-  readonly #winners = new Map<string, Winner>();
+  /** Without the line of the elision marker, which belongs to no trace. */
+  readonly #winners: SpanMap<Winner>;
+  readonly #markerId: string;
   #hasMarker = false;
   #totals: Totals | undefined;
 
   /**
    * @param parse parses every line, since lines may be corrupt, and lists those that are no spans
    * @param count counts totals anew, which parses every line as well
-   * @param running ids of spans whose lines are left out
+   * @param running spans whose lines are left out
    */
   constructor(
     out: LineSink,
@@ -94,12 +99,18 @@ export class MergedFile {
     {
       parse,
       count = parse,
-      running = new Set(),
-    }: { readonly parse: boolean; readonly count?: boolean; readonly running?: ReadonlySet<string> },
+      running = new SpanMap(),
+    }: {
+      readonly parse: boolean;
+      readonly count?: boolean;
+      readonly running?: Pick<SpanMap<unknown>, "has">;
+    },
   ) {
     this.#head = head;
     this.#parse = parse;
     this.#running = running;
+    this.#markerId = markerSpanId(head.id ?? "");
+    this.#winners = new SpanMap(head.traceId);
     this.#out = new LineWriter(out, encodeHead(head));
     this.#totals = count ? new Totals() : undefined;
   }
@@ -142,39 +153,37 @@ export class MergedFile {
     return this.#hasMarker;
   }
 
-  /** Whether the span has a line. */
-  has(spanId: string): boolean {
-    return this.#winners.has(spanId);
+  /** Whether the span has a line. A span that names no trace belongs to that of the merged file. */
+  has(ids: SpanIds): boolean {
+    return this.#winners.has(ids);
   }
 
   /** Merges the sources in two passes: the first finds the line of each span, the second writes. Syncs as it goes. */
   *write(sources: readonly Source[], select?: SelectLines): Gensync<void> {
-    const markerId = markerSpanId(this.#head.id ?? "");
-    const { markers, unchanged, isCounted } = yield* this.#findWinners(sources, markerId);
+    const { markers, unchanged, unordered, isCounted } = yield* this.#findWinners(sources);
     if (this.#totals && !isCounted) this.#totals = new Totals();
     // If several markers stand for spans without lines, the marker of the highest count covers the other markers.
-    const marker = markers
-      .filter(({ last }) => !this.#winners.has(last))
-      .sort((a, b) => b.elided - a.elided)[0];
+    const marker = markers.filter(({ last }) => !this.#hasLast(last)).sort((a, b) => b.elided - a.elided)[0];
     const selection = select?.(this.#winners.size, marker !== undefined);
     const elision = selection && new Elision(selection, marker);
-    if (marker) this.#winners.set(markerId, marker.winner);
     this.#hasMarker = marker !== undefined || elision !== undefined;
     const mark = (next: "line" | "marker" | "end") => {
       const span = elision?.marker(next);
       if (span) this.#out.add(Buffer.from(encodeSpan(span)));
     };
     const emit = (index: number, source: Source) => (line: Buffer, offset: number) => {
-      const key = readKey(line, offset, false);
-      if (key === undefined) return;
-      const winner = this.#winners.get(key.spanId);
+      const found = readLine(line, offset, unordered.has(index));
+      if (found === undefined) return;
+      const ids = this.#idsOf(found, source);
+      const isMarker = ids.spanId === this.#markerId;
+      const winner = isMarker ? marker?.winner : this.#winners.get(ids);
       if (winner?.source !== index || winner.offset !== offset) return;
       addTo(this.#firstSeen, winner.first, 1);
       addTo(this.#taken, index, 1);
       if (this.#totals && !isCounted) countLine(line, this.#totals);
-      mark(key.spanId === markerId ? "marker" : "line");
-      if (elision && (key.spanId === markerId || !elision.keeps(line, key.spanId))) return;
-      this.#put(line, source);
+      mark(isMarker ? "marker" : "line");
+      if (elision && (isMarker || !elision.keeps(line, ids))) return;
+      this.#put(found.isOrdered ? line : Buffer.from(encodeSpan(found.span)), source);
     };
     for (const [index, source] of sources.entries()) {
       const canCopy = this.#out.isFile && !elision && (isCounted || !this.#totals);
@@ -192,8 +201,9 @@ export class MergedFile {
   }
 
   /** The first pass: finds the line that wins for each span. */
-  *#findWinners(sources: readonly Source[], markerId: string): Gensync<FirstPass> {
+  *#findWinners(sources: readonly Source[]): Gensync<FirstPass> {
     const markers: FoundMarker[] = [];
+    const unordered = new Set<number>();
     const unchanged: (number | undefined)[] = [];
     // Counting in this pass saves a second parse, but it is wrong as soon as two lines exist for one span.
     let isCounted = this.#parse && this.#totals !== undefined;
@@ -201,33 +211,35 @@ export class MergedFile {
       const from = source.type === "lines" && source.traceId === this.#head.traceId ? source.from : undefined;
       let lines: number | undefined = from === undefined ? undefined : 0;
       const end = yield* eachLine(source, (line, offset) => {
-        const key = readKey(line, offset, this.#parse);
-        const known = key && this.#winners.get(key.spanId);
-        const isMarker = key?.spanId === markerId;
+        const found = readLine(line, offset, this.#parse);
+        const ids = found && this.#idsOf(found, source);
+        const known = ids && this.#winners.get(ids);
+        const isMarker = ids?.spanId === this.#markerId;
         if (known) {
           isCounted = false;
           unchanged[known.source] = undefined;
         }
         if (isMarker) isCounted = false;
-        const isUnchanged = key && !known && !isMarker && (line[0] === comma || offset === from);
+        if (found?.isOrdered === false) unordered.add(index);
+        const isUnchanged = found?.isOrdered && !known && !isMarker && (line[0] === comma || offset === from);
         if (!isUnchanged || lines === undefined) lines = undefined;
         else lines++;
-        if (key === undefined) {
+        if (found === undefined || ids === undefined) {
           this.#corruptLines.push({ source: index, offset });
           return;
         }
-        if (this.#running.has(key.spanId)) {
+        if (this.#running.has(ids)) {
           lines = undefined;
           return;
         }
-        if (isCounted && this.#totals && key.span) countSpan(key.span, this.#totals);
-        const winner = { first: index, source: index, offset, interrupted: key.interrupted };
+        if (isCounted && this.#totals && found.span) countSpan(found.span, this.#totals);
+        const winner = { first: index, source: index, offset, interrupted: found.interrupted };
         if (isMarker) markers.push({ ...decodeMarker(line), winner });
-        else this.#keepBetter(key.spanId, winner);
+        else this.#keepBetter(ids, winner);
       });
       unchanged[index] = source.type === "lines" && end === source.to ? lines : undefined;
     }
-    return { markers, unchanged, isCounted };
+    return { markers, unchanged, unordered, isCounted };
   }
 
   /** Appends lines that were recorded while the merge ran. Throws when one of their spans has a line already. */
@@ -235,11 +247,11 @@ export class MergedFile {
     yield* eachLine(
       source,
       (line, offset) => {
-        const key = readKey(line, offset, false);
-        if (key === undefined) return;
-        if (this.#winners.has(key.spanId))
-          throw new Error(`span ${key.spanId} ended while its line was merged`);
-        this.#winners.set(key.spanId, { first: -1, source: -1, offset, interrupted: key.interrupted });
+        const found = readLine(line, offset, false);
+        if (found === undefined) return;
+        const ids = this.#idsOf(found, source);
+        if (this.#winners.has(ids)) throw new Error(`span ${found.spanId} ended while its line was merged`);
+        this.#winners.set(ids, { first: -1, source: -1, offset, interrupted: found.interrupted });
         if (this.#totals) countLine(line, this.#totals);
         this.#put(line, source);
       },
@@ -248,11 +260,22 @@ export class MergedFile {
     yield* this.#out.finish();
   }
 
-  #keepBetter(spanId: string, candidate: Winner): void {
-    const known = this.#winners.get(spanId);
+  /** A span that names no trace belongs to that of its source, or to that of the merged file where the source has none. */
+  #idsOf(found: SpanIds, source: Source): SpanIds {
+    return { spanId: found.spanId, traceId: traceIdOf(found, source.traceId || this.#head.traceId) };
+  }
+
+  /** Whether the last span that a marker replaced has a line. */
+  #hasLast(last: SpanIds): boolean {
+    const { spanId, traceId } = last;
+    return traceId === undefined ? this.#winners.ofSpanId(spanId).length > 0 : this.#winners.has(last);
+  }
+
+  #keepBetter(ids: SpanIds, candidate: Winner): void {
+    const known = this.#winners.get(ids);
     if (known && candidate.interrupted && !known.interrupted) return;
     if (known?.interrupted && !candidate.interrupted) addTo(this.#corrected, known.first, 1);
-    this.#winners.set(spanId, known ? { ...candidate, first: known.first } : candidate);
+    this.#winners.set(ids, known ? { ...candidate, first: known.first } : candidate);
   }
 
   #put(line: Buffer, source: Source): void {
@@ -272,21 +295,29 @@ function* eachLine(
   return source.spans.length;
 }
 
+/** What was read of a line. */
+type FoundLine = LineKey &
+  (
+    | { readonly isOrdered: true; readonly span?: TraceSpan }
+    /** The first and last bytes do not give the key that the JSON gives. The line is to be encoded anew. */
+    | { readonly isOrdered: false; readonly span: TraceSpan }
+  );
+
 /** The key of a span's line; `undefined` for a line that is no span. */
-function readKey(
-  line: Buffer,
-  offset: number,
-  parse: boolean,
-): { spanId: string; interrupted: boolean; span?: TraceSpan } | undefined {
-  const key = parse ? undefined : lineKey(line);
-  if (key) return key;
+function readLine(line: Buffer, offset: number, parse: boolean): FoundLine | undefined {
+  const key = lineKey(line);
+  if (key && !parse) return { ...key, isOrdered: true };
   const decoded = decodeLine(line, offset);
   // A tail is the last line of a file and no line of a span. A tail among the lines was put there.
   if (decoded.type !== "span") return undefined;
-  const { spanId, interrupted } = decoded.span;
+  const { span } = decoded;
+  const { spanId } = span;
+  const traceId = traceIdOf(span, "");
+  const interrupted = span.interrupted === true;
   // If a line has the member `spanId` twice, its first bytes name another span than its JSON.
-  if (parse && (lineKey(line)?.spanId ?? spanId) !== spanId) return undefined;
-  return { spanId, interrupted: interrupted === true, span: decoded.span };
+  if (key && key.spanId !== spanId) return undefined;
+  const isOrdered = !key || (key.interrupted === interrupted && (key.traceId ?? "") === traceId);
+  return { spanId, traceId, interrupted, span, isOrdered };
 }
 
 /** A line without a trace id belongs to the trace of its own document: in another document the line names the trace. */
@@ -294,5 +325,5 @@ function withTraceId(text: Buffer, from: string, to: string): Buffer {
   if (from === to) return text;
   const decoded = decodeLine(text, -1);
   if (decoded.type !== "span") return text;
-  return Buffer.from(encodeSpan(inTrace({ traceId: from, ...decoded.span }, to)));
+  return Buffer.from(encodeSpan(inTrace(withTrace(decoded.span, from), to)));
 }

@@ -1,9 +1,9 @@
 /**
  * The spans of a writer that have no line yet: what the journal holds of them, and what they are now.
  */
-import { inTrace, isSameJson, type SpanJson, spanJson } from "../format/document.js";
-import type { SpanOfJournal } from "../format/journal.js";
+import { isSameJson, type SpanJson, spanJson } from "../format/document.js";
 import { mergeOwn } from "../format/json-value.js";
+import { type SpanIds, SpanMap } from "../format/span-map.js";
 import type { TraceSpan } from "../format/trace-file.js";
 
 interface OpenSpan {
@@ -28,25 +28,25 @@ interface OpenSpan {
  * every returned text to the journal, in order.
  */
 export class OpenSpans {
-  /** Running spans in order of start, then ended spans in order of end. */
-  readonly #spans = new Map<string, OpenSpan>();
-  readonly #traceId: () => string;
-
-  /** `traceId` returns the trace of the document: spans of that trace do not repeat it. */
-  constructor(traceId: () => string) {
-    this.#traceId = traceId;
-  }
+  /**
+   * Running spans in order of start, then ended spans in order of end. They name their traces: the document may get another
+   * trace id meanwhile.
+   */
+  readonly #spans = new SpanMap<OpenSpan>();
 
   get size(): number {
     return this.#spans.size;
   }
 
-  has(spanId: string): boolean {
-    return this.#spans.has(spanId);
+  has(span: SpanIds): boolean {
+    return this.#spans.has(span);
   }
 
-  ids(): Iterable<string> {
-    return this.#spans.keys();
+  /** The spans as a document of that trace identifies them. */
+  inDocument(traceId: string): SpanMap<TraceSpan> {
+    const spans = new SpanMap<TraceSpan>(traceId);
+    for (const { journaledSpan } of this.#spans.values()) spans.set(journaledSpan, journaledSpan);
+    return spans;
   }
 
   /** The span objects of the processor. */
@@ -58,9 +58,7 @@ export class OpenSpans {
   read(): TraceSpan[] {
     const states = new Map([...this.#spans.values()].map((open) => [open, readNow(open)]));
     // Reading may have ended spans and started new ones: return the spans that are open now.
-    return [...this.#spans.values()].map((open) =>
-      inTrace(states.get(open) ?? open.journaledSpan, this.#traceId()),
-    );
+    return [...this.#spans.values()].map((open) => states.get(open) ?? open.journaledSpan);
   }
 
   /** The texts last journaled. */
@@ -69,13 +67,13 @@ export class OpenSpans {
   }
 
   /** The attributes that were journaled by themselves, and the span that has them. */
-  *journaledAttributes(): Iterable<[SpanOfJournal, Readonly<Record<string, unknown>>]> {
+  *journaledAttributes(): Iterable<[SpanIds, Readonly<Record<string, unknown>>]> {
     for (const { merged, journaledSpan } of this.#spans.values()) if (merged) yield [journaledSpan, merged];
   }
 
   /** Attributes were merged into a span. Returns the span for the journal, which holds the rest; `undefined`: it has ended. */
-  merge(spanId: string, attributes: Readonly<Record<string, unknown>>): SpanOfJournal | undefined {
-    const open = this.#spans.get(spanId);
+  merge(span: SpanIds, attributes: Readonly<Record<string, unknown>>): SpanIds | undefined {
+    const open = this.#spans.get(span);
     if (!open) return undefined;
     open.merged ??= {};
     mergeOwn(open.merged, attributes);
@@ -86,47 +84,52 @@ export class OpenSpans {
   start(span: TraceSpan, read: () => TraceSpan, source: object): SpanJson {
     const journaled = spanJson(span);
     const state = { journaled, journaledSpan: span, merged: undefined };
-    this.#spans.set(span.spanId, { read, isBeingRead: false, source, ...state });
+    this.#spans.set(span, { read, isBeingRead: false, source, ...state });
     return journaled;
   }
 
-  /** The text of one span, if the span has changed since it was journaled. */
-  change(spanId: string): SpanJson | undefined {
-    const open = this.#spans.get(spanId);
-    if (!open) return undefined;
-    const wasRunning = open.journaledSpan.endTime === undefined;
-    const text = this.#changeOf(spanId, open);
-    if (this.#spans.get(spanId) !== open) return undefined;
-    if (wasRunning && open.journaledSpan.endTime !== undefined) {
-      this.#spans.delete(spanId);
-      this.#spans.set(spanId, open);
-    }
-    return text;
+  /**
+   * The texts of the spans with these ids that have changed since they were journaled: of one span at most, but a session
+   * tracer of 0.1.0 passes no trace id.
+   */
+  change({ spanId, traceId }: SpanIds): SpanJson[] {
+    const known = this.#spans.get({ spanId, traceId });
+    const changed = traceId === undefined ? this.#spans.ofSpanId(spanId) : known ? [known] : [];
+    return changed.map((open) => this.#changeOne(open)).filter((text) => text !== undefined);
   }
 
   /** The texts of all spans that have changed since they were journaled. */
   changes(): SpanJson[] {
-    return [...this.#spans]
-      .map(([spanId, open]) => this.#changeOf(spanId, open))
-      .filter((text) => text !== undefined);
+    return [...this.#spans.values()].map((open) => this.#changeOf(open)).filter((text) => text !== undefined);
   }
 
   /** Removes a span that gets its line now. Returns the text of the line, which is encoded only if it has changed. */
   end(span: TraceSpan): SpanJson {
-    const open = this.#spans.get(span.spanId);
+    const open = this.#spans.get(span);
     const text = open?.journaledSpan === span ? open.journaled : spanJson(span);
-    this.#spans.delete(span.spanId);
+    this.#spans.delete(span);
     return text;
   }
 
   /** Whether the journal has the span as ended, in exactly this state. */
   isJournaled(span: TraceSpan): boolean {
-    return span.endTime !== undefined && this.#spans.get(span.spanId)?.journaledSpan === span;
+    return span.endTime !== undefined && this.#spans.get(span)?.journaledSpan === span;
   }
 
-  #changeOf(spanId: string, open: OpenSpan): SpanJson | undefined {
+  #changeOne(open: OpenSpan): SpanJson | undefined {
+    const before = open.journaledSpan;
+    const text = this.#changeOf(open);
+    if (this.#spans.get(before) !== open) return undefined;
+    if (before.endTime === undefined && open.journaledSpan.endTime !== undefined) {
+      this.#spans.delete(before);
+      this.#spans.set(before, open);
+    }
+    return text;
+  }
+
+  #changeOf(open: OpenSpan): SpanJson | undefined {
     const span = readNow(open);
-    if (span === open.journaledSpan || this.#spans.get(spanId) !== open) return undefined;
+    if (span === open.journaledSpan || this.#spans.get(open.journaledSpan) !== open) return undefined;
     const text = spanJson(span);
     open.journaledSpan = span;
     open.merged = undefined;

@@ -8,6 +8,7 @@ import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "../format
 import type { JournaledSession } from "../format/journal.js";
 import { mergeOwn } from "../format/json-value.js";
 import { interrupt, recordedEnd, type SessionEnd, statusOf, worseEnd } from "../format/session-end.js";
+import { inTrace, SpanMap, withTrace } from "../format/span-map.js";
 import { totalsOf } from "../format/summary.js";
 import { buildTail } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
@@ -42,7 +43,7 @@ export type SessionHead = DocumentHead & { readonly id: string };
 
 export class SessionState {
   /** Own spans that have no line yet. */
-  readonly openSpans = new OpenSpans(() => this.#head.traceId);
+  readonly openSpans = new OpenSpans();
   #head: SessionHead;
   #root: TraceSpan;
   /** Attributes of the session span that are not merged into it yet. */
@@ -54,8 +55,8 @@ export class SessionState {
     | undefined;
   #metadata: SessionMetadata = {};
   #totals = new Totals();
-  /** Spans of peer writers that have no line yet, as the document has them, by id. */
-  #peerSpans = new Map<string, TraceSpan>();
+  /** Spans of peer writers that have no line yet, as the document has them, each with its trace id. */
+  #peerSpans = new SpanMap<TraceSpan>();
   /** When the document listed the peer spans, in epoch milliseconds; 0 while no document did. */
   #peerSpansAt = 0;
   /** `endedAt` of the ended document that this session resumed from. */
@@ -93,17 +94,20 @@ export class SessionState {
     return this.#metadata;
   }
 
-  /** Spans of peer writers that have no line yet, by id. */
-  get peerSpans(): ReadonlyMap<string, TraceSpan> {
+  /** Spans of peer writers that have no line yet. */
+  get peerSpans(): Pick<SpanMap<TraceSpan>, "size"> {
     return this.#peerSpans;
   }
 
   /** Continues from a document. The end of that document no longer counts. */
   resume(published: Published): void {
     this.#mergeHead(published);
-    const { tail, body } = published;
+    const { head, tail, body } = published;
+    // A document without a trace id keeps none: with a trace id of this writer, its spans would have other keys here than
+    // for a peer writer that resumes the document as well.
+    if (head) this.#head = { ...this.#head, traceId: head.traceId };
     if (!tail) return;
-    this.#mergeTail(tail);
+    this.#mergeTail(published, tail);
     if (tail.summary.status !== "running") this.#resumedEnd = tail.endedAt;
     this.#totals = totalsOf(tail, body.type === "spans" ? body.spans : []);
   }
@@ -119,7 +123,7 @@ export class SessionState {
     if (totals) this.#totals = totals;
     const { tail } = published;
     if (!tail) return;
-    this.#mergeTail(tail);
+    this.#mergeTail(published, tail);
     const end = recordedEnd(tail.summary);
     const isProgramCrash = end?.status === "crashed" && tail.layout.recovered !== true;
     if (end?.status === "error" || isProgramCrash) this.inheritEnd(end);
@@ -179,22 +183,25 @@ export class SessionState {
     this.#inheritedEnd = worseEnd(this.#inheritedEnd, end);
   }
 
-  /** Keeps spans of peer writers that no document lists any more. */
-  keepPeerSpans(spans: readonly TraceSpan[]): void {
-    for (const span of spans) if (!this.#peerSpans.has(span.spanId)) this.#peerSpans.set(span.spanId, span);
+  /** Keeps spans of peer writers that no document lists any more. `traceId`: that of the last document that did. */
+  keepPeerSpans(spans: readonly TraceSpan[], traceId: string): void {
+    for (const listed of spans) {
+      const span = withTrace(listed, traceId);
+      if (!this.#peerSpans.has(span)) this.#peerSpans.set(span, span);
+    }
   }
 
-  /** Drops spans of peer writers that have lines now, or that are open spans of this writer. */
-  dropPeerSpansWithLines(lines: { has(spanId: string): boolean }): void {
-    for (const spanId of this.#peerSpans.keys()) {
-      if (lines.has(spanId) || this.openSpans.has(spanId)) this.#peerSpans.delete(spanId);
-    }
+  /** Drops spans of peer writers that have lines in the document now, or that are open spans of this writer. */
+  dropPeerSpansWithLines(lines: Pick<SpanMap<unknown>, "has">): void {
+    const own = this.openSpans.inDocument(this.#head.traceId);
+    for (const span of this.#peerSpans.values())
+      if (lines.has(span) || own.has(span)) this.#peerSpans.delete(span);
   }
 
   /** Removes the open spans of peer writers and returns them as interrupted. Ended ones stay. */
   interruptPeerSpans(statusMessage: string): TraceSpan[] {
     const open = [...this.#peerSpans.values()].filter((span) => span.endTime === undefined);
-    for (const { spanId } of open) this.#peerSpans.delete(spanId);
+    for (const span of open) this.#peerSpans.delete(span);
     return open.map((span) => interrupt(span, this.#peerSpansAt || span.startTime, statusMessage));
   }
 
@@ -212,7 +219,7 @@ export class SessionState {
       head: this.#head,
       root: this.root,
       rootEnd: end,
-      spans,
+      spans: spans.map((span) => inTrace(span, this.#head.traceId)),
       totals: this.#totals,
       metadata: this.#metadata,
       ...statusOf(end, this.#inheritedEnd),
@@ -227,10 +234,12 @@ export class SessionState {
     if (root) this.#root = mergeSessionSpans(reopened(root), [this.root]);
   }
 
-  #mergeTail({ metadata, spans, endedAt }: DocumentTail): void {
+  #mergeTail({ head }: Published, { metadata, spans, endedAt }: DocumentTail): void {
     this.#peerSpansAt = Date.parse(endedAt) || 0;
     this.#metadata = { ...metadata, ...this.#metadata };
-    this.#peerSpans = new Map(spans.filter((span) => !isRoot(span)).map((span) => [span.spanId, span]));
+    this.#peerSpans = new SpanMap();
+    const unfinished = spans.filter((span) => !isRoot(span));
+    this.keepPeerSpans(unfinished, head?.traceId ?? "");
   }
 }
 

@@ -16,6 +16,7 @@ import {
 } from "../format/file-names.js";
 import { encodeAttributes, encodeJournalSpan, encodeOwner, encodeSession } from "../format/journal.js";
 import type { SessionEnd } from "../format/session-end.js";
+import type { SpanIds } from "../format/span-map.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { errorCode, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, runSync } from "../platform/gensync.js";
@@ -157,18 +158,18 @@ export class SessionWriter implements JournalSource {
   }
 
   /** A span without a line has changed. When this returns, its present state survives the process. */
-  recordChange(spanId: string): void {
-    const text = this.session.openSpans.change(spanId);
+  recordChange(ids: SpanIds): void {
+    const texts = this.session.openSpans.change(ids);
     // Reading the span ran code of the host, which may have ended the session.
-    if (text === undefined || !this.life.isOpen) return;
+    if (texts.length === 0 || !this.life.isOpen) return;
     this.#touch();
-    this.journal.appendSpan(text);
+    for (const text of texts) this.journal.appendSpan(text);
     this.syncRecords();
   }
 
   /** Attributes were merged into a span without a line. When this returns, the attributes survive the process. */
-  recordAttributes(spanId: string, attributes: Readonly<Record<string, unknown>>): void {
-    const span = this.session.openSpans.merge(spanId, attributes);
+  recordAttributes(ids: SpanIds, attributes: Readonly<Record<string, unknown>>): void {
+    const span = this.session.openSpans.merge(ids, attributes);
     if (!span || !this.life.isOpen) return;
     this.#touch();
     this.journal.append(encodeAttributes(span, attributes));

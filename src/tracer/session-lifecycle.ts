@@ -167,7 +167,9 @@ export class SessionLifecycle {
     for (const { resume } of found) if (resume) this.guard("rehydrateFromFile", () => resumed.push(resume()));
     const first = resumed[0];
     if (!first) return false;
-    const { traceId, metadata } = first;
+    const { metadata } = first;
+    // A document of another program may name no trace. The next turn needs one.
+    const traceId = first.traceId || newTraceId();
     // Without a session of its own, a recorder would not learn of the end.
     const opening = { id, traceId, startTime: Date.now(), name: id, metadata };
     const opened: SessionHandle[] = [];

@@ -210,8 +210,8 @@ export class SessionLog {
     if (span) {
       span.merge(attributes);
       for (const handle of this.handles) {
-        if (handle.merged) handle.merged(span.spanId, attributes);
-        else handle.changed(span.spanId);
+        if (handle.merged) handle.merged(span.ids, attributes);
+        else handle.changed(span.ids.spanId);
       }
     } else if (target !== "tool" && target !== "generation") {
       mergeOwn(this.#attributes, attributes);
@@ -319,7 +319,8 @@ export class SessionLog {
   }
 
   #changed(span: SessionSpan): void {
-    for (const handle of this.handles) handle.changed(span.spanId);
+    const { spanId, traceId } = span.ids;
+    for (const handle of this.handles) handle.changed(spanId, traceId);
   }
 }
 

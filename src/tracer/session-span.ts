@@ -70,8 +70,8 @@ export class SessionSpan {
     return this.#record.endTime !== undefined;
   }
 
-  get spanId(): string {
-    return this.#otel.spanContext().spanId;
+  get ids(): { readonly spanId: string; readonly traceId: string } {
+    return this.#otel.spanContext();
   }
 
   /** The context for spans that start in this span. */

@@ -8,12 +8,12 @@ import {
   encodeHead,
   encodeSpan,
   encodeTail,
-  inTrace,
   isoTime,
   lineKey,
   tailStartIn,
   withoutComma,
 } from "../../src/format/document.js";
+import { inTrace, withTrace } from "../../src/format/span-map.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { anyJsonText } from "../support/json-arbitraries.js";
 import { anySpan, anyTail, encodeLine } from "../support/trace-arbitraries.js";
@@ -37,22 +37,33 @@ describe("document lines", () => {
     );
   });
 
-  it("P6 classifies a line by its first bytes as by all of it", () => {
+  it("P6 classifies a line by its first and last bytes as by all of it", () => {
+    const isPlain = (id = "") => /^[ !#-[\]-~]{0,256}$/.test(id);
     fc.assert(
-      fc.property(anySpan, (span) => {
-        const key = lineKey(encodeLine(span));
-        const { spanId, interrupted } = span;
-        if (key) expect(key).toEqual({ spanId, interrupted: interrupted === true });
+      fc.property(anySpan, fc.boolean(), (span, isScanned) => {
+        const line = encodeLine(span);
+        const key = lineKey(isScanned ? withoutNewline(line) : line);
+        const { spanId, traceId, interrupted } = span;
+        if (key) expect(key).toEqual({ spanId, traceId, interrupted: interrupted === true });
         // An unclassified line is decoded whole.
-        else expect(/^[ !#-[\]-~]{1,256}$/.test(spanId)).toBe(false);
+        else expect(isPlain(spanId) && isPlain(traceId)).toBe(false);
       }),
-      { numRuns: 1_000 },
+      { numRuns: 2_000 },
     );
+  });
+
+  it("P6 takes no trace id from a content that looks like one", () => {
+    const content = `x","traceId":"${"a".repeat(32)}"}`;
+    for (const members of [{ statusMessage: content }, { output: content }, { attributes: { traceId: "a" } }])
+      expect(lineKey(encodeLine({ ...span, ...members }))?.traceId).toBeUndefined();
+    expect(lineKey(encodeLine({ ...span, output: content, traceId: "b" }))?.traceId).toBe("b");
   });
 
   it("P6 decodes an id with escapes from its whole line, never from its bytes", () => {
     expect(lineKey(encodeLine({ ...span, spanId: "zażółć" }))).toBeUndefined();
     expect(lineKey(encodeLine({ ...span, spanId: "x".repeat(257) }))).toBeUndefined();
+    for (const traceId of ["zażółć", 'a"b', "x".repeat(257)])
+      expect(lineKey(encodeLine({ ...span, traceId }))).toBeUndefined();
   });
 
   it("P6 never throws on arbitrary bytes", () => {
@@ -185,6 +196,9 @@ describe("document lines", () => {
   it("writes a span's trace only where it differs, and makes times of any number", () => {
     expect(inTrace({ ...span, traceId: "t" }, "t")).toEqual(span);
     expect(inTrace({ ...span, traceId: "t" }, "u").traceId).toBe("t");
+    expect(withTrace(inTrace({ ...span, traceId: "t" }, "t"), "t").traceId).toBe("t");
+    expect(withTrace({ ...span, traceId: "t" }, "u").traceId).toBe("t");
+    expect(withTrace(span, "")).toBe(span);
     fc.assert(fc.property(fc.double(), (millis) => isoTime(millis).endsWith("Z")));
     expect(isoTime(undefined)).toBe("1970-01-01T00:00:00.000Z");
   });

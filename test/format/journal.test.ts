@@ -28,19 +28,27 @@ const session: JournaledSession = {
 };
 const begun = Buffer.concat([encodeOwner("1-1-1-1-1"), encodeSession(session)]);
 
+/** Span ids are unique within a trace only. A span without a trace id is one of the session's trace. */
+const spansOfFewIds = fc
+  .tuple(anySpan, fc.constantFrom("a", "b"), fc.constantFrom("t", "u", "", undefined))
+  .map(([{ traceId: _, ...span }, spanId, traceId]): TraceSpan => {
+    return { ...span, spanId, ...(traceId !== undefined && { traceId }) };
+  });
+
 describe("journal", () => {
-  it("P2 returns the last record of every span, in order of start; D15 ended spans in order of their ends", () => {
+  it("P2 returns the last record of every span, by trace id and span id, in order of start; D15 ended spans in order of their ends", () => {
     fc.assert(
-      fc.property(fc.array(anySpan, { maxLength: 8 }), (spans) => {
+      fc.property(fc.array(spansOfFewIds, { maxLength: 8 }), (spans) => {
         const log = Buffer.concat([begun, ...spans.map((span) => encodeJournalSpan(encodeSpan(span)))]);
         const state = replayJournal(log);
         const want = new Map<string, TraceSpan>();
         for (const span of spans) {
-          const isEnd = span.endTime !== undefined && want.get(span.spanId)?.endTime === undefined;
-          if (isEnd) want.delete(span.spanId);
-          want.set(span.spanId, JSON.parse(JSON.stringify(span)));
+          const ids = JSON.stringify([span.traceId || session.traceId, span.spanId]);
+          const isEnd = span.endTime !== undefined && want.get(ids)?.endTime === undefined;
+          if (isEnd) want.delete(ids);
+          want.set(ids, JSON.parse(JSON.stringify(span)));
         }
-        expect([...state.spans]).toEqual([...want]);
+        expect([...state.spans.values()]).toEqual([...want.values()]);
         expect(state).toMatchObject({ session, corruptLines: 0, tornBytes: 0 });
       }),
       { numRuns: 500 },
@@ -101,7 +109,7 @@ describe("journal", () => {
     const log =
       '{"span":{"spanId":"__proto__"}}\n{"span":{"spanId":"constructor"}}\n{"__proto__":{"polluted":1}}\n';
     const state = replayJournal(Buffer.from(log));
-    expect([...state.spans.keys()]).toEqual(["__proto__", "constructor"]);
+    expect([...state.spans.values()].map(({ spanId }) => spanId)).toEqual(["__proto__", "constructor"]);
     expect(({} as { polluted?: number }).polluted).toBeUndefined();
   });
 });

@@ -71,7 +71,9 @@ describe("cap", () => {
             expect(tail).toBeLessThanOrEqual(Math.max(lines, head));
             const elided = new Totals();
             elided.merge({ spans: before + tail - head });
-            expect(marker(elided, "last").attributes).toMatchObject({ totalSpans: before + lines + others });
+            expect(marker(elided, { spanId: "last" }).attributes).toMatchObject({
+              totalSpans: before + lines + others,
+            });
           }
           const { head, tail } = selectLines(load, maxSpans, session) as LineSelection;
           const kept = lines - (tail - head) + 1 + others;
@@ -86,7 +88,7 @@ describe("cap", () => {
     const selection = selectLines({ lines: 100, hasMarker: false, others: 1 }, 20, session);
     const elided = new Totals();
     elided.merge({ spans: 81 });
-    expect(selection?.marker(elided, "last")).toMatchObject({
+    expect(selection?.marker(elided, { spanId: "last" })).toMatchObject({
       parentSpanId: "root",
       name: "81 spans elided",
       attributes: { elided: 81, totalSpans: 81 + 6 + 12 + 1, [elidedTotalsKey]: { spans: 81 } },

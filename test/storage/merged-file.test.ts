@@ -4,6 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { encodeHead } from "../../src/format/document.js";
+import { SpanMap, traceIdOf } from "../../src/format/span-map.js";
 import { Totals } from "../../src/format/totals.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
@@ -52,12 +53,14 @@ const givens: fc.Arbitrary<Given[]> = fc.array(
 function model(sources: readonly Given[]): TraceSpan[] {
   const all = sources.flatMap(({ spans, traceId }) => spans.map((span) => ({ span, traceId })));
   const winners = new Map<string, (typeof all)[number]>();
+  const keyOf = ({ span, traceId }: (typeof all)[number]) =>
+    JSON.stringify([span.spanId, traceIdOf(span, traceId || head.traceId)]);
   for (const one of all) {
-    const known = winners.get(one.span.spanId);
-    if (!known || !one.span.interrupted || known.span.interrupted) winners.set(one.span.spanId, one);
+    const known = winners.get(keyOf(one));
+    if (!known || !one.span.interrupted || known.span.interrupted) winners.set(keyOf(one), one);
   }
   return all
-    .filter((one) => winners.get(one.span.spanId) === one)
+    .filter((one) => winners.get(keyOf(one)) === one)
     .map(({ span, traceId }) => {
       if (traceId === head.traceId) return span;
       const { traceId: own = traceId, ...rest } = span;
@@ -116,7 +119,7 @@ describe("merging the files of a session", () => {
         expect(merged.size).toBe(Buffer.byteLength(text));
         expect(merged.lines).toBe(want.length);
         expect(merged.corruptLines).toEqual([]);
-        for (const { spanId } of want) expect(merged.has(spanId)).toBe(true);
+        for (const span of want) expect(merged.has(span)).toBe(true);
         // Every span is counted for the first source that has it.
         expect(merged.firstSeen.reduce((sum, count) => sum + (count ?? 0), 0)).toBe(want.length);
         // Each line is counted either when it is read, or when it is written to the result.
@@ -176,6 +179,8 @@ describe("merging the files of a session", () => {
   });
 
   it("P7 keeps no line of spans that are still open", () => {
+    const running = new SpanMap<true>(head.traceId);
+    running.set({ spanId: "a" }, true);
     const spans: TraceSpan[] = ["a", "b"].map((spanId) => ({
       spanId,
       parentSpanId: null,
@@ -185,8 +190,8 @@ describe("merging the files of a session", () => {
       status: "error",
       interrupted: true,
     }));
-    const merged = new MergedFile(undefined, head, { parse: true, running: new Set(["a"]) });
+    const merged = new MergedFile(undefined, head, { parse: true, running });
     runSync(fileSystem, merged.write([{ type: "spans", traceId: "t0", spans }]));
-    expect([merged.has("a"), merged.has("b")]).toEqual([false, true]);
+    expect([merged.has({ spanId: "a" }), merged.has({ spanId: "b" })]).toEqual([false, true]);
   });
 });

@@ -7,7 +7,7 @@ import { anyJson, readableKey } from "./json-arbitraries.js";
 const text = fc.oneof(
   fc.string(),
   fc.string({ unit: "binary" }),
-  fc.constantFrom('"', "\\", "\n", '{"spanId":"x"}'),
+  fc.constantFrom('"', "\\", "\n", '{"spanId":"x"}', ',"traceId":"x"}', '","traceId":"x"}'),
 );
 const hexId = fc
   .array(fc.integer({ min: 0, max: 15 }), { minLength: 16, maxLength: 16 })
