@@ -110,8 +110,8 @@ export default [
         patch: [
           {
             file: "storage/merged-file.js",
-            from: /if \(key === undefined\) \{\s+this\.#corruptLines\.push/,
-            to: "if (this.#corruptLines.some(({ source }) => source === index)) return; if (key === undefined) { this.#corruptLines.push",
+            from: /if \(found === undefined \|\| ids === undefined\) \{\s+this\.#corruptLines\.push/,
+            to: "if (this.#corruptLines.some(({ source }) => source === index)) return; if (found === undefined || ids === undefined) { this.#corruptLines.push",
           },
         ],
         catches: /lost/,
