@@ -31,7 +31,7 @@ interface Turn {
   readonly message: unknown;
 }
 
-/** Calls of one tool or model in a row, under one parent, of which at least one failed and was tried again. */
+/** Calls of one tool or model under one parent, each after the failure of the one before. */
 export interface RetryGroup {
   readonly name: string;
   readonly attempts: number;
@@ -219,24 +219,25 @@ function loopsOf({ summary }: TraceFile, nodes: readonly Node[]): readonly ToolL
 function retriesOf(nodes: readonly Node[], to: number): RetryGroup[] {
   const groups: RetryGroup[] = [];
   for (const { children } of nodes) {
-    let run: Node[] = [];
-    const close = () => {
-      const failed = run.filter(({ state }) => state === "failed");
-      const last = run.at(-1);
-      if (run.length > 1 && last && failed.some((node) => node !== last))
-        groups.push(groupOf(run, failed, to));
-      run = [];
+    const runs = new Map<string, Node[]>();
+    const close = (run: readonly Node[] | undefined) => {
+      const failed = run?.filter(({ state }) => state === "failed") ?? [];
+      if (run && run.length > 1) groups.push(groupOf(run, failed, to));
     };
     for (const node of children) {
-      const { kind } = node.span;
+      const { kind, startTime } = node.span;
       if (kind !== "tool" && kind !== "generation") continue;
-      const previous = run.at(-1);
-      // A call that follows a failed one of its name tries again; a call after a success is a new one.
-      const isRetry = previous?.state === "failed" && nameOf(previous.span) === nameOf(node.span);
-      if (!isRetry) close();
-      run.push(node);
+      const name = `${kind} ${nameOf(node.span)}`;
+      const run = runs.get(name);
+      const previous = run?.at(-1);
+      // A call after a failed one of its name tries again; one that began before the failure, or after a success, does not.
+      if (run && previous?.state === "failed" && (previous.span.endTime ?? to) <= startTime) run.push(node);
+      else {
+        close(run);
+        runs.set(name, [node]);
+      }
     }
-    close();
+    for (const run of runs.values()) close(run);
   }
   return groups;
 }
@@ -267,13 +268,13 @@ export function gistOf(input: unknown): unknown {
 const gistKeys = [
   "command",
   "cmd",
-  "path",
-  "file_path",
-  "filePath",
-  "file",
   "pattern",
   "query",
   "sql",
   "url",
+  "path",
+  "file_path",
+  "filePath",
+  "file",
   "prompt",
 ];

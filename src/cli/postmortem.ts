@@ -186,6 +186,12 @@ function modelUses(calls: readonly Node[]): ModelUse[] {
   return [...uses.values()].sort((a, b) => b.tokens - a.tokens);
 }
 
+/** Whether a model asked for this tool call, and not one that the call itself started: a subagent has tools of its own. */
+function isCallOf(call: Node, model: Node): boolean {
+  for (let at = call.parent; at; at = at.parent) if (at.span.kind === "generation") return at === model;
+  return true;
+}
+
 function undoneOf({ state }: ReadSession, { nodes, turns }: Analysis, open: readonly Node[]): string[] {
   const undone: string[] = [];
   const turn = turns.at(-1);
@@ -200,22 +206,18 @@ function undoneOf({ state }: ReadSession, { nodes, turns }: Analysis, open: read
     if (span.kind === "generation") undone.push(`${nameOf(span)}: it had not finished answering`);
   }
   const last = nodes.filter(({ span, state: own }) => span.kind === "generation" && own === "ok").at(-1);
-  if (last) {
+  const isAnswered = nodes.some(
+    ({ span }) => span.kind === "generation" && last && span.startTime >= (last.span.endTime ?? 0),
+  );
+  if (last && !isAnswered) {
     const begun = nodes.filter(
-      ({ span, parent, turn: own }) =>
-        span.kind === "tool" &&
-        (parent === last || (own === last.turn && span.startTime >= last.span.startTime)),
+      (node) =>
+        node.span.kind === "tool" && node.span.startTime >= last.span.startTime && isCallOf(node, last),
     );
-    for (const name of toolRequests(
-      last.span,
-      begun.map(({ span }) => span.name),
-    ))
+    const names = begun.map(({ span }) => span.name);
+    for (const name of toolRequests(last.span, names))
       undone.push(`tool ${name}: the model asked for it, and it was not started`);
-    const asks = /tool/i.test(last.span.finishReason ?? "");
-    const isAnswered = nodes.some(
-      ({ span }) => span.kind === "generation" && span.startTime > (last.span.endTime ?? 0),
-    );
-    if (asks && !isOver && !isAnswered && open.length === 0)
+    if (/tool/i.test(last.span.finishReason ?? "") && !isOver && open.length === 0)
       undone.push("the results of the last tool calls: the model has not seen them");
   }
   if (turn && !isOver) {
