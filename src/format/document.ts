@@ -43,6 +43,8 @@ export type DecodedLine =
 
 const newline = 0x0a;
 const comma = 0x2c;
+const quote = 0x22;
+const closingBrace = 0x7d;
 
 export function encodeHead({ id, traceId, sessionId, startedAt }: DocumentHead): Buffer {
   const head = JSON.stringify({ version: 2, id, traceId, sessionId, startedAt });
@@ -233,9 +235,8 @@ export interface LineKey {
 // ASCII only, since the bytes are not decoded. For an id with other characters the whole line is parsed.
 const linePrefix = /^,?\{"spanId":"([ !#-[\]-~]{1,256})"(,"interrupted":true)?[,}]/;
 const plainTraceId = /^[ !#-[\]-~]{0,256}$/;
-// JSON escapes each quote within a text: with these quotes, before the last brace, the member is one of the span itself.
-const lineSuffix = /,"traceId":"([ !#-[\]-~]{0,256})"\}\n?$/;
-/** Bytes of a line that the two patterns need at most. */
+const traceMember = ',"traceId":"';
+/** Bytes of a line that hold its ids at most. */
 const longestPrefix = 320;
 const longestSuffix = 320;
 
@@ -250,6 +251,27 @@ function isPlain(traceId: unknown): boolean {
   return true;
 }
 
+/** The last trace id that was read from a line: most lines have that of a line before, and keep no text of their own. */
+let lastTraceId = "";
+
+/**
+ * The trace id at the end of a line. JSON escapes each quote within a text: with these quotes, and no other before the last
+ * brace, the member is one of the span itself.
+ */
+function lineTraceId(line: Buffer): string | undefined {
+  const end = line.at(-1) === newline ? line.length - 1 : line.length;
+  if (line[end - 1] !== closingBrace || line[end - 2] !== quote) return undefined;
+  const text = line.toString("latin1", Math.max(0, end - longestSuffix), end);
+  const at = text.lastIndexOf(traceMember);
+  if (at < 0) return undefined;
+  const traceId = text.slice(at + traceMember.length, -2);
+  if (traceId !== lastTraceId) {
+    if (!plainTraceId.test(traceId)) return undefined;
+    lastTraceId = traceId;
+  }
+  return lastTraceId;
+}
+
 /**
  * Reads a line's key from the first and last bytes that `encodeSpan` writes; `undefined` for a line of another program,
  * which is parsed. To parse each line would make a merge of a long session ten times as slow.
@@ -257,9 +279,7 @@ function isPlain(traceId: unknown): boolean {
 export function lineKey(line: Buffer): LineKey | undefined {
   const match = linePrefix.exec(line.subarray(0, longestPrefix).toString("latin1"));
   if (!match) return undefined;
-  const end = line.subarray(Math.max(0, line.length - longestSuffix)).toString("latin1");
-  const traceId = lineSuffix.exec(end)?.[1];
-  return { spanId: match[1] as string, traceId, interrupted: match[2] !== undefined };
+  return { spanId: match[1] as string, traceId: lineTraceId(line), interrupted: match[2] !== undefined };
 }
 
 /** Reads a document in any layout: pretty-printed, edited, or written by the tracer before ours. */

@@ -235,7 +235,7 @@ export class MergedFile {
         if (isCounted && this.#totals && found.span) countSpan(found.span, this.#totals);
         const winner = { first: index, source: index, offset, interrupted: found.interrupted };
         if (isMarker) markers.push({ ...decodeMarker(line), winner });
-        else this.#keepBetter(ids, winner);
+        else this.#keepBetter(ids, known, winner);
       });
       unchanged[index] = source.type === "lines" && end === source.to ? lines : undefined;
     }
@@ -271,11 +271,11 @@ export class MergedFile {
     return traceId === undefined ? this.#winners.ofSpanId(spanId).length > 0 : this.#winners.has(last);
   }
 
-  #keepBetter(ids: SpanIds, candidate: Winner): void {
-    const known = this.#winners.get(ids);
+  #keepBetter(ids: SpanIds, known: Winner | undefined, candidate: Winner): void {
     if (known && candidate.interrupted && !known.interrupted) return;
     if (known?.interrupted && !candidate.interrupted) addTo(this.#corrected, known.first, 1);
-    this.#winners.set(ids, known ? { ...candidate, first: known.first } : candidate);
+    if (known) Object.assign(known, candidate, { first: known.first });
+    else this.#winners.set(ids, candidate);
   }
 
   #put(line: Buffer, source: Source): void {
