@@ -132,7 +132,7 @@ export class MemorySession implements SessionHandle {
   #ending: { readonly end: SessionEnd; readonly at: number } | undefined;
 
   constructor(opening: SessionOpening, maxSpans: number) {
-    this.#state = new SessionState(opening, safeId(opening.id));
+    this.#state = new SessionState(opening, safeId(opening.id), "");
     this.#state.learn(opening.metadata);
     this.#maxSpans = maxSpans;
   }
@@ -185,6 +185,7 @@ export class MemorySession implements SessionHandle {
   record(span: TraceSpan): void {
     if (this.#ending) return;
     this.#state.openSpans.end(span);
+    this.#state.follow(span);
     this.#state.count(span);
     this.#ended.push(inTrace(span, this.traceId));
     if (this.#maxSpans > 0 && this.#ended.length > 2 * this.#maxSpans) {

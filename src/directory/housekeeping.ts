@@ -2,6 +2,8 @@
  * What a directory needs from time to time while this process writes to it: recovery of dead sessions, retention,
  * heartbeats, retries, ends of idle sessions.
  */
+
+import { implicitEnd } from "../format/session-end.js";
 import type { Timer } from "../platform/clock.js";
 import { runAsync } from "../platform/gensync.js";
 import { recoverDirectory } from "../recovery/recover-directory.js";
@@ -109,7 +111,7 @@ export class Housekeeping {
       const openSpans = writer.session.openSpans.size;
       const state = { isExplicit, openSpans, silentMillis: now - writer.lastActive };
       if (isIdle(state, quietMillis ?? this.#options.sessionIdleMillis))
-        directory.end(id, { status: "completed" }).catch(() => {});
+        directory.end(id, implicitEnd).catch(() => {});
     }
   }
 }

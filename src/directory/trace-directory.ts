@@ -2,12 +2,12 @@
  * One directory of sessions in this process: opens sessions, records spans, ends sessions.
  */
 
-import { crashEnd, interrupt, type SessionEnd } from "../format/session-end.js";
+import { crashEnd, implicitEnd, type SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { releaseToken } from "../platform/liveness.js";
 import { findPath } from "../storage/document-file.js";
 import { recreateFiles, recreateIfRemoved } from "../storage/merge.js";
-import { lostOwner } from "../storage/publish.js";
+import { interruptOpen } from "../storage/seal.js";
 import type { SessionStart } from "../storage/session-state.js";
 import { SessionWriter, type WriterPorts } from "../storage/session-writer.js";
 import { retryOnEmfile } from "./emfile-retry.js";
@@ -151,7 +151,7 @@ export class TraceDirectory {
   endIfQuiet(entry: SessionEntry): void {
     if (entry.quietMillis !== 0 || entry.writer.session.openSpans.size > 0) return;
     // A failure is reported, and the end retried.
-    this.end(entry.id, { status: "completed" }).catch(() => {});
+    this.end(entry.id, implicitEnd).catch(() => {});
   }
 
   /** Something of the session was recorded: its document follows. */
@@ -160,10 +160,9 @@ export class TraceDirectory {
     this.#schedule(entry);
   }
 
-  /** Ends the open spans of a session whose tracer is gone while the process lives: another tracer continues it. */
+  /** Interrupts the open spans of a session whose tracer is gone while the process lives: another tracer continues it. */
   interruptOpen(entry: SessionEntry): void {
-    const now = this.ports.clock.now();
-    const closed = entry.writer.closeOpen((span) => interrupt(span, now, lostOwner));
+    const closed = interruptOpen(entry.writer);
     if (!closed) return;
     for (const source of closed) this.#sources.set(source, "closed");
     this.changed(entry);
@@ -207,7 +206,7 @@ export class TraceDirectory {
       const isLast = entry.leave(user);
       if (isLast) ended.push(entry.id);
       if (this.#sessions.isUnwritten(entry)) continue;
-      work.push(isLast ? this.end(entry.id, { status: "completed" }) : flushed(entry));
+      work.push(isLast ? this.end(entry.id, implicitEnd) : flushed(entry));
     }
     return { ended, done: allWritten(work) };
   }

@@ -4,16 +4,13 @@
  */
 
 import { documentPath, nameCandidates } from "../format/file-names.js";
-import type { SessionEnd } from "../format/session-end.js";
+import { implicitEnd } from "../format/session-end.js";
 import { placed } from "../format/unnamed-log.js";
 import { allSettledOrThrow, SerialQueue } from "../platform/async.js";
 import { runAsync, runSync } from "../platform/gensync.js";
 import { type WholeSession, writeWholeDocument } from "../storage/trace-document.js";
 import type { TraceDirectory } from "./trace-directory.js";
 import type { Provisional, UnnamedTrace } from "./unnamed-trace.js";
-
-/** How a document of its own ends: nothing of the trace is open. */
-const traceEnd: SessionEnd = { status: "completed" };
 
 /** A crash fence writes documents of ended traces for so long; recovery writes the rest. */
 const fenceMillis = 500;
@@ -153,7 +150,7 @@ export class TraceDocuments {
       start: { id: trace.id, traceId: trace.id, startTime },
       metadata: trace.metadata,
       spans: spans.map(({ span }) => placed(span, trace.id, undefined)),
-      end: traceEnd,
+      end: implicitEnd,
     };
     const { ports, dir } = this.#directory;
     this.#token ??= ports.liveness.newToken();

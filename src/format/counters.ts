@@ -25,7 +25,22 @@ export const counters = {
   totalCost: { json: "cost", of: (span) => span.cost },
   totalToolCalls: { json: "toolCalls", of: (span) => (span.kind === "tool" ? 1 : 0) },
   totalGenerations: { json: "generations", of: (span) => (span.kind === "generation" ? 1 : 0) },
+  turns: { json: "turns", of: (span) => (beginsTurn(span) ? 1 : 0) },
+  errors: { json: "errors", of: (span) => (span.status === "error" && !span.interrupted ? 1 : 0) },
+  interrupted: { json: "interrupted", of: (span) => (span.interrupted ? 1 : 0) },
 } as const satisfies Readonly<Record<CounterName, Counter>>;
+
+/** The calls of the Vercel AI SDK that a program makes, not the calls to the model within them. */
+const agentCalls: ReadonlySet<unknown> = new Set(
+  ["generateText", "streamText", "generateObject", "streamObject"].map((name) => `ai.${name}`),
+);
+
+/** A message of the user; with other instrumentations, the call of an agent. */
+const beginsTurn = ({ kind, attributes }: TraceSpan): boolean =>
+  kind === "user-message" ||
+  (kind === "span" &&
+    attributes !== undefined &&
+    (attributes["gen_ai.operation.name"] === "invoke_agent" || agentCalls.has(attributes["ai.operationId"])));
 
 /** `summary.tokens` of a session without spans. */
 export const noTokens: Readonly<TokenCounts> = {

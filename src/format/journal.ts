@@ -2,7 +2,7 @@
  * The journal of a session: JSON lines about what is open. A writer appends to it next to its append log, and recovery
  * replays it after a crash.
  *
- * - `{"owner":{…}}` the process that writes the journal, for people
+ * - `{"owner":{…},"awaits":"tools"}` the writer of the journal, and what its turn waits for; the last such line holds
  * - `{"session":{…}}` the session as a whole; the last such line holds
  * - `{"span":{…}}` an open span when it started or changed; the last line of a span holds. A span with an `endTime`
  *   has ended, and its line may still be missing in the append log
@@ -16,6 +16,7 @@ import { isRecord, jsonText, mergeOwn } from "./json-value.js";
 import { hasLongText, longJson } from "./long-json.js";
 import { type SpanIds, SpanMap, traceIdOf } from "./span-map.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
+import type { Awaited } from "./under-way.js";
 import { validMetadata } from "./validate.js";
 
 /** The session as its journal holds it. */
@@ -25,12 +26,16 @@ export interface JournaledSession {
   readonly startedAt: string;
   readonly root: TraceSpan;
   readonly metadata: SessionMetadata;
-  /** `endedAt` of the ended document that this writer resumed. */
+  /** When the document was ended that this writer resumed. */
   readonly resumed?: string | undefined;
 }
 
 /** A replayed journal. */
 export interface JournalState {
+  /** The token of the writer, which a recovery that takes the file over does not find in the file's name. */
+  owner: string | undefined;
+  /** What the writer's turn waits for, pending spans left out; `undefined` in a journal of 0.1.0. */
+  awaited: Awaited | undefined;
   session: JournaledSession | undefined;
   /** In order of start; ended spans in order of their ends. */
   readonly spans: SpanMap<TraceSpan>;
@@ -40,8 +45,9 @@ export interface JournalState {
   tornBytes: number;
 }
 
-export const encodeOwner = (token: string): Buffer =>
-  Buffer.from(`${JSON.stringify({ owner: { token, pid: process.pid } })}\n`);
+/** A reader of 0.1.0 ignores the second member of an owner's line, and takes a line of another kind for corrupt. */
+export const encodeOwner = (token: string, awaits: Awaited): Buffer =>
+  Buffer.from(`${JSON.stringify({ owner: { token, pid: process.pid }, awaits })}\n`);
 
 /** Never throws: metadata from another program's document may be nested deeper than `JSON.stringify` can write. */
 export function encodeSession(session: JournaledSession): Buffer {
@@ -68,7 +74,14 @@ export const encodeAttributes = (
 
 /** Replays a journal. Never throws: a torn last line, NUL bytes at the end or a corrupt line lose only themselves. */
 export function replayJournal(bytes: Buffer): JournalState {
-  const state: JournalState = { session: undefined, spans: new SpanMap(), corruptLines: 0, tornBytes: 0 };
+  const state: JournalState = {
+    owner: undefined,
+    awaited: undefined,
+    session: undefined,
+    spans: new SpanMap(),
+    corruptLines: 0,
+    tornBytes: 0,
+  };
   let from = 0;
   while (from < bytes.length) {
     const end = bytes.indexOf(0x0a, from);
@@ -84,6 +97,7 @@ export function replayJournal(bytes: Buffer): JournalState {
 function replayLine(state: JournalState, line: Buffer): boolean {
   let record: {
     owner?: unknown;
+    awaits?: unknown;
     session?: unknown;
     span?: unknown;
     of?: unknown;
@@ -114,7 +128,11 @@ function replayLine(state: JournalState, line: Buffer): boolean {
       span.attributes ??= {};
       mergeOwn(span.attributes, record.attributes);
     }
-  } else return "owner" in record;
+  } else if ("owner" in record) {
+    const { owner, awaits } = record;
+    if (isRecord(owner) && typeof owner.token === "string") state.owner = owner.token;
+    if (awaits === "user" || awaits === "model" || awaits === "tools") state.awaited = awaits;
+  } else return false;
   return true;
 }
 

@@ -3,7 +3,7 @@
  */
 
 import { finite } from "./json-value.js";
-import type { SessionStatus, SessionSummary, TraceSpan } from "./trace-file.js";
+import type { SessionStatus, SessionSummary, SpanKind, TraceSpan } from "./trace-file.js";
 
 /** How a session ends. */
 export interface SessionEnd {
@@ -12,17 +12,25 @@ export interface SessionEnd {
   readonly error?: string | undefined;
   /** For the `statusMessage` of the session span; absent when no caller gave a reason. */
   readonly rootMessage?: string | undefined;
+  /** What ended the process, for `summary.detector`. */
+  readonly detector?: string | undefined;
+  /** No caller ended this session: the end is the time of the last activity. */
+  readonly isImplicit?: true;
 }
 
 /** The error of a crash without a reason from the caller. */
 export const unexplainedCrash = "Process exited before trace completed";
 
-/** The end of a session that the crash fence ends. */
-export const crashEnd = (reason: string | undefined): SessionEnd => ({
+/** The end of a session that the crash fence ends. `detector`: what a process hook saw. */
+export const crashEnd = (reason: string | undefined, detector?: string): SessionEnd => ({
   status: "crashed",
   error: reason || unexplainedCrash,
   rootMessage: reason || undefined,
+  ...(detector !== undefined && { detector }),
 });
+
+/** The end of a session that no caller ended: its exporter was shut down, or nothing was recorded for a long time. */
+export const implicitEnd: SessionEnd = { status: "completed", isImplicit: true };
 
 /** The end of a session that a caller ends: in good order, or with an error. */
 export const callerEnd = (error: string | undefined): SessionEnd =>
@@ -40,31 +48,50 @@ export function worseEnd(
   return statusRank[second.status] > statusRank[first.status] ? second : first;
 }
 
+/** Whether a document says that its session has ended. A session that is idle has not. */
+export const isOver = ({ status, idle }: SessionSummary): boolean => status !== "running" && idle !== true;
+
 /**
- * The end that a document records; `undefined` while the session runs. The error in a running document is the end of
- * one of several writers: that error becomes the status when the last writer ends.
+ * The end that a document records; `undefined` while a process has the session. The error in such a document is the end
+ * of one of several writers: that error becomes the status when the last writer ends.
  */
-export function recordedEnd({ status, error }: SessionSummary): SessionEnd | undefined {
-  if (status !== "running") return { status, error };
+export function recordedEnd(summary: SessionSummary): SessionEnd | undefined {
+  const { status, error, detector } = summary;
+  if (isOver(summary) && status !== "running")
+    return { status, error, ...(status === "crashed" && detector !== undefined && { detector }) };
   return error ? { status: "error", error } : undefined;
 }
 
-/**
- * Status and error of a document. `end` is how this writer ends the session, if it does; `inherited` is the worst end
- * of another writer. An inherited crash is final at once, an inherited error waits for the end of the last writer.
- */
-export function statusOf(
-  end: SessionEnd | undefined,
-  inherited: SessionEnd | undefined,
-): { status: SessionStatus; error: string | undefined } {
-  const worst = worseEnd(end, inherited);
-  const isOver = end !== undefined || worst?.status === "crashed";
-  return { status: worst && isOver ? worst.status : "running", error: worst?.error ?? end?.error };
+/** How a session has ended, as far as its writers have. */
+export interface Verdict {
+  /** Absent while a writer has the session. */
+  readonly end?: SessionEnd | undefined;
+  /** The error of the end, or of a writer that has ended before the session. */
+  readonly error?: string | undefined;
 }
 
-/** An open span whose session ends: a crash interrupts the span, any other end ends it as well. */
+/**
+ * The end and the error of a document. `end` is how this writer ends the session, if it does; `inherited` is the worst
+ * end of another writer. An inherited crash is final at once, an inherited error waits for the end of the last writer.
+ */
+export function verdictOf(end: SessionEnd | undefined, inherited: SessionEnd | undefined): Verdict {
+  const worst = worseEnd(end, inherited);
+  const isOver = end !== undefined || worst?.status === "crashed";
+  return { end: isOver ? worst : undefined, error: worst?.error ?? end?.error };
+}
+
+/** `statusMessage` of a generation or a tool that runs when its session ends. */
+const cutTurn = "Interrupted: the turn was cut by the end of the session";
+/** `statusMessage` of any other span that is open when its session ends. */
+const notEnded = "Interrupted: the program did not end this span before its session ended";
+
+/** Why a span is interrupted that is open when a caller ends its session. */
+export const endMessage = (kind: SpanKind): string =>
+  kind === "generation" || kind === "tool" ? cutTurn : notEnded;
+
+/** An open span whose session ends: the program did not end the span, so the session interrupts it. */
 export const endWithSession = (span: TraceSpan, end: SessionEnd, nowMillis: number): TraceSpan =>
-  end.status === "crashed" ? interrupt(span, nowMillis, end.error ?? "") : { ...span, endTime: nowMillis };
+  interrupt(span, nowMillis, end.status === "crashed" ? (end.error ?? "") : endMessage(span.kind));
 
 /** An open span that ended without a call of the program. */
 export function interrupt(span: TraceSpan, endTime: number, statusMessage: string): TraceSpan {

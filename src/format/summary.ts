@@ -5,14 +5,19 @@
 import { countSpan } from "./cap.js";
 import { type CounterName, counters } from "./counters.js";
 import type { DocumentTail } from "./document.js";
+import { isOver } from "./session-end.js";
 import { countsToJson, Totals } from "./totals.js";
-import type { SessionStatus, SessionSummary, TraceFile, TraceSpan } from "./trace-file.js";
+import type { SessionSummary, TraceFile, TraceSpan } from "./trace-file.js";
+
+/** The members of a summary that are no totals. `duration` in milliseconds. */
+type SummaryState = Pick<SessionSummary, "duration" | "status" | "idle" | "reconstructed"> & {
+  readonly lastActivityAt: string;
+  readonly error: string | undefined;
+  readonly detector: string | undefined;
+};
 
 /** Makes the summary of a document. */
-export function summarize(
-  totals: Totals,
-  state: { status: SessionStatus; error: string | undefined; duration: number; idle: boolean },
-): SessionSummary {
+export function summarize(totals: Totals, state: SummaryState): SessionSummary {
   const topTools = totals.topTools();
   const loops = totals.loops();
   const summary: SessionSummary = {
@@ -21,11 +26,14 @@ export function summarize(
     status: state.status,
     ...(state.error !== undefined && { error: state.error }),
     ...(state.idle && { idle: true as const }),
+    lastActivityAt: state.lastActivityAt,
+    ...(state.detector !== undefined && { detector: state.detector }),
+    ...(state.reconstructed && { reconstructed: true as const }),
     tokens: { ...totals.tokens },
     ...(loops.length > 0 && { loops }),
     ...(topTools.length > 0 && { topTools }),
   };
-  if (state.status !== "running") summary.narrative = narrate(summary, totals.distinctTools);
+  if (isOver(summary)) summary.narrative = narrate(summary, totals.distinctTools);
   return summary;
 }
 
@@ -49,6 +57,7 @@ export function totalsOf(tail: DocumentTail | undefined, spans: readonly TraceSp
   totals.merge({
     ...countsToJson((name) => summary[name] ?? counts[name]),
     ...(!layout.tools && { generations: endedGenerations(tail, counted) }),
+    lastEnd: Date.parse(summary.lastActivityAt ?? ""),
     tokens: summary.tokens ?? counted.tokens,
     tools: layout.tools ?? summary.topTools ?? [],
     loops: summary.loops ?? [],
@@ -104,10 +113,11 @@ export function narrateDocument({ summary, layout }: Pick<TraceFile, "summary" |
 export function rootOutput(
   summary: Pick<
     SessionSummary,
-    "status" | "error" | "totalGenerations" | "totalToolCalls" | "totalTokens" | "totalCost"
+    "status" | "idle" | "error" | "totalGenerations" | "totalToolCalls" | "totalTokens" | "totalCost"
   >,
 ): string | undefined {
-  const { status, error, totalGenerations, totalToolCalls, totalTokens, totalCost } = summary;
+  const { status, idle, error, totalGenerations, totalToolCalls, totalTokens, totalCost } = summary;
+  if (idle) return undefined;
   if (status !== "completed" && status !== "error") return undefined;
   if (status === "error" && error) return `Error: ${error}`;
   return `${totalGenerations} generations, ${totalToolCalls} tool calls, ${totalTokens} tokens, ${dollars(totalCost)}`;

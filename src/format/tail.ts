@@ -3,10 +3,12 @@
  */
 
 import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "./document.js";
-import type { SessionEnd } from "./session-end.js";
+import { finite } from "./json-value.js";
+import type { SessionEnd, Verdict } from "./session-end.js";
 import { layoutOf, rootOutput, summarize } from "./summary.js";
 import type { Totals } from "./totals.js";
-import type { SessionMetadata, SessionStatus, TraceSpan } from "./trace-file.js";
+import type { SessionMetadata, SessionSummary, TraceSpan } from "./trace-file.js";
+import { type AwaitedByWriter, isUnderWay } from "./under-way.js";
 
 /** A session at one moment. */
 export interface SessionSnapshot {
@@ -19,8 +21,12 @@ export interface SessionSnapshot {
   /** Totals of the lines. */
   readonly totals: Totals;
   readonly metadata: SessionMetadata;
-  readonly status: SessionStatus;
-  readonly error: string | undefined;
+  /** How the session has ended. */
+  readonly verdict: Verdict;
+  /** What its writers wait for; writers that have ended or died wait for nothing. */
+  readonly awaits: AwaitedByWriter;
+  /** What ended a writer of the session that was under way, while the session went on. */
+  readonly lostWriter?: string | undefined;
   /** The moment, in epoch milliseconds. */
   readonly nowMillis: number;
   /** Whether recovery ended the session, not the program. */
@@ -29,25 +35,61 @@ export interface SessionSnapshot {
 
 /** The tail of a session's document. */
 export function buildTail(session: SessionSnapshot): DocumentTail {
-  const { head, root, rootEnd, spans, metadata, status, error, nowMillis, isRecovered } = session;
+  const { head, root, rootEnd, spans, metadata, verdict, nowMillis, isRecovered } = session;
   const ended = spans.filter((span) => span.endTime !== undefined);
   const open = spans.filter((span) => span.endTime === undefined);
   const totals = ended.length > 0 ? session.totals.with(ended) : session.totals;
+  const lastActivity = lastActivityOf(session, totals, open);
+  const endedMillis = rootEnd?.isImplicit ? lastActivity : nowMillis;
   const summary = summarize(totals, {
-    status,
-    error,
-    duration: nowMillis - Date.parse(head.startedAt),
-    idle: status === "running" && !open.some((span) => span.kind === "generation"),
+    ...statusOf(session, open.length > 0),
+    error: verdict.error,
+    duration: endedMillis - Date.parse(head.startedAt),
+    lastActivityAt: isoTime(lastActivity),
+    detector: verdict.end?.detector ?? session.lostWriter,
+    ...(isRecovered && { reconstructed: true as const }),
   });
   const output = rootOutput(summary);
-  const closed = rootEnd ? { ...root, endTime: nowMillis, ...endMembers(rootEnd) } : root;
+  const closed = rootEnd ? { ...root, endTime: endedMillis, ...endMembers(rootEnd) } : root;
   return {
     spans: [...ended, ...open, output === undefined ? closed : { ...closed, output }],
     metadata,
     summary,
-    endedAt: isoTime(nowMillis),
-    layout: { ...layoutOf(totals), ...(isRecovered && { recovered: true as const }) },
+    endedAt: isoTime(endedMillis),
+    layout: {
+      ...layoutOf(totals),
+      ...(isRecovered && { recovered: true as const }),
+      ...awaitsOf(session),
+      ...(endedMillis !== nowMillis && { written: isoTime(nowMillis) }),
+    },
   };
+}
+
+/** The latest start or end of a span. A span may state any time: one in the future counts as now. */
+function lastActivityOf(
+  { head, nowMillis }: SessionSnapshot,
+  { lastEnd }: Totals,
+  open: readonly TraceSpan[],
+): number {
+  const startedMillis = Date.parse(head.startedAt) || 0;
+  const last = open.reduce((latest, { startTime }) => Math.max(latest, finite(startTime)), lastEnd);
+  return Math.max(startedMillis, Math.min(last, nowMillis));
+}
+
+function statusOf(
+  { verdict, awaits }: SessionSnapshot,
+  hasOpenSpans: boolean,
+): Pick<SessionSummary, "status" | "idle"> {
+  if (verdict.end) return { status: verdict.end.status };
+  return isUnderWay(hasOpenSpans, awaits.values())
+    ? { status: "running" }
+    : { status: "completed", idle: true };
+}
+
+/** `layout.awaits`: only while the session goes on. */
+function awaitsOf({ verdict, awaits }: SessionSnapshot): Pick<DocumentTail["layout"], "awaits"> {
+  const waiting = [...awaits].filter(([, awaited]) => awaited !== "user");
+  return verdict.end || waiting.length === 0 ? {} : { awaits: Object.fromEntries(waiting) as never };
 }
 
 /** Members of the session span that record how the session ended. */
@@ -61,3 +103,7 @@ const endMembers = ({ status, rootMessage }: SessionEnd): Partial<TraceSpan> => 
  */
 export const pendingSpans = (tail: DocumentTail | undefined): TraceSpan[] =>
   (tail?.spans ?? []).filter((span) => span.endTime !== undefined && !isRoot(span));
+
+/** When the document of an ended session was ended, ISO 8601: `endedAt` may be the last activity. */
+export const endMark = ({ endedAt, layout: { written } }: DocumentTail): string =>
+  typeof written === "string" ? written : endedAt;

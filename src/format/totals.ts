@@ -84,8 +84,9 @@ export class Totals {
     return totals;
   }
 
-  /** Replaces the counters of these names by those of `counted`. */
+  /** Replaces the counters of these names by those of `counted`, and takes the later last end. */
   setCounts(replaced: readonly CounterName[], counted: Totals): void {
+    this.#lastEnd = Math.max(this.#lastEnd, counted.#lastEnd);
     for (const [at, name] of names.entries())
       if (replaced.includes(name)) this.#counts[at] = counted.#counts[at] as number;
   }

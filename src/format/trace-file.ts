@@ -5,7 +5,10 @@
  * the file.
  */
 
-/** The state of a session, or how it ended. `crashed` outranks `error`, which outranks `completed`. */
+/**
+ * The state of a session, or how it ended. `running`: work is under way (see `SessionSummary.status`). `crashed` outranks
+ * `error`, which outranks `completed`.
+ */
 export type SessionStatus = "running" | "completed" | "error" | "crashed";
 
 /** What a span represents. `session` is the root: a document has exactly one. */
@@ -47,7 +50,7 @@ export interface TraceSpan {
   status: "ok" | "error";
   /** What went wrong. */
   statusMessage?: string;
-  /** A crash, a recovery or a resume closed the span, not the program: the tool or model did not fail. */
+  /** A crash, a recovery, a resume or the end of the session closed the span, not the program: the tool or model did not fail. */
   interrupted?: true;
   model?: SpanModel;
   /** Why the model stopped, in the provider's word. */
@@ -121,13 +124,33 @@ export interface SessionSummary {
   totalCost: number;
   totalToolCalls: number;
   totalGenerations: number;
+  /** Messages of the user, and calls of an agent by other instrumentations. Absent in documents of 0.1.0. */
+  turns?: number;
+  /** Spans that failed; interrupted spans did not fail. Absent in documents of 0.1.0. */
+  errors?: number;
+  /** Spans that a crash or an end of the session closed, not the program. Absent in documents of 0.1.0. */
+  interrupted?: number;
   /** Milliseconds from the start to `endedAt`. */
   duration: number;
+  /**
+   * `running` while work is under way: a span is open, a message of the user has no answer yet, or the model waits for
+   * tools. Else `completed`, with `idle` while a process still has the session. `error` when the session was ended with
+   * an error; `crashed` when its process ended, or was about to, while work was under way.
+   */
   status: SessionStatus;
   /** Why the session failed or crashed. */
   error?: string;
-  /** The session is running, and no generation is open. */
+  /** Nothing is under way, and a process still has the session. */
   idle?: true;
+  /** When a span last started or ended, ISO 8601. Absent in documents of 0.1.0. */
+  lastActivityAt?: string;
+  /**
+   * What ended a process of the session while work was under way: the name of a signal or of an exception, `exit`,
+   * `process gone` or `lease expired`. A completed session has it when another process went on after that.
+   */
+  detector?: string;
+  /** Recovery wrote how the session crashed, after the process was gone. */
+  reconstructed?: true;
   tokens: TokenCounts;
   loops?: ToolLoop[];
   /** The session in a few words, once it has ended. */
@@ -145,6 +168,10 @@ export interface TraceLayout {
   tools?: ToolUse[];
   /** The last ten tool calls: a resumed session finds loops that began before. */
   calls?: ToolCallKey[];
+  /** What writers of the session wait for, by their tokens: work is under way, though no span is open. */
+  awaits?: Record<string, "model" | "tools">;
+  /** When the document was ended, ISO 8601; present where `endedAt` is earlier: it is the last activity. */
+  written?: string;
   /** Byte offset of the last line, which has open spans and totals. */
   tailStart: number;
 }

@@ -138,6 +138,15 @@ function shortHash(text: string): string {
   return createHash("sha256").update(text).digest().readUIntBE(0, 5).toString(36).padStart(8, "0");
 }
 
+/**
+ * Why the files of an owner are orphaned, for `summary.detector`; `undefined` for an owner that released its token.
+ */
+export function detectorOf(liveness: Liveness, token: string): "process gone" | "lease expired" | undefined {
+  const verdict = liveness.verdict(token);
+  if (verdict === "alive") return undefined;
+  return verdict === "dead" ? "process gone" : "lease expired";
+}
+
 /** Whether this owner is certainly dead, or released its token. */
 export const isDead = (liveness: Liveness, token: string): boolean =>
   released.has(token) || liveness.verdict(token) === "dead";

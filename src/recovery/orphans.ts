@@ -15,10 +15,13 @@ import { appendLogPath, journalPath } from "../format/file-names.js";
 import { type JournalState, replayJournal } from "../format/journal.js";
 import { SpanMap } from "../format/span-map.js";
 import type { TraceSpan } from "../format/trace-file.js";
+import { type Awaited, awaitedAfter, awaitedAfterAll } from "../format/under-way.js";
 import { isWholeSummary } from "../format/validate.js";
 import type { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileCalls, type FileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
+import { detectorOf } from "../platform/liveness.js";
+import type { CommitPorts } from "../storage/commit.js";
 import { readHeadLine } from "../storage/document-file.js";
 import { chunkBytes, type LineRange, lastLine, readRange, scanLines } from "../storage/lines.js";
 import type { Source } from "../storage/merged-file.js";
@@ -42,8 +45,12 @@ export interface OrphanedFiles extends SideFiles {
   readonly journal: JournalState;
   /** Spans that have ended in the journal and have no line yet. */
   readonly pending: readonly TraceSpan[];
+  /** What the owner's turn waits for: with its open spans, this is what was under way. */
+  readonly awaited: Awaited;
   /** The owner is alive: `readTrace` reads its files as well. Recovery reads orphaned files only. */
   readonly isAlive: boolean;
+  /** Why the owner is taken for dead, for `summary.detector`. */
+  readonly detector: string | undefined;
   /** Time of the last write, in epoch milliseconds. */
   readonly lastWrite: number;
 }
@@ -72,7 +79,7 @@ export function takeOver(
 
 /** Reads side files without changing them. */
 export async function readSideFiles(
-  fileSystem: FileSystem,
+  { fileSystem, liveness }: Pick<CommitPorts, "fileSystem" | "liveness">,
   { files, token }: SideFiles,
   isAlive: boolean,
 ): Promise<OrphanedFiles> {
@@ -96,7 +103,20 @@ export async function readSideFiles(
       outline = await readOutline(fileSystem, log.fd, size, pending);
       lastWrite = Math.max(lastWrite, mtimeMs);
     }
-    return { files, token, isAlive, log, ...outline, journal, pending: [...pending.values()], lastWrite };
+    // A version without this record wrote the journal, or there is none: the lines, in order, say it as well.
+    const before = journal.awaited ?? (log ? await awaitedInLines(fileSystem, log.fd, outline) : "user");
+    return {
+      files,
+      token,
+      isAlive,
+      detector: isAlive ? undefined : detectorOf(liveness, journal.owner ?? token),
+      log,
+      ...outline,
+      journal,
+      pending: [...pending.values()],
+      awaited: awaitedAfterAll(before, pending.values()),
+      lastWrite,
+    };
   } catch (error) {
     log?.release();
     throw error;
@@ -130,6 +150,16 @@ async function readOutline(
   // A tail is the end of its file: with bytes after it, it is none.
   const tail = decoded.type === "tail" && last.to === size ? decoded.tail : undefined;
   return { head, from, to, tail, tornBytes: size - last.to };
+}
+
+async function awaitedInLines(fileSystem: FileSystem, fd: number, { from, to }: Outline): Promise<Awaited> {
+  let awaited: Awaited = "user";
+  const follow = (line: Buffer, offset: number) => {
+    const decoded = decodeLine(line, offset);
+    if (decoded.type === "span") awaited = awaitedAfter(awaited, decoded.span);
+  };
+  await runAsync(fileSystem, scanLines(fd, from, to, follow));
+  return awaited;
 }
 
 /** The lines of an append log, as a source of a merge, without the lines that the published document begins with. */

@@ -93,7 +93,7 @@ async function readOwners(files: SessionFiles, token: string | undefined): Promi
   for (const owner of (await run(listSideFiles(files.dir))).get(files.name) ?? []) {
     if (token !== undefined && owner.token !== token) continue;
     const isAlive = (await run(sideFileState(ports, owner))) !== "orphaned";
-    const side = await readSideFiles(nodeFileSystem, owner, isAlive);
+    const side = await readSideFiles(ports, owner, isAlive);
     // Neither file exists: the session was published, and the files removed, since the directory was read.
     if (side.log || side.journal.session || side.journal.spans.size > 0) found.push(side);
   }

@@ -7,12 +7,22 @@ import { mergeHeads, mergeSessionSpans, sessionSpan } from "../format/beginnings
 import { keepLines } from "../format/cap.js";
 import { type DocumentHead, type DocumentTail, encodeTail, isoTime, isRoot } from "../format/document.js";
 import { documentPath, type SessionFiles } from "../format/file-names.js";
+import type { JournaledSession } from "../format/journal.js";
 import { jsonText } from "../format/json-value.js";
-import { interrupt, recordedEnd, statusRank, worseEnd } from "../format/session-end.js";
+import {
+  implicitEnd,
+  interrupt,
+  isOver,
+  recordedEnd,
+  type SessionEnd,
+  statusRank,
+  worseEnd,
+} from "../format/session-end.js";
 import { inTrace, SpanMap, withTrace } from "../format/span-map.js";
-import { buildTail, pendingSpans } from "../format/tail.js";
+import { buildTail, endMark, pendingSpans } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
-import type { SessionMetadata, SessionStatus, TraceSpan } from "../format/trace-file.js";
+import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import { type Awaited, readAwaits } from "../format/under-way.js";
 import type { FileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
@@ -86,7 +96,7 @@ export async function recoverDocument(
 
   const closed = closedByCrash(input, merged, head, root);
   await runAsync(fileSystem, merged.append({ type: "spans", spans: closed.spans, traceId: head.traceId }));
-  const end = endOf(input, recovered + changed + closed.spans.length > 0);
+  const end = endOf(input, closed, recovered + changed + closed.spans.length > 0);
   const tail = tailOf(input, { head, root, end, totals: merged.totals, open: closed.stillOpen });
   if (typeof out === "number" && end.isNew) {
     await runAsync(fileSystem, writeAll(out, encodeTail(tail, merged.size, merged.lines === 0)));
@@ -101,7 +111,7 @@ export async function recoverDocument(
     id,
     path: documentPath(files),
     action: end.isNew ? "rebuilt" : "swept",
-    status: end.status,
+    status: tail.summary.status,
     recoveredSpans: recovered + closed.spans.length,
     interrupted: closed.spans.filter((span) => span.interrupted).map((span) => span.name),
     tornBytes: orphans.reduce((bytes, one) => bytes + one.tornBytes + one.journal.tornBytes, 0),
@@ -134,6 +144,15 @@ const compare = (a: string, b: string): number => Number(a > b) - Number(a < b);
 const lastWrite = (orphans: readonly OrphanedFiles[]): number =>
   Math.max(0, ...orphans.map((one) => one.lastWrite));
 
+interface ClosedSpans {
+  readonly spans: readonly TraceSpan[];
+  readonly stillOpen: readonly TraceSpan[];
+  /** The dead owners that had a span open. */
+  readonly cut: ReadonlySet<OrphanedFiles>;
+  /** Open spans and waiting turns of the document that no side file has. */
+  readonly ownerless: number;
+}
+
 /**
  * Spans without lines. `spans`: those of dead owners, and those of the published tail that no living writer owns; they
  * get their lines now, and open ones are interrupted. `stillOpen`: those of living writers.
@@ -143,9 +162,10 @@ function closedByCrash(
   merged: MergedFile,
   head: DocumentHead,
   root: TraceSpan,
-): { spans: TraceSpan[]; stillOpen: TraceSpan[] } {
+): ClosedSpans {
   const spans = new SpanMap<TraceSpan>(head.traceId);
   const stillOpen = new SpanMap<TraceSpan>(head.traceId);
+  const cut = new Set<OrphanedFiles>();
   const close = (span: TraceSpan, at: number) => {
     if (merged.has(span) || isRoot(span) || isDamagedRoot(span, root)) return;
     spans.set(span, span.endTime === undefined ? interrupt(span, at, interruptedMessage) : span);
@@ -154,27 +174,46 @@ function closedByCrash(
     const traceId = one.journal.session?.traceId || one.head?.traceId || "";
     for (const journaled of one.journal.spans.values()) {
       const span = withTrace(journaled, traceId);
+      // An interrupted line of a span that was started here: the owner died while it wrote the end of the session.
+      if (span.endTime === undefined && !one.isAlive && (!merged.has(span) || merged.hasInterrupted(span)))
+        cut.add(one);
       if (!one.isAlive || span.endTime !== undefined) close(span, one.lastWrite);
       else if (!merged.has(span)) stillOpen.set(span, span);
     }
     if (hasPeers) continue;
     for (const span of one.tail?.spans ?? []) close(withTrace(span, one.head?.traceId ?? ""), one.lastWrite);
   }
+  let ownerless = 0;
   for (const listed of published?.tail?.spans ?? []) {
     const span = withTrace(listed, published?.head?.traceId ?? "");
     if (isRoot(span) || spans.has(span) || merged.has(span)) continue;
-    if (!hasPeers) close(span, Date.parse(published?.tail?.endedAt ?? "") || span.startTime);
-    else if (!stillOpen.has(span)) stillOpen.set(span, span);
+    if (!hasPeers) {
+      if (span.endTime === undefined) ownerless++;
+      close(span, Date.parse(published?.tail?.endedAt ?? "") || span.startTime);
+    } else if (!stillOpen.has(span)) stillOpen.set(span, span);
   }
+  if (!hasPeers) ownerless += awaitsOfOthers(published?.tail, orphans).size;
   return {
     spans: [...spans.values()].map((span) => inTrace(span, head.traceId)),
     stillOpen: [...stillOpen.values()],
+    cut,
+    ownerless,
   };
 }
 
 /** The session span of a tail in which a byte has flipped. A span of the program with this id has a parent, and another kind. */
 const isDamagedRoot = ({ spanId, parentSpanId, kind }: TraceSpan, root: TraceSpan): boolean =>
   spanId === root.spanId && (parentSpanId === null || kind === "session");
+
+/** What the writers without orphaned files wait for, as the document has it. */
+function awaitsOfOthers(
+  published: DocumentTail | undefined,
+  orphans: readonly OrphanedFiles[],
+): Map<string, Awaited> {
+  const awaits = published && !isOver(published.summary) ? readAwaits(published.layout.awaits) : new Map();
+  for (const { journal, token } of orphans) awaits.delete(journal.owner ?? token);
+  return awaits;
+}
 
 /** File times lag behind the clock by a kernel tick. */
 const fileTimeMillis = 10;
@@ -189,62 +228,100 @@ function rootOf({ id, published, orphans }: RecoveryInput, head: DocumentHead): 
 }
 
 interface End {
-  readonly status: SessionStatus;
+  /** Absent while a writer has the session. */
+  readonly end: SessionEnd | undefined;
+  /** The error of the end, or of a writer that has ended before the session. */
   readonly error: string | undefined;
   readonly isRecovered: boolean;
+  /** What ended a writer that was under way, while the session went on. */
+  readonly lostWriter?: string | undefined;
   /** Whether the published document lacks this end or any span. */
   readonly isNew: boolean;
 }
 
-/** Whether a writer resumed the session from this very end, with other metadata, and died before its first span. */
-function bringsMetadata({ journal, isAlive }: OrphanedFiles, { endedAt, metadata }: DocumentTail): boolean {
-  if (isAlive || journal.session?.resumed !== endedAt) return false;
+/** Whether a writer that resumed the session from this very end has other metadata, and died before its first span. */
+function bringsMetadata({ journal, isAlive }: OrphanedFiles, tail: DocumentTail): boolean {
+  if (isAlive || !journal.session || !isResumedBy(journal.session, tail)) return false;
   return Object.entries(journal.session.metadata).some(
-    ([key, value]) => jsonText(value) !== jsonText(metadata[key as keyof SessionMetadata]),
+    ([key, value]) => jsonText(value) !== jsonText(tail.metadata[key as keyof SessionMetadata]),
   );
 }
 
-/** A crash or an end that a writer recorded holds; an owner that recorded no end has crashed. */
-function endOf({ published, orphans, hasPeers }: RecoveryInput, hasNewSpans: boolean): End {
+/** Whether a writer resumed the session from this very end. Times do not show it: the clock may have been set back. */
+const isResumedBy = ({ resumed }: JournaledSession, tail: DocumentTail): boolean =>
+  resumed !== undefined && (resumed === endMark(tail) || resumed === tail.endedAt);
+
+/**
+ * How the session ended. A crash or an end that a writer recorded holds. An owner that recorded no end crashed if work
+ * of it was under way; without any, the session is complete.
+ */
+function endOf(
+  { published, orphans, hasPeers }: RecoveryInput,
+  closed: ClosedSpans,
+  hasNewSpans: boolean,
+): End {
   const before = published?.tail;
-  const isOver = before !== undefined && before.summary.status !== "running";
+  const wasOver = before !== undefined && isOver(before.summary);
   const tails = orphans.map((one) => one.tail).filter((tail) => tail !== undefined);
+  // Dead owners whose work was under way: a span was open, or the turn waited.
+  const cut = orphans.filter(
+    (one) => one.tail === undefined && !one.isAlive && (one.awaited !== "user" || closed.cut.has(one)),
+  );
   // The document has this end already, or a worse one: only the side files have outlived their commit.
-  const isKnown = ({ endedAt, summary }: DocumentTail) =>
-    isOver &&
-    endedAt <= before.endedAt &&
-    statusRank[recordedEnd(summary)?.status ?? "running"] <= statusRank[before.summary.status];
-  if (!hasNewSpans && isOver && tails.every(isKnown)) {
-    const { status, error } = before.summary;
-    const isNew = orphans.some((one) => bringsMetadata(one, before));
-    return { status, error, isRecovered: before.layout.recovered === true, isNew };
+  const isKnown = (tail: DocumentTail) =>
+    wasOver &&
+    endMark(tail) <= endMark(before) &&
+    rankOf(recordedEnd(tail.summary)) <= statusRank[before.summary.status];
+  const lacksDetector =
+    before?.summary.detector === undefined && cut.some(({ awaited }) => awaited !== "user");
+  if (!hasNewSpans && wasOver && tails.every(isKnown) && !lacksDetector) {
+    const { error, detector } = before.summary;
+    return {
+      end: recordedEnd(before.summary),
+      error,
+      lostWriter: detector,
+      isRecovered: before.layout.recovered === true,
+      isNew: orphans.some((one) => bringsMetadata(one, before)),
+    };
   }
-  const ends = [...(before ? [before] : []), ...tails];
+  // The end that an owner resumed from no longer counts.
+  const hasResumed = ({ journal: { session } }: OrphanedFiles) =>
+    wasOver && session !== undefined && isResumedBy(session, before);
+  const isResumed = orphans.some(hasResumed);
+  const ends = [...(before && !isResumed ? [before] : []), ...tails];
   const isCrashRecorded = ends.some(
     ({ summary, layout }) => summary.status === "crashed" && !layout.recovered,
   );
+  const lostWriter =
+    cut.find(({ detector }) => detector !== undefined)?.detector ??
+    (isResumed || (wasOver && hasPeers) ? undefined : before?.summary.detector);
   if (hasPeers && !isCrashRecorded) {
     // The error of one of several writers waits for the end of the last one. An end before these writers does not count.
-    const error = [...(isOver ? [] : ends), ...tails].find(({ summary }) => summary.error)?.summary.error;
-    return { status: "running", error, isRecovered: false, isNew: true };
+    const error = [...(wasOver ? [] : ends), ...tails].find(({ summary }) => summary.error)?.summary.error;
+    return { end: undefined, error, lostWriter, isRecovered: false, isNew: true };
   }
   const recorded = ends.map(({ summary }) => recordedEnd(summary)).reduce(worseEnd, undefined);
-  // A writer that ended the session after an owner had died ended it for both. That is not so if the owner resumed from
-  // this very end. Times do not show a resume, since the clock may have been set back.
-  const endedMillis = isOver ? Date.parse(before.endedAt) || 0 : 0;
-  const outlivedEnd = ({ journal, lastWrite }: OrphanedFiles) =>
-    lastWrite + fileTimeMillis > endedMillis || (isOver && journal.session?.resumed === before.endedAt);
-  const isCrash = orphans.some((one) => one.tail === undefined && !one.isAlive && outlivedEnd(one));
-  if (isCrash && recorded?.status !== "crashed")
-    return { status: "crashed", error: crashError, isRecovered: true, isNew: true };
-  const status = recorded?.status ?? "crashed";
+  // A writer that ended the session after an owner had died ended it for both.
+  const endedMillis = wasOver ? Date.parse(endMark(before)) || 0 : 0;
+  const crashed = cut.filter((one) => one.lastWrite + fileTimeMillis > endedMillis || hasResumed(one));
+  // Nothing says which writer left these: a document without side files was under way.
+  const hasCrashed = crashed.length > 0 || (!wasOver && closed.ownerless > 0);
+  if (hasCrashed && recorded?.status !== "crashed") {
+    const detector = crashed.find((one) => one.detector !== undefined)?.detector;
+    const end: SessionEnd = { status: "crashed", error: crashError, detector, isImplicit: true };
+    return { end, error: crashError, isRecovered: true, isNew: true };
+  }
+  const end = recorded ?? implicitEnd;
   return {
-    status,
-    error: recorded?.error ?? (status === "crashed" ? crashError : undefined),
-    isRecovered: status === "crashed" && !isCrashRecorded,
+    end,
+    error: end.error,
+    lostWriter: end.status === "crashed" ? undefined : lostWriter,
+    isRecovered: end.status === "crashed" && !isCrashRecorded,
     isNew: true,
   };
 }
+
+const rankOf = (end: SessionEnd | undefined): number => statusRank[end?.status ?? "running"];
 
 interface Contents {
   readonly head: DocumentHead;
@@ -265,18 +342,27 @@ function tailOf(
       Object.entries(one?.metadata ?? {}),
     ),
   );
-  const endedMillis = Math.max(lastWrite(orphans), ...tails.map((tail) => Date.parse(tail.endedAt) || 0));
+  const isOfRecord = end.end !== undefined && !end.end.isImplicit;
+  const recordedMillis = Math.max(0, ...tails.map((tail) => Date.parse(tail.endedAt) || 0));
+  const endedMillis =
+    isOfRecord && recordedMillis > 0 ? recordedMillis : Math.max(lastWrite(orphans), recordedMillis);
+  const living = orphans.filter(({ isAlive }) => isAlive);
+  const awaits = new Map([
+    ...awaitsOfOthers(published?.tail, orphans),
+    ...living.map(({ journal, token, awaited }) => [journal.owner ?? token, awaited] as const),
+  ]);
   // An output of the session span belongs to an end that no longer counts.
   const { output: _output, ...bare } = root;
   return buildTail({
     head,
     root: bare,
-    rootEnd: end.status === "running" ? undefined : { status: end.status },
+    rootEnd: end.end && { status: end.end.status, ...(end.end.isImplicit && { isImplicit: true }) },
     spans: open.map((span) => inTrace(span, head.traceId)),
     totals,
     metadata,
-    status: end.status,
-    error: end.error,
+    verdict: end,
+    awaits,
+    lostWriter: end.lostWriter,
     nowMillis: endedMillis,
     isRecovered: end.isRecovered,
   });

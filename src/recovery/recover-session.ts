@@ -46,7 +46,7 @@ export async function recoverSession(ports: RecoveryPorts, owners: readonly Side
       const token = newRecoveryToken(ports.liveness);
       tokens.push(token);
       const own = ports.dryRun ? owner : takeOver(ports.fileSystem.sync, owner, token);
-      if (own) orphans.push(await readSideFiles(ports.fileSystem, own, false));
+      if (own) orphans.push(await readSideFiles(ports, own, false));
     }
     for (const [id, group] of groupById(orphans)) reports.push(await recoverGroup(ports, id, group));
   } finally {

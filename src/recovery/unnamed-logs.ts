@@ -21,10 +21,11 @@ import {
   replayJournal,
 } from "../format/journal.js";
 import type { TraceSpan } from "../format/trace-file.js";
+import { awaitedAfterAll } from "../format/under-way.js";
 import { type SplitLog, splitUnnamedLog, type UnnamedSession } from "../format/unnamed-log.js";
 import { errorCode, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
-import { isOrphaned, newRecoveryToken, releaseToken } from "../platform/liveness.js";
+import { detectorOf, isOrphaned, newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import { buildFile } from "../storage/build-file.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { readRange, writeAll } from "../storage/lines.js";
@@ -119,7 +120,10 @@ export function* readUnnamedSide(ports: CommitPorts, files: SessionFiles): Gensy
       const journal = replayJournal(Buffer.concat(journalOf(token, session, spans)));
       const pending = spans.filter(({ endTime }) => endTime !== undefined);
       const none = { log: undefined, head: undefined, tail: undefined, from: 0, to: 0, tornBytes: 0 };
-      found.push({ files, token, ...none, journal, pending, isAlive: !isOrphaned, lastWrite });
+      const awaited = awaitedAfterAll("user", pending);
+      const detector = isOrphaned ? detectorOf(ports.liveness, token) : undefined;
+      const state = { isAlive: !isOrphaned, lastWrite, awaited, detector };
+      found.push({ files, token, ...none, journal, pending, ...state });
     }
   }
   return found;
@@ -140,7 +144,8 @@ function* writeJournal(
 }
 
 const journalOf = (token: string, session: JournaledSession, spans: readonly TraceSpan[]): Buffer[] => [
-  encodeOwner(token),
+  // What its turn waits for follows from the spans: all of them are in the journal.
+  encodeOwner(token, "user"),
   encodeSession(session),
   ...spans.map((span) => encodeJournalSpan(encodeSpan(span))),
 ];

@@ -1,6 +1,7 @@
 /** `replayTraces`: sends the spans of crashed sessions, which their backend never got, to an exporter. */
 import { resolve } from "node:path";
 import { documentPath, parseEntry, type SessionFiles } from "../format/file-names.js";
+import { isOver } from "../format/session-end.js";
 import { type ResourceLike, resourceAttributesOf } from "../otel/resource.js";
 import type { SpanExporter } from "../otel/types.js";
 import { systemClock } from "../platform/clock.js";
@@ -157,11 +158,10 @@ async function resourceOf(
 }
 
 function chooserOf(sessions: ReplayOptions["sessions"] = "crashed"): (trace: ListedTrace) => boolean {
-  // A document that is running and has no side files is another tracer's, or its side files were deleted: its session
+  // A document that is running or idle and has no side files is another tracer's, or its side files were deleted: its session
   // may still be open.
-  const isOver = ({ summary }: ListedTrace) => summary.status !== "running";
-  if (typeof sessions === "function") return (trace) => isOver(trace) && sessions(trace);
-  if (sessions === "ended") return isOver;
+  if (typeof sessions === "function") return (trace) => isOver(trace.summary) && sessions(trace);
+  if (sessions === "ended") return ({ summary }) => isOver(summary);
   if (sessions === "crashed") return ({ summary }) => summary.status === "crashed";
   throw invalid("sessions", sessions, '"crashed", "ended" or a function');
 }

@@ -158,6 +158,11 @@ export class MergedFile {
     return this.#winners.has(ids);
   }
 
+  /** Whether the span has a line, as interrupted. */
+  hasInterrupted(ids: SpanIds): boolean {
+    return this.#winners.get(ids)?.interrupted === true;
+  }
+
   /** Merges the sources in two passes: the first finds the line of each span, the second writes. Syncs as it goes. */
   *write(sources: readonly Source[], select?: SelectLines): Gensync<void> {
     const { markers, unchanged, unordered, isCounted } = yield* this.#findWinners(sources);

@@ -49,6 +49,11 @@ export class OpenSpans {
     return spans;
   }
 
+  /** The states last journaled: no code of the host runs. */
+  states(): TraceSpan[] {
+    return [...this.#spans.values()].map(({ journaledSpan }) => journaledSpan);
+  }
+
   /** The span objects of the processor. */
   sources(): object[] {
     return [...this.#spans.values()].map(({ source }) => source);

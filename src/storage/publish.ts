@@ -21,6 +21,9 @@ const syncEveryBytes = 8 * chunkBytes;
 /** Status message of open spans whose writer is gone. */
 export const lostOwner = "Interrupted by a restart: not an agent failure";
 
+/** `summary.detector` of a session that lost a writer. */
+export const writerGone = "process gone";
+
 /** Called with the size of each copy, and with the size of the tail in it. */
 type Charge = (copiedBytes: number, tailBytes: number) => void;
 
@@ -34,8 +37,8 @@ export function* publish(writer: SessionWriter, charge: Charge): Gensync<boolean
     yield* mergePublished(writer);
     // An elision marker does not name the writers of the lines it replaces: all lines stay while the session has peers, or
     // orphaned files that recovery will merge.
-    const isAlone = (exceedsCap(writer) || session.peerSpans.size > 0) && !(yield* hasPeerFiles(writer));
-    if (isAlone) closePeerSpans(writer);
+    const isAlone = (exceedsCap(writer) || session.hasPeerWork) && !(yield* hasPeerFiles(writer));
+    if (isAlone) closePeerSpans(writer, writerGone);
     const outcome = yield* writer.buildFile((file) => publishCopy(writer, charge, isAlone, isCurrent, file));
     if (outcome === "committed") return true;
     if (outcome === "fenced" && !isCurrent()) return false;
@@ -197,8 +200,9 @@ export const hasPeerFilesNow = (writer: SessionWriter): boolean =>
 
 /**
  * Open spans of peer writers that are gone get lines, as interrupted. Ended spans stay in the tail: a line of this
- * writer would compete with the line that their owner may have published meanwhile.
+ * writer would compete with the line that their owner may have published meanwhile. `detector`: what ended the peer
+ * writers; absent where this writer resumes a session that they have left.
  */
-export function closePeerSpans(writer: SessionWriter): void {
-  for (const span of writer.session.interruptPeerSpans(lostOwner)) writer.appendSpan(span);
+export function closePeerSpans(writer: SessionWriter, detector?: string): void {
+  for (const span of writer.session.interruptPeerSpans(lostOwner, detector)) writer.appendSpan(span);
 }

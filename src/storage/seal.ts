@@ -3,7 +3,8 @@
  */
 
 import { encodeTail } from "../format/document.js";
-import { endWithSession, type SessionEnd } from "../format/session-end.js";
+import { encodeOwner } from "../format/journal.js";
+import { endWithSession, interrupt, type SessionEnd } from "../format/session-end.js";
 import { type Gensync, io, sync } from "../platform/gensync.js";
 import { type CommitOutcome, type CommitRequest, commit, isSame } from "./commit.js";
 import { rewriteLog } from "./merge.js";
@@ -15,7 +16,9 @@ import {
   exceedsCap,
   hasPeerFiles,
   hasPeerFilesNow,
+  lostOwner,
   mergePublished,
+  writerGone,
 } from "./publish.js";
 import type { SessionWriter } from "./session-writer.js";
 import { hasPeerWriters } from "./side-files.js";
@@ -93,9 +96,9 @@ function* appendTail(
  */
 function* endBesidePeers(writer: SessionWriter, end: SessionEnd): Gensync<SessionEnd | undefined> {
   const { session } = writer;
-  if (end.status === "crashed" && session.peerSpans.size === 0) return end;
+  if (end.status === "crashed" && !session.hasPeerWork) return end;
   if (!(yield* hasPeerWriters(writer.ports, writer.files, session.head.id, new Set([writer.token])))) {
-    closePeerSpans(writer);
+    closePeerSpans(writer, writerGone);
     return end;
   }
   if (end.status === "crashed") return end;
@@ -106,7 +109,25 @@ function* endBesidePeers(writer: SessionWriter, end: SessionEnd): Gensync<Sessio
 /** Ends the open spans with their session. `false`: the crash fence ran while the spans were read. */
 function closeOpenSpans(writer: SessionWriter, end: SessionEnd): boolean {
   const now = writer.ports.clock.now();
-  return writer.closeOpen((span) => endWithSession(span, end, now)) !== undefined;
+  if (writer.closeOpen((span) => endWithSession(span, end, now)) === undefined) return false;
+  if (end.status !== "crashed") cutTurn(writer);
+  return true;
+}
+
+/** Interrupts the open spans of a tracer that is gone. Returns as `closeOpen` of the writer does. */
+export function interruptOpen(writer: SessionWriter): readonly object[] | undefined {
+  const now = writer.ports.clock.now();
+  const closed = writer.closeOpen((span) => interrupt(span, now, lostOwner));
+  if (!closed) return undefined;
+  cutTurn(writer);
+  // A recovery takes a start whose line is interrupted for work that its owner left.
+  writer.journal.rewrite();
+  return closed;
+}
+
+/** The turn of this writer waits for nothing any more. A recovery takes a waiting turn for work that its owner left. */
+function cutTurn(writer: SessionWriter): void {
+  if (writer.session.cutTurn()) writer.journal.append(encodeOwner(writer.token, "user"));
 }
 
 /**

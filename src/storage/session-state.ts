@@ -7,12 +7,20 @@ import type { CounterName } from "../format/counters.js";
 import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "../format/document.js";
 import type { JournaledSession } from "../format/journal.js";
 import { mergeOwn } from "../format/json-value.js";
-import { interrupt, recordedEnd, type SessionEnd, statusOf, worseEnd } from "../format/session-end.js";
+import {
+  interrupt,
+  isOver,
+  recordedEnd,
+  type SessionEnd,
+  verdictOf,
+  worseEnd,
+} from "../format/session-end.js";
 import { inTrace, SpanMap, withTrace } from "../format/span-map.js";
 import { totalsOf } from "../format/summary.js";
-import { buildTail } from "../format/tail.js";
+import { buildTail, endMark } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import { type Awaited, awaitedAfter, awaitedAfterAll, isUnderWay, readAwaits } from "../format/under-way.js";
 import type { Published } from "./document-file.js";
 import { OpenSpans } from "./open-spans.js";
 
@@ -59,13 +67,22 @@ export class SessionState {
   #peerSpans = new SpanMap<TraceSpan>();
   /** When the document listed the peer spans, in epoch milliseconds; 0 while no document did. */
   #peerSpansAt = 0;
-  /** `endedAt` of the ended document that this session resumed from. */
+  /** What peer writers wait for, by their tokens, as the document has it. */
+  #peerAwaits = new Map<string, Awaited>();
+  /** What this writer's turn waits for, pending spans left out. */
+  #awaited: Awaited = "user";
+  /** What ended a peer writer that was under way, while the session went on. */
+  #lostWriter: string | undefined;
+  /** When the document was ended that this session resumed from. */
   #resumedEnd: string | undefined;
   /** The worst error or crash that a peer writer, or this one beside living peers, left for the end of the session. */
   #inheritedEnd: SessionEnd | undefined;
 
-  /** `name`: the session id as file names have it. */
-  constructor(start: SessionStart, name: string) {
+  readonly #token: string;
+
+  /** `name`: the session id as file names have it. `token`: of the writer. */
+  constructor(start: SessionStart, name: string, token: string) {
+    this.#token = token;
     const { id, traceId, startTime } = start;
     this.#head = { id, traceId, sessionId: name, startedAt: isoTime(startTime) };
     this.#root = sessionSpan(start);
@@ -99,6 +116,26 @@ export class SessionState {
     return this.#peerSpans;
   }
 
+  /** What this writer's turn waits for, pending spans left out. */
+  get awaited(): Awaited {
+    return this.#awaited;
+  }
+
+  /**
+   * Whether work of this writer is under way; work of peer writers does not count. No code of the host runs: a hook that
+   * fences the session asks this first.
+   */
+  get isUnderWay(): boolean {
+    const states = this.openSpans.states();
+    const hasOpenSpans = states.some(({ endTime }) => endTime === undefined);
+    return isUnderWay(hasOpenSpans, [awaitedAfterAll(this.#awaited, states)]);
+  }
+
+  /** Whether the document has spans of peer writers without lines, or turns of theirs that wait. */
+  get hasPeerWork(): boolean {
+    return this.#peerSpans.size > 0 || this.#peerAwaits.size > 0;
+  }
+
   /** Continues from a document. The end of that document no longer counts. */
   resume(published: Published): void {
     this.#mergeHead(published);
@@ -108,7 +145,7 @@ export class SessionState {
     if (head) this.#head = { ...this.#head, traceId: head.traceId };
     if (!tail) return;
     this.#mergeTail(published, tail);
-    if (tail.summary.status !== "running") this.#resumedEnd = tail.endedAt;
+    if (isOver(tail.summary)) this.#resumedEnd = endMark(tail);
     this.#totals = totalsOf(tail, body.type === "spans" ? body.spans : []);
   }
 
@@ -133,6 +170,20 @@ export class SessionState {
   setTotals(totals: Totals, names?: readonly CounterName[]): void {
     if (names) this.#totals.setCounts(names, totals);
     else this.#totals = totals;
+  }
+
+  /** A span of this writer has ended. Returns whether its turn waits for another thing now. */
+  follow(span: TraceSpan): boolean {
+    const before = this.#awaited;
+    this.#awaited = awaitedAfter(before, span);
+    return this.#awaited !== before;
+  }
+
+  /** This writer's turn waits for nothing any more. Returns whether it did. */
+  cutTurn(): boolean {
+    const before = this.#awaited;
+    this.#awaited = "user";
+    return before !== "user";
   }
 
   /** The span has a line now. */
@@ -198,9 +249,14 @@ export class SessionState {
       if (lines.has(span) || own.has(span)) this.#peerSpans.delete(span);
   }
 
-  /** Removes the open spans of peer writers and returns them as interrupted. Ended ones stay. */
-  interruptPeerSpans(statusMessage: string): TraceSpan[] {
+  /**
+   * Removes the open spans of peer writers and returns them as interrupted. Ended ones stay. `detector`: what ended the
+   * writers, if this writer outlives them.
+   */
+  interruptPeerSpans(statusMessage: string, detector: string | undefined): TraceSpan[] {
     const open = [...this.#peerSpans.values()].filter((span) => span.endTime === undefined);
+    if (open.length > 0 || this.#peerAwaits.size > 0) this.#lostWriter ??= detector;
+    this.#peerAwaits.clear();
     for (const span of open) this.#peerSpans.delete(span);
     return open.map((span) => interrupt(span, this.#peerSpansAt || span.startTime, statusMessage));
   }
@@ -214,15 +270,18 @@ export class SessionState {
 
   /** The tail of the document at this moment. Reads the open spans, which runs code of the host. */
   tail(nowMillis: number, end?: SessionEnd): DocumentTail {
-    const spans = [...this.openSpans.read(), ...this.#peerSpans.values()];
+    const own = this.openSpans.read();
+    const awaited = awaitedAfterAll(this.#awaited, own);
     return buildTail({
       head: this.#head,
       root: this.root,
       rootEnd: end,
-      spans: spans.map((span) => inTrace(span, this.#head.traceId)),
+      spans: [...own, ...this.#peerSpans.values()].map((span) => inTrace(span, this.#head.traceId)),
       totals: this.#totals,
       metadata: this.#metadata,
-      ...statusOf(end, this.#inheritedEnd),
+      verdict: verdictOf(end, this.#inheritedEnd),
+      awaits: new Map([...this.#peerAwaits, [this.#token, awaited]]),
+      lostWriter: this.#lostWriter,
       nowMillis,
     });
   }
@@ -234,8 +293,12 @@ export class SessionState {
     if (root) this.#root = mergeSessionSpans(reopened(root), [this.root]);
   }
 
-  #mergeTail({ head }: Published, { metadata, spans, endedAt }: DocumentTail): void {
+  #mergeTail({ head }: Published, { metadata, spans, endedAt, layout, summary }: DocumentTail): void {
     this.#peerSpansAt = Date.parse(endedAt) || 0;
+    const goesOn = !isOver(summary);
+    this.#peerAwaits = goesOn ? readAwaits(layout.awaits) : new Map();
+    this.#peerAwaits.delete(this.#token);
+    if (goesOn) this.#lostWriter ??= summary.detector;
     this.#metadata = { ...metadata, ...this.#metadata };
     this.#peerSpans = new SpanMap();
     const unfinished = spans.filter((span) => !isRoot(span));

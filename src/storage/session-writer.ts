@@ -65,7 +65,7 @@ export class SessionWriter implements JournalSource {
     this.token = ports.liveness.newToken();
     this.#files = { dir, name: nameCandidates(start.id)[0] as string };
     const published = this.#findDocument(start.id);
-    this.session = new SessionState(start, this.#files.name);
+    this.session = new SessionState(start, this.#files.name, this.token);
     if (published) {
       this.session.resume(published);
       this.base.set(published, false);
@@ -191,6 +191,7 @@ export class SessionWriter implements JournalSource {
     this.#touch();
     const isKnown = this.session.openSpans.isJournaled(span);
     const isKept = this.appendSpan(span);
+    if (this.session.follow(span)) this.journal.append(encodeOwner(this.token, this.session.awaited));
     this.syncRecords();
     if (!isKept) return "full";
     return isKnown ? "known" : "news";
@@ -229,7 +230,10 @@ export class SessionWriter implements JournalSource {
     if (this.#epoch !== epoch) return undefined;
     const sources = this.session.openSpans.sources();
     if (spans.length > 0) this.#version++;
-    for (const span of spans) this.appendSpan(span.endTime === undefined ? close(span) : span);
+    for (const span of spans) {
+      if (span.endTime !== undefined) this.session.follow(span);
+      this.appendSpan(span.endTime === undefined ? close(span) : span);
+    }
     return sources;
   }
 
@@ -342,10 +346,10 @@ export class SessionWriter implements JournalSource {
 
   /** The journal as it would be if it were written now. */
   journalContent(): Buffer[] {
-    const { openSpans } = this.session;
+    const { awaited, openSpans } = this.session;
     const spans = openSpans.journaled().map(encodeJournalSpan);
     const attributes = Array.from(openSpans.journaledAttributes(), (merged) => encodeAttributes(...merged));
-    return [encodeOwner(this.token), encodeSession(this.session.record()), ...spans, ...attributes];
+    return [encodeOwner(this.token, awaited), encodeSession(this.session.record()), ...spans, ...attributes];
   }
 
   #sync(): void {

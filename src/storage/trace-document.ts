@@ -38,7 +38,7 @@ export function* writeWholeDocument(
   const files: SessionFiles = { dir, name: nameCandidates(start.id)[0] as string };
   if (ports.maxSpans > 0 && spans.length + 1 > ports.maxSpans) return false;
   if (yield* io.exists(documentPath(files))) return false;
-  const session = new SessionState(start, files.name);
+  const session = new SessionState(start, files.name, token);
   session.learn(metadata);
   const bytes = [encodeHead(session.head)];
   let size = (bytes[0] as Buffer).length;

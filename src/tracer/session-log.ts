@@ -6,6 +6,7 @@ import { type Attributes, type Context, type Link, SpanKind, type Tracer } from 
 import type { SessionHandle } from "../exporter/session-store.js";
 import { noHistory } from "../format/history.js";
 import { mergeOwn } from "../format/json-value.js";
+import { endMessage } from "../format/session-end.js";
 import type { SessionMetadata } from "../format/trace-file.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import {
@@ -250,21 +251,26 @@ export class SessionLog {
     this.#turns.end(now, output, failure);
   }
 
-  /** Ends all open spans, and the turn. */
+  /** Interrupts all open spans, and ends the turn. */
   close(closing: Closing, now: number): void {
-    const isInterrupted = closing.type === "crash";
-    const how: Partial<ExactSpan> = isInterrupted
-      ? { status: "error", statusMessage: closing.reason, interrupted: true }
-      : {};
+    const cut = (kind: ExactSpan["kind"]): Partial<ExactSpan> => ({
+      status: "error",
+      statusMessage: closing.type === "crash" ? closing.reason : endMessage(kind),
+      interrupted: true,
+    });
     for (const call of this.#tools.allRunning()) {
       const { startTime, tool } = call.record;
-      call.change({ endTime: now, ...how, tool: { ...tool, durationMs: finiteOr(now - startTime, 0) } });
+      call.change({
+        endTime: now,
+        ...cut("tool"),
+        tool: { ...tool, durationMs: finiteOr(now - startTime, 0) },
+      });
       this.#queue.flush();
       call.commit();
     }
-    for (const generation of this.#generations.all()) this.#finish(generation, now, how);
+    for (const generation of this.#generations.all()) this.#finish(generation, now, cut("generation"));
     const message = closing.type === "crash" ? closing.reason : closing.error;
-    this.endTurn(now, message ? { message, isInterrupted } : undefined);
+    this.endTurn(now, message ? { message, isInterrupted: closing.type === "crash" } : undefined);
   }
 
   #finish(generation: OpenGeneration, now: number, finish: Partial<ExactSpan>): void {

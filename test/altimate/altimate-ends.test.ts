@@ -16,6 +16,7 @@ import {
   turnsOfTheLoop,
 } from "../support/altimate-stage.js";
 import { Stage } from "../support/session-stage.js";
+import { stateOf } from "../support/state-of.js";
 import { documentOf } from "../support/trace-documents.js";
 
 let stage: Stage;
@@ -116,7 +117,7 @@ describe("flushSync", () => {
     one.flushSync();
     turn(two, 1);
     await two.flush();
-    expect(stage.document("ses_2").summary.status).toBe("running");
+    expect(stateOf(stage.document("ses_2").summary)).toBe("idle");
     await two.endTrace();
     expect(stage.document("ses_2").summary.status).toBe("completed");
   });
@@ -146,8 +147,8 @@ describe("finalizeSync", () => {
     const order: string[] = [];
     const { wait, release } = gate();
     const slow = live(async ({ summary }) => {
-      if (summary.status === "running") await wait;
-      order.push(summary.status);
+      if (summary.idle) await wait;
+      order.push(stateOf(summary));
     });
     const trace = started([slow, file]);
     const pushed = trace.exportRemotes();
@@ -157,7 +158,7 @@ describe("finalizeSync", () => {
     release();
     await pushed;
     await vi.waitUntil(() => order.length === 2);
-    expect(order).toEqual(["running", "completed"]);
+    expect(order).toEqual(["idle", "completed"]);
   });
 });
 

@@ -122,7 +122,7 @@ describe("listTraces", () => {
     const listed = await listTraces(stage.dir);
     expect(listed).toHaveLength(1);
     expect(listed[0]?.trace.spans.filter(({ kind }) => kind !== "session")).toHaveLength(6);
-    expect(listed[0]?.trace.summary.status).toBe("running");
+    expect(listed[0]?.trace.summary.idle).toBe(true);
   });
 
   test("uses the file name as session where the document has no id, and accepts any start time", async () => {

@@ -18,6 +18,7 @@ import {
   turnsOfTheLoop,
 } from "../support/altimate-stage.js";
 import { Stage } from "../support/session-stage.js";
+import { stateOf } from "../support/state-of.js";
 
 let stage: Stage;
 let file: FileExporter;
@@ -36,7 +37,12 @@ function normal({ spans, summary, ...rest }: TraceFile) {
   return {
     ...rest,
     ...{ traceId: "", startedAt: "", endedAt: "", layout: undefined },
-    summary: { ...summary, duration: 0, narrative: summary.narrative?.replace(/\d+ms/, "") },
+    summary: {
+      ...summary,
+      duration: 0,
+      lastActivityAt: "",
+      narrative: summary.narrative?.replace(/\d+ms/, ""),
+    },
     spans: spans.map(({ spanId, parentSpanId, traceId, startTime, endTime, ...span }) => ({
       ...span,
       number: numbers.get(spanId),
@@ -147,7 +153,7 @@ describe("the document that exporters get", () => {
       await trace.exportRemotes();
       turn(trace, 2);
       expect(await trace[end]()).toBe(end === "endTrace" ? "there" : undefined);
-      expect(statuses(other)).toEqual(["running", "completed"]);
+      expect(statuses(other)).toEqual(["idle", "completed"]);
       expect(other.got.map(tools)).toEqual([["tool1"], ["tool1", "tool2"]]);
       expect(stage.files).toEqual(["file"]);
     },
@@ -182,7 +188,8 @@ describe("exportRemotes", () => {
     expect(pushed.got[0]).toMatchObject({
       id: "ses_1",
       summary: {
-        status: "running",
+        status: "completed",
+        idle: true,
         topTools: [{ name: "tool1", count: 1, totalDuration: 5 }],
         narrative: expect.stringMatching(/^Completed in .* Made 1 LLM call using 1 tools \(tool1\)\./),
       },
@@ -190,7 +197,7 @@ describe("exportRemotes", () => {
     turn(trace, 2);
     await trace.exportRemotes();
     await trace.endTrace();
-    expect(statuses(pushed)).toEqual(["running", "running", "completed"]);
+    expect(statuses(pushed)).toEqual(["idle", "idle", "completed"]);
     expect(statuses(atEnd)).toEqual(["completed"]);
     expect(pushed.got.map((document) => tools(document).length)).toEqual([1, 2, 2]);
   });
@@ -212,7 +219,7 @@ describe("exportRemotes", () => {
     await trace.exportRemotes();
     expect(tools(pushed.got[0] as TraceFile)).toEqual(["tool1"]);
     await trace.endTrace();
-    expect(statuses(pushed)).toEqual(["running", "completed"]);
+    expect(statuses(pushed)).toEqual(["idle", "completed"]);
   });
 
   test("does nothing before a session, and after its end or crash fence", async () => {
@@ -232,20 +239,20 @@ describe("exportRemotes", () => {
     const order: string[] = [];
     const { wait, release } = gate();
     const slow = live(async ({ summary }) => {
-      order.push(`${summary.status} begins`);
-      if (summary.status === "running") await wait;
-      order.push(`${summary.status} ends`);
+      order.push(`${stateOf(summary)} begins`);
+      if (summary.idle) await wait;
+      order.push(`${stateOf(summary)} ends`);
     });
     const trace = started([slow, file]);
     const pushes = [trace.exportRemotes(), trace.exportRemotes()];
     await vi.waitUntil(() => order.length > 0);
     const ended = trace.endTrace();
-    await vi.waitUntil(() => stage.document("ses_1").summary.status === "completed");
+    await vi.waitUntil(() => stateOf(stage.document("ses_1").summary) === "completed");
     await turnsOfTheLoop(50);
-    expect(order).toEqual(["running begins"]);
+    expect(order).toEqual(["idle begins"]);
     release();
     await Promise.all([...pushes, ended]);
-    expect(order).toEqual(["running begins", "running ends", "completed begins", "completed ends"]);
+    expect(order).toEqual(["idle begins", "idle ends", "completed begins", "completed ends"]);
   });
 
   test("makes no push that the end overtakes: the final document comes once", async () => {
@@ -287,7 +294,7 @@ describe("exportRemotes", () => {
     const last = live();
     const trace = started([throwing, odd, last]);
     await trace.exportRemotes();
-    expect(statuses(last)).toEqual(["running"]);
+    expect(statuses(last)).toEqual(["idle"]);
     await trace.endTrace();
   });
 });

@@ -136,7 +136,10 @@ describe("a session with a file", () => {
   test("has the file when startTrace returns, and is running until it ends", async () => {
     const trace = started([file]);
     expect(trace.getTracePath()).toBe(`${stage.dir}/ses_1.json`);
-    expect(stage.document("ses_1")).toMatchObject({ id: "ses_1", summary: { status: "running" } });
+    expect(stage.document("ses_1")).toMatchObject({
+      id: "ses_1",
+      summary: { status: "completed", idle: true },
+    });
     turn(trace, 1);
     await trace.flush();
     expect(tools(stage.document("ses_1"))).toEqual(["tool1"]);

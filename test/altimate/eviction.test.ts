@@ -92,7 +92,7 @@ describe.each(Object.entries(hosts))("P7 a session of %s", (_, newHost) => {
           await tracer.flush();
           const ids = document(id).spans.map(({ spanId }) => spanId);
           expect(ids).toEqual(expect.arrayContaining([...known]));
-          expect(document(id).summary.status).toBe("running");
+          expect(document(id).summary.idle).toBe(true);
           known = ids;
         }
         await letGo(tracer, cycle);
@@ -118,7 +118,7 @@ describe.each(Object.entries(hosts))("P7 a session of %s", (_, newHost) => {
         reported(trace).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
       expect(inOrder(resumed)).toEqual(inOrder(uninterrupted));
       expect(repeated(resumed)).toEqual([]);
-      const { duration: _a, narrative: _b, ...summary } = resumed.summary;
+      const { duration: _a, narrative: _b, lastActivityAt: _c, ...summary } = resumed.summary;
       expect(uninterrupted.summary).toMatchObject(summary);
       expect(summary).toMatchObject({ totalToolCalls: 300, totalGenerations: 100, status: "completed" });
       expect(summary.loops).toHaveLength(5);
@@ -171,7 +171,7 @@ describe.each(Object.entries(hosts))("P7 a session of %s", (_, newHost) => {
         state: { ...running, status: "completed", output: "" },
       });
       await resumed.flush();
-      expect(document(id).summary).toMatchObject({ status: "running" });
+      expect(document(id).summary).toMatchObject({ status: "completed", idle: true });
       expect(document(id).summary.error).toBeUndefined();
       await resumed.endTrace();
       const trace = document(id);

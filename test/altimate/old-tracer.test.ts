@@ -157,7 +157,7 @@ describe.each([
     logTurn(first, 1);
     logTurn(first, 2);
     await first.flush();
-    expect(stage.document(id).summary.status).toBe("running");
+    expect(stage.document(id).summary.idle).toBe(true);
     beginTurn(first, 3);
     stage.at(2_000);
     first.flushSync("out of memory");

@@ -85,7 +85,7 @@ test("P7 idle sessions are finalized, and resume with the next span", async () =
     server.end(waiting);
     for (const id of ids) server.record(id, 1);
     await server.processor.forceFlush();
-    for (const id of ids) expect(stage.document(id).summary.status).toBe("running");
+    for (const id of ids) expect(stage.document(id).summary.idle).toBe(true);
     await server.processor.shutdown();
     for (const id of silent) expect(ended(stage.document(id))).toHaveLength(2);
     expect(ended(stage.document("ses_95"))).toHaveLength(4);

@@ -48,6 +48,14 @@ function begin(): CrashSafeFileSpanExporter {
   return exporter;
 }
 
+/** A span that is open when its process dies. */
+const open = {
+  name: "open",
+  ended: false,
+  endTime: [0, 0] as [number, number],
+  spanContext: () => ({ traceId: "0".repeat(31).concat("1"), spanId: "00000000000000b0", traceFlags: 1 }),
+};
+
 const words = (verb: string): RegExp =>
   new RegExp(
     `^${verb} [0-9dhms.]+\\. Made 1 LLM call using 2 tools \\(bash, read\\)\\. Warning: 1 loop\\(s\\) detected\\. Total cost: \\$0\\.0000\\.$`,
@@ -91,7 +99,7 @@ describe("the description of an end", () => {
   });
 
   it("P2 is written by recovery for a writer that died", async () => {
-    begin();
+    begin().recordStart(spanOf({ ...open, attributes: { "session.id": id } }));
     liveness.killAll();
     const { failures } = await recoverDirectory(
       { fileSystem: nodeFileSystem, liveness, clock: systemClock },
@@ -105,9 +113,8 @@ describe("the description of an end", () => {
     await begin().shutdown();
     const again = new CrashSafeFileSpanExporter({ dir }, { clock: new IdleClock(), liveness });
     again.recordEnd(spanOf({ name: "more", attributes: { "session.id": id } }));
+    again.recordStart(spanOf({ ...open, attributes: { "session.id": id } }));
     liveness.killAll();
-    // The journal's content is gone.
-    for (const name of fs.readdirSync(dir)) if (name.endsWith(".live")) fs.rmSync(join(dir, name));
     await recoverDirectory({ fileSystem: nodeFileSystem, liveness, clock: systemClock }, dir);
     expect(document().summary.status).toBe("crashed");
     await expectWords(words("Failed after"), undefined);

@@ -26,7 +26,7 @@ const session: JournaledSession = {
   root,
   metadata: { title: "a" },
 };
-const begun = Buffer.concat([encodeOwner("1-1-1-1-1"), encodeSession(session)]);
+const begun = Buffer.concat([encodeOwner("1-1-1-1-1", "tools"), encodeSession(session)]);
 
 /** Span ids are unique within a trace only. A span without a trace id is one of the session's trace. */
 const spansOfFewIds = fc

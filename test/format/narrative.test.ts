@@ -93,8 +93,10 @@ describe("narrative", () => {
       status: "ok",
     } as const;
     for (const name of "aaabcdefghijk") totals.add({ ...tool, name, input: {} });
-    const state = { error: undefined, duration: 1_200, idle: false };
+    const lastActivityAt = "2026-01-01T00:00:00.000Z";
+    const state = { error: undefined, detector: undefined, duration: 1_200, lastActivityAt };
     expect(summarize(totals, { ...state, status: "running" }).narrative).toBeUndefined();
+    expect(summarize(totals, { ...state, status: "completed", idle: true }).narrative).toBeUndefined();
     expect(summarize(totals, { ...state, status: "completed" }).narrative).toBe(
       "Completed in 1.2s using 11 tools (a, b, c). Warning: 1 loop(s) detected. Total cost: $0.0000.",
     );
@@ -113,5 +115,6 @@ describe("the session span's output", () => {
     expect(rootOutput({ ...used, status: "error" })).toBe(counts);
     expect(rootOutput({ ...used, status: "crashed", error: "boom" })).toBeUndefined();
     expect(rootOutput({ ...used, status: "running", error: "boom" })).toBeUndefined();
+    expect(rootOutput({ ...used, status: "completed", idle: true })).toBeUndefined();
   });
 });

@@ -1,7 +1,7 @@
 /** How several writers of one session begin and end it: one head, one session span, one end. */
 import { describe, expect, test } from "vitest";
 import { mergeHeads, mergeSessionSpans, reopened, sessionSpan } from "../../src/format/beginnings.js";
-import { recordedEnd, type SessionEnd, statusOf, worseEnd } from "../../src/format/session-end.js";
+import { recordedEnd, type SessionEnd, verdictOf, worseEnd } from "../../src/format/session-end.js";
 import { buildTail } from "../../src/format/tail.js";
 import { Totals } from "../../src/format/totals.js";
 import type { SessionSummary, TraceSpan } from "../../src/format/trace-file.js";
@@ -24,8 +24,8 @@ describe("P7 the end of a session", () => {
   });
 
   test.each([
-    [undefined, undefined, "running", undefined],
-    [undefined, failed, "running", "boom"],
+    [undefined, undefined, undefined, undefined],
+    [undefined, failed, undefined, "boom"],
     [undefined, crashed, "crashed", "gone"],
     [completed, undefined, "completed", undefined],
     [completed, failed, "error", "boom"],
@@ -35,7 +35,14 @@ describe("P7 the end of a session", () => {
     // The worse end has no message: the message of the other end is kept.
     [failed, { status: "crashed" }, "crashed", "boom"],
   ] as const)("end %j beside a peer's end %j is %s, with error %s", (end, inherited, status, error) => {
-    expect(statusOf(end, inherited)).toEqual({ status, error });
+    const verdict = verdictOf(end, inherited);
+    expect({ status: verdict.end?.status, error: verdict.error }).toEqual({ status, error });
+  });
+
+  test("a document of an idle session records no end, or the error that waits for the end", () => {
+    const idle = { status: "completed", idle: true } as SessionSummary;
+    expect(recordedEnd(idle)).toBeUndefined();
+    expect(recordedEnd({ ...idle, error: "boom" })).toEqual({ status: "error", error: "boom" });
   });
 
   test.each([
@@ -89,7 +96,8 @@ test("P1 a tail lists ended spans, then open spans, then the session span, and c
     spans: [span("open"), span("ended", 5)],
     totals,
     metadata: { title: "Title" },
-    ...statusOf(crashed, undefined),
+    verdict: verdictOf(crashed, undefined),
+    awaits: new Map(),
     nowMillis: 9,
     isRecovered: true,
   });

@@ -124,8 +124,8 @@ test(`P7 five processes on one session, killed, stopped and wrongly reported as 
     twice: 0,
     open: 0,
     invalid: [],
-    // While a process writes, the status is running. The second run resumes the session that the first run ended.
-    statuses: ["running", "completed", "running", "completed"],
+    // While a process writes, the session is held. The second run resumes the session that the first run ended.
+    statuses: ["held", "completed", "held", "completed"],
     status: "completed",
     files: [`${sessionId}.json`],
   });

@@ -52,6 +52,7 @@ test("P2 a session that continued after a crash in the future has the status of 
   await recover();
   const second = stage.actor();
   second.record("s", 1);
+  second.start("s");
   expect(await recover()).toMatchObject([{ status: "crashed" }]);
   expect(ended(stage.document("s"))).toHaveLength(3);
 });

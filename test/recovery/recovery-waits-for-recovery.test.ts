@@ -17,6 +17,7 @@ async function leaveSession(): Promise<void> {
   dead.record(id, 2);
   await dead.processor.forceFlush();
   dead.record(id, 2);
+  dead.start(id);
   twins.bury();
 }
 

@@ -4,13 +4,14 @@ import { agentTurn } from "../support/agent-turn.js";
 import { PausedFileSystem } from "../support/paused-file-system.js";
 import type { Actor } from "../support/session-stage.js";
 import { ended, interrupted, repeated } from "../support/span-lines.js";
+import { stateOf } from "../support/state-of.js";
 import { passTick, TwinStage } from "../support/twin-stage.js";
 
 const id = "ses_1";
 const twins = new TwinStage();
 const turn = (one: Actor, number: number) => agentTurn(one, id, number);
 const document = () => twins.document(id);
-const status = () => document().summary.status;
+const status = () => stateOf(document().summary);
 
 describe("P7 a session resumed while its dead run is being recovered", () => {
   async function deadRun(): Promise<void> {
@@ -42,9 +43,9 @@ describe("P7 a session resumed while its dead run is being recovered", () => {
       const second = twins.actor();
       turn(second, 1);
       await second.processor.forceFlush();
-      expect(status()).toBe("running");
+      expect(status()).toBe("idle");
       await finish();
-      expect(status()).toBe("running");
+      expect(status()).toBe("idle");
       expect(interrupted(document())).toHaveLength(1);
       await second.processor.shutdown();
       expect(status()).toBe("completed");
@@ -63,10 +64,10 @@ describe("P7 a session resumed while its dead run is being recovered", () => {
       turn(second, 1);
       await finish();
       // The status is what the recovery saw when it listed the writers. The session continues.
-      expect(status()).toBe(at === "open" ? "running" : "crashed");
+      expect(status()).toBe(at === "open" ? "idle" : "crashed");
       turn(second, 2);
       await second.processor.forceFlush();
-      expect(status()).toBe("running");
+      expect(status()).toBe("idle");
       await second.processor.shutdown();
       expect(status()).toBe("completed");
       expect(document().summary).toMatchObject({ totalGenerations: 3, totalToolCalls: 12, totalCost: 0.75 });

@@ -7,17 +7,18 @@ import { readTrace } from "../../src/recovery/read-trace.js";
 import { agentTurn } from "../support/agent-turn.js";
 import { type Actor, Stage } from "../support/session-stage.js";
 import { ended, interrupted, repeated, worked } from "../support/span-lines.js";
+import { stateOf } from "../support/state-of.js";
 import { TwinStage } from "../support/twin-stage.js";
 
 const id = "ses_1";
 const twins = new TwinStage();
 const turn = (one: Actor, number: number) => agentTurn(one, id, number);
 const document = (): TraceFile => twins.document(id);
-const status = () => document().summary.status;
+const status = () => stateOf(document().summary);
 
 /** The parts that must be equal however often a session was resumed. */
 function lasting({ id: raw, traceId, sessionId, startedAt, metadata, summary, spans }: TraceFile) {
-  const { duration: _, narrative, ...counted } = summary;
+  const { duration: _, lastActivityAt: _last, narrative, ...counted } = summary;
   const totals = { ...counted, narrative: narrative?.replace(/ (in|after) [\dms.]+/, "") };
   const root = spans.find((span) => span.kind === "session");
   return {
@@ -59,17 +60,17 @@ const endings: Record<string, (one: Actor) => Promise<Actor | undefined>> = {
     one.processor.crash("out of memory");
     return undefined;
   },
-  async "a crash and its recovery"() {
+  async "a kill and its recovery"() {
     twins.bury();
     await twins.recover();
-    expect(status()).toBe("crashed");
+    expect(status()).toBe("completed");
     return undefined;
   },
-  async "a crash that nobody recovered yet"() {
+  async "a kill, unrecovered"() {
     twins.bury();
     return undefined;
   },
-  async "a crash after a publish, unrecovered"(one) {
+  async "a kill after a publish, unrecovered"(one) {
     await one.processor.forceFlush();
     twins.bury();
     return undefined;
@@ -97,7 +98,7 @@ describe("P7 a resumed session", () => {
     }
     await twins.recover();
     await one?.processor.forceFlush();
-    expect(status()).toBe("running");
+    expect(status()).toBe("idle");
     await one?.processor.shutdown();
 
     const found = document();
@@ -178,7 +179,7 @@ describe("P7 a resumed session", () => {
     expect(document().summary).toMatchObject({ status: "error", error: "out of tokens" });
     first.record(id, 1);
     await first.processor.forceFlush();
-    expect(document().summary).toMatchObject({ status: "running" });
+    expect(document().summary).toMatchObject({ status: "completed", idle: true });
     expect(document().summary.error).toBeUndefined();
     const root = document().spans.find((span) => span.kind === "session");
     expect(root).toMatchObject({ status: "ok" });

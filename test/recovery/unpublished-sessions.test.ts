@@ -73,14 +73,14 @@ describe("P14 sessions without a document", () => {
     expect(snapshot()).toEqual(before);
   });
 
-  test("P14 of dead writers are listed as crashed, before and after a recovery, in the same order", async () => {
+  test("P14 of dead writers are listed as ended, before and after a recovery, in the same order", async () => {
     for (let n = 0; n < 20; n++) await died(`s${n}`, n);
     const newestFirst = Array.from({ length: 20 }, (_, n) => `s${19 - n}`);
     const before = snapshot();
     const page = await listTraces(stage.dir, { offset: 5, limit: 4 });
     expect(page).toMatchObject({ total: 20, offset: 5, limit: 4 });
     expect(page.traces.map(({ id }) => id)).toEqual(newestFirst.slice(5, 9));
-    expect(page.traces.map(({ summary }) => summary.status)).toEqual(Array(4).fill("crashed"));
+    expect(page.traces.map(({ summary }) => summary.status)).toEqual(Array(4).fill("completed"));
     const whole = await listTracesPaginated(stage.dir, { limit: 20 });
     expect([whole.total, whole.traces.map(({ sessionId }) => sessionId)]).toEqual([20, newestFirst]);
     expect(snapshot()).toEqual(before);

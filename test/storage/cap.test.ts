@@ -132,7 +132,7 @@ describe("a capped session", () => {
         if (n % 10 === 9) await exporter.forceFlush();
         if (n % 10 === 9) expect(document().spans.length).toBeLessThanOrEqual(20);
       }
-      expect(document().summary).toMatchObject({ totalToolCalls: n, status: "running" });
+      expect(document().summary).toMatchObject({ totalToolCalls: n, idle: true });
       // Dies without an end.
       liveness.killAll();
       const { failures, sessions } = await recoverDirectory(
@@ -142,7 +142,7 @@ describe("a capped session", () => {
       expect(failures).toEqual([]);
       expect(sessions.map(({ interrupted }) => interrupted)).toEqual([[]]);
       const recovered = document();
-      expect(recovered.summary).toMatchObject({ totalToolCalls: n, status: "crashed" });
+      expect(recovered.summary).toMatchObject({ totalToolCalls: n, status: "completed" });
       expect([...spansOf(recovered).values()].filter(({ interrupted }) => interrupted)).toEqual([]);
       fileSystem.closeAll();
     }

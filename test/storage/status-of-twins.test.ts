@@ -2,11 +2,12 @@
 import { describe, expect, test } from "vitest";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import * as lines from "../support/span-lines.js";
+import { stateOf } from "../support/state-of.js";
 import { passTick, TwinStage } from "../support/twin-stage.js";
 
 const id = "ses_1";
 const twins = new TwinStage();
-const status = () => twins.document(id).summary.status;
+const status = () => stateOf(twins.document(id).summary);
 const ended = () => lines.ended(twins.document(id));
 
 describe("P7 the status of a session with several writers", () => {
@@ -15,10 +16,18 @@ describe("P7 the status of a session with several writers", () => {
     a.record(id, 1);
     b.record(id, 1);
     await a.exporter.endSession(id, { error: "out of tokens" });
-    expect(twins.document(id).summary).toMatchObject({ status: "running", error: "out of tokens" });
+    expect(twins.document(id).summary).toMatchObject({
+      status: "completed",
+      idle: true,
+      error: "out of tokens",
+    });
     b.record(id, 1);
     await b.processor.forceFlush();
-    expect(twins.document(id).summary).toMatchObject({ status: "running", error: "out of tokens" });
+    expect(twins.document(id).summary).toMatchObject({
+      status: "completed",
+      idle: true,
+      error: "out of tokens",
+    });
     await b.processor.shutdown();
     expect(twins.document(id).summary).toMatchObject({ status: "error", error: "out of tokens" });
   });
@@ -34,7 +43,11 @@ describe("P7 the status of a session with several writers", () => {
     const c = twins.actor();
     c.record(id, 1);
     await twins.recover();
-    expect(twins.document(id).summary).toMatchObject({ status: "running", error: "out of tokens" });
+    expect(twins.document(id).summary).toMatchObject({
+      status: "completed",
+      idle: true,
+      error: "out of tokens",
+    });
     await c.processor.shutdown();
     expect(twins.document(id).summary).toMatchObject({ status: "error", error: "out of tokens" });
     expect(ended()).toHaveLength(4);
@@ -64,7 +77,7 @@ describe("P7 the status of a session with several writers", () => {
     a.record(id, 1);
     await a.processor.forceFlush();
     a.processor.crash("out of memory");
-    expect(status()).toBe("running");
+    expect(status()).toBe("idle");
     twins.bury();
     const b = twins.actor();
     b.record(id, 1);
@@ -78,14 +91,14 @@ describe("P7 the status of a session with several writers", () => {
     b.record(id, 1);
     await b.processor.forceFlush();
     await twins.recover(twins.wrongVerdicts());
-    expect(status()).toBe("crashed");
+    expect(status()).toBe("completed");
     for (const one of [a, b]) {
       one.record(id, 1);
       await one.processor.forceFlush();
-      expect(status()).toBe("running");
+      expect(status()).toBe("idle");
     }
     await a.processor.shutdown();
-    expect(status()).toBe("running");
+    expect(status()).toBe("idle");
     await b.processor.shutdown();
     expect(status()).toBe("completed");
     expect(ended()).toHaveLength(4);

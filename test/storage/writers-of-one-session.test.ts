@@ -6,12 +6,13 @@ import type { ReadableSpan } from "../../src/otel/types.js";
 import { type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
 import { attach } from "../../src/projection/exact-span.js";
 import * as lines from "../support/span-lines.js";
+import { stateOf } from "../support/state-of.js";
 import { TwinStage } from "../support/twin-stage.js";
 
 const id = "ses_1";
 const twins = new TwinStage();
 const tracer = new BasicTracerProvider().getTracer("test");
-const status = () => twins.document(id).summary.status;
+const status = () => stateOf(twins.document(id).summary);
 const repeated = () => lines.repeated(twins.document(id));
 const ended = () => lines.ended(twins.document(id));
 const interrupted = () => lines.interrupted(twins.document(id));
@@ -39,7 +40,7 @@ describe("P7 writers of one session", () => {
     }
     for (const one of [a, b, c]) {
       await one.processor.shutdown();
-      expect(status()).toBe(one === c ? "completed" : "running");
+      expect(status()).toBe(one === c ? "completed" : "idle");
     }
     expect(ended()).toHaveLength(45);
     expect(repeated()).toEqual([]);
@@ -164,7 +165,7 @@ describe("P7 writers of one session", () => {
   });
 
   test.each([0, 1])(
-    "P7 do not report a session as running because an owner stopped before it removed its side files (%i of 2)",
+    "P7 do not report a session as held because an owner stopped before it removed its side files (%i of 2)",
     async (removed) => {
       const calls = { ...nodeFileSystem.sync };
       let asked = 0;
@@ -178,7 +179,7 @@ describe("P7 writers of one session", () => {
       a.record(id, 1);
       b.record(id, 1);
       await a.processor.shutdown();
-      expect(status()).toBe("running");
+      expect(status()).toBe("idle");
       expect(twins.files).toHaveLength(5 - removed);
       await b.processor.shutdown();
       expect(status()).toBe("completed");
@@ -263,7 +264,7 @@ describe("P7 writers of one session", () => {
     expect(repeated()).toEqual([]);
   });
 
-  test("P7 keep the session running while a writer has no append log, or none yet", async () => {
+  test("P7 keep the session while a writer has no append log, or none yet", async () => {
     const [a, b] = [twins.actor(), twins.actor()];
     a.record(id, 1);
     b.record(id, 1);
@@ -271,7 +272,7 @@ describe("P7 writers of one session", () => {
     const [, token] = twins.stage.liveness.tokens;
     nodeFileSystem.sync.unlink(`${twins.stage.dir}/${id}.json.${token}.open`);
     await a.processor.shutdown();
-    expect(status()).toBe("running");
+    expect(status()).toBe("idle");
     b.record(id, 1);
     await b.processor.shutdown();
     expect(status()).toBe("completed");

@@ -133,7 +133,7 @@ export const notCarried: readonly NotCarried[] = [
   {
     what: "spans that have not ended",
     why: "only the processor of this package exports them",
-    fields: ["order", "tool", "generation", "endedAt", "summary.duration", "summary.idle"],
+    fields: ["order", "tool", "generation", "endedAt", "summary.duration"],
     by: ["a stock processor", ...otlp],
     staging: { end: "still running" },
     async play(tracing) {

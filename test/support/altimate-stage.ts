@@ -1,6 +1,7 @@
 /** The stage of the altimate tests: a directory, scripted exporters, and a turn of an agent. */
 import { Trace, type TraceExporter } from "../../src/altimate.js";
 import type { TraceFile } from "../../src/format/trace-file.js";
+import { stateOf } from "./state-of.js";
 
 /** An exporter that keeps the documents it gets, and returns the scripted result. */
 export class Kept implements TraceExporter {
@@ -26,7 +27,7 @@ export class Kept implements TraceExporter {
 export const answering = (answer: unknown) => new Kept(async () => answer);
 export const live = (answer?: (trace: TraceFile) => unknown) => new Kept(answer, true);
 export const never = () => new Promise(() => {});
-export const statuses = ({ got }: Kept) => got.map(({ summary }) => summary.status);
+export const statuses = ({ got }: Kept) => got.map(({ summary }) => stateOf(summary));
 export const sessions = ({ got }: Kept) => got.map(({ id }) => id);
 export const tools = ({ spans }: TraceFile) =>
   spans.filter(({ kind }) => kind === "tool").map(({ name }) => name);

@@ -1,12 +1,13 @@
 /** Reads a published document repeatedly while other processes write it, and reports what no reader may see. */
 import { readFile } from "node:fs/promises";
+import { isOver } from "../../src/format/session-end.js";
 import type { TraceFile } from "../../src/format/trace-file.js";
 
 export class DocumentWatch {
   looks = 0;
   /** The problems found, as text. */
   readonly invalid: string[] = [];
-  /** The statuses seen, each run of equal statuses once. */
+  /** The statuses seen, each run of equal statuses once; `held` while a process has the session. */
   readonly statuses: string[] = [];
   readonly #path: string;
   #ended = new Set<string>();
@@ -50,7 +51,8 @@ export class DocumentWatch {
       this.invalid.push(`look ${this.looks}: ${error}; it ends in ${JSON.stringify(text.slice(-80))}`);
       return;
     }
-    const { status } = trace.summary;
+    const { summary } = trace;
+    const status = isOver(summary) ? summary.status : "held";
     if (this.statuses.at(-1) !== status) this.statuses.push(status);
     const ids = new Set(trace.spans.map(({ spanId }) => spanId));
     const twice = trace.spans.length - ids.size;

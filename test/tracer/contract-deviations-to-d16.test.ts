@@ -56,32 +56,44 @@ test("D10 startTrace on an id that has a document continues it", async () => {
     expect(root).not.toHaveProperty(key);
 });
 
-test.each(["endTrace", "finalizeSync"] as const)("D11 %s ends open spans normally", async (end) => {
-  const tracer = stage.start("ses_1");
-  tracer.logStepStart({ id: "g" });
-  tracer.logText({ text: "half" });
-  tracer.logStepStart({ id: "h" });
-  tool(tracer, "bash", { status: "running" }, { callID: "c" });
-  stage.at(30);
-  await tracer[end]();
-  const { spans, summary } = stage.document("ses_1");
-  for (const span of spans) {
-    expect(span).toMatchObject({ status: "ok", endTime: begin + 30 });
-    for (const key of ["finishReason", "tokens", "interrupted", "statusMessage"])
-      expect(span).not.toHaveProperty(key);
-  }
-  expect(spans.map(({ name, output }) => [name, output]).slice(0, 3)).toEqual([
-    ["bash", undefined],
-    ["generation-g", "half"],
-    ["generation-h", "[tool calls: bash]"],
-  ]);
-  expect(summary).toMatchObject({
-    status: "completed",
-    totalGenerations: 2,
-    totalToolCalls: 1,
-    totalTokens: 0,
-  });
-});
+test.each(["endTrace", "finalizeSync"] as const)(
+  "D11 %s interrupts open spans, which did not fail",
+  async (end) => {
+    const tracer = stage.start("ses_1");
+    tracer.logStepStart({ id: "g" });
+    tracer.logText({ text: "half" });
+    tracer.logStepStart({ id: "h" });
+    tool(tracer, "bash", { status: "running" }, { callID: "c" });
+    stage.at(30);
+    await tracer[end]();
+    const { spans, summary } = stage.document("ses_1");
+    for (const span of spans) {
+      const cut = {
+        status: "error",
+        interrupted: true,
+        statusMessage: "Interrupted: the turn was cut by the end of the session",
+      };
+      expect(span).toMatchObject({
+        endTime: begin + 30,
+        ...(span.kind === "session" ? { status: "ok" } : cut),
+      });
+      for (const key of ["finishReason", "tokens"]) expect(span).not.toHaveProperty(key);
+    }
+    expect(spans.map(({ name, output }) => [name, output]).slice(0, 3)).toEqual([
+      ["bash", undefined],
+      ["generation-g", "half"],
+      ["generation-h", "[tool calls: bash]"],
+    ]);
+    expect(summary).toMatchObject({
+      status: "completed",
+      totalGenerations: 2,
+      totalToolCalls: 1,
+      totalTokens: 0,
+      errors: 0,
+      interrupted: 3,
+    });
+  },
+);
 
 test("D12 startTrace on an object with an open session first ends that session in its own file", async () => {
   const tracer = stage.start("first");
@@ -299,7 +311,7 @@ test("D14 the end of a running tool ends the same span", async () => {
   await tracer.endTrace();
   expect(spansOf(stage.document("ses_1"))).toMatchObject([
     { spanId, name: "bash", tool: { callId: "c", durationMs: 9 }, output: "x" },
-    { name: "ls", status: "ok" },
+    { name: "ls", status: "error", interrupted: true },
   ]);
 });
 

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
 import { named, SessionTracerStage, spansOf } from "../support/session-tracer-stage.js";
+import { stateOf } from "../support/state-of.js";
 
 let stage: SessionTracerStage;
 beforeEach(() => {
@@ -11,21 +12,33 @@ afterEach(() => stage.remove());
 
 const tool = (tracer: SessionTracer, name: string, state: object = {}, more: object = {}) =>
   tracer.logToolCall({ tool: name, state: { status: "completed", ...state }, ...more });
-const status = async (tracer: SessionTracer) => (await stage.flushed(tracer)).summary.status;
-test("D1 a live session is running until it ends, also between generations; a session found dead has crashed", async () => {
-  const tracer = stage.start("ses_1");
-  expect(await status(tracer)).toBe("running");
-  tracer.logStepStart({ id: "g" });
-  expect(await status(tracer)).toBe("running");
-  tracer.logStepFinish({ id: "g" });
-  expect((await stage.flushed(tracer)).summary).toMatchObject({ status: "running", idle: true });
-  tracer.endTurn();
-  expect(await status(tracer)).toBe("running");
-  stage.kill();
-  // A request for one session recovers every dead session of the directory.
-  expect(await stage.process().newTracer().rehydrateFromFile("ses_1")).toBe(true);
-  expect(stage.document("ses_1").summary.status).toBe("crashed");
-});
+const status = async (tracer: SessionTracer) => stateOf((await stage.flushed(tracer)).summary);
+test.each([
+  ["between turns", "stop", "completed"],
+  ["while the model waits for tools", "tool-calls", "crashed"],
+] as const)(
+  "D1 a session is running while work is under way, also when it is found dead: %s",
+  async (_, reason, found) => {
+    const tracer = stage.start("ses_1");
+    expect(await status(tracer)).toBe("idle");
+    tracer.logUserMessage("do it");
+    expect(await status(tracer)).toBe("running");
+    tracer.logStepStart({ id: "g" });
+    expect(await status(tracer)).toBe("running");
+    tracer.logStepFinish({ id: "g", reason });
+    expect(await status(tracer)).toBe(found === "crashed" ? "running" : "idle");
+    tracer.endTurn();
+    expect(await status(tracer)).toBe(found === "crashed" ? "running" : "idle");
+    stage.kill();
+    // A request for one session recovers every dead session of the directory.
+    expect(await stage.process().newTracer().rehydrateFromFile("ses_1")).toBe(true);
+    const { summary } = stage.document("ses_1");
+    expect(summary).toMatchObject({ status: found, interrupted: 0, turns: 1, errors: 0 });
+    expect(summary.idle).toBeUndefined();
+    expect(summary.detector).toBe(found === "crashed" ? "process gone" : undefined);
+    expect(summary.reconstructed).toBe(found === "crashed" ? true : undefined);
+  },
+);
 
 test("D2 ids never share a file, and names that no file can have get a hash", async () => {
   const ids = [
@@ -74,7 +87,7 @@ test("D4 resume after a crash flush works and keeps its spans", async () => {
   for (const resume of [tracer, stage.process().newTracer()]) {
     expect(await resume.rehydrateFromFile("ses_1")).toBe(true);
     tool(resume, "more");
-    expect(await status(resume)).toBe("running");
+    expect(await status(resume)).toBe("idle");
     await resume.endTrace();
   }
   const { summary, spans } = stage.document("ses_1");

@@ -42,6 +42,7 @@ describe.each(ends)("%s", (_, end) => {
       totalGenerations: 1,
       duration: 125_700,
       status: "completed",
+      lastActivityAt: new Date(begin + 40).toISOString(),
       tokens: { input: 1_000, output: 200, reasoning: 30, cacheRead: 4, cacheWrite: 5 },
       topTools: [{ name: "ls", count: 1, totalDuration: 40 }],
       narrative: "Completed in 2m5s. Made 1 LLM call using 1 tools (ls). Total cost: $0.0123.",

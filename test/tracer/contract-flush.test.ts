@@ -45,7 +45,7 @@ describe("flush", () => {
     tracer.logStepFinish({ id: "g", cost: 1 });
     const running = await stage.flushed(tracer);
     expect(running.summary).toMatchObject({
-      status: "running",
+      status: "completed",
       idle: true,
       totalToolCalls: 1,
       totalGenerations: 1,
@@ -84,7 +84,12 @@ test("document is that of the last flush, or of the end", async () => {
   tracer.setTitle("t");
   tracer.logToolCall({ tool: "ls", state: {} });
   const { metadata, spans, traceId } = await stage.flushed(tracer);
-  expect(await tracer.document()).toMatchObject({ metadata, spans, traceId, summary: { status: "running" } });
+  expect(await tracer.document()).toMatchObject({
+    metadata,
+    spans,
+    traceId,
+    summary: { status: "completed", idle: true },
+  });
   await tracer.endTrace();
   expect((await tracer.document())?.summary.status).toBe("completed");
   expect(await tracer.document()).toEqual(stage.document("ses_1"));

@@ -41,6 +41,7 @@ describe("times that OpenTelemetry cannot represent", () => {
 });
 
 describe("ends", () => {
+  const cut = "Interrupted: the turn was cut by the end of the session";
   const statuses = () => backend().map(({ name, status }) => [name, status.code, status.message]);
   const start = () => {
     tracer.startTrace("ses_1");
@@ -48,12 +49,12 @@ describe("ends", () => {
     tracer.logToolCall({ tool: "bash", callID: "c", state: { status: "running" } });
   };
 
-  test("with an error set it on the turn, and open spans end normally", async () => {
+  test("with an error set it on the turn, and interrupt open spans", async () => {
     start();
     await tracer.endTrace("failed");
     expect(statuses()).toEqual([
-      ["execute_tool bash", SpanStatusCode.UNSET, undefined],
-      ["chat", SpanStatusCode.UNSET, undefined],
+      ["execute_tool bash", SpanStatusCode.ERROR, cut],
+      ["chat", SpanStatusCode.ERROR, cut],
       ["invoke_agent", SpanStatusCode.ERROR, "failed"],
     ]);
   });
@@ -79,7 +80,7 @@ describe("ends", () => {
     tracer.logToolCall({ tool: "bash", state: { status: "running" } });
     await tracer.endTrace();
     expect(statuses()).toEqual([
-      ["execute_tool bash", SpanStatusCode.UNSET, undefined],
+      ["execute_tool bash", SpanStatusCode.ERROR, cut],
       ["invoke_agent", SpanStatusCode.UNSET, undefined],
     ]);
   });

@@ -170,7 +170,7 @@ describe("what is restored", () => {
       traceId,
       startedAt: started,
       metadata,
-      summary: { status: "running", idle: true },
+      summary: { status: "running" },
     });
     expect(running.spans.slice(0, 3)).toEqual(before.spans.slice(0, 3));
     expect(running.spans[3]).toMatchObject({ name: "user-message", parentSpanId: rootOf(before).spanId });

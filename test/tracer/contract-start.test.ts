@@ -45,8 +45,9 @@ describe("startTrace", () => {
       totalToolCalls: 0,
       totalGenerations: 0,
       duration: 0,
-      status: "running",
+      status: "completed",
       idle: true,
+      lastActivityAt: new Date(begin).toISOString(),
       tokens: { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0 },
     };
     expect(promisedSummary(summary, counted)).toStrictEqual(counted);

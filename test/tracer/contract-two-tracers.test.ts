@@ -42,7 +42,7 @@ describe("startTrace of a session that another tracer has open", () => {
     await first[end]("too late");
     second.logSpan({ name: "two", startTime: 1, endTime: 2 });
     await second.flush();
-    expect(stage.document("ses_1").summary).toMatchObject({ status: "running" });
+    expect(stage.document("ses_1").summary).toMatchObject({ status: "completed", idle: true });
     expect(await second.endTrace()).toBe(`${stage.dir}/ses_1.json`);
     expect(stage.document("ses_1").summary.status).toBe("completed");
     expect(names()).toEqual([

@@ -54,7 +54,7 @@ test.each(ends)(
     expect(calls()).toEqual({ first: true, second: false, other: false });
     await b.flush();
     expect(calls()).toEqual({ first: true, second: false, other: false });
-    expect(stage.document(id).summary).toMatchObject({ totalToolCalls: 3, status: "running" });
+    expect(stage.document(id).summary).toMatchObject({ totalToolCalls: 3, status: "completed", idle: true });
     late(a);
     late(b);
     const dead = { "the owner dies": [owner], "the twin dies": [twin], "both die": [owner, twin] }[end] ?? [];
@@ -123,7 +123,7 @@ test("P7 late attributes outlast a recovery of another writer's files, and all c
   stage.liveness.kill(dead);
   await recover();
   expect(calls()).toEqual({ "of the dead": false, first: false });
-  expect(stage.document(id).summary).toMatchObject({ totalToolCalls: 2, status: "running" });
+  expect(stage.document(id).summary).toMatchObject({ totalToolCalls: 2, status: "completed", idle: true });
   call(b, "other");
   await b.flush();
   late(a);

@@ -194,7 +194,7 @@ describe("the end of all sessions", () => {
     logTurn(tracing.tracer("a"), 1);
     await tracing.forceFlush();
     expect(kinds("a").sort()).toEqual(["generation", "session", "tool", "user-message"]);
-    expect(read("a").summary.status).toBe("running");
+    expect(read("a").summary.idle).toBe(true);
     expect(exporter.getFinishedSpans().map(({ name }) => name)).toContain("user-message");
     await tracing.shutdown();
   });
