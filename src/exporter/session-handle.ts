@@ -4,7 +4,7 @@
 
 import type { DirectoryUser, HeldSession } from "../directory/shared-directory.js";
 import type { SessionHistory } from "../format/history.js";
-import { callerEnd, type SessionEnd } from "../format/session-end.js";
+import { callerEnd, implicitEnd, type SessionEnd } from "../format/session-end.js";
 import type { SpanIds } from "../format/span-map.js";
 import type { SessionMetadata, SessionSummary, TraceFile } from "../format/trace-file.js";
 import { newTraceId } from "../otel/ids.js";
@@ -122,8 +122,8 @@ class FileSession implements SessionHandle {
     return this.#host.bounded("flush", this.#host.directory.flushSession(this.#session.id));
   }
 
-  end(error?: string): Promise<void> {
-    const end = this.#endOf(error);
+  end(error?: string, isImplicit = false): Promise<void> {
+    const end = isImplicit && !error ? implicitEnd : this.#endOf(error);
     if (!this.#session.isHeld()) return this.flush();
     return this.#host.bounded("end", this.#host.directory.end(this.#session.id, end));
   }

@@ -74,8 +74,11 @@ export interface SessionHandle {
   merged?(span: SpanIds, attributes: Readonly<Record<string, unknown>>): void;
   /** Resolves when the document equals memory. */
   flush(): Promise<void>;
-  /** Ends the session; an `error` that is not empty ends it with status `error`. Idempotent. */
-  end(error?: string): Promise<void>;
+  /**
+   * Ends the session; an `error` that is not empty ends it with status `error`. Idempotent. `isImplicit`: all sessions are
+   * shut down, and the session ends with its last activity.
+   */
+  end(error?: string, isImplicit?: boolean): Promise<void>;
   /** Like {@link end}, before it returns. */
   endNow(error?: string): void;
   /** The crash fence of this session, synchronous. Also after its end: `crashed` outranks every other status. */

@@ -94,13 +94,13 @@ export class SessionLifecycle {
   }
 
   /** Ends the session in good order, or tries again what an end could not write. {@link ended} resolves after that. */
-  end(error: string | undefined): void {
+  end(error: string | undefined, isImplicit = false): void {
     const session = this.#session;
     if (!session) return;
     if (session.life.end()) this.#close(session.log, { type: "end", error });
     else if (!session.hasFailed) return;
     session.hasFailed = false;
-    const written = this.settle(session.log.handles.map(async (handle) => handle.end(error)));
+    const written = this.settle(session.log.handles.map(async (handle) => handle.end(error, isImplicit)));
     this.#ending = written.then((isWritten) => {
       session.hasFailed = !isWritten;
       session.life.confirmEnd();

@@ -210,6 +210,13 @@ export class SessionTracer {
     return (await this.#life.ended()) ? path : undefined;
   }
 
+  /** @internal {@link endTrace} of a session that no call ended: all sessions are shut down. */
+  static async shutDown(tracer: SessionTracer): Promise<void> {
+    const life = tracer.#life;
+    life.end(undefined, true);
+    await life.ended();
+  }
+
   /** {@link endTrace}, synchronous: the document is written when it returns. */
   finalizeSync(error?: string): string | undefined {
     this.#life.endNow(errorText(error));

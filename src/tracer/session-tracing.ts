@@ -143,7 +143,7 @@ export class SessionTracing implements CrashTarget {
   }
 
   async #shutDown(): Promise<void> {
-    const ends = this.#sessions.all.map((tracer) => tracer.endTrace());
+    const ends = this.#sessions.all.map((tracer) => SessionTracer.shutDown(tracer));
     const ended = await outcome(this.#within(endMillis.sessions, "the sessions", Promise.all(ends)));
     const lasts = this.#isOwnProvider
       ? this.#processors.map(async (processor) => processor.shutdown())
