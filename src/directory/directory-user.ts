@@ -15,6 +15,7 @@ import { closePeerSpans, hasPeerFilesNow } from "../storage/publish.js";
 import { readHistory } from "../storage/session-history.js";
 import type { SessionChange, SessionStart } from "../storage/session-state.js";
 import type { Housekeeping } from "./housekeeping.js";
+import { moveSpan } from "./moves.js";
 import type { SessionEntry } from "./sessions.js";
 import type {
   DirectoryCounts,
@@ -25,6 +26,7 @@ import type {
   SpanHome,
 } from "./shared-directory.js";
 import type { KnownEnd, TraceDirectory } from "./trace-directory.js";
+import { UnnamedHome } from "./unnamed-home.js";
 import { UnnamedTrace } from "./unnamed-trace.js";
 import type { UnnamedTraces } from "./unnamed-traces.js";
 
@@ -71,7 +73,10 @@ export class UserOfDirectory implements DirectoryUser {
 
   admitUnnamed(traceId: string, startTime: number): SpanHome | undefined {
     const home = this.#unnamed.admit(this.#user, traceId, startTime);
-    return home && this.#homeIn(home);
+    if (home === undefined || home instanceof UnnamedTrace) return home && this.#homeIn(home);
+    const watch: Watch = (span, source, sessionOf) =>
+      this.#unnamed.watch(traceId, { span, source, sessionOf });
+    return new SharedByPolicy(this.#directory, home, watch);
   }
 
   named(span: NamedSpan, sessionId: string): void {
@@ -99,7 +104,7 @@ export class UserOfDirectory implements DirectoryUser {
         : runSync(directory.ports.fileSystem, readHistory(published, historyBytes));
     if (!known) writer.session.beginRun();
     writer.setMetadata(metadata);
-    directory.publishFirst(entry);
+    publishFirst(directory, entry);
     return new Held(directory, entry, history, !known && !published);
   }
 
@@ -200,44 +205,13 @@ export class UserOfDirectory implements DirectoryUser {
   }
 }
 
-/** A trace whose session is not known yet. */
-class UnnamedHome implements SpanHome {
-  readonly id = undefined;
-  readonly rootSpanId = null;
-  readonly #unnamed: UnnamedTraces;
-  readonly #trace: UnnamedTrace;
-
-  constructor(unnamed: UnnamedTraces, trace: UnnamedTrace) {
-    this.#unnamed = unnamed;
-    this.#trace = trace;
-  }
-
-  isOpen(): boolean {
-    return true;
-  }
-
-  metadata(): Partial<SessionMetadata> {
-    return this.#trace.metadata;
-  }
-
-  recordStart(
-    source: object,
-    span: TraceSpan,
-    read: () => TraceSpan,
-    metadata: Partial<SessionMetadata>,
-    sessionOf: () => string | undefined,
-  ): "recorded" | "full" {
-    this.#unnamed.learn(this.#trace, metadata);
-    return this.#unnamed.recordStart(this.#trace, { source, span, read, sessionOf });
-  }
-
-  recordEnd(source: object, span: TraceSpan, metadata: Partial<SessionMetadata>): "recorded" | "full" {
-    this.#unnamed.learn(this.#trace, metadata);
-    return this.#unnamed.recordEnd(this.#trace, source, span);
-  }
-
-  learn(metadata: Partial<SessionMetadata>): void {
-    this.#unnamed.learn(this.#trace, metadata);
+/** Publishes a session that has no document yet, before it returns. A fault is reported and the publish retried. */
+function publishFirst({ ports }: TraceDirectory, { writer, publisher }: SessionEntry): void {
+  try {
+    if (!ports.fileSystem.sync.exists(writer.path)) publisher.publishNow();
+  } catch (error) {
+    publisher.changed();
+    ports.events.onFault(error, writer.path);
   }
 }
 
@@ -314,6 +288,10 @@ class Shared implements SharedSession {
     this.#entry.writer.setMetadata(metadata);
   }
 
+  moveOut<T>(span: { readonly traceId: string; readonly spanId: string }, to: string, record: () => T): T {
+    return this.isOpen() ? moveSpan(this.#directory, this.#entry, { ...span, to }, record) : record();
+  }
+
   update(changed: SessionChange, limit: (root: TraceSpan) => TraceSpan): void {
     if (!this.isOpen()) return;
     const { writer } = this.#entry;
@@ -332,6 +310,29 @@ class Shared implements SharedSession {
       return;
     runSync(writer.ports.fileSystem, rewriteHead(writer, { ...head, traceId }));
     writer.recordSession();
+  }
+}
+
+type Watch = (span: TraceSpan, source: object, sessionOf: () => string | undefined) => void;
+
+/** The session that the policy gave a trace: its open spans may still name another one. */
+class SharedByPolicy extends Shared {
+  readonly #watch: Watch;
+
+  constructor(directory: TraceDirectory, entry: SessionEntry, watch: Watch) {
+    super(directory, entry);
+    this.#watch = watch;
+  }
+
+  override recordStart(
+    source: object,
+    span: TraceSpan,
+    read: () => TraceSpan,
+    metadata: Partial<SessionMetadata>,
+    sessionOf?: () => string | undefined,
+  ): "recorded" | "full" {
+    if (sessionOf) this.#watch(span, source, sessionOf);
+    return super.recordStart(source, span, read, metadata);
   }
 }
 

@@ -121,6 +121,8 @@ export interface SpanHome {
   ): "recorded" | "full";
   recordEnd(source: object, span: TraceSpan, metadata: Partial<SessionMetadata>): "recorded" | "full";
   learn(metadata: Partial<SessionMetadata>): void;
+  /** An open span belongs to another session, where `record` records its end. */
+  moveOut<T>(span: { readonly traceId: string; readonly spanId: string }, to: string, record: () => T): T;
 }
 
 /** One session of a directory. Methods of an ended session have no effect. */

@@ -154,6 +154,13 @@ export class TraceDirectory {
     this.end(entry.id, implicitEnd).catch(() => {});
   }
 
+  /** All spans of a session have moved to another one, and its files are gone. */
+  discard(entry: SessionEntry): void {
+    cancelWork(entry);
+    entry.writer.life.end();
+    this.#sessions.delete(entry);
+  }
+
   /** Something of the session was recorded: its document follows. */
   changed(entry: SessionEntry): void {
     if (entry.writer.checkRemoved()) recreateFiles(entry.writer);
@@ -166,18 +173,6 @@ export class TraceDirectory {
     if (!closed) return;
     for (const source of closed) this.#sources.set(source, "closed");
     this.changed(entry);
-  }
-
-  /** Publishes a session that has no document yet, before it returns. A fault is reported and the publish retried. */
-  publishFirst(entry: SessionEntry): void {
-    const { events, fileSystem } = this.ports;
-    const { path } = entry.writer;
-    try {
-      if (!fileSystem.sync.exists(path)) entry.publisher.publishNow();
-    } catch (error) {
-      entry.publisher.changed();
-      events.onFault(error, path);
-    }
   }
 
   /** Publishes one session, and writes final documents that could not be written before. Rejects when the disk refuses. */

@@ -22,6 +22,12 @@ export interface Provisional {
   readonly sessionOf: (() => string | undefined) | undefined;
 }
 
+/** A trace that names no session for so long gets a document; one that is known by its ends only, after so long a silence. */
+export const decideMillis = 5_000;
+
+/** The longest silence after which the session of one trace ends. */
+const maxQuietMillis = 60_000;
+
 /** Spans to remember of one trace, with their sessions. */
 const maxHomes = 1_000;
 
@@ -34,6 +40,8 @@ export class UnnamedTrace {
   #since = 0;
   #last = 0;
   #policySession: string | null | undefined;
+  /** The session to which all spans of the trace's own session have moved. */
+  #movedTo: string | undefined;
   #resumes = 0;
   readonly #spans = new Map<string, Provisional>();
   /** Provisional spans by their parents; tops by `undefined`. */
@@ -72,6 +80,12 @@ export class UnnamedTrace {
   /** How often the trace was given a document, or its document was opened again. */
   get resumes(): number {
     return this.#resumes;
+  }
+
+  /** How long the session of the trace is quiet before it ends: the first time, it ends with its last open span. */
+  get quietMillis(): number {
+    if (this.#resumes === 0) return this.#hasStarts ? 0 : decideMillis;
+    return Math.min(maxQuietMillis, decideMillis * 2 ** (this.#resumes - 1));
   }
 
   sendTo(policySession: string | null): void {
@@ -115,7 +129,14 @@ export class UnnamedTrace {
 
   /** The session of a span that is no longer provisional, as far as it is remembered. */
   homeOf(spanId: string): string | undefined {
-    return this.#homes?.get(spanId);
+    const home = this.#homes?.get(spanId);
+    return home === this.id ? (this.#movedTo ?? home) : home;
+  }
+
+  /** All spans of the trace's own session have moved to the session that the trace names. */
+  moveTo(session: string): void {
+    this.#movedTo = session;
+    this.#policySession = undefined;
   }
 
   /** Whether a top of the trace has arrived: then the other spans have, too, if spans are exported when they end. */

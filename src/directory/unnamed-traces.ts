@@ -11,18 +11,14 @@ import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { placed } from "../format/unnamed-log.js";
 import { sessionByPolicy, type UnnamedPolicy } from "../format/unnamed-policy.js";
 import { unnamedBounds } from "../recovery/retention.js";
+import { moveWhole } from "./moves.js";
 import { ProvisionalSpans } from "./provisional-spans.js";
 import type { SessionEntry } from "./sessions.js";
 import type { DirectoryListener, NamedSpan } from "./shared-directory.js";
 import type { TraceDirectory } from "./trace-directory.js";
 import { TraceDocuments } from "./trace-documents.js";
-import type { Provisional, UnnamedTrace } from "./unnamed-trace.js";
-
-/** A trace that names no session for so long gets a document; one that is known by its ends only, after so long a silence. */
-const decideMillis = 5_000;
-
-/** The longest silence after which the session of one trace ends. */
-const maxQuietMillis = 60_000;
+import { decideMillis, type Provisional, type UnnamedTrace } from "./unnamed-trace.js";
+import { type WatchedSpan, WatchedSpans } from "./watched-spans.js";
 
 /** Bytes of provisional spans of all traces; beyond them the oldest trace is decided at once. */
 const maxBytes = 32_000_000;
@@ -38,6 +34,7 @@ export class UnnamedTraces {
   readonly #documents: TraceDocuments;
   /** Traces of spans whose starts are provisional, by the spans as their processors know them. */
   readonly #startedIn = new WeakMap<object, UnnamedTrace>();
+  readonly #watched: WatchedSpans;
   /** Users that want to go, and what to call when they are gone. */
   readonly #leaving = new Map<number, () => void>();
 
@@ -51,6 +48,7 @@ export class UnnamedTraces {
     this.#directory = directory;
     this.#policy = policy;
     this.#listener = listener;
+    this.#watched = new WatchedSpans(directory);
     this.#spans = new ProvisionalSpans(directory.ports, directory.dir, policy);
     this.#documents = new TraceDocuments(directory, maxFiles ?? unnamedBounds.maxFiles, {
       onWritten: (trace, spans) => this.#written(trace, spans),
@@ -126,9 +124,16 @@ export class UnnamedTraces {
     // Most spans name the session that their trace is known to have.
     if (trace.named === session && trace.size === 0 && trace.hasStarts) return;
     const isFirst = trace.named === undefined;
+    if (isFirst && trace.policySession === trace.id) this.#moveDocument(trace, user, session);
     const decided = trace.name(spanId, parentSpanId, session);
     this.#move(trace, decided, session);
     if (isFirst && trace.size > 0) this.#spans.nameTrace(trace, session);
+  }
+
+  /** An open span was recorded in the session that the policy gave its trace. */
+  watch(traceId: string, span: WatchedSpan): void {
+    const trace = this.#spans.find(traceId);
+    if (trace) this.#watched.add(trace, span);
   }
 
   /** Whether a span of a trace is in another session than this one, as far as that is known. */
@@ -149,6 +154,7 @@ export class UnnamedTraces {
       if (isPatient && trace.openSpans > 0) continue;
       if (trace.waitingMillis(now) >= decideMillis) this.#decideAll(trace);
     }
+    this.#readWatched();
     this.#documents.retry();
     this.#spans.removeIfEmpty();
     this.#letGo();
@@ -166,6 +172,7 @@ export class UnnamedTraces {
   /** Writes the documents of all traces that have ended, and makes the log of the other ones durable. */
   async flush(): Promise<void> {
     this.#spans.settleFile();
+    this.#readWatched();
     for (const trace of this.#spans.traces()) {
       this.#refresh(trace);
       // Without starts, the last span of a trace to arrive is its top, if the trace has one.
@@ -186,13 +193,14 @@ export class UnnamedTraces {
     if (trace.named !== undefined || this.#documents.has(trace)) this.#decideAll(trace);
     else {
       const entry = this.#policyEntry(trace, trace.user, this.#directory.ports.clock.now());
-      if (entry?.quietMillis === 0) entry.endAfterQuiet(decideMillis);
+      entry?.endAfterQuiet(decideMillis);
       this.#moveByPolicy(trace, [...trace.spans()]);
     }
   }
 
   /** Decides all traces of a user, which leaves. */
   leave(user: number): void {
+    this.#readWatched();
     for (const trace of this.#spans.traces()) {
       if (trace.user !== user) continue;
       this.#refresh(trace);
@@ -247,9 +255,32 @@ export class UnnamedTraces {
     for (const { source, sessionOf, span } of [...trace.spans()]) {
       const session = sessionOf?.();
       if (session === undefined || this.#startedIn.get(source) !== trace) continue;
-      const { spanId, parentSpanId } = span;
-      this.named(trace.user, { traceId: trace.id, spanId, parentSpanId, isStart: false }, session);
+      this.#openSpanNames(trace, span, session);
     }
+  }
+
+  /** Like {@link #refresh}, for open spans in sessions that the policy gave to their traces. */
+  #readWatched(): void {
+    for (const { trace, span, session } of this.#watched.named()) this.#openSpanNames(trace, span, session);
+  }
+
+  #openSpanNames(trace: UnnamedTrace, { spanId, parentSpanId }: TraceSpan, session: string): void {
+    this.named(trace.user, { traceId: trace.id, spanId, parentSpanId, isStart: false }, session);
+  }
+
+  /** The trace has a document of its own, and names a session now: all spans of the document move there. */
+  #moveDocument(trace: UnnamedTrace, user: number, session: string): void {
+    const { ports } = this.#directory;
+    const isThere =
+      this.#directory.openEntry(trace.id) !== undefined ||
+      ports.fileSystem.sync.exists(this.#directory.path(trace.id));
+    if (!isThere || session === trace.id) return;
+    const start = { traceId: trace.id, startTime: ports.clock.now() };
+    const to = this.#directory.admit(user, { id: session, ...start });
+    const from = this.#directory.admit(user, { id: trace.id, ...start });
+    if (typeof to === "string" || typeof from === "string") return;
+    if (moveWhole(this.#directory, from, to)) trace.moveTo(session);
+    else from.endAfterQuiet(decideMillis);
   }
 
   /** Without a name, the trace is decided when its last open span ends. */
@@ -264,8 +295,10 @@ export class UnnamedTraces {
       return;
     }
     const target = sessionByPolicy(this.#policy, trace.id);
-    if (target === undefined) this.#drop(trace);
-    else if (target === trace.id && trace.openSpans === 0 && trace.policySession === undefined)
+    if (target === undefined) {
+      trace.sendTo(null);
+      this.#lose(trace, [...trace.spans()]);
+    } else if (target === trace.id && trace.openSpans === 0 && trace.policySession === undefined)
       this.#documents.add(trace);
     else this.#moveByPolicy(trace, [...trace.spans()]);
   }
@@ -298,11 +331,6 @@ export class UnnamedTraces {
     this.#letGo();
   }
 
-  #drop(trace: UnnamedTrace): void {
-    trace.sendTo(null);
-    this.#lose(trace, [...trace.spans()]);
-  }
-
   /** The spans are to be in no document. */
   #lose(trace: UnnamedTrace, spans: readonly Provisional[]): void {
     for (const { source } of spans) this.#startedIn.delete(source);
@@ -331,15 +359,16 @@ export class UnnamedTraces {
     this.#directory.endIfQuiet(entry);
   }
 
-  #record(trace: UnnamedTrace, entry: SessionEntry, { span, source, read }: Provisional): void {
+  #record(trace: UnnamedTrace, entry: SessionEntry, { span, source, read, sessionOf }: Provisional): void {
     const at = (state: TraceSpan): TraceSpan => {
       const parent = state.parentSpanId;
       return placed(state, entry.id, parent === null ? undefined : trace.settledHome(parent));
     };
     this.#startedIn.delete(source);
-    if (span.endTime === undefined && read)
+    if (span.endTime === undefined && read) {
       this.#directory.recordStart(entry, source, at(span), () => at(read()), {});
-    else if (this.#directory.recordEnd(entry, source, at(span), {}) === "full")
+      if (entry.id === trace.id && sessionOf) this.#watched.add(trace, { span, source, sessionOf });
+    } else if (this.#directory.recordEnd(entry, source, at(span), {}) === "full")
       this.#listener.onLost("full", 1);
   }
 
@@ -360,16 +389,10 @@ export class UnnamedTraces {
     const entry = this.#directory.admit(user, { id, traceId: trace.id, startTime });
     if (typeof entry === "string") return undefined;
     if (id === trace.id && !isOpen) {
-      entry.endAfterQuiet(quietMillis(trace));
+      entry.endAfterQuiet(trace.quietMillis);
       trace.markOpened();
     }
     trace.sendTo(id);
     return entry;
   }
-}
-
-/** How long a session of one trace is quiet before it ends: the first time, it ends with its last open span. */
-function quietMillis({ resumes, hasStarts }: UnnamedTrace): number {
-  if (resumes === 0) return hasStarts ? 0 : decideMillis;
-  return Math.min(maxQuietMillis, decideMillis * 2 ** (resumes - 1));
 }

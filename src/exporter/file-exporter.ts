@@ -292,7 +292,12 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     const { home, span: record, metadata } = admitted;
     joinExitFlush(this, this.#onExitFlushError);
     if (record) {
-      const outcome = home.recordEnd(span, record, metadata);
+      const recordEnd = () => home.recordEnd(span, record, metadata);
+      const { startedIn } = admitted;
+      const outcome =
+        startedIn && home.id !== undefined
+          ? startedIn.moveOut(span.spanContext(), home.id, recordEnd)
+          : recordEnd();
       return outcome === "recorded" ? undefined : outcome;
     }
     home.learn(metadata);

@@ -24,6 +24,8 @@ const maxReadings = 3;
 /** A span of a document, and the session that records it, or its trace while the session is not known. */
 export interface AdmittedSpan extends ConvertedSpan {
   readonly home: SpanHome;
+  /** The session in which the span was started, if the span has named another one since. */
+  readonly startedIn: SpanHome | undefined;
 }
 
 /** What decides the session of a span, besides the span. */
@@ -87,22 +89,33 @@ export class SpanAdmission {
     // Asked again: the reading ran code of the host, which may have ended the session, or named it.
     const home = this.#homeOf(span, sessionId, position, startedIn !== undefined);
     if (typeof home === "string") return home;
-    return { home, span: this.#inHome(read.span, home), metadata: addedMetadata(read, home) };
+    const started = startedIn === undefined ? directory.homeOf(span) : undefined;
+    return {
+      home,
+      startedIn: started?.id === home.id ? undefined : started,
+      span: this.#inHome(read.span, home),
+      metadata: addedMetadata(read, home),
+    };
   }
 
   /**
-   * Reads the later states of an admitted span; absent for a turn. Each copy of a document asks for every open span: a span
-   * that has not changed is neither projected nor redacted again.
+   * Reads the later states of an admitted span, under the parent that it was admitted with; absent for a turn. Each copy of
+   * a document asks for every open span: a span that has not changed is neither projected nor redacted again.
    */
-  reader(span: ReadableSpan, { home }: AdmittedSpan, startedIn: Context | undefined) {
+  reader(
+    span: ReadableSpan,
+    { home, span: admitted }: AdmittedSpan,
+    startedIn: Context | undefined,
+  ): () => TraceSpan | undefined {
     let state: readonly unknown[] | undefined;
     let read: TraceSpan | undefined;
-    return (): TraceSpan | undefined => {
-      const { rootSpanId } = home;
-      const now = tryOr(() => stateOf(span)?.concat(rootSpanId), undefined);
-      if (!(now && state && isSameList(now, state)))
-        [state, read] = [now, this.#converter.convert(span, rootSpanId, startedIn).span];
-      return this.#inHome(read, home);
+    return () => {
+      const now = tryOr(() => stateOf(span), undefined);
+      if (!(now && state && isSameList(now, state))) {
+        state = now;
+        read = underParentOf(admitted, this.#converter.convert(span, home.rootSpanId, startedIn).span);
+      }
+      return read;
     };
   }
 

@@ -28,6 +28,17 @@ export interface JournaledSession {
   readonly metadata: SessionMetadata;
   /** When the document was ended that this writer resumed. */
   readonly resumed?: string | undefined;
+  /** Spans that were recorded here and have moved to another session: they count there only. */
+  readonly moved?: readonly MovedSpan[] | undefined;
+  /** The session to which all spans of this writer have moved. */
+  readonly movedTo?: string | undefined;
+}
+
+/** A span that has moved to the session `to`. */
+export interface MovedSpan {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly to: string;
 }
 
 /** A replayed journal. */
@@ -116,7 +127,13 @@ function replayLine(state: JournalState, line: Buffer): boolean {
     if (endTime !== undefined && state.spans.get(ids)?.endTime === undefined) state.spans.delete(ids);
     state.spans.set(ids, record.span);
   } else if (isJournaledSession(record.session)) {
-    state.session = { ...record.session, metadata: validMetadata(record.session.metadata) };
+    const { metadata, moved, movedTo } = record.session;
+    state.session = {
+      ...record.session,
+      metadata: validMetadata(metadata),
+      moved: Array.isArray(moved) ? moved.filter(isMovedSpan) : undefined,
+      movedTo: typeof movedTo === "string" ? movedTo : undefined,
+    };
   } else if (isSpan(record.of) && isRecord(record.attributes)) {
     const { spanId, traceId } = record.of;
     const { session, spans } = state;
@@ -135,6 +152,9 @@ function replayLine(state: JournalState, line: Buffer): boolean {
   } else return false;
   return true;
 }
+
+const isMovedSpan = (value: unknown): value is MovedSpan =>
+  isRecord(value) && typeof value.spanId === "string" && typeof value.to === "string";
 
 function isJournaledSession(value: unknown): value is JournaledSession {
   if (typeof value !== "object" || value === null) return false;

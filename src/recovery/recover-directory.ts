@@ -62,14 +62,18 @@ export async function recoverInRounds(
   for (let attempt = 1; ; attempt++) {
     const inRecovery: string[] = [];
     if (!ports.dryRun) failures.push(...(await run(splitOrphanedLogs(ports, dir))));
-    const found = await run(listSideFiles(dir));
-    for (const name of wanted ?? found.keys()) {
+    let found = await run(listSideFiles(dir));
+    const listed = [...(wanted ?? found.keys())];
+    // The list grows while spans move to other sessions.
+    for (const name of listed) {
       const path = `${dir}/${name}.json`;
       try {
         const owners = await sortOwners(ports, found.get(name) ?? []);
         if (owners.hasWriter) running.add(name);
-        const { reports, missed } = await recoverSession(ports, owners.orphaned);
+        const { reports, missed, targets } = await recoverSession(ports, owners.orphaned);
         sessions.push(...reports);
+        if (targets.length > 0) found = await run(listSideFiles(dir));
+        listed.push(...targets);
         // The recovery that takes the files over first recovers them: this one, or the one of another exporter.
         if (owners.hasRecovery || missed > 0) inRecovery.push(name);
       } catch (error) {

@@ -64,7 +64,7 @@ export async function recoverDocument(
   fileSystem: FileSystem,
   given: RecoveryInput,
 ): Promise<RecoveredDocument> {
-  const input = { ...given, orphans: [...given.orphans].sort(byAge) };
+  const input = withoutMoved({ ...given, orphans: [...given.orphans].sort(byAge) });
   const { id, files, published, orphans, out, hasPeers } = input;
   const head = headOf(input);
   const fromPublished = published ? publishedSources(published) : [];
@@ -123,6 +123,28 @@ export async function recoverDocument(
     published !== undefined &&
     (published.body.type === "unreadable" || withCorruptLines([published], merged).length > 0);
   return { report, corrupt, isPublishedCorrupt, head, tail };
+}
+
+/** Without open spans that have moved to another session. */
+function withoutMoved(input: RecoveryInput): RecoveryInput {
+  const moved = new SpanMap<true>();
+  for (const { journal } of input.orphans)
+    for (const span of journal.session?.moved ?? []) moved.set(span, true);
+  if (moved.size === 0) return input;
+  const { published } = input;
+  const tail = published?.tail;
+  const traceId = published?.head?.traceId ?? "";
+  const spans = tail?.spans.filter((span) => !moved.has(withTrace(span, traceId))) ?? [];
+  return {
+    ...input,
+    published: published && { ...published, tail: tail && { ...tail, spans } },
+    orphans: input.orphans.map((one) => {
+      const left = new SpanMap<TraceSpan>();
+      for (const span of one.journal.spans.values()) if (!moved.has(span)) left.set(span, span);
+      const pending = one.pending.filter((span) => !moved.has(span));
+      return { ...one, pending, journal: { ...one.journal, spans: left } };
+    }),
+  };
 }
 
 function headOf({ id, files, published, orphans }: RecoveryInput): DocumentHead {

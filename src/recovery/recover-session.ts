@@ -18,6 +18,7 @@ import { type CommitPorts, commit } from "../storage/commit.js";
 import { findDocument, keepDamaged } from "../storage/document-file.js";
 import { SessionLock } from "../storage/lock.js";
 import { hasPeerWriters, type SideFiles } from "../storage/side-files.js";
+import { finishMoves } from "./finish-moves.js";
 import { isIntact, type OrphanedFiles, readSideFiles, takeOver } from "./orphans.js";
 import { recoverDocument } from "./recover-document.js";
 import type { RecoveredSession } from "./recover-traces.js";
@@ -34,6 +35,8 @@ interface Recovered {
   readonly reports: readonly RecoveredSession[];
   /** Number of owners whose files another recovery took over first. */
   readonly missed: number;
+  /** File names of sessions that spans have moved to: those have orphaned files now. */
+  readonly targets: readonly string[];
 }
 
 /** Recovers the orphaned files of one session: of several owners, if several writers crashed. */
@@ -41,6 +44,7 @@ export async function recoverSession(ports: RecoveryPorts, owners: readonly Side
   const orphans: OrphanedFiles[] = [];
   const tokens: string[] = [];
   const reports: RecoveredSession[] = [];
+  const targets: string[] = [];
   try {
     for (const owner of owners) {
       const token = newRecoveryToken(ports.liveness);
@@ -48,12 +52,17 @@ export async function recoverSession(ports: RecoveryPorts, owners: readonly Side
       const own = ports.dryRun ? owner : takeOver(ports.fileSystem.sync, owner, token);
       if (own) orphans.push(await readSideFiles(ports, own, false));
     }
-    for (const [id, group] of groupById(orphans)) reports.push(await recoverGroup(ports, id, group));
+    for (const [id, group] of groupById(orphans)) {
+      const finished = ports.dryRun ? { left: group, targets: [] } : await finishMoves(ports, group);
+      targets.push(...finished.targets);
+      const [first, ...rest] = finished.left;
+      if (first) reports.push(await recoverGroup(ports, id, [first, ...rest]));
+    }
   } finally {
     for (const { log } of orphans) log?.release();
     for (const token of tokens) releaseToken(token);
   }
-  return { reports, missed: owners.length - orphans.length };
+  return { reports, missed: owners.length - orphans.length, targets };
 }
 
 type Group = [OrphanedFiles, ...OrphanedFiles[]];

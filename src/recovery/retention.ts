@@ -257,7 +257,7 @@ function* removeUnowned(
  * another process resumed and ended the session. So the document is renamed first, to a name that recovery finds if this
  * process is killed, and compared when no writer can replace it any more. Returns whether the document is gone.
  */
-function removeDocument(
+export function removeDocument(
   { fileSystem: { sync: calls }, liveness }: CommitPorts,
   files: SessionFiles,
   checked: FileStat,

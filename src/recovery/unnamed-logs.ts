@@ -116,7 +116,7 @@ export function* readUnnamedSide(ports: CommitPorts, files: SessionFiles): Gensy
   for (const { token, isOrphaned, lastWrite } of yield* listUnnamedLogs(ports, files.dir)) {
     const { sessions } = yield* readUnnamedLog(ports, files.dir, token);
     for (const { session, spans } of sessions) {
-      if (nameCandidates(session.id)[0] !== files.name) continue;
+      if (sessionName(session.id) !== files.name) continue;
       const journal = replayJournal(Buffer.concat(journalOf(token, session, spans)));
       const pending = spans.filter(({ endTime }) => endTime !== undefined);
       const none = { log: undefined, head: undefined, tail: undefined, from: 0, to: 0, tornBytes: 0 };
@@ -129,13 +129,17 @@ export function* readUnnamedSide(ports: CommitPorts, files: SessionFiles): Gensy
   return found;
 }
 
-function* writeJournal(
+/** The first of the file names that a session may have. */
+export const sessionName = (id: string): string => nameCandidates(id)[0] as string;
+
+/** Writes the journal of an orphaned owner of a session. */
+export function* writeJournal(
   { fileSystem }: CommitPorts,
   dir: string,
   token: string,
   { session, spans }: UnnamedSession,
 ): Gensync<void> {
-  const path = journalPath({ dir, name: nameCandidates(session.id)[0] as string }, token);
+  const path = journalPath({ dir, name: sessionName(session.id) }, token);
   yield* buildFile(fileSystem, path, function* (file) {
     yield* writeAll(file.fd, Buffer.concat(journalOf(token, session, spans)));
     yield* io.fdatasync(file.fd);

@@ -116,6 +116,21 @@ export class OpenSpans {
     return text;
   }
 
+  /** The spans, for another session to continue them. */
+  *all(): Iterable<{
+    readonly span: TraceSpan;
+    readonly read: () => TraceSpan;
+    readonly source: object;
+  }> {
+    for (const { journaledSpan: span, read, source } of [...this.#spans.values()])
+      yield { span, read, source };
+  }
+
+  /** The span belongs to another session. */
+  leave(span: SpanIds): void {
+    this.#spans.delete(span);
+  }
+
   /** Whether the journal has the span as ended, in exactly this state. */
   isJournaled(span: TraceSpan): boolean {
     return span.endTime !== undefined && this.#spans.get(span)?.journaledSpan === span;

@@ -5,7 +5,7 @@
 import { mergeHeads, mergeSessionSpans, reopened, sessionSpan } from "../format/beginnings.js";
 import type { CounterName } from "../format/counters.js";
 import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "../format/document.js";
-import type { JournaledSession } from "../format/journal.js";
+import type { JournaledSession, MovedSpan } from "../format/journal.js";
 import { mergeOwn } from "../format/json-value.js";
 import {
   interrupt,
@@ -46,6 +46,12 @@ export interface SessionChange {
   readonly attributes?: Readonly<Record<string, unknown>>;
 }
 
+/** Moved spans to remember of a session. */
+const maxMoved = 10_000;
+
+/** Moved spans in one record of the journal: older ones are in no document any more. */
+const maxRecentlyMoved = 100;
+
 /** The head of a session whose raw id is known. */
 export type SessionHead = DocumentHead & { readonly id: string };
 
@@ -75,6 +81,11 @@ export class SessionState {
   #lostWriter: string | undefined;
   /** When the document was ended that this session resumed from. */
   #resumedEnd: string | undefined;
+  /** Spans that have moved to another session, by id: no document of a peer writer brings them back. */
+  #moved = new SpanMap<MovedSpan>();
+  /** Those of them that the published document, or the journal, may still have. */
+  #recentlyMoved: readonly MovedSpan[] = [];
+  #movedTo: string | undefined;
   /** The worst error or crash that a peer writer, or this one beside living peers, left for the end of the session. */
   #inheritedEnd: SessionEnd | undefined;
 
@@ -265,7 +276,25 @@ export class SessionState {
   record(): JournaledSession {
     const { id, traceId, startedAt } = this.#head;
     const [root, metadata, resumed] = [this.root, this.#metadata, this.#resumedEnd];
-    return { id, traceId, startedAt, root, metadata, resumed };
+    const moved = this.#recentlyMoved.length > 0 ? this.#recentlyMoved : undefined;
+    return { id, traceId, startedAt, root, metadata, resumed, moved, movedTo: this.#movedTo };
+  }
+
+  /** An open span has moved to another session. */
+  addMoved(moved: MovedSpan): void {
+    if (this.#moved.size >= maxMoved) this.#moved = new SpanMap();
+    this.#moved.set(moved, moved);
+    this.#recentlyMoved = [...this.#recentlyMoved.slice(-maxRecentlyMoved), moved];
+  }
+
+  /** The published document and the journal have none of the moved spans any more. */
+  forgetMoved(): void {
+    this.#recentlyMoved = [];
+  }
+
+  /** All spans of this writer move to another session. */
+  moveTo(id: string): void {
+    this.#movedTo = id;
   }
 
   /** The tail of the document at this moment. Reads the open spans, which runs code of the host. */
@@ -301,8 +330,9 @@ export class SessionState {
     if (goesOn) this.#lostWriter ??= summary.detector;
     this.#metadata = { ...metadata, ...this.#metadata };
     this.#peerSpans = new SpanMap();
-    const unfinished = spans.filter((span) => !isRoot(span));
-    this.keepPeerSpans(unfinished, head?.traceId ?? "");
+    const traceId = head?.traceId ?? "";
+    const unfinished = spans.filter((span) => !isRoot(span) && !this.#moved.has(withTrace(span, traceId)));
+    this.keepPeerSpans(unfinished, traceId);
   }
 }
 

@@ -142,6 +142,7 @@ export class SessionWriter implements JournalSource {
   /** A document with this version was committed. */
   markPublished(version: number): void {
     this.#publishedVersion = version;
+    if (version === this.#version) this.session.forgetMoved();
   }
 
   /** Work under way is void: it belongs to an earlier epoch. */

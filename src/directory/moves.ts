@@ -1,0 +1,102 @@
+/**
+ * Moves of spans from one session to another: of one open span, and of everything that a writer has recorded.
+ *
+ * A move is written to the journal of the session that is left, then the spans go into the files of the other session,
+ * then the first session forgets them. Recovery finishes a move that was cut short, by union.
+ */
+
+import { decodeLine } from "../format/document.js";
+import type { MovedSpan } from "../format/journal.js";
+import type { TraceSpan } from "../format/trace-file.js";
+import { tryUnlink } from "../platform/file-system.js";
+import { runSync } from "../platform/gensync.js";
+import { removeDocument } from "../recovery/retention.js";
+import { isSame } from "../storage/commit.js";
+import { readHeadLine } from "../storage/document-file.js";
+import { scanLines } from "../storage/lines.js";
+import { hasPeerFilesNow, mergePublished } from "../storage/publish.js";
+import type { SessionEntry } from "./sessions.js";
+import type { TraceDirectory } from "./trace-directory.js";
+
+/** An open span of `entry` belongs to another session, where `record` records it. */
+export function moveSpan<T>(
+  directory: TraceDirectory,
+  entry: SessionEntry,
+  moved: MovedSpan,
+  record: () => T,
+): T {
+  const { writer } = entry;
+  if (!writer.session.openSpans.has(moved)) return record();
+  writer.session.addMoved(moved);
+  writer.recordSession();
+  const outcome = record();
+  writer.session.openSpans.leave(moved);
+  writer.recordSession();
+  writer.journal.rewrite();
+  directory.changed(entry);
+  directory.endIfQuiet(entry);
+  return outcome;
+}
+
+/**
+ * Moves everything that this process has recorded in `from` to `to`, and removes the files of `from`. Returns whether it
+ * has: not while a peer writer writes to `from`, and not when the file system refuses.
+ */
+export function moveWhole(directory: TraceDirectory, from: SessionEntry, to: SessionEntry): boolean {
+  const { writer } = from;
+  const { fileSystem, events } = directory.ports;
+  try {
+    // The append log has every line of the document after this.
+    writer.mustSettle();
+    runSync(fileSystem, mergePublished(writer));
+    if (hasPeerFilesNow(writer)) return false;
+    const lines = readLines(directory, from);
+    writer.session.moveTo(to.id);
+    writer.recordSession();
+    copySpans(directory, from, to, lines);
+  } catch (error) {
+    events.onFault(error, writer.path);
+    return false;
+  }
+  const stat = fileSystem.sync.lstat(writer.path);
+  if (stat && isSame(stat, writer.base.identity)) removeDocument(directory.ports, writer.files, stat);
+  directory.discard(from);
+  // The journal last: it says that the spans have moved.
+  tryUnlink(fileSystem.sync, writer.log.path);
+  writer.removeSideFiles();
+  return true;
+}
+
+function readLines({ ports }: TraceDirectory, { writer }: SessionEntry): TraceSpan[] {
+  const spans: TraceSpan[] = [];
+  const { fd } = writer.log.ensureOpen();
+  const from = runSync(ports.fileSystem, readHeadLine(fd, writer.log.size)).length;
+  const take = (line: Buffer, offset: number) => {
+    const decoded = decodeLine(line, offset);
+    if (decoded.type === "span") spans.push(decoded.span);
+  };
+  runSync(ports.fileSystem, scanLines(fd, from, writer.log.size, take));
+  return spans;
+}
+
+function copySpans(
+  directory: TraceDirectory,
+  from: SessionEntry,
+  to: SessionEntry,
+  lines: readonly TraceSpan[],
+): void {
+  const { head, metadata, openSpans, rootSpanId } = from.writer.session;
+  const root = to.writer.session.rootSpanId;
+  const at = (span: TraceSpan): TraceSpan => ({
+    ...span,
+    parentSpanId: span.parentSpanId === rootSpanId ? root : span.parentSpanId,
+    traceId: span.traceId ?? head.traceId,
+  });
+  const { prompt: _later, ...added } = metadata;
+  to.writer.setMetadata(to.writer.session.metadata.prompt === undefined ? metadata : added);
+  for (const span of lines) directory.recordEnd(to, span, at(span), {});
+  for (const { span, read, source } of openSpans.all()) {
+    if (span.endTime === undefined) directory.recordStart(to, source, at(span), () => at(read()), {});
+    else directory.recordEnd(to, source, at(span), {});
+  }
+}

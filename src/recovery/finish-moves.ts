@@ -1,0 +1,138 @@
+/**
+ * Finishes moves that a dead process had begun: spans that the journal of a session gives to another session become a
+ * journal of that session, as its writer would have left them.
+ */
+
+import { sessionSpan } from "../format/beginnings.js";
+import { decodeLine } from "../format/document.js";
+import { appendLogPath, journalPath, sessionSpanId } from "../format/file-names.js";
+import type { TraceSpan } from "../format/trace-file.js";
+import { tryUnlink } from "../platform/file-system.js";
+import { runAsync } from "../platform/gensync.js";
+import { isRecoveryToken, newRecoveryToken, releaseToken } from "../platform/liveness.js";
+import type { CommitPorts } from "../storage/commit.js";
+import { openPublished } from "../storage/document-file.js";
+import { scanLines } from "../storage/lines.js";
+import { publishedSources } from "../storage/merge.js";
+import type { OrphanedFiles } from "./orphans.js";
+import { removeDocument } from "./retention.js";
+import { sessionName, writeJournal } from "./unnamed-logs.js";
+
+/** The result of finished moves. */
+export interface FinishedMoves {
+  /** Orphaned files that still belong to their session. */
+  readonly left: readonly OrphanedFiles[];
+  /** File names of the sessions that have more orphaned files now. */
+  readonly targets: readonly string[];
+}
+
+/** Finishes the moves that these orphaned files of one session name. Throws; then the files stay as they are. */
+export async function finishMoves(
+  ports: CommitPorts,
+  orphans: readonly OrphanedFiles[],
+): Promise<FinishedMoves> {
+  const targets: string[] = [];
+  const movedTo = orphans.find(({ journal }) => journal.session?.movedTo !== undefined)?.journal.session;
+  const isMoved = (one: OrphanedFiles) =>
+    movedTo !== undefined &&
+    (one.journal.session?.movedTo !== undefined ||
+      // The document, taken by the removal that the process did not finish.
+      (one.journal.session === undefined && isRecoveryToken(one.token)));
+  const whole = orphans.filter(isMoved);
+  const left = orphans.filter((one) => !isMoved(one));
+  if (movedTo?.movedTo !== undefined) {
+    const spans = new Map<string, TraceSpan>();
+    for (const one of whole) for (const span of await spansOf(ports, one)) spans.set(keyOf(span), span);
+    await give(ports, whole, movedTo.movedTo, [...spans.values()]);
+    if (left.length === 0) await removeCovered(ports, whole[0] as OrphanedFiles, spans);
+    for (const { files, token } of whole) {
+      // The journal last: it says that the spans have moved.
+      tryUnlink(ports.fileSystem.sync, appendLogPath(files, token));
+      tryUnlink(ports.fileSystem.sync, journalPath(files, token));
+    }
+    targets.push(sessionName(movedTo.movedTo));
+  }
+  for (const one of left) {
+    const byTarget = new Map<string, TraceSpan[]>();
+    for (const moved of one.journal.session?.moved ?? []) {
+      const { to } = moved;
+      const span = one.journal.spans.get(moved);
+      if (span) byTarget.set(to, [...(byTarget.get(to) ?? []), span]);
+    }
+    for (const [to, spans] of byTarget) {
+      await give(ports, [one], to, spans);
+      targets.push(sessionName(to));
+    }
+  }
+  return { left, targets };
+}
+
+const keyOf = ({ traceId = "", spanId }: TraceSpan): string => `${traceId} ${spanId}`;
+
+/** Every span of an owner: an ended state comes after an earlier one. */
+async function spansOf({ fileSystem }: CommitPorts, one: OrphanedFiles): Promise<TraceSpan[]> {
+  const traceId = one.head?.traceId ?? one.journal.session?.traceId ?? "";
+  const spans: TraceSpan[] = [...one.journal.spans.values()];
+  const take = (line: Buffer, offset: number) => {
+    const decoded = decodeLine(line, offset);
+    if (decoded.type === "span") spans.push(decoded.span);
+  };
+  if (one.log) await runAsync(fileSystem, scanLines(one.log.fd, one.from, one.to, take));
+  return spans.map((span) => ({ ...span, traceId: span.traceId ?? traceId }));
+}
+
+/** Writes the spans of these owners as a journal of the session `to`. */
+async function give(
+  ports: CommitPorts,
+  owners: readonly OrphanedFiles[],
+  to: string,
+  spans: readonly TraceSpan[],
+): Promise<void> {
+  const from = owners.find(({ journal }) => journal.session)?.journal.session;
+  if (!from || spans.length === 0) return;
+  const { files } = owners[0] as OrphanedFiles;
+  const startTime = Math.min(...spans.map((span) => span.startTime));
+  const root = sessionSpan({ id: to, startTime });
+  const placed = spans.map((span) =>
+    span.parentSpanId === from.root.spanId ? { ...span, parentSpanId: sessionSpanId(to) } : span,
+  );
+  const session = { ...from, id: to, root, moved: undefined, movedTo: undefined, resumed: undefined };
+  const token = newRecoveryToken(ports.liveness);
+  try {
+    await runAsync(ports.fileSystem, writeJournal(ports, files.dir, token, { session, spans: placed }));
+    await ports.fileSystem.async.syncDirectory(files.dir);
+  } finally {
+    releaseToken(token);
+  }
+}
+
+/** Removes the document of a session whose spans have all moved; not one that another writer added to. */
+async function removeCovered(
+  ports: CommitPorts,
+  { files, head, journal }: OrphanedFiles,
+  moved: ReadonlyMap<string, TraceSpan>,
+): Promise<void> {
+  const { fileSystem } = ports;
+  const published = await runAsync(fileSystem, openPublished(fileSystem, files));
+  if (!published) return;
+  try {
+    const traceId = published.head?.traceId ?? head?.traceId ?? journal.session?.traceId ?? "";
+    let isCovered = published.body.type === "lines";
+    const check = (span: TraceSpan) => {
+      if (!moved.has(keyOf({ ...span, traceId: span.traceId ?? traceId }))) isCovered = false;
+    };
+    for (const source of publishedSources(published)) {
+      if (source.type !== "lines") continue;
+      const take = (line: Buffer, offset: number) => {
+        const decoded = decodeLine(line, offset);
+        if (decoded.type === "span") check(decoded.span);
+      };
+      await runAsync(fileSystem, scanLines(source.fd, source.from, source.to, take));
+    }
+    const stat = isCovered ? fileSystem.sync.lstat(`${files.dir}/${files.name}.json`) : undefined;
+    const isSameFile = stat?.dev === published.identity.dev && stat.ino === published.identity.ino;
+    if (stat && isSameFile) removeDocument(ports, files, stat);
+  } finally {
+    published.descriptor.release();
+  }
+}

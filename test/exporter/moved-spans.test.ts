@@ -1,0 +1,197 @@
+/**
+ * Spans that were in a session already when they name another one: an open span moves, and the document of a trace moves
+ * whole.
+ */
+import { ROOT_CONTEXT, type Span, type Tracer, trace } from "@opentelemetry/api";
+import { BasicTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
+import type { CrashSafeFileSpanExporterOptions } from "../../src/exporter/file-exporter-options.js";
+import { setSessionId } from "../../src/otel/session-context.js";
+import { type Actor, Stage } from "../support/session-stage.js";
+import { StillClock } from "../support/still-clock.js";
+
+let stage: Stage;
+beforeEach(() => {
+  stage = new Stage();
+});
+afterEach(() => stage.remove());
+
+const inSpan = (span: Span) => trace.setSpan(ROOT_CONTEXT, span);
+const tracerOf = ({ processor }: Actor): Tracer =>
+  new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("test");
+
+/** Names of the spans of a document, with the names of their parents. */
+function shapeOf(id: string): Record<string, string> {
+  const { spans } = stage.document(id);
+  const nameOf = new Map(spans.map(({ spanId, name }) => [spanId, name]));
+  expect(nameOf.size).toBe(spans.length);
+  const shown = ({ name, endTime }: (typeof spans)[0]) => (endTime === undefined ? `${name} (open)` : name);
+  return Object.fromEntries(
+    spans
+      .filter(({ kind }) => kind !== "session")
+      .map((span) => [shown(span), nameOf.get(span.parentSpanId ?? "") ?? "missing"]),
+  );
+}
+
+describe("P11 a span that started in one session and names another at its end", () => {
+  it("P11 moves, and leaves no open span behind", async () => {
+    const actor = stage.actor();
+    const tracer = tracerOf(actor);
+    const chat = tracer.startSpan("chat", {}, setSessionId(ROOT_CONTEXT, "A"));
+    const other = tracer.startSpan("other", {}, setSessionId(ROOT_CONTEXT, "A"));
+    await actor.processor.forceFlush();
+    expect(shapeOf("A")).toEqual({ "chat (open)": "A", "other (open)": "A" });
+    chat.setAttribute("gen_ai.conversation.id", "B");
+    chat.end();
+    await actor.processor.forceFlush();
+    expect(shapeOf("A")).toEqual({ "other (open)": "A" });
+    expect(shapeOf("B")).toEqual({ chat: "B" });
+    other.end();
+    await actor.processor.shutdown();
+    expect(shapeOf("A")).toEqual({ other: "A" });
+    expect(stage.files).toEqual(["A.json", "B.json"]);
+  });
+
+  it("P11 a peer writer's document does not bring the span back", async () => {
+    const actor = stage.actor();
+    const peer = stage.actor();
+    const tracer = tracerOf(actor);
+    const chat = tracer.startSpan("chat", {}, setSessionId(ROOT_CONTEXT, "A"));
+    await actor.processor.forceFlush();
+    tracerOf(peer)
+      .startSpan("peer", { attributes: { "session.id": "A" } })
+      .end();
+    await peer.processor.forceFlush();
+    chat.setAttribute("gen_ai.conversation.id", "B");
+    chat.end();
+    await actor.processor.shutdown();
+    await peer.processor.shutdown();
+    expect(shapeOf("A")).toEqual({ peer: "A" });
+    expect(shapeOf("B")).toEqual({ chat: "B" });
+  });
+});
+
+describe("P11 a trace without a session for 5 seconds", () => {
+  it("P11 has a running document, which ends with the last open span", async () => {
+    const actor = stage.actor();
+    const tracer = tracerOf(actor);
+    const root = tracer.startSpan("root", { root: true });
+    const id = root.spanContext().traceId;
+    await actor.processor.forceFlush();
+    expect(stage.files.filter((name) => name.endsWith(".json"))).toEqual([]);
+    actor.clock.pass(6_000);
+    tracer.startSpan("child", {}, inSpan(root)).end();
+    await actor.processor.forceFlush();
+    expect(shapeOf(id)).toEqual({ child: "root", "root (open)": id });
+    root.end();
+    await actor.processor.forceFlush();
+    expect(shapeOf(id)).toEqual({ child: "root", root: id });
+    expect(stage.document(id).summary.status).toBe("completed");
+    expect(stage.files).toEqual([`${id}.json`]);
+    await actor.processor.shutdown();
+  });
+
+  it.each(["an attribute of an open span", "a child that starts in the session", "the end of the root"])(
+    "P11 moves whole to the session that it names then: %s",
+    async (how) => {
+      const actor = stage.actor();
+      const tracer = tracerOf(actor);
+      const root = tracer.startSpan("root", { root: true });
+      const { traceId } = root.spanContext();
+      tracer.startSpan("early", {}, inSpan(root)).end();
+      actor.clock.pass(6_000);
+      await actor.processor.forceFlush();
+      expect(stage.files).toContain(`${traceId}.json`);
+      const open = tracer.startSpan("open", {}, inSpan(root));
+      if (how.startsWith("an attribute")) open.setAttribute("session.id", "S");
+      if (how.startsWith("a child")) {
+        tracer.startSpan("child", { attributes: { "session.id": "S" } }, inSpan(root)).end();
+      }
+      if (how.startsWith("the end")) root.setAttribute("session.id", "S");
+      else {
+        await actor.processor.forceFlush();
+        expect(stage.files).not.toContain(`${traceId}.json`);
+        expect(shapeOf("S")).toMatchObject({ early: "root", "open (open)": "root", "root (open)": "S" });
+      }
+      root.end();
+      open.end();
+      await actor.processor.shutdown();
+      expect(stage.files).toEqual(["S.json"]);
+      expect(shapeOf("S")).toMatchObject({ early: "root", open: "root", root: "S" });
+    },
+  );
+
+  it("P11 a span after the end resumes the document, which then waits for 5 seconds of quiet", async () => {
+    const actor = stage.actor();
+    const tracer = tracerOf(actor);
+    const root = tracer.startSpan("root", { root: true });
+    const { traceId } = root.spanContext();
+    root.end();
+    await actor.processor.forceFlush();
+    expect(stage.document(traceId).summary.status).toBe("completed");
+    tracer.startSpan("late", {}, inSpan(root)).end();
+    await actor.processor.forceFlush();
+    expect(shapeOf(traceId)).toEqual({ root: traceId, late: "root" });
+    expect(stage.files).toHaveLength(3);
+    actor.clock.pass(4_000);
+    await actor.processor.forceFlush();
+    expect(stage.files).toHaveLength(3);
+    actor.clock.pass(3_000);
+    await actor.processor.forceFlush();
+    expect(stage.files).toEqual([`${traceId}.json`]);
+    await actor.processor.shutdown();
+  });
+
+  it("P11 a document that has ended moves as well, under a stock processor", async () => {
+    const clock = new StillClock();
+    const exporter = new CrashSafeFileSpanExporter({ dir: stage.dir }, { clock, liveness: stage.liveness });
+    const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
+    const tracer = provider.getTracer("test");
+    const root = tracer.startSpan("root", { root: true });
+    tracer.startSpan("early", {}, inSpan(root)).end();
+    clock.pass(6_000);
+    await exporter.forceFlush();
+    const { traceId } = root.spanContext();
+    expect(stage.files).toEqual([`${traceId}.json`]);
+    root.setAttribute("session.id", "S");
+    root.end();
+    await provider.shutdown();
+    expect(stage.files).toEqual(["S.json"]);
+    expect(shapeOf("S")).toEqual({ early: "root", root: "S" });
+  });
+});
+
+describe("P11 withoutSession", () => {
+  const record = async (withoutSession: CrashSafeFileSpanExporterOptions["withoutSession"]) => {
+    const actor = stage.actor({ withoutSession });
+    const tracer = tracerOf(actor);
+    for (let i = 0; i < 3; i++) {
+      const root = tracer.startSpan("root", { root: true });
+      tracer.startSpan("child", {}, inSpan(root)).end();
+      root.end();
+    }
+    tracer.startSpan("named", { attributes: { "session.id": "S" } }).end();
+    await actor.processor.shutdown();
+    return actor.exporter.stats();
+  };
+
+  it("P11 trace: one document per trace", async () => {
+    expect(await record("trace")).toMatchObject({ recorded: 7, exported: 7, dropped: 0 });
+    expect(stage.files).toHaveLength(4);
+  });
+
+  it("P11 process: one document for the run of the program", async () => {
+    expect(await record("process")).toMatchObject({ recorded: 7, exported: 7, dropped: 0 });
+    const [name] = stage.files.filter((file) => file !== "S.json");
+    expect(stage.files).toEqual(["S.json", name].sort());
+    expect(name).toMatch(new RegExp(`^unknown_service_.*-\\d{8}T\\d{6}Z-${process.pid}\\.json$`));
+    expect(stage.document((name as string).slice(0, -5)).spans).toHaveLength(7);
+  });
+
+  it("P11 drop: no document, and each span is counted as dropped", async () => {
+    const stats = await record("drop");
+    expect(stats).toMatchObject({ recorded: 1, exported: 1, dropped: 6, lostBy: { no_session: 6 } });
+    expect(stage.files).toEqual(["S.json"]);
+  });
+});
