@@ -69,15 +69,15 @@ export class SpanAdmission {
     const known = directory.knownEnd(span);
     if (known) return known;
     if (this.#readings >= maxReadings) return "nested";
-    let sessionId: string | undefined;
+    let session: FoundSession | undefined;
     let position: SpanPosition;
     let read: ConvertedSpan;
     this.#readings++;
     try {
       position = positionOf(span);
-      sessionId = this.#sessionOf(span, startedIn);
+      session = this.#sessionOf(span, startedIn);
       if (!this.#isOpen()) return "stopped";
-      const home = this.#homeOf(span, sessionId, position, startedIn !== undefined);
+      const home = this.#homeOf(span, session, position, startedIn !== undefined);
       if (typeof home === "string") return home;
       read = this.#converter.convert(span, home.rootSpanId, startedIn);
     } finally {
@@ -87,7 +87,7 @@ export class SpanAdmission {
     const endedMeanwhile = directory.knownEnd(span);
     if (endedMeanwhile) return endedMeanwhile;
     // Asked again: the reading ran code of the host, which may have ended the session, or named it.
-    const home = this.#homeOf(span, sessionId, position, startedIn !== undefined);
+    const home = this.#homeOf(span, session, position, startedIn !== undefined);
     if (typeof home === "string") return home;
     const started = startedIn === undefined ? directory.homeOf(span) : undefined;
     return {
@@ -130,27 +130,29 @@ export class SpanAdmission {
   }
 
   /** The session of a span as far as the span decides it: what it names itself counts more than where it started. */
-  #sessionOf(span: ReadableSpan, startedIn: Context | undefined): string | undefined {
+  #sessionOf(span: ReadableSpan, startedIn: Context | undefined): FoundSession | undefined {
     const own = this.#router.own(span);
-    if (own !== undefined) return own;
+    if (own !== undefined) return { id: own, isNamed: true };
     const home = startedIn ? undefined : this.#directory.homeOf(span);
-    return home ? home.id : this.#router.inherited(span, startedIn);
+    if (home) return home.id === undefined ? undefined : { id: home.id, isNamed: false };
+    const inherited = this.#router.inherited(span, startedIn);
+    return inherited === undefined ? undefined : { id: inherited, isNamed: true };
   }
 
   #homeOf(
     span: ReadableSpan,
-    sessionId: string | undefined,
+    session: FoundSession | undefined,
     position: SpanPosition,
     isStart: boolean,
   ): SpanHome | LossReason {
     const directory = this.#directory;
     const { traceId, startTime } = position;
-    if (sessionId === undefined) {
+    if (session === undefined) {
       this.#policy.learn(span);
       return directory.homeOf(span) ?? directory.admitUnnamed(traceId, startTime) ?? "unnamed";
     }
-    directory.named({ ...position, isStart }, sessionId);
-    return directory.admit({ id: sessionId, traceId, startTime });
+    if (session.isNamed) directory.named({ ...position, isStart }, session.id);
+    return directory.admit({ id: session.id, traceId, startTime });
   }
 
   /** A parent in another session is no parent here. */
@@ -160,6 +162,12 @@ export class SpanAdmission {
     const isElsewhere = this.#directory.isElsewhere(span.traceId ?? "", span.parentSpanId, id);
     return isElsewhere ? { ...span, parentSpanId: rootSpanId } : span;
   }
+}
+
+/** The session of a span: one that the span or its context names, or the one in which the span was started. */
+interface FoundSession {
+  readonly id: string;
+  readonly isNamed: boolean;
 }
 
 /** Where a span is in its trace. */
