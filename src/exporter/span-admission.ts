@@ -164,6 +164,11 @@ export class SpanAdmission {
   }
 }
 
+function underParentOf(admitted: TraceSpan | undefined, later: TraceSpan | undefined): TraceSpan | undefined {
+  if (!later || !admitted || later.parentSpanId === admitted.parentSpanId) return later;
+  return { ...later, parentSpanId: admitted.parentSpanId };
+}
+
 /** The session of a span: one that the span or its context names, or the one in which the span was started. */
 interface FoundSession {
   readonly id: string;
