@@ -28,6 +28,9 @@ export const decideMillis = 5_000;
 /** The longest silence after which the session of one trace ends. */
 const maxQuietMillis = 60_000;
 
+const noSpans = new Map<string, Provisional>();
+const noChildren = new Map<string | undefined, Set<string>>();
+
 /** Spans to remember of one trace, with their sessions. */
 const maxHomes = 1_000;
 
@@ -43,9 +46,10 @@ export class UnnamedTrace {
   /** The session to which all spans of the trace's own session have moved. */
   #movedTo: string | undefined;
   #resumes = 0;
-  readonly #spans = new Map<string, Provisional>();
+  /** Made with the first provisional span: most traces have none. */
+  #spans: Map<string, Provisional> = noSpans;
   /** Provisional spans by their parents; tops by `undefined`. */
-  readonly #children = new Map<string | undefined, Set<string>>();
+  #children: Map<string | undefined, Set<string>> = noChildren;
   /** Sessions of spans that are no longer provisional. */
   #homes: RecentMap<string, string> | undefined;
   #named: string | undefined;
@@ -149,6 +153,10 @@ export class UnnamedTrace {
     const { spanId } = provisional.span;
     if (this.#spans.size === 0) this.#since = nowMonotonic;
     this.#last = nowMonotonic;
+    if (this.#spans === noSpans) {
+      this.#spans = new Map();
+      this.#children = new Map();
+    }
     this.remove(spanId);
     this.#spans.set(spanId, provisional);
     const { parentSpanId, endTime } = provisional.span;
@@ -189,14 +197,19 @@ export class UnnamedTrace {
     this.#homes.set(spanId, session);
   }
 
+  /** A span names a session, in a trace without provisional spans. */
+  noteName(spanId: string, session: string): void {
+    this.#named ??= session;
+    this.settleAt(spanId, session);
+  }
+
   /**
    * A span names a session. Returns the provisional spans that this decides: the span and what is below it, its
    * ancestors, and what has ended below those.
    */
   name(spanId: string, parent: string | null, session: string): string[] {
     const decided = new Set<string>();
-    this.#named ??= session;
-    this.settleAt(spanId, session);
+    this.noteName(spanId, session);
     this.#takeBelow(spanId, decided, true);
     if (this.#spans.has(spanId)) decided.add(spanId);
     // Of the ancestors the trace knows nothing better than the session that it named first.

@@ -121,8 +121,10 @@ export class UnnamedTraces {
   named(user: number, { traceId, spanId, parentSpanId, isStart }: NamedSpan, session: string): void {
     const trace = this.#spans.trace(traceId, user);
     if (isStart) trace.markStarted();
-    // Most spans name the session that their trace is known to have.
-    if (trace.named === session && trace.size === 0 && trace.hasStarts) return;
+    if (trace.size === 0 && (trace.named !== undefined || trace.policySession !== trace.id)) {
+      trace.noteName(spanId, session);
+      return;
+    }
     const isFirst = trace.named === undefined;
     if (isFirst && trace.policySession === trace.id) this.#moveDocument(trace, user, session);
     const decided = trace.name(spanId, parentSpanId, session);

@@ -18,9 +18,12 @@ export class SessionRouter {
     this.#option = option;
   }
 
-  /** The session that the option or an own attribute of the span names. */
-  own(span: ReadableSpan): string | undefined {
-    return this.#fromOption(span) ?? ownSessionId(span);
+  /** The session that the option or an own attribute of the span names. `isStart`: the span has just started. */
+  own(span: ReadableSpan, isStart: boolean): string | undefined {
+    const fromOption = this.#option && this.#fromOption(span);
+    if (fromOption !== undefined) return fromOption;
+    // A span that was stamped at its start had no session attribute then.
+    return isStart && stampedSessionId(span) !== undefined ? undefined : ownSessionId(span);
   }
 
   /** The session in which the span started, if the span names none itself. `context`: where it starts. */

@@ -6,7 +6,7 @@
  * host runs between the decision and the write.
  */
 import type { Context } from "@opentelemetry/api";
-import type { DirectoryUser, SpanHome } from "../directory/shared-directory.js";
+import type { DirectoryUser, NamedSpan, SpanHome } from "../directory/shared-directory.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
@@ -71,13 +71,15 @@ export class SpanAdmission {
     if (this.#readings >= maxReadings) return "nested";
     let session: FoundSession | undefined;
     let position: SpanPosition;
+    let home: SpanHome | LossReason;
     let read: ConvertedSpan;
+    const isStart = startedIn !== undefined;
     this.#readings++;
     try {
-      position = positionOf(span);
+      position = positionOf(span, isStart);
       session = this.#sessionOf(span, startedIn);
       if (!this.#isOpen()) return "stopped";
-      const home = this.#homeOf(span, session, position, startedIn !== undefined);
+      home = this.#homeOf(span, session, position);
       if (typeof home === "string") return home;
       read = this.#converter.convert(span, home.rootSpanId, startedIn);
     } finally {
@@ -86,10 +88,10 @@ export class SpanAdmission {
     if (!this.#isOpen()) return "stopped";
     const endedMeanwhile = directory.knownEnd(span);
     if (endedMeanwhile) return endedMeanwhile;
-    // Asked again: the reading ran code of the host, which may have ended the session, or named it.
-    const home = this.#homeOf(span, session, position, startedIn !== undefined);
+    // The reading ran code of the host, which may have ended the session, or named it.
+    if (home.id === undefined || !home.isOpen()) home = this.#homeOf(span, session, position);
     if (typeof home === "string") return home;
-    const started = startedIn === undefined ? directory.homeOf(span) : undefined;
+    const started = session?.isNamed && !isStart ? directory.homeOf(span) : undefined;
     return {
       home,
       startedIn: started?.id === home.id ? undefined : started,
@@ -121,7 +123,7 @@ export class SpanAdmission {
 
   /** The session that a span names itself by now. */
   ownSession(span: ReadableSpan): string | undefined {
-    return this.#router.own(span);
+    return this.#router.own(span, false);
   }
 
   /** No session records this span: its children become children of the session span. */
@@ -131,7 +133,7 @@ export class SpanAdmission {
 
   /** The session of a span as far as the span decides it: what it names itself counts more than where it started. */
   #sessionOf(span: ReadableSpan, startedIn: Context | undefined): FoundSession | undefined {
-    const own = this.#router.own(span);
+    const own = this.#router.own(span, startedIn !== undefined);
     if (own !== undefined) return { id: own, isNamed: true };
     const home = startedIn ? undefined : this.#directory.homeOf(span);
     if (home) return home.id === undefined ? undefined : { id: home.id, isNamed: false };
@@ -143,7 +145,6 @@ export class SpanAdmission {
     span: ReadableSpan,
     session: FoundSession | undefined,
     position: SpanPosition,
-    isStart: boolean,
   ): SpanHome | LossReason {
     const directory = this.#directory;
     const { traceId, startTime } = position;
@@ -151,7 +152,7 @@ export class SpanAdmission {
       this.#policy.learn(span);
       return directory.homeOf(span) ?? directory.admitUnnamed(traceId, startTime) ?? "unnamed";
     }
-    if (session.isNamed) directory.named({ ...position, isStart }, session.id);
+    if (session.isNamed) directory.named(position, session.id);
     return directory.admit({ id: session.id, traceId, startTime });
   }
 
@@ -175,20 +176,20 @@ interface FoundSession {
   readonly isNamed: boolean;
 }
 
-/** Where a span is in its trace. */
-interface SpanPosition {
-  readonly traceId: string;
-  readonly spanId: string;
-  readonly parentSpanId: string | null;
-  /** Epoch milliseconds. */
-  readonly startTime: number;
-}
+/** Where a span is in its trace, and when it started. */
+type SpanPosition = NamedSpan & { readonly startTime: number };
 
-function positionOf(span: ReadableSpan): SpanPosition {
+function positionOf(span: ReadableSpan, isStart: boolean): SpanPosition {
   const { traceId, spanId } = span.spanContext();
   const parent = tryOr(() => span.parentSpanContext, undefined);
   const parentSpanId = parent?.isRemote === true ? null : (parent?.spanId ?? null);
-  return { traceId, spanId, parentSpanId, startTime: tryOr(() => millis(span.startTime), Date.now()) };
+  return {
+    traceId,
+    spanId,
+    parentSpanId,
+    isStart,
+    startTime: tryOr(() => millis(span.startTime), Date.now()),
+  };
 }
 
 /**

@@ -73,15 +73,21 @@ interface Attributed {
  * @param ignored a value of `session.id` that does not count
  */
 export function sessionIdOf(span: Attributed | undefined, ignored?: string): string | undefined {
+  const attributes = tryOr(() => span?.attributes, undefined);
+  if (attributes === undefined || attributes === null) return undefined;
   for (const key of sessionKeys) {
+    let id: string | undefined;
     try {
-      const id = sessionIdText(span?.attributes?.[key], key);
-      if (id !== undefined && !(id === ignored && key === ATTR_SESSION_ID)) return id;
+      const value = attributes[key];
+      // Of twenty keys a span has one at most.
+      if (value === undefined || value === null) continue;
+      id = sessionIdText(value, key);
     } catch {
       // The other key may be readable; without any the span still has a trace.
     }
+    if (id !== undefined && !(id === ignored && key === ATTR_SESSION_ID)) return id;
   }
-  return tryOr(() => sessionInMetadata(span?.attributes?.[metadataKey]), undefined);
+  return tryOr(() => sessionInMetadata(attributes[metadataKey]), undefined);
 }
 
 function sessionInMetadata(value: unknown): string | undefined {
@@ -98,6 +104,11 @@ function sessionInMetadata(value: unknown): string | undefined {
 }
 
 /** Whether a session attribute has any value, even one that names no session. */
-export const hasSessionAttribute = (span: Attributed): boolean =>
-  sessionKeys.some((key) => span.attributes?.[key] !== undefined && span.attributes[key] !== null) ||
-  sessionIdOf(span) !== undefined;
+export function hasSessionAttribute({ attributes }: Attributed): boolean {
+  if (!attributes) return false;
+  for (const key of sessionKeys) {
+    const value = attributes[key];
+    if (value !== undefined && value !== null) return true;
+  }
+  return tryOr(() => sessionInMetadata(attributes[metadataKey]), undefined) !== undefined;
+}
