@@ -53,14 +53,17 @@ export class SpanMap<Value> {
     this.#documentTraceId = documentTraceId;
   }
 
+  /** Number of spans. */
   get size(): number {
     return this.#entries.size;
   }
 
+  /** Whether the map has the span. */
   has(ids: SpanIds): boolean {
     return this.#find(ids) !== undefined;
   }
 
+  /** The value of a span. */
   get(ids: SpanIds): Value | undefined {
     return this.#find(ids)?.value;
   }
@@ -86,6 +89,7 @@ export class SpanMap<Value> {
     this.#entries.add(entry);
   }
 
+  /** Removes a span; no effect if the map does not have it. */
   delete(ids: SpanIds): void {
     const { spanId } = ids;
     const traceId = traceIdOf(ids, this.#documentTraceId);

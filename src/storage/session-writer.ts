@@ -184,10 +184,7 @@ export class SessionWriter implements JournalSource {
     this.syncRecords();
   }
 
-  /**
-   * A span has ended. When this returns, the span survives the process; not when the queue is `full`. `known`: the
-   * journal had the ended span already.
-   */
+  /** A span has ended, and survives the process; not when the queue is `full`. `known`: the journal had the ended span. */
   recordEnd(span: TraceSpan): "news" | "known" | "full" {
     this.#touch();
     const isKnown = this.session.openSpans.isJournaled(span);
