@@ -114,6 +114,7 @@ describe("the contract registry/2", () => {
       "isOpen",
       "learn",
       "metadata",
+      "moveOut",
       "path",
       "recordAttributes",
       "recordChange",
