@@ -24,9 +24,12 @@ const exporter = new CrashSafeFileSpanExporter({ dir, withoutSession });
 const processor = new CrashSafeSpanProcessor(exporter);
 const provider = new BasicTracerProvider({ spanProcessors: [processor] });
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+// Not while modules are loaded: each call of `require` would be a trace.
+let isListening = false;
+const fileSpans = { enabled: true, createHook: () => isListening };
 registerInstrumentations({
   tracerProvider: provider,
-  instrumentations: [getNodeAutoInstrumentations({ "@opentelemetry/instrumentation-fs": { enabled: true } })],
+  instrumentations: [getNodeAutoInstrumentations({ "@opentelemetry/instrumentation-fs": fileSpans })],
 });
 installCrashFence(processor);
 
@@ -53,7 +56,10 @@ function answer(request, response, millis) {
   );
 }
 
-const server = app.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }));
+const server = app.listen(0, "127.0.0.1", () => {
+  isListening = true;
+  process.send({ port: server.address().port });
+});
 process.on("message", () => process.send({ stats: exporter.stats() }));
 if (SERVER_DRAINS) {
   process.on("SIGTERM", () => {

@@ -21,9 +21,12 @@ import Table from "cli-table3";
 const here = fileURLToPath(new URL(".", import.meta.url));
 const { values } = parseArgs({ options: { ci: { type: "boolean", default: false } } });
 const seconds = values.ci ? 6 : 30;
+const settleMillis = 12_000;
 
-/** Upper bounds under load. A document of an unnamed trace counts as unnamed; 1,000 of them are kept by default. */
-const bounds = { openSessions: 300, descriptors: 400, megabytes: 400 };
+/** Documents of traces without a session that retention keeps by default; as many may wait to be written. */
+const keptByDefault = 1_000;
+/** Upper bounds under load. */
+const bounds = { openSessions: keptByDefault + 100, descriptors: 400, megabytes: 400 };
 
 const skipped = installed();
 if (skipped) {
@@ -49,7 +52,7 @@ try {
   } else console.log("SKIPPED the rows of PID 1: this machine makes no PID namespace");
   printEnds(ends);
 } finally {
-  rmSync(root, { recursive: true, force: true });
+  rmSync(root, { recursive: true, force: true, maxRetries: 5 });
 }
 for (const fault of faults) console.log(styleText("red", `FAILED: ${fault}`));
 if (faults.length === 0)
@@ -68,7 +71,7 @@ async function row(rows, measure) {
   try {
     rows.push(await measure());
   } catch (error) {
-    faults.push(error.message);
+    faults.push(error.stack);
   } finally {
     for (const child of children) child.kill("SIGKILL");
     children.clear();
@@ -83,7 +86,7 @@ function expect(isTrue, fault) {
 async function start(policy, { drains = false, isInit = false } = {}) {
   const dir = mkdtempSync(join(root, "traces-"));
   const [command, ...args] = [
-    ...(isInit ? ["unshare", "-p", "-f", "--mount-proc"] : []),
+    ...(isInit ? ["unshare", "-p", "-f", "--mount-proc", "--kill-child"] : []),
     process.execPath,
     join(here, "app.cjs"),
   ];
@@ -104,16 +107,17 @@ async function start(policy, { drains = false, isInit = false } = {}) {
 }
 
 /** The process that `unshare` made, by its number in our own namespace. */
-const childOf = (pid) => Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim());
+function childOf(pid) {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim());
+}
 
-/** The counters of the exporter. A server whose event loop is blocked for ten seconds is killed. */
+/** The counters of the exporter. A server that does not answer in 30 s is killed. */
 async function stats({ child }) {
-  const limit = setTimeout(() => child.kill("SIGKILL"), 10_000);
+  const limit = setTimeout(() => child.kill("SIGKILL"), 30_000);
   child.send("stats");
   const answer = await Promise.race([once(child, "message"), once(child, "exit")]);
   clearTimeout(limit);
-  if (!answer[0]?.stats)
-    throw new Error(`the server answered nothing for ten seconds, or ended: ${answer.join(" ")}`);
+  if (!answer[0]?.stats) throw new Error(`the server did not answer in 30 s, or ended: ${answer.join(" ")}`);
   return answer[0].stats;
 }
 
@@ -144,19 +148,19 @@ async function underLoad(policy, path) {
   });
   const most = { openSessions: 0, descriptors: 0, megabytes: 0, files: 0 };
   let isLoaded = true;
-  const watched = (async () => {
+  const watch = async () => {
     while (isLoaded) {
       await new Promise((resolve) => setTimeout(resolve, 500));
       const now = await measured(server);
       for (const name of Object.keys(most)) most[name] = Math.max(most[name], now[name]);
     }
-  })();
-  const result = await load.finally(() => {
+  };
+  const loaded = Promise.resolve(load).finally(() => {
     isLoaded = false;
   });
-  await watched;
-  // Longer than the five seconds after which a trace without a name is decided, and than a tick of housekeeping.
-  await new Promise((resolve) => setTimeout(resolve, 8_000));
+  const [result] = await Promise.all([loaded, watch()]);
+  // Longer than the five seconds after which a trace without a name is decided, and than the ten between two retentions.
+  await new Promise((resolve) => setTimeout(resolve, settleMillis));
   const settled = await measured(server);
   const what = isLate ? "late names" : `withoutSession: "${policy}"`;
   for (const name of Object.keys(bounds))
@@ -187,7 +191,10 @@ async function underLoad(policy, path) {
   } else if (policy === "process") {
     expect(documents.length === 1, `${what}: ${documents.length} documents`);
   } else {
-    expect(documents.length > 0 && documents.length <= 1_010, `${what}: ${documents.length} documents`);
+    expect(
+      documents.length > 0 && documents.length <= keptByDefault,
+      `${what}: ${documents.length} documents`,
+    );
   }
   for (const { name, trace } of documents) {
     const own = trace.spans.filter(({ attributes }) =>
@@ -300,7 +307,7 @@ function printLoads(loads) {
       "descriptors",
       "memory",
       "files",
-      "8 s later",
+      `${settleMillis / 1_000} s later`,
       "documents",
     ],
     style: { head: [], border: [] },
