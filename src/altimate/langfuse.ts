@@ -16,13 +16,12 @@ const processors = new Map<string, SpanProcessor | undefined>();
  * Never throws. Source: https://langfuse.com/integrations/native/opentelemetry
  */
 export function langfuseProcessors(env: Environment): SpanProcessor[] {
-  const publicKey = variableOf(env, "LANGFUSE_PUBLIC_KEY");
-  const secretKey = variableOf(env, "LANGFUSE_SECRET_KEY");
-  const host = variableOf(env, "LANGFUSE_HOST");
+  const names = ["LANGFUSE_HOST", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"];
+  const [host, user, password] = names.map((name) => variableOf(env, name));
   const isDisabled = /^(1|true|yes|on)$/i.test(variableOf(env, "DISABLE_LANGFUSE") ?? "");
-  if (publicKey === undefined || secretKey === undefined || host === undefined || isDisabled) return [];
-  const key = JSON.stringify([host, publicKey, secretKey]);
-  if (!processors.has(key)) processors.set(key, processorTo(host, `${publicKey}:${secretKey}`));
+  if (host === undefined || user === undefined || password === undefined || isDisabled) return [];
+  const key = JSON.stringify([host, user, password]);
+  if (!processors.has(key)) processors.set(key, processorTo(host, `${user}:${password}`));
   const processor = processors.get(key);
   return processor ? [processor] : [];
 }
@@ -30,7 +29,8 @@ export function langfuseProcessors(env: Environment): SpanProcessor[] {
 function processorTo(host: string, credentials: string): SpanProcessor | undefined {
   try {
     const url = `${host.replace(/\/+$/, "")}/api/public/otel/v1/traces`;
-    const headers = { Authorization: `Basic ${Buffer.from(credentials).toString("base64")}` };
+    const encoded = Buffer.from(credentials).toString("base64");
+    const headers = { Authorization: ["Basic", encoded].join(" ") };
     if (!/^https?:$/.test(new URL(url).protocol)) throw new TypeError(`LANGFUSE_HOST is ${host}`);
     const Exporter = otlpExporter();
     return new CrashSafeSpanProcessor(new Exporter({ url, headers }) as SpanExporter);

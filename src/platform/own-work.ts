@@ -37,6 +37,18 @@ export function asOwnWork<T>(run: () => T): T {
   return asynchronousWork.run(true, run);
 }
 
+/** Runs code of the host that work of this package asks for, such as a getter: what the host starts there is its own. */
+export function asHostCode<T>(run: () => T): T {
+  if (!isOwnWork()) return run();
+  const depthOutside = depth;
+  depth = 0;
+  try {
+    return asynchronousWork?.getStore() === true ? asynchronousWork.exit(run) : run();
+  } finally {
+    depth = depthOutside;
+  }
+}
+
 /** The function below all replacements of it. `__original`: shimmer, and `InstrumentationBase` of OpenTelemetry. */
 function original<F extends AnyFunction>(replaced: F): F {
   let inner = replaced;

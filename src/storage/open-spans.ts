@@ -5,6 +5,7 @@ import { isSameJson, type SpanJson, spanJson } from "../format/document.js";
 import { mergeOwn } from "../format/json-value.js";
 import { type SpanIds, SpanMap } from "../format/span-map.js";
 import type { TraceSpan } from "../format/trace-file.js";
+import { asHostCode } from "../platform/own-work.js";
 
 interface OpenSpan {
   /**
@@ -163,7 +164,7 @@ function readNow(open: OpenSpan): TraceSpan {
   if (open.isBeingRead) return open.journaledSpan;
   open.isBeingRead = true;
   try {
-    return open.read();
+    return asHostCode(open.read);
   } finally {
     open.isBeingRead = false;
   }
