@@ -27,6 +27,8 @@ export interface SessionSnapshot {
   readonly awaits: AwaitedByWriter;
   /** What ended a writer of the session that was under way, while the session went on. */
   readonly lostWriter?: string | undefined;
+  /** Whether the writer ends the session in good order beside writers that may live. */
+  readonly isLeft?: boolean;
   /** The moment, in epoch milliseconds. */
   readonly nowMillis: number;
   /** Whether recovery ended the session, not the program. */
@@ -60,6 +62,7 @@ export function buildTail(session: SessionSnapshot): DocumentTail {
       ...layoutOf(totals),
       ...(isRecovered && { recovered: true as const }),
       ...awaitsOf(session),
+      ...(session.isLeft && { left: isoTime(nowMillis) }),
       ...(endedMillis !== nowMillis && { written: isoTime(nowMillis) }),
     },
   };

@@ -170,6 +170,8 @@ export interface TraceLayout {
   calls?: ToolCallKey[];
   /** What writers of the session wait for, by their tokens: work is under way, though no span is open. */
   awaits?: Record<string, "model" | "tools">;
+  /** When a writer ended the session in good order, ISO 8601, while the files of another writer showed no death. */
+  left?: string;
   /** When the document was ended, ISO 8601; present where `endedAt` is earlier: it is the last activity. */
   written?: string;
   /** Byte offset of the last line, which has open spans and totals. */

@@ -325,7 +325,12 @@ function endOf(
   const recorded = ends.map(({ summary }) => recordedEnd(summary)).reduce(worseEnd, undefined);
   // A writer that ended the session after an owner had died ended it for both.
   const endedMillis = wasOver ? Date.parse(endMark(before)) || 0 : 0;
-  const crashed = cut.filter((one) => one.lastWrite + fileTimeMillis > endedMillis || hasResumed(one));
+  // An end beside an owner whose lease had not expired yet, and that had died: the last container, for example.
+  const leftMillis = Math.max(...[before, ...tails].map((tail) => Date.parse(tail?.layout.left ?? "") || 0));
+  const outlived = (one: OrphanedFiles) =>
+    Math.max(endedMillis, one.detector === "lease expired" ? leftMillis : 0) >=
+    one.lastWrite + fileTimeMillis;
+  const crashed = cut.filter((one) => !outlived(one) || hasResumed(one));
   // Nothing says which writer left these: a document without side files was under way.
   const hasCrashed = crashed.length > 0 || (!wasOver && closed.ownerless > 0);
   if (hasCrashed && recorded?.status !== "crashed") {

@@ -84,7 +84,7 @@ function* appendTail(
   return sync(() => {
     if (!closeOpenSpans(writer, end)) return false;
     writer.mustSettle();
-    const tail = session.tail(ports.clock.now(), effective);
+    const tail = session.tail(ports.clock.now(), effective, effective === undefined);
     writer.finalizeLog(encodeTail(tail, log.size, log.lines === 0), end);
     return true;
   });

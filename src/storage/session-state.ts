@@ -298,7 +298,7 @@ export class SessionState {
   }
 
   /** The tail of the document at this moment. Reads the open spans, which runs code of the host. */
-  tail(nowMillis: number, end?: SessionEnd): DocumentTail {
+  tail(nowMillis: number, end?: SessionEnd, isLeft = false): DocumentTail {
     const own = this.openSpans.read();
     const awaited = awaitedAfterAll(this.#awaited, own);
     return buildTail({
@@ -311,6 +311,7 @@ export class SessionState {
       verdict: verdictOf(end, this.#inheritedEnd),
       awaits: new Map([...this.#peerAwaits, [this.#token, awaited]]),
       lostWriter: this.#lostWriter,
+      isLeft,
       nowMillis,
     });
   }

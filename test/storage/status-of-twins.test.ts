@@ -1,6 +1,9 @@
 /** The status of a session with several writers, when some of them end, fail, crash or are fenced. */
 import { describe, expect, test } from "vitest";
+import { systemClock } from "../../src/platform/clock.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
+import type { Liveness } from "../../src/platform/liveness.js";
+import { recoverDirectory } from "../../src/recovery/recover-directory.js";
 import * as lines from "../support/span-lines.js";
 import { stateOf } from "../support/state-of.js";
 import { passTick, TwinStage } from "../support/twin-stage.js";
@@ -121,5 +124,32 @@ describe("P7 the status of a session with several writers", () => {
       expect(lines.interrupted(twins.document(session))).toHaveLength(1);
     }
     expect(twins.files).toEqual([`${id}_after.json`, `${id}_before.json`]);
+  });
+
+  test("P14 an orderly end after a restart of the container is no crash when the lease of the dead process expires", async () => {
+    const lease = (verdict: "unknown"): Liveness => ({
+      newToken: () => twins.stage.liveness.newToken(),
+      verdict: () => verdict,
+    });
+    const dead = twins.actor();
+    dead.record(id, 1);
+    dead.start(id);
+    await dead.processor.forceFlush();
+    passTick();
+    const next = twins.actor({}, { liveness: lease("unknown") });
+    next.record(id, 1);
+    await next.processor.shutdown();
+    expect(twins.document(id).layout?.left).toBeDefined();
+    const clock = { ...systemClock, now: () => Date.now() + 120_000 };
+    await recoverDirectory(
+      { fileSystem: nodeFileSystem, liveness: lease("unknown"), clock },
+      twins.stage.dir,
+    );
+    expect(twins.document(id).summary).toMatchObject({
+      status: "completed",
+      interrupted: 1,
+      detector: "lease expired",
+    });
+    expect(twins.files).toEqual([`${id}.json`]);
   });
 });
