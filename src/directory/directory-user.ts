@@ -3,7 +3,7 @@
  */
 
 import { noHistory, type SessionHistory } from "../format/history.js";
-import type { SessionEnd } from "../format/session-end.js";
+import type { HookEvent, SessionEnd } from "../format/session-end.js";
 import type { SpanIds } from "../format/span-map.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
 import { allSettledOrThrow } from "../platform/async.js";
@@ -160,13 +160,18 @@ export class UserOfDirectory implements DirectoryUser {
     return { ended, done: allSettledOrThrow([done, documents]).finally(again) };
   }
 
+  fence(event: HookEvent): void {
+    this.#unnamed.crash(this.#user, true);
+    this.#directory.fences.fence(this.#user, event);
+  }
+
   crash(ended: Iterable<string>, reason?: string): void {
     this.#unnamed.crash(this.#user);
-    this.#directory.crash(this.#user, ended, reason);
+    this.#directory.fences.crash(this.#user, ended, reason);
   }
 
   crashSession(id: string, reason?: string): void {
-    this.#directory.crashSession(this.#user, id, reason);
+    this.#directory.fences.crashSession(this.#user, id, reason);
   }
 
   counts(): DirectoryCounts {
@@ -231,7 +236,7 @@ class Shared implements SharedSession {
   }
 
   isOpen(): boolean {
-    return this.#entry.writer.life.isOpen;
+    return this.#entry.isOpen;
   }
 
   /** `false` for a session that was not opened explicitly, while the session is open. */
@@ -273,19 +278,15 @@ class Shared implements SharedSession {
   }
 
   recordChange(span: SpanIds): void {
-    if (!this.isOpen()) return;
-    this.#entry.writer.recordChange(span);
-    this.#directory.changed(this.#entry);
+    if (this.isOpen()) this.#directory.recordChange(this.#entry, span);
   }
 
   recordAttributes(span: SpanIds, attributes: Readonly<Record<string, unknown>>): void {
-    if (!this.isOpen()) return;
-    this.#entry.writer.recordAttributes(span, attributes);
-    this.#directory.changed(this.#entry);
+    if (this.isOpen()) this.#directory.recordAttributes(this.#entry, span, attributes);
   }
 
   learn(metadata: Partial<SessionMetadata>): void {
-    this.#entry.writer.setMetadata(metadata);
+    if (this.isOpen()) this.#directory.learn(this.#entry, metadata);
   }
 
   moveOut<T>(span: { readonly traceId: string; readonly spanId: string }, to: string, record: () => T): T {
@@ -293,20 +294,20 @@ class Shared implements SharedSession {
   }
 
   update(changed: SessionChange, limit: (root: TraceSpan) => TraceSpan): void {
-    if (!this.isOpen()) return;
-    const { writer } = this.#entry;
-    writer.session.update(changed, limit);
-    const { name, input, metadata, attributes } = changed;
-    if (attributes && name === undefined && input === undefined && metadata === undefined)
-      writer.recordSessionAttributes(attributes);
-    else writer.recordSession();
-    this.#directory.changed(this.#entry);
+    if (this.isOpen()) this.#directory.update(this.#entry, changed, limit);
   }
 
   setTraceId(traceId: string, assumed: string): void {
-    const { writer } = this.#entry;
+    const { writer, suspended } = this.#entry;
     const { head } = writer.session;
-    if (!this.isOpen() || head.traceId === traceId || head.traceId !== assumed || writer.log.lines > 0)
+    // The document of a suspended session names its trace.
+    if (
+      !this.isOpen() ||
+      suspended ||
+      head.traceId === traceId ||
+      head.traceId !== assumed ||
+      writer.log.lines > 0
+    )
       return;
     runSync(writer.ports.fileSystem, rewriteHead(writer, { ...head, traceId }));
     writer.recordSession();

@@ -45,9 +45,12 @@ export async function finalize({ writer, end }: SessionEntry): Promise<boolean> 
   }
 }
 
-/** Like {@link finalize}, before it returns. Throws when the file system refuses: then the side files stay. */
-export function finalizeNow({ writer, end }: SessionEntry): boolean {
+/**
+ * Like {@link finalize}, before it returns. Throws when the file system refuses: then the side files stay. `isAlone`: as
+ * for `seal`.
+ */
+export function finalizeNow({ writer, end }: SessionEntry, isAlone = false): boolean {
   if (!end) return false;
   recreateIfRemoved(writer);
-  return runSync(writer.ports.fileSystem, seal(writer, end));
+  return runSync(writer.ports.fileSystem, seal(writer, end, isAlone));
 }

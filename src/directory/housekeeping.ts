@@ -3,7 +3,6 @@
  * heartbeats, retries, ends of idle sessions.
  */
 
-import { implicitEnd } from "../format/session-end.js";
 import type { Timer } from "../platform/clock.js";
 import { runAsync } from "../platform/gensync.js";
 import { recoverDirectory } from "../recovery/recover-directory.js";
@@ -107,11 +106,13 @@ export class Housekeeping {
       this.#unnamed.heartbeat();
     }
     const now = directory.ports.clock.monotonic();
-    for (const { id, isExplicit, quietMillis, writer } of directory.sessions) {
-      const openSpans = writer.session.openSpans.size;
+    for (const entry of directory.sessions) {
+      const { isExplicit, openSpans, writer, quietMillis, verdict } = entry;
       const state = { isExplicit, openSpans, silentMillis: now - writer.lastActive };
-      if (isIdle(state, quietMillis ?? this.#options.sessionIdleMillis))
-        directory.end(id, implicitEnd).catch(() => {});
+      // The verdict of a process hook is final only after the silence of all sessions: a caller may shut down until then.
+      const idleMillis = verdict ? undefined : quietMillis;
+      if (isIdle(state, idleMillis ?? this.#options.sessionIdleMillis))
+        directory.endIdle(entry).catch(() => {});
     }
   }
 }

@@ -25,8 +25,8 @@ export function moveSpan<T>(
   moved: MovedSpan,
   record: () => T,
 ): T {
-  const { writer } = entry;
-  if (!writer.session.openSpans.has(moved)) return record();
+  if (!entry.runs(moved)) return record();
+  const writer = directory.writerOf(entry);
   writer.session.addMoved(moved);
   writer.recordSession();
   const outcome = record();
@@ -43,7 +43,7 @@ export function moveSpan<T>(
  * has: not while a peer writer writes to `from`, and not when the file system refuses.
  */
 export function moveWhole(directory: TraceDirectory, from: SessionEntry, to: SessionEntry): boolean {
-  const { writer } = from;
+  const writer = directory.writerOf(from);
   const { fileSystem, events } = directory.ports;
   try {
     // The append log has every line of the document after this.
@@ -93,7 +93,7 @@ function copySpans(
     traceId: span.traceId ?? head.traceId,
   });
   const { prompt: _later, ...added } = metadata;
-  to.writer.setMetadata(to.writer.session.metadata.prompt === undefined ? metadata : added);
+  directory.learn(to, to.writer.session.metadata.prompt === undefined ? metadata : added);
   for (const span of lines) directory.recordEnd(to, span, at(span), {});
   for (const { span, read, source } of openSpans.all()) {
     if (span.endTime === undefined) directory.recordStart(to, source, at(span), () => at(read()), {});

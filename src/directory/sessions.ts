@@ -1,15 +1,18 @@
 /**
  * The sessions of a directory in this process: one entry each, from the first span to the final document.
  */
-import type { SessionEnd } from "../format/session-end.js";
+import type { HookVerdict, SessionEnd } from "../format/session-end.js";
+import type { SpanIds } from "../format/span-map.js";
 import type { SessionWriter } from "../storage/session-writer.js";
+import type { SuspendedSession } from "../storage/suspended-session.js";
 import type { PublishScheduler } from "./publish-scheduler.js";
 
 /** A session that this process writes to, or whose final document is not written yet. */
 export class SessionEntry {
   readonly id: string;
-  readonly writer: SessionWriter;
-  readonly publisher: PublishScheduler;
+  #writer: SessionWriter;
+  #publisher: PublishScheduler;
+  #suspended: SuspendedSession | undefined;
   /** Users of the directory that write to the session, and users that have left it: the disk may lack their spans. */
   readonly #users = new Map<number, "writes" | "left">();
   /** Opened by `openSession()`: the session ends by a call only, however long it is silent. */
@@ -20,8 +23,55 @@ export class SessionEntry {
 
   constructor(id: string, writer: SessionWriter, publisher: PublishScheduler) {
     this.id = id;
-    this.writer = writer;
-    this.publisher = publisher;
+    this.#writer = writer;
+    this.#publisher = publisher;
+  }
+
+  /** The writer of the session; the ended one while the session is suspended. */
+  get writer(): SessionWriter {
+    return this.#writer;
+  }
+
+  get publisher(): PublishScheduler {
+    return this.#publisher;
+  }
+
+  /** Whether the session takes spans. */
+  get isOpen(): boolean {
+    return this.#suspended !== undefined || this.#writer.life.isOpen;
+  }
+
+  /** A process hook has ended the writer, and nothing was recorded since. */
+  get suspended(): SuspendedSession | undefined {
+    return this.#suspended;
+  }
+
+  /** The verdict of a process hook, until it is taken back. */
+  get verdict(): HookVerdict | undefined {
+    const { verdict } = this.#suspended ?? this.#writer.session;
+    return verdict?.end && verdict;
+  }
+
+  /** How many spans have no line yet, apart from those that a verdict has given. */
+  get openSpans(): number {
+    return (this.#suspended ?? this.#writer.session).openSpans.size;
+  }
+
+  /** Whether this process knows the span as open. */
+  runs(span: SpanIds): boolean {
+    return (this.#suspended ?? this.#writer.session).openSpans.has(span);
+  }
+
+  /** A process hook ends the writer. */
+  suspend(suspended: SuspendedSession): void {
+    this.#suspended = suspended;
+  }
+
+  /** The session goes on with another writer. */
+  continueWith(writer: SessionWriter, publisher: PublishScheduler): void {
+    this.#suspended = undefined;
+    this.#writer = writer;
+    this.#publisher = publisher;
   }
 
   get isExplicit(): boolean {
@@ -36,6 +86,11 @@ export class SessionEntry {
   /** The session ends like this; of two ends the later one replaces the earlier. */
   endAs(end: SessionEnd): void {
     this.#end = end;
+  }
+
+  /** The entry stands for an earlier writer of the session of `entry`: it has the same users. */
+  adoptUsers(entry: SessionEntry): void {
+    for (const [user, state] of entry.#users) this.#users.set(user, state);
   }
 
   addUser(user: number): void {
@@ -113,7 +168,7 @@ export class Sessions {
   /** The entry of a session that is open now. */
   open(id: string): SessionEntry | undefined {
     const entry = this.#entries.get(id);
-    return entry?.writer.life.isOpen ? entry : undefined;
+    return entry?.isOpen ? entry : undefined;
   }
 
   /** The entry of a session that is open now, to which `user` writes from here on. */
@@ -130,6 +185,11 @@ export class Sessions {
   /** The newest entries, in the order in which their sessions were opened. */
   all(): Iterable<SessionEntry> {
     return this.#entries.values();
+  }
+
+  /** Like {@link all}, without suspended sessions: those have no files but their documents. */
+  *writing(): Iterable<SessionEntry> {
+    for (const entry of this.#entries.values()) if (!entry.suspended) yield entry;
   }
 
   /** Entries with spans of `user`: the newest of each session, and older ones that wait for their final document. */
@@ -156,7 +216,7 @@ export class Sessions {
   /** The final document is written. A newer entry of the session stays. */
   delete(entry: SessionEntry): void {
     this.#unwritten.delete(entry);
-    this.#warm.delete(entry);
+    this.unuse(entry);
     entry.publisher.cancel();
     if (this.#entries.get(entry.id) === entry) this.#entries.delete(entry.id);
     if (!entry.writer.isClean) this.#unclean.add(entry);
@@ -193,6 +253,11 @@ export class Sessions {
       this.#leaving.delete(user);
       onGone();
     }
+  }
+
+  /** The files of an entry are closed. */
+  unuse(entry: SessionEntry): void {
+    this.#warm.delete(entry);
   }
 
   /** Closes the descriptors of the entry that was silent longest; `false` when no entry can. */

@@ -7,7 +7,7 @@
  */
 
 import type { SessionHistory } from "../format/history.js";
-import type { SessionEnd } from "../format/session-end.js";
+import type { HookEvent, SessionEnd } from "../format/session-end.js";
 import type { SpanIds } from "../format/span-map.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
 import type { IoCounts } from "../platform/io-counters.js";
@@ -87,6 +87,11 @@ export interface DirectoryUser {
   endNow(id: string, end: SessionEnd): void;
   /** Ends the sessions that no other user writes to. Returns their ids at once. */
   leave(): { readonly ended: readonly string[]; readonly done: Promise<void> };
+  /**
+   * A process hook: the documents of the user's sessions are final if the process ends now. A span or a call that comes
+   * later continues its session.
+   */
+  fence(event: HookEvent): void;
   /** The crash fence of the user's sessions, and of sessions that `ended` with `leave()`. */
   crash(ended: Iterable<string>, reason?: string): void;
   crashSession(id: string, reason?: string): void;

@@ -2,20 +2,23 @@
  * One directory of sessions in this process: opens sessions, records spans, ends sessions.
  */
 
-import { crashEnd, implicitEnd, type SessionEnd } from "../format/session-end.js";
+import { implicitEnd, type SessionEnd } from "../format/session-end.js";
+import type { SpanIds } from "../format/span-map.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { releaseToken } from "../platform/liveness.js";
 import { findPath } from "../storage/document-file.js";
 import { recreateFiles, recreateIfRemoved } from "../storage/merge.js";
 import { interruptOpen } from "../storage/seal.js";
-import type { SessionStart } from "../storage/session-state.js";
-import { SessionWriter, type WriterPorts } from "../storage/session-writer.js";
+import type { SessionChange, SessionStart } from "../storage/session-state.js";
+import type { SessionWriter, WriterPorts } from "../storage/session-writer.js";
 import { retryOnEmfile } from "./emfile-retry.js";
 import { type Closed, EndedSessions } from "./ended-sessions.js";
 import { beginEnd, cancelWork, finalize, finalizeNow } from "./ends.js";
+import { Fences } from "./fences.js";
+import { Openings } from "./openings.js";
 import type { Pace } from "./publish-scheduler.js";
-import { crashNotWritten, PublishScheduler, type WorkQueues } from "./publish-scheduler.js";
-import { SessionEntry, Sessions } from "./sessions.js";
+import { crashNotWritten, type WorkQueues } from "./publish-scheduler.js";
+import { type SessionEntry, Sessions } from "./sessions.js";
 import { allWritten, notWritten } from "./write-failures.js";
 
 /** What a directory works with. */
@@ -31,7 +34,9 @@ export class TraceDirectory {
   readonly ports: DirectoryPorts;
   readonly #queues: WorkQueues;
   readonly #sessions = new Sessions();
+  readonly #openings: Openings;
   readonly #ended = new EndedSessions();
+  readonly fences: Fences;
   /**
    * Spans as their processors know them: in which session they were started, or how their end is decided. They may come
    * through a second processor, and may end with another session than they started with.
@@ -51,6 +56,8 @@ export class TraceDirectory {
     const fileSystem = retryOnEmfile(ports.fileSystem, () => this.#sessions.evictOldest());
     this.ports = { ...ports, fileSystem, events: { onFault } };
     this.#queues = queues;
+    this.#openings = new Openings(dir, this.ports, queues, this.#sessions);
+    this.fences = new Fences(this, this.#sessions, this.#ended, this.#openings);
   }
 
   /** Returns the number of a new user of this directory: that user may resume sessions that crashed before. */
@@ -102,6 +109,7 @@ export class TraceDirectory {
   openSession(user: number, start: SessionStart): SessionEntry {
     this.#ended.forget(start.id);
     const entry = this.#sessions.openFor(user, start.id) ?? this.#open(user, start);
+    this.#openings.takeBack(entry);
     entry.makeExplicit();
     return entry;
   }
@@ -121,8 +129,8 @@ export class TraceDirectory {
     read: () => TraceSpan,
     metadata: Partial<SessionMetadata>,
   ): "recorded" | "full" {
-    const { writer } = entry;
-    if (writer.session.openSpans.has(span)) return "recorded";
+    if (entry.runs(span)) return "recorded";
+    const writer = this.#openings.takeBack(entry);
     writer.setMetadata(metadata);
     const appended = writer.recordStart(span, read, source);
     this.#sources.set(source, entry);
@@ -137,7 +145,9 @@ export class TraceDirectory {
     span: TraceSpan,
     metadata: Partial<SessionMetadata>,
   ): "recorded" | "full" {
-    const { writer } = entry;
+    // A span that had started before the verdict of a hook belongs to what the hook ended.
+    const isEarlier = entry.runs(span) || !(span.startTime > (entry.verdict?.at ?? 0));
+    const writer = isEarlier ? this.#openings.continue(entry) : this.#openings.takeBack(entry);
     writer.setMetadata(metadata);
     const outcome = writer.recordEnd(span);
     if (outcome !== "full") this.#sources.set(source, "recorded");
@@ -149,7 +159,8 @@ export class TraceDirectory {
 
   /** Ends a session that is to end with its last open span. */
   endIfQuiet(entry: SessionEntry): void {
-    if (entry.quietMillis !== 0 || entry.writer.session.openSpans.size > 0) return;
+    // With the verdict of a process hook, the session waits for what follows: the process ends, or a caller shuts down.
+    if (entry.quietMillis !== 0 || entry.openSpans > 0 || entry.verdict) return;
     // A failure is reported, and the end retried.
     this.end(entry.id, implicitEnd).catch(() => {});
   }
@@ -159,6 +170,42 @@ export class TraceDirectory {
     cancelWork(entry);
     entry.writer.life.end();
     this.#sessions.delete(entry);
+  }
+
+  /** The writer of an open session: a suspended session goes on. */
+  writerOf(entry: SessionEntry): SessionWriter {
+    return this.#openings.continue(entry);
+  }
+
+  /** An open span has changed. */
+  recordChange(entry: SessionEntry, span: SpanIds): void {
+    if (entry.openSpans === 0) return;
+    this.#openings.continue(entry).recordChange(span);
+    this.changed(entry);
+  }
+
+  /** Attributes were merged into an open span. */
+  recordAttributes(entry: SessionEntry, span: SpanIds, attributes: Readonly<Record<string, unknown>>): void {
+    if (entry.openSpans === 0) return;
+    this.#openings.continue(entry).recordAttributes(span, attributes);
+    this.changed(entry);
+  }
+
+  /** Adds metadata to a session. */
+  learn(entry: SessionEntry, metadata: Partial<SessionMetadata>): void {
+    if (entry.suspended && !entry.writer.session.learn(metadata)) return;
+    this.#openings.continue(entry).setMetadata(metadata);
+  }
+
+  /** Changes a session as a whole; `limit` bounds the size of the changed session span. */
+  update(entry: SessionEntry, changed: SessionChange, limit: (root: TraceSpan) => TraceSpan): void {
+    const writer = this.#openings.continue(entry);
+    writer.session.update(changed, limit);
+    const { name, input, metadata, attributes } = changed;
+    if (attributes && name === undefined && input === undefined && metadata === undefined)
+      writer.recordSessionAttributes(attributes);
+    else writer.recordSession();
+    this.changed(entry);
   }
 
   /** Something of the session was recorded: its document follows. */
@@ -201,9 +248,16 @@ export class TraceDirectory {
       const isLast = entry.leave(user);
       if (isLast) ended.push(entry.id);
       if (this.#sessions.isUnwritten(entry)) continue;
-      work.push(isLast ? this.end(entry.id, implicitEnd) : flushed(entry));
+      work.push(isLast ? this.#endInOrder(entry) : flushed(entry));
     }
     return { ended, done: allWritten(work) };
+  }
+
+  /** Ends a session that was silent for long. The verdict of a process hook becomes final. */
+  async endIdle(entry: SessionEntry): Promise<void> {
+    const end = entry.verdict?.end;
+    if (entry.suspended) this.fences.settle(entry);
+    else await this.end(entry.id, end ? { ...end, provisional: undefined } : implicitEnd);
   }
 
   /** Ends a session in good order. Rejects when the final document could not be written; then it is retried. */
@@ -223,24 +277,21 @@ export class TraceDirectory {
       return;
     }
     cancelWork(entry);
-    this.#finishNow(entry);
+    this.finishNow(entry);
   }
 
   /**
-   * The crash fence of a user's sessions: synchronous. Copies under way are removed, and cannot commit any more.
-   * Sessions that `ended` with the user are opened again to be marked.
+   * Writes a final document before this returns. A fault is reported, and the document retried. `isAlone`: as for `seal`.
    */
-  crash(user: number, ended: Iterable<string>, reason?: string): void {
-    const written = [...this.sessionsOf(user)].filter((entry) => entry.isWrittenBy(user));
-    const ids = new Set([...ended, ...written.map(({ id }) => id)]);
-    const reopened = new Set([...ids].filter((id) => !this.#ended.hasCrashed(id)));
-    this.#crash(user, ids, reopened, crashEnd(reason));
-  }
-
-  /** The crash fence of one session, also of one that has ended or crashed before: the last reason stays. */
-  crashSession(user: number, id: string, reason?: string): void {
-    const ids = new Set([id]);
-    this.#crash(user, ids, ids, crashEnd(reason));
+  finishNow(entry: SessionEntry, isAlone = false): void {
+    try {
+      // Not written when code of the host, run by the reading of spans, crashed the session again.
+      if (finalizeNow(entry, isAlone)) this.#sessions.delete(entry);
+    } catch (error) {
+      // The side files stay: this process retries while it lives, recovery after it.
+      this.#addUnwritten(entry);
+      this.ports.events.onFault(error, entry.writer.path);
+    }
   }
 
   /** Calls `onGone` when every session that ended with the user is written: at once, or after retries. */
@@ -255,7 +306,7 @@ export class TraceDirectory {
 
   /** Retries what the disk refused. Called every second by `housekeeping.ts`. */
   retry(): void {
-    for (const { writer, publisher } of this.#sessions.all()) {
+    for (const { writer, publisher } of this.#sessions.writing()) {
       if (!writer.isSettled) writer.settle();
       if (writer.isPublished) continue;
       recreateIfRemoved(writer);
@@ -271,12 +322,12 @@ export class TraceDirectory {
   /** Renews the lease of each session: the modification time of its journal. */
   heartbeat(): void {
     const { async: calls } = this.ports.fileSystem;
-    for (const { writer } of this.#sessions.all()) void calls.touch(writer.journal.path).catch(() => {});
+    for (const { writer } of this.#sessions.writing()) void calls.touch(writer.journal.path).catch(() => {});
   }
 
   /** Syncs what was recorded since the last call: `durability: "interval"`. */
   syncRecent(): void {
-    for (const { writer, publisher } of this.#sessions.all()) {
+    for (const { writer, publisher } of this.#sessions.writing()) {
       const logs = [writer.journal, writer.log].filter((log) => log.needsSync);
       if (logs.length > 0) publisher.sync(logs);
     }
@@ -288,30 +339,23 @@ export class TraceDirectory {
   }
 
   #open(user: number, start: SessionStart): SessionEntry {
-    const entry = this.#entryOf(start);
+    const entry = this.#openings.open(start);
     entry.addUser(user);
     this.#sessions.add(entry);
     return entry;
   }
 
-  #entryOf(start: SessionStart): SessionEntry {
-    const writer = new SessionWriter(this.ports, this.dir, start);
-    const publisher = new PublishScheduler(writer, this.#queues, this.ports.pace, () =>
-      this.#sessions.use(entry),
-    );
-    const entry = new SessionEntry(start.id, writer, publisher);
-    return entry;
-  }
-
-  /** Opens an ended session again, to be marked as crashed; `undefined` when the session has no document. */
-  #reopenEnded(id: string): SessionEntry | undefined {
-    if (!this.ports.fileSystem.sync.exists(this.path(id))) return undefined;
-    return this.#entryOf({ id, traceId: "", startTime: this.ports.clock.now() });
+  /** An orderly end. The document of a suspended session that has completed says so already. */
+  async #endInOrder(entry: SessionEntry): Promise<void> {
+    if (entry.suspended && entry.verdict?.end?.status === "completed") this.fences.settle(entry);
+    else await this.end(entry.id, implicitEnd);
   }
 
   #beginEnd(id: string, end: SessionEnd): SessionEntry | undefined {
     const entry = this.#sessions.get(id);
     if (!entry) return undefined;
+    // No verdict holds any more: what a peer writer left undecided is decided by this end.
+    if (entry.verdict) this.#openings.takeBack(entry);
     if (entry.endExplicit()) this.#ended.end(id);
     const sources = beginEnd(entry, end);
     if (!sources) return entry;
@@ -342,53 +386,13 @@ export class TraceDirectory {
       if (this.#sessions.isUnwritten(entry)) throw notWritten(entry.writer.path, crashNotWritten());
     });
   }
-
-  #finishNow(entry: SessionEntry): void {
-    try {
-      // Not written when code of the host, run by the reading of spans, crashed the session again.
-      if (finalizeNow(entry)) this.#sessions.delete(entry);
-    } catch (error) {
-      // The side files stay: this process retries while it lives, recovery after it.
-      this.#addUnwritten(entry);
-      this.ports.events.onFault(error, entry.writer.path);
-    }
-  }
-
-  #crash(user: number, ids: ReadonlySet<string>, reopened: ReadonlySet<string>, end: SessionEnd): void {
-    const entries = new Set<SessionEntry>();
-    for (const entry of this.#sessions.unwritten()) {
-      if (!ids.has(entry.id)) continue;
-      // Already finalized, its completion callback is pending: reopened below like any ended session.
-      if (entry.writer.life.state === "ended") this.#sessions.delete(entry);
-      else entries.add(entry);
-    }
-    for (const id of ids) {
-      const entry = this.#sessions.get(id);
-      if (entry) entries.add(entry);
-    }
-    const found = new Set([...entries].map(({ id }) => id));
-    for (const id of reopened) {
-      const ended = found.has(id) ? undefined : this.#reopenEnded(id);
-      ended?.addUser(user);
-      if (ended) entries.add(ended);
-    }
-    // First all work under way is cancelled, then each document is written: a slow disk delays only the writing.
-    for (const entry of entries) {
-      cancelWork(entry);
-      entry.writer.life.crash();
-      entry.endAs(end);
-    }
-    // Before the documents are written: code of the host, run by the reading of spans, may record spans.
-    for (const id of ids) this.#ended.crash(id);
-    for (const entry of entries) {
-      entry.endExplicit();
-      this.#finishNow(entry);
-    }
-  }
 }
 
 /** Publishes an open session. */
-const flushed = ({ publisher, writer }: SessionEntry): Promise<void> =>
-  publisher.flush().catch((error: unknown) => {
-    throw notWritten(writer.path, error);
-  });
+const flushed = ({ publisher, writer, suspended }: SessionEntry): Promise<void> =>
+  // The document of a suspended session is final, or waits among the final documents.
+  suspended
+    ? Promise.resolve()
+    : publisher.flush().catch((error: unknown) => {
+        throw notWritten(writer.path, error);
+      });

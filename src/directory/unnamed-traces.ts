@@ -5,7 +5,6 @@
  * A move is written to the log first, then the spans go into the files of their session, then the log forgets the spans:
  * whatever is killed when, recovery finds each span in one place, or finishes the move.
  */
-
 import { encodeSpan } from "../format/document.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { placed } from "../format/unnamed-log.js";
@@ -200,19 +199,20 @@ export class UnnamedTraces {
     }
   }
 
-  /** Decides all traces of a user, which leaves. */
-  leave(user: number): void {
+  /** Decides all traces of a user, which leaves; at a `hook`, spans to be dropped go on waiting for a name. */
+  leave(user: number, hook = false): void {
     this.#readWatched();
     for (const trace of this.#spans.traces()) {
       if (trace.user !== user) continue;
       this.#refresh(trace);
-      this.#decideAll(trace);
+      if (!hook || trace.named !== undefined || this.#policy.withoutSession !== "drop")
+        this.#decideAll(trace);
     }
   }
 
   /** Decides all traces of a user in its crash fence. What has ended is written at once, as far as time allows. */
-  crash(user: number): void {
-    this.leave(user);
+  crash(user: number, isProvisional = false): void {
+    this.leave(user, isProvisional);
     this.#documents.writeNow();
     this.#spans.removeIfEmpty();
   }
@@ -353,9 +353,9 @@ export class UnnamedTraces {
     }
     this.#spans.move(trace, moved, entry, () => {
       for (const { span } of moved) trace.settleAt(span.spanId, entry.id);
-      const { metadata } = trace;
-      const { prompt: _later, ...added } = metadata;
-      entry.writer.setMetadata(entry.writer.session.metadata.prompt === undefined ? metadata : added);
+      const { prompt: _later, ...added } = trace.metadata;
+      const isFirst = entry.writer.session.metadata.prompt === undefined;
+      this.#directory.learn(entry, isFirst ? trace.metadata : added);
       for (const provisional of moved) this.#record(trace, entry, provisional);
     });
     this.#directory.endIfQuiet(entry);

@@ -12,6 +12,7 @@ import {
   type ExportResult,
   ExportResultCode,
   type LiveSpanExporter,
+  provisionalFence,
   type ReadableSpan,
 } from "../otel/types.js";
 import { untracedClock } from "../otel/untraced.js";
@@ -204,6 +205,11 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
       leaveExitFlush(this);
       this.#directory.crash(this.#ended, shown);
     });
+  }
+
+  /** @internal Called by process hooks. */
+  [provisionalFence](reason: string, detector: string | undefined): void {
+    this.#guard(() => this.#directory.fence({ reason: this.#filter.error(reason), detector }));
   }
 
   /**

@@ -14,6 +14,7 @@
 import { encodeIntoScratch, isSpan, type SpanJson } from "./document.js";
 import { isRecord, jsonText, mergeOwn } from "./json-value.js";
 import { hasLongText, longJson } from "./long-json.js";
+import type { HookVerdict } from "./session-end.js";
 import { type SpanIds, SpanMap, traceIdOf } from "./span-map.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 import type { Awaited } from "./under-way.js";
@@ -32,6 +33,8 @@ export interface JournaledSession {
   readonly moved?: readonly MovedSpan[] | undefined;
   /** The session to which all spans of this writer have moved. */
   readonly movedTo?: string | undefined;
+  /** The last verdict of a process hook on the session. */
+  readonly fenced?: HookVerdict | undefined;
 }
 
 /** A span that has moved to the session `to`. */
@@ -127,12 +130,13 @@ function replayLine(state: JournalState, line: Buffer): boolean {
     if (endTime !== undefined && state.spans.get(ids)?.endTime === undefined) state.spans.delete(ids);
     state.spans.set(ids, record.span);
   } else if (isJournaledSession(record.session)) {
-    const { metadata, moved, movedTo } = record.session;
+    const { metadata, moved, movedTo, fenced, ...session } = record.session;
     state.session = {
-      ...record.session,
+      ...session,
       metadata: validMetadata(metadata),
       moved: Array.isArray(moved) ? moved.filter(isMovedSpan) : undefined,
       movedTo: typeof movedTo === "string" ? movedTo : undefined,
+      ...(isVerdict(fenced) && { fenced }),
     };
   } else if (isSpan(record.of) && isRecord(record.attributes)) {
     const { spanId, traceId } = record.of;
@@ -168,3 +172,10 @@ function isJournaledSession(value: unknown): value is JournaledSession {
     metadata !== null
   );
 }
+
+function isVerdict(value: unknown): value is HookVerdict {
+  if (!isRecord(value) || typeof value.reason !== "string" || typeof value.at !== "number") return false;
+  return value.end === undefined || (isRecord(value.end) && isEndStatus(value.end.status));
+}
+
+const isEndStatus = (status: unknown): boolean => status === "completed" || status === "crashed";

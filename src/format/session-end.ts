@@ -16,7 +16,41 @@ export interface SessionEnd {
   readonly detector?: string | undefined;
   /** No caller ended this session: the end is the time of the last activity. */
   readonly isImplicit?: true;
+  /** The token of the writer that takes this end back if its process lives; for `layout.provisional`. */
+  readonly provisional?: string | undefined;
 }
+
+/** What a process hook found. */
+export interface HookEvent {
+  /** For people. */
+  readonly reason: string;
+  /** The name of the signal or of the exception, or `exit`; `undefined` if the hook does not name one. */
+  readonly detector: string | undefined;
+}
+
+/**
+ * The verdict of a process hook on a session. The process may live on: then a span that starts later, or an orderly end,
+ * takes the verdict back.
+ */
+export interface HookVerdict extends HookEvent {
+  /** Epoch milliseconds. */
+  readonly at: number;
+  /** How the session ended; absent once the verdict is taken back. */
+  readonly end?: SessionEnd | undefined;
+}
+
+/**
+ * A later hook has the same cause as an earlier one within this time: a program that drains on SIGTERM calls
+ * `process.exit`. The usual grace periods are 10 s (Docker), 30 s (Kubernetes) and 90 s (systemd, `DefaultTimeoutStopSec`).
+ */
+const graceMillis = 90_000;
+
+/** What is known to have made the process end: the first of several events within a grace period. */
+export const firstEvent = (
+  earlier: HookVerdict | undefined,
+  event: HookEvent,
+  nowMillis: number,
+): HookEvent => (earlier && Math.abs(nowMillis - earlier.at) <= graceMillis ? earlier : event);
 
 /** The error of a crash without a reason from the caller. */
 export const unexplainedCrash = "Process exited before trace completed";

@@ -64,6 +64,8 @@ export function buildTail(session: SessionSnapshot): DocumentTail {
       ...awaitsOf(session),
       ...(session.isLeft && { left: isoTime(nowMillis) }),
       ...(endedMillis !== nowMillis && { written: isoTime(nowMillis) }),
+      // The last member: `provisionalIn` reads it from the end of a file.
+      ...(rootEnd?.provisional !== undefined && { provisional: rootEnd.provisional }),
     },
   };
 }

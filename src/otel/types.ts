@@ -107,6 +107,23 @@ export interface LiveSpanExporter extends SpanExporter {
   readonly stopped?: boolean;
 }
 
+/**
+ * @internal The name of the method that process hooks call on the targets of this package, in place of `crash`: the
+ * process may live on, and then the target goes on as well.
+ */
+export const provisionalFence: unique symbol = Symbol.for(
+  "opentelemetry-exporter-crash-safe-file/provisional-fence/1",
+);
+
+/** @internal A target that goes on after the fence of a process hook, if its process does. */
+export interface ProvisionalTarget extends CrashTarget {
+  /**
+   * Ends open spans and sessions before it returns, until something is recorded later. `reason` is for people, `detector`
+   * is the name of the signal or of the exception, or `exit`.
+   */
+  [provisionalFence](reason: string, detector: string | undefined): void;
+}
+
 /** The target of a crash fence: an exporter, a processor or a session tracing of this package. */
 export interface CrashTarget {
   /** Ends all open spans and sessions as crashed before it returns. `reason` is for people. */

@@ -3,8 +3,9 @@
  */
 import { isMainThread } from "node:worker_threads";
 import { Diagnostics } from "../otel/diagnostics.js";
-import type { CrashTarget } from "../otel/types.js";
+import { type CrashTarget, type ProvisionalTarget, provisionalFence } from "../otel/types.js";
 import { timers } from "../platform/clock.js";
+import { tryOr } from "../platform/errors.js";
 import {
   checked,
   hasMethods,
@@ -58,6 +59,41 @@ interface FenceTarget extends CrashTarget {
   readonly stopped?: boolean;
 }
 
+/** Stands for a target of this package: the process may live on after a hook, so that hooks fence it provisionally. */
+class ProvisionalFence implements ProvisionalTarget, FenceTarget {
+  readonly #target: ProvisionalTarget & { readonly stopped?: boolean };
+
+  constructor(target: ProvisionalTarget) {
+    this.#target = target;
+  }
+
+  get stopped(): boolean {
+    return this.#target.stopped === true;
+  }
+
+  /** Called by the hooks of a copy of version 0.1.0, which name the signal in the reason only. */
+  crash(reason = ""): void {
+    this.#target[provisionalFence](reason, /^Received (SIG[A-Z0-9]+)$/.exec(reason)?.[1]);
+  }
+
+  [provisionalFence](reason: string, detector: string | undefined): void {
+    this.#target[provisionalFence](reason, detector);
+  }
+}
+
+/** By target: a target with several installations is fenced once per event. */
+const provisional = new WeakMap<CrashTarget, FenceTarget>();
+
+function fenceTargetOf(target: CrashTarget): FenceTarget {
+  if (!isProvisional(target)) return target;
+  const fence = provisional.get(target) ?? new ProvisionalFence(target);
+  provisional.set(target, fence);
+  return fence;
+}
+
+const isProvisional = (target: CrashTarget): target is ProvisionalTarget =>
+  typeof (target as Partial<ProvisionalTarget>)[provisionalFence] === "function";
+
 /** One call of `installCrashFence`. A target with several installations is fenced once per event. */
 interface Installation {
   readonly target: FenceTarget;
@@ -90,7 +126,7 @@ const slots = globalThis as unknown as Record<symbol, Fence | undefined>;
  */
 export function installCrashFence(target: CrashTarget, options: CrashFenceOptions = {}): InstalledCrashFence {
   checked(component, "target", target, isTarget);
-  const installation: Installation = { target, events: wantedEvents(options) };
+  const installation: Installation = { target: fenceTargetOf(target), events: wantedEvents(options) };
   slots[SLOT] ??= { claims: new Set(), hooks: new Map() };
   const fence = slots[SLOT];
   fence.claims.add(installation);
@@ -150,7 +186,7 @@ function afterCaughtSignals(run: () => void): void {
 
 function hook(fence: Fence, event: string): void {
   const listener = (...details: unknown[]) => {
-    crashAll(fence, event, reasonFor(event, details));
+    crashAll(fence, event, reasonFor(event, details), detectorFor(event, details));
     if (isSignal(event)) passOn(fence, event);
   };
   try {
@@ -169,14 +205,16 @@ function unhook(fence: Fence, event: string): void {
   if (listener !== undefined) process.off(event, listener);
 }
 
-function crashAll(fence: Fence, event: string, reason: string): void {
+function crashAll(fence: Fence, event: string, reason: string, detector: string): void {
   const targets = new Set<FenceTarget>();
   for (const { target, events } of fence.claims) {
     if (events.has(event)) targets.add(target);
   }
   for (const target of targets) {
     try {
-      if (!target.stopped) target.crash(reason);
+      if (target.stopped) continue;
+      if (isProvisional(target)) target[provisionalFence](reason, detector);
+      else target.crash(reason);
     } catch (error) {
       diagnostics.log("error", `a target of the crash fence threw on ${event}`, error);
     }
@@ -215,6 +253,16 @@ function reasonFor(event: string, details: readonly unknown[]): string {
     default:
       return `Received ${event}`;
   }
+}
+
+/** The name of the signal or of the exception, or `exit`. */
+function detectorFor(event: string, [thrown]: readonly unknown[]): string {
+  return event === "uncaughtExceptionMonitor" ? nameOf(thrown) : event;
+}
+
+function nameOf(thrown: unknown): string {
+  const name = tryOr(() => (thrown instanceof Error ? (thrown.name as unknown) : undefined), undefined);
+  return typeof name === "string" && name !== "" ? name : "uncaughtException";
 }
 
 function messageOf(thrown: unknown): string {

@@ -5,12 +5,14 @@ import { type Context, context, TraceFlags } from "@opentelemetry/api";
 import { Diagnostics, type LossReason } from "../otel/diagnostics.js";
 import type { ComponentMetrics } from "../otel/metrics.js";
 import { stampSessionId } from "../otel/session-context.js";
-import type {
-  CrashTarget,
-  LiveSpanExporter,
-  ReadableSpan,
-  SpanExporter,
-  StartedSpan,
+import {
+  type CrashTarget,
+  type LiveSpanExporter,
+  type ProvisionalTarget,
+  provisionalFence,
+  type ReadableSpan,
+  type SpanExporter,
+  type StartedSpan,
 } from "../otel/types.js";
 import { UNTRACED, untraced, untracedClock } from "../otel/untraced.js";
 import { outcome, type TimeLimit, withTimeout } from "../platform/async.js";
@@ -202,6 +204,20 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     this.#lifecycle.crash();
     this.#guard("export", () => this.#queue.exportNow());
     this.#guard("crash", () => context.with(UNTRACED, () => this.#exporter.crash?.(reason)));
+    this.#account.reportDrops();
+  }
+
+  /** @internal Called by process hooks. The processor accepts later spans. */
+  [provisionalFence](reason: string, detector: string | undefined): void {
+    const exporter: SpanExporter & Partial<LiveSpanExporter & ProvisionalTarget> = this.#exporter;
+    this.#guard("export", () => this.#queue.exportNow());
+    this.#guard("crash", () =>
+      context.with(UNTRACED, () =>
+        typeof exporter[provisionalFence] === "function"
+          ? exporter[provisionalFence](reason, detector)
+          : exporter.crash?.(reason),
+      ),
+    );
     this.#account.reportDrops();
   }
 

@@ -13,6 +13,7 @@ import {
 } from "../format/document.js";
 import { appendLogPath, journalPath } from "../format/file-names.js";
 import { type JournalState, replayJournal } from "../format/journal.js";
+import { firstEvent, type SessionEnd } from "../format/session-end.js";
 import { SpanMap } from "../format/span-map.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { type Awaited, awaitedAfter, awaitedAfterAll } from "../format/under-way.js";
@@ -240,4 +241,15 @@ function commonBytes(a: Buffer, b: Buffer): number {
     else different = middle;
   }
   return same;
+}
+
+/** The verdict of a process hook that no later span or call of the process has taken back. */
+export function verdictIn({ journal, isAlive }: OrphanedFiles): SessionEnd | undefined {
+  const end = isAlive ? undefined : journal.session?.fenced?.end;
+  return end && { ...end, provisional: undefined };
+}
+
+/** What made an owner end: the first that a process hook found in its last grace period. */
+export function firstDetector({ journal, lastWrite, detector }: OrphanedFiles): string | undefined {
+  return firstEvent(journal.session?.fenced, { reason: "", detector }, lastWrite).detector ?? detector;
 }

@@ -29,7 +29,7 @@ import type { Published } from "../storage/document-file.js";
 import { type LineSink, writeAll } from "../storage/lines.js";
 import { publishedSources, withCorruptLines } from "../storage/merge.js";
 import { MergedFile, type Source } from "../storage/merged-file.js";
-import { logSource, type OrphanedFiles, pendingSources } from "./orphans.js";
+import { firstDetector, logSource, type OrphanedFiles, pendingSources, verdictIn } from "./orphans.js";
 import type { RecoveredSession } from "./recover-traces.js";
 
 /** The files of a session, and where its document goes. */
@@ -286,9 +286,8 @@ function endOf(
   const wasOver = before !== undefined && isOver(before.summary);
   const tails = orphans.map((one) => one.tail).filter((tail) => tail !== undefined);
   // Dead owners whose work was under way: a span was open, or the turn waited.
-  const cut = orphans.filter(
-    (one) => one.tail === undefined && !one.isAlive && (one.awaited !== "user" || closed.cut.has(one)),
-  );
+  const endless = orphans.filter((one) => one.tail === undefined && !one.isAlive && !verdictIn(one));
+  const cut = endless.filter((one) => one.awaited !== "user" || closed.cut.has(one));
   // The document has this end already, or a worse one: only the side files have outlived their commit.
   const isKnown = (tail: DocumentTail) =>
     wasOver &&
@@ -312,17 +311,19 @@ function endOf(
   const isResumed = orphans.some(hasResumed);
   const ends = [...(before && !isResumed ? [before] : []), ...tails];
   const isCrashRecorded = ends.some(
-    ({ summary, layout }) => summary.status === "crashed" && !layout.recovered,
+    ({ summary, layout }) =>
+      summary.status === "crashed" && !layout.recovered && layout.provisional === undefined,
   );
   const lostWriter =
-    cut.find(({ detector }) => detector !== undefined)?.detector ??
+    cut.map(firstDetector).find((one) => one !== undefined) ??
     (isResumed || (wasOver && hasPeers) ? undefined : before?.summary.detector);
   if (hasPeers && !isCrashRecorded) {
     // The error of one of several writers waits for the end of the last one. An end before these writers does not count.
     const error = [...(wasOver ? [] : ends), ...tails].find(({ summary }) => summary.error)?.summary.error;
     return { end: undefined, error, lostWriter, isRecovered: false, isNew: true };
   }
-  const recorded = ends.map(({ summary }) => recordedEnd(summary)).reduce(worseEnd, undefined);
+  const recordedEnds = [...ends.map(({ summary }) => recordedEnd(summary)), ...orphans.map(verdictIn)];
+  const recorded = recordedEnds.reduce(worseEnd, undefined);
   // A writer that ended the session after an owner had died ended it for both.
   const endedMillis = wasOver ? Date.parse(endMark(before)) || 0 : 0;
   // An end beside an owner whose lease had not expired yet, and that had died: the last container, for example.
@@ -334,7 +335,7 @@ function endOf(
   // Nothing says which writer left these: a document without side files was under way.
   const hasCrashed = crashed.length > 0 || (!wasOver && closed.ownerless > 0);
   if (hasCrashed && recorded?.status !== "crashed") {
-    const detector = crashed.find((one) => one.detector !== undefined)?.detector;
+    const detector = crashed.map(firstDetector).find((one) => one !== undefined);
     const end: SessionEnd = { status: "crashed", error: crashError, detector, isImplicit: true };
     return { end, error: crashError, isRecovered: true, isNew: true };
   }

@@ -48,7 +48,7 @@ export function* merge(writer: SessionWriter, current: Published | undefined): G
 
   const head = mergedHead(writer, current);
   // Known totals count ended spans of the tail; their owner gives those a line, and they are counted then.
-  const hasTotals = isResume && pendingSpans(resumed.tail).length === 0;
+  const hasTotals = isResume && !session.countsOpenSpans && pendingSpans(resumed.tail).length === 0;
   const missing = hasTotals && resumed.tail ? missingCounters(resumed.tail.summary) : [];
   const isCounted = hasTotals && missing.length === 0;
   yield* replaceLog(writer, { head, known, count: current !== undefined && !isCounted }, (merged) => {

@@ -7,6 +7,7 @@ import { type SpanIds, SpanMap } from "../format/span-map.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { asHostCode } from "../platform/own-work.js";
 
+/** A span without a line. */
 interface OpenSpan {
   /**
    * Reads the present state of the span: the SDK has no hook for attributes set on a running span. The call runs code
@@ -84,6 +85,26 @@ export class OpenSpans {
     open.merged ??= {};
     mergeOwn(open.merged, attributes);
     return open.journaledSpan;
+  }
+
+  /**
+   * Hands the spans to the writer that continues the session. Here they stay in the state last journaled: no code of the
+   * host runs when they are read.
+   */
+  suspend(): OpenSpans {
+    const suspended = new OpenSpans();
+    suspended.adopt(this);
+    for (const open of this.#spans.values())
+      this.#spans.set(open.journaledSpan, { ...open, read: () => open.journaledSpan });
+    return suspended;
+  }
+
+  /** Continues the spans of an earlier writer. */
+  adopt(earlier: OpenSpans): void {
+    for (const open of earlier.#spans.values()) {
+      const merged = open.merged && { ...open.merged };
+      this.#spans.set(open.journaledSpan, { ...open, merged, isBeingRead: false });
+    }
   }
 
   /** Adds a span. `read` returns its state from now on, and the same object again if nothing has changed. */

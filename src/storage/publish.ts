@@ -13,7 +13,7 @@ import { chunkBytes, writeAll } from "./lines.js";
 import { merge, rewriteLog } from "./merge.js";
 import { MergedFile, type Source } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
-import { listSideFiles } from "./side-files.js";
+import { hasPeerWriters, listSideFiles } from "./side-files.js";
 
 /** A copy is synced every so many bytes, so that the last sync, like the rename, has little left to do. */
 const syncEveryBytes = 8 * chunkBytes;
@@ -39,7 +39,10 @@ export function* publish(writer: SessionWriter, charge: Charge): Gensync<boolean
     // orphaned files that recovery will merge.
     const isAlone = (exceedsCap(writer) || session.hasPeerWork) && !(yield* hasPeerFiles(writer));
     if (isAlone) closePeerSpans(writer, writerGone);
-    const outcome = yield* writer.buildFile((file) => publishCopy(writer, charge, isAlone, isCurrent, file));
+    const isFenced = session.verdict?.end !== undefined && !(yield* hasPeers(writer));
+    const outcome = yield* writer.buildFile((file) =>
+      publishCopy(writer, charge, { isAlone, isFenced }, isCurrent, file),
+    );
     if (outcome === "committed") return true;
     if (outcome === "fenced" && !isCurrent()) return false;
   }
@@ -48,13 +51,14 @@ export function* publish(writer: SessionWriter, charge: Charge): Gensync<boolean
 function* publishCopy(
   writer: SessionWriter,
   charge: Charge,
-  isAlone: boolean,
+  { isAlone, isFenced }: { readonly isAlone: boolean; readonly isFenced: boolean },
   isCurrent: () => boolean,
   file: NewFile,
 ): Gensync<CommitOutcome> {
   const { session, ports, base, files, token } = writer;
   // From here to the copy is one turn: the tail, and the lines beside it. Reading open spans runs code of the host.
-  const tail = session.tail(ports.clock.now());
+  // A standing verdict holds for what is added to the session, unless a peer writer continues the session.
+  const tail = session.tail(ports.clock.now(), isFenced ? session.verdict?.end : undefined);
   if (!isCurrent()) return "fenced";
   // A span that ended since, and that the disk refused, has no line yet, and no place in the tail any more.
   writer.mustSettle();
@@ -187,6 +191,10 @@ export function exceedsCap(writer: SessionWriter): boolean {
 function* compact(writer: SessionWriter, published: LineSelection | undefined): Gensync<void> {
   if (published && writer.log.lines > 2 * writer.ports.maxSpans) yield* rewriteLog(writer, () => published);
 }
+
+/** Whether another writer writes to the session. */
+export const hasPeers = ({ ports, files, session, token }: SessionWriter): Gensync<boolean> =>
+  hasPeerWriters(ports, files, session.head.id, new Set([token]));
 
 /** Whether the session has side files of peer writers, or orphaned ones that recovery will merge. */
 export function* hasPeerFiles({ files, token }: SessionWriter): Gensync<boolean> {

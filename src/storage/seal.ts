@@ -16,12 +16,12 @@ import {
   exceedsCap,
   hasPeerFiles,
   hasPeerFilesNow,
+  hasPeers,
   lostOwner,
   mergePublished,
   writerGone,
 } from "./publish.js";
 import type { SessionWriter } from "./session-writer.js";
-import { hasPeerWriters } from "./side-files.js";
 
 /** Background syncs keep less than this unsynced, so that a crash fence has no more to wait for. */
 export const backgroundSyncBytes = 1024 * 1024;
@@ -30,12 +30,14 @@ export const backgroundSyncBytes = 1024 * 1024;
  * Writes the final document. The same operation ends a session in the background and in the crash fence: there, without
  * an event loop, the sync costs what the background sync has left over. Throws when the file system refuses: then the
  * side files stay, and a retry or recovery finishes the work. `false`: a crash fence came first.
+ *
+ * @param isAlone the directory was listed in this turn, and no other writer has files of the session
  */
-export function* seal(writer: SessionWriter, end: SessionEnd): Gensync<boolean> {
+export function* seal(writer: SessionWriter, end: SessionEnd, isAlone = false): Gensync<boolean> {
   const { ports, epoch } = writer;
   const isCurrent = () => writer.epoch === epoch;
-  for (;;) {
-    const outcome = yield* sealOnce(writer, end, isCurrent);
+  for (let isFirst = true; ; isFirst = false) {
+    const outcome = yield* sealOnce(writer, end, isAlone && isFirst, isCurrent);
     if (outcome === "fenced" && !isCurrent()) return false;
     if (outcome === "committed") {
       // Before the side files go: if this fails, or a fence comes meanwhile, the session can be sealed again.
@@ -49,15 +51,21 @@ export function* seal(writer: SessionWriter, end: SessionEnd): Gensync<boolean> 
   }
 }
 
-function* sealOnce(writer: SessionWriter, end: SessionEnd, isCurrent: () => boolean): Gensync<CommitOutcome> {
+function* sealOnce(
+  writer: SessionWriter,
+  end: SessionEnd,
+  isAlone: boolean,
+  isCurrent: () => boolean,
+): Gensync<CommitOutcome> {
   if (!(yield* isSealedAs(writer, end))) {
     if (writer.log.tail !== "none") yield* rewriteLog(writer);
     if (!writer.refreshOpen()) return "fenced";
     writer.mustSettle();
     yield* mergePublished(writer);
-    const effective = yield* endBesidePeers(writer, end);
+    const effective = yield* endBesidePeers(writer, end, isAlone);
     // A fence has no time to leave lines out: its document may have twice the cap.
-    const isCapped = effective !== undefined && end.status !== "crashed" && exceedsCap(writer);
+    const isFence = end.status === "crashed" || end.provisional !== undefined;
+    const isCapped = effective !== undefined && !isFence && exceedsCap(writer);
     if (isCapped && !(yield* hasPeerFiles(writer))) return yield* commitCapped(writer, effective, isCurrent);
     if (!(yield* appendTail(writer, end, effective))) return "fenced";
   }
@@ -92,16 +100,21 @@ function* appendTail(
 
 /**
  * The end that the document states. While peer writers live the session continues: an orderly end leaves it running, and
- * an error waits for the last writer; only a crash is final at once.
+ * an error waits for the last writer; only a crash is final at once, unless a process hook found it.
  */
-function* endBesidePeers(writer: SessionWriter, end: SessionEnd): Gensync<SessionEnd | undefined> {
+function* endBesidePeers(
+  writer: SessionWriter,
+  end: SessionEnd,
+  isAlone: boolean,
+): Gensync<SessionEnd | undefined> {
   const { session } = writer;
-  if (end.status === "crashed" && !session.hasPeerWork) return end;
-  if (!(yield* hasPeerWriters(writer.ports, writer.files, session.head.id, new Set([writer.token])))) {
+  const isFinal = end.status === "crashed" && end.provisional === undefined;
+  if (isFinal && !session.hasPeerWork) return end;
+  if (isAlone || !(yield* hasPeers(writer))) {
     closePeerSpans(writer, writerGone);
     return end;
   }
-  if (end.status === "crashed") return end;
+  if (isFinal) return end;
   if (end.status === "error") session.inheritEnd(end);
   return undefined;
 }

@@ -8,6 +8,8 @@ import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "../format
 import type { JournaledSession, MovedSpan } from "../format/journal.js";
 import { mergeOwn } from "../format/json-value.js";
 import {
+  endWithSession,
+  type HookVerdict,
   interrupt,
   isOver,
   recordedEnd,
@@ -23,6 +25,7 @@ import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { type Awaited, awaitedAfter, awaitedAfterAll, isUnderWay, readAwaits } from "../format/under-way.js";
 import type { Published } from "./document-file.js";
 import { OpenSpans } from "./open-spans.js";
+import type { SuspendedSession } from "./suspended-session.js";
 
 /** The opening of a session. Part of the contract between copies of the package (`directory/shared-directory.ts`). */
 export interface SessionStart {
@@ -88,6 +91,10 @@ export class SessionState {
   #movedTo: string | undefined;
   /** The worst error or crash that a peer writer, or this one beside living peers, left for the end of the session. */
   #inheritedEnd: SessionEnd | undefined;
+  /** The last verdict of a process hook. */
+  #verdict: HookVerdict | undefined;
+  /** The totals include spans that were interrupted by a process hook and run on. */
+  #countsOpenSpans = false;
 
   readonly #token: string;
 
@@ -147,6 +154,41 @@ export class SessionState {
     return this.#peerSpans.size > 0 || this.#peerAwaits.size > 0;
   }
 
+  /** The last verdict of a process hook on this session; without an `end` once it is taken back. */
+  get verdict(): HookVerdict | undefined {
+    return this.#verdict;
+  }
+
+  fence(verdict: HookVerdict): void {
+    this.#verdict = verdict;
+  }
+
+  /** Takes a standing verdict back; `false` if there is none. */
+  takeBack(): boolean {
+    if (!this.#verdict?.end) return false;
+    const { end: _end, ...event } = this.#verdict;
+    this.#verdict = event;
+    return true;
+  }
+
+  get countsOpenSpans(): boolean {
+    return this.#countsOpenSpans;
+  }
+
+  /** Continues a session after the fence of a process hook, whether or not there is its document ({@link resume}). */
+  continue({ session, openSpans, verdict }: SuspendedSession): void {
+    this.#head = { ...session.#head, sessionId: this.#head.sessionId };
+    this.#root = session.root;
+    this.#metadata = session.#metadata;
+    this.#awaited = session.#awaited;
+    this.#moved = session.#moved;
+    this.#recentlyMoved = session.#recentlyMoved;
+    this.#inheritedEnd = session.#inheritedEnd;
+    this.#verdict = verdict;
+    this.openSpans.adopt(openSpans);
+    this.#countsOpenSpans = openSpans.size > 0;
+  }
+
   /** Continues from a document. The end of that document no longer counts. */
   resume(published: Published): void {
     this.#mergeHead(published);
@@ -168,19 +210,24 @@ export class SessionState {
   /** Merges the document that a peer writer published; `totals` of the lines of both, where they were counted. */
   adopt(published: Published, totals: Totals | undefined): void {
     this.#mergeHead(published);
-    if (totals) this.#totals = totals;
+    if (totals) this.setTotals(totals);
     const { tail } = published;
     if (!tail) return;
     this.#mergeTail(published, tail);
     const end = recordedEnd(tail.summary);
-    const isProgramCrash = end?.status === "crashed" && tail.layout.recovered !== true;
+    // The crash that a hook of another process states is taken back if that process lives.
+    const { recovered, provisional } = tail.layout;
+    const isProgramCrash = end?.status === "crashed" && !recovered && provisional === undefined;
     if (end?.status === "error" || isProgramCrash) this.inheritEnd(end);
   }
 
   /** The totals of the lines were counted anew. With `names`, only these counters take the new value. */
   setTotals(totals: Totals, names?: readonly CounterName[]): void {
     if (names) this.#totals.setCounts(names, totals);
-    else this.#totals = totals;
+    else {
+      this.#totals = totals;
+      this.#countsOpenSpans = false;
+    }
   }
 
   /** A span of this writer has ended. Returns whether its turn waits for another thing now. */
@@ -277,7 +324,8 @@ export class SessionState {
     const { id, traceId, startedAt } = this.#head;
     const [root, metadata, resumed] = [this.root, this.#metadata, this.#resumedEnd];
     const moved = this.#recentlyMoved.length > 0 ? this.#recentlyMoved : undefined;
-    return { id, traceId, startedAt, root, metadata, resumed, moved, movedTo: this.#movedTo };
+    const own = { id, traceId, startedAt, root, metadata, resumed };
+    return { ...own, moved, movedTo: this.#movedTo, fenced: this.#verdict };
   }
 
   /** An open span has moved to another session. */
@@ -297,15 +345,21 @@ export class SessionState {
     this.#movedTo = id;
   }
 
-  /** The tail of the document at this moment. Reads the open spans, which runs code of the host. */
+  /** The tail at this moment. Reads open spans, which runs code of the host; at an `end`, a standing verdict closes them. */
   tail(nowMillis: number, end?: SessionEnd, isLeft = false): DocumentTail {
-    const own = this.openSpans.read();
-    const awaited = awaitedAfterAll(this.#awaited, own);
+    const open = this.openSpans.read();
+    const awaited = awaitedAfterAll(this.#awaited, open);
+    const at = this.#verdict?.at ?? nowMillis;
+    const close = (span: TraceSpan) =>
+      end && span.endTime === undefined ? endWithSession(span, end, at) : span;
+    const isFinalCrash = this.#inheritedEnd?.status === "crashed";
     return buildTail({
       head: this.#head,
       root: this.root,
-      rootEnd: end,
-      spans: [...own, ...this.#peerSpans.values()].map((span) => inTrace(span, this.#head.traceId)),
+      rootEnd: isFinalCrash && end?.provisional !== undefined ? { ...end, provisional: undefined } : end,
+      spans: [...open.map(close), ...this.#peerSpans.values()].map((span) =>
+        inTrace(span, this.#head.traceId),
+      ),
       totals: this.#totals,
       metadata: this.#metadata,
       verdict: verdictOf(end, this.#inheritedEnd),

@@ -4,7 +4,6 @@
  * Recording is synchronous, in this file. The operations in `merge.ts`, `publish.ts` and `seal.ts` make documents of
  * what was recorded; at most one of them runs at a time for a session.
  */
-
 import { encodeHead, encodeLineIntoScratch } from "../format/document.js";
 import {
   appendLogPath,
@@ -30,6 +29,7 @@ import type { Durability } from "./durability.js";
 import { Journal, type JournalSource } from "./journal-file.js";
 import { SessionLock } from "./lock.js";
 import { type SessionStart, SessionState } from "./session-state.js";
+import type { SuspendedSession } from "./suspended-session.js";
 
 /** What a writer works with. */
 export interface WriterPorts extends CommitPorts {
@@ -59,22 +59,23 @@ export class SessionWriter implements JournalSource {
   #isClean = true;
   #lastActive: number;
 
-  /** Opens a session, or resumes the session of an existing document. Faults are reported, not thrown. */
-  constructor(ports: WriterPorts, dir: string, start: SessionStart) {
+  /** Opens a session, resumes that of a document, or continues a `suspended` one. Faults are reported, not thrown. */
+  constructor(ports: WriterPorts, dir: string, start: SessionStart, suspended?: SuspendedSession) {
     this.ports = ports;
+    this.#lastActive = ports.clock.monotonic();
     this.token = ports.liveness.newToken();
     this.#files = { dir, name: nameCandidates(start.id)[0] as string };
     const published = this.#findDocument(start.id);
     this.session = new SessionState(start, this.#files.name, this.token);
+    if (suspended) this.session.continue(suspended);
     if (published) {
       this.session.resume(published);
       this.base.set(published, false);
     }
-    const { fileSystem, events, durability, clock } = ports;
+    const { fileSystem, events, durability } = ports;
     this.log = new AppendLog(fileSystem, appendLogPath(this.#files, this.token), events);
     const isSynced = durability !== "process";
     this.journal = new Journal(fileSystem, journalPath(this.#files, this.token), events, this, isSynced);
-    this.#lastActive = clock.monotonic();
     // The journal first: from here on retention sees an owner.
     this.journal.begin();
     this.log.append(encodeHead(this.session.head));

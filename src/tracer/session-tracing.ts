@@ -6,7 +6,12 @@ import type { SessionStore } from "../exporter/session-store.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import { TurnIds } from "../otel/ids.js";
 import { SESSION_SCOPE } from "../otel/semantic-conventions.js";
-import type { CrashTarget, SpanProcessor } from "../otel/types.js";
+import {
+  type CrashTarget,
+  type ProvisionalTarget,
+  provisionalFence,
+  type SpanProcessor,
+} from "../otel/types.js";
 import { untraced, untracedClock } from "../otel/untraced.js";
 import { allSettledOrThrow, outcome, withTimeout } from "../platform/async.js";
 import type { Clock } from "../platform/clock.js";
@@ -24,7 +29,7 @@ const diagnostics = new Diagnostics("SessionTracing");
 const endMillis = Object.freeze({ sessions: 30_000, processors: 61_000 });
 
 /** The methods and properties of a processor that are used if it has them. */
-type Processor = SpanProcessor & Partial<CrashTarget> & { readonly stopped?: boolean };
+type Processor = SpanProcessor & Partial<ProvisionalTarget> & { readonly stopped?: boolean };
 
 /**
  * Makes the tracers of sessions, and ends them together. {@link createSessionTracing} makes one;
@@ -112,6 +117,17 @@ export class SessionTracing implements CrashTarget {
     for (const processor of this.#processors) {
       guard(() => {
         if (typeof processor.crash === "function") processor.crash(reason);
+        else void outcome(processor.forceFlush());
+      });
+    }
+  }
+
+  /** @internal Called by process hooks. Sessions go on if the process does. */
+  [provisionalFence](reason: string, detector: string | undefined): void {
+    for (const processor of this.#processors) {
+      guard(() => {
+        if (typeof processor[provisionalFence] === "function") processor[provisionalFence](reason, detector);
+        else if (typeof processor.crash === "function") processor.crash(reason);
         else void outcome(processor.forceFlush());
       });
     }

@@ -93,6 +93,7 @@ describe("the contract registry/2", () => {
       "crashSession",
       "end",
       "endNow",
+      "fence",
       "findSession",
       "flush",
       "flushSession",

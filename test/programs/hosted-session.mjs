@@ -1,5 +1,6 @@
 // A program whose environment names the destination of its sessions. Arguments: directory, session id, and the end:
-// "end" ends normally, "exit" and "SIGTERM" end after the second turn, "turn 2" stays in the second turn.
+// "end" ends normally, "exit" and "SIGTERM" end after the second turn, "exit in turn 2" and "SIGTERM in turn 2" in the
+// second turn, and "turn 2" stays there.
 import { installCrashFence } from "../../build/index.mjs";
 import { createSessionTracing } from "../../build/session.mjs";
 
@@ -16,7 +17,7 @@ function turn(number) {
   tracer.logStepStart({ id });
   tracer.logToolCall({ tool: "look", callID: `call ${number}`, state });
   tracer.logText({ text: `answer ${number}` });
-  if (stop === `turn ${number}`) return;
+  if (stop.endsWith(`turn ${number}`)) return;
   const tokens = { input: 3, output: 2, reasoning: 1, cache: { read: 4, write: 0 } };
   tracer.logStepFinish({ id, reason: "stop", cost: 0.5, tokens });
 }
@@ -28,10 +29,12 @@ switch (stop) {
     await tracing.shutdown();
     break;
   case "exit":
+  case "exit in turn 2":
     process.exit(3);
     break;
   case "SIGTERM":
-    process.kill(process.pid, stop);
+  case "SIGTERM in turn 2":
+    process.kill(process.pid, "SIGTERM");
     setInterval(() => {}, 1000);
     break;
   default:

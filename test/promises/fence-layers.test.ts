@@ -124,7 +124,7 @@ describe("P3 work that was not cancelled", () => {
     if ((await Promise.race([hold.reached, outcome])) === true) return false;
     const wasOver = stage.document("s").summary.status !== "running";
     const before = stage.bytes("s");
-    directory.crash(user, [], "boom");
+    directory.fences.crash(user, [], "boom");
     hold.release();
     await outcome;
     await fileSystem.idle();

@@ -27,6 +27,8 @@ export interface FenceScenario {
   readonly closesEarly?: true;
   /** `maxSpans` leaves spans out. */
   readonly isCapped?: true;
+  /** Another process writes to the session. */
+  readonly hasPeer?: true;
   /** Files that may remain next to the document. */
   readonly leftover?: RegExp;
 }
@@ -208,6 +210,7 @@ export const fenceScenarios: readonly FenceScenario[] = [
     name: "a merge with a live peer writer",
     prepare: (actor, stage) => twinPublishes(actor, stage, false),
     operation: flush,
+    hasPeer: true,
     leftover: /^s\.json\.test-0-0-0-\d+x1\.(open|live)$/,
   },
   {

@@ -107,8 +107,10 @@ test("P2 after SIGKILL in a turn the collector has all finished turns, and the f
 
 describe("the crash fence of a session tracing", () => {
   test.concurrent.for([
-    ["exit", "crashed", 3],
-    ["SIGTERM", "crashed", "SIGTERM"],
+    ["exit in turn 2", "crashed", 3],
+    ["SIGTERM in turn 2", "crashed", "SIGTERM"],
+    ["exit", "completed", 3],
+    ["SIGTERM", "completed", "SIGTERM"],
     ["end", "completed", 0],
   ] as const)(
     "P3 a program that ends by %s leaves a document with status %s",
