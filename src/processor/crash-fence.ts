@@ -35,8 +35,8 @@ export type FenceSignal = (typeof fenceSignals)[number];
 /** At which ends of the process a target is fenced. */
 export interface CrashFenceOptions {
   /**
-   * Default `["SIGINT", "SIGTERM", "SIGHUP"]`. `false`: no signal, for a program that ends its sessions on a signal
-   * itself, or that survives SIGINT.
+   * Default `["SIGINT", "SIGTERM", "SIGHUP"]`. `false`: no signal. A program that ends its sessions on a signal itself, or
+   * that survives SIGINT, does not need `false`.
    */
   readonly signals?: readonly FenceSignal[] | false | undefined;
   /** Uncaught exceptions, and on Node unhandled rejections. The exception still ends the process. Default `true`. */
@@ -112,11 +112,14 @@ const SLOT = Symbol.for("opentelemetry-exporter-crash-safe-file/fence/1");
 const slots = globalThis as unknown as Record<symbol, Fence | undefined>;
 
 /**
- * Calls `target.crash(reason)`, synchronously, when the process receives a signal, meets an uncaught exception or exits. A
- * target with `stopped: true` (ended by `shutdown()`) is skipped.
+ * Fences `target`, synchronously, when the process receives a signal, meets an uncaught exception or exits. A target with
+ * `stopped: true` (ended by `shutdown()`) is skipped.
  *
+ * When the fence returns, documents are final if the process ends now: `crashed` where a span was open, else `completed`.
  * After a signal the process ends as it would without the fence. If nothing else listens, the signal is raised again with
- * its default effect. Otherwise the other listeners decide, and the process may live on with its trace ended as crashed.
+ * its default effect. Otherwise the other listeners decide. If the process lives on, so do a processor, a file exporter and
+ * a session tracing of this package: spans that were open and end later are added, and a span that starts, an end of the
+ * session or `shutdown()` takes the verdict of the fence back. Of any other target `crash(reason)` is called.
  *
  * The hooks are installed once per process, whatever the number of targets and of copies of this package, and are removed
  * with the last target. SIGKILL, `process.abort()` and native crashes run no hook: recovery finishes those traces. No
