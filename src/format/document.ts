@@ -190,6 +190,12 @@ export function tailStartIn(lastBytes: Buffer): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
+const provisionalEnd = /"provisional":"([^"\\]+)","tailStart":\d+\}\}\n?$/;
+
+/** The token of the writer that may take the end of the session back, read from the last bytes of a document. */
+export const provisionalIn = (lastBytes: Buffer): string | undefined =>
+  provisionalEnd.exec(lastBytes.subarray(-256).toString("latin1"))?.[1];
+
 /** Reads one whole line, without its newline, that begins at `offset`. */
 export function decodeLine(line: Buffer, offset: number): DecodedLine {
   if (tailStartIn(line) === offset) {

@@ -4,11 +4,14 @@
  * or files with the name of such a file. Without limits of the program, removes documents of unnamed traces only.
  */
 
+import { provisionalIn } from "../format/document.js";
 import { appendLogPath, documentPath, parseEntry, type SessionFiles } from "../format/file-names.js";
+import { Descriptor } from "../platform/descriptor.js";
 import { type FileStat, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, pause, sync } from "../platform/gensync.js";
-import { newRecoveryToken, releaseToken } from "../platform/liveness.js";
+import { isOrphaned, newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
+import { readRange } from "../storage/lines.js";
 import { documentKind, isTraceIdName, isUnchanged } from "./own-documents.js";
 
 /**
@@ -143,11 +146,32 @@ function* selectCounted(
   for (const one of candidates) {
     if (!excess.has(one)) continue;
     const kind = one.document ? yield* documentKind(ports.fileSystem, one.files, one.document) : "named";
+    // It counts as the document of a session that runs.
+    if (yield* isHeld(ports, one)) continue;
     if (kind === "unnamed") unnamed.push(one);
     else if (kind === "named" && applied === "given") named.push(one);
     else excess.remove(one);
   }
   return [...unnamed, ...named];
+}
+
+/** Whether a process hook has ended the session, and its process lives: the session may go on in this document. */
+function* isHeld(
+  { fileSystem, liveness, clock }: CommitPorts,
+  { files, document }: Candidate,
+): Gensync<boolean> {
+  if (!document) return false;
+  let file: Descriptor | undefined;
+  try {
+    file = new Descriptor(fileSystem, yield* io.open(documentPath(files), "read"));
+    const token = provisionalIn(yield* readRange(file.fd, Math.max(0, document.size - 256), document.size));
+    return token !== undefined && !isOrphaned(liveness, token, document.mtimeMs, clock.now());
+  } catch {
+    // The removal compares the file with the one that was measured.
+    return false;
+  } finally {
+    file?.releaseNow();
+  }
 }
 
 /** `undefined` if the document is no regular file, or if none of the files exists any more. */
