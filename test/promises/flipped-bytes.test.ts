@@ -89,10 +89,32 @@ const recorded = new Map<string, string>(
 );
 const started = new Set(session.starts.map(({ span }) => span.spanId));
 
+const traceId = "0af7651916cd43dd8448eb211c80319c";
+
+/**
+ * The document with other ids for spans of another trace than its own: all spans were recorded in one trace, and a flip
+ * in the trace id of a record makes another span of the record.
+ *
+ * A flip in the trace id of the head moves every line to another trace, while the journal still names the trace of each
+ * start. So a recovery finds a start beside each line: nothing is lost, and starts are doubled, which are left out here.
+ */
+function withStrangers(document: TraceFile): TraceFile {
+  const isStranger = (span: TraceSpan) => span.traceId !== undefined && span.traceId !== document.traceId;
+  if (document.traceId === traceId) {
+    const renamed = (span: TraceSpan) => ({ ...span, spanId: `${span.traceId} ${span.spanId}` });
+    return { ...document, spans: document.spans.map((span) => (isStranger(span) ? renamed(span) : span)) };
+  }
+  const inLines = new Set(document.spans.filter((span) => !isStranger(span)).map(({ spanId }) => spanId));
+  return {
+    ...document,
+    spans: document.spans.filter((span) => !isStranger(span) || !inLines.has(span.spanId)),
+  };
+}
+
 /** Only the record that was hit is lost or altered, and at most one span appears under another id. */
 function expectNeighbours(document: TraceFile, flip: Flip): void {
   const damaged = hit(flip);
-  const spans = spansOf(document);
+  const spans = spansOf(withStrangers(document));
   const wrong: string[] = [];
   for (const [id, text] of recorded) {
     // A journal does not contain the end of a span. Its line in the document is intact.
@@ -125,7 +147,7 @@ async function recoverOne(flip: Flip): Promise<RecoveredSession> {
   const lost = [...hit(flip)].filter((id) => !text.includes(`"${id}"`));
   if (lost.length > 0 && report.corruptLines + report.tornBytes === 0) {
     // The id itself was hit: the span is in the document under the corrupted id.
-    const strangers = [...spansOf(JSON.parse(text)).keys()].filter(
+    const strangers = [...spansOf(withStrangers(JSON.parse(text))).keys()].filter(
       (id) => !recorded.has(id) && !started.has(id),
     );
     expect(strangers.length).toBeGreaterThanOrEqual(1);

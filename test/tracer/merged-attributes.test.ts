@@ -110,5 +110,6 @@ test("a journal line of attributes is one of an owner for release 0.1.0, which r
 test("a journal line of attributes for an unknown span has no effect", () => {
   const line = { owner: null, of: { spanId: "0123456789abcdef" }, attributes: { a: 1 } };
   const state = replayJournal(Buffer.from(`${JSON.stringify(line)}\n`));
-  expect(state).toEqual({ session: undefined, spans: new Map(), corruptLines: 0, tornBytes: 0 });
+  expect(state).toMatchObject({ session: undefined, corruptLines: 0, tornBytes: 0 });
+  expect(state.spans.size).toBe(0);
 });
