@@ -77,11 +77,23 @@ export const validMetadata = (value: unknown): SessionMetadata =>
 export const validSummary = (value: unknown): SessionSummary =>
   (isRecord(value) ? withoutInvalid(value, summaryChecks) : {}) as unknown as SessionSummary;
 
-/** Whether a summary has each member that every summary of ours has. */
-export const isWholeSummary = (summary: SessionSummary): boolean =>
-  [...counterNames, "duration" as const, "status" as const, "tokens" as const].every(
-    (name) => summary[name] !== undefined,
+/** Counters of every document. Documents of 0.1.0 have no other ones. */
+const firstCounters: readonly CounterName[] = [
+  "totalTokens",
+  "totalCost",
+  "totalToolCalls",
+  "totalGenerations",
+];
+const laterCounters = counterNames.filter((name) => !firstCounters.includes(name));
+
+/** Whether a summary has each member that every summary of its version has. */
+export function isWholeSummary(summary: SessionSummary): boolean {
+  const isPresent = (name: keyof SessionSummary) => summary[name] !== undefined;
+  return (
+    [...firstCounters, "duration" as const, "status" as const, "tokens" as const].every(isPresent) &&
+    (laterCounters.every(isPresent) || !laterCounters.some(isPresent))
   );
+}
 
 /** A span for callers, without members of a wrong type. Lines of a document are copied as they are. */
 export const validSpan = (span: TraceSpan): TraceSpan => {
