@@ -146,11 +146,13 @@ function* selectCounted(
   for (const one of candidates) {
     if (!excess.has(one)) continue;
     const kind = one.document ? yield* documentKind(ports.fileSystem, one.files, one.document) : "named";
+    if (kind !== "unnamed" && (kind !== "named" || applied === "default")) {
+      excess.remove(one);
+      continue;
+    }
     // It counts as the document of a session that runs.
     if (yield* isHeld(ports, one)) continue;
-    if (kind === "unnamed") unnamed.push(one);
-    else if (kind === "named" && applied === "given") named.push(one);
-    else excess.remove(one);
+    (kind === "unnamed" ? unnamed : named).push(one);
   }
   return [...unnamed, ...named];
 }

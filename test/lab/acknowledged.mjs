@@ -31,12 +31,20 @@ export class Acknowledged {
     for (const session of this.#sessions.values()) {
       if (session.isStarting) {
         this.#unacknowledged++;
+        // Without the span that was starting, nothing may have been under way.
         session.statuses.add("crashed");
+        session.isGoingOn = true;
+      }
+      const open = [...session.spans.values()].filter((span) => span.ended !== "yes" && !span.isClosed);
+      // Under way with an open span; the end of a span that was asked for may have happened or not.
+      if (session.isGoingOn) {
+        if (open.length > 0) session.statuses.add("crashed");
+        if (open.every(({ ended }) => ended === "asked")) session.statuses.add("completed");
+        for (const before of session.wreck) session.statuses.add(before);
       }
       if (session.closing) session.statuses.add(session.closing);
-      for (const span of session.spans.values()) {
-        if (span.ended !== "yes" && span.closed === "no") span.closed = session.closing ? "asked" : "crashed";
-      }
+      for (const span of open) span.isClosed = true;
+      session.isGoingOn = false;
       session.isStarting = false;
       session.closing = undefined;
       session.wreck = new Set(session.statuses);
@@ -84,8 +92,9 @@ export class Acknowledged {
   #started(id, spanId, n, bytes) {
     const session = this.#session(id);
     session.isStarting = false;
-    session.statuses = new Set(["crashed"]);
-    session.spans.set(spanId, { n, bytes, ended: "no", closed: "no" });
+    session.statuses = new Set();
+    session.isGoingOn = true;
+    session.spans.set(spanId, { n, bytes, ended: "no", isClosed: false });
     this.#sessionOf.set(spanId, id);
   }
 
@@ -95,15 +104,20 @@ export class Acknowledged {
     // The crash of an earlier writer may be found after this end, and outranks it.
     const outranking = [...session.wreck].filter((before) => rank[before] > rank[status]);
     session.statuses = new Set([status, ...outranking]);
-    for (const span of session.spans.values()) {
-      if (span.ended === "no" && span.closed === "no") span.closed = status;
-    }
+    session.isGoingOn = false;
+    for (const span of session.spans.values()) span.isClosed = true;
   }
 
   #session(id) {
     let session = this.#sessions.get(id);
     if (!session) {
-      session = { spans: new Map(), statuses: new Set(["crashed"]), isStarting: false, wreck: new Set() };
+      session = {
+        spans: new Map(),
+        statuses: new Set(),
+        isStarting: false,
+        isGoingOn: false,
+        wreck: new Set(),
+      };
       this.#sessions.set(id, session);
     }
     return session;
@@ -143,13 +157,11 @@ function problemsOfSession(session, document, report) {
   return Math.max(0, unacknowledged);
 }
 
-function problemsOfSpan(span, { n, bytes, ended, closed }, report) {
+function problemsOfSpan(span, { n, bytes, ended }, report) {
   const { attributes = {}, spanId } = span;
   if (attributes.n !== n || attributes.payload !== String(n % 10).repeat(bytes))
     report(`span ${spanId} has another content`);
   if (span.endTime === undefined) report(`span ${spanId} is still open`);
-  const mayHaveEnded = ended !== "no" || (closed !== "no" && closed !== "crashed");
-  const mayBeInterrupted = ended !== "yes" && (closed === "no" || closed === "asked" || closed === "crashed");
-  if (span.interrupted && !mayBeInterrupted) report(`span ${spanId} had ended, and is interrupted`);
-  if (!span.interrupted && !mayHaveEnded) report(`span ${spanId} was running, and is not interrupted`);
+  if (span.interrupted && ended === "yes") report(`span ${spanId} had ended, and is interrupted`);
+  if (!span.interrupted && ended === "no") report(`span ${spanId} was running, and is not interrupted`);
 }

@@ -8,6 +8,9 @@ import { join } from "node:path";
 
 const statuses = ["running", "completed", "error", "crashed"];
 
+/** Whether the session of a document has ended. An idle one is completed so far, and goes on. */
+export const isOver = ({ summary }) => summary.status !== "running" && summary.idle !== true;
+
 /** The reason why a text is no whole document. Empty, if it is one. */
 export function problemOf(text) {
   let document;
@@ -112,7 +115,7 @@ export class Reader {
   }
 
   #compare(name, before, after, report) {
-    if (before.summary.status !== "running" && after.summary.status === "running") {
+    if (isOver(before) && !isOver(after)) {
       this.resumes.set(name, (this.resumes.get(name) ?? 0) + 1);
       if (!this.#mayResume) report(`is running, and was ${before.summary.status}`);
     }

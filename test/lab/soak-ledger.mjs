@@ -62,7 +62,8 @@ export class SoakLedger {
       session.deaths++;
       // A session that was only opened may be unchanged.
       const isAsBefore = session.entries.size === size;
-      session.statuses = new Set(["crashed", ...asked, ...(isAsBefore ? before : [])]);
+      // Completed, if nothing was under way.
+      session.statuses = new Set(["crashed", "completed", ...asked, ...(isAsBefore ? before : [])]);
       for (const entry of session.entries.values())
         if (entry.writer === writer && !entry.isClosed && asked.length === 0) entry.isCut = true;
     }
@@ -171,7 +172,7 @@ export class SoakLedger {
     const session = this.#session(id);
     session.opens++;
     session.open.set(writer, { asked: [], before: session.statuses, size: session.entries.size });
-    session.statuses = new Set(["crashed"]);
+    session.statuses = new Set(["crashed", "completed"]);
     if (session.open.size > 1) session.isShared = true;
   }
 

@@ -229,7 +229,8 @@ export class TwinCrew {
     const isKilled = this.#random() < 0.5;
     const writers = this.#members.filter(({ spec }) => spec.kind !== "keeper");
     if (this.#options.keepsOne && !this.#options.lies)
-      this.#ledger.status = isKilled ? "crashed" : "completed";
+      // A writer that is killed while nothing is under way leaves a session that is completed.
+      this.#ledger.statuses = isKilled ? ["crashed", "completed"] : ["completed"];
     await this.#dismiss(writers, isKilled);
     await this.#dismiss(this.#members, true);
   }

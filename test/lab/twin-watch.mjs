@@ -1,7 +1,7 @@
 /** Reads while peers write, recover and prune, and reports what must not happen to a live writer. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Reader } from "./reader.mjs";
+import { isOver, Reader } from "./reader.mjs";
 
 export class TwinWatch {
   /** Rounds of keepers. */
@@ -42,9 +42,10 @@ export class TwinWatch {
             this.#problems.add(`${session}: the .${kind} of ${who}, which lives, is gone`);
         }
       }
-      const status = documents.get(session)?.summary.status;
+      const document = documents.get(session);
       if (!existsSync(path)) this.#problems.add(`${session}: the document is gone, and a writer lives`);
-      else if (status !== "running") this.#problems.add(`${session} is ${status}, and a writer lives`);
+      else if (document && isOver(document))
+        this.#problems.add(`${session} is ${document.summary.status}, and a writer lives`);
     }
   }
 
@@ -59,7 +60,8 @@ export class TwinWatch {
       if (running < alive.length)
         this.#problems.add(`a recovery saw ${running} running sessions of ${alive.length}`);
       for (const [session, status] of sessions) {
-        if (status !== "running" && alive.some(([id]) => id === session))
+        // A session that goes on is running, or completed so far.
+        if (status === "crashed" && alive.some(([id]) => id === session))
           this.#problems.add(`a recovery made ${session} ${status} beside a living writer`);
       }
     };

@@ -128,7 +128,7 @@ class Stage {
     await Promise.all(this.#processes.map(({ gone }) => gone));
     this.#reader.stop();
     this.ledger.died("writer");
-    this.ledger.status = status;
+    this.ledger.statuses = [status];
     this.problems.push(...this.#reader.problems, ...this.ledger.faults);
     this.problems.push(...(await recoverAndCheck(this.#build, this.dir, this.ledger)));
   }
