@@ -9,14 +9,12 @@ const MIN_BYTES = 64;
  * numbers.
  */
 export function bytesOf(value: object): Uint8Array | undefined {
-  if (value instanceof Uint8Array) return value;
-  if (value instanceof Uint8ClampedArray || value instanceof DataView)
-    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  if (value instanceof ArrayBuffer) return new Uint8Array(value);
-  if (typeof SharedArrayBuffer === "function" && value instanceof SharedArrayBuffer)
-    return new Uint8Array(value);
-  if (!isPlainObject(value)) return undefined;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // Most values are arrays and plain objects: with the views first, each call of a model took 1 µs more.
+  if (prototype === Array.prototype) return undefined;
+  if (prototype !== Object.prototype && prototype !== null) return bytesIn(value);
   const { 0: first, type, data } = value as { 0?: unknown; type?: unknown; data?: unknown };
+  if ((type !== "Buffer" && !isByte(first)) || !isPlainObject(value)) return undefined;
   if (type === "Buffer" && Array.isArray(data) && Object.keys(value).length === 2)
     return byteList(data, data.length);
   if (!isByte(first)) return undefined;
@@ -25,6 +23,17 @@ export function bytesOf(value: object): Uint8Array | undefined {
   while (isByte(numbered[length])) length++;
   if (length < MIN_BYTES || length in value) return undefined;
   return Object.keys(value).length === length ? byteList(numbered, length) : undefined;
+}
+
+/** The bytes of a buffer, or of a view of bytes. */
+function bytesIn(value: object): Uint8Array | undefined {
+  if (value instanceof Uint8Array) return value;
+  if (value instanceof Uint8ClampedArray || value instanceof DataView)
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  if (typeof SharedArrayBuffer === "function" && value instanceof SharedArrayBuffer)
+    return new Uint8Array(value);
+  return undefined;
 }
 
 function byteList(numbers: Readonly<Record<number, unknown>>, length: number): Uint8Array | undefined {

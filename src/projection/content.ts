@@ -20,6 +20,8 @@ const MAX_PARSED_DEPTH = 200;
 const MAX_RESULT_CHARS = 1_000_000;
 /** A number that a double may round. */
 const LONG_NUMBER = /[[:,\s]-?\d{16}/;
+/** A member of the JSON of bytes. Without one, the search through the parsed value is not made: it took 3 µs of a call. */
+const bytesInJson = /"(?:0|Buffer)"/;
 /** `llm.input_messages.0.message.tool_calls.0.tool_call.function.arguments` has 8 after the prefix. */
 const MAX_PATH_SEGMENTS = 16;
 
@@ -38,7 +40,8 @@ export function decode(value: unknown, encoding: Encoding): unknown {
     // The result of a tool that printed a JSON file is the exact text, not the value.
     const mustBeExact = encoding === "result" || LONG_NUMBER.test(text);
     if (mustBeExact && JSON.stringify(parsed) !== text) return value;
-    return bytesAsBase64(resolved(parsed, standIns));
+    const content = resolved(parsed, standIns);
+    return bytesInJson.test(text) ? bytesAsBase64(content) : content;
   } catch {
     return value;
   }
