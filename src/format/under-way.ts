@@ -36,7 +36,7 @@ const toolReasons: ReadonlySet<string> = new Set([
 ]);
 
 /** Whether a finish reason says that the model waits for tools: `tool_calls`, `tool-calls`, `tool_use`, `FUNCTION_CALL`. */
-export const asksForTools = (finishReason: string | undefined): boolean =>
+const asksForTools = (finishReason: string | undefined): boolean =>
   typeof finishReason === "string" && toolReasons.has(finishReason.toLowerCase().replace(/[^a-z]/g, ""));
 
 /** What the writers of a session wait for, by their tokens; writers that wait for the user are left out. */

@@ -34,14 +34,14 @@ import type { OrphanedFiles } from "./orphans.js";
 import type { RecoveryFailure } from "./recover-traces.js";
 
 /** The unnamed log of one process. */
-export interface FoundLog {
+interface FoundLog {
   readonly token: string;
   readonly isOrphaned: boolean;
   readonly lastWrite: number;
 }
 
 /** The unnamed logs of a directory, with the state of their owners. */
-export function* listUnnamedLogs({ liveness, clock }: CommitPorts, dir: string): Gensync<FoundLog[]> {
+function* listUnnamedLogs({ liveness, clock }: CommitPorts, dir: string): Gensync<FoundLog[]> {
   const found: FoundLog[] = [];
   for (const fileName of yield* io.readdir(dir)) {
     const entry = parseEntry(fileName);
@@ -95,7 +95,7 @@ function* splitOrphanedLog(ports: CommitPorts, dir: string, token: string): Gens
 }
 
 /** The sessions of an unnamed log. */
-export function* readUnnamedLog(
+function* readUnnamedLog(
   { fileSystem }: Pick<CommitPorts, "fileSystem">,
   dir: string,
   token: string,
