@@ -73,7 +73,7 @@ export interface CatalogEntry {
 export function findSessions(dir: string): FoundSession[] {
   let names: string[];
   try {
-    names = nodeFileSystem.sync.readdir(dir);
+    names = nodeFileSystem.sync.readdir(dir).sort();
   } catch (error) {
     const reason = errorCode(error) === "ENOENT" ? "it does not exist" : String(errorCode(error) ?? error);
     throw new CommandError(`cannot read the directory of traces ${dir}: ${reason}`);

@@ -29,13 +29,17 @@ const backend = {
   shutdown: async () => {},
 };
 
+/** Bun reads HOME when the process starts: a test cannot change the home directory there. */
+const hasFixedHome = process.versions.bun !== undefined;
+
 describe.skipIf(process.platform === "win32")("P11 a directory is given as", () => {
   it.each<[string, () => PathLike]>([
     ["a path", () => join(stage.dir, "a b%20c")],
     ["~/", () => "~/a b%20c"],
     ["the text of a file: URL", () => pathToFileURL(join(stage.dir, "a b%20c")).href],
     ["a URL", () => pathToFileURL(join(stage.dir, "a b%20c"))],
-  ])("P11 %s, at every entry", async (_, given) => {
+  ])("P11 %s, at every entry", async (name, given) => {
+    if (name === "~/" && hasFixedHome) return;
     const dir = given();
     const tracing = createSessionTracing({ dir });
     tracing.tracer("one").logUserMessage("hello");
@@ -56,14 +60,14 @@ describe.skipIf(process.platform === "win32")("P11 a directory is given as", () 
     expect(await Trace.loadTrace("one", dir)).toMatchObject({ id: "one" });
   });
 
-  it("P11 a variable", async () => {
+  it.skipIf(hasFixedHome)("P11 a variable", async () => {
     vi.stubEnv("CRASH_SAFE_FILE_DIR", "~/from-variable");
     const exporter = new CrashSafeFileSpanExporter();
     expect(exporter.tracePath("s")).toBe(join(stage.dir, "from-variable", "s.json"));
     await exporter.shutdown();
   });
 
-  it("P11 the path of a trace", async () => {
+  it.skipIf(hasFixedHome)("P11 the path of a trace", async () => {
     mkdirSync(join(stage.dir, "t"));
     const tracing = createSessionTracing({ dir: "~/t" });
     tracing.tracer("one").logUserMessage("hello");

@@ -44,7 +44,7 @@ sync.rename = (from, to) => {
 };
 const fileSystem = { ...nodeFileSystem, sync };
 
-const pace = { bytesPerSecond: 1e9, maxBytes: 1e9 };
+const pace = { bytesPerSecond: 1e9, maxBytes: 1e9, startBytes: 1e9 };
 const exporter = new CrashSafeFileSpanExporter({ dir }, { pace, liveness, fileSystem });
 const processor = new CrashSafeSpanProcessor(exporter);
 const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("twins");
