@@ -82,8 +82,8 @@ export function worseEnd(
   return statusRank[second.status] > statusRank[first.status] ? second : first;
 }
 
-/** Whether a document says that its session has ended. A session that is idle has not. */
-export const isOver = ({ status, idle }: SessionSummary): boolean => status !== "running" && idle !== true;
+/** Whether a document says that its session has ended. A session that is idle has not. A damaged summary has no status. */
+export const isOver = ({ status, idle }: SessionSummary): boolean => statusRank[status] > 0 && idle !== true;
 
 /**
  * The end that a document records; `undefined` while a process has the session. The error in such a document is the end

@@ -106,7 +106,10 @@ export function faultOf(bytes) {
   const roots = spans.filter(isRoot).length;
   // Corruption can make a session span of a line.
   if (roots === 0) return "has no session span";
-  const ids = spans.filter((span) => !isRoot(span)).map(({ spanId }) => spanId);
+  // Span ids are unique within a trace.
+  const ids = spans
+    .filter((span) => !isRoot(span))
+    .map(({ spanId, traceId }) => `${traceId || document.traceId} ${spanId}`);
   const twice = ids.find((id, index) => ids.indexOf(id) < index);
   if (twice !== undefined) return `has the span ${brief(twice)} twice`;
   const tailStart = document.layout?.tailStart;

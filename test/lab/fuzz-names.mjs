@@ -109,12 +109,16 @@ export async function run({ files, entries, way }, { dir: root, load, deadToken 
     await readTrace(join(dir, name)).catch(({ name: error, code }) => {
       must(error === "CrashSafeFileError", `${JSON.stringify(name)}: readTrace threw ${error} ${code}`);
     });
+  }
+  mustBePlain("a listing", await listTraces(dir));
+  await recoverTraces(dir, { dryRun: true });
+  must(changesOf(before, contentsOf(dir)).length === 0, "reading wrote something");
+  // The drop-in completes the dead sessions that it lists, in the background.
+  for (const name of before.keys()) {
     await Trace.loadTrace(name, dir);
     await Trace.loadTrace(name.replace(/\.json$/, ""), dir);
   }
-  mustBePlain("a listing", [await listTraces(dir), await Trace.listTraces(dir)]);
-  await recoverTraces(dir, { dryRun: true });
-  must(changesOf(before, contentsOf(dir)).length === 0, "reading wrote something");
+  mustBePlain("a listing of the drop-in", await Trace.listTraces(dir));
   await recoverTraces(dir);
   const recovered = contentsOf(dir);
   for (const [name, bytes] of before) {

@@ -32,6 +32,7 @@ async function retain() {
   const listener = {
     onFault: (error, path) => print("fault", `retention: ${path}: ${error}`),
     onRemoved() {},
+    onReleased() {},
   };
   const user = joinDirectory(plan.dir, limits, listener);
   await user.maintain();
