@@ -43,8 +43,14 @@ function wrap(module: object, name: string, onCall: () => void, setsOriginal = t
   });
 }
 
+/** Functions that can be replaced: `fs.Utf8Stream` of Node 24 is a getter without a setter. */
 const names = (module: object): string[] =>
-  Object.entries(module).flatMap(([name, value]) => (typeof value === "function" ? [name] : []));
+  Object.entries(Object.getOwnPropertyDescriptors(module)).flatMap(
+    ([name, { value, set, enumerable }]: [string, PropertyDescriptor]) => {
+      const isReplaceable = typeof value === "function" || set !== undefined;
+      return enumerable && isReplaceable && typeof (module as Replaceable)[name] === "function" ? [name] : [];
+    },
+  );
 
 /** Every call of the port. Each must have succeeded at least once. */
 async function callAll(dir: string): Promise<void> {
