@@ -79,7 +79,7 @@ export const verifyCommand = defineCommand({
   },
 });
 
-/** `undefined` for a file of another program, unless it was asked for by name. */
+/** Returns `undefined` for a file of another program. A file that the caller names is always verified. */
 async function verify(found: FoundSession, isNamed: boolean): Promise<Verified | undefined> {
   const entry = await catalogEntry(found);
   if (!entry && !isNamed) return undefined;

@@ -76,7 +76,7 @@ export class ProvisionalSpans {
     return this.#active.get(traceId);
   }
 
-  /** A trace of which anything is known. */
+  /** Returns a trace if one of its spans was seen; `undefined` for a new trace. */
   find(traceId: string): UnnamedTrace | undefined {
     if (this.#last?.id === traceId) return this.#last;
     const trace = this.#active.get(traceId) ?? this.#known.get(traceId);

@@ -67,7 +67,7 @@ export class SessionEntry {
     this.#suspended = suspended;
   }
 
-  /** The session goes on with another writer. */
+  /** Replaces the writer of a suspended session. The session is open again. */
   continueWith(writer: SessionWriter, publisher: PublishScheduler): void {
     this.#suspended = undefined;
     this.#writer = writer;

@@ -345,7 +345,7 @@ export class TraceDirectory {
     return entry;
   }
 
-  /** An orderly end. The document of a suspended session that has completed says so already. */
+  /** Ends a session in order. A suspended session with the status `completed` needs no new document. */
   async #endInOrder(entry: SessionEntry): Promise<void> {
     if (entry.suspended && entry.verdict?.end?.status === "completed") this.fences.settle(entry);
     else await this.end(entry.id, implicitEnd);

@@ -60,9 +60,9 @@ export class SessionReplay {
   }
 
   /**
-   * Sends the spans that the checkpoint does not count as sent; `false` when there are none. Throws what the exporter or
-   * the file system throws; the checkpoint then counts the spans that the exporter has taken, and the next replay goes on
-   * there.
+   * Sends the spans that the checkpoint does not count as sent. Returns `false` when no span is left to send. Throws the
+   * error of the exporter or of the file system. The checkpoint then counts the spans that the exporter has accepted, and
+   * the next replay begins after them.
    */
   async run(): Promise<boolean> {
     const known = await this.#checkpoint.read();

@@ -72,7 +72,7 @@ export class SessionLog {
   readonly #attributes: Record<string, unknown> = {};
   /** The open turn lacks some of them, and gets all at its end. */
   #hasNewAttributes = false;
-  /** The prompt of which the turn has the message, and nothing else yet. */
+  /** The prompt of a turn whose only span so far is the message with this prompt. */
   #prompt: string | undefined;
   /** The last answer of the turn. */
   #lastOutput: string | undefined;

@@ -29,7 +29,7 @@ export function toText(value: unknown): string {
 /** The output of a tool as text. */
 export interface ToolOutput {
   readonly text: string;
-  /** The text holds bytes as base64, of which a part is of no use: it is not cut to the length of a text. */
+  /** Whether the text holds base64. Base64 is not cut to the length of a text: a part of an image cannot be shown. */
   readonly hasBytes: boolean;
 }
 
