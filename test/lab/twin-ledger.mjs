@@ -93,6 +93,18 @@ export class TwinLedger {
     return this.#spans.size;
   }
 
+  /**
+   * What the document of a session may be when its only writer was killed: crashed while a span was open, completed
+   * while none was. An action that was announced and not acknowledged leaves both possible.
+   */
+  get statusesAfterKill() {
+    const spans = [...this.#spans.values()];
+    const isRunning = spans.some(({ ended }) => ended === "no");
+    if (isRunning) return ["crashed"];
+    const mayRun = this.#unacknowledged > 0 || spans.some(({ ended }) => ended === "asked");
+    return mayRun ? ["crashed", "completed"] : ["completed"];
+  }
+
   /** Flushes are compared while the writers are alive. */
   problemsOfFlush() {
     return [];

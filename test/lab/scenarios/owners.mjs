@@ -123,12 +123,12 @@ class Stage {
   }
 
   /** No process writes any more: every acknowledged record is in the documents. */
-  async settle(status) {
+  async settle(statuses) {
     this.kill();
     await Promise.all(this.#processes.map(({ gone }) => gone));
     this.#reader.stop();
     this.ledger.died("writer");
-    this.ledger.statuses = [status];
+    this.ledger.statuses = statuses ?? this.ledger.statusesAfterKill;
     this.problems.push(...this.#reader.problems, ...this.ledger.faults);
     this.problems.push(...(await recoverAndCheck(this.#build, this.dir, this.ledger)));
   }
@@ -163,7 +163,7 @@ async function reusedNumber(stage, runtime) {
   await ask("kill");
   const tries = await ask("reuse", pid);
   stage.expect("when its number was another's", await ask("recover"), recovered);
-  await stage.settle("crashed");
+  await stage.settle();
   return `number ${pid} was given again at try ${tries}`;
 }
 
@@ -180,7 +180,7 @@ async function zombie(stage) {
   while (state() !== "Z") await new Promise((resolve) => setImmediate(resolve));
   stage.expect("when it was a zombie", await stage.recovery(), recovered);
   if (state() !== "Z") stage.problems.push("it was no zombie any more when it was recovered");
-  await stage.settle("crashed");
+  await stage.settle();
 }
 
 async function otherBoot(stage, _runtime, { scratch }) {
@@ -214,7 +214,7 @@ async function unknownOwner(stage, wrap, alsoWhileAlive = async () => {}) {
   stage.age();
   stage.expect("when its lease had run out", await stage.recovery(), recovered);
   await stage.sweepCopies();
-  await stage.settle("crashed");
+  await stage.settle();
 }
 
 /** The owner paused for longer than its lease, is reported as dead, and continues. */
@@ -237,7 +237,8 @@ async function wrongVerdict(stage, _runtime, { scratch }) {
   await writer.gone;
   stage.age();
   await stage.sweepCopies();
-  await stage.settle("crashed");
+  // A wrong verdict may stay; and the times that were set back hide that the writer went on after it.
+  await stage.settle(["crashed", "completed"]);
 }
 
 const cases = {
@@ -333,7 +334,8 @@ export default {
           to: "checkRemoved() {\n        return false;",
         },
       ],
-      catches: /lost span/,
+      // The next recovery finds nothing, or the last one loses spans, if no publish rebuilt the file before.
+      catches: /lost span|0 sessions are recovered/,
     },
   ],
 };
