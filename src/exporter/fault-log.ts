@@ -36,10 +36,8 @@ const losses = {
     type: "no_session",
     why: 'its trace names no session, and the option withoutSession is "drop"; name a session, or choose "trace"',
   },
-  stopped: {
-    type: "exporter_ended",
-    why: "the exporter has ended; end spans before shutdown() or crash()",
-  },
+  stopped: { type: "already_shutdown", why: "after shutdown; end spans before it" },
+  fenced: { type: "crashed", why: "after the crash fence; an exporter accepts no spans after crash()" },
   nested: {
     type: "nested",
     why:

@@ -96,7 +96,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
       this.#directory,
       { sessionId: this.#options.sessionId, policy },
       this.#filter,
-      () => this.#lifecycle.isOpen,
+      () => this.#closedBy(),
     );
     this.#host = {
       directory: this.#directory,
@@ -119,7 +119,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
 
   /**
    * Records ended spans. Calls back before it returns: with success, or with `SPANS_DROPPED` if a span is in no file.
-   * Never throws.
+   * After `shutdown` and `crash` every call fails, also one without spans. Never throws.
    */
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
     // A simple processor passes on a span that an instrumentation ended within our own call.
@@ -135,7 +135,9 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     });
     const error = new CrashSafeFileError("SPANS_DROPPED", `${lost} of ${spans.length} spans were dropped`);
     resultCallback(
-      lost === 0 ? { code: ExportResultCode.SUCCESS } : { code: ExportResultCode.FAILED, error },
+      lost === 0 && this.#lifecycle.isOpen
+        ? { code: ExportResultCode.SUCCESS }
+        : { code: ExportResultCode.FAILED, error },
     );
   }
 
@@ -321,6 +323,12 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
       this.#log.end();
       directory.release();
     }
+  }
+
+  /** Why spans are lost that come now; `undefined` while they are accepted. */
+  #closedBy(): LossReason | undefined {
+    if (this.#lifecycle.isOpen) return undefined;
+    return this.#lifecycle.state === "crashed" ? "fenced" : "stopped";
   }
 
   #leave(): Promise<void> {

@@ -41,22 +41,22 @@ export class SpanAdmission {
   readonly #router: SessionRouter;
   readonly #policy: SessionPolicy;
   readonly #converter: SpanConverter;
-  readonly #isOpen: () => boolean;
+  readonly #closedBy: () => LossReason | undefined;
   /** Readings that are under way, one inside the other. */
   #readings = 0;
 
-  /** `isOpen`: whether the exporter accepts spans. */
+  /** `closedBy`: why the exporter accepts no spans; `undefined` while it accepts them. */
   constructor(
     directory: DirectoryUser,
     { sessionId, policy }: SessionChoice,
     filter: ContentFilter,
-    isOpen: () => boolean,
+    closedBy: () => LossReason | undefined,
   ) {
     this.#directory = directory;
     this.#router = new SessionRouter(sessionId);
     this.#policy = policy;
     this.#converter = new SpanConverter(filter);
-    this.#isOpen = isOpen;
+    this.#closedBy = closedBy;
   }
 
   /**
@@ -65,7 +65,8 @@ export class SpanAdmission {
    */
   admit(span: ReadableSpan, startedIn?: Context): AdmittedSpan | LossReason | "recorded" {
     const directory = this.#directory;
-    if (!this.#isOpen()) return "stopped";
+    let closed = this.#closedBy();
+    if (closed) return closed;
     const known = directory.knownEnd(span);
     if (known) return known;
     if (this.#readings >= maxReadings) return "nested";
@@ -78,14 +79,16 @@ export class SpanAdmission {
     try {
       position = positionOf(span, isStart);
       session = this.#sessionOf(span, startedIn);
-      if (!this.#isOpen()) return "stopped";
+      closed = this.#closedBy();
+      if (closed) return closed;
       home = this.#homeOf(span, session, position);
       if (typeof home === "string") return home;
       read = this.#converter.convert(span, home.rootSpanId, startedIn);
     } finally {
       this.#readings--;
     }
-    if (!this.#isOpen()) return "stopped";
+    closed = this.#closedBy();
+    if (closed) return closed;
     const endedMeanwhile = directory.knownEnd(span);
     if (endedMeanwhile) return endedMeanwhile;
     // The reading ran code of the host, which may have ended the session, or named it.

@@ -14,9 +14,9 @@ import { projectSpan } from "../projection/project-span.js";
 import {
   describeHistory,
   describeStatus,
-  ERROR_STATUS,
   plainAttributes,
   readAttributes,
+  UNSET_STATUS,
 } from "../projection/read-span.js";
 import type { ContentFilter } from "./content-filter.js";
 
@@ -120,14 +120,14 @@ function exactSpan(
   return exact;
 }
 
-/** Attributes, events, links and an error that were not set by the tracer. */
+/** Attributes, events, links and a status that were not set by the tracer. */
 function addedAttributes(
   span: ReadableSpan,
   own: ExactSpanAttachment["own"],
   recorded: TraceSpan["status"],
 ): Record<string, unknown> | undefined {
-  const isAddedError = recorded === "ok" && span.status.code === ERROR_STATUS;
-  let isPlain = span.events.length === 0 && span.links.length === 0 && !isAddedError;
+  const isAddedStatus = recorded === "ok" && span.status.code !== UNSET_STATUS;
+  let isPlain = span.events.length === 0 && span.links.length === 0 && !isAddedStatus;
   for (const key in span.attributes) {
     if (isOwn(own, key)) continue;
     isPlain = false;
@@ -137,7 +137,7 @@ function addedAttributes(
   const attributes = readAttributes(span.attributes);
   for (const key of attributes.keys()) if (isOwn(own, key)) attributes.delete(key);
   const added = plainAttributes(attributes);
-  if (isAddedError) describeStatus(span, added);
+  if (isAddedStatus) describeStatus(span, added);
   describeHistory(span, added);
   return Object.keys(added).length > 0 ? added : undefined;
 }

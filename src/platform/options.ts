@@ -50,8 +50,8 @@ export const limitOrZero = (least: number): OptionCheck<number> => ({
 });
 
 /** Whole numbers of a range. */
-export const integer = (least: number, most: number, mostIs = ""): OptionCheck<number> => ({
-  allowed: `an integer from ${least} to ${most}${mostIs}`,
+export const integer = (least: number, most: number): OptionCheck<number> => ({
+  allowed: `an integer from ${least} to ${most}`,
   accepts: (value): value is number => isWhole(value, least, most),
 });
 

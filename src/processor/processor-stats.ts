@@ -16,7 +16,7 @@ export interface SpanProcessorStats {
   readonly queued: number;
   /** Spans that may wait: `maxQueueSize`. 0 with a live exporter. Metric `otel.sdk.processor.span.queue.capacity`. */
   readonly queueCapacity: number;
-  /** In the `export()` call that has not answered. */
+  /** In the batch that left the queue and is about to be exported, or whose `export()` has not answered. */
   readonly exporting: number;
   /** In batches the exporter answered with success. Metric `otel.sdk.processor.span.processed`. */
   readonly exported: number;

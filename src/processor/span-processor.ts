@@ -34,7 +34,7 @@ const diagnostics = new Diagnostics("CrashSafeSpanProcessor");
 /** Why spans that end late are dropped. */
 const late = {
   crashed: { type: "crashed", why: "after the crash fence; a processor accepts no spans after crash()" },
-  ended: { type: "shutdown", why: "after shutdown; end spans before it" },
+  ended: { type: "already_shutdown", why: "after shutdown; end spans before it" },
 } as const;
 
 /**
@@ -82,14 +82,14 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     }
     this.#exporter = exporter;
     this.#live = isLive(exporter) ? exporter : undefined;
-    const { limits, ignored, meterProvider } = resolveProcessorOptions(
+    const { limits, warnings, meterProvider } = resolveProcessorOptions(
       options,
       this.#live ? {} : environment(),
     );
-    for (const variable of ignored) diagnostics.log("warn", variable);
+    for (const warning of warnings) diagnostics.log("warn", warning);
     this.#timeoutMillis = limits.exportTimeoutMillis;
     this.#clock = ports.clock ?? untracedClock;
-    this.#account = new ProcessorAccount(diagnostics, this.#clock, limits.scheduleDelayMillis);
+    this.#account = new ProcessorAccount(diagnostics, this.#clock, limits.scheduledDelayMillis);
     this.#queue = new BatchQueue(exporter, limits, this.#clock, this.#account);
     this.#queueCapacity = this.#live ? 0 : limits.maxQueueSize;
     this.#queueFull = {

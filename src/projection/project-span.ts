@@ -25,6 +25,7 @@ import {
   describeStatus,
   ERROR_STATUS,
   nonEmptyText,
+  OK_STATUS,
   plainAttributes,
   readAttributes,
 } from "./read-span.js";
@@ -90,6 +91,7 @@ function projectForeign(span: ReadableSpan, view: SpanView): ProjectedSpan {
   setTokens(projected, tokensOf(fields), view);
   const attributes = plainAttributes(view.attributes, view.parsed);
   if (projected.name !== name) attributes["otel.span_name"] = name;
+  if (tryOr(() => span.status.code, 0) === OK_STATUS) describeStatus(span, attributes);
   describeOtel(span, attributes);
   setAttributes(projected, attributes);
   return { span: projected, metadata: metadataOf(span, view, projected) };

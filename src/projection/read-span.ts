@@ -5,6 +5,8 @@ import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
 
 /** `SpanStatusCode.ERROR`. */
+export const UNSET_STATUS = 0;
+export const OK_STATUS = 1;
 export const ERROR_STATUS = 2;
 
 /** The value if it is a text that is not empty. */
@@ -65,8 +67,12 @@ export function describeHistory(span: ReadableSpan, attributes: Record<string, u
   add("otel.dropped_links_count", () => positive(span.droppedLinksCount));
 }
 
-/** Adds an error status that the session tracer did not set, under the keys of the specification. */
+/**
+ * Adds a status that `status` of the document does not tell, under the keys of the specification (mapping to formats
+ * without OpenTelemetry's status): an unset status adds nothing, so that it differs from one that a program set to OK.
+ */
 export function describeStatus({ status }: ReadableSpan, attributes: Record<string, unknown>): void {
+  if (status.code === OK_STATUS) attributes["otel.status_code"] = "OK";
   if (status.code !== ERROR_STATUS) return;
   attributes["otel.status_code"] = "ERROR";
   if (status.message) attributes["otel.status_description"] = status.message;

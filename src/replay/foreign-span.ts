@@ -21,7 +21,7 @@ import {
 } from "../otel/semantic-conventions.js";
 import { microTimeOf } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
-import { nonEmptyText } from "../projection/read-span.js";
+import { ERROR_STATUS, nonEmptyText, OK_STATUS, UNSET_STATUS } from "../projection/read-span.js";
 import { exactAttributes } from "../projection/to-attributes.js";
 import type { ReplayIds, SpanParts } from "./replayed-span.js";
 
@@ -81,6 +81,20 @@ export function describedHistory(
       links: count(attributes["otel.dropped_links_count"]),
     },
   };
+}
+
+/**
+ * The OpenTelemetry status of a span that did not fail, and the attributes without those that describe it. An unset
+ * status has none (`describeStatus` of the projection).
+ */
+export function describedStatus(
+  attributes: Readonly<Record<string, unknown>>,
+): Pick<SpanParts, "status" | "attributes"> {
+  const { "otel.status_code": code, "otel.status_description": description, ...rest } = attributes;
+  if (code === "OK") return { status: { code: OK_STATUS }, attributes: rest };
+  if (code !== "ERROR") return { status: { code: UNSET_STATUS }, attributes };
+  const message = nonEmptyText(description);
+  return { status: { code: ERROR_STATUS, ...(message !== undefined && { message }) }, attributes: rest };
 }
 
 /**

@@ -16,10 +16,12 @@ import {
 import { durationOf, laterOf, microTimeOf, millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
+import { ERROR_STATUS } from "../projection/read-span.js";
 import { bareModel, exactAttributes, setExactTime } from "../projection/to-attributes.js";
 import {
   describedHistory,
   describedIdentity,
+  describedStatus,
   foreignAttributes,
   isInstrumented,
   ownAttributes,
@@ -51,7 +53,6 @@ const internal = 0;
 const client = 2;
 
 const sampled = 1;
-const errorStatus = 2;
 
 /** The status message of an interrupted span that has none in the document. */
 const interruptedMessage = "Interrupted: the process ended while this was running";
@@ -64,7 +65,7 @@ export function replayedSpan(
 ): ReadableSpan {
   const { ids } = session;
   const isTopLevel = isUnderSession(span, session);
-  const closed = asClosed(span, session);
+  const { status, span: closed } = withStatus(asClosed(span, session));
   const own = isInstrumented(span) ? foreignParts(closed) : recordParts(closed, session);
   const { remoteParentSpanId } = span;
   const isRemote = isTopLevel && typeof remoteParentSpanId === "string";
@@ -80,7 +81,7 @@ export function replayedSpan(
       isParentRemote: isRemote,
       startTime: closed.startTime,
       endTime: closed.endTime,
-      error: closed.status === "error" ? { message: closed.statusMessage } : undefined,
+      status,
       attributes: {
         [ATTR_SESSION_ID]: session.id,
         [ATTR_GEN_AI_CONVERSATION_ID]: session.id,
@@ -91,6 +92,19 @@ export function replayedSpan(
     },
     session.resource,
   );
+}
+
+/** The status of a span that failed, with its message if it has one. */
+export const errorStatus = (message: string | undefined): ReadableSpan["status"] => ({
+  code: ERROR_STATUS,
+  ...(message !== undefined && { message }),
+});
+
+/** The OpenTelemetry status of a span, and the span without the attributes that describe the status. */
+function withStatus(span: ClosedSpan): { status: ReadableSpan["status"]; span: ClosedSpan } {
+  if (span.status === "error") return { status: errorStatus(span.statusMessage), span };
+  const { status, attributes } = describedStatus(span.attributes ?? {});
+  return { status, span: { ...span, attributes } };
 }
 
 /** The trace id in the document, of any shape. */
@@ -156,8 +170,7 @@ export interface SpanParts {
   readonly isParentRemote?: boolean;
   readonly startTime: number;
   readonly endTime: number;
-  /** Absent unless the status is an error. */
-  readonly error: { readonly message: string | undefined } | undefined;
+  readonly status: ReadableSpan["status"];
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly events: ReadableSpan["events"];
   readonly links: ReadableSpan["links"];
@@ -167,7 +180,7 @@ export interface SpanParts {
 
 /** An ended span. A time that OpenTelemetry cannot represent goes into an attribute, as in spans of the tracer. */
 export function readableSpan(parts: SpanParts, resource: ResourceLike): ReadableSpan {
-  const { traceId, spanId, parentSpanId, isParentRemote, error, dropped } = parts;
+  const { traceId, spanId, parentSpanId, isParentRemote, status, dropped } = parts;
   const startTime = microTimeOf(parts.startTime);
   const endTime = laterOf(startTime, microTimeOf(parts.endTime));
   const context = { traceId, spanId, traceFlags: sampled };
@@ -189,9 +202,7 @@ export function readableSpan(parts: SpanParts, resource: ResourceLike): Readable
     endTime,
     duration: durationOf(startTime, endTime),
     ended: true,
-    status: error
-      ? { code: errorStatus, ...(error.message !== undefined && { message: error.message }) }
-      : { code: 0 },
+    status,
     attributes,
     events: parts.events,
     links: parts.links,

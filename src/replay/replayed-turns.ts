@@ -22,6 +22,7 @@ import {
 } from "../otel/semantic-conventions.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
+import { UNSET_STATUS } from "../projection/read-span.js";
 import {
   callerAttributes,
   messageJson,
@@ -29,7 +30,13 @@ import {
   unnamedError,
 } from "../projection/to-attributes.js";
 import { isInstrumented } from "./foreign-span.js";
-import { type ReplayedSession, readableSpan, type TurnPlace, traceIdOf } from "./replayed-span.js";
+import {
+  errorStatus,
+  type ReplayedSession,
+  readableSpan,
+  type TurnPlace,
+  traceIdOf,
+} from "./replayed-span.js";
 
 interface Turn extends TurnPlace {
   /** The trace id that a backend gets. */
@@ -123,7 +130,7 @@ export class ReplayedTurns {
         parentSpanId: undefined,
         startTime: start,
         endTime: end,
-        error: interrupted && { message: interrupted.status.message },
+        status: interrupted ? errorStatus(interrupted.status.message) : { code: UNSET_STATUS },
         attributes,
         events: [],
         links: previous ? [linkTo(previous)] : [],

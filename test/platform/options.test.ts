@@ -71,9 +71,8 @@ describe("P6 every entry refuses an option that does not exist, and names the ne
     ],
     [
       "CrashSafeSpanProcessor",
-      // The name of the SDK's BatchSpanProcessor.
-      () => new CrashSafeSpanProcessor(exporter, { scheduledDelayMillis: 1 } as never),
-      "scheduledDelayMillis; did you mean scheduleDelayMillis?",
+      () => new CrashSafeSpanProcessor(exporter, { scheduledDelayMs: 1 } as never),
+      "scheduledDelayMs; did you mean scheduledDelayMillis?",
     ],
     [
       "installCrashFence",

@@ -7,7 +7,7 @@ import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
 import { failure, HandClock, success, tracerInto } from "../support/span-processor-stage.js";
 
 const limits = {
-  scheduleDelayMillis: 1000,
+  scheduledDelayMillis: 1000,
   maxQueueSize: 8,
   maxExportBatchSize: 3,
   exportTimeoutMillis: 5000,

@@ -122,9 +122,9 @@ describe("P6 the exporter, for 1,000 spans", () => {
     for (let n = 0; n < many; n++) exporter.recordEnd(span(n));
     await exporter.shutdown();
     expect(reported).toEqual([
-      expect.stringMatching(/dropped 1 span: the exporter has ended; end spans before shutdown/),
+      expect.stringMatching(/dropped 1 span: after the crash fence; an exporter accepts no spans/),
       expect.stringMatching(/dropped 999 more spans: it cannot be read.*\(2000 in all\)/),
-      expect.stringMatching(/dropped 999 more spans: the exporter has ended/),
+      expect.stringMatching(/dropped 999 more spans: after the crash fence/),
     ]);
   });
 
@@ -146,7 +146,7 @@ describe("P6 the processor, for 1,000 spans", () => {
   it("P6 reports a full queue twice: the first drop, then the count", async () => {
     const clock = new HandClock();
     const processor = new CrashSafeSpanProcessor(new ScriptedExporter(), { maxQueueSize: 1 }, { clock });
-    endSpans(processor, many + 1);
+    endSpans(processor, many + 2);
     await clock.advance(1_000);
     expect(reported).toEqual([
       expect.stringMatching(/dropped 1 span: the queue is full \(maxQueueSize 1\); raise it, or check/),

@@ -127,7 +127,7 @@ describe("the exporter's metrics", () => {
     exporter.recordEnd(span(2, "ses_fenced"));
     await exporter.shutdown();
     exporter.recordEnd(span(3));
-    const lost = { session_ended: 1, unreadable: 1, exporter_ended: 1 };
+    const lost = { session_ended: 1, unreadable: 1, already_shutdown: 1 };
     const counted = Object.entries(lost).flatMap(([type, spans]) => [
       [`${exported} ${type}`, spans],
       [`${duration} ${type}`, spans],
@@ -190,7 +190,7 @@ describe("the processor's metrics", () => {
     const clock = new HandClock();
     const exporter = new ScriptedExporter();
     const processor = processorFor(exporter, clock, { maxQueueSize: 4, maxExportBatchSize: 2 });
-    endSpans(processor, 5);
+    endSpans(processor, 7);
     expect(await metrics.values()).toEqual({
       [processed]: 0,
       [`${processed} queue_full`]: 1,
@@ -201,7 +201,6 @@ describe("the processor's metrics", () => {
     exporter.call(0).answer();
     await settled();
     exporter.call(1).answer(failure("503"));
-    endSpans(processor, 2);
     await settled();
     await clock.advance(30_000);
     expect(await metrics.values()).toEqual({
@@ -227,7 +226,7 @@ describe("the processor's metrics", () => {
       [`${processed} queue_full`]: 1,
       [`${processed} Error`]: 2,
       [`${processed} timeout`]: 2,
-      [`${processed} shutdown`]: 1,
+      [`${processed} already_shutdown`]: 1,
       [size]: 0,
       [capacity]: 0,
     });

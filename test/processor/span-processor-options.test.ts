@@ -13,7 +13,7 @@ import { HandClock, listenToDiag, ScriptedExporter, tracerInto } from "../suppor
 
 const longest = 2 ** 31 - 1;
 const standard = {
-  scheduleDelayMillis: 1000,
+  scheduledDelayMillis: 1000,
   maxQueueSize: 65_536,
   maxExportBatchSize: 512,
   exportTimeoutMillis: 30_000,
@@ -32,9 +32,11 @@ afterEach(() => {
 describe("OTEL_BSP_* variables set the options of a batch processor that the program leaves out", () => {
   test.for<[user: CrashSafeSpanProcessorOptions, env: Environment, limits: Partial<typeof standard>]>([
     [{}, {}, {}],
-    [{}, { OTEL_BSP_SCHEDULE_DELAY: "200" }, { scheduleDelayMillis: 200 }],
-    [{}, { OTEL_BSP_SCHEDULE_DELAY: "0" }, { scheduleDelayMillis: 0 }],
-    [{ scheduleDelayMillis: 7 }, { OTEL_BSP_SCHEDULE_DELAY: "200" }, { scheduleDelayMillis: 7 }],
+    [{}, { OTEL_BSP_SCHEDULE_DELAY: "200" }, { scheduledDelayMillis: 200 }],
+    [{}, { OTEL_BSP_SCHEDULE_DELAY: "0" }, { scheduledDelayMillis: 0 }],
+    [{ scheduledDelayMillis: 7 }, { OTEL_BSP_SCHEDULE_DELAY: "200" }, { scheduledDelayMillis: 7 }],
+    [{ scheduleDelayMillis: 7 }, { OTEL_BSP_SCHEDULE_DELAY: "200" }, { scheduledDelayMillis: 7 }],
+    [{ scheduleDelayMillis: 7, scheduledDelayMillis: 7 }, {}, { scheduledDelayMillis: 7 }],
     [{}, { OTEL_BSP_MAX_QUEUE_SIZE: " 2048 " }, { maxQueueSize: 2048 }],
     [{}, { OTEL_BSP_MAX_QUEUE_SIZE: "100" }, { maxQueueSize: 100, maxExportBatchSize: 100 }],
     [{}, { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "64" }, { maxExportBatchSize: 64 }],
@@ -43,7 +45,7 @@ describe("OTEL_BSP_* variables set the options of a batch processor that the pro
     [{}, { OTEL_BSP_EXPORT_TIMEOUT: "0" }, { exportTimeoutMillis: longest }],
     [{}, { OTEL_BSP_EXPORT_TIMEOUT: " " }, {}],
   ])("%o with %o", ([user, env, limits]) => {
-    expect(resolveProcessorOptions(user, env)).toEqual({ limits: { ...standard, ...limits }, ignored: [] });
+    expect(resolveProcessorOptions(user, env)).toEqual({ limits: { ...standard, ...limits }, warnings: [] });
   });
 
   test("the variables apply only in front of an exporter that gets batches", async () => {
@@ -51,7 +53,7 @@ describe("OTEL_BSP_* variables set the options of a batch processor that the pro
     const clock = new HandClock();
     const foreign = new CrashSafeSpanProcessor(new ScriptedExporter(), {}, { clock });
     const tracer = tracerInto(foreign);
-    for (let n = 0; n < 5; n++) tracer.startSpan(`span ${n}`).end();
+    for (let n = 0; n < 8; n++) tracer.startSpan(`span ${n}`).end();
     expect(foreign.stats()).toMatchObject({ queued: 3, dropped: 2 });
 
     vi.stubEnv("OTEL_BSP_MAX_QUEUE_SIZE", "none");
@@ -69,7 +71,7 @@ describe("a variable with an invalid value is ignored, and reported with its val
         {},
         { OTEL_BSP_SCHEDULE_DELAY: "5s" },
         {},
-        /^OTEL_BSP_SCHEDULE_DELAY is "5s" and is ignored: it must be an integer from 0 to 2147483647; scheduleDelayMillis is 1000$/,
+        /^OTEL_BSP_SCHEDULE_DELAY is "5s" and is ignored: it must be an integer from 0 to 2147483647; scheduledDelayMillis is 1000$/,
       ],
       [{}, { OTEL_BSP_SCHEDULE_DELAY: "-1" }, {}, /^OTEL_BSP_SCHEDULE_DELAY is "-1"/],
       [{}, { OTEL_BSP_SCHEDULE_DELAY: "1.5" }, {}, /^OTEL_BSP_SCHEDULE_DELAY is "1.5"/],
@@ -80,7 +82,7 @@ describe("a variable with an invalid value is ignored, and reported with its val
         {},
         { OTEL_BSP_MAX_QUEUE_SIZE: "100", OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "512" },
         { maxQueueSize: 100, maxExportBatchSize: 100 },
-        /^OTEL_BSP_MAX_EXPORT_BATCH_SIZE is "512" .* from 1 to 100 \(maxQueueSize\); maxExportBatchSize is 100$/,
+        /^maxExportBatchSize is 512, which is more than maxQueueSize; it is 100 \(maxQueueSize\) now$/,
       ],
       [
         { maxExportBatchSize: 256 },
@@ -92,8 +94,8 @@ describe("a variable with an invalid value is ignored, and reported with its val
   )("%o with %o", ([user, env, limits, warning]) => {
     const resolved = resolveProcessorOptions(user, env);
     expect(resolved.limits).toEqual({ ...standard, ...limits });
-    expect(resolved.ignored).toHaveLength(1);
-    expect(resolved.ignored[0]).toMatch(warning);
+    expect(resolved.warnings).toHaveLength(1);
+    expect(resolved.warnings[0]).toMatch(warning);
   });
 
   test("an invalid variable is reported once, at construction", () => {
@@ -110,19 +112,20 @@ describe("an option with an invalid value is an error", () => {
   const wrong = (user: unknown) => user as CrashSafeSpanProcessorOptions;
   test.for<[user: CrashSafeSpanProcessorOptions, message: string]>([
     [
-      { scheduleDelayMillis: -1 },
-      "CrashSafeSpanProcessor: scheduleDelayMillis is -1, and must be an integer from 0",
+      { scheduledDelayMillis: -1 },
+      "CrashSafeSpanProcessor: scheduledDelayMillis is -1, and must be an integer from 0",
     ],
     [{ maxQueueSize: 0 }, "maxQueueSize is 0, and must be an integer from 1"],
     [
-      { maxQueueSize: 10, maxExportBatchSize: 11 },
-      "maxExportBatchSize is 11, and must be an integer from 1 to 10 (maxQ",
+      { scheduledDelayMillis: 10, scheduleDelayMillis: 11 },
+      "scheduleDelayMillis is 11, and must be the same as scheduledDelayMillis (10), of which it is another name",
     ],
-    [{ maxExportBatchSize: 100_000 }, "maxExportBatchSize is 100000, and must be an integer from 1 to 65536"],
+    [{ scheduleDelayMillis: -1 }, "scheduledDelayMillis is -1"],
+    [{ maxExportBatchSize: 0 }, "maxExportBatchSize is 0, and must be an integer from 1"],
     [{ exportTimeoutMillis: 0 }, "exportTimeoutMillis is 0, and must be an integer from 1 to 2147483647"],
     [wrong({ maxQueueSize: "9" }), 'maxQueueSize is "9"'],
     [wrong({ maxExportBatchSize: Symbol("9") }), "maxExportBatchSize is Symbol(9)"],
-    [wrong({ scheduleDelayMillis: null }), "scheduleDelayMillis is null"],
+    [wrong({ scheduledDelayMillis: null }), "scheduledDelayMillis is null"],
   ])("%o", ([user, message]) => {
     const env = { OTEL_BSP_SCHEDULE_DELAY: "1", OTEL_BSP_EXPORT_TIMEOUT: "1" };
     expect(() => resolveProcessorOptions(user, env)).toThrow(message);

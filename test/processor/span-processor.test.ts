@@ -43,12 +43,11 @@ const processorFor = (exporter: SpanExporter, options: CrashSafeSpanProcessorOpt
 
 describe("options of the processor", () => {
   it.each([
-    [{ scheduleDelayMillis: -1 }, "scheduleDelayMillis is -1"],
-    [{ scheduleDelayMillis: 2 ** 31 }, "scheduleDelayMillis is 2147483648"],
+    [{ scheduledDelayMillis: -1 }, "scheduledDelayMillis is -1"],
+    [{ scheduledDelayMillis: 2 ** 31 }, "scheduledDelayMillis is 2147483648"],
     [{ maxQueueSize: 0 }, "maxQueueSize is 0"],
     [{ maxQueueSize: 1.5 }, "maxQueueSize is 1.5"],
     [{ maxExportBatchSize: Number.NaN }, "maxExportBatchSize is NaN"],
-    [{ maxQueueSize: 10, maxExportBatchSize: 11 }, "from 1 to 10 (maxQueueSize)"],
     [{ exportTimeoutMillis: 0 }, "exportTimeoutMillis is 0"],
     [{ exportTimeoutMillis: "5" as unknown as number }, 'exportTimeoutMillis is "5"'],
     [{ exportTimeoutMillis: Number.POSITIVE_INFINITY }, "exportTimeoutMillis is Infinity"],
@@ -66,9 +65,28 @@ describe("options of the processor", () => {
 
   it("P10 a smaller queue limits the default batch", async () => {
     const exporter = new ScriptedExporter();
-    endSpans(processorFor(exporter, { maxQueueSize: 3, scheduleDelayMillis: 0 }), 3);
+    endSpans(processorFor(exporter, { maxQueueSize: 3, scheduledDelayMillis: 0 }), 3);
     await settled();
     expect(exporter.names).toHaveLength(3);
+  });
+
+  it("P6 a batch larger than the queue is as large as the queue, and is reported once", async () => {
+    const exporter = new ScriptedExporter();
+    endSpans(processorFor(exporter, { maxQueueSize: 3, maxExportBatchSize: 11 }), 3);
+    await settled();
+    expect(exporter.names).toHaveLength(3);
+    expect(reported).toEqual([
+      "CrashSafeSpanProcessor: maxExportBatchSize is 11, which is more than maxQueueSize; it is 3 (maxQueueSize) now",
+    ]);
+  });
+
+  it("P6 a burst without a pause keeps a full queue and one batch", async () => {
+    const exporter = new ScriptedExporter((call) => call.answer());
+    const processor = processorFor(exporter, { maxQueueSize: 10, maxExportBatchSize: 4 });
+    const names = endSpans(processor, 20);
+    expect(processor.stats()).toMatchObject({ queued: 10, exporting: 4, dropped: 6 });
+    await processor.forceFlush();
+    expect(exporter.names).toEqual(names.slice(0, 14));
   });
 
   it("P10 the class is an SDK span processor, and accepts SDK exporters", () => {
@@ -79,9 +97,9 @@ describe("options of the processor", () => {
 });
 
 describe("P4 scheduling", () => {
-  it("P4 exports a batch within scheduleDelayMillis of its first span", async () => {
+  it("P4 exports a batch within scheduledDelayMillis of its first span", async () => {
     const exporter = new ScriptedExporter();
-    const processor = processorFor(exporter, { scheduleDelayMillis: 1000 });
+    const processor = processorFor(exporter, { scheduledDelayMillis: 1000 });
     endSpans(processor, 1, "early ");
     await clock.advance(600);
     endSpans(processor, 1, "late ");
@@ -93,7 +111,7 @@ describe("P4 scheduling", () => {
 
   it("P4 counts the delay of a batch from its first span, also behind a slow export", async () => {
     const exporter = new ScriptedExporter();
-    const processor = processorFor(exporter, { scheduleDelayMillis: 1000 });
+    const processor = processorFor(exporter, { scheduledDelayMillis: 1000 });
     endSpans(processor, 1, "first ");
     await clock.advance(1000);
     endSpans(processor, 1, "second ");
@@ -220,21 +238,23 @@ describe("P6 accounting", () => {
 
   it("P6 reports drops once per burst, the first drop at once and the count at the end", async () => {
     const exporter = new ScriptedExporter();
-    const processor = processorFor(exporter, { maxQueueSize: 2, scheduleDelayMillis: 1000 });
+    const processor = processorFor(exporter, { maxQueueSize: 2, scheduledDelayMillis: 1000 });
     endSpans(processor, 12);
     const full = "the queue is full (maxQueueSize 2); raise it, or check why the exporter is slow";
     expect(reported).toEqual([`CrashSafeSpanProcessor: dropped 1 span: ${full}`]);
     await clock.advance(1000);
-    expect(reported[1]).toBe(`CrashSafeSpanProcessor: dropped 9 more spans: ${full} (10 in all)`);
+    expect(reported[1]).toBe(`CrashSafeSpanProcessor: dropped 7 more spans: ${full} (8 in all)`);
 
     exporter.call(0).answer();
     await settled();
     endSpans(processor, 4);
     const flushed = processor.forceFlush();
-    expect(reported.slice(2)).toEqual([`CrashSafeSpanProcessor: dropped 2 more spans: ${full} (12 in all)`]);
-    expect(processor.stats().dropped).toBe(12);
+    expect(reported.slice(2)).toEqual([`CrashSafeSpanProcessor: dropped 2 more spans: ${full} (10 in all)`]);
+    expect(processor.stats().dropped).toBe(10);
     await settled();
     exporter.call(1).answer();
+    await settled();
+    exporter.call(2).answer();
     await flushed;
   });
 
@@ -283,7 +303,7 @@ describe("P6 accounting", () => {
     await clock.advance(1000);
     endSpans(processor, 1);
     await clock.advance(1000);
-    expect(processor.stats()).toMatchObject({ failed: 2, dropped: 2, queued: 0 });
+    expect(processor.stats()).toMatchObject({ failed: 3, dropped: 1, queued: 0 });
   });
 
   it("P6 loses no span of a burst of 10,000 into a synchronous exporter", async () => {

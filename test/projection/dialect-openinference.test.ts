@@ -61,6 +61,7 @@ describe("OpenInference for OpenAI, captured", () => {
           "llm.tools.0.tool.json_schema": attributes["llm.tools.0.tool.json_schema"],
           "output.value": attributes["output.value"],
           "output.mime_type": "application/json",
+          "otel.status_code": "OK",
           "otel.scope.name": "@arizeai/openinference-instrumentation-openai",
           "otel.scope.version": "4.2.7",
         },
@@ -109,6 +110,7 @@ describe("OpenInference for LangChain, captured", () => {
       attributes: {
         "openinference.span.kind": "TOOL",
         metadata: '{"versions":{"@langchain/core":"1.4.0"}}',
+        "otel.status_code": "OK",
         "otel.scope.name": "@arizeai/openinference-instrumentation-langchain",
         "otel.scope.version": "4.1.1",
       },

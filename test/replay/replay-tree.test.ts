@@ -102,7 +102,7 @@ test("P10 a session of turns, tools, errors and attributes is replayed as the ba
   expect(comparable(await replay({ sessions: "ended" }))).toEqual(comparable(spans));
 });
 
-test("P10 spans of instrumentations below a turn are replayed below it, with kind, events, links and scope", async () => {
+test("P10 spans of instrumentations below a turn are replayed below it, with kind, status, events, links and scope", async () => {
   const tracer = start();
   tracer.logUserMessage("question");
   tracer.logStepStart({ id: "1" });
@@ -120,10 +120,14 @@ test("P10 spans of instrumentations below a turn are replayed below it, with kin
     });
     span.setStatus({ code: SpanStatusCode.ERROR, message: "503" });
     foreign.startSpan("DNS", {}, trace.setSpan(within, span)).end();
+    const connected = foreign.startSpan("TCP", {}, trace.setSpan(within, span));
+    connected.setStatus({ code: SpanStatusCode.OK });
+    connected.end();
     span.end();
   };
   request("GET", tracer.context("generation"));
   request("GET of the turn", tracer.context("turn"));
+  trace.getSpan(tracer.context("generation"))?.setStatus({ code: SpanStatusCode.OK });
   tracer.logStepFinish({
     id: "1",
     reason: "stop",

@@ -82,7 +82,7 @@ describe("P10 the same session by every exporter", () => {
 
 describe("P6 a collector that fails", () => {
   /** Waits with no event but the turn's end for a batch to be sent. */
-  const patient = { scheduleDelayMillis: 2 ** 31 - 1 };
+  const patient = { scheduledDelayMillis: 2 ** 31 - 1 };
 
   test("that never answers: everything is in the file while it hangs", async () => {
     const server = await startServer();

@@ -117,7 +117,7 @@ describe("P10 a host's provider", () => {
     "%s, its processor %s, gets the spans and continues after the sessions",
     async ([, , provide, named]) => {
       const exporter = memoryExporter();
-      const processor = new CrashSafeSpanProcessor(exporter, { scheduleDelayMillis: 2 ** 31 - 1 });
+      const processor = new CrashSafeSpanProcessor(exporter, { scheduledDelayMillis: 2 ** 31 - 1 });
       const provider = provide(processor);
       const tracing = createSessionTracing({
         tracerProvider: provider,
