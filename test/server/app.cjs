@@ -1,6 +1,6 @@
 /**
  * An express server with every instrumentation of `@opentelemetry/auto-instrumentations-node`, that of `fs` included.
- * `run.mjs` starts it, loads it and looks at what it leaves.
+ * `server.mjs` starts it.
  *
  * - `GET /plain` reads a file and names no session
  * - `GET /chat/:session` names its session inside the handler, after the spans of the HTTP server have begun
@@ -22,7 +22,15 @@ const { SERVER_DIR: dir, SERVER_POLICY: withoutSession, SERVER_DRAINS } = proces
 
 const exporter = new CrashSafeFileSpanExporter({ dir, withoutSession });
 const processor = new CrashSafeSpanProcessor(exporter);
-const provider = new BasicTracerProvider({ spanProcessors: [processor] });
+/** Spans that are open, generations that began, and generations that ended. */
+const counts = { openSpans: 0, started: 0, generations: 0 };
+const openSpans = {
+  onStart: () => void counts.openSpans++,
+  onEnd: () => void counts.openSpans--,
+  forceFlush: async () => {},
+  shutdown: async () => {},
+};
+const provider = new BasicTracerProvider({ spanProcessors: [processor, openSpans] });
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
 // Not while modules are loaded: each call of `require` would be a trace.
 let isListening = false;
@@ -48,9 +56,11 @@ app.get("/slow/:session", (request, response) => answer(request, response, 400))
 function answer(request, response, millis) {
   context.with(setSessionId(context.active(), request.params.session), () =>
     tracer.startActiveSpan("chat gpt", async (generation) => {
+      counts.started++;
       tracer.startSpan("execute_tool read").end();
       if (millis > 0) await new Promise((resolve) => setTimeout(resolve, millis));
       generation.end();
+      counts.generations++;
       response.send("chat");
     }),
   );
@@ -60,7 +70,7 @@ const server = app.listen(0, "127.0.0.1", () => {
   isListening = true;
   process.send({ port: server.address().port });
 });
-process.on("message", () => process.send({ stats: exporter.stats() }));
+process.on("message", () => process.send({ stats: exporter.stats(), ...counts }));
 if (SERVER_DRAINS) {
   process.on("SIGTERM", () => {
     server.close(async () => {
