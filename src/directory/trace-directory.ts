@@ -146,7 +146,8 @@ export class TraceDirectory {
     metadata: Partial<SessionMetadata>,
   ): "recorded" | "full" {
     // A span that had started before the verdict of a hook belongs to what the hook ended.
-    const isEarlier = entry.runs(span) || !(span.startTime > (entry.verdict?.at ?? 0));
+    const { verdict } = entry;
+    const isEarlier = !verdict || entry.runs(span) || !(span.startTime > verdict.at);
     const writer = isEarlier ? this.#openings.continue(entry) : this.#openings.takeBack(entry);
     writer.setMetadata(metadata);
     const outcome = writer.recordEnd(span);

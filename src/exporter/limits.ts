@@ -97,7 +97,11 @@ function atMost(value: unknown, most: number, depth: number): number {
     return bytes;
   }
   for (const key in value) {
-    bytes += key.length * bytesPer.unit + atMost((value as Record<string, unknown>)[key], most, depth + 1);
+    const member = (value as Record<string, unknown>)[key];
+    bytes += key.length * bytesPer.unit + bytesPer.member;
+    // No call for a text or a number, as most members of a span are.
+    if (typeof member === "string") bytes += member.length * bytesPer.unit;
+    else if (typeof member === "object") bytes += atMost(member, most, depth + 1);
     if (bytes > most) break;
   }
   return bytes;

@@ -155,7 +155,12 @@ export class SpanAdmission {
       this.#policy.learn(span);
       return directory.homeOf(span) ?? directory.admitUnnamed(traceId, startTime) ?? "unnamed";
     }
-    if (session.isNamed) directory.named(position, session.id);
+    if (session.isNamed) {
+      // A span that ends where it started has named its session before.
+      const home = position.isStart ? undefined : directory.homeOf(span);
+      if (home?.id === session.id && home.isOpen()) return home;
+      directory.named(position, session.id);
+    }
     return directory.admit({ id: session.id, traceId, startTime });
   }
 
@@ -184,8 +189,7 @@ type SpanPosition = NamedSpan & { readonly startTime: number };
 
 function positionOf(span: ReadableSpan, isStart: boolean): SpanPosition {
   const { traceId, spanId } = span.spanContext();
-  const parent = tryOr(() => span.parentSpanContext, undefined);
-  const parentSpanId = parent?.isRemote === true ? null : (parent?.spanId ?? null);
+  const parentSpanId = tryOr(() => localParentOf(span), null);
   return {
     traceId,
     spanId,
@@ -193,6 +197,10 @@ function positionOf(span: ReadableSpan, isStart: boolean): SpanPosition {
     isStart,
     startTime: tryOr(() => millis(span.startTime), Date.now()),
   };
+}
+
+function localParentOf({ parentSpanContext: parent }: ReadableSpan): string | null {
+  return parent?.isRemote === true ? null : (parent?.spanId ?? null);
 }
 
 /**

@@ -89,8 +89,8 @@ export class SpanMap<Value> {
     this.#entries.add(entry);
   }
 
-  /** Removes a span; no effect if the map does not have it. */
-  delete(ids: SpanIds): void {
+  /** Removes a span; returns its value, or `undefined` if the map does not have the span. */
+  delete(ids: SpanIds): Value | undefined {
     const { spanId } = ids;
     const traceId = traceIdOf(ids, this.#documentTraceId);
     let before: Entry<Value> | undefined;
@@ -99,11 +99,12 @@ export class SpanMap<Value> {
       before = entry;
       entry = entry.next;
     }
-    if (!entry) return;
+    if (!entry) return undefined;
     this.#entries.delete(entry);
     if (before) before.next = entry.next;
     else if (entry.next) this.#bySpanId.set(spanId, entry.next);
     else this.#bySpanId.delete(spanId);
+    return entry.value;
   }
 
   /** The values in order. Entries may be deleted meanwhile. */

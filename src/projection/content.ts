@@ -1,5 +1,5 @@
 /** Prompts, answers, arguments and results, as instrumentations write them into attributes. */
-import { StandIns } from "../format/base64-runs.js";
+import { mayHaveRuns, StandIns } from "../format/base64-runs.js";
 import { isRecord, setOwn, toJsonValue } from "../format/json-value.js";
 import { bytesAsBase64, resolved } from "../format/long-json.js";
 
@@ -33,14 +33,14 @@ export function decode(value: unknown, encoding: Encoding): unknown {
   if (typeof value !== "string") return toJsonValue(value);
   if (!mayBeJson(value, encoding)) return value;
   try {
-    const standIns = new StandIns();
-    const text = standIns.ofJson(value);
+    const standIns = mayHaveRuns(value) ? new StandIns() : undefined;
+    const text = standIns?.ofJson(value) ?? value;
     const parsed: unknown = JSON.parse(text);
     if (!isShallow(parsed, MAX_PARSED_DEPTH)) return value;
     // The result of a tool that printed a JSON file is the exact text, not the value.
     const mustBeExact = encoding === "result" || LONG_NUMBER.test(text);
     if (mustBeExact && JSON.stringify(parsed) !== text) return value;
-    const content = resolved(parsed, standIns);
+    const content = standIns ? resolved(parsed, standIns) : parsed;
     return bytesInJson.test(text) ? bytesAsBase64(content) : content;
   } catch {
     return value;
@@ -68,9 +68,8 @@ function looksStructured(text: string): boolean {
 function isShallow(value: unknown, levels: number): boolean {
   if (typeof value !== "object" || value === null) return true;
   if (levels === 0) return false;
-  for (const member of Array.isArray(value) ? value : Object.values(value)) {
-    if (!isShallow(member, levels - 1)) return false;
-  }
+  for (const member of Array.isArray(value) ? value : Object.values(value))
+    if (typeof member === "object" && !isShallow(member, levels - 1)) return false;
   return true;
 }
 

@@ -9,7 +9,6 @@
 import { finite, setOwn } from "../format/json-value.js";
 import type { SpanKind, TokenUsage } from "../format/trace-file.js";
 import { decode, type Encoding, unflatten } from "./content.js";
-import { nonEmptyText } from "./read-span.js";
 
 /** A vocabulary of attributes that some instrumentation writes. `Fields`: the fields that the dialect may fill. */
 export interface Dialect<Fields extends SharedFields = SpanFields> {
@@ -121,7 +120,8 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
 
   /** The text under the key, which stays an attribute. */
   text(key: string): string | undefined {
-    return nonEmptyText(this.attributes.get(key));
+    const value = this.attributes.get(key);
+    return typeof value === "string" && value !== "" ? value : undefined;
   }
 
   /** Copies the first text among the keys into the field; the attributes stay. */

@@ -58,7 +58,8 @@ export function projectSpan(span: ReadableSpan): ProjectedSpan {
 function projectTraced(span: ReadableSpan, view: SpanView<TracerFields>): ProjectedSpan {
   tryOr(() => ownTracer.read(view), undefined);
   const { fields } = view;
-  const projected = identify(span);
+  const identity = identify(span);
+  const projected = spanOf(identity);
   if (fields.name !== undefined) projected.name = fields.name;
   if (fields.startTime !== undefined) projected.startTime = fields.startTime;
   if (fields.endTime !== undefined && projected.endTime !== undefined) projected.endTime = fields.endTime;
@@ -71,6 +72,7 @@ function projectTraced(span: ReadableSpan, view: SpanView<TracerFields>): Projec
   if (!fields.isError) tryOr(() => describeStatus(span, attributes), undefined);
   describeHistory(span, attributes);
   setAttributes(projected, attributes);
+  projected.traceId = identity.traceId;
   return { span: projected, metadata: tracedMetadata(view), ...(fields.isTurn && { isTurn: true }) };
 }
 
@@ -81,7 +83,8 @@ function projectForeign(span: ReadableSpan, view: SpanView): ProjectedSpan {
     }, undefined);
   }
   const { fields } = view;
-  const projected = identify(span);
+  const identity = identify(span);
+  const projected = spanOf(identity);
   const { name } = projected;
   if (fields.kind === "tool" && fields.toolName !== undefined) projected.name = fields.toolName;
   if (fields.isError || tryOr(() => span.status.code, 0) === ERROR_STATUS) {
@@ -94,25 +97,78 @@ function projectForeign(span: ReadableSpan, view: SpanView): ProjectedSpan {
   if (tryOr(() => span.status.code, 0) === OK_STATUS) describeStatus(span, attributes);
   describeOtel(span, attributes);
   setAttributes(projected, attributes);
+  projected.traceId = identity.traceId;
   return { span: projected, metadata: metadataOf(span, view, projected) };
 }
 
-function identify(span: ReadableSpan): TraceSpan {
+/** What identifies a span, as its getters return it. */
+interface Identity {
+  readonly spanId: string;
+  readonly traceId: string;
+  readonly name: string;
+  /** Epoch milliseconds. */
+  readonly startTime: number;
+  /** Absent while the span is open. */
+  readonly endTime: number | undefined;
+  readonly parent: string | null;
+  readonly isRemote: boolean;
+}
+
+function identify(span: ReadableSpan): Identity {
+  try {
+    return readIdentity(span);
+  } catch {
+    return readIdentityPartByPart(span);
+  }
+}
+
+/** A span of the document that has no trace id yet: a member that is added last is last in JSON, where a line has it. */
+function spanOf(identity: Identity): TraceSpan {
+  const { spanId, name, startTime, endTime, parent, isRemote } = identity;
+  const identified: TraceSpan =
+    endTime === undefined
+      ? { spanId, parentSpanId: isRemote ? null : parent, name, kind: "span", startTime, status: "ok" }
+      : {
+          spanId,
+          parentSpanId: isRemote ? null : parent,
+          name,
+          kind: "span",
+          startTime,
+          endTime,
+          status: "ok",
+        };
+  if (isRemote && parent !== null) identified.remoteParentSpanId = parent;
+  return identified;
+}
+
+/** Throws what a getter of the span throws. */
+function readIdentity(span: ReadableSpan): Identity {
+  const { spanId, traceId } = span.spanContext();
+  const { parentSpanContext: parent } = span;
+  return {
+    spanId: String(spanId ?? ""),
+    traceId: String(traceId ?? ""),
+    name: String(span.name),
+    startTime: millis(span.startTime),
+    endTime: span.ended === false ? undefined : millis(span.endTime),
+    parent: nonEmptyText(parent?.spanId) ?? null,
+    isRemote: parent?.isRemote === true,
+  };
+}
+
+/** Each part that cannot be read loses only itself. */
+function readIdentityPartByPart(span: ReadableSpan): Identity {
   const context = tryOr(() => span.spanContext(), undefined);
-  const isOpen = tryOr(() => span.ended, true) === false;
   const startTime = tryOr(() => millis(span.startTime), 0);
-  const parent = tryOr(() => nonEmptyText(span.parentSpanContext?.spanId), undefined) ?? null;
-  const isRemote = tryOr(() => span.parentSpanContext?.isRemote, false) === true;
+  const isOpen = tryOr(() => span.ended, true) === false;
   return {
     spanId: tryOr(() => String(context?.spanId ?? ""), ""),
-    parentSpanId: isRemote ? null : parent,
-    name: tryOr(() => String(span.name), "unknown"),
-    kind: "span",
-    startTime,
-    ...(isOpen ? {} : { endTime: tryOr(() => millis(span.endTime), startTime) }),
-    status: "ok",
-    ...(isRemote && parent !== null && { remoteParentSpanId: parent }),
     traceId: tryOr(() => String(context?.traceId ?? ""), ""),
+    name: tryOr(() => String(span.name), "unknown"),
+    startTime,
+    endTime: isOpen ? undefined : tryOr(() => millis(span.endTime), startTime),
+    parent: tryOr(() => nonEmptyText(span.parentSpanContext?.spanId), undefined) ?? null,
+    isRemote: tryOr(() => span.parentSpanContext?.isRemote, false) === true,
   };
 }
 
@@ -199,28 +255,31 @@ function withoutPart(whole: number, part: number): number {
 function metadataOf(span: ReadableSpan, view: SpanView, projected: TraceSpan): Partial<SessionMetadata> {
   const { fields } = view;
   const metadata: Partial<SessionMetadata> = {};
-  const set = (key: Exclude<keyof SessionMetadata, "tags">, value: string | undefined) => {
-    if (value !== undefined) metadata[key] = value;
-  };
   if (fields.role === "conversation") {
     const model = fields.requestedModel ?? fields.modelId;
     const { providerId } = fields;
     const isQualified = providerId === undefined || model?.startsWith(`${providerId}/`);
-    set("model", model === undefined || isQualified ? model : `${providerId}/${model}`);
-    set("providerId", providerId);
-    if (isLocalRoot(span)) {
-      set("prompt", userText(projected.input)?.slice(0, MAX_PROMPT_CHARS));
-    }
+    if (model !== undefined) metadata.model = isQualified ? model : `${providerId}/${model}`;
+    if (providerId !== undefined) metadata.providerId = providerId;
+    const prompt = isLocalRoot(span) ? userText(projected.input)?.slice(0, MAX_PROMPT_CHARS) : undefined;
+    if (prompt !== undefined) metadata.prompt = prompt;
   }
-  set("title", fields.title);
-  set("agent", fields.agent);
-  set("variant", fields.variant);
-  set("userId", view.text(ATTR_USER_ID) ?? view.text("enduser.id") ?? fields.userId);
+  if (fields.title !== undefined) metadata.title = fields.title;
+  if (fields.agent !== undefined) metadata.agent = fields.agent;
+  if (fields.variant !== undefined) metadata.variant = fields.variant;
+  const userId = view.text(ATTR_USER_ID) ?? view.text("enduser.id") ?? fields.userId;
+  if (userId !== undefined) metadata.userId = userId;
   if (fields.tags !== undefined && fields.tags.length > 0) metadata.tags = fields.tags;
   const resource = tryOr(() => span.resource.attributes, undefined);
-  const of = (key: string) => tryOr(() => nonEmptyText(resource?.[key]), undefined);
-  set("environment", of(ATTR_DEPLOYMENT_ENVIRONMENT_NAME) ?? of("deployment.environment"));
-  set("version", of(ATTR_SERVICE_VERSION));
+  const environment = tryOr(
+    () =>
+      nonEmptyText(resource?.[ATTR_DEPLOYMENT_ENVIRONMENT_NAME]) ??
+      nonEmptyText(resource?.["deployment.environment"]),
+    undefined,
+  );
+  const version = tryOr(() => nonEmptyText(resource?.[ATTR_SERVICE_VERSION]), undefined);
+  if (environment !== undefined) metadata.environment = environment;
+  if (version !== undefined) metadata.version = version;
   return metadata;
 }
 

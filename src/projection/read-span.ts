@@ -59,6 +59,7 @@ export function describeOtel(span: ReadableSpan, attributes: Record<string, unkn
 
 /** Adds events, links, and the counts of what the SDK dropped. */
 export function describeHistory(span: ReadableSpan, attributes: Record<string, unknown>): void {
+  if (tryOr(() => hasNoHistory(span), false)) return;
   const add = adder(attributes);
   add("otel.events", () => (span.events.length > 0 ? span.events.map(describeEvent) : undefined));
   add("otel.links", () => (span.links.length > 0 ? span.links.map(describeLink) : undefined));
@@ -82,6 +83,14 @@ const adder = (attributes: Record<string, unknown>) => (key: string, read: () =>
   const value = tryOr(read, undefined);
   if (value !== undefined && value !== "") attributes[key] = value;
 };
+
+/** Whether a span has nothing to describe, as most spans. */
+const hasNoHistory = (span: ReadableSpan): boolean =>
+  span.events.length === 0 &&
+  span.links.length === 0 &&
+  !span.droppedAttributesCount &&
+  !span.droppedEventsCount &&
+  !span.droppedLinksCount;
 
 function positive(count: unknown): number | undefined {
   return typeof count === "number" && count > 0 ? count : undefined;

@@ -132,10 +132,8 @@ export class OpenSpans {
 
   /** Removes a span that gets its line now. Returns the text of the line, which is encoded only if it has changed. */
   end(span: TraceSpan): SpanJson {
-    const open = this.#spans.get(span);
-    const text = open?.journaledSpan === span ? open.journaled : spanJson(span);
-    this.#spans.delete(span);
-    return text;
+    const open = this.#spans.delete(span);
+    return open?.journaledSpan === span ? open.journaled : spanJson(span);
   }
 
   /** The spans, for another session to continue them. */
