@@ -2,9 +2,11 @@
  * One implementation, in CommonJS, so that a process which loads the package both ways has one copy of it. Beside each
  * entry an ES module gives the same exports by name. Comments are in the types. What no entry reaches is left out.
  *
- * The command is one file, with the small packages that only the command uses inlined; it requires the other rooms.
+ * The command is one file, with the small packages that only the command uses inlined; it requires the other rooms. Beside
+ * it is the viewer: one page, with its script and its styles inside.
  */
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join, posix, relative, resolve, sep } from "node:path";
@@ -26,6 +28,8 @@ const entries = Object.values(exports)
 
 /** Licences of the inlined packages. */
 const noticesFile = "third-party-licenses.txt";
+/** The page of the viewer. */
+const viewerFile = "viewer.html";
 
 /**
  * Bundles the command's room into one file: one file starts in a third of the time of thirty. Files of other rooms stay
@@ -59,14 +63,57 @@ async function bundleCommand(target) {
     lineLimit: 120,
     charset: "utf8",
     external: ["@opentelemetry/*"],
-    define: { packageVersion: JSON.stringify(version) },
+    define: { packageVersion: JSON.stringify(version), viewerFile: JSON.stringify(viewerFile) },
     plugins: [otherRooms],
   });
   writeFileSync(target, outputFiles[0].text, { mode: 0o755 });
-  const packages = Object.keys(metafile.inputs).flatMap(
-    (path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? [],
+  return packagesIn(metafile);
+}
+
+/** Names of the packages in a bundle. */
+const packagesIn = ({ inputs }) =>
+  Object.keys(inputs).flatMap((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []);
+
+/**
+ * Makes the page of the viewer. Its policy names its script and its styles by their hashes, allows no connection but to
+ * the server that it came from, and refuses every way to turn a text into HTML (`trusted-types`).
+ */
+async function buildViewer(target) {
+  const room = join("src", "viewer");
+  const options = { bundle: true, write: false, minify: true, legalComments: "none", charset: "utf8" };
+  const script = await build({
+    ...options,
+    entryPoints: [join(room, "page.tsx")],
+    metafile: true,
+    format: "iife",
+    target: ["chrome123", "firefox120", "safari17.5"],
+    jsx: "automatic",
+    jsxImportSource: "preact",
+  });
+  const style = await build({ ...options, entryPoints: [join(room, "page.css")] });
+  const [js, css] = [script, style].map(({ outputFiles: [file] }) => file.text.trim());
+  // The end of a script element ends it also inside of a text.
+  if (/<\/script|<!--/i.test(js) || /<\/style/i.test(css))
+    throw new Error("the viewer would end its own element");
+  const hash = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+  const policy = [
+    "default-src 'none'",
+    `script-src ${hash(js)}`,
+    `style-src ${hash(css)}`,
+    "img-src blob: data:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ].join("; ");
+  const parts = { policy, style: `<style>${css}</style>`, script: `<script>${js}</script>` };
+  const page = readFileSync(join(room, "page.html"), "utf8").replace(
+    /<!--(policy|style|script)-->/g,
+    (_, part) => parts[part],
   );
-  return [...new Set(packages)].sort();
+  writeFileSync(target, page);
+  return packagesIn(script.metafile);
 }
 
 /** The licences of these packages, as they ask for. */
@@ -86,7 +133,9 @@ writeFileSync(join(out, "package.json"), '{"type":"commonjs"}\n');
 compile("--declaration", "false", "--removeComments");
 compile("--emitDeclarationOnly");
 
-const inlined = await bundleCommand(command);
+const inlined = [
+  ...new Set([...(await bundleCommand(command)), ...(await buildViewer(join(out, viewerFile)))]),
+].sort();
 
 /** Files of the build that the entries import, by their paths in it. */
 const reached = new Set();
@@ -105,6 +154,7 @@ for (const path of readdirSync(out, { recursive: true })) {
   const isKept =
     path === "package.json" ||
     path === noticesFile ||
+    path === viewerFile ||
     reached.has(path) ||
     statSync(join(out, path)).isDirectory();
   if (!isKept) rmSync(join(out, path));

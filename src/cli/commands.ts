@@ -20,6 +20,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "follows a session as it happens",
     load: async () => (await import("./tail-command.js")).tailCommand,
   },
+  open: {
+    summary: "the viewer in a browser, for one session or all",
+    load: async () => (await import("./open-command.js")).openCommand,
+  },
   postmortem: {
     summary: "what a session was doing when it died, and what is undone",
     load: async () => (await import("./postmortem-command.js")).postmortemCommand,
@@ -27,6 +31,10 @@ export const commands: Readonly<Record<string, Entry>> = {
   stats: {
     summary: "tokens, cost and time by model, day and tool; context, loops, retries",
     load: async () => (await import("./stats-command.js")).statsCommand,
+  },
+  share: {
+    summary: "a session as one HTML file, redacted",
+    load: async () => (await import("./share-command.js")).shareCommand,
   },
   export: {
     summary: "sessions as OTLP, Chrome trace, JSON lines or Markdown",

@@ -90,7 +90,8 @@ function timeOrDuration(text: string): (now: number) => number {
   }
 }
 
-const newestFirst = (a: CatalogEntry, b: CatalogEntry): number =>
+/** The order of a listing. */
+export const newestFirst = (a: CatalogEntry, b: CatalogEntry): number =>
   (b.lastActivityAt || 0) - (a.lastActivityAt || 0) || (a.name < b.name ? -1 : 1);
 
 function searched({ id, name, metadata, summary }: CatalogEntry): string {
@@ -106,7 +107,8 @@ interface NewerSummary extends Partial<SessionSummary> {
   readonly detector?: string;
 }
 
-function listedJson({
+/** A session of a listing for programs, and for the list of the viewer. */
+export function listedJson({
   id,
   name,
   path,

@@ -6,6 +6,7 @@ import { nodeFileSystem } from "../platform/file-system.js";
 import { nearestName } from "../platform/options.js";
 import { type ReadTrace, readTrace } from "../recovery/read-trace.js";
 import { CommandError } from "./command.js";
+import { cutDeepValues } from "./deep-values.js";
 import { oneLine } from "./display-text.js";
 import {
   type FoundSession,
@@ -87,6 +88,7 @@ export async function readSession(found: FoundSession): Promise<ReadSession> {
   const writer = writerOf(owners);
   try {
     const { trace, damage } = await readTrace(found.path);
+    cutDeepValues(trace.spans);
     const id = trace.id ?? (trace.sessionId || found.files.name);
     return { found, trace, damage, id, writer, owners, state: stateOf(trace.summary, writer, trace.spans) };
   } catch (error) {

@@ -1,7 +1,4 @@
-/**
- * `tail`: follows a session. Each look reads the session as `readTrace` shows it, from all its writers, and compares the
- * spans with those of the look before: a truncated file, a recovery, a resume or a new writer need no case of their own.
- */
+/** `tail`: follows a session, and prints what each reading has that the one before had not. */
 import { type Analysis, analyse, durationOf, gistOf, type Node, nameOf, type SpanState } from "./analysis.js";
 import { CommandError, defineCommand, type ExitCode, type Options, wholeNumber } from "./command.js";
 import {
@@ -14,13 +11,17 @@ import {
   valueLine,
   widthOf,
 } from "./display-text.js";
-import { type FoundSession, findSessions, type SessionState, versionOf } from "./session-catalog.js";
+import type { FoundSession, SessionState } from "./session-catalog.js";
 import { evidenceOf } from "./session-header.js";
-import { type ReadSession, readSession, resolveSession } from "./session-reference.js";
+import { pauseOf, type Reading, readings, sessionsIn } from "./session-readings.js";
+import { type ReadSession, resolveSession } from "./session-reference.js";
 import { spanSign, spanStyle, stateSigns, stateStyle } from "./signs.js";
 import type { Terminal } from "./terminal.js";
 
 const defaultLines = 10;
+
+/** Between two looks at an empty directory. */
+const waitMillis = 200;
 
 const options = {
   lines: {
@@ -47,43 +48,16 @@ export const tailCommand = defineCommand({
     if (!found) return exitCode(terminal);
     const follower = new Follower(found.files.name, terminal, json);
     let last = values.lines ?? defaultLines;
-    let wait = shortestWaitMillis;
-    let version = "";
-    for (;;) {
-      const session = currentSession(found);
-      const now = versionOf(session);
-      if (now !== version) {
-        const begun = terminal.now();
-        await follower.look(session, last);
-        last = Number.POSITIVE_INFINITY;
-        version = now;
-        // A long session takes long to read: a tenth of the time at most is spent on it.
-        wait = Math.max(shortestWaitMillis, (terminal.now() - begun) * 10);
-      }
-      if (terminal.signal.aborted) return exitCode(terminal);
+    for await (const reading of readings(found, terminal.signal, () => terminal.now())) {
+      follower.take(reading, last);
+      last = Number.POSITIVE_INFINITY;
       if (values.exit && follower.isOver) return 0;
-      await pauseOf(wait, terminal.signal);
-      if (terminal.signal.aborted) return exitCode(terminal);
     }
+    return exitCode(terminal);
   },
 });
 
-const shortestWaitMillis = 100;
-
 const exitCode = ({ signal }: Terminal): ExitCode => (signal.reason === "SIGINT" ? 130 : 0);
-
-/** Resolves after a while, or when the command ends. */
-function pauseOf(millis: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, millis);
-    signal.addEventListener("abort", end);
-  });
-}
 
 /** The session to follow. Without a name, waits for the first session of an empty directory. */
 async function firstSession(
@@ -93,27 +67,12 @@ async function firstSession(
 ): Promise<FoundSession | undefined> {
   if (reference !== undefined && reference !== "latest") return resolveSession(reference, dir, terminal.cwd);
   for (let isWaiting = false; !terminal.signal.aborted; isWaiting = true) {
-    const sessions = sessionsOrNone(dir);
+    const sessions = sessionsIn(dir);
     if (sessions.length > 0) return resolveSession("latest", dir, terminal.cwd);
     if (!isWaiting) terminal.note(`waiting for a session in ${dir}`);
-    await pauseOf(shortestWaitMillis * 2, terminal.signal);
+    await pauseOf(waitMillis, terminal.signal);
   }
   return undefined;
-}
-
-function sessionsOrNone(dir: string): FoundSession[] {
-  try {
-    return findSessions(dir);
-  } catch {
-    return [];
-  }
-}
-
-/** The session with the files that it has now: writers come and go. */
-function currentSession(found: FoundSession): FoundSession {
-  const { dir, name } = found.files;
-  const now = sessionsOrNone(dir).find(({ files }) => files.name === name);
-  return now ?? { ...found, hasDocument: false, tokens: [] };
 }
 
 class Follower {
@@ -135,21 +94,13 @@ class Follower {
     return this.#isGone || (this.#state !== undefined && this.#state !== "running" && this.#state !== "idle");
   }
 
-  /** Prints what has happened since the last look; the last `most` events. */
-  async look(found: FoundSession, most: number): Promise<void> {
-    let session: ReadSession;
-    try {
-      session = await readSession(found);
-    } catch (error) {
-      if (!(error instanceof CommandError)) throw error;
-      // A file is replaced at this moment, or the session was removed. The next change is the next look.
-      if (!found.hasDocument && found.tokens.length === 0 && !this.#isGone) {
-        this.#isGone = true;
-        this.#terminal.note(`${this.#name} was removed`);
-      }
+  /** Prints what has happened since the last reading; the last `most` events. */
+  take(session: Reading, most: number): void {
+    this.#isGone = session === "removed";
+    if (session === "removed" || session instanceof CommandError) {
+      this.#terminal.note(session === "removed" ? `${this.#name} was removed` : oneLine(session.message));
       return;
     }
-    this.#isGone = false;
     const analysis = analyse(session.trace);
     const events = this.#eventsOf(analysis);
     for (const event of events.slice(Math.max(0, events.length - most)))

@@ -60,6 +60,11 @@ export class Terminal {
     return Math.max(fewestColumns, columns);
   }
 
+  /** Whether a person reads stdout. */
+  get isInteractive(): boolean {
+    return this.#ports.stdout.isTTY === true;
+  }
+
   now(): number {
     return this.#ports.now();
   }

@@ -9,12 +9,18 @@ import { describe, expect, test } from "vitest";
 /** Files of `src` by their paths in it, with `/` on every platform. */
 const files = readdirSync("src", { recursive: true, encoding: "utf8" })
   .map((path) => path.replaceAll("\\", "/"))
-  .filter((path) => /\.c?ts$/.test(path));
+  .filter((path) => /\.(c?ts|tsx)$/.test(path));
 
 const textOf = (file: string): string => readFileSync(`src/${file}`, "utf8");
 
 /** The room of a file. Entries are at the top and have none. */
 const roomOf = (file: string): string => (file.includes("/") ? (file.split("/")[0] as string) : "");
+
+/** The source of an imported file. */
+function sourceOf(path: string): string {
+  const source = path.replace(/\.(c?)js$/, ".$1ts");
+  return files.includes(source) || !files.includes(`${source}x`) ? source : `${source}x`;
+}
 
 /** Imports of each file, own files by their paths in `src`. Type imports are marked. */
 const imports = new Map(
@@ -25,9 +31,7 @@ const imports = new Map(
     return [
       file,
       found.map(([, type, from = ""]) => ({
-        from: from.startsWith(".")
-          ? posix.join(posix.dirname(file), from).replace(/\.(c?)js$/, ".$1ts")
-          : from,
+        from: from.startsWith(".") ? sourceOf(posix.join(posix.dirname(file), from)) : from,
         isType: type !== undefined,
       })),
     ] as const;
@@ -77,7 +81,7 @@ describe("rooms", () => {
   test("every relative import is an existing file", () => {
     const broken = [...imports].flatMap(([file, found]) =>
       found
-        .filter(({ from }) => /\.c?ts$/.test(from) && !imports.has(from))
+        .filter(({ from }) => /\.(c?ts|tsx)$/.test(from) && !imports.has(from))
         .map(({ from }) => `${file}: ${from}`),
     );
     expect(broken).toEqual([]);
@@ -93,7 +97,7 @@ describe("rooms", () => {
   });
 
   test("no base name occurs in two rooms", () => {
-    const names = files.map((file) => posix.basename(file).replace(/\.c?ts$/, ""));
+    const names = files.map((file) => posix.basename(file).replace(/\.(c?ts|tsx)$/, ""));
     expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
   });
 
@@ -140,6 +144,16 @@ describe("the dependencies of a room", () => {
     expect(files.filter((file) => textOf(file).includes("process.env"))).toEqual(["platform/environment.ts"]);
   });
 
+  test("nothing imports the viewer, which runs in a browser", () => {
+    const importers = files.filter(
+      (file) => roomOf(file) !== "viewer" && imports.get(file)?.some(({ from }) => roomOf(from) === "viewer"),
+    );
+    expect(importers).toEqual([]);
+    expect([...reaches("viewer/page.tsx")].filter((name) => /^(node:|@opentelemetry)/.test(name))).toEqual(
+      [],
+    );
+  });
+
   test("P10 reading and recovery need no OpenTelemetry package", () => {
     const reached = reaches("reader.ts");
     expect(openTelemetryIn(reached)).toEqual([]);
@@ -165,13 +179,18 @@ describe("the dependencies of a room", () => {
     expect(imports.get(file)).toEqual([]);
   });
 
-  test("no package but the api of OpenTelemetry is imported; the command has two more, which the build inlines", () => {
+  test("no package but the api of OpenTelemetry is imported; command and viewer have some more, which the build inlines", () => {
     const allowed = /^(node:|@opentelemetry\/api$)/;
     const foreign = [...imports].flatMap(([file, found]) =>
       found
         .filter(({ from }) => !imports.has(from) && !allowed.test(from))
         .map(({ from }) => `${roomOf(file)}: ${from}`),
     );
-    expect([...new Set(foreign)].sort()).toEqual(["cli: fast-string-truncated-width", "cli: picocolors"]);
+    expect([...new Set(foreign)].sort()).toEqual([
+      "cli: fast-string-truncated-width",
+      "cli: picocolors",
+      "viewer: preact",
+      "viewer: preact/hooks",
+    ]);
   });
 });

@@ -1,0 +1,172 @@
+/** What sessions used: tokens, cost and time by model, day and tool; the growth of the context; loops and retries. */
+import type { TokenCounts } from "../format/trace-file.js";
+import { type Analysis, contextOf, durationOf, modelOf, type Node, type RetryGroup } from "./analysis.js";
+
+interface Amount {
+  calls: number;
+  errors: number;
+  tokens: TokenCounts & { total: number };
+  cost: number;
+  durationMs: number;
+}
+
+interface ToolAmount {
+  calls: number;
+  errors: number;
+  interrupted: number;
+  durationMs: number;
+  slowestMs: number;
+}
+
+/** A model call of one session: what it read. */
+export interface ContextPoint {
+  readonly at: string;
+  readonly model: string;
+  readonly contextTokens: number;
+  /** The context was compacted before this call. */
+  readonly isCompacted: boolean;
+}
+
+/** A context that shrinks by more than this part was compacted, or began anew. */
+const compactionPart = 0.4;
+/** Smaller contexts vary by themselves: a subagent, a title. */
+const fewestCompacted = 2_000;
+
+/** Sums over sessions. */
+export class Usage {
+  readonly #models = new Map<string, Amount>();
+  readonly #days = new Map<string, Amount>();
+  readonly #tools = new Map<string, ToolAmount>();
+  readonly #retries: (RetryGroup & { readonly session: string })[] = [];
+  readonly #loops: { readonly session: string; readonly tool: string; readonly count: number }[] = [];
+  readonly #total = emptyAmount();
+  #context: ContextPoint[] = [];
+  #sessions = 0;
+  #elided = 0;
+  #unreadable = 0;
+
+  addUnreadable(): void {
+    this.#unreadable++;
+  }
+
+  add(id: string, { nodes, to, loops, retries, elided, trace }: Analysis): void {
+    this.#sessions++;
+    this.#elided += elided;
+    this.#total.cost += trace.summary.totalCost ?? 0;
+    this.#total.tokens.total += trace.summary.totalTokens ?? 0;
+    const context: ContextPoint[] = [];
+    for (const { span, state, parent } of nodes) {
+      const durationMs = durationOf(span, to);
+      if (span.kind === "tool") {
+        const tool = entryOf(this.#tools, span.name, () => ({
+          calls: 0,
+          errors: 0,
+          interrupted: 0,
+          durationMs: 0,
+          slowestMs: 0,
+        }));
+        tool.calls++;
+        if (state === "failed") tool.errors++;
+        if (state === "cut") tool.interrupted++;
+        tool.durationMs += durationMs;
+        tool.slowestMs = Math.max(tool.slowestMs, durationMs);
+      }
+      if (span.kind !== "generation") continue;
+      const day = dayOf(span.startTime);
+      for (const amount of [
+        entryOf(this.#models, modelOf(span), emptyAmount),
+        entryOf(this.#days, day, emptyAmount),
+        this.#total,
+      ])
+        addTo(amount, span, state === "failed", durationMs, amount === this.#total);
+      const contextTokens = contextOf(span);
+      // A subagent, which a tool runs, has a context of its own.
+      if (contextTokens === 0 || isInTool(parent)) continue;
+      const before = context.at(-1)?.contextTokens ?? 0;
+      const isCompacted = before >= fewestCompacted && contextTokens < before * (1 - compactionPart);
+      context.push({
+        at: new Date(span.startTime).toISOString(),
+        model: modelOf(span),
+        contextTokens,
+        isCompacted,
+      });
+    }
+    this.#context = context;
+    for (const { tool, count } of loops) this.#loops.push({ session: id, tool: String(tool), count });
+    for (const retry of retries) this.#retries.push({ session: id, ...retry });
+  }
+
+  report(isSingle: boolean) {
+    const byCost = ([, a]: [string, Amount], [, b]: [string, Amount]) =>
+      b.cost - a.cost || b.tokens.total - a.tokens.total;
+    return {
+      sessions: this.#sessions,
+      unreadable: this.#unreadable,
+      elidedSpans: this.#elided,
+      total: withRatio(this.#total),
+      models: [...this.#models].sort(byCost).map(([model, amount]) => ({ model, ...withRatio(amount) })),
+      days: [...this.#days]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([day, amount]) => ({ day, ...withRatio(amount) })),
+      tools: [...this.#tools]
+        .sort(([, a], [, b]) => b.durationMs - a.durationMs)
+        .map(([tool, amount]) => ({ tool, ...amount })),
+      loops: this.#loops,
+      retries: this.#retries,
+      ...(isSingle && { context: this.#context }),
+    };
+  }
+}
+
+function isInTool(node: Node | undefined): boolean {
+  for (let at = node; at; at = at.parent) if (at.span.kind === "tool") return true;
+  return false;
+}
+
+const emptyAmount = (): Amount => ({
+  calls: 0,
+  errors: 0,
+  tokens: { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0, total: 0 },
+  cost: 0,
+  durationMs: 0,
+});
+
+function entryOf<T>(map: Map<string, T>, key: string, make: () => T): T {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
+
+/** `isTotal`: tokens and cost of the total are those of the summaries, which count elided spans as well. */
+function addTo(
+  amount: Amount,
+  { tokens, cost }: { tokens?: TokenCounts & { total: number }; cost?: number },
+  isError: boolean,
+  durationMs: number,
+  isTotal: boolean,
+): void {
+  amount.calls++;
+  if (isError) amount.errors++;
+  amount.durationMs += durationMs;
+  for (const part of ["input", "output", "reasoning", "cacheRead", "cacheWrite"] as const)
+    amount.tokens[part] += tokens?.[part] || 0;
+  if (isTotal) return;
+  amount.tokens.total += tokens?.total || 0;
+  amount.cost += cost || 0;
+}
+
+/** `cacheHitRatio`: the part of what models read that came from their cache; `null` where nothing was read. */
+function withRatio(amount: Amount): Amount & { readonly cacheHitRatio: number | null } {
+  const { input, cacheRead, cacheWrite } = amount.tokens;
+  const read = input + cacheRead + cacheWrite;
+  return { ...amount, cacheHitRatio: read > 0 ? cacheRead / read : null };
+}
+
+const dayOf = (millis: number): string => {
+  const date = new Date(millis);
+  return Number.isNaN(date.getTime()) ? "?" : date.toISOString().slice(0, 10);
+};
+
+export type UsageReport = ReturnType<Usage["report"]>;

@@ -1,0 +1,141 @@
+/** Everything in the order of time: each start and each end; with a search, where the text was found. */
+import type { JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+import { groupedNumber, plural, shortDuration } from "../cli/display-text.js";
+import type { ViewRow } from "../cli/session-view.js";
+import { FilterBar } from "./filter-bar.js";
+import { KindMark, kindWord, rowName, StateSign } from "./row-signs.js";
+import { kindOf, passes } from "./session-rows.js";
+import type { SearchMatch } from "./session-source.js";
+import { useViewer } from "./viewer-state.js";
+import { VirtualRows } from "./virtual-rows.js";
+
+interface Entry {
+  readonly type: "start" | "end" | "moment";
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly row: ViewRow;
+}
+
+const rowHeight = 28;
+
+export function Log(): JSX.Element {
+  const { session, filter, found, selected, setOrder, select } = useViewer();
+  const entries = useMemo(
+    () => entriesOf(session.rows.filter((row) => passes(filter, row))),
+    [session, filter],
+  );
+  const active = useMemo(
+    () => entries.findIndex(({ row, type }) => row.n === selected?.n && type !== "end"),
+    [entries, selected?.n],
+  );
+  useEffect(() => setOrder(entries.filter(({ type }) => type !== "end").map(({ row }) => row)), [entries]);
+  return (
+    <section class="log" aria-label="Log">
+      <div class="toolbar">
+        <FilterBar />
+      </div>
+      <VirtualRows
+        items={entries}
+        rowHeight={rowHeight}
+        keyOf={({ row, type }) => `${row.n} ${type}`}
+        active={active}
+        sticks={session.head.writer === "alive"}
+        attributes={{
+          class: "grid",
+          role: "grid",
+          tabIndex: 0,
+          "aria-label": "Events",
+          "aria-rowcount": entries.length,
+          "aria-colcount": 2,
+          ...(active >= 0 && { "aria-activedescendant": `event-${active}` }),
+        }}
+        render={(entry, index) => (
+          <LogRow
+            entry={entry}
+            index={index}
+            match={found.get(entry.row.n)}
+            isSelected={entry.row.n === selected?.n}
+            select={() => select(entry.row, true)}
+          />
+        )}
+      />
+      <p class="foot">
+        {plural(entries.length, "event")}
+        {filter.text &&
+          ` · ${groupedNumber(found.size)}${found.size >= 500 ? " or more" : ""} spans contain the text`}
+      </p>
+    </section>
+  );
+}
+
+function entriesOf(rows: readonly ViewRow[]): Entry[] {
+  const entries: Entry[] = [];
+  for (const row of rows) {
+    const isMoment = row.kind === "user-message" || row.end === row.start;
+    entries.push({ type: isMoment ? "moment" : "start", at: row.start, row });
+    if (!isMoment && row.end !== undefined) entries.push({ type: "end", at: row.end, row });
+  }
+  return entries.sort((a, b) => a.at - b.at || a.row.n - b.row.n);
+}
+
+/** `03:04:05.123`, in UTC as everywhere. */
+export const clock = (millis: number): string => {
+  const date = new Date(millis);
+  return Number.isNaN(date.getTime()) ? "?" : date.toISOString().slice(11, 23);
+};
+
+interface LogRowProps {
+  readonly entry: Entry;
+  readonly index: number;
+  readonly match: SearchMatch | undefined;
+  readonly isSelected: boolean;
+  select(): void;
+}
+
+function LogRow({ entry: { type, at, row }, index, match, isSelected, select }: LogRowProps): JSX.Element {
+  const sign = type === "start" ? "▸" : type === "end" && row.state === "ok" ? "✓" : "";
+  return (
+    <div
+      id={`event-${index}`}
+      class={`row ${kindOf(row)} ${type === "end" ? row.state : "started"}${index % 2 ? " odd" : ""}`}
+      role="row"
+      aria-rowindex={index + 1}
+      aria-selected={isSelected}
+      onClick={select}
+    >
+      <div class="time" role="gridcell">
+        {clock(at)}
+      </div>
+      <div class="names" role="gridcell">
+        <span class="event" aria-hidden="true">
+          {sign}
+        </span>
+        {type === "end" && <StateSign state={row.state} />}
+        <KindMark row={row} />
+        <span class="unseen">
+          {type} {kindWord(row)}
+        </span>
+        <span class="name" dir="auto">
+          {rowName(row)}
+        </span>
+        {type === "end" && <span class="took">{shortDuration(row.ms)}</span>}
+        <span class="gist" dir="auto">
+          {match && type !== "end" ? <Snippet match={match} /> : type === "end" ? row.error : row.gist}
+        </span>
+      </div>
+    </div>
+  );
+}
+
+function Snippet({ match: { field, snippet, at } }: { readonly match: SearchMatch }): JSX.Element {
+  const { filter } = useViewer();
+  const end = at + filter.text.length;
+  return (
+    <>
+      <span class="field">{field}</span> {snippet.slice(0, at)}
+      <mark>{snippet.slice(at, end)}</mark>
+      {snippet.slice(end)}
+    </>
+  );
+}

@@ -1,0 +1,227 @@
+/** Everything of one span. */
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { dateTime, groupedNumber, money, shortDuration } from "../cli/display-text.js";
+import type { ViewRow } from "../cli/session-view.js";
+import type { TraceSpan } from "../format/trace-file.js";
+import { clock } from "./log.js";
+import { KindMark, kindWord, rowName, StateSign, stateWords } from "./row-signs.js";
+import { useSpans } from "./span-store.js";
+import { textOf, ValueView } from "./value-view.js";
+import { useViewer } from "./viewer-state.js";
+
+export function SpanPanel({ row, close }: { readonly row: ViewRow; close(): void }): JSX.Element {
+  const { store, session, select } = useViewer();
+  const rows = useMemo(() => [row], [row]);
+  const span = useSpans(store, rows)(row);
+  const box = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (box.current) box.current.scrollTop = 0;
+  }, [row.n]);
+  const parent = row.parent === undefined ? undefined : session.byNumber.get(row.parent);
+  const children = session.childrenOf.get(row.n) ?? [];
+  return (
+    <aside class="panel" aria-label="Span" ref={box} tabIndex={0}>
+      <header>
+        <div class="title">
+          <KindMark row={row} />
+          <h2 dir="auto">{rowName(row)}</h2>
+          <button type="button" class="icon" aria-label="Close the span" onClick={close}>
+            ×
+          </button>
+        </div>
+        <p class="state">
+          {kindWord(row)} · <StateSign state={row.state} />{" "}
+          {row.state === "ok" ? "ok" : stateWords[row.state]} · {shortDuration(row.ms)}
+          {row.turn > 0 && ` · turn ${row.turn}`}
+        </p>
+        {row.error && (
+          <p class={`verdict ${row.state}`} dir="auto">
+            {span?.statusMessage ?? row.error}
+          </p>
+        )}
+        <div class="acts">
+          {span && <CopyButton label="Copy JSON" text={() => JSON.stringify(span, null, 2)} />}
+          {span && <CopyButton label="Copy as text" text={() => spanText(row, span)} />}
+        </div>
+      </header>
+      <dl class="facts">
+        <Fact label="started">
+          {dateTime(row.start).slice(0, 11)}
+          {clock(row.start)}
+        </Fact>
+        <Fact label="ended">{row.end === undefined ? "still runs" : clock(row.end)}</Fact>
+        {row.cost !== undefined && <Fact label="cost">{money(row.cost)}</Fact>}
+        {span?.model?.modelId && (
+          <Fact label="model">{[span.model.providerId, span.model.modelId].filter(Boolean).join(" / ")}</Fact>
+        )}
+        {span?.finishReason && <Fact label="finished">{span.finishReason}</Fact>}
+        <Fact label="span">{row.spanId}</Fact>
+        <Fact label="trace">{row.traceId ?? session.head.traceId}</Fact>
+        {span?.remoteParentSpanId && <Fact label="parent elsewhere">{span.remoteParentSpanId}</Fact>}
+      </dl>
+      {span?.tokens && <Tokens tokens={span.tokens} />}
+      {!span && <p class="note">Loading…</p>}
+      {span?.input !== undefined && (
+        <Part title="Input">
+          <ValueView value={span.input} />
+        </Part>
+      )}
+      {span?.output !== undefined && (
+        <Part title="Output">
+          <ValueView value={span.output} />
+        </Part>
+      )}
+      {span && <Attributes span={span} />}
+      {(parent || children.length > 0) && (
+        <Part title="Around it">
+          <ul class="steps">
+            {[...(parent ? [parent] : []), ...children.slice(0, mostChildren)].map((one) => (
+              <li>
+                <button type="button" class="step" onClick={() => select(one, true)}>
+                  <span class="when">{one === parent ? "in" : "started"}</span>
+                  <span class="name" dir="auto">
+                    {rowName(one)}
+                  </span>
+                  <StateSign state={one.state} />
+                </button>
+              </li>
+            ))}
+          </ul>
+          {children.length > mostChildren && (
+            <p class="note">and {groupedNumber(children.length - mostChildren)} more</p>
+          )}
+        </Part>
+      )}
+    </aside>
+  );
+}
+
+const mostChildren = 12;
+
+const Fact = ({
+  label,
+  children,
+}: {
+  readonly label: string;
+  readonly children: ComponentChildren;
+}): JSX.Element => (
+  <div>
+    <dt>{label}</dt>
+    <dd>{children}</dd>
+  </div>
+);
+
+const Part = ({
+  title,
+  children,
+}: {
+  readonly title: string;
+  readonly children: ComponentChildren;
+}): JSX.Element => (
+  <section class="part">
+    <h3>{title}</h3>
+    {children}
+  </section>
+);
+
+const tokenWords = {
+  input: "input",
+  cacheRead: "from the cache",
+  cacheWrite: "to the cache",
+  output: "output",
+  reasoning: "reasoning",
+  total: "total",
+} as const;
+
+function Tokens({ tokens }: { readonly tokens: NonNullable<TraceSpan["tokens"]> }): JSX.Element {
+  const names = Object.keys(tokenWords) as (keyof typeof tokenWords)[];
+  return (
+    <Part title="Tokens">
+      <dl class="facts">
+        {names
+          .filter((name) => Number.isFinite(tokens[name]) && (tokens[name] > 0 || name === "total"))
+          .map((name) => (
+            <Fact label={tokenWords[name]}>{groupedNumber(tokens[name])}</Fact>
+          ))}
+      </dl>
+    </Part>
+  );
+}
+
+/** Attributes; events and links, which the document keeps among them, apart. Members of newer versions as well. */
+function Attributes({ span }: { readonly span: TraceSpan }): JSX.Element {
+  const { "otel.events": events, "otel.links": links, ...attributes } = span.attributes ?? {};
+  const others = Object.entries(span).filter(([key]) => !knownMembers.includes(key));
+  const resource = Object.fromEntries(others);
+  return (
+    <>
+      {Object.keys(attributes).length > 0 && (
+        <Part title="Attributes">
+          <ValueView value={attributes} />
+        </Part>
+      )}
+      {events !== undefined && (
+        <Part title="Events">
+          <ValueView value={events} />
+        </Part>
+      )}
+      {links !== undefined && (
+        <Part title="Links">
+          <ValueView value={links} />
+        </Part>
+      )}
+      {others.length > 0 && (
+        <Part title="Resource and more">
+          <ValueView value={resource} />
+        </Part>
+      )}
+    </>
+  );
+}
+
+const knownMembers: readonly string[] = [
+  "spanId",
+  "parentSpanId",
+  "name",
+  "kind",
+  "startTime",
+  "endTime",
+  "status",
+  "statusMessage",
+  "interrupted",
+  "model",
+  "finishReason",
+  "cost",
+  "tokens",
+  "input",
+  "output",
+  "attributes",
+  "remoteParentSpanId",
+  "traceId",
+];
+
+/** A span to paste into a message. */
+function spanText(row: ViewRow, { input, output, statusMessage }: TraceSpan): string {
+  const lines = [`${kindWord(row)} ${rowName(row)}: ${stateWords[row.state]}, ${shortDuration(row.ms)}`];
+  if (statusMessage) lines.push(statusMessage);
+  if (input !== undefined) lines.push("", "Input:", textOf(input));
+  if (output !== undefined) lines.push("", "Output:", textOf(output));
+  return lines.join("\n");
+}
+
+function CopyButton({ label, text }: { readonly label: string; text(): string }): JSX.Element {
+  const [note, setNote] = useState("");
+  const copy = () => {
+    navigator.clipboard.writeText(text()).then(
+      () => setNote("copied"),
+      () => setNote("the browser does not allow it"),
+    );
+    setTimeout(() => setNote(""), 2_000);
+  };
+  return (
+    <button type="button" class="chip" onClick={copy}>
+      {note || label}
+    </button>
+  );
+}
