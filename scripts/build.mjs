@@ -160,6 +160,8 @@ for (const path of readdirSync(out, { recursive: true })) {
   if (!isKept) rmSync(join(out, path));
 }
 
+// The entry `register` would trace this program.
+process.env.OTEL_SDK_DISABLED = "true";
 for (const entry of entries) {
   const names = Object.keys(require(`../${out}/${entry}.js`)).sort();
   writeFileSync(join(out, `${entry}.mjs`), `export { ${names.join(", ")} } from "./${entry}.js";\n`);

@@ -23,7 +23,7 @@ export interface SessionProvider {
  * Limits of a span. Values of agents are not cut, with any values of `OTEL_SPAN_*` and `OTEL_ATTRIBUTE_*`. The
  * counts bound a span to which a loop adds attributes.
  */
-const spanLimits = Object.freeze({
+export const spanLimits = Object.freeze({
   attributeValueLengthLimit: Number.POSITIVE_INFINITY,
   attributeCountLimit: 4096,
   eventCountLimit: 1024,
@@ -41,28 +41,49 @@ const everything = { shouldSample: () => ({ decision: 2 }), toString: () => "Alw
 /** Builds the provider of a plan; a plan with the host's provider needs no building. */
 export function sessionProvider(plan: TracingPlan, idGenerator: TurnIds): SessionProvider {
   if (plan.type === "host's") return plan;
-  const sdk = installed("@opentelemetry/sdk-trace-base", "createSessionTracing needs an SDK", requireSdk);
   const observed = { selfObsMeterProvider: plan.meterProvider };
-  const exporters = plan.exporters.map((planned) => exporterOf(planned, sdk, observed));
+  const exporters = plan.exporters.map((planned) => exporterOf(planned, observed));
   const processors = [
     ...exporters.map((exporter) => new CrashSafeSpanProcessor(exporter, observed)),
     ...plan.processors,
   ];
-  const provider = new sdk.Provider({
-    sampler: everything,
-    spanLimits,
-    generalLimits: {
-      attributeCountLimit: spanLimits.attributeCountLimit,
-      attributeValueLengthLimit: spanLimits.attributeValueLengthLimit,
-    },
-    idGenerator,
-    spanProcessors: processors,
-    resource: wholeResource(sdk, plan.resource),
-  });
-  return { provider: provider as TracerProvider, processors };
+  return {
+    provider: newProvider(processors, plan.resource, { sampler: everything, idGenerator }),
+    processors,
+  };
 }
 
-function exporterOf(planned: PlannedExporter, sdk: Sdk, observed: Observed): SpanExporter {
+/**
+ * A provider of the SDK that is installed. `more`: further options of its constructor.
+ *
+ * @throws CrashSafeFileError `MISSING_PACKAGE`
+ */
+export function newProvider(
+  spanProcessors: readonly SpanProcessor[],
+  resource: ResourceLike,
+  more: object,
+): TracerProvider {
+  const sdk = installedSdk();
+  const { attributeCountLimit, attributeValueLengthLimit } = spanLimits;
+  const provider = new sdk.Provider({
+    ...more,
+    spanLimits,
+    generalLimits: { attributeCountLimit, attributeValueLengthLimit },
+    spanProcessors,
+    resource: wholeResource(sdk, resource),
+  });
+  return provider as TracerProvider;
+}
+
+const installedSdk = (): Sdk =>
+  installed("@opentelemetry/sdk-trace-base", "tracing needs an SDK", requireSdk);
+
+/**
+ * The exporter of a plan.
+ *
+ * @throws CrashSafeFileError `MISSING_PACKAGE`, or `INVALID_OPTION` of a variable
+ */
+export function exporterOf(planned: PlannedExporter, observed: Observed): SpanExporter {
   switch (planned.type) {
     case "given":
       return planned.exporter;
@@ -71,7 +92,7 @@ function exporterOf(planned: PlannedExporter, sdk: Sdk, observed: Observed): Spa
       return new CrashSafeFileSpanExporter({ ...options, ...observed });
     }
     case "console":
-      return new sdk.ConsoleSpanExporter() as SpanExporter;
+      return new (installedSdk().ConsoleSpanExporter)() as SpanExporter;
     case "otlp": {
       const name = planned.protocol === "http/json" ? "http" : "proto";
       const Exporter = installed(

@@ -23,13 +23,14 @@ export type { DocumentOptions } from "../exporter/file-exporter-options.js";
  *
  * If none of `exporter`, `exporters`, `processors` and `tracerProvider` is given (an empty array counts as not given),
  * the environment decides where spans go: `OTEL_TRACES_EXPORTER` is a comma list of `crash-safe-file` (the default),
- * `otlp` and `console`, or `none`. If one of them is given, the variable is not read.
+ * `otlp` and `console`, or `none`; `crash-safe-file,otlp` writes documents and sends spans to a backend. If one of the
+ * options is given, the variable is not read.
  */
 export interface SessionTracingOptions extends DocumentOptions {
   /**
    * Directory of the trace documents. Together with `exporter`, `exporters` or `processors`, documents are written as
    * well. Without them, the directory is used if the environment selects `crash-safe-file`; its default is then the
-   * variable `CRASH_SAFE_FILE_DIR`.
+   * variable `CRASH_SAFE_FILE_DIR`. `OTEL_TRACES_EXPORTER=otlp` writes no documents, which is logged.
    */
   readonly dir?: PathLike | undefined;
   /** Any `SpanExporter`. Each exporter gets its own `CrashSafeSpanProcessor`, so that no exporter waits for another. */
@@ -99,6 +100,8 @@ export type TracingPlan =
       readonly processors: readonly SpanProcessor[];
       readonly resource: ResourceLike;
       readonly meterProvider: MeterProvider | undefined;
+      /** What the environment asks for and does not get, for the log. */
+      readonly warnings: readonly string[];
     };
 
 /**
@@ -132,10 +135,8 @@ export function resolveOptions(user: SessionTracingOptions, env: Environment): T
     return { type: "host's", provider: tracerProvider, processors };
   }
   const service = resource ?? { attributes: resourceAttributesOf(env) };
-  const own = { type: "own", processors, resource: service, meterProvider: meters } as const;
-  if (given.length === 0 && processors.length === 0) {
-    return { ...own, exporters: exportersOf(env, user) };
-  }
+  const own = { type: "own", processors, resource: service, meterProvider: meters, warnings: [] } as const;
+  if (given.length === 0 && processors.length === 0) return { ...own, ...plannedExporters(env, user) };
   if (dir === undefined) rejectWithoutDir(user);
   const named = given.map((one) => ({ type: "given", exporter: one }) as const);
   return { ...own, exporters: dir === undefined ? named : [fileExporter(dir, user), ...named] };
@@ -157,27 +158,75 @@ function fileExporter(dir: PathLike, user: SessionTracingOptions): PlannedExport
   };
 }
 
-function exportersOf(env: Environment, user: SessionTracingOptions): PlannedExporter[] {
+/** @internal The exporters that the environment asks for, and what it asks for in vain. */
+interface ExporterChoice {
+  readonly exporters: readonly PlannedExporter[];
+  readonly warnings: readonly string[];
+}
+
+const exporterNames = ["crash-safe-file", "otlp", "console", "none"] as const;
+type ExporterName = (typeof exporterNames)[number];
+const isKnown = (name: string): name is ExporterName => exporterNames.some((one) => one === name);
+
+/**
+ * @internal The exporters of `OTEL_TRACES_EXPORTER`. A name that is unknown is ignored and logged, as the specification
+ * asks for ("Environment variables", enum values).
+ *
+ * @throws CrashSafeFileError `INVALID_OPTION`
+ */
+export function plannedExporters(env: Environment, user: SessionTracingOptions): ExporterChoice {
   const variable = "OTEL_TRACES_EXPORTER";
-  const text = variableOf(env, variable) ?? "crash-safe-file";
-  const names = new Set(text.split(",").map((name) => name.trim().toLowerCase()));
-  if (names.has("none")) {
-    if (names.size > 1)
-      throw invalid(variable, text, 'another list: "none" cannot be combined with other exporters');
-    return [];
+  const wanted = new Set(
+    (variableOf(env, variable) ?? "").split(",").map((name) => name.trim().toLowerCase()),
+  );
+  wanted.delete("");
+  const warnings = [...wanted]
+    .filter((name) => !isKnown(name))
+    .map(
+      (name) =>
+        `${variable} names ${shownValue(name)}, which is ignored: the exporters are ${exporterNames.join(", ")}; ` +
+        "pass any other one in the option exporter",
+    );
+  const known = [...wanted].filter(isKnown);
+  const text = known.join(",");
+  const exporters = exportersOf(known.length > 0 ? known : ["crash-safe-file"], env, user);
+  if (user.dir !== undefined && known.length > 0 && !known.includes("crash-safe-file"))
+    warnings.push(
+      `${variable} is ${text}, so no documents are written to ${shownValue(user.dir)}: set it to ` +
+        `${known.includes("none") ? "crash-safe-file" : `crash-safe-file,${text}`} for documents`,
+    );
+  return { exporters, warnings };
+}
+
+function exportersOf(
+  names: readonly ExporterName[],
+  env: Environment,
+  user: SessionTracingOptions,
+): PlannedExporter[] {
+  const text = names.join(",");
+  if (names.includes("none") && names.length > 1)
+    throw invalid(
+      "OTEL_TRACES_EXPORTER",
+      text,
+      'another list: "none" cannot be combined with other exporters',
+    );
+  return names.filter((name) => name !== "none").map((name) => exporterNamed(name, text, env, user));
+}
+
+function exporterNamed(
+  name: Exclude<ExporterName, "none">,
+  text: string,
+  env: Environment,
+  user: SessionTracingOptions,
+): PlannedExporter {
+  switch (name) {
+    case "crash-safe-file":
+      return fileExporter(user.dir ?? variableOf(env, "CRASH_SAFE_FILE_DIR") ?? missingDir(text), user);
+    case "otlp":
+      return { type: name, protocol: protocolOf(env) };
+    case "console":
+      return { type: name };
   }
-  return [...names].map((name): PlannedExporter => {
-    switch (name) {
-      case "crash-safe-file":
-        return fileExporter(user.dir ?? variableOf(env, "CRASH_SAFE_FILE_DIR") ?? missingDir(text), user);
-      case "otlp":
-        return { type: name, protocol: protocolOf(env) };
-      case "console":
-        return { type: name };
-      default:
-        throw invalid(variable, text, "a comma list of crash-safe-file, otlp and console, or none");
-    }
-  });
 }
 
 function protocolOf(env: Environment): OtlpProtocol {

@@ -258,7 +258,9 @@ export class TurnDelivery {
  * the package to install
  */
 export function createSessionTracing(options: SessionTracingOptions = {}): SessionTracing {
-  return new SessionTracing(resolveOptions(options ?? {}, environment()));
+  const plan = resolveOptions(options ?? {}, environment());
+  if (plan.type === "own") for (const warning of plan.warnings) diagnostics.log("warn", warning);
+  return new SessionTracing(plan);
 }
 
 /** The exporter of a processor, if it records documents. */

@@ -24,6 +24,9 @@ console.log("recorded", typeof trace, typeof setSessionId);
 setInterval(() => {}, 1_000);
 `;
 
+/** The code that takes the tracer of the provider that `register` has set up. */
+export const registered = 'void processor;\nconst tracer = api.getTracer("matrix");';
+
 /** Recovers the directory, and prints what each document holds. */
 export const reading = `import { listTraces, readTrace, recoverTraces } from "${library}/reader";
 

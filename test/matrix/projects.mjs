@@ -44,21 +44,21 @@ export const projects = [
     runtime: "node22",
     packages: ["api@1.10.0", "core@3.1.1", "sdk-trace@3.1.1"],
     provider: providerOf("TracerProvider", "@opentelemetry/sdk-trace"),
-    ways: [...modules, ...typed, ...bunned],
+    ways: [...modules, "register", ...typed, ...bunned],
   },
   {
     name: "sdk-node 0.222 (2.x)",
     runtime: "node20",
     packages: ["api@1.9.1", "sdk-node@0.222.0"],
     provider: nodeSdk,
-    ways: modules,
+    ways: [...modules, "register"],
   },
   {
     name: "sdk-node 0.301 (3.x)",
     runtime: "node24",
     packages: ["api@1.10.0", "sdk-node@0.301.0"],
     provider: nodeSdk,
-    ways: modules,
+    ways: [...modules, "register"],
   },
   {
     // Reads and recovers the files that another project left.

@@ -5,7 +5,7 @@ import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { asCommonJs, asModule, expected, reading, recording, typing } from "./programs.mjs";
+import { asCommonJs, asModule, expected, reading, recording, registered, typing } from "./programs.mjs";
 import { runtimes } from "./runtimes.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -35,6 +35,8 @@ export function install(dir, tarball, { packages, provider }) {
   add(tarball, ...(provider ? [] : ["--legacy-peer-deps"]));
 }
 
+const tracesOf = (dir, way) => join(dir, `traces of ${way}`);
+
 /** Each way prepares the programs and returns how to start one, `record` or `read`. */
 const ways = {
   ESM(dir, { runtime }, texts) {
@@ -45,6 +47,18 @@ const ways = {
     for (const [name, text] of Object.entries(texts))
       writeFileSync(join(dir, `${name}.cjs`), asCommonJs(text));
     return (name) => [runtimes[runtime], `${name}.cjs`];
+  },
+  /** Without code for it: the program uses the API alone. */
+  register(dir, { runtime }, { read }) {
+    const record = recording({ from: "@opentelemetry/api", name: "trace as api", text: registered });
+    writeFileSync(join(dir, "registered.mjs"), asModule(record));
+    writeFileSync(join(dir, "read.mjs"), asModule(read));
+    const environment = `CRASH_SAFE_FILE_DIR=${tracesOf(dir, "register")}`;
+    const preload = ["--import", "opentelemetry-exporter-crash-safe-file/register"];
+    return (name) =>
+      name === "record"
+        ? ["env", environment, runtimes[runtime], ...preload, "registered.mjs"]
+        : [runtimes[runtime], "read.mjs"];
   },
   "TypeScript, nodenext"(dir, { runtime, provider }, texts) {
     const types = provider && { "types.ts": typing(provider.from), "types.cts": typing(provider.from) };
@@ -100,7 +114,7 @@ export async function use(dir, project, way, left) {
   const { provider } = project;
   const texts = { ...(provider && { record: recording(provider) }), read: reading };
   const start = ways[way](dir, project, texts);
-  const traces = join(dir, `traces of ${way}`);
+  const traces = tracesOf(dir, way);
   if (provider) await recordAndDie(dir, start("record"), traces);
   else cpSync(left, traces, { recursive: true });
   if (left && !existsSync(left)) cpSync(traces, left, { recursive: true });

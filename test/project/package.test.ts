@@ -107,14 +107,23 @@ describe("the package", () => {
 
   test("exports existing files", () => {
     const { exports, main, types, typesVersions } = manifest();
-    expect(Object.keys(exports)).toEqual([".", "./reader", "./session", "./altimate", "./package.json"]);
+    expect(Object.keys(exports)).toEqual([
+      ".",
+      "./reader",
+      "./session",
+      "./altimate",
+      "./register",
+      "./package.json",
+    ]);
     const targets = JSON.stringify([exports, main, types, typesVersions]).match(/\.\/[^"]+\.[^"]+/g) ?? [];
     expect(targets.length).toBeGreaterThan(20);
     expect(targets.filter((target) => !existsSync(join(root, target)))).toEqual([]);
   });
 
   test("P10 gives one copy to import and require, with the same names", () => {
-    const specifiers = JSON.stringify(entries().map(({ specifier }) => specifier));
+    // `register` exports nothing, and would trace this program.
+    const named = entries().filter(({ specifier }) => specifier !== `${name}/register`);
+    const specifiers = JSON.stringify(named.map(({ specifier }) => specifier));
     const differences = printed(`const found = [];
       for (const name of ${specifiers}) {
         const esm = await import(name), cjs = require(name);

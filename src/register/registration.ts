@@ -1,0 +1,193 @@
+/**
+ * Sets up tracing for a program that has no code for it: provider, context manager, instrumentations and crash fence, as
+ * the environment asks for (OpenTelemetry specification, "Environment variables").
+ */
+import { register as registerHooks } from "node:module";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { isMainThread } from "node:worker_threads";
+import {
+  type ContextManager,
+  context,
+  propagation,
+  type TextMapPropagator,
+  type TracerProvider,
+  trace,
+} from "@opentelemetry/api";
+import { Diagnostics } from "../otel/diagnostics.js";
+import { resourceAttributesOf } from "../otel/resource.js";
+import type { SpanExporter, SpanProcessor } from "../otel/types.js";
+import { type Environment, environment, variableOf } from "../platform/environment.js";
+import { CrashSafeFileError } from "../platform/errors.js";
+import { pathOf } from "../platform/paths.js";
+import { installCrashFence } from "../processor/crash-fence.js";
+import { CrashSafeSpanProcessor } from "../processor/span-processor.js";
+import { exporterOf, newProvider, spanLimits } from "../tracer/provider.js";
+import { type PlannedExporter, plannedExporters } from "../tracer/session-tracing-options.js";
+import { packageOf, placeIn } from "./program-packages.cjs";
+
+const diagnostics = new Diagnostics("register");
+
+/** One registration per thread, whatever the number of copies of this package and of ways to load it. */
+const slot = Symbol.for("opentelemetry-exporter-crash-safe-file/register/1");
+const slots = globalThis as unknown as Record<symbol, boolean | undefined>;
+
+/**
+ * Traces this program, unless `OTEL_SDK_DISABLED` is true, or a provider is registered already. Prints one line to stderr:
+ * where traces go, or why nothing is traced. Never throws: a program starts without traces rather than not at all.
+ */
+export function registerTracing(): void {
+  if (slots[slot]) return;
+  slots[slot] = true;
+  try {
+    const env = environment();
+    if (variableOf(env, "OTEL_SDK_DISABLED")?.toLowerCase() === "true") return;
+    print(hasProvider() ? besideProvider : setUp(env, process.cwd()));
+  } catch (error) {
+    print(`this program is not traced: ${messageOf(error)}`);
+  }
+}
+
+const besideProvider =
+  "this program has a tracer provider already, which accepts processors only when it is made. Add " +
+  "new CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir })) to its spanProcessors, and leave out /register";
+
+/** Whether a provider is behind the API's proxy. */
+function hasProvider(): boolean {
+  const proxy = trace.getTracerProvider() as { getDelegate?(): TracerProvider };
+  const provider = proxy.getDelegate?.() ?? proxy;
+  return provider.constructor.name !== "NoopTracerProvider";
+}
+
+/** Returns the line for people. */
+function setUp(env: Environment, directory: string): string {
+  const made = chosenExporters(withDefaults(env)).flatMap((planned) => {
+    const exporter = tryExporter(planned);
+    return exporter ? [{ planned, exporter }] : [];
+  });
+  const processors = made.map(({ exporter }) => new CrashSafeSpanProcessor(exporter));
+  const NodeSdk = packageOf(directory, "@opentelemetry/sdk-node")?.NodeSDK as NodeSdkClass | undefined;
+  if (NodeSdk) startNodeSdk(NodeSdk, processors, env, directory);
+  else startProvider(processors, env, directory);
+  for (const processor of processors) installCrashFence(processor);
+  const places = made.map(({ planned }) => placeOf(planned, env));
+  if (places.length === 0) return "spans of this program go nowhere (OTEL_TRACES_EXPORTER is none)";
+  const hasDocuments = made.some(({ planned: { type } }) => type === "crash-safe-file");
+  return `traces go ${places.join(", and ")}${hasDocuments ? "" : "; no documents are written (OTEL_TRACES_EXPORTER)"}`;
+}
+
+/** Documents in `traces`, and OTLP beside them where the environment has an endpoint. */
+function withDefaults(env: Environment): Environment {
+  const exporters = endpointOf(env) === undefined ? "crash-safe-file" : "crash-safe-file,otlp";
+  return {
+    ...env,
+    CRASH_SAFE_FILE_DIR: variableOf(env, "CRASH_SAFE_FILE_DIR") ?? "traces",
+    OTEL_TRACES_EXPORTER: variableOf(env, "OTEL_TRACES_EXPORTER") ?? exporters,
+  };
+}
+
+const endpointOf = (env: Environment): string | undefined =>
+  variableOf(env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") ?? variableOf(env, "OTEL_EXPORTER_OTLP_ENDPOINT");
+
+/** The exporters that the environment asks for. A variable with an invalid value costs all but the documents. */
+function chosenExporters(env: Environment): readonly PlannedExporter[] {
+  try {
+    const { exporters, warnings } = plannedExporters(env, {});
+    warnings.forEach(print);
+    return exporters;
+  } catch (error) {
+    print(messageOf(error));
+    return plannedExporters({ ...env, OTEL_TRACES_EXPORTER: "crash-safe-file" }, {}).exporters;
+  }
+}
+
+/** An exporter whose package is missing costs only itself. */
+function tryExporter(planned: PlannedExporter): SpanExporter | undefined {
+  try {
+    return exporterOf(planned, {});
+  } catch (error) {
+    if (planned.type === "crash-safe-file") throw error;
+    print(messageOf(error));
+    return undefined;
+  }
+}
+
+function placeOf(planned: PlannedExporter, env: Environment): string {
+  switch (planned.type) {
+    case "crash-safe-file":
+      return `to ${resolve(pathOf(planned.dir) ?? "")}, one JSON document per session`;
+    case "otlp":
+      return `by OTLP to ${endpointOf(env) ?? "localhost"}`;
+    case "console":
+    case "given":
+      return "to the console";
+  }
+}
+
+/** What is used of `NodeSDK`, in both SDK lines. */
+type NodeSdkClass = new (options: object) => { start(): void };
+
+/** With its detectors of resources, propagators, context manager and samplers, and all instrumentations if installed. */
+function startNodeSdk(
+  NodeSdk: NodeSdkClass,
+  spanProcessors: readonly SpanProcessor[],
+  env: Environment,
+  directory: string,
+): void {
+  const instrumentations = packageOf(directory, "@opentelemetry/auto-instrumentations-node");
+  const instrument = instrumentations?.getNodeAutoInstrumentations as (() => unknown) | undefined;
+  if (instrument) hookModules(directory);
+  new NodeSdk({
+    spanProcessors,
+    spanLimits: limitsBeside(env),
+    instrumentations: instrument ? [instrument()] : [],
+    // By default the SDK sends logs to a collector on this machine.
+    ...(variableOf(env, "OTEL_LOGS_EXPORTER") === undefined && { logRecordProcessors: [] }),
+  }).start();
+}
+
+/** The limits of spans, without those that the environment sets. */
+function limitsBeside(env: Environment): object {
+  const isSet = (name: string) => {
+    const variable = name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+    return [`OTEL_SPAN_${variable}`, `OTEL_${variable}`].some((one) => variableOf(env, one) !== undefined);
+  };
+  return Object.fromEntries(Object.entries(spanLimits).filter(([name]) => !isSet(name)));
+}
+
+/** ES modules are instrumented as they are loaded. Bun and programs without this hook have only `require` traced. */
+function hookModules(directory: string): void {
+  try {
+    registerHooks?.("@opentelemetry/instrumentation/hook.mjs", pathToFileURL(placeIn(directory)));
+  } catch (error) {
+    diagnostics.log("warn", "ES modules are not instrumented", error);
+  }
+}
+
+/** An SDK without `NodeSDK`: its provider, and what else is installed. */
+function startProvider(processors: readonly SpanProcessor[], env: Environment, directory: string): void {
+  const Manager = packageOf(directory, "@opentelemetry/context-async-hooks")
+    ?.AsyncLocalStorageContextManager as (new () => ContextManager) | undefined;
+  if (Manager) context.setGlobalContextManager(new Manager().enable());
+  else print("spans have no parents: npm install @opentelemetry/context-async-hooks");
+  const core = packageOf(directory, "@opentelemetry/core") as Propagators | undefined;
+  if (core) {
+    const propagators = [new core.W3CTraceContextPropagator(), new core.W3CBaggagePropagator()];
+    propagation.setGlobalPropagator(new core.CompositePropagator({ propagators }));
+  }
+  trace.setGlobalTracerProvider(newProvider(processors, { attributes: resourceAttributesOf(env) }, {}));
+}
+
+interface Propagators {
+  readonly W3CTraceContextPropagator: new () => TextMapPropagator;
+  readonly W3CBaggagePropagator: new () => TextMapPropagator;
+  readonly CompositePropagator: new (options: object) => TextMapPropagator;
+}
+
+const messageOf = (error: unknown): string =>
+  error instanceof CrashSafeFileError ? error.message : String((error as Error)?.stack ?? error);
+
+/** A worker thread has a provider of its own, and the directory of its process, which the main thread has printed. */
+function print(message: string): void {
+  if (isMainThread) process.stderr.write(`crash-safe-file: ${message}\n`);
+}
