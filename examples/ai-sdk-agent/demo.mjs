@@ -57,7 +57,10 @@ promise("one session was recovered, without a failure", sessions.length === 1 &&
 promise('its status is "crashed"', crashed?.summary.status === "crashed");
 promise(`${longTool} is there, marked interrupted`, namesOf(crashed, isInterrupted).includes(longTool));
 promise(`so is ${first.started}, which had just begun`, namesOf(crashed, () => true).includes(first.started));
-promise(`all ${first.done.length} that had ended are there, ${first.done.at(-1)} the last`, hasAll(crashed, first.done));
+promise(
+  `all ${first.done.length} that had ended are there, ${first.done.at(-1)} the last`,
+  hasAll(crashed, first.done),
+);
 promise("the side files are gone", files().join() === fileName);
 
 step(5, "The agent starts again, on the same session");
