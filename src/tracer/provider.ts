@@ -10,7 +10,13 @@ import type { SpanExporter, SpanProcessor } from "../otel/types.js";
 import { untracedNow } from "../otel/untraced.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { CrashSafeSpanProcessor } from "../processor/span-processor.js";
-import { requireOtlpExporter, requireSdk, type Sdk } from "./sdk-packages.cjs";
+import {
+  type AdvisedPackages,
+  advisedPackages,
+  requireOtlpExporter,
+  requireSdk,
+  type Sdk,
+} from "./sdk-packages.cjs";
 import type { PlannedExporter, TracingPlan } from "./session-tracing-options.js";
 
 /** A provider and the processors that are known to be behind it. */
@@ -75,8 +81,7 @@ export function newProvider(
   return provider as TracerProvider;
 }
 
-const installedSdk = (): Sdk =>
-  installed("@opentelemetry/sdk-trace-base", "tracing needs an SDK", requireSdk);
+const installedSdk = (): Sdk => installed(({ sdk }) => sdk, "tracing needs an SDK", requireSdk);
 
 /**
  * The exporter of a plan.
@@ -96,7 +101,7 @@ export function exporterOf(planned: PlannedExporter, observed: Observed): SpanEx
     case "otlp": {
       const name = planned.protocol === "http/json" ? "http" : "proto";
       const Exporter = installed(
-        `@opentelemetry/exporter-trace-otlp-${name}`,
+        ({ otlp }) => otlp(name),
         `OTEL_TRACES_EXPORTER otlp by ${planned.protocol} needs a package`,
         () => requireOtlpExporter(planned.protocol),
       );
@@ -122,11 +127,13 @@ function wholeResource(sdk: Sdk, given: ResourceLike): ResourceLike {
   return resource.merge({ getRawAttributes: () => Object.entries(given.attributes) });
 }
 
-function installed<T>(name: string, why: string, load: () => T): T {
+/** `advise`: which package to install where the load fails. */
+function installed<T>(advise: (packages: AdvisedPackages) => string, why: string, load: () => T): T {
   try {
     // Loading a module reads files.
     return untracedNow(load);
   } catch (cause) {
+    const name = untracedNow(() => advise(advisedPackages()));
     throw new CrashSafeFileError("MISSING_PACKAGE", `${why}: npm install ${name}`, { cause });
   }
 }

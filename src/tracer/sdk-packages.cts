@@ -32,6 +32,38 @@ export function requireSdk(): Sdk {
   throw missing;
 }
 
+/** The packages of one SDK line, as `npm install` takes them beside the installed version of `@opentelemetry/api`. */
+export interface AdvisedPackages {
+  readonly sdk: string;
+  /** The package of an OTLP exporter with this ending of its name. */
+  otlp(ending: "http" | "proto"): string;
+}
+
+/**
+ * What to install beside the API that is there. API 1.10 belongs to SDK 3.x, which refuses older ones; SDK 2.x refuses
+ * API 1.10. Where both fit, or the API cannot be found, SDK 2.x is advised, which runs on every supported Node.
+ */
+export function advisedPackages(): AdvisedPackages {
+  let minor = 0;
+  try {
+    const main: string = require.resolve("@opentelemetry/api");
+    const root = main.slice(0, main.replaceAll("\\", "/").lastIndexOf("/@opentelemetry/api/"));
+    const { version } = require(`${root}/@opentelemetry/api/package.json`);
+    minor = Number(version.split(".")[1]);
+  } catch {
+    // Bundled: nothing can be resolved.
+  }
+  if (minor >= 10)
+    return {
+      sdk: "@opentelemetry/sdk-trace",
+      otlp: (ending) => `@opentelemetry/exporter-trace-otlp-${ending}`,
+    };
+  return {
+    sdk: "@opentelemetry/sdk-trace-base",
+    otlp: (ending) => `"@opentelemetry/exporter-trace-otlp-${ending}@<0.300"`,
+  };
+}
+
 /** The constructor of an OTLP exporter. What the options lack, the exporter reads from the environment. */
 export type OtlpExporter = new (options?: {
   readonly url: string;

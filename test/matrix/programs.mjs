@@ -27,6 +27,21 @@ setInterval(() => {}, 1_000);
 /** The code that takes the tracer of the provider that `register` has set up. */
 export const registered = 'void processor;\nconst tracer = api.getTracer("matrix");';
 
+/** The code that takes the tracer of a session tracing. */
+export const traced =
+  'void [processor, api];\nconst tracer = createSessionTracing({ dir }).tracerProvider.getTracer("matrix");';
+
+/** Prints which package is missing, if one is. */
+export const advised = `import { createSessionTracing } from "${library}/session";
+
+process.env.OTEL_TRACES_EXPORTER = "crash-safe-file,otlp";
+try {
+  await createSessionTracing({ dir: "advised" }).shutdown();
+} catch ({ message }) {
+  console.log(message);
+}
+`;
+
 /** Recovers the directory, and prints what each document holds. */
 export const reading = `import { listTraces, readTrace, recoverTraces } from "${library}/reader";
 

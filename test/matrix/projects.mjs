@@ -61,6 +61,20 @@ export const projects = [
     ways: [...modules, "register"],
   },
   {
+    name: "api 1.9 alone",
+    runtime: "node20",
+    packages: ["api@1.9.1"],
+    provider: { from: "@opentelemetry/api" },
+    ways: ["advice"],
+  },
+  {
+    name: "api 1.10 alone",
+    runtime: "node24",
+    packages: ["api@1.10.0"],
+    provider: { from: "@opentelemetry/api" },
+    ways: ["advice"],
+  },
+  {
     // Reads and recovers the files that another project left.
     name: "no OpenTelemetry at all",
     runtime: "node20",

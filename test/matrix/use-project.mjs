@@ -5,7 +5,17 @@ import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { asCommonJs, asModule, expected, reading, recording, registered, typing } from "./programs.mjs";
+import {
+  advised,
+  asCommonJs,
+  asModule,
+  expected,
+  reading,
+  recording,
+  registered,
+  traced,
+  typing,
+} from "./programs.mjs";
 import { runtimes } from "./runtimes.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -59,6 +69,19 @@ const ways = {
       name === "record"
         ? ["env", environment, runtimes[runtime], ...preload, "registered.mjs"]
         : [runtimes[runtime], "read.mjs"];
+  },
+  /** Installs what the errors advise, one package after the other. */
+  advice(dir, { runtime }, { read }) {
+    writeFileSync(join(dir, "advised.mjs"), advised);
+    const record = recording({ from: "@opentelemetry/api", name: "trace as api", text: traced });
+    writeFileSync(join(dir, "record.mjs"), asModule(record));
+    writeFileSync(join(dir, "read.mjs"), asModule(read));
+    for (const needed of ["sdk-trace", "exporter-trace-otlp"]) {
+      const [, install] = /(npm install .*)$/m.exec(run(dir, runtimes[runtime], ["advised.mjs"])) ?? [];
+      if (!install?.includes(needed)) throw new Error(`${needed} is missing, and the advice is ${install}`);
+      run(dir, "sh", ["-c", `${install} --no-audit --no-fund`]);
+    }
+    return (name) => [runtimes[runtime], `${name}.mjs`];
   },
   "TypeScript, nodenext"(dir, { runtime, provider }, texts) {
     const types = provider && { "types.ts": typing(provider.from), "types.cts": typing(provider.from) };

@@ -86,8 +86,8 @@ test("either package of the SDK is sufficient", async () => {
 });
 
 test.for([
-  ["http/json", "@opentelemetry/exporter-trace-otlp-http"],
-  ["http/protobuf", "@opentelemetry/exporter-trace-otlp-proto"],
+  ["http/json", '"@opentelemetry/exporter-trace-otlp-http@<0.300"'],
+  ["http/protobuf", '"@opentelemetry/exporter-trace-otlp-proto@<0.300"'],
 ])("without the exporter for %s it names %s to install", async ([protocol, name]) => {
   const environment = `Object.assign(process.env, { OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_PROTOCOL: "${protocol}" });`;
   const output = await run(projectWith(withSdk), "module", load.module + environment + tryToTrace);
