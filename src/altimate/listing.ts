@@ -10,7 +10,7 @@ import { nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { type PathLike, pathOf } from "../platform/paths.js";
-import { sessionsOf } from "../recovery/list-traces.js";
+import { sessionsIn } from "../recovery/list-traces.js";
 import { readTrace } from "../recovery/read-trace.js";
 import { oneAttempt, recoverInRounds } from "../recovery/recover-directory.js";
 import { isDocumentOf, readOutline } from "../storage/document-file.js";
@@ -128,7 +128,7 @@ async function outlines(dir: string): Promise<Outlined[]> {
 /** Of documents, reads head and tail; of sessions that were never published, the side files. */
 async function readOutlines(dir: string): Promise<Outlined[]> {
   const found: Outlined[] = [];
-  for (const { path, hasDocument } of sessionsOf(dir, await nodeFileSystem.async.readdir(dir))) {
+  for (const { path, hasDocument } of await sessionsIn(dir)) {
     const outline = hasDocument ? await runAsync(nodeFileSystem, outlineOf(path)) : await tryRead(path);
     if (outline) found.push({ path, millis: timeOf(outline) });
   }

@@ -21,6 +21,7 @@ import type {
   DirectoryCounts,
   DirectoryUser,
   HeldSession,
+  MovingSpan,
   NamedSpan,
   SharedSession,
   SpanHome,
@@ -83,8 +84,8 @@ export class UserOfDirectory implements DirectoryUser {
     this.#unnamed.named(this.#user, span, sessionId);
   }
 
-  isElsewhere(traceId: string, spanId: string, sessionId: string): boolean {
-    return this.#unnamed.isElsewhere(traceId, spanId, sessionId);
+  placeBelow(traceId: string, parentSpanId: string, sessionId: string): "below" | "elsewhere" {
+    return this.#unnamed.placeBelow(traceId, parentSpanId, sessionId);
   }
 
   admit(opened: SessionStart): SharedSession | "crashed" | "ended" {
@@ -289,7 +290,7 @@ class Shared implements SharedSession {
     if (this.isOpen()) this.#directory.learn(this.#entry, metadata);
   }
 
-  moveOut<T>(span: { readonly traceId: string; readonly spanId: string }, to: string, record: () => T): T {
+  moveOut<T>(span: MovingSpan, to: string, record: () => T): T {
     return this.isOpen() ? moveSpan(this.#directory, this.#entry, { ...span, to }, record) : record();
   }
 

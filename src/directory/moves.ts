@@ -17,6 +17,7 @@ import { scanLines } from "../storage/lines.js";
 import { hasPeerFilesNow, mergePublished } from "../storage/publish.js";
 import type { SessionEntry } from "./sessions.js";
 import type { TraceDirectory } from "./trace-directory.js";
+import type { UnnamedTrace } from "./unnamed-trace.js";
 
 /** An open span of `entry` belongs to another session, where `record` records it. */
 export function moveSpan<T>(
@@ -27,6 +28,9 @@ export function moveSpan<T>(
 ): T {
   if (!entry.runs(moved)) return record();
   const writer = directory.writerOf(entry);
+  const to = directory.openEntry(moved.to);
+  // A session that only this span has opened goes with the span: its document would have no spans.
+  if (to && isAllOf(directory, entry) && moveWhole(directory, entry, to)) return record();
   writer.session.addMoved(moved);
   writer.recordSession();
   const outcome = record();
@@ -36,6 +40,31 @@ export function moveSpan<T>(
   directory.changed(entry);
   directory.endIfQuiet(entry);
   return outcome;
+}
+
+/** A span of a trace belongs to a session now: spans of other sessions that are below it stand under their session spans. */
+export function settleAt(directory: TraceDirectory, trace: UnnamedTrace, spanId: string, to: string): void {
+  for (const session of trace.settleAt(spanId, to)) {
+    const entry = directory.openEntry(session);
+    if (!entry) continue;
+    const writer = directory.writerOf(entry);
+    const hasOpen = writer.session.addMoved({ traceId: trace.id, spanId, to });
+    writer.recordSession();
+    if (hasOpen) writer.journal.rewrite();
+    directory.changed(entry);
+  }
+}
+
+/** Whether a session has one span only, which is open. */
+function isAllOf({ ports }: TraceDirectory, { isExplicit, openSpans, writer }: SessionEntry): boolean {
+  if (isExplicit || openSpans !== 1 || writer.log.lines > 0) return false;
+  try {
+    runSync(ports.fileSystem, mergePublished(writer));
+    return writer.log.lines === 0 && !writer.session.hasPeerWork && !hasPeerFilesNow(writer);
+  } catch {
+    // The next publish meets the fault, and reports the fault.
+    return false;
+  }
 }
 
 /**

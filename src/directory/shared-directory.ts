@@ -56,6 +56,14 @@ export interface NamedSpan {
   readonly isStart: boolean;
 }
 
+/** An open span that goes to another session. */
+export interface MovingSpan {
+  readonly traceId: string;
+  readonly spanId: string;
+  /** In the other session. */
+  readonly parentSpanId: string | null;
+}
+
 /** An exporter's use of a directory. */
 export interface DirectoryUser {
   /** Where the session's document is, or would be. */
@@ -68,8 +76,11 @@ export interface DirectoryUser {
   admitUnnamed(traceId: string, startTime: number): SpanHome | undefined;
   /** A span names a session: spans of its trace that were recorded without a session move there. */
   named(span: NamedSpan, sessionId: string): void;
-  /** Whether a span of a trace is in another session than this one, as far as that is known. */
-  isElsewhere(traceId: string, spanId: string, sessionId: string): boolean;
+  /**
+   * A span of this session has a parent; `elsewhere`: the parent is in another session. If that shows later only, the span
+   * is placed again.
+   */
+  placeBelow(traceId: string, parentSpanId: string, sessionId: string): "below" | "elsewhere";
   /** The session that takes a span; opened where a span may open it. */
   admit(opened: SessionStart): SharedSession | "crashed" | "ended";
   /** Opens or continues a session, with a document when it returns; only this opens the session after its end. */
@@ -126,8 +137,8 @@ export interface SpanHome {
   ): "recorded" | "full";
   recordEnd(source: object, span: TraceSpan, metadata: Partial<SessionMetadata>): "recorded" | "full";
   learn(metadata: Partial<SessionMetadata>): void;
-  /** An open span belongs to another session, where `record` records its end. */
-  moveOut<T>(span: { readonly traceId: string; readonly spanId: string }, to: string, record: () => T): T;
+  /** An open span belongs to another session, where `record` records its end, below the parent that it names. */
+  moveOut<T>(span: MovingSpan, to: string, record: () => T): T;
 }
 
 /** One session of a directory. Methods of an ended session have no effect. */

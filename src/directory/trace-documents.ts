@@ -1,13 +1,14 @@
 /**
- * Documents of traces that ended without a session: each is written at once, one after the other, when the trace is
- * over. Until then, and while the disk refuses the document, the spans are in the unnamed log.
+ * Documents of traces that ended without a session: each is written at once, few at a time, when the trace is over. Until then, and while the disk refuses the document, the spans are in the unnamed log.
  */
 
-import { documentPath, nameCandidates } from "../format/file-names.js";
+import { documentPath, nameCandidates, type SessionFiles, tempPath } from "../format/file-names.js";
 import { implicitEnd } from "../format/session-end.js";
 import { placed } from "../format/unnamed-log.js";
-import { allSettledOrThrow, SerialQueue } from "../platform/async.js";
-import { runAsync, runSync } from "../platform/gensync.js";
+import { allSettledOrThrow, LimitedQueue } from "../platform/async.js";
+import { environment } from "../platform/environment.js";
+import { tryUnlink } from "../platform/file-system.js";
+import { type Gensync, io, OperationCancelled, runAsync, runSync } from "../platform/gensync.js";
 import { type WholeSession, writeWholeDocument } from "../storage/trace-document.js";
 import type { TraceDirectory } from "./trace-directory.js";
 import type { Provisional, UnnamedTrace } from "./unnamed-trace.js";
@@ -28,17 +29,24 @@ export interface DocumentEvents {
 
 /** A trace that waits for its document. */
 interface Waiting {
+  /** `committed`: the document has its name, and what is left is to sync the directory. */
+  state: "queued" | "writing" | "committed" | "cancelled";
   /** The write that is to come or under way. */
   work: Promise<void> | undefined;
-  /** What the document holds; absent until the write begins. */
-  spans: readonly Provisional[] | undefined;
+  /** What the document holds; empty until the write begins. */
+  spans: readonly Provisional[];
+  /** Path of the file that is being built. */
+  temp: string;
 }
+
+/** Documents are written by at most half of the threads that the host has for its own calls. */
+const writers = Math.max(1, Math.floor((Number(environment().UV_THREADPOOL_SIZE) || 4) / 2));
 
 export class TraceDocuments {
   readonly #directory: TraceDirectory;
   readonly #maxDocuments: number;
   readonly #events: DocumentEvents;
-  readonly #queue = new SerialQueue();
+  readonly #queue = new LimitedQueue(writers);
   /** The owner of files that are being built; absent before the first one. */
   #token: string | undefined;
   /** Oldest first. */
@@ -56,7 +64,7 @@ export class TraceDocuments {
   /** The trace has ended: its document is written in the background. */
   add(trace: UnnamedTrace): void {
     if (this.#waiting.has(trace)) return;
-    this.#waiting.set(trace, { work: undefined, spans: undefined });
+    this.#waiting.set(trace, { state: "queued", work: undefined, spans: [], temp: "" });
     if (!this.#isRefused) void this.#write(trace).catch(() => {});
     this.#removeExcess();
   }
@@ -65,9 +73,15 @@ export class TraceDocuments {
     return this.#waiting.has(trace);
   }
 
-  /** The trace goes on, unless its document is being written: then the document is resumed. */
+  /**
+   * The trace goes on: its spans stay provisional, and no write that is under way gives the document its name. If the
+   * document has its name already, the spans are in it when this returns.
+   */
   takeBack(trace: UnnamedTrace): void {
-    if (this.#waiting.get(trace)?.spans === undefined) this.#waiting.delete(trace);
+    const waiting = this.#waiting.get(trace);
+    if (!waiting) return;
+    this.#stop(trace, waiting);
+    this.#waiting.delete(trace);
   }
 
   /** Resolves when the documents of all traces that have ended are written. Rejects when the disk refuses one. */
@@ -80,25 +94,36 @@ export class TraceDocuments {
   retry(): void {
     if (!this.#isRefused) return;
     this.#isRefused = false;
-    for (const trace of this.#waiting.keys()) void this.#write(trace).catch(() => {});
+    this.#writeRest();
   }
 
-  /** Writes one document, or all of them for half a second, before it returns. A fault is reported. */
+  /**
+   * Writes one document, or all of them for half a second, before it returns: a write that is under way begins again. A
+   * fault is reported.
+   */
   writeNow(only?: UnnamedTrace): void {
     const { clock, fileSystem } = this.#directory.ports;
     const deadline = clock.monotonic() + fenceMillis;
-    for (const [trace, waiting] of [...this.#waiting]) {
-      if ((only !== undefined && trace !== only) || waiting.spans !== undefined) continue;
-      if (clock.monotonic() > deadline) return;
-      const spans = this.#begin(trace, waiting);
+    const chosen = [...this.#waiting].filter(([trace]) => only === undefined || trace === only);
+    // First all work under way is cancelled: nothing is left of it if the process ends before the last document.
+    for (const [trace, waiting] of chosen) this.#stop(trace, waiting);
+    for (const [trace] of chosen) {
+      if (clock.monotonic() > deadline) break;
+      const waiting = this.#waiting.get(trace);
+      if (waiting?.state !== "queued") continue;
       try {
-        const isWritten = runSync(fileSystem, this.#document(trace, spans));
-        this.#done(trace, spans, isWritten);
+        const isWritten = runSync(fileSystem, this.#document(trace, waiting));
+        this.#done(trace, waiting, isWritten);
       } catch (error) {
-        this.#refused(waiting, trace, error);
+        this.#refused(trace, waiting, error);
         return;
       }
     }
+    this.#writeRest();
+  }
+
+  #writeRest(): void {
+    for (const trace of this.#waiting.keys()) void this.#write(trace).catch(() => {});
   }
 
   #write(trace: UnnamedTrace): Promise<void> {
@@ -114,37 +139,55 @@ export class TraceDocuments {
 
   async #writeNext(trace: UnnamedTrace, waiting: Waiting): Promise<void> {
     // Taken back, written by a fence, or refused a moment ago.
-    if (this.#waiting.get(trace) !== waiting || waiting.spans !== undefined || this.#isRefused) return;
-    const spans = this.#begin(trace, waiting);
+    if (this.#waiting.get(trace) !== waiting || waiting.state !== "queued" || this.#isRefused) return;
+    const { fileSystem } = this.#directory.ports;
     try {
-      const isWritten = await runAsync(this.#directory.ports.fileSystem, this.#document(trace, spans));
-      this.#done(trace, spans, isWritten);
+      const isCancelled = () => waiting.state === "cancelled";
+      const isWritten = await runAsync(fileSystem, this.#document(trace, waiting), isCancelled);
+      if (this.#waiting.get(trace) === waiting) this.#done(trace, waiting, isWritten);
     } catch (error) {
-      this.#refused(waiting, trace, error);
+      if (error instanceof OperationCancelled || isCancelledNow(waiting)) return;
+      this.#refused(trace, waiting, error);
       throw error;
     }
   }
 
-  #begin(trace: UnnamedTrace, waiting: Waiting): readonly Provisional[] {
-    const spans = [...trace.spans()];
-    waiting.spans = spans;
-    return spans;
+  /** Finishes a document that has its name. Any other write cannot give it its name any more, and the trace waits anew. */
+  #stop(trace: UnnamedTrace, waiting: Waiting): void {
+    if (waiting.state === "committed") {
+      this.#syncDirectoryNow();
+      this.#done(trace, waiting, true);
+    }
+    if (waiting.state !== "writing") return;
+    waiting.state = "cancelled";
+    tryUnlink(this.#directory.ports.fileSystem.sync, waiting.temp);
+    this.#waiting.set(trace, { state: "queued", work: undefined, spans: [], temp: "" });
   }
 
-  #done(trace: UnnamedTrace, spans: readonly Provisional[], isWritten: boolean): void {
+  #done(trace: UnnamedTrace, { spans }: Waiting, isWritten: boolean): void {
     this.#isRefused = false;
     this.#waiting.delete(trace);
     if (isWritten) this.#events.onWritten(trace, spans);
     else this.#events.onResumed(trace, spans);
   }
 
-  #refused(waiting: Waiting, trace: UnnamedTrace, error: unknown): void {
-    waiting.spans = undefined;
+  #refused(trace: UnnamedTrace, waiting: Waiting, error: unknown): void {
+    waiting.state = "queued";
     this.#isRefused = true;
     this.#events.onFault(error, this.#pathOf(trace));
   }
 
-  #document(trace: UnnamedTrace, spans: readonly Provisional[]): ReturnType<typeof writeWholeDocument> {
+  /** Writes the document. `false`: there is one already, which the trace resumes. */
+  *#document(trace: UnnamedTrace, waiting: Waiting): Gensync<boolean> {
+    const { ports, dir } = this.#directory;
+    const spans = [...trace.spans()];
+    const files = this.#filesOf(trace);
+    this.#token ??= ports.liveness.newToken();
+    const token = this.#token;
+    // A new name: what is left to do of a cancelled write does not touch the file of the next one.
+    waiting.temp = tempPath(files, token);
+    waiting.spans = spans;
+    waiting.state = "writing";
     const startTime = Math.min(...spans.map(({ span }) => span.startTime));
     const session: WholeSession = {
       start: { id: trace.id, traceId: trace.id, startTime },
@@ -152,9 +195,22 @@ export class TraceDocuments {
       spans: spans.map(({ span }) => placed(span, trace.id, undefined)),
       end: implicitEnd,
     };
+    const isWritten = yield* writeWholeDocument(ports, { files, token, temp: waiting.temp }, session);
+    if (!isWritten) return false;
+    // In the turn of the commit.
+    waiting.state = "committed";
+    if (ports.durability !== "process") yield* io.syncDirectory(dir);
+    return true;
+  }
+
+  #syncDirectoryNow(): void {
     const { ports, dir } = this.#directory;
-    this.#token ??= ports.liveness.newToken();
-    return writeWholeDocument(ports, dir, this.#token, session);
+    if (ports.durability === "process") return;
+    try {
+      runSync(ports.fileSystem, io.syncDirectory(dir));
+    } catch (error) {
+      this.#events.onFault(error, dir);
+    }
   }
 
   /** Of more documents than retention keeps, the oldest are not written: retention would remove them at once. */
@@ -162,14 +218,22 @@ export class TraceDocuments {
     if (this.#maxDocuments === 0) return;
     for (const [trace, waiting] of this.#waiting) {
       if (this.#waiting.size <= this.#maxDocuments) return;
-      if (waiting.spans !== undefined) continue;
+      if (waiting.state !== "queued") continue;
+      waiting.state = "cancelled";
       this.#waiting.delete(trace);
       this.#events.onWritten(trace, [...trace.spans()]);
       this.#events.onRemoved(this.#pathOf(trace));
     }
   }
 
+  #filesOf(trace: UnnamedTrace): SessionFiles {
+    return { dir: this.#directory.dir, name: nameCandidates(trace.id)[0] as string };
+  }
+
   #pathOf(trace: UnnamedTrace): string {
-    return documentPath({ dir: this.#directory.dir, name: nameCandidates(trace.id)[0] as string });
+    return documentPath(this.#filesOf(trace));
   }
 }
+
+/** A fault of a write that was cancelled meanwhile is of no interest. */
+const isCancelledNow = ({ state }: Waiting): boolean => state === "cancelled";

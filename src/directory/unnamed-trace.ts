@@ -52,6 +52,8 @@ export class UnnamedTrace {
   #children: Map<string | undefined, Set<string>> = noChildren;
   /** Sessions of spans that are no longer provisional. */
   #homes: RecentMap<string, string> | undefined;
+  /** Sessions with spans below a parent whose session is not known yet, by the parent. */
+  #awaited: RecentMap<string, readonly string[]> | undefined;
   #named: string | undefined;
   #openSpans = 0;
   #bytes = 0;
@@ -189,18 +191,31 @@ export class UnnamedTrace {
     return true;
   }
 
-  /** The span belongs to a session now. */
-  settleAt(spanId: string, session: string): void {
-    // Most traces name one session: where nothing else is known of a span, it is there.
-    if (session === this.#named && this.#hasStarts) return;
-    this.#homes ??= new RecentMap(maxHomes);
-    this.#homes.set(spanId, session);
+  /** A span of the session has this parent. Returns the session of the parent; while it is not known, it is awaited. */
+  placeBelow(parentSpanId: string, session: string): string | undefined {
+    const home = this.settledHome(parentSpanId);
+    if (home !== undefined) return home;
+    this.#awaited ??= new RecentMap(maxHomes);
+    const sessions = this.#awaited.get(parentSpanId) ?? [];
+    if (!sessions.includes(session)) this.#awaited.set(parentSpanId, [...sessions, session]);
+    return undefined;
   }
 
-  /** A span names a session, in a trace without provisional spans. */
-  noteName(spanId: string, session: string): void {
+  /** The span belongs to a session now. Returns the other sessions that have spans below the span. */
+  settleAt(spanId: string, session: string): readonly string[] {
+    const awaiting = this.#awaited?.get(spanId) ?? [];
+    if (awaiting.length > 0) this.#awaited?.set(spanId, []);
+    // Most traces name one session: where nothing else is known of a span, it is there.
+    if (session !== this.#named || !this.#hasStarts || this.#homes?.has(spanId)) {
+      this.#homes ??= new RecentMap(maxHomes);
+      this.#homes.set(spanId, session);
+    }
+    return awaiting.filter((other) => other !== session);
+  }
+
+  /** A span names a session. */
+  noteName(session: string): void {
     this.#named ??= session;
-    this.settleAt(spanId, session);
   }
 
   /**
@@ -209,7 +224,7 @@ export class UnnamedTrace {
    */
   name(spanId: string, parent: string | null, session: string): string[] {
     const decided = new Set<string>();
-    this.noteName(spanId, session);
+    this.noteName(session);
     this.#takeBelow(spanId, decided, true);
     if (this.#spans.has(spanId)) decided.add(spanId);
     // Of the ancestors the trace knows nothing better than the session that it named first.

@@ -10,7 +10,7 @@ import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { placed } from "../format/unnamed-log.js";
 import { sessionByPolicy, type UnnamedPolicy } from "../format/unnamed-policy.js";
 import { unnamedBounds } from "../recovery/retention.js";
-import { moveWhole } from "./moves.js";
+import { moveWhole, settleAt } from "./moves.js";
 import { ProvisionalSpans } from "./provisional-spans.js";
 import type { SessionEntry } from "./sessions.js";
 import type { DirectoryListener, NamedSpan } from "./shared-directory.js";
@@ -120,13 +120,16 @@ export class UnnamedTraces {
   named(user: number, { traceId, spanId, parentSpanId, isStart }: NamedSpan, session: string): void {
     const trace = this.#spans.trace(traceId, user);
     if (isStart) trace.markStarted();
+    this.#documents.takeBack(trace);
     if (trace.size === 0 && (trace.named !== undefined || trace.policySession !== trace.id)) {
-      trace.noteName(spanId, session);
+      trace.noteName(session);
+      settleAt(this.#directory, trace, spanId, session);
       return;
     }
     const isFirst = trace.named === undefined;
     if (isFirst && trace.policySession === trace.id) this.#moveDocument(trace, user, session);
     const decided = trace.name(spanId, parentSpanId, session);
+    settleAt(this.#directory, trace, spanId, session);
     this.#move(trace, decided, session);
     if (isFirst && trace.size > 0) this.#spans.nameTrace(trace, session);
   }
@@ -137,10 +140,10 @@ export class UnnamedTraces {
     if (trace) this.#watched.add(trace, span);
   }
 
-  /** Whether a span of a trace is in another session than this one, as far as that is known. */
-  isElsewhere(traceId: string, spanId: string, session: string): boolean {
-    const home = this.#spans.find(traceId)?.settledHome(spanId);
-    return home !== undefined && home !== session;
+  /** A span of the session has this parent, which may turn up in another session later. */
+  placeBelow(traceId: string, parentSpanId: string, session: string): "below" | "elsewhere" {
+    const home = this.#spans.find(traceId)?.placeBelow(parentSpanId, session) ?? session;
+    return home === session ? "below" : "elsewhere";
   }
 
   /** Decides what time has decided, and finishes what the disk refused. Called every second. */
@@ -191,8 +194,8 @@ export class UnnamedTraces {
     if (!trace) return;
     this.#refresh(trace);
     this.#documents.takeBack(trace);
-    if (trace.named !== undefined || this.#documents.has(trace)) this.#decideAll(trace);
-    else {
+    if (trace.named !== undefined) this.#decideAll(trace);
+    else if (trace.size > 0) {
       const entry = this.#policyEntry(trace, trace.user, this.#directory.ports.clock.now());
       entry?.endAfterQuiet(decideMillis);
       this.#moveByPolicy(trace, [...trace.spans()]);
@@ -239,17 +242,13 @@ export class UnnamedTraces {
   #put(trace: UnnamedTrace, provisional: Provisional): "recorded" | "full" {
     this.#documents.takeBack(trace);
     const outcome = this.#spans.put(trace, provisional);
-    if (this.#spans.bytes > maxBytes) this.#makeRoom();
-    return outcome;
-  }
-
-  /** The oldest traces are decided before their time. */
-  #makeRoom(): void {
-    for (const trace of this.#spans.traces()) {
-      if (this.#spans.bytes <= maxBytes) return;
-      this.#decideAll(trace);
-      this.#documents.writeNow(trace);
+    // The oldest traces are decided before their time.
+    for (const oldest of this.#spans.bytes > maxBytes ? this.#spans.traces() : []) {
+      if (this.#spans.bytes <= maxBytes) break;
+      this.#decideAll(oldest);
+      this.#documents.writeNow(oldest);
     }
+    return outcome;
   }
 
   /** Reads which sessions the open spans name by now. Runs code of the host, which may record spans. */
@@ -352,7 +351,7 @@ export class UnnamedTraces {
       return;
     }
     this.#spans.move(trace, moved, entry, () => {
-      for (const { span } of moved) trace.settleAt(span.spanId, entry.id);
+      for (const { span } of moved) settleAt(this.#directory, trace, span.spanId, entry.id);
       const { prompt: _later, ...added } = trace.metadata;
       const isFirst = entry.writer.session.metadata.prompt === undefined;
       this.#directory.learn(entry, isFirst ? trace.metadata : added);
@@ -362,15 +361,16 @@ export class UnnamedTraces {
   }
 
   #record(trace: UnnamedTrace, entry: SessionEntry, { span, source, read, sessionOf }: Provisional): void {
-    const at = (state: TraceSpan): TraceSpan => {
-      const parent = state.parentSpanId;
-      return placed(state, entry.id, parent === null ? undefined : trace.settledHome(parent));
-    };
+    const parent = span.parentSpanId;
+    const parentHome = parent === null ? undefined : trace.placeBelow(parent, entry.id);
+    const first = placed(span, entry.id, parentHome);
+    // Where the span stands is decided now: the parent may move later, and the span with it.
+    const { parentSpanId } = first;
     this.#startedIn.delete(source);
     if (span.endTime === undefined && read) {
-      this.#directory.recordStart(entry, source, at(span), () => at(read()), {});
+      this.#directory.recordStart(entry, source, first, () => ({ ...read(), parentSpanId }), {});
       if (entry.id === trace.id && sessionOf) this.#watched.add(trace, { span, source, sessionOf });
-    } else if (this.#directory.recordEnd(entry, source, at(span), {}) === "full")
+    } else if (this.#directory.recordEnd(entry, source, first, {}) === "full")
       this.#listener.onLost("full", 1);
   }
 

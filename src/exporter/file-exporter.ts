@@ -4,8 +4,9 @@
 
 import type { Context } from "@opentelemetry/api";
 import { type EnginePorts, joinDirectory } from "../directory/registry.js";
-import type { DirectoryUser } from "../directory/shared-directory.js";
+import type { DirectoryUser, MovingSpan } from "../directory/shared-directory.js";
 import { callerEnd } from "../format/session-end.js";
+import type { TraceSpan } from "../format/trace-file.js";
 import { counted, reports } from "../otel/diagnostics.js";
 import { sessionIdText } from "../otel/session-attributes.js";
 import {
@@ -304,7 +305,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
       const { startedIn } = admitted;
       const outcome =
         startedIn && home.id !== undefined
-          ? startedIn.moveOut(span.spanContext(), home.id, recordEnd)
+          ? startedIn.moveOut(movingOf(span, record), home.id, recordEnd)
           : recordEnd();
       return outcome === "recorded" ? undefined : outcome;
     }
@@ -379,6 +380,11 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
       this.#log.fault(error, this.#options.dir);
     }
   }
+}
+
+function movingOf(span: ReadableSpan, { parentSpanId }: TraceSpan): MovingSpan {
+  const { traceId, spanId } = span.spanContext();
+  return { traceId, spanId, parentSpanId };
 }
 
 const ended = () =>

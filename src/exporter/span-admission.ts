@@ -168,8 +168,8 @@ export class SpanAdmission {
   #inHome(span: TraceSpan | undefined, { id, rootSpanId }: SpanHome): TraceSpan | undefined {
     if (!span || id === undefined || span.parentSpanId === rootSpanId || span.parentSpanId === null)
       return span;
-    const isElsewhere = this.#directory.isElsewhere(span.traceId ?? "", span.parentSpanId, id);
-    return isElsewhere ? { ...span, parentSpanId: rootSpanId } : span;
+    const place = this.#directory.placeBelow(span.traceId ?? "", span.parentSpanId, id);
+    return place === "elsewhere" ? { ...span, parentSpanId: rootSpanId } : span;
   }
 }
 

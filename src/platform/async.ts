@@ -15,6 +15,28 @@ export class SerialQueue {
   }
 }
 
+/** Runs a limited number of asynchronous jobs at a time; they begin in the order in which they were added. */
+export class LimitedQueue {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(most: number) {
+    this.#free = most;
+  }
+
+  async run<T>(job: () => Promise<T>): Promise<T> {
+    if (this.#free === 0) await new Promise<void>((begin) => this.#waiting.push(begin));
+    else this.#free--;
+    try {
+      return await job();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
+}
+
 /** Waits until all have settled, then throws the first failure in the order of `work`. */
 export async function allSettledOrThrow(work: readonly Promise<unknown>[]): Promise<void> {
   const failed = (await Promise.allSettled(work)).find((result) => result.status === "rejected");

@@ -57,7 +57,9 @@ export async function finishMoves(
     for (const moved of one.journal.session?.moved ?? []) {
       const { to } = moved;
       const span = one.journal.spans.get(moved);
-      if (span) byTarget.set(to, [...(byTarget.get(to) ?? []), span]);
+      const parentSpanId = moved.parentSpanId ?? undefined;
+      const placed = span && parentSpanId !== undefined ? { ...span, parentSpanId } : span;
+      if (placed) byTarget.set(to, [...(byTarget.get(to) ?? []), placed]);
     }
     for (const [to, spans] of byTarget) {
       await give(ports, [one], to, spans);

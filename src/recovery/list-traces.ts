@@ -11,6 +11,7 @@ import { rejectUnknownOptions } from "../platform/options.js";
 import { mustBePath, type PathLike } from "../platform/paths.js";
 import { readOutline } from "../storage/document-file.js";
 import { readTrace } from "./read-trace.js";
+import { sessionNamesIn } from "./unnamed-logs.js";
 
 /** A trace in a listing: the content of its first and last line. */
 export interface ListedTrace {
@@ -39,7 +40,7 @@ export interface TraceListing {
 
 /**
  * Lists traces, most recently written first: the documents, and the sessions that run or died before their first document,
- * which have side files only. Of documents, reads the first and last line, and only of those on the page; files that are
+ * which have side files only. A trace that names no session yet is listed under its trace id. Of documents, reads the first and last line, and only of those on the page; files that are
  * no traces are left out. Never writes. A missing directory has no traces, and is not created.
  *
  * @param dir directory of trace documents
@@ -98,15 +99,22 @@ export interface SessionEntries {
   readonly fileNames: readonly string[];
 }
 
-/** @internal The sessions of a directory, by the names of its files. */
-export function sessionsOf(dir: string, fileNames: readonly string[]): SessionEntries[] {
+/** @internal The sessions of a directory: by the names of its files, and by the content of its unnamed logs. */
+export async function sessionsIn(dir: string, listing = 1): Promise<SessionEntries[]> {
   const found = new Map<string, SessionEntries & { readonly fileNames: string[] }>();
   const side: { readonly name: string; readonly fileName: string }[] = [];
-  for (const fileName of fileNames) {
+  for (const fileName of await nodeFileSystem.async.readdir(dir)) {
     const entry = parseEntry(fileName);
     if (entry.type === "document")
       found.set(entry.name, { path: `${dir}/${fileName}`, hasDocument: true, fileNames: [fileName] });
     else if (entry.type === "open" || entry.type === "live") side.push({ name: entry.name, fileName });
+    else if (entry.type === "unnamed") {
+      const ports = { fileSystem: nodeFileSystem };
+      const names = await runAsync(nodeFileSystem, sessionNamesIn(ports, dir, entry.token));
+      // Its spans are in the files of their sessions by now: those may be newer than this listing.
+      if (names === undefined && listing < maxListings) return sessionsIn(dir, listing + 1);
+      for (const name of names ?? []) side.push({ name, fileName });
+    }
   }
   for (const { name, fileName } of side) {
     const known = found.get(name);
@@ -125,7 +133,7 @@ const maxListings = 5;
 /** Most recently written first. */
 async function datedSessions(dir: string): Promise<DatedSession[]> {
   for (let listing = 1; ; listing++) {
-    const sessions = sessionsOf(dir, await nodeFileSystem.async.readdir(dir));
+    const sessions = await sessionsIn(dir);
     const dated = await mapConcurrently(sessions, (session) => dateOf(dir, session));
     // Its files have other names now.
     const hasMoved = sessions.some(({ hasDocument }, index) => !hasDocument && dated[index] === undefined);

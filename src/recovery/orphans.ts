@@ -14,7 +14,7 @@ import {
 import { appendLogPath, journalPath } from "../format/file-names.js";
 import { type JournalState, replayJournal } from "../format/journal.js";
 import { firstEvent, type SessionEnd } from "../format/session-end.js";
-import { SpanMap } from "../format/span-map.js";
+import { SpanMap, withTrace } from "../format/span-map.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { type Awaited, awaitedAfter, awaitedAfterAll } from "../format/under-way.js";
 import { isWholeSummary } from "../format/validate.js";
@@ -23,7 +23,7 @@ import { errorCode, type FileCalls, type FileSystem } from "../platform/file-sys
 import { runAsync } from "../platform/gensync.js";
 import { detectorOf } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
-import { readHeadLine } from "../storage/document-file.js";
+import { type Published, readHeadLine } from "../storage/document-file.js";
 import { chunkBytes, type LineRange, lastLine, readRange, scanLines } from "../storage/lines.js";
 import type { Source } from "../storage/merged-file.js";
 import { type SideFiles, tryOpen } from "../storage/side-files.js";
@@ -252,4 +252,26 @@ export function verdictIn({ journal, isAlive }: OrphanedFiles): SessionEnd | und
 /** What made an owner end: the first that a process hook found in its last grace period. */
 export function firstDetector({ journal, lastWrite, detector }: OrphanedFiles): string | undefined {
   return firstEvent(journal.session?.fenced, { reason: "", detector }, lastWrite).detector ?? detector;
+}
+
+/** Orphaned files and a document without open spans that have moved to another session. */
+export function withoutMoved(
+  orphans: readonly OrphanedFiles[],
+  published: Published | undefined,
+): { readonly orphans: readonly OrphanedFiles[]; readonly published: Published | undefined } {
+  const moved = new SpanMap<true>();
+  for (const { journal } of orphans) for (const span of journal.session?.moved ?? []) moved.set(span, true);
+  if (moved.size === 0) return { orphans, published };
+  const tail = published?.tail;
+  const traceId = published?.head?.traceId ?? "";
+  const spans = tail?.spans.filter((span) => !moved.has(withTrace(span, traceId))) ?? [];
+  return {
+    published: published && { ...published, tail: tail && { ...tail, spans } },
+    orphans: orphans.map((one) => {
+      const left = new SpanMap<TraceSpan>();
+      for (const span of one.journal.spans.values()) if (!moved.has(span)) left.set(span, span);
+      const pending = one.pending.filter((span) => !moved.has(span));
+      return { ...one, pending, journal: { ...one.journal, spans: left } };
+    }),
+  };
 }

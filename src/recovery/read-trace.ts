@@ -16,7 +16,7 @@ import { readRange, scanLines } from "../storage/lines.js";
 import { listSideFiles, sideFileState } from "../storage/side-files.js";
 import { type OrphanedFiles, readSideFiles } from "./orphans.js";
 import { recoverDocument } from "./recover-document.js";
-import { readUnnamedSide } from "./unnamed-logs.js";
+import { readUnnamedSides } from "./unnamed-logs.js";
 
 /** What could not be read; all zero for an intact trace. */
 export interface TraceDamage {
@@ -89,7 +89,8 @@ const idOf = ({ head, journal }: OrphanedFiles): string | undefined => head?.id 
 async function readOwners(files: SessionFiles, token: string | undefined): Promise<OrphanedFiles[]> {
   const liveness = new SystemLiveness(nodeFileSystem.sync);
   const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
-  const found: OrphanedFiles[] = [];
+  // Before the side files: a recovery that splits a log writes the side files first, and then removes the log.
+  const found = token === undefined ? await run(readUnnamedSides(ports, files.dir, files.name)) : [];
   for (const owner of (await run(listSideFiles(files.dir))).get(files.name) ?? []) {
     if (token !== undefined && owner.token !== token) continue;
     const isAlive = (await run(sideFileState(ports, owner))) !== "orphaned";
@@ -97,7 +98,6 @@ async function readOwners(files: SessionFiles, token: string | undefined): Promi
     // Neither file exists: the session was published, and the files removed, since the directory was read.
     if (side.log || side.journal.session || side.journal.spans.size > 0) found.push(side);
   }
-  if (token === undefined) found.push(...(await run(readUnnamedSide(ports, files))));
   return found;
 }
 

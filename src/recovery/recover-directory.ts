@@ -6,10 +6,11 @@ import { errorCode } from "../platform/file-system.js";
 import { type Gensync, pause, runAsync } from "../platform/gensync.js";
 import { isRecoveryToken } from "../platform/liveness.js";
 import { listSideFiles, type SideFiles, sideFileState } from "../storage/side-files.js";
+import type { OrphanedFiles } from "./orphans.js";
 import { type RecoveryPorts, recoverSession } from "./recover-session.js";
 import type { RecoveredSession, RecoveryFailure, RecoveryReport } from "./recover-traces.js";
 import { sweep } from "./sweep.js";
-import { splitOrphanedLogs } from "./unnamed-logs.js";
+import { readUnnamedSides, splitOrphanedLogs } from "./unnamed-logs.js";
 
 /** How often recovery looks for side files, and the time between two attempts, while other recoveries have some. */
 export interface RetryPolicy {
@@ -61,16 +62,24 @@ export async function recoverInRounds(
   let wanted = names;
   for (let attempt = 1; ; attempt++) {
     const inRecovery: string[] = [];
-    if (!ports.dryRun) failures.push(...(await run(splitOrphanedLogs(ports, dir))));
+    const split = ports.dryRun
+      ? { failures: [], hasRecovery: false }
+      : await run(splitOrphanedLogs(ports, dir));
+    failures.push(...split.failures);
     let found = await run(listSideFiles(dir));
-    const listed = [...(wanted ?? found.keys())];
+    const unnamed = ports.dryRun ? await run(orphanedUnnamedSides(ports, dir)) : [];
+    const listed = [...new Set([...(wanted ?? found.keys()), ...unnamed.map(({ files }) => files.name)])];
     // The list grows while spans move to other sessions.
     for (const name of listed) {
       const path = `${dir}/${name}.json`;
       try {
         const owners = await sortOwners(ports, found.get(name) ?? []);
         if (owners.hasWriter) running.add(name);
-        const { reports, missed, targets } = await recoverSession(ports, owners.orphaned);
+        const { reports, missed, targets } = await recoverSession(
+          ports,
+          owners.orphaned,
+          unnamed.filter(({ files }) => files.name === name),
+        );
         sessions.push(...reports);
         if (targets.length > 0) found = await run(listSideFiles(dir));
         listed.push(...targets);
@@ -80,13 +89,19 @@ export async function recoverInRounds(
         failures.push({ path, error });
       }
     }
-    if (inRecovery.length === 0 || ports.dryRun || attempt >= attempts) {
+    const isDone = inRecovery.length === 0 && !split.hasRecovery;
+    if (isDone || ports.dryRun || attempt >= attempts) {
       for (const name of inRecovery) running.add(name);
       return { sessions, failures, running: running.size };
     }
-    wanted = inRecovery;
+    wanted = split.hasRecovery ? names : inRecovery;
     await run(pause(delayMillis));
   }
+}
+
+/** What recovery would split from the unnamed logs of dead processes. */
+function* orphanedUnnamedSides(ports: RecoveryPorts, dir: string): Gensync<OrphanedFiles[]> {
+  return (yield* readUnnamedSides(ports, dir)).filter(({ isAlive }) => !isAlive);
 }
 
 interface SortedOwners {

@@ -7,7 +7,7 @@ import { mergeHeads, mergeSessionSpans, sessionSpan } from "../format/beginnings
 import { keepLines } from "../format/cap.js";
 import { type DocumentHead, type DocumentTail, encodeTail, isoTime, isRoot } from "../format/document.js";
 import { documentPath, type SessionFiles } from "../format/file-names.js";
-import type { JournaledSession } from "../format/journal.js";
+import { type JournaledSession, placedBeside } from "../format/journal.js";
 import { jsonText } from "../format/json-value.js";
 import {
   implicitEnd,
@@ -28,8 +28,15 @@ import { runAsync } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
 import { type LineSink, writeAll } from "../storage/lines.js";
 import { publishedSources, withCorruptLines } from "../storage/merge.js";
-import { MergedFile, type Source } from "../storage/merged-file.js";
-import { firstDetector, logSource, type OrphanedFiles, pendingSources, verdictIn } from "./orphans.js";
+import { Beside, MergedFile, type Source } from "../storage/merged-file.js";
+import {
+  firstDetector,
+  logSource,
+  type OrphanedFiles,
+  pendingSources,
+  verdictIn,
+  withoutMoved,
+} from "./orphans.js";
 import type { RecoveredSession } from "./recover-traces.js";
 
 /** The files of a session, and where its document goes. */
@@ -64,7 +71,8 @@ export async function recoverDocument(
   fileSystem: FileSystem,
   given: RecoveryInput,
 ): Promise<RecoveredDocument> {
-  const input = withoutMoved({ ...given, orphans: [...given.orphans].sort(byAge) });
+  const orphansByAge = [...given.orphans].sort(byAge);
+  const input = { ...given, ...withoutMoved(orphansByAge, given.published) };
   const { id, files, published, orphans, out, hasPeers } = input;
   const head = headOf(input);
   const fromPublished = published ? publishedSources(published) : [];
@@ -72,8 +80,12 @@ export async function recoverDocument(
   const pending = hasPeers ? [] : pendingSpans(published?.tail);
   if (pending.length > 0)
     fromPublished.push({ type: "spans", spans: pending, traceId: published?.head?.traceId ?? "" });
-  const merged = new MergedFile(out, head, { parse: true });
   const root = rootOf(input, head);
+  const beside = new Beside(
+    orphans.flatMap(({ journal }) => journal.session?.moved ?? []),
+    root.spanId,
+  );
+  const merged = new MergedFile(out, head, { parse: true, beside });
   const fromLogs: Source[] = [];
   for (const one of orphans)
     if (one.log) fromLogs.push(await logSource(fileSystem, one, one.log.fd, head, fromPublished[0]));
@@ -83,7 +95,7 @@ export async function recoverDocument(
   await runAsync(
     fileSystem,
     merged.write(sources, (count, hasMarker) => {
-      const { spans, stillOpen } = closedByCrash(input, merged, head, root);
+      const { spans, stillOpen } = closedByCrash(input, { merged, beside, head, root });
       const others = spans.length + stillOpen.length + 1;
       return keepLines({ lines: count, hasMarker, others }, { id, rootSpanId: root.spanId });
     }),
@@ -94,7 +106,7 @@ export async function recoverDocument(
   const recovered = sum(merged.firstSeen.slice(fromPublished.length)) + corrected;
   const changed = sum(merged.taken.slice(lines.length));
 
-  const closed = closedByCrash(input, merged, head, root);
+  const closed = closedByCrash(input, { merged, beside, head, root });
   await runAsync(fileSystem, merged.append({ type: "spans", spans: closed.spans, traceId: head.traceId }));
   const end = endOf(input, closed, recovered + changed + closed.spans.length > 0);
   const tail = tailOf(input, { head, root, end, totals: merged.totals, open: closed.stillOpen });
@@ -125,28 +137,6 @@ export async function recoverDocument(
   return { report, corrupt, isPublishedCorrupt, head, tail };
 }
 
-/** Without open spans that have moved to another session. */
-function withoutMoved(input: RecoveryInput): RecoveryInput {
-  const moved = new SpanMap<true>();
-  for (const { journal } of input.orphans)
-    for (const span of journal.session?.moved ?? []) moved.set(span, true);
-  if (moved.size === 0) return input;
-  const { published } = input;
-  const tail = published?.tail;
-  const traceId = published?.head?.traceId ?? "";
-  const spans = tail?.spans.filter((span) => !moved.has(withTrace(span, traceId))) ?? [];
-  return {
-    ...input,
-    published: published && { ...published, tail: tail && { ...tail, spans } },
-    orphans: input.orphans.map((one) => {
-      const left = new SpanMap<TraceSpan>();
-      for (const span of one.journal.spans.values()) if (!moved.has(span)) left.set(span, span);
-      const pending = one.pending.filter((span) => !moved.has(span));
-      return { ...one, pending, journal: { ...one.journal, spans: left } };
-    }),
-  };
-}
-
 function headOf({ id, files, published, orphans }: RecoveryInput): DocumentHead {
   const heads = [published?.head, ...orphans.map((one) => one.head ?? one.journal.session)].filter(
     (head) => head !== undefined,
@@ -166,6 +156,14 @@ const compare = (a: string, b: string): number => Number(a > b) - Number(a < b);
 const lastWrite = (orphans: readonly OrphanedFiles[]): number =>
   Math.max(0, ...orphans.map((one) => one.lastWrite));
 
+/** What a document is built of, besides its input. */
+interface Built {
+  readonly merged: MergedFile;
+  readonly beside: Beside;
+  readonly head: DocumentHead;
+  readonly root: TraceSpan;
+}
+
 interface ClosedSpans {
   readonly spans: readonly TraceSpan[];
   readonly stillOpen: readonly TraceSpan[];
@@ -181,16 +179,15 @@ interface ClosedSpans {
  */
 function closedByCrash(
   { published, orphans, hasPeers }: RecoveryInput,
-  merged: MergedFile,
-  head: DocumentHead,
-  root: TraceSpan,
+  { merged, beside, head, root }: Built,
 ): ClosedSpans {
   const spans = new SpanMap<TraceSpan>(head.traceId);
   const stillOpen = new SpanMap<TraceSpan>(head.traceId);
   const cut = new Set<OrphanedFiles>();
   const close = (span: TraceSpan, at: number) => {
     if (merged.has(span) || isRoot(span) || isDamagedRoot(span, root)) return;
-    spans.set(span, span.endTime === undefined ? interrupt(span, at, interruptedMessage) : span);
+    const placed = placedBeside(beside.spans, span, root.spanId, head.traceId);
+    spans.set(span, span.endTime === undefined ? interrupt(placed, at, interruptedMessage) : placed);
   };
   for (const one of orphans) {
     const traceId = one.journal.session?.traceId || one.head?.traceId || "";

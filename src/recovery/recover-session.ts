@@ -39,8 +39,15 @@ interface Recovered {
   readonly targets: readonly string[];
 }
 
-/** Recovers the orphaned files of one session: of several owners, if several writers crashed. */
-export async function recoverSession(ports: RecoveryPorts, owners: readonly SideFiles[]): Promise<Recovered> {
+/**
+ * Recovers the orphaned files of one session: of several owners, if several writers crashed. `unnamed`: what unnamed logs
+ * have of the session, for a dry run; another recovery splits the logs first.
+ */
+export async function recoverSession(
+  ports: RecoveryPorts,
+  owners: readonly SideFiles[],
+  unnamed: readonly OrphanedFiles[],
+): Promise<Recovered> {
   const orphans: OrphanedFiles[] = [];
   const tokens: string[] = [];
   const reports: RecoveredSession[] = [];
@@ -52,7 +59,7 @@ export async function recoverSession(ports: RecoveryPorts, owners: readonly Side
       const own = ports.dryRun ? owner : takeOver(ports.fileSystem.sync, owner, token);
       if (own) orphans.push(await readSideFiles(ports, own, false));
     }
-    for (const [id, group] of groupById(orphans)) {
+    for (const [id, group] of groupById([...orphans, ...unnamed])) {
       const finished = ports.dryRun ? { left: group, targets: [] } : await finishMoves(ports, group);
       targets.push(...finished.targets);
       const [first, ...rest] = finished.left;

@@ -25,7 +25,13 @@ import { awaitedAfterAll } from "../format/under-way.js";
 import { type SplitLog, splitUnnamedLog, type UnnamedSession } from "../format/unnamed-log.js";
 import { errorCode, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
-import { detectorOf, isOrphaned, newRecoveryToken, releaseToken } from "../platform/liveness.js";
+import {
+  detectorOf,
+  isOrphaned,
+  isRecoveryToken,
+  newRecoveryToken,
+  releaseToken,
+} from "../platform/liveness.js";
 import { buildFile } from "../storage/build-file.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { readRange, writeAll } from "../storage/lines.js";
@@ -36,7 +42,8 @@ import type { RecoveryFailure } from "./recover-traces.js";
 /** The unnamed log of one process. */
 interface FoundLog {
   readonly token: string;
-  readonly isOrphaned: boolean;
+  /** `gone`: since the directory was read, a recovery has taken it, or its spans have reached their sessions. */
+  readonly state: "orphaned" | "owned" | "gone";
   readonly lastWrite: number;
 }
 
@@ -48,28 +55,40 @@ function* listUnnamedLogs({ liveness, clock }: CommitPorts, dir: string): Gensyn
     if (entry.type !== "unnamed") continue;
     const { token } = entry;
     const stat = yield* io.lstat(unnamedPath(dir, token));
+    if (stat === undefined) found.push({ token, state: "gone", lastWrite: 0 });
     if (!stat?.isFile) continue;
     const { mtimeMs: lastWrite } = stat;
-    found.push({ token, isOrphaned: isOrphaned(liveness, token, lastWrite, clock.now()), lastWrite });
+    const state = isOrphaned(liveness, token, lastWrite, clock.now()) ? "orphaned" : "owned";
+    found.push({ token, state, lastWrite });
   }
   return found;
 }
 
+/** The logs of dead processes, split. */
+interface SplitLogs {
+  readonly failures: readonly RecoveryFailure[];
+  /** Whether another recovery may have taken a log over: it gives sessions more orphaned files. */
+  readonly hasRecovery: boolean;
+}
+
 /** Splits the logs of dead processes into journals of their sessions. A log that fails stays for the next recovery. */
-export function* splitOrphanedLogs(ports: CommitPorts, dir: string): Gensync<RecoveryFailure[]> {
+export function* splitOrphanedLogs(ports: CommitPorts, dir: string): Gensync<SplitLogs> {
   const failures: RecoveryFailure[] = [];
-  for (const { token, isOrphaned } of yield* listUnnamedLogs(ports, dir)) {
-    if (!isOrphaned) continue;
+  let hasRecovery = false;
+  for (const { token, state } of yield* listUnnamedLogs(ports, dir)) {
+    hasRecovery ||= state === "gone" || (state === "owned" && isRecoveryToken(token));
+    if (state !== "orphaned") continue;
     try {
-      yield* splitOrphanedLog(ports, dir, token);
+      hasRecovery = (yield* splitOrphanedLog(ports, dir, token)) === "taken" || hasRecovery;
     } catch (error) {
       failures.push({ path: unnamedPath(dir, token), error });
     }
   }
-  return failures;
+  return { failures, hasRecovery };
 }
 
-function* splitOrphanedLog(ports: CommitPorts, dir: string, token: string): Gensync<void> {
+/** `taken`: another recovery was faster. */
+function* splitOrphanedLog(ports: CommitPorts, dir: string, token: string): Gensync<"split" | "taken"> {
   const { fileSystem, liveness } = ports;
   const own = newRecoveryToken(liveness);
   const path = unnamedPath(dir, own);
@@ -78,8 +97,7 @@ function* splitOrphanedLog(ports: CommitPorts, dir: string, token: string): Gens
       // If the owner is alive after all, it misses its file at the next record and begins a new one.
       fileSystem.sync.rename(unnamedPath(dir, token), path);
     } catch (error) {
-      // Another recovery was faster.
-      if (errorCode(error) === "ENOENT") return;
+      if (errorCode(error) === "ENOENT") return "taken";
       throw error;
     }
     const { sessions, corruptLines } = yield* readUnnamedLog(ports, dir, own);
@@ -88,6 +106,7 @@ function* splitOrphanedLog(ports: CommitPorts, dir: string, token: string): Gens
     yield* io.syncDirectory(dir);
     if (corruptLines > 0) fileSystem.sync.rename(path, `${dir}/unnamed.json.damaged.${own}.live`);
     else tryUnlink(fileSystem.sync, path);
+    return "split";
   } finally {
     // From here on the journals, or the log, are orphaned.
     releaseToken(own);
@@ -110,13 +129,43 @@ function* readUnnamedLog(
   }
 }
 
-/** What unnamed logs hold of the session with this file name, as the side files of one owner each. Changes nothing. */
-export function* readUnnamedSide(ports: CommitPorts, files: SessionFiles): Gensync<OrphanedFiles[]> {
+/**
+ * The file names of the sessions in one unnamed log, those of traces that name none included; `undefined` if the log is
+ * gone. Changes nothing.
+ */
+export function* sessionNamesIn(
+  ports: Pick<CommitPorts, "fileSystem">,
+  dir: string,
+  token: string,
+): Gensync<string[] | undefined> {
+  const stat = yield* io.lstat(unnamedPath(dir, token));
+  if (!stat?.isFile) return stat && [];
+  const { sessions } = yield* readUnnamedLog(ports, dir, token);
+  return sessions.map(({ session }) => sessionName(session.id));
+}
+
+/** Listings at most: each repeats only while a recovery takes logs over. */
+const maxListings = 5;
+
+/**
+ * What unnamed logs hold of the session with this file name, or of all sessions, as the side files of one owner each.
+ * Changes nothing.
+ */
+export function* readUnnamedSides(
+  ports: CommitPorts,
+  dir: string,
+  only?: SessionFiles["name"],
+): Gensync<OrphanedFiles[]> {
   const found: OrphanedFiles[] = [];
-  for (const { token, isOrphaned, lastWrite } of yield* listUnnamedLogs(ports, files.dir)) {
-    const { sessions } = yield* readUnnamedLog(ports, files.dir, token);
+  let logs = yield* listUnnamedLogs(ports, dir);
+  for (let listing = 1; logs.some(({ state }) => state === "gone") && listing < maxListings; listing++)
+    logs = yield* listUnnamedLogs(ports, dir);
+  for (const { token, state: ownerState, lastWrite } of logs) {
+    const isOrphaned = ownerState === "orphaned";
+    const { sessions } = yield* readUnnamedLog(ports, dir, token);
     for (const { session, spans } of sessions) {
-      if (sessionName(session.id) !== files.name) continue;
+      const files = { dir, name: sessionName(session.id) };
+      if (only !== undefined && files.name !== only) continue;
       const journal = replayJournal(Buffer.concat(journalOf(token, session, spans)));
       const pending = spans.filter(({ endTime }) => endTime !== undefined);
       const none = { log: undefined, head: undefined, tail: undefined, from: 0, to: 0, tornBytes: 0 };

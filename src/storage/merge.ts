@@ -12,7 +12,8 @@ import { type Gensync, runSync, sync } from "../platform/gensync.js";
 import type { NewFile } from "./build-file.js";
 import { isSwept } from "./commit.js";
 import { keepDamaged, type Published, readHeadLine } from "./document-file.js";
-import { MergedFile, type Source } from "./merged-file.js";
+import { scanLines } from "./lines.js";
+import { Beside, MergedFile, namesParent, type Source } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
 
 /** Lines that were added while the merge was built, and are copied in one turn of the event loop: at most so many bytes. */
@@ -69,6 +70,27 @@ export function* rewriteLog(writer: SessionWriter, select?: SelectLines): Gensyn
   yield* replaceLog(writer, { head: writer.session.head, known: [], count: false, select }, () => {});
 }
 
+/** Lines below spans that are in other sessions by now stand under the session span. Throws; then nothing has changed. */
+export function* placeLines(writer: SessionWriter): Gensync<void> {
+  const { session, log } = writer;
+  const { head, moved, rootSpanId } = session;
+  const { displaced } = moved;
+  if (displaced.length === 0) return;
+  const beside = new Beside(displaced, rootSpanId);
+  const own = log.ensureOpen().hold();
+  let isNamed = false;
+  try {
+    const from = (yield* readHeadLine(own.fd, log.size)).length;
+    yield* scanLines(own.fd, from, log.size, (line) => {
+      isNamed ||= namesParent(line, beside);
+    });
+  } finally {
+    own.release();
+  }
+  if (isNamed) yield* replaceLog(writer, { head, known: [], count: false, beside }, () => {});
+  moved.forgetDisplaced(displaced);
+}
+
 /** Replaces the head of the own append log, which has no lines yet. Throws; then nothing has changed. */
 export function* rewriteHead(writer: SessionWriter, head: DocumentHead): Gensync<void> {
   yield* replaceLog(writer, { head, known: [], count: false }, () => writer.session.setHead(head));
@@ -103,6 +125,7 @@ interface ReplaceRequest {
   /** Whether totals are counted anew. */
   readonly count: boolean;
   readonly select?: SelectLines | undefined;
+  readonly beside?: Beside;
 }
 
 /**
@@ -123,7 +146,7 @@ function* replaceLog(
 /** `false`: the append log was replaced meanwhile, or another process removed the new file; to be built again. */
 function* buildReplacement(
   writer: SessionWriter,
-  { head, known, count, select }: ReplaceRequest,
+  { head, known, count, select, beside }: ReplaceRequest,
   onReplaced: (merged: MergedFile) => void,
   { file, copies }: { readonly file: NewFile; readonly copies: number },
 ): Gensync<boolean> {
@@ -143,7 +166,7 @@ function* buildReplacement(
     // A recovery that took this owner for dead gave these spans lines; they run on, and end in lines of their own.
     const running = session.openSpans.inDocument(head.traceId);
     // Published lines may be corrupt by now, and a corrupt line that is copied as it is would make ours no document, too.
-    const merged = new MergedFile(file.fd, head, { parse: known.length > 0, count, running });
+    const merged = new MergedFile(file.fd, head, { parse: known.length > 0, count, running, beside });
     yield* merged.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);
     for (const published of withCorruptLines(known, merged))
       yield* keepDamaged(writer.files, writer.token, published);

@@ -24,6 +24,7 @@ import {
   lineKey,
   withoutComma,
 } from "../format/document.js";
+import { type MovedSpan, placedBeside } from "../format/journal.js";
 import { inTrace, type SpanIds, SpanMap, traceIdOf, withTrace } from "../format/span-map.js";
 import { Totals } from "../format/totals.js";
 import type { TraceSpan } from "../format/trace-file.js";
@@ -66,6 +67,28 @@ interface FirstPass {
   readonly isCounted: boolean;
 }
 
+/** Spans that are in other sessions, beside the session of a file. */
+export class Beside {
+  readonly moved: readonly MovedSpan[];
+  readonly rootSpanId: string;
+  readonly spans = new SpanMap<true>();
+
+  constructor(moved: readonly MovedSpan[], rootSpanId: string) {
+    this.moved = moved;
+    this.rootSpanId = rootSpanId;
+    for (const span of moved) this.spans.set(span, true);
+  }
+}
+
+/** Whether the line may be that of a span below one of these spans. */
+export const namesParent = (line: Buffer, { moved }: Beside): boolean =>
+  moved.some(({ spanId }) => line.includes(spanId));
+
+function spanIn(line: Buffer): TraceSpan | undefined {
+  const decoded = decodeLine(line, -1);
+  return decoded.type === "span" ? decoded.span : undefined;
+}
+
 const comma = 0x2c;
 
 /** Adds to the counter of a source. */
@@ -81,6 +104,7 @@ export class MergedFile {
   readonly #head: DocumentHead;
   readonly #parse: boolean;
   readonly #running: Pick<SpanMap<unknown>, "has">;
+  readonly #beside: Beside | undefined;
   readonly #out: LineWriter;
   /** Without the line of the elision marker, which belongs to no trace. */
   readonly #winners: SpanMap<Winner>;
@@ -92,6 +116,7 @@ export class MergedFile {
    * @param parse parses every line, since lines may be corrupt, and lists those that are no spans
    * @param count counts totals anew, which parses every line as well
    * @param running spans whose lines are left out
+   * @param beside spans of other sessions: what is below them stands under the session span
    */
   constructor(
     out: LineSink,
@@ -100,15 +125,18 @@ export class MergedFile {
       parse,
       count = parse,
       running = new SpanMap(),
+      beside,
     }: {
       readonly parse: boolean;
       readonly count?: boolean;
       readonly running?: Pick<SpanMap<unknown>, "has">;
+      readonly beside?: Beside | undefined;
     },
   ) {
     this.#head = head;
     this.#parse = parse;
     this.#running = running;
+    this.#beside = beside && beside.moved.length > 0 ? beside : undefined;
     this.#markerId = markerSpanId(head.id ?? "");
     this.#winners = new SpanMap(head.traceId);
     this.#out = new LineWriter(out, encodeHead(head));
@@ -188,10 +216,10 @@ export class MergedFile {
       if (this.#totals && !isCounted) countLine(line, this.#totals);
       mark(isMarker ? "marker" : "line");
       if (elision && (isMarker || !elision.keeps(line, ids))) return;
-      this.#put(found.isOrdered ? line : Buffer.from(encodeSpan(found.span)), source);
+      this.#put(this.#placed(found, line, source), source);
     };
     for (const [index, source] of sources.entries()) {
-      const canCopy = this.#out.isFile && !elision && (isCounted || !this.#totals);
+      const canCopy = this.#out.isFile && !elision && !this.#beside && (isCounted || !this.#totals);
       const lines = canCopy ? unchanged[index] : undefined;
       if (lines === undefined || source.type !== "lines") {
         yield* eachLine(source, emit(index, source), () => this.#out.drain());
@@ -281,6 +309,21 @@ export class MergedFile {
     if (known?.interrupted && !candidate.interrupted) addTo(this.#corrected, known.first, 1);
     if (known) Object.assign(known, candidate, { first: known.first });
     else this.#winners.set(ids, candidate);
+  }
+
+  /** The line as this file takes it. */
+  #placed(found: FoundLine, line: Buffer, source: Source): Buffer {
+    const span = found.span ?? (this.#beside && namesParent(line, this.#beside) ? spanIn(line) : undefined);
+    if (this.#beside && span) {
+      const placed = placedBeside(
+        this.#beside.spans,
+        span,
+        this.#beside.rootSpanId,
+        source.traceId || this.#head.traceId,
+      );
+      if (placed !== span) return Buffer.from(encodeSpan(placed));
+    }
+    return found.isOrdered ? line : Buffer.from(encodeSpan(found.span));
   }
 
   #put(line: Buffer, source: Source): void {

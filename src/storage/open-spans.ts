@@ -146,6 +146,21 @@ export class OpenSpans {
       yield { span, read, source };
   }
 
+  /** Places spans again, under other parents. Returns whether one of them has changed. */
+  placeAgain(place: (span: TraceSpan) => TraceSpan): boolean {
+    let hasChanged = false;
+    for (const open of this.#spans.values()) {
+      const placed = place(open.journaledSpan);
+      if (placed === open.journaledSpan) continue;
+      hasChanged = true;
+      const { read, merged } = open;
+      // The attributes that were journaled by themselves stay: the new text is journaled before them.
+      const state = { journaled: spanJson(placed), journaledSpan: placed, merged };
+      this.#spans.set(placed, { ...open, ...state, read: () => place(read()) });
+    }
+    return hasChanged;
+  }
+
   /** The span belongs to another session. */
   leave(span: SpanIds): void {
     this.#spans.delete(span);

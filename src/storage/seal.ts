@@ -7,7 +7,7 @@ import { encodeOwner } from "../format/journal.js";
 import { endWithSession, interrupt, type SessionEnd } from "../format/session-end.js";
 import { type Gensync, io, sync } from "../platform/gensync.js";
 import { type CommitOutcome, type CommitRequest, commit, isSame } from "./commit.js";
-import { rewriteLog } from "./merge.js";
+import { placeLines, rewriteLog } from "./merge.js";
 import {
   capOf,
   closePeerSpans,
@@ -62,6 +62,7 @@ function* sealOnce(
     if (!writer.refreshOpen()) return "fenced";
     writer.mustSettle();
     yield* mergePublished(writer);
+    yield* placeLines(writer);
     const effective = yield* endBesidePeers(writer, end, isAlone);
     // A fence has no time to leave lines out: its document may have twice the cap.
     const isFence = end.status === "crashed" || end.provisional !== undefined;

@@ -5,7 +5,7 @@
 import { mergeHeads, mergeSessionSpans, reopened, sessionSpan } from "../format/beginnings.js";
 import type { CounterName } from "../format/counters.js";
 import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "../format/document.js";
-import type { JournaledSession, MovedSpan } from "../format/journal.js";
+import { type JournaledSession, type MovedSpan, placedBeside } from "../format/journal.js";
 import { mergeOwn } from "../format/json-value.js";
 import {
   endWithSession,
@@ -24,6 +24,7 @@ import { Totals } from "../format/totals.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { type Awaited, awaitedAfter, awaitedAfterAll, isUnderWay, readAwaits } from "../format/under-way.js";
 import type { Published } from "./document-file.js";
+import { MovedSpans } from "./moved-spans.js";
 import { OpenSpans } from "./open-spans.js";
 import type { SuspendedSession } from "./suspended-session.js";
 
@@ -48,12 +49,6 @@ export interface SessionChange {
   /** Merged into the attributes of the session span. */
   readonly attributes?: Readonly<Record<string, unknown>>;
 }
-
-/** Moved spans to remember of a session. */
-const maxMoved = 10_000;
-
-/** Moved spans in one record of the journal: older ones are in no document any more. */
-const maxRecentlyMoved = 100;
 
 /** The head of a session whose raw id is known. */
 export type SessionHead = DocumentHead & { readonly id: string };
@@ -84,10 +79,7 @@ export class SessionState {
   #lostWriter: string | undefined;
   /** When the document was ended that this session resumed from. */
   #resumedEnd: string | undefined;
-  /** Spans that have moved to another session, by id: no document of a peer writer brings them back. */
-  #moved = new SpanMap<MovedSpan>();
-  /** Those of them that the published document, or the journal, may still have. */
-  #recentlyMoved: readonly MovedSpan[] = [];
+  #moved = new MovedSpans();
   #movedTo: string | undefined;
   /** The worst error or crash that a peer writer, or this one beside living peers, left for the end of the session. */
   #inheritedEnd: SessionEnd | undefined;
@@ -182,7 +174,6 @@ export class SessionState {
     this.#metadata = session.#metadata;
     this.#awaited = session.#awaited;
     this.#moved = session.#moved;
-    this.#recentlyMoved = session.#recentlyMoved;
     this.#inheritedEnd = session.#inheritedEnd;
     this.#verdict = verdict;
     this.openSpans.adopt(openSpans);
@@ -323,21 +314,25 @@ export class SessionState {
   record(): JournaledSession {
     const { id, traceId, startedAt } = this.#head;
     const [root, metadata, resumed] = [this.root, this.#metadata, this.#resumedEnd];
-    const moved = this.#recentlyMoved.length > 0 ? this.#recentlyMoved : undefined;
+    const moved = this.#moved.recent.length > 0 ? this.#moved.recent : undefined;
     const own = { id, traceId, startedAt, root, metadata, resumed };
     return { ...own, moved, movedTo: this.#movedTo, fenced: this.#verdict };
   }
 
-  /** An open span has moved to another session. */
-  addMoved(moved: MovedSpan): void {
-    if (this.#moved.size >= maxMoved) this.#moved = new SpanMap();
-    this.#moved.set(moved, moved);
-    this.#recentlyMoved = [...this.#recentlyMoved.slice(-maxRecentlyMoved), moved];
+  /** A span is in another session. Returns whether open spans stood below it. */
+  addMoved(moved: MovedSpan): boolean {
+    this.#moved.add(moved);
+    return this.openSpans.placeAgain((span) => this.placed(span));
   }
 
-  /** The published document and the journal have none of the moved spans any more. */
-  forgetMoved(): void {
-    this.#recentlyMoved = [];
+  /** The span as this session holds it: below a span of another session, it stands under the session span. */
+  placed(span: TraceSpan): TraceSpan {
+    return this.#moved.size === 0 ? span : placedBeside(this.#moved, span, this.#root.spanId);
+  }
+
+  /** Spans in other sessions. */
+  get moved(): MovedSpans {
+    return this.#moved;
   }
 
   /** All spans of this writer move to another session. */

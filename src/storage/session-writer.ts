@@ -143,7 +143,7 @@ export class SessionWriter implements JournalSource {
   /** A document with this version was committed. */
   markPublished(version: number): void {
     this.#publishedVersion = version;
-    if (version === this.#version) this.session.forgetMoved();
+    if (version === this.#version) this.session.moved.forgetRecent();
   }
 
   /** Work under way is void: it belongs to an earlier epoch. */
@@ -186,8 +186,9 @@ export class SessionWriter implements JournalSource {
   }
 
   /** A span has ended, and survives the process; not when the queue is `full`. `known`: the journal had the ended span. */
-  recordEnd(span: TraceSpan): "news" | "known" | "full" {
+  recordEnd(given: TraceSpan): "news" | "known" | "full" {
     this.#touch();
+    const span = this.session.placed(given);
     const isKnown = this.session.openSpans.isJournaled(span);
     const isKept = this.appendSpan(span);
     if (this.session.follow(span)) this.journal.append(encodeOwner(this.token, this.session.awaited));

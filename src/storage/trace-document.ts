@@ -4,7 +4,7 @@
  */
 
 import { encodeHead, encodeLineIntoScratch, encodeSpan, encodeTail } from "../format/document.js";
-import { documentPath, nameCandidates, type SessionFiles, tempPath } from "../format/file-names.js";
+import { documentPath, type SessionFiles } from "../format/file-names.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { type Gensync, io } from "../platform/gensync.js";
@@ -25,17 +25,22 @@ export interface WholeSession {
   readonly end: SessionEnd;
 }
 
+/** Where the document goes, and the temporary name and the owner of the file until then. */
+export interface DocumentPlace {
+  readonly files: SessionFiles;
+  readonly token: string;
+  readonly temp: string;
+}
+
 /**
- * Writes the document. `false`: there is a document of that name already, or a cap applies; then the session is to be
+ * Writes the document, without a sync of the directory. Returns in the turn of the commit. `false`: there is a document of that name already, or a cap applies; then the session is to be
  * resumed instead. Throws when the file system refuses.
  */
 export function* writeWholeDocument(
   ports: WriterPorts,
-  dir: string,
-  token: string,
+  { files, token, temp }: DocumentPlace,
   { start, metadata, spans, end }: WholeSession,
 ): Gensync<boolean> {
-  const files: SessionFiles = { dir, name: nameCandidates(start.id)[0] as string };
   if (ports.maxSpans > 0 && spans.length + 1 > ports.maxSpans) return false;
   if (yield* io.exists(documentPath(files))) return false;
   const session = new SessionState(start, files.name, token);
@@ -51,7 +56,7 @@ export function* writeWholeDocument(
     session.count(span);
   }
   bytes.push(encodeTail(session.tail(ports.clock.now(), end), size, spans.length === 0));
-  return yield* buildFile(ports.fileSystem, tempPath(files, token), function* (file) {
+  return yield* buildFile(ports.fileSystem, temp, function* (file) {
     yield* writeAll(file.fd, Buffer.concat(bytes));
     yield* io.fdatasync(file.fd);
     const request = {
@@ -64,7 +69,6 @@ export function* writeWholeDocument(
     } as const;
     if ((yield* commit(ports, request)) !== "committed") return false;
     file.markRenamed();
-    if (ports.durability !== "process") yield* io.syncDirectory(dir);
     return true;
   });
 }

@@ -98,13 +98,13 @@ describe("the contract registry/2", () => {
       "flush",
       "flushSession",
       "homeOf",
-      "isElsewhere",
       "knownEnd",
       "leave",
       "maintain",
       "named",
       "openSession",
       "path",
+      "placeBelow",
       "release",
     ]);
     const session = user.openSession({ id: "s", traceId: "0".repeat(32), startTime: 1 }, {});

@@ -86,7 +86,7 @@ function expectSpans(document: TraceFile, { ended, interrupted }: Expected, wher
 /** Recovers, and checks what every recovery must produce. */
 async function recover(where: string, want: Expected): Promise<RecoveredSession> {
   const owners = (await runAsync(unsyncedFileSystem, listSideFiles(dir))).get(session.name) ?? [];
-  const { reports } = await recoverSession(ports, owners);
+  const { reports } = await recoverSession(ports, owners, []);
   if (reports.length !== 1) throw new Error(`${where}: ${reports.length} sessions`);
   const report = reports[0] as RecoveredSession;
   const path = join(dir, `${session.name}.json`);

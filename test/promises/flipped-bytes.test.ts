@@ -133,7 +133,7 @@ function expectNeighbours(document: TraceFile, flip: Flip): void {
 
 async function recoverOne(flip: Flip): Promise<RecoveredSession> {
   const owners = (await runAsync(unsyncedFileSystem, listSideFiles(dir))).get(session.name) ?? [];
-  const { reports } = await recoverSession(ports, owners);
+  const { reports } = await recoverSession(ports, owners, []);
   expect(reports).toHaveLength(1);
   const report = reports[0] as RecoveredSession;
   // The path from the report, because a flip may have hit the session's name.

@@ -55,6 +55,65 @@ const snapshot = () =>
       return [name, size, mtimeMs, ctimeMs, ino];
     });
 
+/** The unnamed log of a process that is dead: one trace named a session late, another one named none. */
+function diedUnnamed(): void {
+  const line = (record: object) => `${JSON.stringify(record)}\n`;
+  const span = (traceId: string, spanId: string, rest: object) =>
+    line({
+      span: {
+        spanId,
+        parentSpanId: null,
+        name: "work",
+        kind: "span",
+        startTime: 1,
+        status: "ok",
+        ...rest,
+        traceId,
+      },
+    });
+  const [named, unnamed] = ["1".repeat(32), "2".repeat(32)];
+  const text = [
+    line({ owner: { token: deadToken(), pid: 1, withoutSession: "trace", processSession: "" } }),
+    span(named, "a".repeat(16), { endTime: 2 }),
+    line({ moved: { trace: named, to: "late", spans: ["a".repeat(16)] } }),
+    span(unnamed, "b".repeat(16), {}),
+  ];
+  writeFileSync(`${stage.dir}/unnamed.${deadToken()}.live`, text.join(""));
+}
+
+describe("P14 traces of a dead process that named no session yet", () => {
+  test("P14 are listed, read, and reported by a dry run, and nothing is written", async () => {
+    diedUnnamed();
+    const before = snapshot();
+    const { traces, total } = await listTraces(stage.dir);
+    const unnamed = "2".repeat(32);
+    expect(traces.map(({ id, bytes }) => [id, bytes])).toEqual([
+      [unnamed, 0],
+      ["late", 0],
+    ]);
+    expect(total).toBe(2);
+    expect((await readTrace(`${stage.dir}/late.json`)).trace.spans.map(({ name }) => name)).toEqual([
+      "work",
+      "late",
+    ]);
+    const { sessions, failures, running } = await recoverTraces(stage.dir, { dryRun: true });
+    expect(
+      sessions.map(({ id, action, status, interrupted }) => ({ id, action, status, interrupted })),
+    ).toEqual([
+      { id: "late", action: "rebuilt", status: "completed", interrupted: [] },
+      { id: unnamed, action: "rebuilt", status: "crashed", interrupted: ["work"] },
+    ]);
+    expect({ failures, running }).toEqual({ failures: [], running: 0 });
+    expect(snapshot()).toEqual(before);
+    const done = await recoverTraces(stage.dir);
+    expect(done.sessions.map(({ id, status }) => [id, status]).sort()).toEqual([
+      [unnamed, "crashed"],
+      ["late", "completed"],
+    ]);
+    expect(readdirSync(stage.dir).sort()).toEqual([`${unnamed}.json`, "late.json"]);
+  });
+});
+
 describe("P14 sessions without a document", () => {
   test("P14 of a living writer are listed as they are now, and reading them writes nothing", async () => {
     const living = actor();
