@@ -3,17 +3,17 @@
  */
 import { basename, dirname, resolve } from "node:path";
 import { type DocumentHead, type DocumentTail, decodeDocument, decodeLine } from "../format/document.js";
-import { parseEntry, type SessionFiles } from "../format/file-names.js";
+import { appendLogPath, journalPath, parseEntry, type SessionFiles } from "../format/file-names.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { systemClock } from "../platform/clock.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
-import { type Gensync, runAsync } from "../platform/gensync.js";
+import { type Gensync, io, runAsync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { mustBePath, type PathLike } from "../platform/paths.js";
 import { maxWholeBytes, openPublished, type Published } from "../storage/document-file.js";
 import { readRange, scanLines } from "../storage/lines.js";
-import { listSideFiles, sideFileState } from "../storage/side-files.js";
+import { listSideFiles, type SideFiles, sideFileState } from "../storage/side-files.js";
 import { type OrphanedFiles, readSideFiles } from "./orphans.js";
 import { recoverDocument } from "./recover-document.js";
 import { readUnnamedSides } from "./unnamed-logs.js";
@@ -86,7 +86,14 @@ async function read(path: string): Promise<ReadTrace> {
 
 const idOf = ({ head, journal }: OrphanedFiles): string | undefined => head?.id ?? journal.session?.id;
 
-async function readOwners(files: SessionFiles, token: string | undefined): Promise<OrphanedFiles[]> {
+/** Listings at most: each repeats only while a recovery takes files over. */
+const maxListings = 5;
+
+async function readOwners(
+  files: SessionFiles,
+  token: string | undefined,
+  listing = 1,
+): Promise<OrphanedFiles[]> {
   const liveness = new SystemLiveness(nodeFileSystem.sync);
   const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
   // Before the side files: a recovery that splits a log writes the side files first, and then removes the log.
@@ -95,10 +102,18 @@ async function readOwners(files: SessionFiles, token: string | undefined): Promi
     if (token !== undefined && owner.token !== token) continue;
     const isAlive = (await run(sideFileState(ports, owner))) !== "orphaned";
     const side = await readSideFiles(ports, owner, isAlive);
-    // Neither file exists: the session was published, and the files removed, since the directory was read.
     if (side.log || side.journal.session || side.journal.spans.size > 0) found.push(side);
+    // Since the directory was read, the session was published, or a recovery gave the files other names.
+    else if (token === undefined && listing < maxListings && (await run(isGone(owner)))) {
+      for (const { log } of found) log?.release();
+      return readOwners(files, token, listing + 1);
+    }
   }
   return found;
+}
+
+function* isGone({ files, token }: SideFiles): Gensync<boolean> {
+  return !(yield* io.exists(appendLogPath(files, token))) && !(yield* io.exists(journalPath(files, token)));
 }
 
 /** The readable spans of a document of ours that has corrupt lines, or that is too long for one string. */

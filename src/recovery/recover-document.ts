@@ -85,7 +85,7 @@ export async function recoverDocument(
     orphans.flatMap(({ journal }) => journal.session?.moved ?? []),
     root.spanId,
   );
-  const merged = new MergedFile(out, head, { parse: true, beside });
+  const merged = new MergedFile(out, head, { parse: true, beside, running: beside.spans });
   const fromLogs: Source[] = [];
   for (const one of orphans)
     if (one.log) fromLogs.push(await logSource(fileSystem, one, one.log.fd, head, fromPublished[0]));

@@ -6,6 +6,7 @@
 import { mergeHeads } from "../format/beginnings.js";
 import type { SelectLines } from "../format/cap.js";
 import type { DocumentHead } from "../format/document.js";
+import type { SpanIds } from "../format/span-map.js";
 import { missingCounters } from "../format/summary.js";
 import { pendingSpans } from "../format/tail.js";
 import { type Gensync, runSync, sync } from "../platform/gensync.js";
@@ -164,7 +165,9 @@ function* buildReplacement(
     const headEnd = (yield* readHeadLine(own.fd, log.size)).length;
     let to = log.size;
     // A recovery that took this owner for dead gave these spans lines; they run on, and end in lines of their own.
-    const running = session.openSpans.inDocument(head.traceId);
+    const open = session.openSpans.inDocument(head.traceId);
+    // The document of a process hook has lines of spans that have moved since then.
+    const running = { has: (span: SpanIds) => open.has(span) || session.moved.has(span) };
     // Published lines may be corrupt by now, and a corrupt line that is copied as it is would make ours no document, too.
     const merged = new MergedFile(file.fd, head, { parse: known.length > 0, count, running, beside });
     yield* merged.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);

@@ -115,7 +115,7 @@ export class MergedFile {
   /**
    * @param parse parses every line, since lines may be corrupt, and lists those that are no spans
    * @param count counts totals anew, which parses every line as well
-   * @param running spans whose lines are left out
+   * @param running spans whose lines are left out; with their trace ids
    * @param beside spans of other sessions: what is below them stands under the session span
    */
   constructor(
