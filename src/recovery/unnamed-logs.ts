@@ -100,7 +100,8 @@ function* splitOrphanedLog(ports: CommitPorts, dir: string, token: string): Gens
       if (errorCode(error) === "ENOENT") return "taken";
       throw error;
     }
-    const { sessions, corruptLines } = yield* readUnnamedLog(ports, dir, own);
+    const { sessions, corruptLines } =
+      (yield* readUnnamedLog(ports, dir, own)) ?? splitUnnamedLog(Buffer.alloc(0));
     for (const session of sessions) yield* writeJournal(ports, dir, own, session);
     // Before the log goes: a power cut must not take both.
     yield* io.syncDirectory(dir);
@@ -113,14 +114,14 @@ function* splitOrphanedLog(ports: CommitPorts, dir: string, token: string): Gens
   }
 }
 
-/** The sessions of an unnamed log. */
+/** The sessions of an unnamed log; `undefined` if the log is gone. */
 function* readUnnamedLog(
   { fileSystem }: Pick<CommitPorts, "fileSystem">,
   dir: string,
   token: string,
-): Gensync<SplitLog> {
+): Gensync<SplitLog | undefined> {
   const file = yield* tryOpen(fileSystem, unnamedPath(dir, token));
-  if (!file) return splitUnnamedLog(Buffer.alloc(0));
+  if (!file) return undefined;
   try {
     const { size } = yield* io.fstat(file.fd);
     return splitUnnamedLog(yield* readRange(file.fd, 0, size));
@@ -140,8 +141,8 @@ export function* sessionNamesIn(
 ): Gensync<string[] | undefined> {
   const stat = yield* io.lstat(unnamedPath(dir, token));
   if (!stat?.isFile) return stat && [];
-  const { sessions } = yield* readUnnamedLog(ports, dir, token);
-  return sessions.map(({ session }) => sessionName(session.id));
+  const split = yield* readUnnamedLog(ports, dir, token);
+  return split?.sessions.map(({ session }) => sessionName(session.id));
 }
 
 /** Listings at most: each repeats only while a recovery takes logs over. */
@@ -155,15 +156,15 @@ export function* readUnnamedSides(
   ports: CommitPorts,
   dir: string,
   only?: SessionFiles["name"],
+  listing = 1,
 ): Gensync<OrphanedFiles[]> {
   const found: OrphanedFiles[] = [];
-  let logs = yield* listUnnamedLogs(ports, dir);
-  for (let listing = 1; logs.some(({ state }) => state === "gone") && listing < maxListings; listing++)
-    logs = yield* listUnnamedLogs(ports, dir);
-  for (const { token, state: ownerState, lastWrite } of logs) {
+  for (const { token, state: ownerState, lastWrite } of yield* listUnnamedLogs(ports, dir)) {
     const isOrphaned = ownerState === "orphaned";
-    const { sessions } = yield* readUnnamedLog(ports, dir, token);
-    for (const { session, spans } of sessions) {
+    const split = yield* readUnnamedLog(ports, dir, token);
+    // It has another name by now, or its spans are in the files of their sessions.
+    if (!split && listing < maxListings) return yield* readUnnamedSides(ports, dir, only, listing + 1);
+    for (const { session, spans } of split?.sessions ?? []) {
       const files = { dir, name: sessionName(session.id) };
       if (only !== undefined && files.name !== only) continue;
       const journal = replayJournal(Buffer.concat(journalOf(token, session, spans)));

@@ -93,7 +93,7 @@ async function runProgram(steps: readonly Step[], isStock: boolean): Promise<voi
     const inSession = parentPlace?.session === place.session ? parent?.name : "session";
     const expected = isUnknown ? "missing" : inSession;
     const { kind, name: parentName } = place.parent ?? { kind: "", name: "missing" };
-    // Below a span that has changed its session, spans stand under the session span.
+    // Below a span that has changed its session, or was guessed into another one, spans stand under the session span.
     const isBelowMoved = kind === "session" && parent !== undefined && hasChanged(parent);
     if (!isBelowMoved)
       expect({ name, parent: kind === "session" ? kind : parentName }).toEqual({ name, parent: expected });

@@ -213,9 +213,9 @@ class Life {
   }
 }
 
-/** Whether a span has named two sessions. */
-export const hasChanged = ({ atStart, keys }: ModelSpan): boolean =>
-  new Set(atStart === undefined ? keys : [atStart, ...keys]).size > 1;
+/** Whether a span may have been in two sessions: it named one after its start, and its trace names two. */
+export const hasChanged = ({ trace: { spans }, keys }: ModelSpan): boolean =>
+  keys.length > 0 && new Set(spans.flatMap(({ atStart, keys: later }) => [atStart, ...later])).size > 1;
 
 /** The sessions in which a span may be. */
 export function allowedSessions(span: ModelSpan): readonly string[] {
