@@ -104,9 +104,9 @@ export class ProgramRun {
     this.#life = new Life(dir, this.liveness, isStock);
   }
 
-  /** The spans whose ends were acknowledged, in all processes. */
+  /** The spans whose ends were acknowledged in the present process: the spans of dead ones may be under recovery. */
   get endedSpans(): ModelSpan[] {
-    return this.traces.flatMap(({ spans }) => spans).filter(({ isEnded }) => isEnded);
+    return this.#started.flatMap(({ spans }) => spans).filter(({ isEnded }) => isEnded);
   }
 
   async step(step: Step): Promise<void> {
