@@ -40,28 +40,37 @@ export interface AdvisedPackages {
 }
 
 /**
- * What to install beside the API that is there. API 1.10 belongs to SDK 3.x, which refuses older ones; SDK 2.x refuses
- * API 1.10. Where both fit, or the API cannot be found, SDK 2.x is advised, which runs on every supported Node.
+ * What to install beside the API that is there. SDK 3.x wants API 1.10 and Node 22.15, SDK 2.x an older API. npm takes the
+ * newest version that fits the running Node, so that a name alone would not do.
  */
 export function advisedPackages(): AdvisedPackages {
-  let minor = 0;
-  try {
-    const main: string = require.resolve("@opentelemetry/api");
-    const root = main.slice(0, main.replaceAll("\\", "/").lastIndexOf("/@opentelemetry/api/"));
-    const { version } = require(`${root}/@opentelemetry/api/package.json`);
-    minor = Number(version.split(".")[1]);
-  } catch {
-    // Bundled: nothing can be resolved.
-  }
-  if (minor >= 10)
+  const isForSdk3 = apiMinor() >= 10;
+  if (isForSdk3 && isNodeOfSdk3())
     return {
-      sdk: "@opentelemetry/sdk-trace",
-      otlp: (ending) => `@opentelemetry/exporter-trace-otlp-${ending}`,
+      sdk: "@opentelemetry/sdk-trace@3",
+      otlp: (ending) => `"@opentelemetry/exporter-trace-otlp-${ending}@>=0.300"`,
     };
   return {
-    sdk: "@opentelemetry/sdk-trace-base",
+    sdk: `${isForSdk3 ? "@opentelemetry/api@1.9 " : ""}@opentelemetry/sdk-trace-base`,
     otlp: (ending) => `"@opentelemetry/exporter-trace-otlp-${ending}@<0.300"`,
   };
+}
+
+/** The second number of the installed API's version; 0 where it cannot be found, as in a bundle. */
+function apiMinor(): number {
+  try {
+    const main: string = require.resolve("@opentelemetry/api").replaceAll("\\", "/");
+    const packages = main.slice(0, main.lastIndexOf("/@opentelemetry/api/"));
+    const { version } = require(`${packages}/@opentelemetry/api/package.json`);
+    return Number(version.split(".")[1]);
+  } catch {
+    return 0;
+  }
+}
+
+function isNodeOfSdk3(): boolean {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  return major > 22 || (major === 22 && minor >= 15);
 }
 
 /** The constructor of an OTLP exporter. What the options lack, the exporter reads from the environment. */

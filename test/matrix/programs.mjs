@@ -31,10 +31,10 @@ export const registered = 'void processor;\nconst tracer = api.getTracer("matrix
 export const traced =
   'void [processor, api];\nconst tracer = createSessionTracing({ dir }).tracerProvider.getTracer("matrix");';
 
-/** Prints which package is missing, if one is. */
+/** Its last argument is the list of exporters. Prints which package is missing, if one is. */
 export const advised = `import { createSessionTracing } from "${library}/session";
 
-process.env.OTEL_TRACES_EXPORTER = "crash-safe-file,otlp";
+process.env.OTEL_TRACES_EXPORTER = process.argv.at(-1);
 try {
   await createSessionTracing({ dir: "advised" }).shutdown();
 } catch ({ message }) {

@@ -76,9 +76,10 @@ const ways = {
     const record = recording({ from: "@opentelemetry/api", name: "trace as api", text: traced });
     writeFileSync(join(dir, "record.mjs"), asModule(record));
     writeFileSync(join(dir, "read.mjs"), asModule(read));
-    for (const needed of ["sdk-trace", "exporter-trace-otlp"]) {
-      const [, install] = /(npm install .*)$/m.exec(run(dir, runtimes[runtime], ["advised.mjs"])) ?? [];
-      if (!install?.includes(needed)) throw new Error(`${needed} is missing, and the advice is ${install}`);
+    for (const exporters of ["crash-safe-file", "crash-safe-file,otlp"]) {
+      const output = run(dir, runtimes[runtime], ["advised.mjs", exporters]);
+      const [install] = /npm install .*$/m.exec(output) ?? [];
+      if (!install) throw new Error(`a package for ${exporters} is missing, and none is advised: ${output}`);
       run(dir, "sh", ["-c", `${install} --no-audit --no-fund`]);
     }
     return (name) => [runtimes[runtime], `${name}.mjs`];
