@@ -18,13 +18,19 @@ export interface Counter {
   readonly json: string;
   /** What one ended span adds. A value that is not a finite number adds nothing. */
   readonly of: (span: TraceSpan) => unknown;
+  /** Whether the summary of a running session counts open spans, too. */
+  readonly countsOpen?: true;
 }
 
 export const counters = {
   totalTokens: { json: "totalTokens", of: (span) => span.tokens?.total },
   totalCost: { json: "cost", of: (span) => span.cost },
-  totalToolCalls: { json: "toolCalls", of: (span) => (span.kind === "tool" ? 1 : 0) },
-  totalGenerations: { json: "generations", of: (span) => (span.kind === "generation" ? 1 : 0) },
+  totalToolCalls: { json: "toolCalls", of: (span) => (span.kind === "tool" ? 1 : 0), countsOpen: true },
+  totalGenerations: {
+    json: "generations",
+    of: (span) => (span.kind === "generation" ? 1 : 0),
+    countsOpen: true,
+  },
   turns: { json: "turns", of: (span) => (beginsTurn(span) ? 1 : 0) },
   errors: { json: "errors", of: (span) => (span.status === "error" && !span.interrupted ? 1 : 0) },
   interrupted: { json: "interrupted", of: (span) => (span.interrupted ? 1 : 0) },

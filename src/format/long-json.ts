@@ -122,6 +122,17 @@ export function hasLongText(value: unknown, depth = 0): boolean {
   return false;
 }
 
+/** The number of characters in the texts of a value. */
+export function textLength(value: unknown, depth = 0): number {
+  if (typeof value === "string") return value.length;
+  if (typeof value !== "object" || value === null || depth > maxDepth) return 0;
+  const bytes = bytesOf(value);
+  if (bytes) return bytes.byteLength;
+  let length = 0;
+  for (const key in value) length += textLength((value as Record<string, unknown>)[key], depth + 1);
+  return length;
+}
+
 /** A copy of the value with stand-ins for bytes and for long runs of base64; the same object if it has none. */
 function withStandIns(value: unknown, standIns: StandIns, depth: number): unknown {
   if (typeof value === "string") return standIns.of(value);

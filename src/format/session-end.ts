@@ -127,6 +127,9 @@ export const endMessage = (kind: SpanKind): string =>
 export const endWithSession = (span: TraceSpan, end: SessionEnd, nowMillis: number): TraceSpan =>
   interrupt(span, nowMillis, end.status === "crashed" ? (end.error ?? "") : endMessage(span.kind));
 
+/** `statusMessage` of a span that was running when its process ended without an end of the session. */
+export const interruptedMessage = "Interrupted: the process ended while this was running";
+
 /** An open span that ended without a call of the program. */
 export function interrupt(span: TraceSpan, endTime: number, statusMessage: string): TraceSpan {
   // Recovery takes the end from file times, which kernels keep in ticks of up to 10 ms.

@@ -3,11 +3,15 @@
  */
 
 import { countSpan } from "./cap.js";
-import { type CounterName, counters } from "./counters.js";
+import { type Counter, type CounterName, counters } from "./counters.js";
 import type { DocumentTail } from "./document.js";
+import { finite } from "./json-value.js";
 import { isOver } from "./session-end.js";
 import { countsToJson, Totals } from "./totals.js";
 import type { SessionSummary, TraceFile, TraceSpan } from "./trace-file.js";
+
+/** What open spans add to counters. */
+type StartedCounts = Readonly<Partial<Record<CounterName, number>>>;
 
 /** The members of a summary that are no totals. `duration` in milliseconds. */
 type SummaryState = Pick<SessionSummary, "duration" | "status" | "idle" | "reconstructed"> & {
@@ -16,12 +20,23 @@ type SummaryState = Pick<SessionSummary, "duration" | "status" | "idle" | "recon
   readonly detector: string | undefined;
 };
 
-/** Makes the summary of a document. */
-export function summarize(totals: Totals, state: SummaryState): SessionSummary {
+/** What open spans add to the counters of a document: `undefined` for nothing. */
+export function startedBy(open: readonly TraceSpan[]): StartedCounts | undefined {
+  const started: Partial<Record<CounterName, number>> = {};
+  for (const [name, { of, countsOpen }] of Object.entries<Counter>(counters)) {
+    const count = countsOpen ? open.reduce((sum, span) => sum + finite(of(span)), 0) : 0;
+    if (count > 0) started[name as CounterName] = count;
+  }
+  return Object.keys(started).length > 0 ? started : undefined;
+}
+
+/** Makes the summary of a document. `totals` of ended spans. */
+export function summarize(totals: Totals, state: SummaryState, started: StartedCounts = {}): SessionSummary {
   const topTools = totals.topTools();
   const loops = totals.loops();
   const summary: SessionSummary = {
     ...totals.counts,
+    ...withStarted(totals, started),
     duration: Math.max(0, state.duration) || 0,
     status: state.status,
     ...(state.error !== undefined && { error: state.error }),
@@ -36,6 +51,11 @@ export function summarize(totals: Totals, state: SummaryState): SessionSummary {
   if (isOver(summary)) summary.narrative = narrate(summary, totals.distinctTools);
   return summary;
 }
+
+const withStarted = (totals: Totals, started: StartedCounts): StartedCounts =>
+  Object.fromEntries(
+    Object.entries(started).map(([name, count]) => [name, totals.counts[name as CounterName] + count]),
+  );
 
 /** What the layout of a document holds so that a resumed session continues with exact totals. */
 export function layoutOf(totals: Totals): DocumentTail["layout"] {
@@ -55,7 +75,7 @@ export function totalsOf(tail: DocumentTail | undefined, spans: readonly TraceSp
   const { counts } = counted;
   const totals = new Totals();
   totals.merge({
-    ...countsToJson((name) => summary[name] ?? counts[name]),
+    ...countsToJson((name) => (summary[name] ?? counts[name]) - finite(layout.started?.[name])),
     ...(!layout.tools && { generations: endedGenerations(tail, counted) }),
     lastEnd: Date.parse(summary.lastActivityAt ?? ""),
     tokens: summary.tokens ?? counted.tokens,

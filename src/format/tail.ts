@@ -5,7 +5,7 @@
 import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "./document.js";
 import { finite } from "./json-value.js";
 import type { SessionEnd, Verdict } from "./session-end.js";
-import { layoutOf, rootOutput, summarize } from "./summary.js";
+import { layoutOf, rootOutput, startedBy, summarize } from "./summary.js";
 import type { Totals } from "./totals.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "./trace-file.js";
 import { type AwaitedByWriter, isUnderWay } from "./under-way.js";
@@ -43,23 +43,26 @@ export function buildTail(session: SessionSnapshot): DocumentTail {
   const totals = ended.length > 0 ? session.totals.with(ended) : session.totals;
   const lastActivity = lastActivityOf(session, totals, open);
   const endedMillis = rootEnd?.isImplicit ? lastActivity : nowMillis;
-  const summary = summarize(totals, {
+  const started = startedBy(open);
+  const state = {
     ...statusOf(session, open.length > 0),
     error: verdict.error,
     duration: endedMillis - Date.parse(head.startedAt),
     lastActivityAt: isoTime(lastActivity),
     detector: verdict.end?.detector ?? session.lostWriter,
     ...(isRecovered && { reconstructed: true as const }),
-  });
+  };
+  const summary = summarize(totals, state, started);
   const output = rootOutput(summary);
   const closed = rootEnd ? { ...root, endTime: endedMillis, ...endMembers(rootEnd) } : root;
   return {
-    spans: [...ended, ...open, output === undefined ? closed : { ...closed, output }],
+    spans: [...parentsFirst(ended), ...open, output === undefined ? closed : { ...closed, output }],
     metadata,
     summary,
     endedAt: isoTime(endedMillis),
     layout: {
       ...layoutOf(totals),
+      ...(started && { started }),
       ...(isRecovered && { recovered: true as const }),
       ...awaitsOf(session),
       ...(session.isLeft && { left: isoTime(nowMillis) }),
@@ -68,6 +71,33 @@ export function buildTail(session: SessionSnapshot): DocumentTail {
       ...(rootEnd?.provisional !== undefined && { provisional: rootEnd.provisional }),
     },
   };
+}
+
+/**
+ * The spans in this order, but for a span that comes before its parent: that span follows its parent, so that readers which
+ * do not sort show a tree in order.
+ */
+export function parentsFirst(spans: readonly TraceSpan[]): readonly TraceSpan[] {
+  const listed = new Set(spans.map(({ spanId }) => spanId));
+  const placed = new Set<string>();
+  const waiting = new Map<string, TraceSpan[]>();
+  const ordered: TraceSpan[] = [];
+  for (const span of spans) {
+    const { parentSpanId: parent } = span;
+    if (parent !== null && listed.has(parent) && !placed.has(parent)) {
+      waiting.set(parent, [...(waiting.get(parent) ?? []), span]);
+      continue;
+    }
+    const next = [span];
+    for (let one = next.pop(); one; one = next.pop()) {
+      ordered.push(one);
+      placed.add(one.spanId);
+      next.push(...(waiting.get(one.spanId) ?? []).reverse());
+      waiting.delete(one.spanId);
+    }
+  }
+  // Spans that are each other's parents, in a damaged file.
+  return [...ordered, ...[...waiting.values()].flat()];
 }
 
 /** The latest start or end of a span. A span may state any time: one in the future counts as now. */

@@ -122,7 +122,9 @@ export interface SessionSummary {
   totalTokens: number;
   /** In the currency of the spans. */
   totalCost: number;
+  /** Started tool calls, open ones included. */
   totalToolCalls: number;
+  /** Started generations, open ones included. */
   totalGenerations: number;
   /** Messages of the user, and calls of an agent by other instrumentations. Absent in documents of 0.1.0. */
   turns?: number;
@@ -168,6 +170,11 @@ export interface TraceLayout {
   tools?: ToolUse[];
   /** The last ten tool calls: a resumed session finds loops that began before. */
   calls?: ToolCallKey[];
+  /**
+   * What open spans add to counters of the summary: a program that resumes the session counts these spans when they end.
+   * Absent in documents of 0.1.0, whose counters leave open spans out.
+   */
+  started?: Partial<Record<string, number>>;
   /** What writers of the session wait for, by their tokens: work is under way, though no span is open. */
   awaits?: Record<string, "model" | "tools">;
   /** When a writer ended the session in good order, ISO 8601, while the files of another writer showed no death. */
@@ -192,7 +199,7 @@ export interface TraceFile {
   /** When the session ended; in a running document, when it was last written. */
   endedAt: string;
   metadata: SessionMetadata;
-  /** In order of completion; open spans are last. */
+  /** In order of completion, but a generation comes before its tool calls; open spans are last. */
   spans: TraceSpan[];
   summary: SessionSummary;
   layout?: TraceLayout;

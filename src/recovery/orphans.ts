@@ -13,10 +13,10 @@ import {
 } from "../format/document.js";
 import { appendLogPath, journalPath } from "../format/file-names.js";
 import { type JournalState, replayJournal } from "../format/journal.js";
-import { firstEvent, type SessionEnd } from "../format/session-end.js";
+import { firstEvent, interrupt, interruptedMessage, isOver, type SessionEnd } from "../format/session-end.js";
 import { SpanMap, withTrace } from "../format/span-map.js";
 import type { TraceSpan } from "../format/trace-file.js";
-import { type Awaited, awaitedAfter, awaitedAfterAll } from "../format/under-way.js";
+import { type Awaited, awaitedAfter, awaitedAfterAll, readAwaits } from "../format/under-way.js";
 import { isWholeSummary } from "../format/validate.js";
 import type { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileCalls, type FileSystem } from "../platform/file-system.js";
@@ -177,10 +177,52 @@ export async function logSource(
   return { ...own, from: from + (await commonLines(fileSystem, published, own)) };
 }
 
-/** The pending spans, as sources of a merge. */
-export function pendingSources({ head, journal, pending }: OrphanedFiles, into: DocumentHead): Source[] {
-  const traceId = journal.session?.traceId ?? head?.traceId ?? into.traceId;
-  return pending.length > 0 ? [{ type: "spans", spans: pending, traceId }] : [];
+/** Oldest writer first: its start is the start of the session, and later writers override its metadata. */
+export const byAge = (a: OrphanedFiles, b: OrphanedFiles): number =>
+  compare(startOf(a), startOf(b)) || a.lastWrite - b.lastWrite;
+
+const startOf = ({ head, journal }: OrphanedFiles): string => (head ?? journal.session)?.startedAt ?? "";
+
+const compare = (a: string, b: string): number => Number(a > b) - Number(a < b);
+
+/** What the writers without orphaned files wait for, as the document has it. */
+export function awaitsOfOthers(
+  published: DocumentTail | undefined,
+  orphans: readonly OrphanedFiles[],
+): Map<string, Awaited> {
+  const awaits = published && !isOver(published.summary) ? readAwaits(published.layout.awaits) : new Map();
+  for (const { journal, token } of orphans) awaits.delete(journal.owner ?? token);
+  return awaits;
+}
+
+/** The pending spans, as sources of a merge: those of a dead owner behind the generations for which they wait. */
+export function pendingSources(one: OrphanedFiles, into: DocumentHead): Source[] {
+  const waiting = waitingIn(one);
+  const spans = one.isAlive
+    ? one.pending.filter((span) => !waiting.has(span))
+    : [...interruptedIn(one), ...one.pending];
+  const traceId = one.journal.session?.traceId ?? one.head?.traceId ?? into.traceId;
+  return spans.length > 0 ? [{ type: "spans", spans, traceId }] : [];
+}
+
+/** The open generations of a dead owner for which pending spans wait, as interrupted by the death. */
+export function interruptedIn(one: OrphanedFiles): TraceSpan[] {
+  if (one.isAlive) return [];
+  const parents = new Set([...waitingIn(one).values()].map(({ parentSpanId }) => parentSpanId));
+  return [...one.journal.spans.values()]
+    .filter(({ spanId }) => parents.has(spanId))
+    .map((span) => interrupt(span, one.lastWrite, interruptedMessage));
+}
+
+/** The pending spans whose parents are open. */
+export function waitingIn({ journal, pending }: OrphanedFiles): SpanMap<TraceSpan> {
+  const waiting = new SpanMap<TraceSpan>(journal.session?.traceId);
+  if (pending.length === 0) return waiting;
+  const open = new Set<string>();
+  for (const { spanId, endTime } of journal.spans.values()) if (endTime === undefined) open.add(spanId);
+  for (const span of pending)
+    if (span.parentSpanId !== null && open.has(span.parentSpanId)) waiting.set(span, span);
+  return waiting;
 }
 
 /** Whether a finalized append log can take the name of its session unchanged: any of its lines may be corrupt. */

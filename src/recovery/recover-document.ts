@@ -12,6 +12,7 @@ import { jsonText } from "../format/json-value.js";
 import {
   implicitEnd,
   interrupt,
+  interruptedMessage,
   isOver,
   recordedEnd,
   type SessionEnd,
@@ -19,10 +20,9 @@ import {
   worseEnd,
 } from "../format/session-end.js";
 import { inTrace, SpanMap, withTrace } from "../format/span-map.js";
-import { buildTail, endMark, pendingSpans } from "../format/tail.js";
+import { buildTail, endMark, parentsFirst, pendingSpans } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
-import { type Awaited, readAwaits } from "../format/under-way.js";
 import type { FileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
@@ -30,11 +30,15 @@ import { type LineSink, writeAll } from "../storage/lines.js";
 import { publishedSources, withCorruptLines } from "../storage/merge.js";
 import { Beside, MergedFile, type Source } from "../storage/merged-file.js";
 import {
+  awaitsOfOthers,
+  byAge,
   firstDetector,
+  interruptedIn,
   logSource,
   type OrphanedFiles,
   pendingSources,
   verdictIn,
+  waitingIn,
   withoutMoved,
 } from "./orphans.js";
 import type { RecoveredSession } from "./recover-traces.js";
@@ -52,8 +56,6 @@ export interface RecoveryInput {
 
 /** `summary.error` of a session whose process ended without an end of the session. */
 const crashError = "The process ended without closing the session";
-/** `statusMessage` of the spans that were running. */
-const interruptedMessage = "Interrupted: the process ended while this was running";
 
 /** A recovered document. */
 export interface RecoveredDocument {
@@ -125,7 +127,12 @@ export async function recoverDocument(
     action: end.isNew ? "rebuilt" : "swept",
     status: tail.summary.status,
     recoveredSpans: recovered + closed.spans.length,
-    interrupted: closed.spans.filter((span) => span.interrupted).map((span) => span.name),
+    interrupted: [
+      ...orphans.flatMap(interruptedIn).filter((span) => merged.hasInterrupted(span)),
+      ...closed.spans,
+    ]
+      .filter((span) => span.interrupted)
+      .map((span) => span.name),
     tornBytes: orphans.reduce((bytes, one) => bytes + one.tornBytes + one.journal.tornBytes, 0),
     corruptLines:
       merged.corruptLines.length + orphans.reduce((count, one) => count + one.journal.corruptLines, 0),
@@ -144,14 +151,6 @@ function headOf({ id, files, published, orphans }: RecoveryInput): DocumentHead 
   const unknown = { traceId: "", startedAt: isoTime(lastWrite(orphans)) };
   return mergeHeads({ id, sessionId: files.name }, heads.length > 0 ? heads : [unknown]);
 }
-
-/** Oldest writer first: its start is the start of the session, and later writers override its metadata. */
-const byAge = (a: OrphanedFiles, b: OrphanedFiles): number =>
-  compare(startOf(a), startOf(b)) || a.lastWrite - b.lastWrite;
-
-const startOf = ({ head, journal }: OrphanedFiles): string => (head ?? journal.session)?.startedAt ?? "";
-
-const compare = (a: string, b: string): number => Number(a > b) - Number(a < b);
 
 const lastWrite = (orphans: readonly OrphanedFiles[]): number =>
   Math.max(0, ...orphans.map((one) => one.lastWrite));
@@ -191,12 +190,13 @@ function closedByCrash(
   };
   for (const one of orphans) {
     const traceId = one.journal.session?.traceId || one.head?.traceId || "";
+    const waiting = waitingIn(one);
     for (const journaled of one.journal.spans.values()) {
       const span = withTrace(journaled, traceId);
       // An interrupted line of a span that was started here: the owner died while it wrote the end of the session.
       if (span.endTime === undefined && !one.isAlive && (!merged.has(span) || merged.hasInterrupted(span)))
         cut.add(one);
-      if (!one.isAlive || span.endTime !== undefined) close(span, one.lastWrite);
+      if (!one.isAlive || (span.endTime !== undefined && !waiting.has(span))) close(span, one.lastWrite);
       else if (!merged.has(span)) stillOpen.set(span, span);
     }
     if (hasPeers) continue;
@@ -213,7 +213,7 @@ function closedByCrash(
   }
   if (!hasPeers) ownerless += awaitsOfOthers(published?.tail, orphans).size;
   return {
-    spans: [...spans.values()].map((span) => inTrace(span, head.traceId)),
+    spans: parentsFirst([...spans.values()].map((span) => inTrace(span, head.traceId))),
     stillOpen: [...stillOpen.values()],
     cut,
     ownerless,
@@ -223,16 +223,6 @@ function closedByCrash(
 /** The session span of a tail in which a byte has flipped. A span of the program with this id has a parent, and another kind. */
 const isDamagedRoot = ({ spanId, parentSpanId, kind }: TraceSpan, root: TraceSpan): boolean =>
   spanId === root.spanId && (parentSpanId === null || kind === "session");
-
-/** What the writers without orphaned files wait for, as the document has it. */
-function awaitsOfOthers(
-  published: DocumentTail | undefined,
-  orphans: readonly OrphanedFiles[],
-): Map<string, Awaited> {
-  const awaits = published && !isOver(published.summary) ? readAwaits(published.layout.awaits) : new Map();
-  for (const { journal, token } of orphans) awaits.delete(journal.owner ?? token);
-  return awaits;
-}
 
 /** File times lag behind the clock by a kernel tick. */
 const fileTimeMillis = 10;

@@ -1,6 +1,7 @@
 /** A span of a document as a `ReadableSpan`, with the ids, times and attributes of the span that it was made from. */
 
 import { createHash } from "node:crypto";
+import { interruptedMessage } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import type { ResourceLike } from "../otel/resource.js";
 import {
@@ -53,9 +54,6 @@ const internal = 0;
 const client = 2;
 
 const sampled = 1;
-
-/** The status message of an interrupted span that has none in the document. */
-const interruptedMessage = "Interrupted: the process ended while this was running";
 
 /** `turn`: the turn of the span's trace, if the trace is one of a turn. */
 export function replayedSpan(

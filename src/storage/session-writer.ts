@@ -16,6 +16,7 @@ import {
 import { encodeAttributes, encodeJournalSpan, encodeOwner, encodeSession } from "../format/journal.js";
 import type { SessionEnd } from "../format/session-end.js";
 import type { SpanIds } from "../format/span-map.js";
+import { parentsFirst } from "../format/tail.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { errorCode, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, runSync } from "../platform/gensync.js";
@@ -230,7 +231,7 @@ export class SessionWriter implements JournalSource {
     if (this.#epoch !== epoch) return undefined;
     const sources = this.session.openSpans.sources();
     if (spans.length > 0) this.#version++;
-    for (const span of spans) {
+    for (const span of parentsFirst(spans)) {
       if (span.endTime !== undefined) this.session.follow(span);
       this.appendSpan(span.endTime === undefined ? close(span) : span);
     }

@@ -19,6 +19,7 @@ import {
 } from "../otel/semantic-conventions.js";
 import type { ExactSpan } from "../projection/exact-span.js";
 import { callerAttributes, metadataAttributes } from "../projection/to-attributes.js";
+import { CommitQueue } from "./commit-queue.js";
 import { finishOf, generationDraft, OpenGeneration, OpenGenerations } from "./generations.js";
 import type { SpanTarget } from "./input-types.js";
 import { SessionSpan, type SpanDraft } from "./session-span.js";
@@ -54,9 +55,6 @@ export type Closing =
   | { readonly type: "crash"; readonly reason: string };
 
 const maxUserMessageChars = 4_000;
-
-/** Spans that the commit queue holds behind a tool span. Attributes for the tool span come too late after that. */
-const maxHeld = 64;
 
 export class SessionLog {
   readonly id: string;
@@ -116,6 +114,7 @@ export class SessionLog {
   /** Ends the open turn and begins the next. */
   userMessage(text: string, now: number, client: Context | undefined): void {
     const isLogged = this.#prompt === text;
+    this.#prompt = undefined;
     if (isLogged && !client) return;
     this.endTurn(now);
     const input = text.slice(0, maxUserMessageChars);
@@ -176,7 +175,7 @@ export class SessionLog {
     if (call.isRunning) {
       this.#tools.start(call, span);
     } else {
-      this.#queue.hold(span);
+      this.#queue.endTool(span);
       this.#tools.end(call, span);
     }
   }
@@ -202,8 +201,7 @@ export class SessionLog {
     const attributes = copyAttributes(given);
     if (Object.keys(attributes).length === 0) return;
     const { last } = this.#tools;
-    // A committed span cannot change any more.
-    const tool = last && (!last.hasEnded || this.#queue.has(last)) ? last : undefined;
+    const tool = last && (!last.hasEnded || this.#queue.isLast(last)) ? last : undefined;
     const generation = this.#generations.newest?.span;
     // Any other value counts as no target.
     const hasTarget = target === "tool" || target === "generation" || target === "session";
@@ -240,9 +238,9 @@ export class SessionLog {
     return (wanted.tool ?? wanted.generation ?? this.#ensureTurn(now)).context;
   }
 
-  /** Commits the spans in the queue, and ends the turn. */
+  /** Commits the spans in the queue whose generations have ended, and ends the turn. */
   endTurn(now: number, failure?: TurnFailure): void {
-    this.#queue.flush();
+    this.#queue.endTurn();
     this.#prompt = undefined;
     const output = this.#lastOutput;
     this.#lastOutput = undefined;
@@ -258,6 +256,7 @@ export class SessionLog {
       statusMessage: closing.type === "crash" ? closing.reason : endMessage(kind),
       interrupted: true,
     });
+    for (const generation of this.#generations.all()) this.#finish(generation, now, cut("generation"));
     for (const call of this.#tools.allRunning()) {
       const { startTime, tool } = call.record;
       call.change({
@@ -265,10 +264,8 @@ export class SessionLog {
         ...cut("tool"),
         tool: { ...tool, durationMs: finiteOr(now - startTime, 0) },
       });
-      this.#queue.flush();
-      call.commit();
+      this.#queue.endTool(call);
     }
-    for (const generation of this.#generations.all()) this.#finish(generation, now, cut("generation"));
     const message = closing.type === "crash" ? closing.reason : closing.error;
     this.endTurn(now, message ? { message, isInterrupted: closing.type === "crash" } : undefined);
   }
@@ -295,7 +292,8 @@ export class SessionLog {
     attributes[ATTR_CRASH_SAFE_FILE_KIND] = record.kind;
     if (!parent) attributes[ATTR_CRASH_SAFE_FILE_TURN_INDEX] = turn.index;
     const { context } = parent ?? turn;
-    return new SessionSpan({ tracer: this.#tracer, parent: context, name, kind, record, attributes });
+    const opening = { tracer: this.#tracer, parent: context, name, kind, record, attributes };
+    return new SessionSpan(opening, parent);
   }
 
   #ensureTurn(startTime: number): SessionTurn {
@@ -327,45 +325,5 @@ export class SessionLog {
   #changed(span: SessionSpan): void {
     const { spanId, traceId } = span.ids;
     for (const handle of this.handles) handle.changed(spanId, traceId);
-  }
-}
-
-/**
- * Spans that have ended and are not committed yet: the last tool call, which may still get attributes, and behind it
- * the spans that ended later, since a document has its spans in the order of their ends.
- */
-class CommitQueue {
-  readonly #held: SessionSpan[] = [];
-  readonly #onHold: (span: SessionSpan) => void;
-
-  /** `onHold` is called for each span that is held behind a tool span. */
-  constructor(onHold: (span: SessionSpan) => void) {
-    this.#onHold = onHold;
-  }
-
-  /** A tool call has ended: commits the spans before it, and holds it. */
-  hold(tool: SessionSpan): void {
-    this.flush();
-    this.#held.push(tool);
-  }
-
-  /** Another span has ended: commits it at once, or holds it behind the tool span. */
-  end(span: SessionSpan): void {
-    if (this.#held.length === 0) {
-      span.commit();
-      return;
-    }
-    this.#held.push(span);
-    if (this.#held.length > maxHeld) this.flush();
-    else this.#onHold(span);
-  }
-
-  has(span: SessionSpan): boolean {
-    return this.#held.includes(span);
-  }
-
-  /** Commits all spans, in order. */
-  flush(): void {
-    for (const span of this.#held.splice(0)) span.commit();
   }
 }

@@ -36,6 +36,8 @@ export interface SpanOpening extends SpanDraft {
 }
 
 export class SessionSpan {
+  /** The span that it was started in; absent directly under the turn. */
+  readonly parent: SessionSpan | undefined;
   readonly #otel: Span;
   readonly #parent: Context;
   readonly #startTime: HrTime;
@@ -46,7 +48,8 @@ export class SessionSpan {
   #attributes: Record<string, unknown> | undefined;
   #hasNewAttributes = false;
 
-  constructor({ tracer, parent, name, kind, attributes, record }: SpanOpening) {
+  constructor({ tracer, parent, name, kind, attributes, record }: SpanOpening, under?: SessionSpan) {
+    this.parent = under;
     this.#record = record;
     this.#parent = parent;
     this.#startTime = hrTimeOf(record.startTime);

@@ -79,7 +79,7 @@ describe("P7 the beginning of a session", () => {
   });
 });
 
-test("P1 a tail lists ended spans, then open spans, then the session span, and counts the ended ones", () => {
+test("P1 a tail lists ended spans, then open spans, then the session span, and counts what has started", () => {
   const root = sessionSpan({ id: "s", startTime: 0 });
   const span = (spanId: string, endTime?: number): TraceSpan => ({
     ...root,
@@ -103,7 +103,7 @@ test("P1 a tail lists ended spans, then open spans, then the session span, and c
   });
   expect(tail.spans.map(({ spanId }) => spanId)).toEqual(["ended", "open", root.spanId]);
   expect(tail.spans.at(-1)).toEqual({ ...root, endTime: 9, interrupted: true });
-  expect(tail.summary).toMatchObject({ status: "crashed", error: "gone", totalGenerations: 1, duration: 9 });
+  expect(tail.summary).toMatchObject({ status: "crashed", error: "gone", totalGenerations: 2, duration: 9 });
   expect(tail).toMatchObject({ metadata: { title: "Title" }, layout: { v: 1, recovered: true } });
   expect(totals.toJson()).toEqual(new Totals().toJson());
 });

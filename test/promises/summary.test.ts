@@ -53,13 +53,14 @@ const countersOf = ({ summary }: TraceFile): Sums => ({
   ...summary.tokens,
 });
 
-/** Each counter summed over spans that have ended. */
+/** Each counter summed over spans that have ended; tool calls and generations over those that have started. */
 function sumsOver(spans: readonly TraceSpan[]): Sums {
-  const ended = spans.filter(({ endTime }) => endTime !== undefined);
-  const sum = (of: (span: TraceSpan) => unknown) =>
-    ended.reduce((total, span) => total + (Number(of(span)) || 0), 0);
+  const sum = (of: (span: TraceSpan) => unknown, countsOpen = false) =>
+    spans
+      .filter(({ endTime }) => countsOpen || endTime !== undefined)
+      .reduce((total, span) => total + (Number(of(span)) || 0), 0);
   return {
-    ...Object.fromEntries(table.map(([name, { of }]) => [name, sum(of)])),
+    ...Object.fromEntries(table.map(([name, { of, countsOpen }]) => [name, sum(of, countsOpen)])),
     ...Object.fromEntries(tokenParts.map((part) => [part, sum(({ tokens }) => tokens?.[part])])),
   };
 }

@@ -133,7 +133,10 @@ export const notCarried: readonly NotCarried[] = [
   {
     what: "spans that have not ended",
     why: "only the processor of this package exports them",
-    fields: ["order", "tool", "generation", "endedAt", "summary.duration"],
+    fields: [
+      ...["order", "tool", "generation", "endedAt"],
+      ...["duration", "totalGenerations", "totalToolCalls"].map((name) => `summary.${name}`),
+    ],
     by: ["a stock processor", ...otlp],
     staging: { end: "still running" },
     async play(tracing) {

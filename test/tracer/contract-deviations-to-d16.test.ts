@@ -80,9 +80,9 @@ test.each(["endTrace", "finalizeSync"] as const)(
       for (const key of ["finishReason", "tokens"]) expect(span).not.toHaveProperty(key);
     }
     expect(spans.map(({ name, output }) => [name, output]).slice(0, 3)).toEqual([
-      ["bash", undefined],
       ["generation-g", "half"],
       ["generation-h", "[tool calls: bash]"],
+      ["bash", undefined],
     ]);
     expect(summary).toMatchObject({
       status: "completed",
@@ -294,7 +294,7 @@ test.each([{}, { late: 1 }])(
     tracer.logStepFinish({ id: "g", reason: "stop" });
     stage.kill();
     expect(await stage.process().newTracer().rehydrateFromFile("ses_1")).toBe(true);
-    const [bash, generation] = spansOf(stage.document("ses_1"));
+    const [generation, bash] = spansOf(stage.document("ses_1"));
     expect(bash).toMatchObject({ status: "ok", endTime: begin + 9, output: "done" });
     expect(bash?.attributes ?? {}).toEqual(late);
     expect(generation).toMatchObject({ status: "ok", finishReason: "stop" });
@@ -315,7 +315,7 @@ test("D14 the end of a running tool ends the same span", async () => {
   ]);
 });
 
-test("D15 spans are in completion order, open ones last", async () => {
+test("D15 a generation comes before its tools, other spans are in completion order, open spans last", async () => {
   const tracer = stage.start("ses_1");
   tracer.logStepStart({ id: "a", messageID: "ma" });
   tracer.logStepStart({ id: "b", messageID: "mb" });
@@ -326,13 +326,16 @@ test("D15 spans are in completion order, open ones last", async () => {
   tracer.logSpan({ name: "span", startTime: 1, endTime: 2 });
   tool(tracer, "slow", {}, { callID: "slow" });
   tracer.logUserMessage("next");
-  const order = ["fast", "generation-b", "span", "slow", "user-message"];
-  expect(await shown(tracer)).toEqual([...order, "generation-a runs", "last runs", "ses_1 runs"]);
+  const order = ["generation-b", "span", "user-message"];
+  const held = ["fast", "slow", "generation-a runs", "last runs"];
+  expect(await shown(tracer)).toEqual([...order, ...held, "ses_1 runs"]);
   await tracer.endTrace();
   expect(stage.document("ses_1").spans.map(({ name }) => name)).toEqual([
     ...order,
-    "last",
     "generation-a",
+    "fast",
+    "slow",
+    "last",
     "ses_1",
   ]);
 });

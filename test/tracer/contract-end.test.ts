@@ -143,11 +143,11 @@ describe("flushSync", () => {
     tracer.flushSync("SIGTERM");
     const closed = { endTime: begin + 70, status: "error", statusMessage: "SIGTERM", interrupted: true };
     expect(named(document()).slice(2)).toMatchObject([
-      { name: "bash", ...closed, tool: { callId: "c", durationMs: 70 } },
       { name: "generation-h", ...closed, output: "half a" },
+      { name: "bash", ...closed, tool: { callId: "c", durationMs: 70 } },
       { name: "ses_1", ...closed, kind: "session" },
     ]);
-    const [, , , generation, root] = document().spans;
+    const [, , generation, , root] = document().spans;
     for (const key of ["finishReason", "tokens", "cost"]) expect(generation).not.toHaveProperty(key);
     expect(root).not.toHaveProperty("output");
     expect(document().summary).toMatchObject({

@@ -34,9 +34,9 @@ describe("flush", () => {
     tracer.setSpanAttributes({ late: 1 }, "tool");
     expect((await stage.flushed(tracer)).spans[0]).toMatchObject({ name: "second", attributes: { late: 1 } });
     tracer.logStepFinish({ id: "g" });
-    expect(await shown()).toEqual(["second", "generation-g", "first runs", "ses_1 runs"]);
+    expect(await shown()).toEqual(["generation-g", "second", "first runs", "ses_1 runs"]);
     tool("first", "completed");
-    expect(await shown()).toEqual(["second", "generation-g", "first", "ses_1 runs"]);
+    expect(await shown()).toEqual(["generation-g", "second", "first", "ses_1 runs"]);
   });
 
   test("counts what has ended, once", async () => {

@@ -36,7 +36,7 @@ describe("a generation", () => {
       },
     ]);
     expect(document.summary).not.toHaveProperty("idle");
-    expect(document.summary.totalGenerations).toBe(0);
+    expect(document.summary.totalGenerations).toBe(1);
   });
 
   test("ends with reason, cost, tokens and their total", async () => {

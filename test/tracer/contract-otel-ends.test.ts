@@ -53,8 +53,8 @@ describe("ends", () => {
     start();
     await tracer.endTrace("failed");
     expect(statuses()).toEqual([
-      ["execute_tool bash", SpanStatusCode.ERROR, cut],
       ["chat", SpanStatusCode.ERROR, cut],
+      ["execute_tool bash", SpanStatusCode.ERROR, cut],
       ["invoke_agent", SpanStatusCode.ERROR, "failed"],
     ]);
   });
@@ -63,8 +63,8 @@ describe("ends", () => {
     start();
     tracer.flushSync("killed");
     expect(statuses()).toEqual([
-      ["execute_tool bash", SpanStatusCode.ERROR, "killed"],
       ["chat", SpanStatusCode.ERROR, "killed"],
+      ["execute_tool bash", SpanStatusCode.ERROR, "killed"],
       ["invoke_agent", SpanStatusCode.ERROR, "killed"],
     ]);
     expect(backend().map(({ attributes }) => attributes["crash_safe_file.interrupted"])).toEqual([
@@ -72,7 +72,7 @@ describe("ends", () => {
       true,
       true,
     ]);
-    expect(backend()[1]?.attributes).not.toHaveProperty("gen_ai.usage.input_tokens");
+    expect(backend()[0]?.attributes).not.toHaveProperty("gen_ai.usage.input_tokens");
   });
 
   test("include a running tool without a call id", async () => {

@@ -141,10 +141,10 @@ describe("the parent", () => {
     call("after", "ma");
     expect(await parents()).toEqual([
       ["before", "ses_1"],
-      ["of a", "generation-a"],
       ["of b", "generation-b"],
       ["of nobody", "generation-b"],
       ["untold", "generation-b"],
+      ["of a", "generation-a"],
       ["of b, which has ended", "generation-a"],
       ["after", "ses_1"],
     ]);

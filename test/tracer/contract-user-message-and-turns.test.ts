@@ -103,8 +103,8 @@ describe("turns", () => {
     const seen = named(document).map(({ spanId, parentSpanId, traceId }) => [spanId, parentSpanId, traceId]);
     expect(seen).toEqual([
       ["user-message", "ses_1", undefined],
-      ["ls", "generation-g1", undefined],
       ["generation-g1", "ses_1", undefined],
+      ["ls", "generation-g1", undefined],
       ["user-message#2", "ses_1", "turn 2"],
       ["generation-g2", "ses_1", "turn 2"],
       ["user-message#3", "ses_1", "turn 3"],
@@ -154,8 +154,8 @@ describe("turns", () => {
     ).toEqual([
       ["user-message", "ses_1", undefined],
       ["user-message#2", "ses_1", "turn 2"],
-      ["ls", "generation-g1", undefined],
       ["generation-g1", "ses_1", undefined],
+      ["ls", "generation-g1", undefined],
       ["ses_1", null, undefined],
     ]);
   });
