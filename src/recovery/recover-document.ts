@@ -17,6 +17,7 @@ import {
   recordedEnd,
   type SessionEnd,
   statusRank,
+  unexplainedCrash,
   worseEnd,
 } from "../format/session-end.js";
 import { inTrace, SpanMap, withTrace } from "../format/span-map.js";
@@ -338,6 +339,13 @@ function endOf(
 
 const rankOf = (end: SessionEnd | undefined): number => statusRank[end?.status ?? "running"];
 
+/** How the session span ends: a killed session looks like one that a signal has ended, whose fence had a reason. */
+const rootEndOf = ({ status, error, isImplicit }: SessionEnd): SessionEnd => ({
+  status,
+  ...(error !== unexplainedCrash && { rootMessage: error }),
+  ...(isImplicit && { isImplicit }),
+});
+
 interface Contents {
   readonly head: DocumentHead;
   readonly root: TraceSpan;
@@ -371,7 +379,7 @@ function tailOf(
   return buildTail({
     head,
     root: bare,
-    rootEnd: end.end && { status: end.end.status, ...(end.end.isImplicit && { isImplicit: true }) },
+    rootEnd: end.end && rootEndOf(end.end),
     spans: open.map((span) => inTrace(span, head.traceId)),
     totals,
     metadata,

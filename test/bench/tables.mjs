@@ -39,6 +39,7 @@ const digits = (value) => {
 const micros = (value) => `${digits(value)} µs`;
 const millis = (value) => `${digits(value)} ms`;
 const megabytes = (value) => `${digits(value / 1e6)} MB`;
+const kilobytes = (value) => `${digits(value / 1e3)} KB`;
 const percent = (value) => `${(value * 100).toFixed(value < 1 && value > 0.99 ? 2 : 0)} %`;
 
 /** Columns of workloads that run with every contender: ratios to the floor, and the floor's own figure. */
@@ -96,6 +97,9 @@ function comparison(result, columns, hasKills) {
   return [table.toString(), ...marks.map((mark) => paint("dim", `  ${mark}`))].join("\n");
 }
 
+/** The floor of the altimate entry. */
+const before = "model of the tracer before";
+
 /** Phases of this package next to the same phase with plain files, where one exists. */
 const phases = [
   ["recover", "recover", millis, "plainCopy", "copy and sync the file"],
@@ -121,6 +125,14 @@ const phases = [
   ["… / (4 x kept + R x time)", "hourBudget", (value) => value.toFixed(2)],
   ["readFile, p99", "hostRead", millis, "hostReadAlone", "the same alone"],
   ["readFile, median", "hostReadMedian", millis],
+  ...["100", "1000", "5000"].flatMap((spans) => [
+    [`tool call, ${spans} behind, CPU`, `eventOurs${spans}`, micros, `eventModel${spans}`, before],
+    ["… bytes written", `eventBytesOurs${spans}`, kilobytes, `eventBytesModel${spans}`, before],
+  ]),
+  ["crash fence after them", "lastFenceOurs", millis, "lastFenceModel", before],
+  ["first document, CPU", "firstours", millis, "firstmodel", before],
+  ["… without the SDK", "firstWithoutSdk", millis, "firstmodel", before],
+  ["… of the SDK", "firstsdk", millis],
 ];
 
 function phaseTable(result) {
