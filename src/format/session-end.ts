@@ -70,6 +70,13 @@ export const implicitEnd: SessionEnd = { status: "completed", isImplicit: true }
 export const callerEnd = (error: string | undefined): SessionEnd =>
   error ? { status: "error", error, rootMessage: error } : { status: "completed" };
 
+/** How a recovered session span ends: with the error, unless a caller crashed the session without a reason. */
+export const rootEndOf = (end: SessionEnd): SessionEnd => ({
+  ...end,
+  provisional: undefined,
+  rootMessage: end.error === unexplainedCrash ? undefined : end.error,
+});
+
 /** Of two statuses, the one of higher rank counts. */
 export const statusRank: Record<SessionStatus, number> = { running: 0, completed: 1, error: 2, crashed: 3 };
 

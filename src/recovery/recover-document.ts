@@ -15,9 +15,9 @@ import {
   interruptedMessage,
   isOver,
   recordedEnd,
+  rootEndOf,
   type SessionEnd,
   statusRank,
-  unexplainedCrash,
   worseEnd,
 } from "../format/session-end.js";
 import { inTrace, SpanMap, withTrace } from "../format/span-map.js";
@@ -338,13 +338,6 @@ function endOf(
 }
 
 const rankOf = (end: SessionEnd | undefined): number => statusRank[end?.status ?? "running"];
-
-/** How the session span ends: a killed session looks like one that a signal has ended, whose fence had a reason. */
-const rootEndOf = ({ status, error, isImplicit }: SessionEnd): SessionEnd => ({
-  status,
-  ...(error !== unexplainedCrash && { rootMessage: error }),
-  ...(isImplicit && { isImplicit }),
-});
 
 interface Contents {
   readonly head: DocumentHead;

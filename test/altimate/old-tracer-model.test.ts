@@ -234,21 +234,25 @@ class Pair {
   }
 }
 
-test("every method agrees with the model, in random order", async () => {
-  let dir = newDirectory();
-  let runs = 0;
-  await fc.assert(
-    fc.asyncProperty(fc.array(command, { minLength: 3, maxLength: 40, size: "max" }), async (list) => {
-      // A listing of a directory is part of each start.
-      if (++runs % 100 === 0) dir = newDirectory();
-      const pair = new Pair(dir, `run${runs}`);
-      await pair.run(["startTrace", ["a", { title: "t", prompt: "hello" }], 1]);
-      for (const one of list) {
-        await pair.run(one);
-        if (["flush", "endTrace", "finalizeSync", "flushSync"].includes(one[0])) await pair.agree();
-      }
-      await pair.end();
-    }),
-    { numRuns: trials(300, 10_000), ...(process.env.SEED && { seed: Number(process.env.SEED) }) },
-  );
-});
+test(
+  "every method agrees with the model, in random order",
+  async () => {
+    let dir = newDirectory();
+    let runs = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(command, { minLength: 3, maxLength: 40, size: "max" }), async (list) => {
+        // A listing of a directory is part of each start.
+        if (++runs % 100 === 0) dir = newDirectory();
+        const pair = new Pair(dir, `run${runs}`);
+        await pair.run(["startTrace", ["a", { title: "t", prompt: "hello" }], 1]);
+        for (const one of list) {
+          await pair.run(one);
+          if (["flush", "endTrace", "finalizeSync", "flushSync"].includes(one[0])) await pair.agree();
+        }
+        await pair.end();
+      }),
+      { numRuns: trials(300, 10_000), ...(process.env.SEED && { seed: Number(process.env.SEED) }) },
+    );
+  },
+  trials(300_000, 3_600_000),
+);

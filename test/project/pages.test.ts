@@ -43,7 +43,7 @@ describe("the programs of the pages", () => {
       return document.spans.map(({ name }) => name);
     };
     expect(spansOf("ses_1.json")).toEqual(["chat", "ses_1"]);
-    expect(spansOf("ses_2.json")).toEqual(["user-message", "read_file", "generation-step_1", "ses_2"]);
+    expect(spansOf("ses_2.json")).toEqual(["user-message", "generation-step_1", "read_file", "ses_2"]);
     expect(outputs).toEqual(["", "", "", "ses_2 completed 4\nses_1 completed 2\n", ""]);
   });
 });
