@@ -40,7 +40,7 @@ describe("a running session", () => {
       traceId,
       startedAt: new Date(1_000).toISOString(),
       metadata: { title: "t" },
-      summary: { status: "running", totalToolCalls: 1 },
+      summary: { status: "running", totalToolCalls: 2 },
     });
     expect(Date.parse(endedAt)).toBeGreaterThan(1_000);
     expect(spans.map(({ name, kind, endTime }) => [name, kind, endTime === undefined])).toEqual([
@@ -171,7 +171,7 @@ describe("the cap", () => {
     const open = tool("open");
     const capped = await document();
     expect(capped.spans).toHaveLength(20);
-    expect(capped.summary.totalToolCalls).toBe(1_000);
+    expect(capped.summary.totalToolCalls).toBe(1_001);
     expect(capped.summary.topTools?.map(({ count }) => count)).toEqual([334, 333, 333]);
     const marker = capped.spans[6] as TraceSpan;
     expect(marker.parentSpanId).toBe(root(capped).spanId);
