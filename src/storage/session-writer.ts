@@ -194,8 +194,7 @@ export class SessionWriter implements JournalSource {
     const isKept = this.appendSpan(span);
     if (this.session.follow(span)) this.journal.append(encodeOwner(this.token, this.session.awaited));
     this.syncRecords();
-    if (!isKept) return "full";
-    return isKnown ? "known" : "news";
+    return isKept ? (isKnown ? "known" : "news") : "full";
   }
 
   /** Appends the line of a span and counts the span; `false` when the queue has no room for the line. */
