@@ -4,7 +4,7 @@
  */
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { analyse, contextOf, durationOf, gistOf, type Node, nameOf, type SpanState } from "./analysis.js";
-import { valueLine } from "./display-text.js";
+import { safeText, valueLine } from "./display-text.js";
 import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
 import type { SessionState, WriterState } from "./session-catalog.js";
 import type { ReadSession } from "./session-reference.js";
@@ -125,7 +125,7 @@ export function viewOf(session: ReadSession, numbers: RowNumbers): ViewedSession
   const { path: _, models: __, ...report } = postmortemOf(session, analysis);
   const { asked, open, lastCompleted, lastError, lastModelCall, ...facts } = report;
   return {
-    head: {
+    head: safeTexts({
       schema: "crash-safe-file/view/1",
       id: session.id,
       name: session.found.files.name,
@@ -151,10 +151,23 @@ export function viewOf(session: ReadSession, numbers: RowNumbers): ViewedSession
       },
       usage: usage.report(true),
       ...text("narrative", trace.summary.narrative, longest.message),
-    },
+    }),
     rows: [...numbered].map(([node, n]) => rowOf(node, n, numbered, from, to)),
     spans: new Map([...numbered].map(([{ span }, n]) => [n, span])),
   };
+}
+
+/** A copy with visible signs in place of control characters and of marks that reorder text. */
+function safeTexts<T>(value: T): T {
+  if (typeof value === "string") return safeText(value) as T;
+  if (Array.isArray(value)) return value.map(safeTexts) as T;
+  if (typeof value !== "object" || value === null) return value;
+  // An id of a span is compared with those of rows.
+  const members = Object.entries(value).map(([key, member]) => [
+    key,
+    key === "spanId" ? member : safeTexts(member),
+  ]);
+  return Object.fromEntries(members) as T;
 }
 
 /** Spans with the number that each has. A damaged document can have two with one id. */

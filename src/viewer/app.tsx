@@ -1,6 +1,6 @@
 /** The frame of a session: its title and state, the views, the search, the span at the side, the keys. */
 import type { JSX } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ViewRow } from "../cli/session-view.js";
 import { Chat } from "./chat.js";
 import { type DeepLink, linkHash, readLink, type View, views } from "./deep-link.js";
@@ -94,7 +94,7 @@ export function App({ source, hasCatalogue }: AppProps): JSX.Element {
     const isStep = next.view !== undefined && next.view !== link.view;
     history[isStep ? "pushState" : "replaceState"](null, "", linkHash(changed));
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     const listen = () => setLink(readLink(location.hash));
     addEventListener("popstate", listen);
     return () => removeEventListener("popstate", listen);
@@ -133,7 +133,7 @@ export function App({ source, hasCatalogue }: AppProps): JSX.Element {
 
   const move = (step: number) => {
     const at = order.current.findIndex(({ n }) => n === selected?.n);
-    const next = at < 0 ? (step > 0 ? 0 : order.current.length - 1) : at + step;
+    const next = at < 0 ? (step > 0 ? step - 1 : order.current.length + step) : at + step;
     select(order.current[Math.min(order.current.length - 1, Math.max(0, next))]);
   };
   /** The next match of the search; without one, the next error or interrupted span. */
@@ -148,7 +148,8 @@ export function App({ source, hasCatalogue }: AppProps): JSX.Element {
       if (row && isWanted(row)) return select(row);
     }
   };
-  useEffect(() => {
+  // Before the next key can come: an effect would be run after the next frame.
+  useLayoutEffect(() => {
     const keys: Readonly<Record<string, () => void>> = {
       j: () => move(1),
       ArrowDown: () => move(1),

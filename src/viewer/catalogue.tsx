@@ -1,7 +1,15 @@
 /** The sessions of a directory, newest first. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { age, groupedNumber, money, plural, shortDuration, shortNumber } from "../cli/display-text.js";
+import {
+  age,
+  groupedNumber,
+  money,
+  plural,
+  safeText,
+  shortDuration,
+  shortNumber,
+} from "../cli/display-text.js";
 import type { listedJson } from "../cli/list-command.js";
 import { linkHash } from "./deep-link.js";
 import { StatusMark } from "./status-mark.js";
@@ -93,6 +101,7 @@ export function Catalogue(): JSX.Element {
 function Session({ session, now }: { readonly session: Listed; readonly now: number }): JSX.Element {
   const { name, id, title, status, lastActivityAt, durationMs, tokens, cost, errors, turns, error, model } =
     session;
+  const shown = (text: string | null): string => (text === null ? "" : safeText(text));
   const facts = [
     lastActivityAt && age(now - Date.parse(lastActivityAt)),
     durationMs !== null && shortDuration(durationMs),
@@ -100,21 +109,21 @@ function Session({ session, now }: { readonly session: Listed; readonly now: num
     tokens ? `${shortNumber(tokens)} tokens` : "",
     cost ? money(cost) : "",
     errors ? plural(errors, "error") : "",
-    model,
+    shown(model),
   ].filter(Boolean);
   return (
     <a href={linkHash({ session: name, view: "overview" })}>
       <StatusMark state={status} />
       <span class="title" dir="auto">
-        {title || id}
+        {shown(title || id)}
       </span>
       <span class="facts">{facts.join(" · ")}</span>
       {error && (
         <span class="error" dir="auto">
-          {error}
+          {shown(error)}
         </span>
       )}
-      {title && <span class="id">{id}</span>}
+      {title && <span class="id">{shown(id)}</span>}
     </a>
   );
 }

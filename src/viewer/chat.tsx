@@ -1,7 +1,7 @@
 /** The session as a conversation: messages, thinking, tool calls and their results. Spans are loaded when they come near. */
 import type { JSX } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { groupedNumber, shortDuration } from "../cli/display-text.js";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { groupedNumber, safeText, shortDuration } from "../cli/display-text.js";
 import type { ViewRow } from "../cli/session-view.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { clock } from "./log.js";
@@ -23,7 +23,7 @@ export function Chat(): JSX.Element {
   );
   const first = useMemo(() => firstCalls(session), [session]);
   const box = useRef<HTMLElement>(null);
-  useEffect(() => setOrder(items), [items]);
+  useLayoutEffect(() => setOrder(items), [items]);
   const groups: (readonly ViewRow[])[] = [];
   for (let from = 0; from < items.length; from += groupSize) groups.push(items.slice(from, from + groupSize));
   useEffect(() => {
@@ -173,7 +173,7 @@ function Content({ row, span }: { readonly row: ViewRow; readonly span: TraceSpa
     const parts = partsOf(span.output);
     const [, called] =
       /^\[tool calls: (.*)\]$/s.exec(typeof span.output === "string" ? span.output : "") ?? [];
-    if (called !== undefined) return <p class="calls">calls {called}</p>;
+    if (called !== undefined) return <p class="calls">calls {safeText(called)}</p>;
     return <Parts parts={parts} />;
   }
   return (
@@ -199,7 +199,7 @@ function ShortValue({ value }: { readonly value: unknown }): JSX.Element {
     <dl class="arguments">
       {entries.map(([key, member]) => (
         <div>
-          <dt>{key}</dt>
+          <dt>{safeText(key)}</dt>
           <dd>
             <LongText text={String(member)} />
           </dd>
@@ -232,7 +232,7 @@ function Parts({ parts }: { readonly parts: readonly Part[] }): JSX.Element {
       {parts.map((part) => {
         if (part.type === "text") return <LongText text={part.text} isMarkdown />;
         if (part.type === "thinking") return <Thinking text={part.text} />;
-        if (part.type === "call") return <p class="calls">calls {part.name}</p>;
+        if (part.type === "call") return <p class="calls">calls {safeText(part.name)}</p>;
         return <ValueView value={part.value} />;
       })}
     </>

@@ -1,7 +1,7 @@
 /** Everything in the order of time: each start and each end; with a search, where the text was found. */
 import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
-import { groupedNumber, plural, shortDuration } from "../cli/display-text.js";
+import { useLayoutEffect, useMemo } from "preact/hooks";
+import { groupedNumber, plural, safeText, shortDuration } from "../cli/display-text.js";
 import type { ViewRow } from "../cli/session-view.js";
 import { FilterBar } from "./filter-bar.js";
 import { KindMark, kindWord, rowName, StateSign } from "./row-signs.js";
@@ -29,7 +29,10 @@ export function Log(): JSX.Element {
     () => entries.findIndex(({ row, type }) => row.n === selected?.n && type !== "end"),
     [entries, selected?.n],
   );
-  useEffect(() => setOrder(entries.filter(({ type }) => type !== "end").map(({ row }) => row)), [entries]);
+  useLayoutEffect(
+    () => setOrder(entries.filter(({ type }) => type !== "end").map(({ row }) => row)),
+    [entries],
+  );
   return (
     <section class="log" aria-label="Log">
       <div class="toolbar">
@@ -131,11 +134,12 @@ function LogRow({ entry: { type, at, row }, index, match, isSelected, select }: 
 function Snippet({ match: { field, snippet, at } }: { readonly match: SearchMatch }): JSX.Element {
   const { filter } = useViewer();
   const end = at + filter.text.length;
+  const part = (from: number, to?: number) => safeText(snippet.slice(from, to));
   return (
     <>
-      <span class="field">{field}</span> {snippet.slice(0, at)}
-      <mark>{snippet.slice(at, end)}</mark>
-      {snippet.slice(end)}
+      <span class="field">{safeText(field)}</span> {part(0, at)}
+      <mark>{part(at, end)}</mark>
+      {part(end)}
     </>
   );
 }

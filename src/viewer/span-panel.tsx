@@ -1,7 +1,7 @@
 /** Everything of one span. */
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { dateTime, groupedNumber, money, shortDuration } from "../cli/display-text.js";
+import { dateTime, groupedNumber, money, safeText, shortDuration } from "../cli/display-text.js";
 import type { ViewRow } from "../cli/session-view.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { clock } from "./log.js";
@@ -37,7 +37,7 @@ export function SpanPanel({ row, close }: { readonly row: ViewRow; close(): void
         </p>
         {row.error && (
           <p class={`verdict ${row.state}`} dir="auto">
-            {span?.statusMessage ?? row.error}
+            {safeText(span?.statusMessage ?? row.error)}
           </p>
         )}
         <div class="acts">
@@ -53,12 +53,17 @@ export function SpanPanel({ row, close }: { readonly row: ViewRow; close(): void
         <Fact label="ended">{row.end === undefined ? "still runs" : clock(row.end)}</Fact>
         {row.cost !== undefined && <Fact label="cost">{money(row.cost)}</Fact>}
         {span?.model?.modelId && (
-          <Fact label="model">{[span.model.providerId, span.model.modelId].filter(Boolean).join(" / ")}</Fact>
+          <Fact label="model">
+            {safeText([span.model.providerId, span.model.modelId].filter(Boolean).join(" / "))}
+          </Fact>
         )}
-        {span?.finishReason && <Fact label="finished">{span.finishReason}</Fact>}
-        <Fact label="span">{row.spanId}</Fact>
-        <Fact label="trace">{row.traceId ?? session.head.traceId}</Fact>
-        {span?.remoteParentSpanId && <Fact label="parent elsewhere">{span.remoteParentSpanId}</Fact>}
+        {span?.finishReason && <Fact label="finished">{safeText(span.finishReason)}</Fact>}
+        {span?.tool?.callId && <Fact label="call">{safeText(span.tool.callId)}</Fact>}
+        <Fact label="span">{safeText(row.spanId)}</Fact>
+        <Fact label="trace">{safeText(row.traceId ?? session.head.traceId)}</Fact>
+        {span?.remoteParentSpanId && (
+          <Fact label="parent elsewhere">{safeText(span.remoteParentSpanId)}</Fact>
+        )}
       </dl>
       {span?.tokens && <Tokens tokens={span.tokens} />}
       {!span && <p class="note">Loading…</p>}
@@ -79,11 +84,12 @@ export function SpanPanel({ row, close }: { readonly row: ViewRow; close(): void
             {[...(parent ? [parent] : []), ...children.slice(0, mostChildren)].map((one) => (
               <li>
                 <button type="button" class="step" onClick={() => select(one, true)}>
-                  <span class="when">{one === parent ? "in" : "started"}</span>
                   <span class="name" dir="auto">
                     {rowName(one)}
                   </span>
-                  <StateSign state={one.state} />
+                  <span class="when">
+                    <StateSign state={one.state} /> {one === parent ? "parent" : "child"}
+                  </span>
                 </button>
               </li>
             ))}
@@ -172,7 +178,7 @@ function Attributes({ span }: { readonly span: TraceSpan }): JSX.Element {
         </Part>
       )}
       {others.length > 0 && (
-        <Part title="Resource and more">
+        <Part title="More">
           <ValueView value={resource} />
         </Part>
       )}
@@ -197,6 +203,7 @@ const knownMembers: readonly string[] = [
   "input",
   "output",
   "attributes",
+  "tool",
   "remoteParentSpanId",
   "traceId",
 ];

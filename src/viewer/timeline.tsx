@@ -1,22 +1,14 @@
 /** The waterfall: a tree of spans on a time axis. */
 import type { JSX } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { groupedNumber, plural, shortDuration } from "../cli/display-text.js";
 import type { ViewRow } from "../cli/session-view.js";
+import { AxisHeader, percent, wheel } from "./axis-header.js";
 import { criticalPath } from "./critical-path.js";
 import { FilterBar } from "./filter-bar.js";
 import { KindMark, kindWord, rowName, StateSign, stateWords } from "./row-signs.js";
 import { ancestorsOf, isFiltering, kindOf, type TreeRow, treeRows } from "./session-rows.js";
-import {
-  panned,
-  placeOf,
-  type TimeAxis,
-  ticksOf,
-  timeAxis,
-  wholeAxis,
-  type Zoom,
-  zoomed,
-} from "./time-axis.js";
+import { panned, placeOf, type TimeAxis, timeAxis, wholeAxis, type Zoom, zoomed } from "./time-axis.js";
 import { useViewer } from "./viewer-state.js";
 import { VirtualRows } from "./virtual-rows.js";
 
@@ -37,7 +29,7 @@ export function Timeline(): JSX.Element {
   );
   const path = useMemo(() => (showsPath ? criticalPath(session) : undefined), [session, showsPath]);
   const active = useMemo(() => tree.findIndex(({ row }) => row.n === selected?.n), [tree, selected?.n]);
-  useEffect(() => setOrder(tree.map(({ row }) => row)), [tree]);
+  useLayoutEffect(() => setOrder(tree.map(({ row }) => row)), [tree]);
 
   // A span that a link or another view selects is shown, even below a closed row.
   useEffect(() => {
@@ -87,7 +79,7 @@ export function Timeline(): JSX.Element {
     if (at.hasChildren && at.isOpen) toggle(at.row, false);
     else if (at.row.parent !== undefined) select(session.byNumber.get(at.row.parent));
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     const listen = (event: KeyboardEvent) => {
       if (!isTyping(event)) onKeyDown(event);
     };
@@ -217,87 +209,6 @@ function zoomTo(axis: TimeAxis, row: ViewRow): Zoom {
   return panned({ from: from - width * 0.1, to: from + width * 1.1 }, 0);
 }
 
-/** The width of the column of names, as `page.css` has it. */
-const trackOf = (element: HTMLElement): DOMRect | undefined =>
-  element.closest(".timeline")?.querySelector(".axis .track")?.getBoundingClientRect();
-
-function wheel(event: WheelEvent, zoom: Zoom, setZoom: (zoom: Zoom) => void): void {
-  if (!event.ctrlKey && !event.metaKey && !event.shiftKey) return;
-  const track = trackOf(event.currentTarget as HTMLElement);
-  if (!track) return;
-  event.preventDefault();
-  const part = (event.clientX - track.left) / Math.max(1, track.width);
-  if (event.shiftKey) setZoom(panned(zoom, (event.deltaX || event.deltaY) / 1_000));
-  else setZoom(zoomed(zoom, Math.exp(event.deltaY / 300), zoom.from + part * (zoom.to - zoom.from)));
-}
-
-interface AxisProps {
-  readonly axis: TimeAxis;
-  readonly zoom: Zoom;
-  setZoom(zoom: Zoom): void;
-}
-
-/** Offsets, folded gaps, and the turns as bands. Dragging moves what is shown. */
-function AxisHeader({ axis, zoom, setZoom }: AxisProps): JSX.Element {
-  const { session } = useViewer();
-  const drag = useRef<{ readonly x: number; readonly zoom: Zoom }>();
-  const width = zoom.to - zoom.from;
-  const place = (time: number) => (placeOf(axis, time) - zoom.from) / width;
-  const { turns } = session.head;
-  const bands = turns
-    .map((turn, at) => ({
-      ...turn,
-      from: place(turn.startedAt),
-      to: place(turns[at + 1]?.startedAt ?? axis.to),
-    }))
-    .filter(({ from, to }) => to > 0 && from < 1 && to - from > 0.002);
-  return (
-    <div class="axis" aria-hidden="true">
-      <div class="names">name</div>
-      <div class="duration">time</div>
-      <div
-        class="track"
-        onPointerDown={(event) => {
-          drag.current = { x: event.clientX, zoom };
-          event.currentTarget.setPointerCapture(event.pointerId);
-        }}
-        onPointerMove={(event) => {
-          const begun = drag.current;
-          if (begun)
-            setZoom(
-              panned(begun.zoom, (begun.x - event.clientX) / Math.max(1, event.currentTarget.clientWidth)),
-            );
-        }}
-        onPointerUp={() => {
-          drag.current = undefined;
-        }}
-        onDblClick={() => setZoom(wholeAxis)}
-        onWheel={(event) => wheel(event, zoom, setZoom)}
-      >
-        {bands.map(({ index, from, to }) => (
-          <span
-            class={`turn ${index % 2 ? "odd" : "even"}`}
-            style={{ left: percent(Math.max(0, from)), width: percent(Math.min(1, to) - Math.max(0, from)) }}
-          >
-            {to - from > 0.06 ? `turn ${index}` : ""}
-          </span>
-        ))}
-        {ticksOf(axis, zoom, 6).map(({ place: at, offset }) => (
-          <span class="tick" style={{ left: percent(at) }}>
-            {offset === 0 ? "0" : shortDuration(offset).replace(/\.0s$/, "s")}
-          </span>
-        ))}
-        {axis.folded.map(({ from, to }) => {
-          const at = place((from + to) / 2);
-          return at > 0 && at < 1 ? (
-            <span class="gap" style={{ left: percent(at) }} title={`idle for ${shortDuration(to - from)}`} />
-          ) : null;
-        })}
-      </div>
-    </div>
-  );
-}
-
 interface RowProps {
   readonly item: TreeRow;
   readonly index: number;
@@ -394,5 +305,3 @@ function Bar({
   const [left, right] = [Math.max(0, from), Math.min(1, to)];
   return <span class="bar" style={{ left: percent(left), width: percent(Math.max(0, right - left)) }} />;
 }
-
-const percent = (part: number): string => `${(part * 100).toFixed(3)}%`;
