@@ -165,8 +165,8 @@ test("P10 a fenced session is replayed with its interrupted spans, and its turn 
   const spans = await replay();
   const interrupted = spans.filter(({ attributes }) => attributes["crash_safe_file.interrupted"] === true);
   expect(interrupted.map(({ name, status }) => [name, status.code, status.message])).toEqual([
-    ["execute_tool bash", SpanStatusCode.ERROR, "killed"],
     ["chat m", SpanStatusCode.ERROR, "killed"],
+    ["execute_tool bash", SpanStatusCode.ERROR, "killed"],
     ["invoke_agent tester", SpanStatusCode.ERROR, "killed"],
   ]);
   expect(comparable(spans)).toEqual(comparable(await sentLive()));
