@@ -164,7 +164,10 @@ describe("the dependencies of a room", () => {
     const requiring = files.filter((file) => /\brequire\(/.test(textOf(file)));
     const [file = ""] = requiring;
     expect(requiring).toEqual(["tracer/sdk-packages.cts"]);
-    const text = textOf(file);
+    // The file of the API's version has no name that a bundler could find: in a bundle, the version is unknown.
+    const versionFile = /require\(`[^`]*\/@opentelemetry\/api\/package\.json`\)/;
+    expect(textOf(file)).toMatch(versionFile);
+    const text = textOf(file).replace(versionFile, "");
     expect(text.match(/require\(/g)).toHaveLength(
       text.match(/require\("@opentelemetry\/[a-z-]+"\)/g)?.length ?? 0,
     );
