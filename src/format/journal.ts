@@ -29,6 +29,11 @@ export interface JournaledSession {
   readonly metadata: SessionMetadata;
   /** When the document was ended that this writer resumed. */
   readonly resumed?: string | undefined;
+  /**
+   * When the document was ended that this writer found when it went on: another process had taken it for dead. Times do
+   * not show the order, since that process may have another clock.
+   */
+  readonly outlived?: string | undefined;
   /** Spans that were recorded here and have moved to another session: they count there only. */
   readonly moved?: readonly MovedSpan[] | undefined;
   /** The session to which all spans of this writer have moved. */

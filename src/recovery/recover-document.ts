@@ -319,7 +319,10 @@ function endOf(
   const outlived = (one: OrphanedFiles) =>
     Math.max(endedMillis, one.detector === "lease expired" ? leftMillis : 0) >=
     one.lastWrite + fileTimeMillis;
-  const crashed = cut.filter((one) => !outlived(one) || hasResumed(one));
+  // Another process took the owner for dead and ended the session, and the owner went on.
+  const wentOn = ({ journal: { session } }: OrphanedFiles) =>
+    wasOver && session?.outlived !== undefined && session.outlived === endMark(before);
+  const crashed = cut.filter((one) => !outlived(one) || hasResumed(one) || wentOn(one));
   // Nothing says which writer left these: a document without side files was under way.
   const hasCrashed = crashed.length > 0 || (!wasOver && closed.ownerless > 0);
   if (hasCrashed && recorded?.status !== "crashed") {

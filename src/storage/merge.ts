@@ -12,7 +12,7 @@ import { pendingSpans } from "../format/tail.js";
 import { type Gensync, runSync, sync } from "../platform/gensync.js";
 import type { NewFile } from "./build-file.js";
 import { isSwept } from "./commit.js";
-import { keepDamaged, type Published, readHeadLine } from "./document-file.js";
+import { keepDamaged, openPublished, type Published, readHeadLine } from "./document-file.js";
 import { scanLines } from "./lines.js";
 import { Beside, MergedFile, namesParent, type Source } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
@@ -110,6 +110,9 @@ export function recreateFiles(writer: SessionWriter): void {
     writer.log.ensureDirectory();
     // The append log first; a journal that exists stays: it has the start of a span until the span's line has a name.
     if (writer.log.isRemoved()) runSync(fileSystem, rewriteLog(writer));
+    const found = runSync(fileSystem, openPublished(fileSystem, writer.files));
+    if (found) writer.session.outlive(found);
+    found?.descriptor.release();
   } catch (error) {
     failure = { error };
   }

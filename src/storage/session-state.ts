@@ -77,8 +77,8 @@ export class SessionState {
   #awaited: Awaited = "user";
   /** What ended a peer writer that was under way, while the session went on. */
   #lostWriter: string | undefined;
-  /** When the document was ended that this session resumed from. */
-  #resumedEnd: string | undefined;
+  /** Ends of the document after which this writer went on. */
+  #passedEnds: Pick<JournaledSession, "resumed" | "outlived"> = {};
   #moved = new MovedSpans();
   #movedTo: string | undefined;
   /** The worst error or crash that a peer writer, or this one beside living peers, left for the end of the session. */
@@ -189,8 +189,13 @@ export class SessionState {
     if (head) this.#head = { ...this.#head, traceId: head.traceId };
     if (!tail) return;
     this.#mergeTail(published, tail);
-    if (isOver(tail.summary)) this.#resumedEnd = endMark(tail);
+    if (isOver(tail.summary)) this.#passedEnds = { resumed: endMark(tail) };
     this.#totals = totalsOf(tail, body.type === "spans" ? body.spans : []);
+  }
+
+  /** Another process took this writer for dead, and may have ended the document: the writer goes on. */
+  outlive({ tail }: Published): void {
+    if (tail && isOver(tail.summary)) this.#passedEnds = { ...this.#passedEnds, outlived: endMark(tail) };
   }
 
   /** Another run begins, in a session that was ended: loops are found within one run. */
@@ -313,9 +318,9 @@ export class SessionState {
   /** The record that a journal needs to recover the session without its document. */
   record(): JournaledSession {
     const { id, traceId, startedAt } = this.#head;
-    const [root, metadata, resumed] = [this.root, this.#metadata, this.#resumedEnd];
+    const [root, metadata] = [this.root, this.#metadata];
     const moved = this.#moved.recent.length > 0 ? this.#moved.recent : undefined;
-    const own = { id, traceId, startedAt, root, metadata, resumed };
+    const own = { id, traceId, startedAt, root, metadata, ...this.#passedEnds };
     return { ...own, moved, movedTo: this.#movedTo, fenced: this.#verdict };
   }
 

@@ -1,16 +1,25 @@
-// A host that records what its parent commands, one command per line, and answers each line when it is done.
+// A host that records what its parent commands, one command per line, and answers each line when it is done. It survives
+// SIGTERM, and says so. Arguments: directory of traces, directory of another build of the package if any.
 import { writeSync } from "node:fs";
+import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
-import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/index.mjs";
 
-const processor = new CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir: process.argv[2] }));
+const [, , dir, build = new URL("../../build", import.meta.url).pathname] = process.argv;
+const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, installCrashFence } = createRequire(
+  import.meta.url,
+)(`${build}/index.js`);
+const processor = new CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir }));
 const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("commanded-host");
+const open = [];
 const start = (id, name) => tracer.startSpan(name, { attributes: { "session.id": id, "recorded.by": id } });
+installCrashFence(processor);
+process.on("SIGTERM", () => writeSync(1, "signalled\n"));
 
 const acts = {
-  start: (ids, name) => ids.forEach((id) => void start(id, name)),
+  start: (ids, name) => ids.forEach((id) => void open.push(start(id, name))),
   record: (ids, name) => ids.forEach((id) => void start(id, name).end()),
+  end: () => open.splice(0).forEach((span) => void span.end()),
   flush: () => processor.forceFlush(),
   shutdown: () => processor.shutdown(),
 };

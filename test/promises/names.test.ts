@@ -2,17 +2,14 @@
  * Session ids that are hard on file names: each session has a document of its own, in the directory, with its raw
  * id.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import * as fs from "node:fs";
-import { createInterface, type Interface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Clock, systemClock } from "../../src/platform/clock.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { SystemLiveness } from "../../src/platform/liveness.js";
 import { readTrace } from "../../src/recovery/read-trace.js";
 import { recoverTraces } from "../../src/recovery/recover-traces.js";
+import { CommandedHost } from "../support/commanded-host.js";
 import { foldingFileSystem } from "../support/folding-file-system.js";
 import { Sandbox, SessionHost, spanNames } from "../support/session-host.js";
 
@@ -196,36 +193,12 @@ describe("P7 two ids under one file name, until one of them is published", () =>
   });
 });
 
-/** A host in a process of its own that runs the commands it gets. */
-class CommandedProcess {
-  readonly #child: ChildProcess;
-  readonly #lines: Interface;
-
-  constructor(dir: string) {
-    const program = fileURLToPath(new URL("../programs/commanded-host.mjs", import.meta.url));
-    this.#child = spawn(process.execPath, [program, dir], { stdio: ["pipe", "pipe", "inherit"] });
-    this.#lines = createInterface({ input: this.#child.stdout as NodeJS.ReadableStream });
-  }
-
-  /** Resolves when the process has run the command. */
-  async command(act: string, ids: readonly string[] = [], name = "work"): Promise<void> {
-    this.#child.stdin?.write(`${JSON.stringify({ act, ids, name })}\n`);
-    const [line] = (await once(this.#lines, "line")) as [string];
-    expect(line).toBe("done");
-  }
-
-  async kill(): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await once(this.#child, "close");
-  }
-}
-
 describe.skipIf(process.platform === "win32")(
   "P7 ids that would share a file name, in several processes",
   () => {
-    const processes: CommandedProcess[] = [];
+    const processes: CommandedHost[] = [];
     const newProcess = () => {
-      const child = new CommandedProcess(sandbox.traces);
+      const child = new CommandedHost(sandbox.traces);
       processes.push(child);
       return child;
     };
