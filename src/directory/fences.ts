@@ -63,14 +63,7 @@ export class Fences {
       endings.push(suspend(entry, event, now));
       this.#sessions.unuse(entry);
     }
-    // First all work under way is cancelled, then each document is written: a slow disk delays only the writing.
-    for (const ending of endings) cancelWork(ending);
-    const writers = endings.map(({ writer }) => writer);
-    const alone = writersWithoutPeers(this.#directory.ports.fileSystem, this.#directory.dir, writers);
-    for (const ending of endings) {
-      if (ending.writer.life.state === "ended") this.#sessions.delete(ending);
-      else this.#directory.finishNow(ending, alone.has(ending.writer));
-    }
+    this.#finish(endings);
   }
 
   /** The verdict of a suspended session is final. */
@@ -98,19 +91,30 @@ export class Fences {
       if (ended) entries.add(ended);
     }
     const now = this.#directory.ports.clock.now();
-    // First all work under way is cancelled, then each document is written: a slow disk delays only the writing.
     for (const entry of entries) {
       const { session, life } = this.#openings.continue(entry);
-      cancelWork(entry);
       life.crash();
       const { detector } = firstEvent(session.verdict, { reason: "", detector: undefined }, now);
       entry.endAs({ ...end, detector });
+      entry.endExplicit();
     }
     // Before the documents are written: code of the host, run by the reading of spans, may record spans.
     for (const id of ids) this.#ended.crash(id);
+    this.#finish([...entries]);
+  }
+
+  /** Cancels all work under way, then writes each document: a slow disk delays only the writing. */
+  #finish(entries: readonly SessionEntry[]): void {
+    for (const entry of entries) cancelWork(entry);
+    const { dir, ports } = this.#directory;
+    const alone = writersWithoutPeers(
+      ports.fileSystem,
+      dir,
+      entries.map(({ writer }) => writer),
+    );
     for (const entry of entries) {
-      entry.endExplicit();
-      this.#directory.finishNow(entry);
+      if (entry.writer.life.state === "ended") this.#sessions.delete(entry);
+      else this.#directory.finishNow(entry, alone.has(entry.writer));
     }
   }
 }

@@ -6,7 +6,7 @@
  * The document of a trace that named no session has the trace id as its raw session id.
  */
 
-import type { DocumentHead } from "../format/document.js";
+import { type DocumentHead, provisionalIn } from "../format/document.js";
 import { documentPath, nameCandidates, type SessionFiles, safeId } from "../format/file-names.js";
 import { decodeLeadingHead } from "../format/leading-head.js";
 import { Descriptor } from "../platform/descriptor.js";
@@ -19,27 +19,37 @@ import { readRange } from "../storage/lines.js";
 /** The head of most documents fits into the first read, and every head without a long session id into the second. */
 const headBytes = [4_096, 1 << 20];
 
-/** A file with the name of a document: no document of ours, that of a named session, or that of an unnamed trace. */
-export type DocumentKind = "foreign" | "named" | "unnamed";
+/** A file with the name of a document. */
+export interface Recognized {
+  /** No document of ours, that of a named session, or that of an unnamed trace. */
+  readonly kind: "foreign" | "named" | "unnamed";
+  /** The token of the writer that may take the end of the document back: a process hook has ended the session. */
+  readonly provisional?: string | undefined;
+}
+
+const foreign: Recognized = { kind: "foreign" };
 
 /** Results by path. A file that has not changed is not read again: retention runs every 10 s. */
-const results = new RecentMap<string, { readonly checked: FileStat; readonly kind: DocumentKind }>(16_384);
+const results = new RecentMap<string, Recognized & { readonly checked: FileStat }>(16_384);
 
 /** Whether a name can be that of an unnamed trace, whose raw id is its trace id. */
 export const isTraceIdName = (name: string): boolean => /^[0-9a-f]{32}$/.test(name);
 
+/** The member that names the writer of a provisional end is within so many bytes of the end of a document. */
+const endBytes = 256;
+
 /**
- * The kind of a regular file with the name of a document. Reads about 1 MB at most, and a session id that is longer. A
+ * Recognizes a regular file with the name of a document. Reads about 1 MB at most, and a session id that is longer. A
  * file is foreign if these bytes do not suffice, if it cannot be read, or if it changes meanwhile.
  */
-export function* documentKind(
+export function* recognize(
   fileSystem: FileSystem,
   files: SessionFiles,
   found: FileStat,
-): Gensync<DocumentKind> {
+): Gensync<Recognized> {
   const path = documentPath(files);
   const known = results.get(path);
-  if (known && isUntouched(found, known.checked)) return known.kind;
+  if (known && isUntouched(found, known.checked)) return known;
   let file: Descriptor | undefined;
   try {
     file = new Descriptor(fileSystem, yield* io.open(path, "read"));
@@ -47,13 +57,15 @@ export function* documentKind(
     const isOwn = head !== undefined && (yield* isNameOf(head, files, found));
     const isUnnamed = isOwn && isTraceIdName(files.name) && head.id === head.traceId;
     const kind = isUnnamed ? "unnamed" : isOwn ? "named" : "foreign";
+    const end = isOwn ? yield* readRange(file.fd, Math.max(0, found.size - endBytes), found.size) : undefined;
     // Another file may have had the path while the head was read. Renames to and fro change the change time.
-    if (!isUntouched(yield* io.lstat(path), found)) return "foreign";
-    results.set(path, { checked: found, kind });
-    return kind;
+    if (!isUntouched(yield* io.lstat(path), found)) return foreign;
+    const result = { checked: found, kind, provisional: end && provisionalIn(end) } as const;
+    results.set(path, result);
+    return result;
   } catch {
     // Checked again in the next pass.
-    return "foreign";
+    return foreign;
   } finally {
     file?.releaseNow();
   }

@@ -4,15 +4,12 @@
  * or files with the name of such a file. Without limits of the program, removes documents of unnamed traces only.
  */
 
-import { provisionalIn } from "../format/document.js";
 import { appendLogPath, documentPath, parseEntry, type SessionFiles } from "../format/file-names.js";
-import { Descriptor } from "../platform/descriptor.js";
 import { type FileStat, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, pause, sync } from "../platform/gensync.js";
 import { isOrphaned, newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
-import { readRange } from "../storage/lines.js";
-import { documentKind, isTraceIdName, isUnchanged } from "./own-documents.js";
+import { isTraceIdName, isUnchanged, type Recognized, recognize } from "./own-documents.js";
 
 /**
  * The largest difference between the clocks of two machines or two time zones (FAT stores local time). A time further in
@@ -145,35 +142,24 @@ function* selectCounted(
   const named: Candidate[] = [];
   for (const one of candidates) {
     if (!excess.has(one)) continue;
-    const kind = one.document ? yield* documentKind(ports.fileSystem, one.files, one.document) : "named";
+    const { document, files } = one;
+    const { kind, provisional } = document
+      ? yield* recognize(ports.fileSystem, files, document)
+      : ({ kind: "named" } as Recognized);
     if (kind !== "unnamed" && (kind !== "named" || applied === "default")) {
       excess.remove(one);
       continue;
     }
-    // It counts as the document of a session that runs.
-    if (yield* isHeld(ports, one)) continue;
+    // A process hook has ended the session, and its process lives: the session may go on in this document. It counts as the
+    // document of a session that runs.
+    const isHeld =
+      document &&
+      provisional !== undefined &&
+      !isOrphaned(ports.liveness, provisional, document.mtimeMs, ports.clock.now());
+    if (isHeld) continue;
     (kind === "unnamed" ? unnamed : named).push(one);
   }
   return [...unnamed, ...named];
-}
-
-/** Whether a process hook has ended the session, and its process lives: the session may go on in this document. */
-function* isHeld(
-  { fileSystem, liveness, clock }: CommitPorts,
-  { files, document }: Candidate,
-): Gensync<boolean> {
-  if (!document) return false;
-  let file: Descriptor | undefined;
-  try {
-    file = new Descriptor(fileSystem, yield* io.open(documentPath(files), "read"));
-    const token = provisionalIn(yield* readRange(file.fd, Math.max(0, document.size - 256), document.size));
-    return token !== undefined && !isOrphaned(liveness, token, document.mtimeMs, clock.now());
-  } catch {
-    // The removal compares the file with the one that was measured.
-    return false;
-  } finally {
-    file?.releaseNow();
-  }
 }
 
 /** `undefined` if the document is no regular file, or if none of the files exists any more. */

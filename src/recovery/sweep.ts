@@ -9,7 +9,7 @@ import { type Gensync, io } from "../platform/gensync.js";
 import { isDead } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { SessionLock } from "../storage/lock.js";
-import { documentKind } from "./own-documents.js";
+import { recognize } from "./own-documents.js";
 import { lastWrite } from "./retention.js";
 
 /**
@@ -51,7 +51,7 @@ function* isStaleLock({ fileSystem, clock }: CommitPorts, files: SessionFiles): 
   const lock = yield* io.lstat(lockPath(files));
   if (!lock?.isDirectory || now - lastWrite(lock, now) <= staleMillis) return false;
   const document = yield* io.lstat(documentPath(files));
-  return document?.isFile === true && (yield* documentKind(fileSystem, files, document)) !== "foreign";
+  return document?.isFile === true && (yield* recognize(fileSystem, files, document)).kind !== "foreign";
 }
 
 /** Whether a copy is old, and the document of its name, if there is one, is a document of ours. */
@@ -65,5 +65,5 @@ function* isStaleCopy(
   if (!copy?.isFile || now - lastWrite(copy, now) <= staleMillis) return false;
   const document = yield* io.lstat(documentPath(files));
   if (document === undefined) return true;
-  return document.isFile && (yield* documentKind(fileSystem, files, document)) !== "foreign";
+  return document.isFile && (yield* recognize(fileSystem, files, document)).kind !== "foreign";
 }
