@@ -7,26 +7,17 @@ import { decodeDocument } from "../../src/format/document.js";
 import { safeId } from "../../src/format/file-names.js";
 import type { TraceFile, TraceSpan } from "../../src/format/trace-file.js";
 import { readTrace } from "../../src/recovery/read-trace.js";
-import { type Actor, Stage } from "../support/session-stage.js";
+import { Stage } from "../support/session-stage.js";
 import { documentOf, rootSpan, toolSpan, toolSpans } from "../support/trace-documents.js";
 
 let stage: Stage;
-let actors: Actor[];
 beforeEach(() => {
   stage = new Stage();
-  actors = [];
 });
 afterEach(async () => {
-  await Promise.allSettled(actors.map(({ processor }) => processor.shutdown()));
-  stage.remove();
+  await stage.end();
   vi.unstubAllEnvs();
 });
-
-function actor(): Actor {
-  const one = stage.actor();
-  actors.push(one);
-  return one;
-}
 
 describe("export", () => {
   test("writes the whole document under the session's name, and no other file", async () => {
@@ -292,7 +283,7 @@ describe("export", () => {
   });
 
   test("P7 keeps what a live writer of the session has recorded", async () => {
-    const one = actor();
+    const one = stage.actor();
     one.record("ses_1", 5);
     await one.processor.forceFlush();
     await new FileExporter(stage.dir).export(documentOf("ses_1"));
@@ -426,7 +417,7 @@ describe("pruneSync", () => {
 
   test("D16 never removes a live session, however old its document", async () => {
     await settled(3);
-    const one = actor();
+    const one = stage.actor();
     one.record("live", 1);
     await one.processor.forceFlush();
     age("live.json", 10_000);

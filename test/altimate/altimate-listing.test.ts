@@ -7,26 +7,17 @@ import { getTracesDir, listTraces, listTracesPaginated, loadTrace } from "../../
 import { FileExporter } from "../../src/altimate/trace-file-exporter.js";
 import { listTraces as readerListing } from "../../src/recovery/list-traces.js";
 import { readTrace } from "../../src/recovery/read-trace.js";
-import { type Actor, Stage } from "../support/session-stage.js";
+import { Stage } from "../support/session-stage.js";
 import { documentOf, startedAt } from "../support/trace-documents.js";
 
 let stage: Stage;
-let actors: Actor[];
 beforeEach(() => {
   stage = new Stage();
-  actors = [];
 });
 afterEach(async () => {
-  await Promise.allSettled(actors.map(({ processor }) => processor.shutdown()));
-  stage.remove();
+  await stage.end();
   vi.unstubAllEnvs();
 });
-
-function actor(): Actor {
-  const one = stage.actor();
-  actors.push(one);
-  return one;
-}
 
 const at = (minutes: number) => new Date(startedAt + minutes * 60_000).toISOString();
 
@@ -63,7 +54,7 @@ describe("the document of a killed session", () => {
 
   test("is left as it is when it is on another page, and when its session is live", async () => {
     killed("ses_1");
-    const living = actor();
+    const living = stage.actor();
     living.record("ses_live", 1);
     await living.processor.forceFlush();
     const files = stage.files;
@@ -115,7 +106,7 @@ describe("listTraces", () => {
   });
 
   test("P2 includes what a live writer has recorded and not published", async () => {
-    const living = actor();
+    const living = stage.actor();
     living.record("ses_1", 1);
     await living.processor.forceFlush();
     living.record("ses_1", 5);

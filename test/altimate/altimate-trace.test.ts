@@ -289,8 +289,11 @@ describe("P6 no method throws, whatever its arguments", () => {
     }
   });
 
-  test.each(["listTraces", "listTracesPaginated", "loadTrace"] as const)("static %s", async (method) => {
-    vi.stubEnv("XDG_DATA_HOME", stage.dir);
-    for (const given of anything) await Trace[method](given as never, given as never);
-  });
+  test.each(["listTraces", "listTracesPaginated", "loadTrace"] as const)(
+    "asynchronous static %s",
+    async (method) => {
+      vi.stubEnv("XDG_DATA_HOME", stage.dir);
+      for (const given of anything) await Trace[method](given as never, given as never);
+    },
+  );
 });

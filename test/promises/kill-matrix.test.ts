@@ -8,7 +8,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { AcknowledgedSessions } from "../support/acknowledged-sessions.js";
+import { AcknowledgedSessions } from "../support/acknowledged-sessions.mjs";
 import { type KillPlan, recoverAndCheck, writeAndKill } from "../support/kill-trial.js";
 import { randomOf, runSeed, trials } from "../support/trials.js";
 

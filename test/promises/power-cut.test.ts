@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
 import type { CrashSafeFileSpanExporterOptions } from "../../src/exporter/file-exporter-options.js";
 import type { TraceFile, TraceSpan } from "../../src/format/trace-file.js";
+import { provisionalFence } from "../../src/otel/types.js";
 import type { AsyncFileCalls, FileCalls, FileSystem } from "../../src/platform/file-system.js";
 import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
 import { recoverDirectory } from "../../src/recovery/recover-directory.js";
@@ -197,6 +198,44 @@ describe("P2 power cuts on a disk that keeps only what was synced", () => {
       );
       expect(await machine.problems()).toEqual([]);
     }
+  });
+
+  test('P3 "each" keeps the verdict of a process hook, and all that follows when the process lives on', async () => {
+    const machine = new Machine("each");
+    machine.promise("no span twice", (document) => {
+      const ids = document?.spans.map(({ spanId }) => spanId) ?? [];
+      return new Set(ids).size === ids.length ? undefined : `${ids.length} spans, some of them twice`;
+    });
+    machine.end(machine.start("before"));
+    const open = machine.start("runs on");
+    machine.processor[provisionalFence]("Received SIGTERM", "SIGTERM");
+    const isCrashed: Promised = (document) =>
+      document?.summary.status === "crashed" && document.summary.detector === "SIGTERM"
+        ? undefined
+        : `${document?.summary.status} by ${document?.summary.detector}`;
+    machine.promise("the verdict", isCrashed);
+    machine.end(open);
+    // A span that starts takes the verdict back. Before its start is recorded nothing is under way, from there on it is;
+    // and what cuts the power may be what sent the signal.
+    machine.promised.delete("the verdict");
+    machine.start("takes the verdict back");
+    machine.promise("the first detector", isCrashed);
+    machine.end(machine.start("after the verdict"));
+    await machine.processor.forceFlush();
+    machine.end(machine.start("after a publish"));
+    expect(await machine.problems()).toEqual([]);
+  });
+
+  test('P3 "each" keeps the end of a session whose verdict a shutdown has taken back', async () => {
+    const machine = new Machine("each");
+    const open = machine.start("runs on");
+    machine.processor[provisionalFence]("Received SIGTERM", "SIGTERM");
+    machine.end(open);
+    await machine.processor.shutdown();
+    machine.promise("the end", (document) =>
+      document?.summary.status === "completed" ? undefined : `is ${document?.summary.status}`,
+    );
+    expect(await machine.problems()).toEqual([]);
   });
 
   test('P2 "interval" keeps everything older than a second, with files that were created or renamed meanwhile', async () => {

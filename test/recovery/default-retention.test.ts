@@ -8,26 +8,23 @@ import { systemClock } from "../../src/platform/clock.js";
 import { type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
 import { runAsync } from "../../src/platform/gensync.js";
 import { prune, type Retention, unnamedBounds } from "../../src/recovery/retention.js";
-import { type Actor, Stage } from "../support/session-stage.js";
+import { Stage } from "../support/session-stage.js";
 import { documentOf } from "../support/trace-documents.js";
 
 const day = 24 * 3_600_000;
 const most = unnamedBounds.maxFiles;
 
 let stage: Stage;
-let actors: Actor[];
 let logged: string[];
 beforeEach(() => {
   stage = new Stage();
-  actors = [];
   logged = [];
   const log = (...words: unknown[]) => void logged.push(words.join(" "));
   diag.setLogger({ error: log, warn: log, info: log, debug() {}, verbose() {} }, DiagLogLevel.ALL);
 });
 afterEach(async () => {
-  await Promise.allSettled(actors.map(({ processor }) => processor.shutdown()));
+  await stage.end();
   diag.disable();
-  stage.remove();
 });
 
 const at = (fileName: string) => `${stage.dir}/${fileName}`;
@@ -113,10 +110,8 @@ describe("P9 default bounds", () => {
     // A time in the future says nothing: the file was changed just now.
     age(ahead, -4_000);
     const writer = stage.actor();
-    actors.push(writer);
     writer.start(traceId(5));
     const exporter = stage.actor();
-    actors.push(exporter);
     exporter.clock.pass(0);
     const expected = [0, 1, 2, 4, 6, 7, 8, 9].map((n) => `${traceId(n)}.json`);
     await vi.waitUntil(

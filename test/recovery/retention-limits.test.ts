@@ -7,32 +7,21 @@ import { runAsync } from "../../src/platform/gensync.js";
 import type { Liveness } from "../../src/platform/liveness.js";
 import { recoverDirectory } from "../../src/recovery/recover-directory.js";
 import { prune, type Retention } from "../../src/recovery/retention.js";
-import { type Actor, Stage } from "../support/session-stage.js";
+import { Stage } from "../support/session-stage.js";
 import { ended } from "../support/span-lines.js";
 
 const hour = 3_600_000;
 const day = 24 * hour;
 
 let stage: Stage;
-let actors: Actor[];
 beforeEach(() => {
   stage = new Stage();
-  actors = [];
 });
-afterEach(async () => {
-  await Promise.allSettled(actors.map(({ processor }) => processor.shutdown()));
-  stage.remove();
-});
-
-function actor(...given: Parameters<Stage["actor"]>): Actor {
-  const one = stage.actor(...given);
-  actors.push(one);
-  return one;
-}
+afterEach(() => stage.end());
 
 /** Settled sessions `s0`, `s1`, …, this many days old. */
 async function settled(...days: number[]): Promise<void> {
-  const one = actor();
+  const one = stage.actor();
   for (const id of days.keys()) one.record(`s${id}`, 2);
   await one.processor.shutdown();
   for (const [id, old] of days.entries()) age(`s${id}.json`, old * day);
@@ -76,7 +65,7 @@ describe("P9 an empty directory with the name of a lock", () => {
   });
 
   test("is removed with the side files of its owner", async () => {
-    const dead = actor();
+    const dead = stage.actor();
     dead.record("s0", 1);
     await dead.processor.forceFlush();
     stage.liveness.bury();
@@ -97,7 +86,7 @@ describe("P7 P9 retention by age", () => {
 
   test("never removes a live session, of this process or another, however old its document is", async () => {
     await settled(10, 10);
-    const other = actor();
+    const other = stage.actor();
     other.record("s0", 1);
     await other.processor.forceFlush();
     age("s0.json", 10 * day);
@@ -127,7 +116,7 @@ describe("P7 P9 retention by age", () => {
   test("keeps a session that was resumed, and ended, while the documents were listed", async () => {
     await settled(10, 9);
     const calls = { ...nodeFileSystem.sync };
-    const later = actor();
+    const later = stage.actor();
     calls.readdir = (path) => {
       if (path === stage.dir && !existsSync(`${stage.dir}/once`)) {
         write("once");
@@ -156,7 +145,7 @@ describe("P7 P8 retention by bytes", () => {
 
   test("counts damaged copies, and a live session that it does not remove", async () => {
     await settled(5, 4, 3, 2);
-    const one = actor();
+    const one = stage.actor();
     one.record("s0", 1);
     await one.processor.forceFlush();
     age("s0.json", 5 * day);
@@ -175,7 +164,7 @@ describe("P7 P8 retention by bytes", () => {
 
   test("runs when an exporter starts, and every minute", async () => {
     await settled(9, 1);
-    const one = actor({ maxFileAgeMillis: 2 * day });
+    const one = stage.actor({ maxFileAgeMillis: 2 * day });
     one.clock.pass(0);
     await expect.poll(() => stage.files).toEqual(["s1.json"]);
     age("s1.json", 3 * day);
@@ -198,7 +187,7 @@ describe("P6 P7 orphaned files", () => {
 
   test("a settled directory holds nothing but documents, whatever dead processes left in it", async () => {
     await settled(1);
-    const dead = actor();
+    const dead = stage.actor();
     for (const id of ["s0", "fresh"]) dead.start(id);
     await dead.processor.forceFlush();
     dead.record("late", 1);

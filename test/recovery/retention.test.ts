@@ -9,29 +9,18 @@ import { recoverDirectory } from "../../src/recovery/recover-directory.js";
 import { prune, type Retention } from "../../src/recovery/retention.js";
 import { MortalLiveness } from "../support/mortal-liveness.js";
 import { PausedFileSystem } from "../support/paused-file-system.js";
-import { type Actor, Stage } from "../support/session-stage.js";
+import { Stage } from "../support/session-stage.js";
 import { ended } from "../support/span-lines.js";
 
 let stage: Stage;
-let actors: Actor[];
 beforeEach(() => {
   stage = new Stage();
-  actors = [];
 });
-afterEach(async () => {
-  await Promise.allSettled(actors.map(({ processor }) => processor.shutdown()));
-  stage.remove();
-});
-
-function actor(...given: Parameters<Stage["actor"]>): Actor {
-  const one = stage.actor(...given);
-  actors.push(one);
-  return one;
-}
+afterEach(() => stage.end());
 
 /** Settled sessions `s0`, `s1`, …, the first the oldest. */
 async function settledSessions(count: number): Promise<void> {
-  const one = actor();
+  const one = stage.actor();
   for (let i = 0; i < count; i++) one.record(`s${i}`, 2);
   await one.processor.shutdown();
   for (let i = 0; i < count; i++) age(`s${i}.json`, (count - i) * 3_600);
@@ -70,7 +59,7 @@ describe("retention of documents", () => {
 
   test("P7 never removes a session that is live in this process", async () => {
     await settledSessions(4);
-    const one = actor();
+    const one = stage.actor();
     one.record("s0", 1);
     one.start("s1");
     one.record("s9", 1);
@@ -85,7 +74,7 @@ describe("retention of documents", () => {
 
   test("P7 never removes a session that is live in another process", async () => {
     await settledSessions(3);
-    const other = actor();
+    const other = stage.actor();
     other.record("s0", 1);
     await tidy(1);
     expect(documents()).toEqual(["s0.json"]);
@@ -95,7 +84,7 @@ describe("retention of documents", () => {
 
   test("P7 runs when an exporter starts, and every ten seconds", async () => {
     await settledSessions(3);
-    const one = actor({ maxFiles: 2 });
+    const one = stage.actor({ maxFiles: 2 });
     one.clock.pass(0);
     await expect.poll(documents).toEqual(["s1.json", "s2.json"]);
     one.record("s9", 1);
@@ -110,7 +99,7 @@ describe("retention of documents", () => {
     const hold = slow.hold((name) => name === "lstat", "done");
     const tidied = tidy(1, slow);
     await hold.reached;
-    const other = actor();
+    const other = stage.actor();
     other.record("s0", 1);
     hold.release();
     await tidied;
@@ -121,7 +110,7 @@ describe("retention of documents", () => {
 
   test("P7 loses nothing of a session that is resumed between the last check and the removal", async () => {
     await settledSessions(3);
-    const other = actor();
+    const other = stage.actor();
     const calls = { ...nodeFileSystem.sync };
     let resumed = 0;
     calls.readdir = (path) => {
@@ -144,7 +133,7 @@ describe("retention of documents", () => {
     "P2 P7 keeps a document that is resumed and ended again after the last check for writers, %s",
     async (when) => {
       await settledSessions(3);
-      const other = actor();
+      const other = stage.actor();
       const resume = () => {
         other.record("s0", 1);
         other.processor.crash("out of memory");
@@ -158,7 +147,7 @@ describe("retention of documents", () => {
 
   test("P2 P7 loses nothing of a session that has a new document before the removed one is put back", async () => {
     await settledSessions(3);
-    const [other, third] = [actor(), actor()];
+    const [other, third] = [stage.actor(), stage.actor()];
     const resume = () => {
       other.record("s0", 1);
       other.processor.crash("out of memory");

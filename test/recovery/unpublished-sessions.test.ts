@@ -7,24 +7,13 @@ import { SystemLiveness } from "../../src/platform/liveness.js";
 import { listTraces } from "../../src/recovery/list-traces.js";
 import { readTrace } from "../../src/recovery/read-trace.js";
 import { recoverTraces } from "../../src/recovery/recover-traces.js";
-import { type Actor, Stage } from "../support/session-stage.js";
+import { Stage } from "../support/session-stage.js";
 
 let stage: Stage;
-let actors: Actor[];
 beforeEach(() => {
   stage = new Stage();
-  actors = [];
 });
-afterEach(async () => {
-  await Promise.allSettled(actors.map(({ processor }) => processor.shutdown()));
-  stage.remove();
-});
-
-function actor(): Actor {
-  const one = stage.actor();
-  actors.push(one);
-  return one;
-}
+afterEach(() => stage.end());
 
 /** A token whose process is gone. */
 const deadToken = () => {
@@ -116,7 +105,7 @@ describe("P14 traces of a dead process that named no session yet", () => {
 
 describe("P14 sessions without a document", () => {
   test("P14 of a living writer are listed as they are now, and reading them writes nothing", async () => {
-    const living = actor();
+    const living = stage.actor();
     living.start("s1");
     living.record("s1", 2);
     living.record("s2", 1);
@@ -149,7 +138,7 @@ describe("P14 sessions without a document", () => {
   });
 
   test("P14 that have several writers, or a document besides, count once", async () => {
-    const [first, second] = [actor(), actor()];
+    const [first, second] = [stage.actor(), stage.actor()];
     for (const one of [first, second]) one.record("s1", 1);
     first.record("s2", 1);
     await first.processor.forceFlush();

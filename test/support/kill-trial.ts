@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { TraceFile } from "../../src/format/trace-file.js";
 import { recoverTraces } from "../../src/recovery/recover-traces.js";
-import type { AcknowledgedSessions, Word } from "./acknowledged-sessions.js";
+import type { AcknowledgedSessions, Word } from "./acknowledged-sessions.mjs";
 import { PublishedLooks } from "./published-looks.js";
 
 const program = fileURLToPath(new URL("../programs/kill-writer.mjs", import.meta.url));

@@ -46,9 +46,13 @@ export class Stage {
   readonly dir = mkdtempSync(join(tmpdir(), "crash-safe-stage-"));
   readonly liveness = new ScriptedLiveness();
 
+  readonly #actors: Actor[] = [];
+
   /** Another process, as far as the library can see: it shares only the directory. */
   actor(options: Partial<CrashSafeFileSpanExporterOptions> = {}, ports: EnginePorts = {}): Actor {
-    return new Actor(this.dir, this.liveness, options, ports);
+    const actor = new Actor(this.dir, this.liveness, options, ports);
+    this.#actors.push(actor);
+    return actor;
   }
 
   get files(): string[] {
@@ -74,6 +78,12 @@ export class Stage {
 
   remove(): void {
     rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  /** Shuts all actors down, and removes the directory. */
+  async end(): Promise<void> {
+    await Promise.allSettled(this.#actors.map(({ processor }) => processor.shutdown()));
+    this.remove();
   }
 }
 

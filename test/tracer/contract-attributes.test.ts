@@ -162,7 +162,7 @@ describe("setSpanAttributes", () => {
     );
   });
 
-  test("keeps no reference to the caller's values", async () => {
+  test("setSpanAttributes keeps no reference to the caller's values", async () => {
     const given = { deep: { a: 1 } };
     tracer.setSpanAttributes(given, "session");
     tool("ls");
@@ -171,7 +171,7 @@ describe("setSpanAttributes", () => {
     expect(await attributes()).toEqual({ ses_1: { deep: { a: 1 } }, ls: { deep: { a: 1 } } });
   });
 
-  test.each(hostileArguments())("D3 loses only %s", async (_, value) => {
+  test.each(hostileArguments())("D3 setSpanAttributes loses only %s", async (_, value) => {
     tool("ls");
     for (const target of ["session", "tool"] as const) {
       tracer.setSpanAttributes(any(value), target);

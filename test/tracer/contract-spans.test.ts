@@ -81,7 +81,7 @@ describe("logSpan", () => {
     expect((await spans()).map(({ name }) => name)).toEqual(["unknown"]);
   });
 
-  test("keeps no reference to the caller's values", async () => {
+  test("logSpan keeps no reference to the caller's values", async () => {
     const given = {
       name: "a",
       startTime: 1,
@@ -101,7 +101,7 @@ describe("logSpan", () => {
     });
   });
 
-  test.each(hostileArguments())("D3 loses only %s", async (_, value) => {
+  test.each(hostileArguments())("D3 logSpan loses only %s", async (_, value) => {
     tracer.logSpan(any(value));
     tracer.logSpan({
       name: any(value),

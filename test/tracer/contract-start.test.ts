@@ -123,7 +123,7 @@ describe("startTrace", () => {
     },
   );
 
-  test("keeps no reference to the caller's values", async () => {
+  test("startTrace keeps no reference to the caller's values", async () => {
     const options = { title: "t", tags: ["a"] };
     const tracer = stage.start("ses_1", options);
     options.tags.push("b");

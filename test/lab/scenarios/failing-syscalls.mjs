@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Acknowledged } from "../acknowledged.mjs";
+import { AcknowledgedSessions } from "../../support/acknowledged-sessions.mjs";
 import { recoverAndCheck } from "../aftermath.mjs";
 import { inLanes, randomOf, spread } from "../lanes.mjs";
 import { directoryAfter, lifeBefore, recall } from "../life-before.mjs";
@@ -157,7 +157,7 @@ function newChild(life, { runtime, build, fault, scratch }, options) {
 
 async function tryOnce(fault, here) {
   const { life } = fault;
-  const acknowledged = new Acknowledged();
+  const acknowledged = new AcknowledgedSessions();
   recall(life.past, acknowledged);
   let words = 0;
   let child;

@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Acknowledged } from "../acknowledged.mjs";
+import { AcknowledgedSessions } from "../../support/acknowledged-sessions.mjs";
 import { recoverAndCheck } from "../aftermath.mjs";
 import { inLanes, spread } from "../lanes.mjs";
 import { directoryAfter, lifeBefore, recall } from "../life-before.mjs";
@@ -141,7 +141,7 @@ async function pointsOf({ before, killedAt, ...rest }, here) {
 }
 
 async function killAt({ life, threads, call, n }, here) {
-  const acknowledged = new Acknowledged();
+  const acknowledged = new AcknowledgedSessions();
   recall(life.past, acknowledged);
   for (const session of life.prunable ?? []) acknowledged.allowRemoval(session);
   const child = begin(life, here, (word) => acknowledged.take(word));

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Acknowledged } from "../acknowledged.mjs";
+import { AcknowledgedSessions } from "../../support/acknowledged-sessions.mjs";
 import { recoverAndCheck } from "../aftermath.mjs";
 import { inLanes, randomOf, sampled } from "../lanes.mjs";
 import { Reader } from "../reader.mjs";
@@ -105,7 +105,7 @@ async function run(runtime, { size, seed, build, broken, scratch, report }) {
 
 async function tryOnce({ life, call, delayMillis, fraction }, { runtime, build, broken, scratch }) {
   const dir = scratch.newDirectory();
-  const acknowledged = new Acknowledged();
+  const acknowledged = new AcknowledgedSessions();
   const plan = {
     life,
     dir,

@@ -1,11 +1,12 @@
 /**
  * What a writer had acknowledged, and what its documents must hold for it. Lines arrive in the order in which the
- * writer wrote them: it announces an action, performs it, and acknowledges it (`programs/child.mjs`).
+ * writer wrote them: it announces an action, performs it, and acknowledges it (`programs/kill-writer.mjs`,
+ * `lab/programs/child.mjs`). For tests and for the proof lab, which runs without a compiler.
  */
 
 const rank = { running: 0, completed: 1, error: 2, crashed: 3 };
 
-export class Acknowledged {
+export class AcknowledgedSessions {
   #sessions = new Map();
   #sessionOf = new Map();
   /** Starts that were announced when a writer was killed: their spans may exist or not. */
@@ -15,6 +16,7 @@ export class Acknowledged {
   /** Spans that are in the document, by an acknowledged flush. */
   #flushed = [];
 
+  /** Reads a line. Lines of other kinds are ignored. */
   take([verb, first, ...rest]) {
     if (verb === "starting") this.#session(first).isStarting = true;
     if (verb === "started") this.#started(first, ...rest);
@@ -24,6 +26,17 @@ export class Acknowledged {
     if (verb === "closed") this.#closed(first, rest[0]);
     if (verb === "flushing") this.#flushing = [...this.#sessionOf.keys()];
     if (verb === "flushed") this.#flushed = this.#flushing;
+  }
+
+  /** A copy, to continue in two ways. */
+  copy() {
+    const copy = new AcknowledgedSessions();
+    copy.#sessions = structuredClone(this.#sessions);
+    copy.#sessionOf = new Map(this.#sessionOf);
+    copy.#unacknowledged = this.#unacknowledged;
+    copy.#flushing = this.#flushing;
+    copy.#flushed = this.#flushed;
+    return copy;
   }
 
   /** The writer is dead: announced actions may have happened or not. */
@@ -51,13 +64,18 @@ export class Acknowledged {
     }
   }
 
+  /** The files of dead writers are merged into the documents. */
+  recovered() {
+    for (const session of this.#sessions.values()) session.wreck = new Set();
+  }
+
   /** The problems of these documents, those of the whole directory, when no process writes any more. */
   problemsIn(documents) {
     const problems = [];
     let unacknowledged = 0;
     for (const [id, session] of this.#sessions) {
       const own = documents.filter((document) => document.id === id);
-      const report = (text) => problems.push(`${id}: ${text}`);
+      const report = (text) => problems.push(`${JSON.stringify(id)}: ${text}`);
       if (own.length > 1) report(`has ${own.length} documents`);
       if (own[0]) unacknowledged += problemsOfSession(session, own[0], report);
       else if (session.spans.size > 0 && !session.isPrunable)
@@ -83,10 +101,18 @@ export class Acknowledged {
     this.#session(id).isPrunable = true;
   }
 
+  /** The number of acknowledged ends. */
   get ends() {
-    return [...this.#sessions.values()]
-      .flatMap(({ spans }) => [...spans.values()])
-      .filter(({ ended }) => ended === "yes").length;
+    return this.#spans().filter(({ ended }) => ended === "yes").length;
+  }
+
+  /** The number of acknowledged starts. */
+  get starts() {
+    return this.#spans().length;
+  }
+
+  #spans() {
+    return [...this.#sessions.values()].flatMap(({ spans }) => [...spans.values()]);
   }
 
   #started(id, spanId, n, bytes) {
@@ -101,7 +127,7 @@ export class Acknowledged {
   #closed(id, status) {
     const session = this.#session(id);
     session.closing = undefined;
-    // The crash of an earlier writer may be found after this end, and outranks it.
+    // The crash or the error of an earlier writer may be found after this end, and outranks it.
     const outranking = [...session.wreck].filter((before) => rank[before] > rank[status]);
     session.statuses = new Set([status, ...outranking]);
     session.isGoingOn = false;
@@ -116,6 +142,7 @@ export class Acknowledged {
         statuses: new Set(),
         isStarting: false,
         isGoingOn: false,
+        closing: undefined,
         wreck: new Set(),
       };
       this.#sessions.set(id, session);
@@ -134,7 +161,7 @@ function problemsOfSession(session, document, report) {
   const found = new Map();
   let elided = 0;
   for (const span of document.spans) {
-    if (found.has(span.spanId)) report(`span ${span.spanId} is there twice`);
+    if (found.has(span.spanId)) report(`span ${span.spanId} is in it twice`);
     found.set(span.spanId, span);
     elided += Number(span.attributes?.elided ?? 0);
   }
