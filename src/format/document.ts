@@ -45,6 +45,7 @@ const newline = 0x0a;
 const comma = 0x2c;
 const quote = 0x22;
 const closingBrace = 0x7d;
+const backslash = 0x5c;
 
 export function encodeHead({ id, traceId, sessionId, startedAt }: DocumentHead): Buffer {
   const head = JSON.stringify({ version: 2, id, traceId, sessionId, startedAt });
@@ -238,13 +239,12 @@ export interface LineKey {
   readonly interrupted: boolean;
 }
 
-// ASCII only, since the bytes are not decoded. For an id with other characters the whole line is parsed.
-const linePrefix = /^,?\{"spanId":"([ !#-[\]-~]{1,256})"(,"interrupted":true)?[,}]/;
 const plainTraceId = /^[ !#-[\]-~]{0,256}$/;
-const traceMember = ',"traceId":"';
-/** Bytes of a line that hold its ids at most. */
-const longestPrefix = 320;
-const longestSuffix = 320;
+/** Longer ids are not read from the bytes of a line: the line is parsed. */
+const longestId = 256;
+const spanMember = Buffer.from('{"spanId":"');
+const interruptedMember = Buffer.from(',"interrupted":true');
+const traceMember = Buffer.from(',"traceId":"');
 
 /** The last trace id that was found to be plain: most spans have the trace id of the span before. */
 let knownPlain: unknown;
@@ -265,17 +265,26 @@ let lastTraceId = "";
  * brace, the member is one of the span itself.
  */
 function lineTraceId(line: Buffer): string | undefined {
-  const end = line.at(-1) === newline ? line.length - 1 : line.length;
+  const end = line[line.length - 1] === newline ? line.length - 1 : line.length;
   if (line[end - 1] !== closingBrace || line[end - 2] !== quote) return undefined;
-  const text = line.toString("latin1", Math.max(0, end - longestSuffix), end);
-  const at = text.lastIndexOf(traceMember);
-  if (at < 0) return undefined;
-  const traceId = text.slice(at + traceMember.length, -2);
-  if (traceId !== lastTraceId) {
-    if (!plainTraceId.test(traceId)) return undefined;
-    lastTraceId = traceId;
-  }
+  let from = end - 2;
+  const first = Math.max(0, from - longestId);
+  while (from > first && isPlainByte(line[from - 1])) from--;
+  if (!hasAt(line, traceMember, from - traceMember.length)) return undefined;
+  const traceId = line.toString("latin1", from, end - 2);
+  if (traceId !== lastTraceId) lastTraceId = traceId;
   return lastTraceId;
+}
+
+/** ASCII without escapes of JSON: the bytes of a line are not decoded. */
+const isPlainByte = (byte: number | undefined): boolean =>
+  byte !== undefined && byte >= 0x20 && byte < 0x7f && byte !== quote && byte !== backslash;
+
+/** Whether these bytes are in the line at an offset. `Buffer.compare` takes longer for so few. */
+function hasAt(line: Buffer, bytes: Buffer, offset: number): boolean {
+  if (offset < 0) return false;
+  for (let at = 0; at < bytes.length; at++) if (line[offset + at] !== bytes[at]) return false;
+  return true;
 }
 
 /**
@@ -283,9 +292,17 @@ function lineTraceId(line: Buffer): string | undefined {
  * which is parsed. To parse each line would make a merge of a long session ten times as slow.
  */
 export function lineKey(line: Buffer): LineKey | undefined {
-  const match = linePrefix.exec(line.subarray(0, longestPrefix).toString("latin1"));
-  if (!match) return undefined;
-  return { spanId: match[1] as string, traceId: lineTraceId(line), interrupted: match[2] !== undefined };
+  const begin = line[0] === comma ? 1 : 0;
+  if (!hasAt(line, spanMember, begin)) return undefined;
+  const from = begin + spanMember.length;
+  let to = from;
+  while (to <= from + longestId && isPlainByte(line[to])) to++;
+  if (to === from || to > from + longestId || line[to] !== quote) return undefined;
+  const interrupted = hasAt(line, interruptedMember, to + 1);
+  const next = line[to + 1 + (interrupted ? interruptedMember.length : 0)];
+  if (next !== comma && next !== closingBrace) return undefined;
+  // A text of its own: a part of a longer text would keep all of that text in memory.
+  return { spanId: line.toString("latin1", from, to), traceId: lineTraceId(line), interrupted };
 }
 
 /** Reads a document in any layout: pretty-printed, edited, or written by the tracer before ours. */

@@ -35,6 +35,8 @@ interface Entry<Value> {
   readonly spanId: string;
   readonly traceId: string;
   value: Value;
+  /** Position in the order of insertion. */
+  readonly position: number;
   /** The entry of a span of another trace with the same span id. */
   next: Entry<Value> | undefined;
 }
@@ -45,8 +47,12 @@ interface Entry<Value> {
  */
 export class SpanMap<Value> {
   readonly #documentTraceId: string;
-  readonly #entries = new Set<Entry<Value>>();
+  /** In order of insertion, while no two spans have had one span id. */
   readonly #bySpanId = new Map<string, Entry<Value>>();
+  #size = 0;
+  #inserted = 0;
+  /** Whether two spans have had one span id since the map was empty: rare, and the order is found by sorting. */
+  #hasShared = false;
 
   /** `documentTraceId`: the trace of spans that name none. */
   constructor(documentTraceId = "") {
@@ -55,7 +61,7 @@ export class SpanMap<Value> {
 
   /** Number of spans. */
   get size(): number {
-    return this.#entries.size;
+    return this.#size;
   }
 
   /** Whether the map has the span. */
@@ -84,9 +90,10 @@ export class SpanMap<Value> {
     }
     const { spanId } = ids;
     const traceId = traceIdOf(ids, this.#documentTraceId);
-    const entry = { spanId, traceId, value, next: this.#bySpanId.get(spanId) };
-    this.#bySpanId.set(spanId, entry);
-    this.#entries.add(entry);
+    const next = this.#bySpanId.get(spanId);
+    if (next) this.#hasShared = true;
+    this.#bySpanId.set(spanId, { spanId, traceId, value, position: this.#inserted++, next });
+    this.#size++;
   }
 
   /** Removes a span; returns its value, or `undefined` if the map does not have the span. */
@@ -100,7 +107,7 @@ export class SpanMap<Value> {
       entry = entry.next;
     }
     if (!entry) return undefined;
-    this.#entries.delete(entry);
+    if (--this.#size === 0) this.#hasShared = false;
     if (before) before.next = entry.next;
     else if (entry.next) this.#bySpanId.set(spanId, entry.next);
     else this.#bySpanId.delete(spanId);
@@ -109,7 +116,15 @@ export class SpanMap<Value> {
 
   /** The values in order. Entries may be deleted meanwhile. */
   *values(): IterableIterator<Value> {
-    for (const { value } of this.#entries) yield value;
+    if (!this.#hasShared) {
+      for (const { value } of this.#bySpanId.values()) yield value;
+      return;
+    }
+    const entries: Entry<Value>[] = [];
+    for (const first of this.#bySpanId.values())
+      for (let entry: Entry<Value> | undefined = first; entry; entry = entry.next) entries.push(entry);
+    entries.sort((a, b) => a.position - b.position);
+    for (const entry of entries) if (this.#find(entry) === entry) yield entry.value;
   }
 
   #find(ids: SpanIds): Entry<Value> | undefined {

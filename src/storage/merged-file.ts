@@ -354,7 +354,8 @@ type FoundLine = LineKey &
 /** The key of a span's line; `undefined` for a line that is no span. */
 function readLine(line: Buffer, offset: number, parse: boolean): FoundLine | undefined {
   const key = lineKey(line);
-  if (key && !parse) return { ...key, isOrdered: true };
+  if (key && !parse)
+    return { spanId: key.spanId, traceId: key.traceId, interrupted: key.interrupted, isOrdered: true };
   const decoded = decodeLine(line, offset);
   // A tail is the last line of a file and no line of a span. A tail among the lines was put there.
   if (decoded.type !== "span") return undefined;
