@@ -280,6 +280,8 @@ function lineTraceId(line: Buffer): string | undefined {
 const isPlainByte = (byte: number | undefined): boolean =>
   byte !== undefined && byte >= 0x20 && byte < 0x7f && byte !== quote && byte !== backslash;
 
+const endsMember = (byte: number | undefined): boolean => byte === comma || byte === closingBrace;
+
 /** Whether these bytes are in the line at an offset. `Buffer.compare` takes longer for so few. */
 function hasAt(line: Buffer, bytes: Buffer, offset: number): boolean {
   if (offset < 0) return false;
@@ -298,9 +300,9 @@ export function lineKey(line: Buffer): LineKey | undefined {
   let to = from;
   while (to <= from + longestId && isPlainByte(line[to])) to++;
   if (to === from || to > from + longestId || line[to] !== quote) return undefined;
-  const interrupted = hasAt(line, interruptedMember, to + 1);
-  const next = line[to + 1 + (interrupted ? interruptedMember.length : 0)];
-  if (next !== comma && next !== closingBrace) return undefined;
+  if (!endsMember(line[to + 1])) return undefined;
+  const interrupted =
+    hasAt(line, interruptedMember, to + 1) && endsMember(line[to + 1 + interruptedMember.length]);
   // A text of its own: a part of a longer text would keep all of that text in memory.
   return { spanId: line.toString("latin1", from, to), traceId: lineTraceId(line), interrupted };
 }
