@@ -24,7 +24,7 @@ import {
 } from "../support/reentrant-host.js";
 import { occurrences } from "../support/session-stage.js";
 import { SessionTracerStage, spansOf } from "../support/session-tracer-stage.js";
-import { HandClock, ScriptedExporter, tracerInto } from "../support/span-processor-stage.js";
+import { HandClock, ScriptedExporter, settled, tracerInto } from "../support/span-processor-stage.js";
 
 let dir: string;
 
@@ -115,7 +115,8 @@ describe("P6 a logger", () => {
       { suppressOverrideMessage: true },
     );
     const tracer = tracerInto(processor);
-    for (let n = 0; n < 3; n++) tracer.startSpan("dropped").end();
+    // One is exported, one waits, and two are dropped.
+    for (let n = 0; n < 4; n++) tracer.startSpan("span").end();
     diag.setLogger(
       { error: again, warn: again, info() {}, debug() {}, verbose() {} },
       { suppressOverrideMessage: true },
@@ -123,6 +124,8 @@ describe("P6 a logger", () => {
     const first = processor.shutdown();
     await Promise.resolve();
     exporter.call(0).answer();
+    await settled();
+    exporter.call(1).answer();
     await first;
     expect(promises.length).toBeGreaterThan(0);
     for (const promise of promises) expect(promise).toBe(first);
