@@ -4,7 +4,7 @@
  * written.
  */
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { AcknowledgedSessions } from "../../support/acknowledged-sessions.mjs";
 import { recoverAndCheck } from "../aftermath.mjs";
@@ -199,9 +199,16 @@ async function tryOnce(fault, here) {
     for (const name of readdirSync(dir))
       if (!name.endsWith(".json")) problems.push(`${name} was left behind`);
   acknowledged.died();
+  if (fault.call === "rmdir") ageLocks(dir);
   problems.push(...(await recoverAndCheck(here.build, dir, acknowledged, { mayDrop })));
   const wasHit = fault.type === "short" || readFileSync(log, "utf8").includes("(INJECTED)");
   return { problems, wasHit, looks: reader.looks };
+}
+
+/** Two hours later: a recovery leaves an empty lock alone for an hour, since another program may hold it. */
+function ageLocks(dir) {
+  const then = Date.now() / 1_000 - 7_200;
+  for (const name of readdirSync(dir)) if (name.endsWith(".lock")) utimesSync(join(dir, name), then, then);
 }
 
 /** Causes the fault. Returns the function that ends it. */
