@@ -38,6 +38,7 @@ export class FaultyFileSystem implements FileSystem {
   #fault: Fault | undefined;
   #broken: { readonly name: keyof FileCalls; readonly code: Fault["code"] } | undefined;
   #isShortened = false;
+  #isDead = false;
 
   constructor(fault?: Fault) {
     this.#fault = fault;
@@ -70,6 +71,7 @@ export class FaultyFileSystem implements FileSystem {
 
   /** Closes what a writer that the test reports as dead had open, as its death would. */
   closeAll(): void {
+    this.#isDead = true;
     for (const fd of this.descriptors) nodeFileSystem.sync.close(fd);
     this.descriptors.clear();
   }
@@ -110,6 +112,8 @@ export class FaultyFileSystem implements FileSystem {
 
   #decide(name: keyof FileCalls, args: unknown[]) {
     const fault = this.#fault;
+    // A dead process closes nothing: by now the number may be a file of a live one.
+    if (this.#isDead && name === "close") throw errnoOf("EBADF", name);
     if (this.#broken?.name === name) throw errnoOf(this.#broken.code, name);
     if (fault === undefined) return { type: "call", args } as const;
     if (fault.isShort && name !== "write") return { type: "call", args } as const;
