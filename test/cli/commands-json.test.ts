@@ -1,6 +1,6 @@
 /** `--json` of each command against a schema: a member that is renamed or missing breaks the programs of users. */
 import { expect, test } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import { command, commandDirectory } from "../support/command-stage.js";
 
 const time = z.iso.datetime();
