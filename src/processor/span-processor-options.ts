@@ -68,7 +68,7 @@ function delayOf({ scheduledDelayMillis, scheduleDelayMillis }: CrashSafeSpanPro
     component,
     "scheduleDelayMillis",
     scheduleDelayMillis,
-    `the same as scheduledDelayMillis (${shownValue(scheduledDelayMillis)}), of which it is another name`,
+    `equal to scheduledDelayMillis (${shownValue(scheduledDelayMillis)}): both are names of one option`,
   );
 }
 

@@ -4,7 +4,7 @@ import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
 
-/** `SpanStatusCode.ERROR`. */
+/** The codes of `SpanStatusCode` in the API. */
 export const UNSET_STATUS = 0;
 export const OK_STATUS = 1;
 export const ERROR_STATUS = 2;
@@ -69,8 +69,8 @@ export function describeHistory(span: ReadableSpan, attributes: Record<string, u
 }
 
 /**
- * Adds a status that `status` of the document does not tell, under the keys of the specification (mapping to formats
- * without OpenTelemetry's status): an unset status adds nothing, so that it differs from one that a program set to OK.
+ * Adds the OpenTelemetry status where `status` of the document lacks it, under the keys of the specification ("Common
+ * mapping", span status). An unset status adds nothing, so that it differs from a status that a program set to OK.
  */
 export function describeStatus({ status }: ReadableSpan, attributes: Record<string, unknown>): void {
   if (status.code === OK_STATUS) attributes["otel.status_code"] = "OK";

@@ -1,4 +1,4 @@
-/** Rows of one height, of which only those in sight are in the page. Rows that come above keep what is in sight in place. */
+/** Rows of one height. The page contains only the visible rows, and keeps their place when rows are added above them. */
 import type { ComponentChildren, JSX } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 

@@ -118,7 +118,7 @@ describe("an option with an invalid value is an error", () => {
     [{ maxQueueSize: 0 }, "maxQueueSize is 0, and must be an integer from 1"],
     [
       { scheduledDelayMillis: 10, scheduleDelayMillis: 11 },
-      "scheduleDelayMillis is 11, and must be the same as scheduledDelayMillis (10), of which it is another name",
+      "scheduleDelayMillis is 11, and must be equal to scheduledDelayMillis (10): both are names of one option",
     ],
     [{ scheduleDelayMillis: -1 }, "scheduledDelayMillis is -1"],
     [{ maxExportBatchSize: 0 }, "maxExportBatchSize is 0, and must be an integer from 1"],
