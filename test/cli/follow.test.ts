@@ -1,26 +1,8 @@
 /** `tail` beside a process that records, is killed, and is recovered. */
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { recoverTraces } from "../../src/recovery/recover-traces.js";
 import { command, emptyDirectory, type Outcome } from "../support/command-stage.js";
-
-async function recording(
-  dir: string,
-  sessionId = "ses_1",
-): Promise<{ child: ChildProcess; step(name: string): Promise<void> }> {
-  const child = fork("test/programs/followed-session.mjs", [JSON.stringify({ dir, sessionId })]);
-  onTestFinished(() => void child.kill("SIGKILL"));
-  await once(child, "message");
-  return {
-    child,
-    async step(name) {
-      const done = once(child, "message");
-      child.send(name);
-      await done;
-    },
-  };
-}
+import { followedSession } from "../support/followed-session.js";
 
 /** A `tail` that runs. */
 class Following {
@@ -58,7 +40,7 @@ class Following {
 test("each start and end is shown as it happens, then that the process is gone, and what recovery and resume make of it", async () => {
   const dir = emptyDirectory();
   const following = new Following(dir, []);
-  const first = await recording(dir);
+  const first = await followedSession(dir);
   await first.step("message");
   await following.until(/›\s+user {2}Run the tests/);
   await following.until(/(running|idle) +ses_1 · process \d+ is writing/);
@@ -72,7 +54,7 @@ test("each start and end is shown as it happens, then that the process is gone, 
   await following.until(/!\s+\S+\s+model/);
   await following.until(/✗ crashed {2}ses_1 · .*process \d+ is gone; its files are not recovered yet/);
   await recoverTraces(dir);
-  const second = await recording(dir);
+  const second = await followedSession(dir);
   await second.step("message");
   await following.until(/(Run the tests[\s\S]*){2}/);
   await second.step("end");
@@ -89,7 +71,7 @@ test("each start and end is shown as it happens, then that the process is gone, 
 
 test("--exit ends with the session; --json has one event a line, each with its span", async () => {
   const dir = emptyDirectory();
-  const { step } = await recording(dir);
+  const { step } = await followedSession(dir);
   await step("message");
   const following = new Following(dir, ["ses_1", "--exit", "--json"]);
   await following.until(/"event":"session"/);

@@ -1,9 +1,8 @@
 /** `open`: its server answers one browser of this machine, and follows what happens. */
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import { request } from "node:http";
 import { expect, onTestFinished, test } from "vitest";
 import { command, commandDirectory, emptyDirectory } from "../support/command-stage.js";
+import { followedSession } from "../support/followed-session.js";
 
 interface Answer {
   readonly status: number;
@@ -192,14 +191,7 @@ test("what cannot be read is reported with its reason", async () => {
 
 test("P14 follows a process that records and is killed: changed rows only, under the numbers they had", async () => {
   const dir = emptyDirectory();
-  const child = fork("test/programs/followed-session.mjs", [JSON.stringify({ dir, sessionId: "ses_1" })]);
-  onTestFinished(() => void child.kill("SIGKILL"));
-  await once(child, "message");
-  const step = async (name: string) => {
-    const done = once(child, "message");
-    child.send(name);
-    await done;
-  };
+  const { child, step } = await followedSession(dir);
   await step("message");
   const server = await opened(dir, ["ses_1"]);
   await server.enter();

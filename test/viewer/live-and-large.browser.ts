@@ -1,9 +1,8 @@
 /** The viewer beside a process that records and is killed; and with 50,000 spans. */
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { followedSession } from "../support/followed-session.js";
 import { run, show, traceDirectory, viewing, withoutChromium } from "../support/viewer-browser.js";
 import { agentDocument } from "../support/viewer-sessions.js";
 
@@ -20,14 +19,7 @@ const cpuMillis = (path: string): number => Number(readFileSync(path, "utf8").sp
 describe.skipIf(withoutChromium !== undefined)("the viewer", () => {
   test("P14 follows a process without a reload, keeps place and selection, and shows its death and the verdict", async () => {
     const dir = traceDirectory();
-    const child = fork("test/programs/followed-session.mjs", [JSON.stringify({ dir, sessionId: "ses_1" })]);
-    onTestFinished(() => void child.kill("SIGKILL"));
-    await once(child, "message");
-    const step = async (name: string) => {
-      const done = once(child, "message");
-      child.send(name);
-      await done;
-    };
+    const { child, step } = await followedSession(dir);
     await step("message");
     const { page, complaints } = await viewing(dir, "ses_1");
     const status = page.locator(".top .status");
