@@ -166,9 +166,9 @@ function replayLine(state: JournalState, line: Buffer): boolean {
     const isOfSession = traceId === undefined && session?.root.spanId === spanId;
     const ids = { spanId, traceId: traceIdOf(record.of, session?.traceId ?? "") };
     const span = isOfSession ? session.root : spans.get(ids);
-    // The span was parsed here, and no other code has it yet.
+    // The span was parsed here, and no other code has it yet. Attributes of a corrupt line may be of any type.
     if (span) {
-      span.attributes ??= {};
+      if (!isRecord(span.attributes)) span.attributes = {};
       mergeOwn(span.attributes, record.attributes);
     }
   } else if ("owner" in record) {

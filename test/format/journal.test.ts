@@ -105,6 +105,17 @@ describe("journal", () => {
     );
   });
 
+  it("P6 merged attributes replace those of a corrupt line that are no object", () => {
+    for (const corrupt of ['"text"', "7", "null", "[1]", "true"]) {
+      const log =
+        `{"span":{"spanId":"a","attributes":${corrupt}}}\n` +
+        '{"owner":null,"of":{"spanId":"a"},"attributes":{"late":"x"}}\n';
+      const { spans, corruptLines } = replayJournal(Buffer.from(log));
+      expect([...spans.values()].map(({ attributes }) => attributes)).toEqual([{ late: "x" }]);
+      expect(corruptLines).toBe(0);
+    }
+  });
+
   it("P6 keys of the prototype are valid ids and members", () => {
     const log =
       '{"span":{"spanId":"__proto__"}}\n{"span":{"spanId":"constructor"}}\n{"__proto__":{"polluted":1}}\n';
