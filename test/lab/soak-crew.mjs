@@ -144,12 +144,11 @@ export class SoakCrew {
   /** The documents of a process that could run its crash fence are final when it has ended (P3). */
   #lookAfterFence(writer, how) {
     const { dir } = this.#context;
-    for (const id of this.#ledger.openOnlyBy(writer)) {
+    for (const { id, statuses } of this.#ledger.openOnlyBy(writer)) {
       const status = readIfThere(join(dir, `${id}.json`))?.summary.status;
       // Another process held the lock: then the finalized file waits for a recovery.
       const waits = readdirSync(dir).some((name) => name.startsWith(`${id}.json.`));
-      // Completed, if nothing was under way.
-      if (status !== "crashed" && status !== "completed" && !waits)
+      if (!statuses.has(status) && !waits)
         this.failures.push(`${id} is ${status} after its fenced process ${writer.name} ended with ${how}`);
     }
   }

@@ -38,18 +38,22 @@ export class SoakLedger {
       late: () => {
         this.#entry(first).isLate = true;
       },
-      closing: () => this.#session(first).open.get(writer)?.asked.push(rest[0]),
+      closing: () => this.#closing(writer, first, rest[0]),
       closed: () => this.#closed(writer, first, rest[0]),
     };
     if (words[verb]) words[verb]();
     else this.problems.push(`${writer.name} printed: ${[verb, first, ...rest].join(" ")}`);
   }
 
-  /** Sessions that only this writer has open. A session that it was about to open may be unchanged. */
+  /**
+   * Sessions that only this writer has open, and how its fence may leave them: completed, if nothing was under way, or
+   * with the error of a writer that had the session beside it. A session that it was about to open may be unchanged.
+   */
   openOnlyBy(writer) {
-    return [...this.#sessions].flatMap(([id, { open, entries }]) => {
+    return [...this.#sessions].flatMap(([id, { open, entries, hasFailedBeside }]) => {
       const own = open.size === 1 ? open.get(writer) : undefined;
-      return own && own.size < entries.size ? [id] : [];
+      const statuses = new Set(["crashed", "completed", ...(hasFailedBeside ? ["error"] : [])]);
+      return own && own.size < entries.size ? [{ id, statuses }] : [];
     });
   }
 
@@ -174,6 +178,14 @@ export class SoakLedger {
     session.open.set(writer, { asked: [], before: session.statuses, size: session.entries.size });
     session.statuses = new Set(["crashed", "completed"]);
     if (session.open.size > 1) session.isShared = true;
+    if ([...session.open.values()].some(({ asked }) => asked.includes("error")))
+      session.hasFailedBeside = true;
+  }
+
+  #closing(writer, id, how) {
+    const session = this.#session(id);
+    session.open.get(writer)?.asked.push(how);
+    if (how === "error" && session.open.size > 1) session.hasFailedBeside = true;
   }
 
   #begin(writer, id, key, bytes, isCounted) {
@@ -193,6 +205,8 @@ export class SoakLedger {
   #closed(writer, id, how) {
     const session = this.#session(id);
     session.open.delete(writer);
+    // An error waits for the last of several writers.
+    if (session.open.size === 0) session.hasFailedBeside = false;
     if (how === "crashed") session.fences++;
     // Open spans ended with the session, with its status.
     for (const entry of session.entries.values()) if (entry.writer === writer) entry.isClosed = true;
