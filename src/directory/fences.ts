@@ -112,9 +112,6 @@ export class Fences {
       dir,
       entries.map(({ writer }) => writer),
     );
-    for (const entry of entries) {
-      if (entry.writer.life.state === "ended") this.#sessions.delete(entry);
-      else this.#directory.finishNow(entry, alone.has(entry.writer));
-    }
+    for (const entry of entries) this.#directory.finishNow(entry, alone.has(entry.writer));
   }
 }

@@ -17,7 +17,7 @@ import { scanLines } from "../storage/lines.js";
 import { hasPeerFilesNow, mergePublished } from "../storage/publish.js";
 import type { SessionEntry } from "./sessions.js";
 import type { TraceDirectory } from "./trace-directory.js";
-import type { UnnamedTrace } from "./unnamed-trace.js";
+import { decideMillis, type UnnamedTrace } from "./unnamed-trace.js";
 
 /** An open span of `entry` belongs to another session, where `record` records it. */
 export function moveSpan<T>(
@@ -55,6 +55,27 @@ export function settleAt(directory: TraceDirectory, trace: UnnamedTrace, spanId:
   }
 }
 
+/** A trace that has a document of its own names a session: all spans of the document move to that session. */
+export function moveDocument(
+  directory: TraceDirectory,
+  trace: UnnamedTrace,
+  user: number,
+  session: string,
+): void {
+  const { fileSystem, clock } = directory.ports;
+  // An end of the document that is under way would give the document its name again after the move.
+  directory.finishEndsNow(trace.id);
+  const isThere =
+    directory.openEntry(trace.id) !== undefined || fileSystem.sync.exists(directory.path(trace.id));
+  if (!isThere || session === trace.id) return;
+  const start = { traceId: trace.id, startTime: clock.now() };
+  const to = directory.admit(user, { id: session, ...start });
+  const from = directory.admit(user, { id: trace.id, ...start });
+  if (typeof to === "string" || typeof from === "string") return;
+  if (moveWhole(directory, from, to)) trace.moveTo(session);
+  else from.endAfterQuiet(decideMillis);
+}
+
 /** Whether a session has one span only, which is open. */
 function isAllOf({ ports }: TraceDirectory, { isExplicit, openSpans, writer }: SessionEntry): boolean {
   if (isExplicit || openSpans !== 1 || writer.log.lines > 0) return false;
@@ -71,7 +92,7 @@ function isAllOf({ ports }: TraceDirectory, { isExplicit, openSpans, writer }: S
  * Moves everything that this process has recorded in `from` to `to`, and removes the files of `from`. Returns whether it
  * has: not while a peer writer writes to `from`, and not when the file system refuses.
  */
-export function moveWhole(directory: TraceDirectory, from: SessionEntry, to: SessionEntry): boolean {
+function moveWhole(directory: TraceDirectory, from: SessionEntry, to: SessionEntry): boolean {
   const writer = directory.writerOf(from);
   const { fileSystem, events } = directory.ports;
   try {

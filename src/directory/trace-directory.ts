@@ -270,15 +270,15 @@ export class TraceDirectory {
 
   /** Like {@link end}, before it returns. A fault is reported; the final document is retried in the background. */
   endNow(id: string, end: SessionEnd): void {
-    const entry = this.#beginEnd(id, end);
-    if (!entry) return;
-    // The final document is written, its completion callback is pending.
-    if (entry.writer.life.state === "ended") {
-      this.#sessions.delete(entry);
-      return;
+    if (this.#beginEnd(id, end)) this.finishEndsNow(id);
+  }
+
+  /** Writes final documents of a session that wait for their turn, before this returns. Faults as for {@link endNow}. */
+  finishEndsNow(id: string): void {
+    for (const entry of this.#sessions.unwritten(id)) {
+      cancelWork(entry);
+      this.finishNow(entry);
     }
-    cancelWork(entry);
-    this.finishNow(entry);
   }
 
   /**
@@ -286,8 +286,9 @@ export class TraceDirectory {
    */
   finishNow(entry: SessionEntry, isAlone = false): void {
     try {
-      // Not written when code of the host, run by the reading of spans, crashed the session again.
-      if (finalizeNow(entry, isAlone)) this.#sessions.delete(entry);
+      // Written already, and its completion callback is pending; or not written when code of the host, run by the reading
+      // of spans, crashed the session again.
+      if (entry.writer.life.state === "ended" || finalizeNow(entry, isAlone)) this.#sessions.delete(entry);
     } catch (error) {
       // The side files stay: this process retries while it lives, recovery after it.
       this.#addUnwritten(entry);

@@ -10,7 +10,7 @@ import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { placed } from "../format/unnamed-log.js";
 import { sessionByPolicy, type UnnamedPolicy } from "../format/unnamed-policy.js";
 import { unnamedBounds } from "../recovery/retention.js";
-import { moveWhole, settleAt } from "./moves.js";
+import { moveDocument, settleAt } from "./moves.js";
 import { ProvisionalSpans } from "./provisional-spans.js";
 import type { SessionEntry } from "./sessions.js";
 import type { DirectoryListener, NamedSpan } from "./shared-directory.js";
@@ -127,7 +127,7 @@ export class UnnamedTraces {
       return;
     }
     const isFirst = trace.named === undefined;
-    if (isFirst && trace.policySession === trace.id) this.#moveDocument(trace, user, session);
+    if (isFirst && trace.policySession === trace.id) moveDocument(this.#directory, trace, user, session);
     const decided = trace.name(spanId, parentSpanId, session);
     settleAt(this.#directory, trace, spanId, session);
     this.#move(trace, decided, session);
@@ -265,23 +265,9 @@ export class UnnamedTraces {
     for (const { trace, span, session } of this.#watched.named()) this.#openSpanNames(trace, span, session);
   }
 
-  #openSpanNames(trace: UnnamedTrace, { spanId, parentSpanId }: TraceSpan, session: string): void {
-    this.named(trace.user, { traceId: trace.id, spanId, parentSpanId, isStart: false }, session);
-  }
-
-  /** The trace has a document of its own, and names a session now: all spans of the document move there. */
-  #moveDocument(trace: UnnamedTrace, user: number, session: string): void {
-    const { ports } = this.#directory;
-    const isThere =
-      this.#directory.openEntry(trace.id) !== undefined ||
-      ports.fileSystem.sync.exists(this.#directory.path(trace.id));
-    if (!isThere || session === trace.id) return;
-    const start = { traceId: trace.id, startTime: ports.clock.now() };
-    const to = this.#directory.admit(user, { id: session, ...start });
-    const from = this.#directory.admit(user, { id: trace.id, ...start });
-    if (typeof to === "string" || typeof from === "string") return;
-    if (moveWhole(this.#directory, from, to)) trace.moveTo(session);
-    else from.endAfterQuiet(decideMillis);
+  #openSpanNames({ user, id: traceId }: UnnamedTrace, span: TraceSpan, session: string): void {
+    const { spanId, parentSpanId } = span;
+    this.named(user, { traceId, spanId, parentSpanId, isStart: false }, session);
   }
 
   /** Without a name, the trace is decided when its last open span ends. */
@@ -290,16 +276,14 @@ export class UnnamedTraces {
   }
 
   #decideAll(trace: UnnamedTrace): void {
-    if (trace.size === 0) return;
-    if (trace.named !== undefined) {
-      this.#moveByAncestors(trace, trace.named);
-      return;
-    }
+    const { named, size, openSpans, policySession } = trace;
+    if (size === 0) return;
     const target = sessionByPolicy(this.#policy, trace.id);
-    if (target === undefined) {
+    if (named !== undefined) this.#moveByAncestors(trace, named);
+    else if (target === undefined) {
       trace.sendTo(null);
       this.#lose(trace, [...trace.spans()]);
-    } else if (target === trace.id && trace.openSpans === 0 && trace.policySession === undefined)
+    } else if (target === trace.id && openSpans === 0 && policySession === undefined)
       this.#documents.add(trace);
     else this.#moveByPolicy(trace, [...trace.spans()]);
   }
@@ -327,6 +311,7 @@ export class UnnamedTraces {
     trace.sendTo(trace.id);
     trace.markOpened();
     this.#spans.settle(trace, spans);
+    for (const { span } of spans) settleAt(this.#directory, trace, span.spanId, trace.id);
     // Spans that came while the document was written.
     this.#decideIfEnded(trace);
     this.#letGo();

@@ -160,6 +160,37 @@ describe("P11 a trace without a session for 5 seconds", () => {
     expect(stage.files).toEqual(["S.json"]);
     expect(shapeOf("S")).toEqual({ early: "root", root: "S" });
   });
+
+  it("P11 a document whose end is under way moves as well", async () => {
+    const actor = stage.actor();
+    const tracer = tracerOf(actor);
+    const root = tracer.startSpan("root", { root: true });
+    actor.clock.pass(6_000);
+    await actor.processor.forceFlush();
+    // The end of the document waits for its turn while the next span names the session.
+    root.end();
+    tracer.startSpan("chat", { attributes: { "session.id": "S" } }, inSpan(root)).end();
+    await actor.processor.shutdown();
+    expect(stage.files).toEqual(["S.json"]);
+    expect(shapeOf("S")).toEqual({ root: "S", chat: "root" });
+  });
+
+  it("P11 spans of a document that was written at once are known as parents in its session", async () => {
+    const { dir, liveness } = stage;
+    const exporter = new CrashSafeFileSpanExporter({ dir }, { clock: new StillClock(), liveness });
+    const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
+    const tracer = provider.getTracer("test");
+    const root = tracer.startSpan("root", { root: true });
+    root.end();
+    await exporter.forceFlush();
+    expect(stage.files).toEqual([`${root.spanContext().traceId}.json`]);
+    for (const id of ["B", "A"])
+      tracer.startSpan(`in ${id}`, { attributes: { "session.id": id } }, inSpan(root)).end();
+    await provider.shutdown();
+    expect(stage.files).toEqual(["A.json", "B.json"]);
+    expect(shapeOf("B")).toEqual({ root: "B", "in B": "root" });
+    expect(shapeOf("A")).toEqual({ "in A": "A" });
+  });
 });
 
 describe("P11 withoutSession", () => {
