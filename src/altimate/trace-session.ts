@@ -10,7 +10,7 @@ import { Lifecycle } from "../platform/lifecycle.js";
 import type { StartTraceOptions } from "../tracer/input-types.js";
 import type { ResumeFound } from "../tracer/session-lifecycle.js";
 import { SessionTracer } from "../tracer/session-tracer.js";
-import { createSessionTracing } from "../tracer/session-tracing.js";
+import { lateSessionTracing } from "../tracer/session-tracing.js";
 import { MemorySessionExporter, MemorySpanProcessor } from "./memory-recorder.js";
 import { MAX_SERIALIZED_SPANS } from "./span-cap.js";
 import {
@@ -78,7 +78,7 @@ export class TraceSession {
   #waiting: Promise<void> | undefined;
   #isPushing = false;
 
-  /** A session that has not started. Throws `MISSING_PACKAGE` without an SDK. */
+  /** A session that has not started. The SDK is loaded for its first span. */
   constructor(to: Destination) {
     this.#to = to;
     this.#tracer = this.#newTracer(to.recording === undefined);
@@ -230,7 +230,7 @@ export class TraceSession {
     }
     if (file) processors.unshift(file);
     if (processors.length === 0) processors.push(nowhere);
-    return createSessionTracing({ processors }).newTracer();
+    return lateSessionTracing({ processors }).newTracer();
   }
 
   #fileProcessor(): SpanProcessor | undefined {

@@ -147,9 +147,12 @@ export interface TraceHeaders {
 /** Target of attributes. The default is the first of these that exists. */
 export type SpanTarget = "tool" | "generation" | "session";
 
+/** The part of a tracer of OpenTelemetry that a session tracer uses. */
+export type SpanStarter = Pick<Tracer, "startSpan">;
+
 /** Ports of a session tracer. */
 export interface SessionTracerPorts {
-  readonly tracer: Tracer;
+  readonly tracer: SpanStarter;
   /** Stores of documents; empty where spans only go to a backend. */
   readonly recorders: readonly SessionStore[];
   /** A turn has ended: its spans may be sent to a backend. */

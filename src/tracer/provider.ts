@@ -1,7 +1,7 @@
 /**
  * Builds the provider of a session tracing and its processors from a plan.
  */
-import type { TracerProvider } from "@opentelemetry/api";
+import type { Context, Span, SpanOptions, TracerProvider } from "@opentelemetry/api";
 import { CrashSafeFileSpanExporter } from "../exporter/file-exporter.js";
 import type { CrashSafeFileSpanExporterOptions } from "../exporter/file-exporter-options.js";
 import type { TurnIds } from "../otel/ids.js";
@@ -10,6 +10,7 @@ import type { SpanExporter, SpanProcessor } from "../otel/types.js";
 import { untracedNow } from "../otel/untraced.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { CrashSafeSpanProcessor } from "../processor/span-processor.js";
+import type { SpanStarter } from "./input-types.js";
 import {
   type AdvisedPackages,
   advisedPackages,
@@ -21,7 +22,8 @@ import type { PlannedExporter, TracingPlan } from "./session-tracing-options.js"
 
 /** A provider and the processors that are known to be behind it. */
 export interface SessionProvider {
-  readonly provider: TracerProvider;
+  /** The provider. The first call for a plan of its own loads the SDK. Throws `MISSING_PACKAGE`. */
+  readonly provider: () => TracerProvider;
   readonly processors: readonly SpanProcessor[];
 }
 
@@ -44,19 +46,39 @@ export const spanLimits = Object.freeze({
  */
 const everything = { shouldSample: () => ({ decision: 2 }), toString: () => "AlwaysOnSampler" };
 
-/** Builds the provider of a plan; a plan with the host's provider needs no building. */
+/** Plans the provider of a plan, and builds its processors; a plan with the host's provider needs no building. */
 export function sessionProvider(plan: TracingPlan, idGenerator: TurnIds): SessionProvider {
-  if (plan.type === "host's") return plan;
+  if (plan.type === "host's") return { provider: () => plan.provider, processors: plan.processors };
   const observed = { selfObsMeterProvider: plan.meterProvider };
   const exporters = plan.exporters.map((planned) => exporterOf(planned, observed));
   const processors = [
     ...exporters.map((exporter) => new CrashSafeSpanProcessor(exporter, observed)),
     ...plan.processors,
   ];
+  let provider: TracerProvider | undefined;
   return {
-    provider: newProvider(processors, plan.resource, { sampler: everything, idGenerator }),
+    provider: () => {
+      provider ??= newProvider(processors, plan.resource, { sampler: everything, idGenerator });
+      return provider;
+    },
     processors,
   };
+}
+
+/** A tracer that asks for its provider when the first span starts: a session's first document needs no SDK. */
+export class LateTracer implements SpanStarter {
+  readonly #find: () => SpanStarter;
+  #found: SpanStarter | undefined;
+
+  /** `find`: the tracer. Throws `MISSING_PACKAGE`, and is called again for the next span then. */
+  constructor(find: () => SpanStarter) {
+    this.#find = find;
+  }
+
+  startSpan(name: string, options?: SpanOptions, context?: Context): Span {
+    this.#found ??= this.#find();
+    return this.#found.startSpan(name, options, context);
+  }
 }
 
 /**

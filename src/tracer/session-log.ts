@@ -2,7 +2,7 @@
  * One session while it is open: turns the calls of a host into spans of turns, and passes facts of the session to its
  * recorders.
  */
-import { type Attributes, type Context, type Link, SpanKind, type Tracer } from "@opentelemetry/api";
+import { type Attributes, type Context, type Link, SpanKind } from "@opentelemetry/api";
 import type { SessionHandle } from "../exporter/session-store.js";
 import { noHistory } from "../format/history.js";
 import { mergeOwn } from "../format/json-value.js";
@@ -21,7 +21,7 @@ import type { ExactSpan } from "../projection/exact-span.js";
 import { callerAttributes, metadataAttributes } from "../projection/to-attributes.js";
 import { CommitQueue } from "./commit-queue.js";
 import { finishOf, generationDraft, OpenGeneration, OpenGenerations } from "./generations.js";
-import type { SpanTarget } from "./input-types.js";
+import type { SpanStarter, SpanTarget } from "./input-types.js";
 import { SessionSpan, type SpanDraft } from "./session-span.js";
 import { parseToolCall, SessionTools, startedAt, toolDraft, toolRecord } from "./tool-calls.js";
 import {
@@ -60,7 +60,7 @@ export class SessionLog {
   readonly id: string;
   readonly handles: readonly SessionHandle[];
   #metadata: SessionMetadata;
-  readonly #tracer: Tracer;
+  readonly #tracer: SpanStarter;
   readonly #parentSessionId: string | undefined;
   readonly #turns: SessionTurns;
   readonly #generations = new OpenGenerations();

@@ -5,7 +5,6 @@ import {
   type Span,
   type SpanKind,
   SpanStatusCode,
-  type Tracer,
   trace,
 } from "@opentelemetry/api";
 import { mergeOwn } from "../format/json-value.js";
@@ -17,6 +16,7 @@ import { hrTimeOf, laterOf, millis } from "../otel/time.js";
 import type { HrTime } from "../otel/types.js";
 import { type Attachment, attach, type ExactSpan, withAttachment } from "../projection/exact-span.js";
 import { exactAttributes, setExactTime } from "../projection/to-attributes.js";
+import type { SpanStarter } from "./input-types.js";
 
 /** A span that is not started yet, without its parent. */
 export interface SpanDraft {
@@ -30,7 +30,7 @@ export interface SpanDraft {
 
 /** What a span starts with. */
 export interface SpanOpening extends SpanDraft {
-  readonly tracer: Tracer;
+  readonly tracer: SpanStarter;
   /** Holds the parent span and the session's id. */
   readonly parent: Context;
 }

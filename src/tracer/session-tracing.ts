@@ -18,7 +18,7 @@ import type { Clock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import type { SessionTracerPorts, StartTraceOptions } from "./input-types.js";
-import { sessionProvider } from "./provider.js";
+import { LateTracer, sessionProvider } from "./provider.js";
 import { SessionTracer } from "./session-tracer.js";
 import { resolveOptions, type SessionTracingOptions, type TracingPlan } from "./session-tracing-options.js";
 import { sessionIdOf } from "./untrusted-input.js";
@@ -36,8 +36,7 @@ type Processor = SpanProcessor & Partial<ProvisionalTarget> & { readonly stopped
  * `installCrashFence` takes one.
  */
 export class SessionTracing implements CrashTarget {
-  /** The provider of all spans: for `trace.setGlobalTracerProvider`, or for a library that takes a provider. */
-  readonly tracerProvider: TracerProvider;
+  readonly #provider: () => TracerProvider;
   readonly #isOwnProvider: boolean;
   readonly #processors: readonly Processor[];
   /** The processors whose exporter records documents. */
@@ -56,20 +55,25 @@ export class SessionTracing implements CrashTarget {
   constructor(plan: TracingPlan, clock: Clock = untracedClock) {
     const turnIds = new TurnIds();
     const { provider, processors } = sessionProvider(plan, turnIds);
-    this.tracerProvider = provider;
+    this.#provider = provider;
     this.#clock = clock;
     this.#isOwnProvider = plan.type === "own";
     this.#processors = processors;
     this.#recording = processors.filter((processor) => recorderOf(processor) !== undefined);
-    this.#flushed = this.#isOwnProvider || processors.length > 0 ? processors : flushableProvider(provider);
+    this.#flushed = this.#isOwnProvider || processors.length > 0 ? processors : flushableProvider(provider());
     const recording: readonly Flushable[] = this.#recording;
     const delivery = new TurnDelivery(this.#flushed.filter((target) => !recording.includes(target)));
     this.#ports = {
-      tracer: provider.getTracer(SESSION_SCOPE),
+      tracer: new LateTracer(() => provider().getTracer(SESSION_SCOPE)),
       recorders: this.#recording.flatMap((processor) => recorderOf(processor) ?? []),
       onTurnEnd: () => delivery.send(),
       ...(this.#isOwnProvider && { turnIds }),
     };
+  }
+
+  /** The provider of all spans: for `trace.setGlobalTracerProvider`, or for a library that takes a provider. */
+  get tracerProvider(): TracerProvider {
+    return this.#provider();
   }
 
   /** `true` once {@link shutdown} has ended all documents: the crash fence has nothing to do then. */
@@ -258,7 +262,15 @@ export class TurnDelivery {
  * the package to install
  */
 export function createSessionTracing(options: SessionTracingOptions = {}): SessionTracing {
-  const plan = resolveOptions(options ?? {}, environment());
+  const tracing = lateSessionTracing(options ?? {});
+  // Loads the SDK: a missing package is an error here, and not of the first span.
+  void tracing.tracerProvider;
+  return tracing;
+}
+
+/** @internal {@link createSessionTracing} that loads the SDK for the first span. Throws `INVALID_OPTION`. */
+export function lateSessionTracing(options: SessionTracingOptions): SessionTracing {
+  const plan = resolveOptions(options, environment());
   if (plan.type === "own") for (const warning of plan.warnings) diagnostics.log("warn", warning);
   return new SessionTracing(plan);
 }

@@ -13,7 +13,6 @@ import {
   type Span,
   type SpanContext,
   SpanStatusCode,
-  type Tracer,
   trace,
 } from "@opentelemetry/api";
 import type { SessionHistory } from "../format/history.js";
@@ -31,10 +30,11 @@ import { setSessionId } from "../otel/session-context.js";
 import { hrTimeOf } from "../otel/time.js";
 import { attach, withAttachment } from "../projection/exact-span.js";
 import { messageJson, unnamedError } from "../projection/to-attributes.js";
+import type { SpanStarter } from "./input-types.js";
 
 /** What turns are made with. */
 export interface TurnPorts {
-  readonly tracer: Tracer;
+  readonly tracer: SpanStarter;
   /** Sets the ids of turns. Absent for a provider of the host. */
   readonly turnIds: TurnIds | undefined;
   /** Called when a turn has ended: a processor may now flush. */
@@ -127,7 +127,7 @@ export class SessionTurns {
 }
 
 interface TurnOpening extends TurnDescription {
-  readonly tracer: Tracer;
+  readonly tracer: SpanStarter;
   /** Holds the session's id, and the client's span where that is the parent. */
   readonly parent: Context;
   /** From 1. */

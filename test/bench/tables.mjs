@@ -130,9 +130,10 @@ const phases = [
     ["… bytes written", `eventBytesOurs${spans}`, kilobytes, `eventBytesModel${spans}`, before],
   ]),
   ["crash fence after them", "lastFenceOurs", millis, "lastFenceModel", before],
-  ["first document, CPU", "firstours", millis, "firstmodel", before],
-  ["… without the SDK", "firstWithoutSdk", millis, "firstmodel", before],
-  ["… of the SDK", "firstsdk", millis],
+  ["first document, CPU", "first-document", millis, "first-model", before],
+  ["… without OpenTelemetry's API", "first-document-alone", millis, "first-model", before],
+  ["first span, CPU", "first-span", millis],
+  ["… without OpenTelemetry's SDK", "first-span-alone", millis],
 ];
 
 function phaseTable(result) {

@@ -80,6 +80,44 @@ for (const type of ["module", "commonjs"] as const) {
   });
 }
 
+const altimate = `
+  const { FileExporter, Trace } = require("opentelemetry-exporter-crash-safe-file/altimate");
+  const trace = Trace.withExporters([new FileExporter("traces")]);
+  const hasSdk = () => Object.keys(require.cache).some((file) => file.includes("sdk-trace"));
+  trace.startTrace("ses_1", { title: "first", prompt: "hello" });
+  const states = [hasSdk()];
+  trace.logUserMessage("hello");
+  states.push(hasSdk());
+  trace.logUserMessage("again");
+  trace.endTrace().then(() => console.log(states.join()));
+`;
+const altimateDocument = (project: string) =>
+  JSON.parse(readFileSync(join(project, "traces/ses_1.json"), "utf8"));
+
+test("altimate's first document needs no SDK: the first span loads the SDK", async () => {
+  const project = projectWith(withSdk);
+  expect(await run(project, "commonjs", altimate)).toBe("false,true\n");
+  const { spans } = altimateDocument(project);
+  expect(spans.map(({ kind }: { kind: string }) => kind).sort()).toEqual([
+    "session",
+    "user-message",
+    "user-message",
+  ]);
+});
+
+test("without an SDK, altimate's session has a document without spans, and one message names what to install", async () => {
+  const project = projectWith(peers);
+  const logging = `
+    const { diag, DiagLogLevel } = require("@opentelemetry/api");
+    diag.setLogger({ error: (...text) => console.log(text.join(" ")), warn() {}, info() {}, debug() {}, verbose() {} });
+  `;
+  const output = await run(project, "commonjs", logging + altimate);
+  expect(output.match(/npm install @opentelemetry\/sdk-trace-base/g)).toHaveLength(1);
+  expect(output).toMatch(/false,false\n$/);
+  const { metadata, spans, summary } = altimateDocument(project);
+  expect([metadata.title, spans.length, summary.status]).toEqual(["first", 1, "completed"]);
+});
+
 test("either package of the SDK is sufficient", async () => {
   const project = projectWith(withSdk.filter((name) => name !== "sdk-trace-base"));
   expect(await run(project, "module", load.module + session)).toBe("done\n");
