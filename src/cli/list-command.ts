@@ -3,7 +3,14 @@ import { nameCandidates } from "../format/file-names.js";
 import type { SessionSummary } from "../format/trace-file.js";
 import { defineCommand, durationMillis, type Options, someOf, UsageError, wholeNumber } from "./command.js";
 import { age, money, oneLine, plural, shortDuration, shortNumber } from "./display-text.js";
-import { type CatalogEntry, catalogEntry, findSessions, sessionStates } from "./session-catalog.js";
+import {
+  type CatalogEntry,
+  findSessions,
+  LivenessNow,
+  outlineOf,
+  sessionStates,
+  UnreadEntry,
+} from "./session-catalog.js";
 import { stateSigns, stateStyle } from "./signs.js";
 import { type Column, tableLines } from "./table.js";
 import type { Terminal } from "./terminal.js";
@@ -43,32 +50,36 @@ export const listCommand = defineCommand({
   async run({ terminal, dir, json, values }) {
     const found = findSessions(dir);
     const progress = terminal.progress("reading", found.length);
-    const entries: CatalogEntry[] = [];
+    const { status, search, since } = values;
+    const after = since?.(terminal.now());
+    const isFiltered = status !== undefined || search !== undefined || after !== undefined;
+    const liveness = new LivenessNow();
+    const listed: (CatalogEntry | UnreadEntry)[] = [];
     for (const one of found) {
-      const entry = await catalogEntry(one);
-      if (entry) entries.push(entry);
+      const outline = outlineOf(one, liveness);
+      const isNeeded = isFiltered || !one.hasDocument;
+      const entry = outline instanceof UnreadEntry && isNeeded ? await outline.read() : outline;
+      if (entry) listed.push(entry);
       progress.step();
     }
     progress.end();
-    const { status, search, since } = values;
-    const after = since?.(terminal.now());
-    const matching = entries
-      .filter(({ state }) => !status || status.has(state))
-      .filter(({ lastActivityAt }) => after === undefined || lastActivityAt >= after)
-      .filter((entry) => search === undefined || searched(entry).includes(search.toLowerCase()))
-      .sort(newestFirst);
+    const isMatch = (entry: CatalogEntry) =>
+      (!status || status.has(entry.state)) &&
+      (after === undefined || entry.lastActivityAt >= after) &&
+      (search === undefined || searched(entry).includes(search.toLowerCase()));
+    const matching = listed.filter((entry) => entry instanceof UnreadEntry || isMatch(entry));
     const limit = values.limit ?? defaultLimit;
-    const shown = limit === 0 ? matching : matching.slice(0, limit);
+    const shown = await newest(matching, limit === 0 ? matching.length : limit);
+    const total = matching.length;
     if (json) {
-      terminal.printJson("list/1", { dir, total: matching.length, sessions: shown.map(listedJson) });
+      terminal.printJson("list/1", { dir, total, sessions: shown.map(listedJson) });
       return 0;
     }
     if (shown.length > 0) terminal.print(...listLines(shown, terminal));
-    const files = found.length - entries.length;
+    const files = found.length - listed.length;
     const notes = [
-      matching.length === 0 && (entries.length === 0 ? `no sessions in ${dir}` : "no session matches"),
-      shown.length < matching.length &&
-        `${shown.length} of ${plural(matching.length, "session")}; --limit 0 shows all`,
+      total === 0 && (listed.length === 0 ? `no sessions in ${dir}` : "no session matches"),
+      shown.length < total && `${shown.length} of ${plural(total, "session")}; --limit 0 shows all`,
       files > 0 && `${plural(files, "file")} of other programs left out`,
     ].filter((note) => note !== false);
     for (const note of notes) terminal.note(terminal.colors.dim(note));
@@ -90,9 +101,28 @@ function timeOrDuration(text: string): (now: number) => number {
   }
 }
 
-/** The order of a listing. */
-export const newestFirst = (a: CatalogEntry, b: CatalogEntry): number =>
+/** The order of a listing. One that is not read yet comes where its last write would place it: not after its place. */
+export const newestFirst = (a: CatalogEntry | UnreadEntry, b: CatalogEntry | UnreadEntry): number =>
   (b.lastActivityAt || 0) - (a.lastActivityAt || 0) || (a.name < b.name ? -1 : 1);
+
+/** The first of a listing. Of sessions that take a whole reading, only those are read that can be among them. */
+async function newest(
+  listed: readonly (CatalogEntry | UnreadEntry)[],
+  limit: number,
+): Promise<CatalogEntry[]> {
+  let sorted = [...listed];
+  for (;;) {
+    sorted.sort(newestFirst);
+    const first = sorted.slice(0, limit);
+    if (!first.some((entry) => entry instanceof UnreadEntry)) return first as CatalogEntry[];
+    const read: CatalogEntry[] = [];
+    for (const entry of first) {
+      const known = entry instanceof UnreadEntry ? await entry.read() : entry;
+      if (known) read.push(known);
+    }
+    sorted = [...read, ...sorted.slice(limit)];
+  }
+}
 
 function searched({ id, name, metadata, summary }: CatalogEntry): string {
   const { title, prompt, model, agent, tags = [] } = metadata;

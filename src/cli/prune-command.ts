@@ -35,11 +35,10 @@ export const pruneCommand = defineCommand({
       ["max-bytes", bytes],
     ] as const)
       if (limit === 0) throw new UsageError(`--${name} 0 would remove everything: give a limit above 0`);
-    const owned = findSessions(dir).filter(({ tokens }) => tokens.length > 0);
+    const found = findSessions(dir);
+    const owned = found.filter(({ tokens, unnamed }) => tokens.length + unnamed.length > 0);
     const removed: { path: string; bytes: number }[] = [];
-    const sizes = new Map(
-      findSessions(dir).map(({ path }) => [path, nodeFileSystem.sync.lstat(path)?.size ?? 0]),
-    );
+    const sizes = new Map(found.map(({ path }) => [path, nodeFileSystem.sync.lstat(path)?.size ?? 0]));
     const liveness = new SystemLiveness(nodeFileSystem.sync);
     const limits = { maxFiles: keep ?? 0, maxFileAgeMillis: age ?? 0, maxTotalBytes: bytes ?? 0 };
     await runAsync(

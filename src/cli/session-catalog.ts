@@ -5,7 +5,7 @@
  */
 import { basename } from "node:path";
 import { isRoot } from "../format/document.js";
-import { parseEntry, type SessionFiles } from "../format/file-names.js";
+import { parseEntry, type SessionFiles, unnamedPath } from "../format/file-names.js";
 import { decodeLeadingHead } from "../format/leading-head.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
 import { validMetadata, validSummary } from "../format/validate.js";
@@ -13,8 +13,9 @@ import { systemClock } from "../platform/clock.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { errorCode, nodeFileSystem } from "../platform/file-system.js";
 import { runSync } from "../platform/gensync.js";
-import { isRecoveryToken, SystemLiveness } from "../platform/liveness.js";
-import { readTrace } from "../recovery/read-trace.js";
+import { isRecoveryToken, type Liveness, SystemLiveness, type Verdict } from "../platform/liveness.js";
+import { readFoundTrace } from "../recovery/read-trace.js";
+import { sessionNamesIn, unnamedLogState } from "../recovery/unnamed-logs.js";
 import { maxWholeBytes, openPublished, type Published } from "../storage/document-file.js";
 import { readRange } from "../storage/lines.js";
 import { sideFileState } from "../storage/side-files.js";
@@ -47,6 +48,8 @@ export interface FoundSession {
   readonly hasDocument: boolean;
   /** Tokens of the owners of side files. */
   readonly tokens: readonly string[];
+  /** Tokens of the processes whose unnamed log has spans of the session. */
+  readonly unnamed: readonly string[];
   /** Names of files that a recovery kept, since it could not read them. */
   readonly kept: readonly string[];
 }
@@ -78,51 +81,88 @@ export function findSessions(dir: string): FoundSession[] {
     const reason = errorCode(error) === "ENOENT" ? "it does not exist" : String(errorCode(error) ?? error);
     throw new CommandError(`cannot read the directory of traces ${dir}: ${reason}`);
   }
-  const found = new Map<string, { hasDocument: boolean; tokens: Set<string>; kept: string[] }>();
+  const found = new Map<string, NamesOfSession>();
+  const of = (name: string): NamesOfSession => {
+    const known = found.get(name);
+    if (known) return known;
+    const session = { hasDocument: false, tokens: new Set<string>(), unnamed: [], kept: [] };
+    found.set(name, session);
+    return session;
+  };
   for (const fileName of names) {
     const entry = parseEntry(fileName);
-    if (!["document", "open", "live", "damaged"].includes(entry.type)) continue;
-    const { name } = entry as { name: string };
-    const session = found.get(name) ?? { hasDocument: false, tokens: new Set(), kept: [] };
-    found.set(name, session);
-    if (entry.type === "document") session.hasDocument = true;
-    else if (entry.type === "damaged") session.kept.push(fileName);
-    else if (entry.type === "open" || entry.type === "live") session.tokens.add(entry.token);
+    if (entry.type === "document") of(entry.name).hasDocument = true;
+    else if (entry.type === "open" || entry.type === "live") of(entry.name).tokens.add(entry.token);
+    else if (entry.type === "damaged") of(entry.name).kept.push(fileName);
+    else if (entry.type === "unnamed")
+      for (const name of namesInUnnamedLog(dir, entry.token)) of(name).unnamed.push(entry.token);
   }
   return [...found]
-    .filter(([, { hasDocument, tokens }]) => hasDocument || tokens.size > 0)
-    .map(([name, { hasDocument, tokens, kept }]) => ({
+    .filter(([, { hasDocument, tokens, unnamed }]) => hasDocument || tokens.size + unnamed.length > 0)
+    .map(([name, { tokens, ...session }]) => ({
       files: { dir, name },
       path: `${dir}/${name}.json`,
-      hasDocument,
       tokens: [...tokens],
-      kept,
+      ...session,
     }));
 }
 
-let liveness: SystemLiveness | undefined;
+interface NamesOfSession {
+  hasDocument: boolean;
+  readonly tokens: Set<string>;
+  readonly unnamed: string[];
+  readonly kept: string[];
+}
 
-/** The owners of a session's side files. A recovery that is under way is none. */
-export function ownersOf({ files, tokens }: FoundSession): WriterOwner[] {
-  liveness ??= new SystemLiveness(nodeFileSystem.sync);
-  const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
-  const verdictOf = (token: string) => ports.liveness.verdict(token);
-  return tokens.flatMap((token) => {
-    const state = runSync(nodeFileSystem, sideFileState(ports, { files, token }));
+/** The sessions of spans whose session was not known when they were recorded; none for a log that is gone or not readable. */
+function namesInUnnamedLog(dir: string, token: string): readonly string[] {
+  try {
+    const ports = { fileSystem: nodeFileSystem };
+    return runSync(nodeFileSystem, sessionNamesIn(ports, dir, token)) ?? [];
+  } catch {
+    return [];
+  }
+}
+
+/** What is known of processes at one moment: each is looked at once, however many sessions it has. */
+export class LivenessNow implements Pick<Liveness, "verdict"> {
+  static #machine: SystemLiveness | undefined;
+  readonly #verdicts = new Map<string, Verdict>();
+
+  verdict(token: string): Verdict {
+    // The last part of a token is random: the parts before it name the thread.
+    const thread = token.replace(/-[^-]*(?:-recovery)?$/, "");
+    const known = this.#verdicts.get(thread);
+    if (known) return known;
+    LivenessNow.#machine ??= new SystemLiveness(nodeFileSystem.sync);
+    const verdict = LivenessNow.#machine.verdict(token);
+    this.#verdicts.set(thread, verdict);
+    return verdict;
+  }
+}
+
+/** The owners of a session's side files and unnamed logs. A recovery that is under way is none. */
+export function ownersOf(
+  { files, tokens, unnamed }: FoundSession,
+  liveness = new LivenessNow(),
+): WriterOwner[] {
+  const ports = { liveness, clock: systemClock };
+  const ownerOf = (token: string, state: "orphaned" | "owned" | "absent"): WriterOwner[] => {
     if (state === "absent") return [];
     const isRecovery = state === "owned" && isRecoveryToken(token);
     const isAlive = state === "owned" && !isRecovery;
     // The first part of a token is the number of its process, in base 36 (`platform/liveness.ts`).
-    return [
-      {
-        token,
-        pid: Number.parseInt(token.split("-")[0] ?? "", 36),
-        isAlive,
-        isLocal: verdictOf(token) !== "unknown",
-        isRecovery,
-      },
-    ];
-  });
+    const pid = Number.parseInt(token.split("-")[0] ?? "", 36);
+    return [{ token, pid, isAlive, isLocal: liveness.verdict(token) !== "unknown", isRecovery }];
+  };
+  return [
+    ...tokens.flatMap((token) =>
+      ownerOf(token, runSync(nodeFileSystem, sideFileState(ports, { files, token }))),
+    ),
+    ...unnamed.flatMap((token) =>
+      ownerOf(token, runSync(nodeFileSystem, unnamedLogState(ports, files.dir, token))),
+    ),
+  ];
 }
 
 export function writerOf(owners: readonly WriterOwner[]): WriterState {
@@ -147,19 +187,51 @@ export function stateOf(
   return spans.find(isRoot)?.status === "error" ? "error" : "completed";
 }
 
-/** What a listing shows of a session; `undefined` for a file of another program, or one that was removed meanwhile. */
-export async function catalogEntry(found: FoundSession): Promise<CatalogEntry | undefined> {
-  const owners = ownersOf(found);
-  const writer = writerOf(owners);
-  if (writer === "gone" || !found.hasDocument) {
+/** A session whose entry takes a whole reading: its writer is gone, or it has no document yet. */
+export class UnreadEntry {
+  readonly #found: FoundSession;
+  readonly #writer: WriterState;
+  readonly name: string;
+  /** Epoch milliseconds: the last write to its files. Its last activity is not later. */
+  readonly lastActivityAt: number;
+
+  constructor(found: FoundSession, writer: WriterState) {
+    this.#found = found;
+    this.#writer = writer;
+    this.name = found.files.name;
+    // File times lag behind the clock by a kernel tick.
+    this.lastActivityAt = lastWriteOf(found) + 100;
+  }
+
+  /** What a listing shows of it; `undefined` for one that was removed meanwhile. */
+  async read(): Promise<CatalogEntry | undefined> {
+    const [found, writer] = [this.#found, this.#writer];
     try {
-      return entryOf(found, writer, await readTrace(found.path), sizeOf(found));
+      return entryOf(found, writer, await readFoundTrace(found.path, found), sizeOf(found));
     } catch (error) {
       const isGone =
         error instanceof CrashSafeFileError && error.code === "READ_FAILED" && !found.hasDocument;
       return isGone ? undefined : damagedEntry(found, writer, "its files hold no trace");
     }
   }
+}
+
+/** What a listing shows of a session; `undefined` for a file of another program, or one that was removed meanwhile. */
+export async function catalogEntry(
+  found: FoundSession,
+  liveness?: LivenessNow,
+): Promise<CatalogEntry | undefined> {
+  const outline = outlineOf(found, liveness);
+  return outline instanceof UnreadEntry ? outline.read() : outline;
+}
+
+/** As {@link catalogEntry}, from the first and last line of the document only. */
+export function outlineOf(
+  found: FoundSession,
+  liveness = new LivenessNow(),
+): CatalogEntry | UnreadEntry | undefined {
+  const writer = writerOf(ownersOf(found, liveness));
+  if (writer === "gone" || !found.hasDocument) return new UnreadEntry(found, writer);
   let published: Published | undefined;
   try {
     published = runSync(nodeFileSystem, openPublished(nodeFileSystem, found.files));
@@ -239,9 +311,14 @@ function unreadableEntry(
   }
 }
 
+/** Whether any file of the session was found. */
+export const hasFiles = ({ hasDocument, tokens, unnamed }: FoundSession): boolean =>
+  hasDocument || tokens.length + unnamed.length > 0;
+
 /** Paths of the files of a session. */
-const pathsOf = ({ path, hasDocument, tokens }: FoundSession): string[] => [
+const pathsOf = ({ files, path, hasDocument, tokens, unnamed }: FoundSession): string[] => [
   ...(hasDocument ? [path] : []),
+  ...unnamed.map((token) => unnamedPath(files.dir, token)),
   ...tokens.flatMap((token) => [`${path}.${token}.open`, `${path}.${token}.live`]),
 ];
 
@@ -276,5 +353,5 @@ export function sessionAt(dir: string, fileName: string): FoundSession {
   } catch {
     // The path is that of a directory that cannot be listed: the document is read by its path alone.
   }
-  return { files, path: `${dir}/${fileName}`, hasDocument: true, tokens: [], kept: [] };
+  return { files, path: `${dir}/${fileName}`, hasDocument: true, tokens: [], unnamed: [], kept: [] };
 }

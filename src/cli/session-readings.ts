@@ -4,7 +4,7 @@
  * their own.
  */
 import { CommandError } from "./command.js";
-import { type FoundSession, findSessions, versionOf } from "./session-catalog.js";
+import { type FoundSession, findSessions, hasFiles, versionOf } from "./session-catalog.js";
 import { type ReadSession, readSession } from "./session-reference.js";
 
 /** What a look found: the session, none, or files that cannot be read. */
@@ -43,7 +43,7 @@ async function readNow(session: FoundSession): Promise<Reading> {
     return await readSession(session);
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    return session.hasDocument || session.tokens.length > 0 ? error : "removed";
+    return hasFiles(session) ? error : "removed";
   }
 }
 
@@ -51,7 +51,7 @@ async function readNow(session: FoundSession): Promise<Reading> {
 function currentSession(found: FoundSession): FoundSession {
   const { dir, name } = found.files;
   const now = sessionsIn(dir).find(({ files }) => files.name === name);
-  return now ?? { ...found, hasDocument: false, tokens: [] };
+  return now ?? { ...found, hasDocument: false, tokens: [], unnamed: [] };
 }
 
 /** The sessions of a directory; none where it cannot be listed. */

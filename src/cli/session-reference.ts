@@ -4,7 +4,7 @@ import { nameCandidates, safeId } from "../format/file-names.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { nearestName } from "../platform/options.js";
-import { type ReadTrace, readTrace } from "../recovery/read-trace.js";
+import { type ReadTrace, readFoundTrace } from "../recovery/read-trace.js";
 import { CommandError } from "./command.js";
 import { cutDeepValues } from "./deep-values.js";
 import { oneLine } from "./display-text.js";
@@ -39,7 +39,7 @@ export function resolveSession(reference: string, dir: string, cwd: string): Fou
   if (isPath(reference)) {
     const path = resolve(cwd, reference);
     const found = sessionAt(dirname(path), basename(path));
-    if (found.tokens.length === 0 && !nodeFileSystem.sync.exists(found.path))
+    if (found.tokens.length + found.unnamed.length === 0 && !nodeFileSystem.sync.exists(found.path))
       throw new CommandError(`there is no file ${oneLine(path)}`);
     return found;
   }
@@ -87,7 +87,7 @@ export async function readSession(found: FoundSession): Promise<ReadSession> {
   const owners = ownersOf(found);
   const writer = writerOf(owners);
   try {
-    const { trace, damage } = await readTrace(found.path);
+    const { trace, damage } = await readFoundTrace(found.path, found);
     cutDeepValues(trace.spans);
     const id = trace.id ?? (trace.sessionId || found.files.name);
     return { found, trace, damage, id, writer, owners, state: stateOf(trace.summary, writer, trace.spans) };

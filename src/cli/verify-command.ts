@@ -3,7 +3,7 @@ import { decodeHead, decodeLine, isRoot } from "../format/document.js";
 import { isWholeSummary } from "../format/validate.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
-import { readTrace } from "../recovery/read-trace.js";
+import { readFoundTrace } from "../recovery/read-trace.js";
 import { maxWholeBytes, openPublished, type Published, readHeadLine } from "../storage/document-file.js";
 import { readRange, scanLines } from "../storage/lines.js";
 import { defineCommand, type ExitCode, type Options } from "./command.js";
@@ -89,7 +89,7 @@ async function verify(found: FoundSession, isNamed: boolean): Promise<Verified |
   let spans = 0;
   try {
     // Torn bytes of a writer that is alive are being written; those of a writer that is gone are what a crash left.
-    const { trace, damage } = await readTrace(found.path);
+    const { trace, damage } = await readFoundTrace(found.path, found);
     spans = trace.spans.length;
     if (writer === "gone") {
       const torn = damage.tornBytes > 0 ? `; ${byteCount(damage.tornBytes)} of a span are torn` : "";

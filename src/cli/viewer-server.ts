@@ -7,7 +7,7 @@ import { randomBytes, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { listedJson, newestFirst } from "./list-command.js";
-import { catalogEntry, type FoundSession } from "./session-catalog.js";
+import { catalogEntry, type FoundSession, LivenessNow } from "./session-catalog.js";
 import { sessionsIn } from "./session-readings.js";
 import { findText } from "./text-search.js";
 import { viewerPage } from "./viewer-page.js";
@@ -126,8 +126,9 @@ export class ViewerServer {
 
   async #sessions(): Promise<object> {
     const entries = [];
+    const liveness = new LivenessNow();
     for (const found of sessionsIn(this.#dir)) {
-      const entry = await catalogEntry(found);
+      const entry = await catalogEntry(found, liveness);
       if (entry) entries.push(entry);
     }
     return { now: this.#now(), dir: this.#dir, sessions: entries.sort(newestFirst).map(listedJson) };

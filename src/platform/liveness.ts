@@ -156,7 +156,7 @@ export const isDead = (liveness: Liveness, token: string): boolean =>
  * lease expired. A clock that was set back or forward far counts as an expired lease, so that no lease lasts for ever.
  */
 export function isOrphaned(
-  liveness: Liveness,
+  liveness: Pick<Liveness, "verdict">,
   token: string,
   touchedMillis: number,
   nowMillis: number,

@@ -35,7 +35,7 @@ import {
 import { buildFile } from "../storage/build-file.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { readRange, writeAll } from "../storage/lines.js";
-import { tryOpen } from "../storage/side-files.js";
+import { type StatePorts, tryOpen } from "../storage/side-files.js";
 import type { OrphanedFiles } from "./orphans.js";
 import type { RecoveryFailure } from "./recover-traces.js";
 
@@ -47,13 +47,20 @@ interface FoundLog {
   readonly lastWrite: number;
 }
 
-/** The unnamed logs of a directory, with the state of their owners. */
-function* listUnnamedLogs({ liveness, clock }: CommitPorts, dir: string): Gensync<FoundLog[]> {
+/** The tokens of the unnamed logs of a directory. */
+function* listUnnamedTokens(dir: string): Gensync<string[]> {
+  const entries = (yield* io.readdir(dir)).map(parseEntry);
+  return entries.flatMap((entry) => (entry.type === "unnamed" ? [entry.token] : []));
+}
+
+/** The unnamed logs of a directory, or those of these owners, with the state of their owners. */
+function* listUnnamedLogs(
+  { liveness, clock }: CommitPorts,
+  dir: string,
+  tokens?: readonly string[],
+): Gensync<FoundLog[]> {
   const found: FoundLog[] = [];
-  for (const fileName of yield* io.readdir(dir)) {
-    const entry = parseEntry(fileName);
-    if (entry.type !== "unnamed") continue;
-    const { token } = entry;
+  for (const token of tokens ?? (yield* listUnnamedTokens(dir))) {
     const stat = yield* io.lstat(unnamedPath(dir, token));
     if (stat === undefined) found.push({ token, state: "gone", lastWrite: 0 });
     if (!stat?.isFile) continue;
@@ -62,6 +69,17 @@ function* listUnnamedLogs({ liveness, clock }: CommitPorts, dir: string): Gensyn
     found.push({ token, state, lastWrite });
   }
   return found;
+}
+
+/** State of the unnamed log of one process. `absent`: it was listed and does not exist any more. */
+export function* unnamedLogState(
+  { liveness, clock }: StatePorts,
+  dir: string,
+  token: string,
+): Gensync<"orphaned" | "owned" | "absent"> {
+  const stat = yield* io.lstat(unnamedPath(dir, token));
+  if (!stat?.isFile) return "absent";
+  return isOrphaned(liveness, token, stat.mtimeMs, clock.now()) ? "orphaned" : "owned";
 }
 
 /** The logs of dead processes, split. */
@@ -150,20 +168,22 @@ const maxListings = 5;
 
 /**
  * What unnamed logs hold of the session with this file name, or of all sessions, as the side files of one owner each.
- * Changes nothing.
+ * `tokens`: those of the logs, if the caller has read the directory. Changes nothing.
  */
 export function* readUnnamedSides(
   ports: CommitPorts,
   dir: string,
   only?: SessionFiles["name"],
+  tokens?: readonly string[],
   listing = 1,
 ): Gensync<OrphanedFiles[]> {
   const found: OrphanedFiles[] = [];
-  for (const { token, state: ownerState, lastWrite } of yield* listUnnamedLogs(ports, dir)) {
+  for (const { token, state: ownerState, lastWrite } of yield* listUnnamedLogs(ports, dir, tokens)) {
     const isOrphaned = ownerState === "orphaned";
     const split = yield* readUnnamedLog(ports, dir, token);
     // It has another name by now, or its spans are in the files of their sessions.
-    if (!split && listing < maxListings) return yield* readUnnamedSides(ports, dir, only, listing + 1);
+    if (!split && listing < maxListings)
+      return yield* readUnnamedSides(ports, dir, only, undefined, listing + 1);
     for (const { session, spans } of split?.sessions ?? []) {
       const files = { dir, name: sessionName(session.id) };
       if (only !== undefined && files.name !== only) continue;

@@ -5,10 +5,11 @@
 
 import { decodeHead, decodeTail, tailStartIn } from "../format/document.js";
 import { appendLogPath, journalPath, parseEntry, type SessionFiles } from "../format/file-names.js";
+import type { Clock } from "../platform/clock.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { type FileSystem, isNoFile } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
-import { isOrphaned, isRecoveryToken } from "../platform/liveness.js";
+import { isOrphaned, isRecoveryToken, type Liveness } from "../platform/liveness.js";
 import type { CommitPorts } from "./commit.js";
 import { readHeadLine } from "./document-file.js";
 import { readRange } from "./lines.js";
@@ -33,9 +34,15 @@ export function* listSideFiles(dir: string): Gensync<Map<string, SideFiles[]>> {
   return sessions;
 }
 
+/** What the state of an owner is found with. */
+export interface StatePorts {
+  readonly liveness: Pick<Liveness, "verdict">;
+  readonly clock: Pick<Clock, "now">;
+}
+
 /** State of the side files of one owner. `absent`: they were listed and do not exist any more. */
 export function* sideFileState(
-  { liveness, clock }: CommitPorts,
+  { liveness, clock }: StatePorts,
   { files, token }: SideFiles,
 ): Gensync<"orphaned" | "owned" | "absent"> {
   // The owner touches its journal as a heartbeat. Without a journal, the time of the append log counts.
