@@ -84,7 +84,14 @@ test("undone: tools that the model asked for and that were not started, without 
   const session = {
     trace: document,
     damage: { tornBytes: 0, corruptLines: 0 },
-    found: { files: { dir: "/", name: "ses" }, path: "/ses.json", hasDocument: true, tokens: [], unnamed: [], kept: [] },
+    found: {
+      files: { dir: "/", name: "ses" },
+      path: "/ses.json",
+      hasDocument: true,
+      tokens: [],
+      unnamed: [],
+      kept: [],
+    },
     id: "ses",
     state: "crashed" as const,
     writer: "none" as const,
