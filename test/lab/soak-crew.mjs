@@ -148,7 +148,7 @@ export class SoakCrew {
       const status = readIfThere(join(dir, `${id}.json`))?.summary.status;
       // Another process held the lock: then the finalized file waits for a recovery.
       const waits = readdirSync(dir).some((name) => name.startsWith(`${id}.json.`));
-      if (!statuses.has(status) && !waits)
+      if (!statuses.includes(status) && !waits)
         this.failures.push(`${id} is ${status} after its fenced process ${writer.name} ended with ${how}`);
     }
   }

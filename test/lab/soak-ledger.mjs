@@ -46,14 +46,15 @@ export class SoakLedger {
   }
 
   /**
-   * Sessions that only this writer has open, and how its fence may leave them: completed, if nothing was under way, or
-   * with the error of a writer that had the session beside it. A session that it was about to open may be unchanged.
+   * Sessions that only this writer has open, and how its fence may leave them: completed, if nothing was under way; as the
+   * writer was about to end them; or with the error of a writer that had the session beside it. A session that it was
+   * about to open may be unchanged.
    */
   openOnlyBy(writer) {
     return [...this.#sessions].flatMap(([id, { open, entries, hasFailedBeside }]) => {
       const own = open.size === 1 ? open.get(writer) : undefined;
-      const statuses = new Set(["crashed", "completed", ...(hasFailedBeside ? ["error"] : [])]);
-      return own && own.size < entries.size ? [{ id, statuses }] : [];
+      if (!own || own.size === entries.size) return [];
+      return [{ id, statuses: ["crashed", "completed", ...own.asked, ...(hasFailedBeside ? ["error"] : [])] }];
     });
   }
 
