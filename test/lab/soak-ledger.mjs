@@ -54,7 +54,9 @@ export class SoakLedger {
     return [...this.#sessions].flatMap(([id, { open, entries, hasFailedBeside }]) => {
       const own = open.size === 1 ? open.get(writer) : undefined;
       if (!own || own.size === entries.size) return [];
-      return [{ id, statuses: ["crashed", "completed", ...own.asked, ...(hasFailedBeside ? ["error"] : [])] }];
+      return [
+        { id, statuses: ["crashed", "completed", ...own.asked, ...(hasFailedBeside ? ["error"] : [])] },
+      ];
     });
   }
 
