@@ -7,6 +7,9 @@ import { MockLanguageModelV3 } from "ai/test";
 
 const run = promisify(execFile);
 
+/** A host that `bun build --compile` made acts as Bun with this variable, and as itself without. */
+const env = { ...process.env, BUN_BE_BUN: "1" };
+
 /** What each command does: a process of its own. */
 const programs = {
   list: 'console.log("src test package.json")',
@@ -73,7 +76,7 @@ export async function turn(trace, prompt, said = () => {}) {
       log({ status: "running", time: { start } });
       said(`runs ${input.command}`);
       try {
-        const { stdout } = await run(process.execPath, ["-e", programs[input.command]]);
+        const { stdout } = await run(process.execPath, ["-e", programs[input.command]], { env });
         log({ status: "completed", output: stdout.trim(), time: { start, end: Date.now() } });
         return stdout.trim();
       } catch (error) {

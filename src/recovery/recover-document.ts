@@ -228,6 +228,10 @@ const isDamagedRoot = ({ spanId, parentSpanId, kind }: TraceSpan, root: TraceSpa
 /** File times lag behind the clock by a kernel tick. */
 const fileTimeMillis = 10;
 
+/** The time of the last write, in epoch milliseconds: a span of the last tick is later than the time of its file. */
+const atLeast = (lastEnd: number, writtenMillis: number): number =>
+  lastEnd <= writtenMillis + fileTimeMillis ? Math.max(lastEnd, writtenMillis) : writtenMillis;
+
 /** The session span, as one of the writers had it. */
 function rootOf({ id, published, orphans }: RecoveryInput, head: DocumentHead): TraceSpan {
   const known = [
@@ -364,7 +368,9 @@ function tailOf(
   const isOfRecord = end.end !== undefined && !end.end.isImplicit;
   const recordedMillis = Math.max(0, ...tails.map((tail) => Date.parse(tail.endedAt) || 0));
   const endedMillis =
-    isOfRecord && recordedMillis > 0 ? recordedMillis : Math.max(lastWrite(orphans), recordedMillis);
+    isOfRecord && recordedMillis > 0
+      ? recordedMillis
+      : atLeast(totals.lastEnd, Math.max(lastWrite(orphans), recordedMillis));
   const living = orphans.filter(({ isAlive }) => isAlive);
   const awaits = new Map([
     ...awaitsOfOthers(published?.tail, orphans),

@@ -1,4 +1,6 @@
 /** What was seen when altimate-code ran with this package: continued sessions, writers that die, how they are listed. */
+import { utimesSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Trace } from "../../src/altimate.js";
 import { systemClock } from "../../src/platform/clock.js";
@@ -6,7 +8,7 @@ import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { listTraces } from "../../src/reader.js";
 import { recoverDirectory } from "../../src/recovery/recover-directory.js";
 import { beginTurn, logTurn } from "../support/logged-turn.js";
-import { rootOf, SessionTracerStage, spansOf } from "../support/session-tracer-stage.js";
+import { begin, rootOf, SessionTracerStage, spansOf } from "../support/session-tracer-stage.js";
 
 let stage: SessionTracerStage;
 beforeEach(() => {
@@ -98,6 +100,23 @@ test("P14 the session span of a killed session is in error, as that of a session
     });
     expect(summary).toMatchObject({ status: "crashed", errors: 0 });
   }
+});
+
+test("P14 a killed session ends no earlier than its spans, where times of files lag by a kernel tick", async () => {
+  const tracer = stage.start("ses_1", { title: "lagging" });
+  logTurn(tracer, 1);
+  stage.at(1_000);
+  tracer.logStepStart({ id: "step 2" });
+  const lagging = (begin + 996) / 1_000;
+  for (const file of stage.files) utimesSync(join(stage.dir, file), lagging, lagging);
+  stage.kill();
+  await recover();
+  const document = stage.document("ses_1");
+  expect(spansOf(document).at(-1)).toMatchObject({ interrupted: true, startTime: begin + 1_000 });
+  expect(document.summary).toMatchObject({ status: "crashed", duration: 1_000 });
+  expect(rootOf(document).endTime).toBe(begin + 1_000);
+  const { endedAt, summary } = document;
+  expect([endedAt, summary.lastActivityAt]).toEqual(Array(2).fill(new Date(begin + 1_000).toISOString()));
 });
 
 test("P14 an idle session that is killed is completed, and its session span is ok", async () => {

@@ -93,6 +93,7 @@ export class OldTracerModel {
     if (before) {
       // D10 a session with a document goes on, D4 also after a crash.
       this.#begin(before);
+      before.runs++;
       Object.assign(before.metadata, metadata);
       if (!prompt) return;
       this.#prompt = undefined;
@@ -344,7 +345,6 @@ export class OldTracerModel {
     session.status = "running";
     session.error = undefined;
     session.isAsFound = false;
-    session.runs++;
     const { root } = session;
     root.status = "ok";
     for (const member of ["endTime", "output", "statusMessage", "interrupted"] as const) delete root[member];
@@ -419,7 +419,7 @@ export class OldTracerModel {
     const json = JSON.stringify(input);
     calls.push({ name, key: `${name} ${json}`, durationMs, run: runs });
     if (json === undefined) return;
-    // D10 loops are counted within one run.
+    // D10 loops are counted within one run; D7 a session that is resumed goes on with its run.
     const last = calls.filter(({ run }) => run === runs).slice(-10);
     const count = last.filter(({ key }) => key === `${name} ${json}`).length;
     if (count < 3) return;
