@@ -148,6 +148,7 @@ export function listedJson({
   metadata,
   bytes,
   damage,
+  parent,
   ...times
 }: CatalogEntry) {
   const { totalTokens, totalCost, totalToolCalls, totalGenerations, duration, error } = summary;
@@ -173,6 +174,7 @@ export function listedJson({
     agent: metadata.agent ?? null,
     error: error ?? damage ?? null,
     detector: detector ?? null,
+    parent: parent ?? null,
     bytes,
   };
 }

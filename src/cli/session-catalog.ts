@@ -9,6 +9,10 @@ import { parseEntry, type SessionFiles, unnamedPath } from "../format/file-names
 import { decodeLeadingHead } from "../format/leading-head.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
 import { validMetadata, validSummary } from "../format/validate.js";
+import {
+  ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID,
+  ATTR_CRASH_SAFE_FILE_PARENT_SPAN_ID,
+} from "../otel/semantic-conventions.js";
 import { systemClock } from "../platform/clock.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { errorCode, nodeFileSystem } from "../platform/file-system.js";
@@ -54,6 +58,22 @@ export interface FoundSession {
   readonly kept: readonly string[];
 }
 
+/** What started the session of a subagent. */
+export interface ParentSession {
+  /** The raw session id. */
+  readonly id: string;
+  readonly spanId?: string;
+}
+
+/** The parent session that the session span names. */
+export function parentOf(spans: readonly TraceSpan[]): ParentSession | undefined {
+  const { attributes } = spans.find(isRoot) ?? {};
+  const id = attributes?.[ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID];
+  const spanId = attributes?.[ATTR_CRASH_SAFE_FILE_PARENT_SPAN_ID];
+  if (typeof id !== "string") return undefined;
+  return { id, ...(typeof spanId === "string" && { spanId }) };
+}
+
 /** A session of a listing. */
 export interface CatalogEntry {
   readonly name: string;
@@ -68,6 +88,8 @@ export interface CatalogEntry {
   readonly bytes: number;
   readonly metadata: SessionMetadata;
   readonly summary: Partial<SessionSummary>;
+  /** The session that started this one as its subagent. */
+  readonly parent?: ParentSession | undefined;
   /** What is wrong with a damaged one. */
   readonly damage?: string;
 }
@@ -272,6 +294,7 @@ function entryOf(found: FoundSession, writer: WriterState, { trace }: Outlined, 
     bytes,
     metadata: validMetadata(trace.metadata),
     summary,
+    parent: parentOf(trace.spans),
   };
 }
 
@@ -330,8 +353,8 @@ export const lastWriteOf = (session: FoundSession): number =>
  * Changes whenever a file of the session does, or a writer dies, which changes no file. The heartbeat of a writer, which
  * touches its journal, changes nothing.
  */
-export function versionOf(session: FoundSession): string {
-  const owners = ownersOf(session).map(({ token, isAlive }) => [token, isAlive]);
+export function versionOf(session: FoundSession, liveness = new LivenessNow()): string {
+  const owners = ownersOf(session, liveness).map(({ token, isAlive }) => [token, isAlive]);
   const files = pathsOf(session).map((path) => {
     const stat = nodeFileSystem.sync.lstat(path);
     return stat && [String(stat.ino), stat.size, path.endsWith(".live") ? 0 : stat.mtimeMs];

@@ -1,7 +1,7 @@
 /** The lines about a session as a whole that `show` and other commands begin with. */
 import type { Analysis } from "./analysis.js";
 import { cut, dateTime, groupedNumber, money, oneLine, plural, shortDuration, wrap } from "./display-text.js";
-import type { SessionState } from "./session-catalog.js";
+import { parentOf, type SessionState } from "./session-catalog.js";
 import type { ReadSession } from "./session-reference.js";
 import { stateSigns, stateStyle } from "./signs.js";
 import type { Terminal } from "./terminal.js";
@@ -52,7 +52,13 @@ export function sessionHeader(session: ReadSession, analysis: Analysis, terminal
     interrupted > 0 && `${interrupted} interrupted`,
     analysis.elided > 0 && `${groupedNumber(analysis.elided)} spans elided`,
   ].filter((part) => part !== false);
-  const about = [title || prompt, agent && `agent ${agent}`, model]
+  const parent = parentOf(analysis.trace.spans);
+  const about = [
+    title || prompt,
+    agent && `agent ${agent}`,
+    model,
+    parent && `started by ${parent.id}${parent.spanId ? `, span ${parent.spanId}` : ""}`,
+  ]
     .filter(Boolean)
     .map((part) => oneLine(String(part)));
   const lines = [

@@ -6,7 +6,7 @@ import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { analyse, contextOf, durationOf, gistOf, type Node, nameOf, type SpanState } from "./analysis.js";
 import { safeText, valueLine } from "./display-text.js";
 import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
-import type { SessionState, WriterState } from "./session-catalog.js";
+import { type ParentSession, parentOf, type SessionState, type WriterState } from "./session-catalog.js";
 import type { ReadSession } from "./session-reference.js";
 import { Usage, type UsageReport } from "./usage.js";
 
@@ -84,6 +84,7 @@ export interface ViewHead {
   readonly report: ViewReport;
   readonly usage: UsageReport;
   readonly narrative?: string;
+  readonly parent?: ParentSession;
 }
 
 export interface SessionView {
@@ -122,6 +123,7 @@ export function viewOf(session: ReadSession, numbers: RowNumbers): ViewedSession
     trace.traceId,
     numbers,
   );
+  const parent = parentOf(trace.spans);
   const { path: _, models: __, ...report } = postmortemOf(session, analysis);
   const { asked, open, lastCompleted, lastError, lastModelCall, ...facts } = report;
   return {
@@ -151,6 +153,7 @@ export function viewOf(session: ReadSession, numbers: RowNumbers): ViewedSession
       },
       usage: usage.report(true),
       ...text("narrative", trace.summary.narrative, longest.message),
+      ...(parent && { parent }),
     }),
     rows: [...numbered].map(([node, n]) => rowOf(node, n, numbered, from, to)),
     spans: new Map([...numbered].map(([{ span }, n]) => [n, span])),

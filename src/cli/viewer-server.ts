@@ -7,7 +7,14 @@ import { randomBytes, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { listedJson, newestFirst } from "./list-command.js";
-import { catalogEntry, type FoundSession, LivenessNow } from "./session-catalog.js";
+import {
+  type CatalogEntry,
+  catalogEntry,
+  type FoundSession,
+  LivenessNow,
+  type SessionState,
+  versionOf,
+} from "./session-catalog.js";
 import { sessionsIn } from "./session-readings.js";
 import { findText } from "./text-search.js";
 import { viewerPage } from "./viewer-page.js";
@@ -28,6 +35,32 @@ const headers = {
 
 const secret = (): string => randomBytes(24).toString("base64url");
 
+interface KnownEntry {
+  readonly version: string;
+  /** `undefined`: a file of another program. */
+  readonly entry: CatalogEntry | undefined;
+}
+
+/** A session that started another one, or was started by it. */
+export interface RelatedSession {
+  readonly name: string;
+  readonly id: string;
+  readonly title: string;
+  readonly state: SessionState;
+  /** The span of the parent session that started the other one. */
+  readonly spanId?: string | undefined;
+}
+
+export interface RelatedSessions {
+  readonly parent?: RelatedSession;
+  readonly children: readonly RelatedSession[];
+}
+
+const relatedJson = (
+  { name, id, metadata, state }: CatalogEntry,
+  spanId: string | undefined,
+): RelatedSession => ({ name, id, title: metadata.title || id, state, spanId });
+
 export class ViewerServer {
   readonly #dir: string;
   /** A session that need not be in the directory. */
@@ -35,6 +68,7 @@ export class ViewerServer {
   readonly #now: () => number;
   readonly #watched = new Map<string, { readonly session: WatchedSession; pages: number }>();
   readonly #server: Server;
+  #known: ReadonlyMap<string, KnownEntry> = new Map();
   /** The token of the address; `undefined` once it was used. */
   #token: string | undefined = secret();
   readonly #cookie = secret();
@@ -97,6 +131,8 @@ export class ViewerServer {
         return send(response, 200, "text/html", viewerPage());
       case "/api/sessions":
         return sendJson(response, await this.#sessions());
+      case "/api/related":
+        return sendJson(response, await this.#related(session));
       case "/api/view":
         return this.#follow(session, response);
       case "/api/spans":
@@ -125,13 +161,39 @@ export class ViewerServer {
   }
 
   async #sessions(): Promise<object> {
-    const entries = [];
+    const entries = await this.#entries(sessionsIn(this.#dir));
+    return { now: this.#now(), dir: this.#dir, sessions: entries.sort(newestFirst).map(listedJson) };
+  }
+
+  /** The session that started a session, and those that it started. */
+  async #related(name: string): Promise<RelatedSessions> {
+    const found = sessionsIn(this.#opened?.files.dir ?? this.#dir);
+    const entries = await this.#entries(found);
+    const own = entries.find((entry) => entry.name === name);
+    const parent = own?.parent && entries.find(({ id }) => id === own.parent?.id);
+    return {
+      ...(parent && { parent: relatedJson(parent, own.parent?.spanId) }),
+      children: entries
+        .filter((entry) => own !== undefined && entry !== own && entry.parent?.id === own.id)
+        .sort((a, b) => a.startedAt - b.startedAt)
+        .map((entry) => relatedJson(entry, entry.parent?.spanId)),
+    };
+  }
+
+  /** What a listing shows of these sessions. Those whose files have not changed are not read again. */
+  async #entries(found: readonly FoundSession[]): Promise<CatalogEntry[]> {
     const liveness = new LivenessNow();
-    for (const found of sessionsIn(this.#dir)) {
-      const entry = await catalogEntry(found, liveness);
+    const entries: CatalogEntry[] = [];
+    const known = new Map<string, KnownEntry>();
+    for (const one of found) {
+      const version = versionOf(one, liveness);
+      const before = this.#known.get(one.path);
+      const entry = before?.version === version ? before.entry : await catalogEntry(one, liveness);
+      known.set(one.path, { version, entry });
       if (entry) entries.push(entry);
     }
-    return { now: this.#now(), dir: this.#dir, sessions: entries.sort(newestFirst).map(listedJson) };
+    this.#known = known;
+    return entries;
   }
 
   /** Server-sent events: the view, then what changes. */

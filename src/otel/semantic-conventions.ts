@@ -73,8 +73,10 @@ export const ATTR_CRASH_SAFE_FILE_END_TIME = "crash_safe_file.end_time_ms";
 export const ATTR_CRASH_SAFE_FILE_STATUS_MESSAGE = "crash_safe_file.status_message";
 /** Token counts as the document has them, where the conventions' sums do not give them back. */
 export const ATTR_CRASH_SAFE_FILE_TOKENS = "crash_safe_file.tokens";
-/** The session that started this one, on the turns of a subagent. */
+/** The session that started this one, on the turns and on the session span of a subagent. */
 export const ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID = "crash_safe_file.parent_session.id";
+/** The span of that session that started this one, on the session span. */
+export const ATTR_CRASH_SAFE_FILE_PARENT_SPAN_ID = "crash_safe_file.parent_session.span_id";
 /** Before the key of a caller's own attribute that would be mistaken for one of these. */
 export const ATTR_CRASH_SAFE_FILE_ATTRIBUTE = "crash_safe_file.attribute.";
 /** What the session was asked at its beginning. */

@@ -12,6 +12,7 @@ import { Diagnostics } from "../otel/diagnostics.js";
 import {
   ATTR_CRASH_SAFE_FILE_KIND,
   ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID,
+  ATTR_CRASH_SAFE_FILE_PARENT_SPAN_ID,
   ATTR_CRASH_SAFE_FILE_TURN_INDEX,
   ATTR_GEN_AI_AGENT_NAME,
   ATTR_GEN_AI_CONVERSATION_ID,
@@ -92,6 +93,13 @@ export class SessionLog {
       { ...ports, onTurnStart },
       { id, traceId, history, parentLink: parent?.link },
     );
+    if (!parent) return;
+    // Turns are not in the document: the session span names the parent session.
+    const attributes = {
+      [ATTR_CRASH_SAFE_FILE_PARENT_SESSION_ID]: parent.sessionId,
+      ...(parent.link && { [ATTR_CRASH_SAFE_FILE_PARENT_SPAN_ID]: parent.link.context.spanId }),
+    };
+    for (const handle of handles) handle.update({ attributes });
   }
 
   get metadata(): SessionMetadata {

@@ -7,6 +7,7 @@ import { type DeepLink, linkHash, readLink, type View, views } from "./deep-link
 import { KeyHelp } from "./key-help.js";
 import { Log } from "./log.js";
 import { Overview } from "./overview.js";
+import { ParentLink, useRelated } from "./related-sessions.js";
 import { changedRows, noFilter, type RowFilter, type SessionRows, sessionRows } from "./session-rows.js";
 import type { Connection, SearchMatch, SessionSource } from "./session-source.js";
 import { SpanPanel } from "./span-panel.js";
@@ -73,6 +74,7 @@ export function App({ source, hasCatalogue }: AppProps): JSX.Element {
   const [store] = useState(() => new SpanStore(source));
   const [isPaused, setPaused] = useState(false);
   const { session, connection, fault } = useSession(source, store, isPaused);
+  const related = useRelated(source, session?.head.writer === "alive");
   const [link, setLink] = useState<DeepLink>(() => readLink(location.hash));
   const [isPanelOpen, setPanelOpen] = useState(link.span !== undefined);
   const [isHelpOpen, setHelpOpen] = useState(false);
@@ -204,6 +206,7 @@ export function App({ source, hasCatalogue }: AppProps): JSX.Element {
     session,
     store,
     link,
+    related,
     selected,
     filter: whole,
     found,
@@ -232,6 +235,7 @@ export function App({ source, hasCatalogue }: AppProps): JSX.Element {
           <h1 dir="auto" title={head.id}>
             {head.metadata.title || head.id}
           </h1>
+          <ParentLink parent={related.parent} />
           <LiveMark
             connection={connection}
             fault={fault}

@@ -3,12 +3,13 @@ import type { ComponentChildren, JSX } from "preact";
 import { groupedNumber, money, plural, shortDuration, shortNumber } from "../cli/display-text.js";
 import type { ViewRow, ViewStep } from "../cli/session-view.js";
 import { clock } from "./log.js";
+import { RelatedList } from "./related-sessions.js";
 import type { SessionRows } from "./session-rows.js";
 import { gapsOf } from "./time-axis.js";
 import { useViewer } from "./viewer-state.js";
 
 export function Overview(): JSX.Element {
-  const { session } = useViewer();
+  const { session, related } = useViewer();
   const { head } = session;
   const { report, usage } = head;
   return (
@@ -37,6 +38,11 @@ export function Overview(): JSX.Element {
             </Card>
           )}
           <Errors session={session} />
+          {related.children.length > 0 && (
+            <Card title="Subagents">
+              <RelatedList sessions={related.children} />
+            </Card>
+          )}
           <LastSteps />
           <Waste session={session} />
         </div>

@@ -1,6 +1,7 @@
 /** Where the page has its data from: the server of `open`, or the file of `share` itself. */
 import type { SessionView, ViewRow } from "../cli/session-view.js";
 import { findText, type TextMatch } from "../cli/text-search.js";
+import type { RelatedSessions } from "../cli/viewer-server.js";
 import type { WatchMessage } from "../cli/watched-session.js";
 import type { TraceSpan } from "../format/trace-file.js";
 
@@ -28,6 +29,8 @@ export interface SessionSource {
   /** Whole spans, by the numbers of their rows; without those that do not exist any more. */
   spans(rows: readonly ViewRow[]): Promise<ReadonlyMap<number, TraceSpan>>;
   search(text: string): Promise<SearchResult>;
+  /** The session that started this one, and those that it started. A shared file has no other session. */
+  related(): Promise<RelatedSessions>;
 }
 
 /** A session of the server. */
@@ -57,6 +60,10 @@ export class ServedSession implements SessionSource {
 
   search(text: string): Promise<SearchResult> {
     return this.#get("search", { q: text });
+  }
+
+  related(): Promise<RelatedSessions> {
+    return this.#get("related", {});
   }
 
   #url(what: string, query: Readonly<Record<string, string>> = {}): string {
@@ -96,6 +103,10 @@ export class SharedSession implements SessionSource {
       if (span) found.set(n, span);
     }
     return found;
+  }
+
+  async related(): Promise<RelatedSessions> {
+    return { children: [] };
   }
 
   async search(text: string): Promise<SearchResult> {

@@ -5,13 +5,14 @@ import { dateTime, groupedNumber, money, safeText, shortDuration } from "../cli/
 import type { ViewRow } from "../cli/session-view.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { clock } from "./log.js";
+import { RelatedList } from "./related-sessions.js";
 import { KindMark, kindWord, rowName, StateSign, stateWords } from "./row-signs.js";
 import { useSpans } from "./span-store.js";
 import { textOf, ValueView } from "./value-view.js";
 import { useViewer } from "./viewer-state.js";
 
 export function SpanPanel({ row, close }: { readonly row: ViewRow; close(): void }): JSX.Element {
-  const { store, session, select } = useViewer();
+  const { store, session, select, related } = useViewer();
   const rows = useMemo(() => [row], [row]);
   const span = useSpans(store, rows)(row);
   const box = useRef<HTMLElement>(null);
@@ -20,6 +21,7 @@ export function SpanPanel({ row, close }: { readonly row: ViewRow; close(): void
   }, [row.n]);
   const parent = row.parent === undefined ? undefined : session.byNumber.get(row.parent);
   const children = session.childrenOf.get(row.n) ?? [];
+  const started = related.children.filter(({ spanId }) => spanId === row.spanId);
   return (
     <aside class="panel" aria-label="Span" ref={box} tabIndex={0}>
       <header>
@@ -75,6 +77,11 @@ export function SpanPanel({ row, close }: { readonly row: ViewRow; close(): void
       {span?.output !== undefined && (
         <Part title="Output">
           <ValueView value={span.output} />
+        </Part>
+      )}
+      {started.length > 0 && (
+        <Part title={started.length === 1 ? "Subagent" : "Subagents"}>
+          <RelatedList sessions={started} />
         </Part>
       )}
       {span && <Attributes span={span} />}

@@ -17,7 +17,7 @@ const rowHeight = 28;
 const deepestIndent = 14;
 
 export function Timeline(): JSX.Element {
-  const { session, selected, filter, setOrder, select } = useViewer();
+  const { session, selected, filter, setOrder, select, related } = useViewer();
   const [closed, setClosed] = useState<ReadonlySet<number>>(new Set());
   const [zoom, setZoom] = useState<Zoom>(wholeAxis);
   const [isFolding, setFolding] = useState(true);
@@ -27,6 +27,7 @@ export function Timeline(): JSX.Element {
     () => timeAxis(session.rows, session.head.from, session.head.to, isFolding),
     [session, isFolding],
   );
+  const starters = useMemo(() => new Set(related.children.map(({ spanId }) => spanId)), [related]);
   const path = useMemo(() => (showsPath ? criticalPath(session) : undefined), [session, showsPath]);
   const active = useMemo(() => tree.findIndex(({ row }) => row.n === selected?.n), [tree, selected?.n]);
   useLayoutEffect(() => setOrder(tree.map(({ row }) => row)), [tree]);
@@ -172,9 +173,10 @@ export function Timeline(): JSX.Element {
             isSelected={item.row.n === selected?.n}
             isOnPath={path?.has(item.row.n) ?? false}
             isAgent={
-              item.row.kind === "tool" &&
-              item.hasChildren &&
-              (session.childrenOf.get(item.row.n) ?? []).some(({ kind }) => kind === "generation")
+              starters.has(item.row.spanId) ||
+              (item.row.kind === "tool" &&
+                item.hasChildren &&
+                (session.childrenOf.get(item.row.n) ?? []).some(({ kind }) => kind === "generation"))
             }
             toggle={() => toggle(item.row, !item.isOpen)}
             select={() => select(item.row, true)}

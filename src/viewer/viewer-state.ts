@@ -2,6 +2,7 @@
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import type { ViewRow } from "../cli/session-view.js";
+import type { RelatedSessions } from "../cli/viewer-server.js";
 import type { DeepLink, View } from "./deep-link.js";
 import type { RowFilter, SessionRows } from "./session-rows.js";
 import type { SearchMatch } from "./session-source.js";
@@ -11,6 +12,7 @@ export interface ViewerState {
   readonly session: SessionRows;
   readonly store: SpanStore;
   readonly link: DeepLink;
+  readonly related: RelatedSessions;
   readonly selected: ViewRow | undefined;
   readonly filter: RowFilter;
   readonly found: ReadonlyMap<number, SearchMatch>;

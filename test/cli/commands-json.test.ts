@@ -75,6 +75,7 @@ const schemas = {
         agent: z.string().nullable(),
         error: z.string().nullable(),
         detector: z.string().nullable(),
+        parent: z.strictObject({ id: z.string(), spanId: z.string().optional() }).nullable(),
         bytes: count,
       }),
     ),

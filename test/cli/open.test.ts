@@ -1,8 +1,11 @@
 /** `open`: its server answers one browser of this machine, and follows what happens. */
+
+import { writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { expect, onTestFinished, test } from "vitest";
 import { command, commandDirectory, emptyDirectory } from "../support/command-stage.js";
 import { followedSession } from "../support/followed-session.js";
+import { documentOf, rootSpan, toolSpan } from "../support/trace-documents.js";
 
 interface Answer {
   readonly status: number;
@@ -229,4 +232,32 @@ test("P14 follows a process that records and is killed: changed rows only, under
     }
   }
   expect(isKilled).toBe(true);
+});
+
+test("a session knows the session that started it, and those that it started, also after they change", async () => {
+  const dir = emptyDirectory();
+  const write = (id: string, parent?: string) => {
+    const attributes = parent && {
+      "crash_safe_file.parent_session.id": parent,
+      "crash_safe_file.parent_session.span_id": "tool1",
+    };
+    const root = rootSpan({ name: id, ...(attributes && { attributes }) });
+    writeFileSync(`${dir}/${id}.json`, JSON.stringify(documentOf(id, { spans: [toolSpan(1), root] })));
+  };
+  write("main");
+  write("child", "main");
+  write("grandchild", "child");
+  write("stray", "nobody");
+  const server = await opened(dir);
+  await server.enter();
+  const related = async (name: string) => JSON.parse((await server.get(`/api/related?session=${name}`)).body);
+  const child = { name: "child", id: "child", title: "title of child", state: "completed", spanId: "tool1" };
+  const main = { ...child, name: "main", id: "main", title: "title of main" };
+  const grandchild = { ...child, name: "grandchild", id: "grandchild", title: "title of grandchild" };
+  expect(await related("main")).toEqual({ children: [child] });
+  expect(await related("child")).toEqual({ parent: main, children: [grandchild] });
+  expect(await related("stray")).toEqual({ children: [] });
+  expect(await related("nonsense")).toEqual({ children: [] });
+  write("stray", "main");
+  expect((await related("main")).children.map(({ id }: { id: string }) => id)).toEqual(["child", "stray"]);
 });

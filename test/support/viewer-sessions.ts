@@ -68,10 +68,15 @@ interface Shape {
   readonly calls: number;
   /** The last tool is cut off. */
   readonly isCrashed?: boolean;
+  /** What started it as a subagent. */
+  readonly parent?: { readonly id: string; readonly spanId: string };
 }
 
+/** The id of the first tool call of a document. */
+export const firstTool = "0000000000000004";
+
 /** A document as an agent of the session tracer leaves it. */
-export function agentDocument({ id, turns, calls, isCrashed = false }: Shape): object {
+export function agentDocument({ id, turns, calls, isCrashed = false, parent }: Shape): object {
   const spans: Span[] = [];
   let at = start;
   let number = 0;
@@ -211,6 +216,12 @@ export function agentDocument({ id, turns, calls, isCrashed = false }: Shape): o
     endTime: at,
     status: isCrashed ? "error" : "ok",
     input: prompts[0],
+    ...(parent && {
+      attributes: {
+        "crash_safe_file.parent_session.id": parent.id,
+        "crash_safe_file.parent_session.span_id": parent.spanId,
+      },
+    }),
   });
   return {
     version: 2,

@@ -2,7 +2,7 @@
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
-import { SessionTracerStage, spansOf, type TracerProcess } from "../support/session-tracer-stage.js";
+import { rootOf, SessionTracerStage, spansOf, type TracerProcess } from "../support/session-tracer-stage.js";
 
 let stage: SessionTracerStage;
 let process: TracerProcess;
@@ -175,6 +175,11 @@ describe("a session of a subagent", () => {
     const link = [stage.document("ses_1").traceId, task?.spanId];
     expect(linksOf(one)).toEqual([link]);
     expect(linksOf(two)).toEqual([idsOf(one), link]);
+    // P14 The document names both, for readers: turns are not in it.
+    expect(rootOf(stage.document("child")).attributes).toEqual({
+      "crash_safe_file.parent_session.id": "ses_1",
+      "crash_safe_file.parent_session.span_id": task?.spanId,
+    });
     const sent = process.memory.getFinishedSpans().map(({ attributes }) => attributes);
     expect(sent).toHaveLength(4);
     for (const attributes of sent)

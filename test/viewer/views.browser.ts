@@ -14,7 +14,7 @@ import {
   viewingFile,
   withoutChromium,
 } from "../support/viewer-browser.js";
-import { agentDocument, hostileDocument } from "../support/viewer-sessions.js";
+import { agentDocument, firstTool, hostileDocument } from "../support/viewer-sessions.js";
 
 const views = ["overview", "timeline", "chat", "log"] as const;
 
@@ -163,6 +163,25 @@ describe.skipIf(withoutChromium !== undefined)("the viewer", () => {
     await show(page, "chat");
     await page.locator(".markdown table", { hasText: "stg_payments" }).first().waitFor();
     expect(await page.locator(".markdown .code pre").first().innerText()).toContain("is_incremental");
+    expect(complaints).toEqual([]);
+  });
+
+  test("a subagent in a session of its own opens from the span that started it, and leads back to it", async () => {
+    const parent = { id: "ses_1", spanId: firstTool };
+    const dir = traceDirectory({
+      ses_1: agentDocument({ id: "ses_1", turns: 2, calls: 7 }),
+      ses_2: agentDocument({ id: "ses_2", turns: 1, calls: 3, parent }),
+    });
+    const { page, complaints } = await viewing(dir, "ses_1");
+    await show(page, "overview");
+    await page.locator(".card", { hasText: "Subagents" }).waitFor();
+    await show(page, "timeline");
+    await page.locator(".row.tool .badge").first().click();
+    await page.locator(".panel .part", { hasText: "Subagent" }).locator("a.step").click();
+    await page.waitForURL(/#session=ses_2&view=overview$/);
+    await page.locator("a.parent").click();
+    await page.waitForURL(`**/#session=ses_1&view=timeline&span=${firstTool}`);
+    await page.locator(".panel a.step").waitFor();
     expect(complaints).toEqual([]);
   });
 
