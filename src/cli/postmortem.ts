@@ -97,7 +97,8 @@ export function postmortemOf(session: ReadSession, analysis: Analysis): Postmort
   const calls = nodes.filter(({ span }) => span.kind === "generation");
   const call = calls.at(-1);
   const turn = turns.at(-1);
-  const step = (node: Node) => stepOf(node, to);
+  const whole = (node: Node): Node => ({ ...node, span: session.whole(node.span) });
+  const step = (node: Node) => stepOf(whole(node), to);
   return {
     id,
     path: found.path,
@@ -117,7 +118,7 @@ export function postmortemOf(session: ReadSession, analysis: Analysis): Postmort
     open: open.map(step),
     ...(completed && { lastCompleted: step(completed) }),
     ...(failed && { lastError: step(failed) }),
-    ...(call && { lastModelCall: modelCallOf(call, to) }),
+    ...(call && { lastModelCall: modelCallOf(whole(call), to) }),
     totals: {
       tokens: summary.totalTokens ?? 0,
       cost: summary.totalCost ?? 0,
@@ -192,7 +193,11 @@ function isCallOf(call: Node, model: Node): boolean {
   return true;
 }
 
-function undoneOf({ state }: ReadSession, { nodes, turns }: Analysis, open: readonly Node[]): string[] {
+function undoneOf(
+  { state, whole }: ReadSession,
+  { nodes, turns }: Analysis,
+  open: readonly Node[],
+): string[] {
   const undone: string[] = [];
   const turn = turns.at(-1);
   const isOver = state === "completed" || state === "idle";
@@ -215,7 +220,7 @@ function undoneOf({ state }: ReadSession, { nodes, turns }: Analysis, open: read
         node.span.kind === "tool" && node.span.startTime >= last.span.startTime && isCallOf(node, last),
     );
     const names = begun.map(({ span }) => span.name);
-    for (const name of toolRequests(last.span, names))
+    for (const name of toolRequests(whole(last.span), names))
       undone.push(`tool ${name}: the model asked for it, and it was not started`);
     if (/tool/i.test(last.span.finishReason ?? "") && !isOver && open.length === 0)
       undone.push("the results of the last tool calls: the model has not seen them");

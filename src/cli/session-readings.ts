@@ -40,7 +40,7 @@ export async function* readings(
 
 async function readNow(session: FoundSession): Promise<Reading> {
   try {
-    return await readSession(session);
+    return await readSession(session, "beginnings");
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     return hasFiles(session) ? error : "removed";

@@ -1,13 +1,15 @@
 /** From what a user types, an id, a prefix, a path or `latest`, to a session that was read. */
 import { basename, dirname, resolve } from "node:path";
 import { nameCandidates, safeId } from "../format/file-names.js";
+import type { TraceSpan } from "../format/trace-file.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { nearestName } from "../platform/options.js";
-import { type ReadTrace, readFoundTrace } from "../recovery/read-trace.js";
+import { type LinePlace, type ReadTrace, readFoundTrace } from "../recovery/read-trace.js";
 import { CommandError } from "./command.js";
 import { cutDeepValues } from "./deep-values.js";
 import { oneLine } from "./display-text.js";
+import { LongSession } from "./long-session.js";
 import {
   type FoundSession,
   findSessions,
@@ -28,6 +30,8 @@ export interface ReadSession extends ReadTrace {
   readonly state: SessionState;
   readonly writer: WriterState;
   readonly owners: readonly WriterOwner[];
+  /** A span of the session as it was recorded: the texts of old spans may be cut in `trace`. */
+  whole(span: TraceSpan): TraceSpan;
 }
 
 /**
@@ -79,18 +83,25 @@ function newest(sessions: readonly FoundSession[]): FoundSession {
 }
 
 /**
- * Reads a session.
+ * Reads a session. `beginnings`: of the old spans of a long session, only the beginnings of their texts, in less memory.
  *
  * @throws CommandError if it cannot be read
  */
-export async function readSession(found: FoundSession): Promise<ReadSession> {
+export async function readSession(
+  found: FoundSession,
+  texts: "whole" | "beginnings" = "whole",
+): Promise<ReadSession> {
   const owners = ownersOf(found);
   const writer = writerOf(owners);
+  const long = texts === "beginnings" ? new LongSession() : undefined;
   try {
-    const { trace, damage } = await readFoundTrace(found.path, found);
+    const onSpan = long && ((span: TraceSpan, place: LinePlace | undefined) => long.take(span, place));
+    const { trace, damage } = await readFoundTrace(found.path, found, onSpan);
     cutDeepValues(trace.spans);
     const id = trace.id ?? (trace.sessionId || found.files.name);
-    return { found, trace, damage, id, writer, owners, state: stateOf(trace.summary, writer, trace.spans) };
+    const state = stateOf(trace.summary, writer, trace.spans);
+    const whole = (span: TraceSpan) => long?.whole(span) ?? span;
+    return { found, trace, damage, id, writer, owners, state, whole };
   } catch (error) {
     if (!(error instanceof CrashSafeFileError)) throw error;
     throw new CommandError(`${error.message}; \`crash-safe-file verify\` says more`, { cause: error });

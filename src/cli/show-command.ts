@@ -58,10 +58,14 @@ export const showCommand = defineCommand({
   ],
   options,
   async run({ terminal, dir, json, args, values }) {
-    const session = await readSession(resolveSession(args[0] ?? "latest", dir, terminal.cwd));
+    const session = await readSession(
+      resolveSession(args[0] ?? "latest", dir, terminal.cwd),
+      json && values.span === undefined ? "whole" : "beginnings",
+    );
     const analysis = analyse(session.trace);
     if (values.span !== undefined) {
-      const node = findSpan(analysis, session, values.span);
+      const found = findSpan(analysis, session, values.span);
+      const node = { ...found, span: session.whole(found.span) };
       if (json) terminal.printJson("span/1", { session: session.id, turn: node.turn, span: node.span });
       else terminal.print(...spanLines(node, analysis, terminal));
       return 0;

@@ -142,7 +142,13 @@ class Follower {
   #print({ type, at, node }: Event, session: ReadSession, { to }: Analysis): void {
     const { span, state, turn, depth } = node;
     if (this.#json) {
-      this.#terminal.printJsonLine("tail/1", { event: type, at: iso(at), session: session.id, turn, span });
+      this.#terminal.printJsonLine("tail/1", {
+        event: type,
+        at: iso(at),
+        session: session.id,
+        turn,
+        span: session.whole(span),
+      });
       return;
     }
     const { colors, columns } = this.#terminal;

@@ -23,6 +23,7 @@ import { WatchedSession } from "./watched-session.js";
 const host = "127.0.0.1";
 const mostMatches = 500;
 const mostSpans = 200;
+const longestTurnMillis = 20;
 
 const headers = {
   "Cache-Control": "no-store",
@@ -138,7 +139,10 @@ export class ViewerServer {
       case "/api/spans":
         return sendJson(response, this.#spans(session, url.searchParams.get("n") ?? ""));
       case "/api/search":
-        return sendJson(response, this.#search(session, url.searchParams.get("q") ?? ""));
+        return sendJson(
+          response,
+          await this.#search(session, url.searchParams.get("q") ?? "", () => !response.destroyed),
+        );
       default:
         return send(response, 404, "text/plain", "There is nothing here.\n");
     }
@@ -220,16 +224,23 @@ export class ViewerServer {
   #spans(name: string, numbers: string): object {
     const session = this.#watched.get(name)?.session;
     const wanted = numbers.split(",", mostSpans).map(Number);
-    return { spans: wanted.flatMap((n) => (session?.span(n) ? [[n, session.span(n)]] : [])) };
+    const spans = wanted.map((n) => [n, session?.span(n)] as const);
+    return { spans: spans.filter(([, span]) => span !== undefined) };
   }
 
-  #search(name: string, text: string): object {
+  async #search(name: string, text: string, isWanted: () => boolean): Promise<object> {
     const wanted = text.toLowerCase();
     const matches: object[] = [];
-    for (const [n, span] of this.#watched.get(name)?.session.spans ?? []) {
-      const match = findText(span, wanted);
+    const session = this.#watched.get(name)?.session;
+    let turn = performance.now();
+    for (const n of session?.numbers ?? []) {
+      const match = findText(session?.span(n), wanted);
       if (match) matches.push({ n, ...match });
-      if (matches.length >= mostMatches) break;
+      if (matches.length >= mostMatches || !isWanted()) break;
+      // A long session takes seconds: other requests are answered in between.
+      if (performance.now() - turn < longestTurnMillis) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      turn = performance.now();
     }
     return { matches, isCut: matches.length >= mostMatches };
   }

@@ -3,6 +3,7 @@ import type { TraceSpan } from "../format/trace-file.js";
 import { CommandError } from "./command.js";
 import type { FoundSession } from "./session-catalog.js";
 import { readings } from "./session-readings.js";
+import type { ReadSession } from "./session-reference.js";
 import { RowNumbers, type ViewedSession, type ViewHead, type ViewRow, viewOf } from "./session-view.js";
 
 /** What pages get: the whole view, what changed since the message before, or why there is none. */
@@ -21,6 +22,7 @@ export class WatchedSession {
   readonly #listeners = new Set<Listener>();
   #rows = new Map<number, string>();
   #view: ViewedSession | undefined;
+  #reading: ReadSession | undefined;
   #stop: AbortController | undefined;
 
   constructor(found: FoundSession, now: () => number) {
@@ -41,13 +43,15 @@ export class WatchedSession {
     };
   }
 
-  /** A span by the number of its row. */
+  /** A span, as it was recorded, by the number of its row. */
   span(n: number): TraceSpan | undefined {
-    return this.#view?.spans.get(n);
+    const span = this.#view?.spans.get(n);
+    return span && (this.#reading?.whole(span) ?? span);
   }
 
-  get spans(): Iterable<readonly [number, TraceSpan]> {
-    return this.#view?.spans ?? [];
+  /** The numbers of all rows. */
+  get numbers(): Iterable<number> {
+    return this.#view?.spans.keys() ?? [];
   }
 
   #start(): void {
@@ -64,6 +68,7 @@ export class WatchedSession {
           );
           continue;
         }
+        this.#reading = reading;
         this.#take(viewOf(reading, this.#numbers), isFirst);
         isFirst = false;
       }

@@ -43,9 +43,9 @@ export async function readTrace(path: PathLike): Promise<ReadTrace> {
   return readNamed(mustBePath("readTrace", "path", path));
 }
 
-async function readNamed(path: string, sides?: FoundSides): Promise<ReadTrace> {
+async function readNamed(path: string, sides?: FoundSides, onSpan?: OnSpan): Promise<ReadTrace> {
   try {
-    return await read(resolve(path), sides);
+    return await read(resolve(path), sides, onSpan);
   } catch (error) {
     if (error instanceof CrashSafeFileError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
@@ -61,15 +61,29 @@ export interface FoundSides {
   readonly unnamed: readonly string[];
 }
 
+/** @internal Where the line of a span is. Its file grows, or is replaced by one that begins alike, or is gone. */
+export interface LinePlace {
+  readonly path: string;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/**
+ * @internal Is called with each span when it was read. It may change the span, to keep less of a long session in memory:
+ * the span has a line at `place`, or is in no line.
+ */
+export type OnSpan = (span: TraceSpan, place: LinePlace | undefined) => void;
+
 /**
  * @internal As {@link readTrace}, for a document whose directory the caller has listed: to list a directory for each of its
  * sessions took ten seconds for 1,000 sessions of dead processes.
  */
-export const readFoundTrace = (path: string, sides: FoundSides): Promise<ReadTrace> => readNamed(path, sides);
+export const readFoundTrace = (path: string, sides: FoundSides, onSpan?: OnSpan): Promise<ReadTrace> =>
+  readNamed(path, sides, onSpan);
 
 const run = <T>(operation: Gensync<T>): Promise<T> => runAsync(nodeFileSystem, operation);
 
-async function read(path: string, sides?: FoundSides): Promise<ReadTrace> {
+async function read(path: string, sides?: FoundSides, onSpan?: OnSpan): Promise<ReadTrace> {
   const dir = dirname(path);
   const entry = parseEntry(basename(path));
   const isSide = entry.type === "open" || entry.type === "live";
@@ -83,14 +97,20 @@ async function read(path: string, sides?: FoundSides): Promise<ReadTrace> {
     // Two ids can share a name until one is published: the document has the id, otherwise the first owner.
     const ids = [known?.head?.id, ...owners.map(idOf), files.name].filter((id) => id !== undefined);
     const orphans = owners.filter((owner) => (idOf(owner) ?? ids[0]) === ids[0]);
-    if (orphans.length === 0) return await readDocument(path, published);
+    if (orphans.length === 0) return await readDocument(path, published, onSpan);
     const spans: TraceSpan[] = [];
+    const paths = new Map(orphans.map(({ log, token }) => [log?.fd, appendLogPath(files, token)]));
+    const pathOf = (fd: number) => paths.get(fd) ?? path;
     const { report, head, tail } = await recoverDocument(nodeFileSystem, {
       id: ids[0] as string,
       files,
       published: known,
       orphans,
-      out: (line) => spans.push(JSON.parse(line.toString("utf8"))),
+      out: (line, from) => {
+        const span = JSON.parse(line.toString("utf8")) as TraceSpan;
+        spans.push(span);
+        onSpan?.(span, from && { path: pathOf(from.fd), offset: from.offset, bytes: from.bytes });
+      },
       hasPeers: orphans.some((owner) => owner.isAlive),
     });
     const { tornBytes, corruptLines } = report;
@@ -139,14 +159,20 @@ function* isGone({ files, token }: SideFiles): Gensync<boolean> {
 }
 
 /** The readable spans of a document of ours that has corrupt lines, or that is too long for one string. */
-async function readLines({ descriptor, head, tail, body }: Published): Promise<ReadTrace | undefined> {
+async function readLines(
+  path: string,
+  { descriptor, head, tail, body }: Published,
+  onSpan?: OnSpan,
+): Promise<ReadTrace | undefined> {
   if (!head || !tail || body.type !== "lines") return undefined;
   const spans: TraceSpan[] = [];
   let corruptLines = 0;
   const take = (line: Buffer, offset: number) => {
     const decoded = decodeLine(line, offset);
-    if (decoded.type === "span") spans.push(decoded.span);
-    else corruptLines++;
+    if (decoded.type === "span") {
+      spans.push(decoded.span);
+      onSpan?.(decoded.span, { path, offset, bytes: line.length });
+    } else corruptLines++;
   };
   await run(scanLines(descriptor.fd, body.from, body.to, take));
   return { trace: traceOf(head, spans, tail), damage: { tornBytes: 0, corruptLines } };
@@ -171,15 +197,24 @@ function traceOf(
 }
 
 /** A document without side files. */
-async function readDocument(path: string, published: Published | undefined): Promise<ReadTrace> {
+async function readDocument(
+  path: string,
+  published: Published | undefined,
+  onSpan: OnSpan | undefined,
+): Promise<ReadTrace> {
   if (!published) throw new CrashSafeFileError("READ_FAILED", `there is no trace at ${path}`);
   const { descriptor, size } = published;
+  const { tail, body } = published;
+  // Line by line, a long document is never in memory as a whole.
+  const lines = onSpan && (await readLines(path, published, onSpan));
+  if (lines && tail && body.type === "lines")
+    return { ...lines, trace: { ...lines.trace, layout: { ...tail.layout, tailStart: body.to } } };
   if (size <= maxWholeBytes) {
     const bytes = await run(readRange(descriptor.fd, 0, size));
     const trace = decodeDocument(bytes.toString("utf8"));
     if (trace) return { trace, damage: { tornBytes: 0, corruptLines: 0 } };
   }
-  const readable = await readLines(published);
+  const readable = await readLines(path, published);
   if (readable) return readable;
   throw new CrashSafeFileError(
     "NOT_A_TRACE",

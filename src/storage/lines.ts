@@ -102,7 +102,14 @@ export function* writeAll(fd: number, bytes: Uint8Array): Gensync<void> {
 }
 
 /** The destination of lines: a new, empty file, a function that is called with each line, or none. */
-export type LineSink = number | ((span: Buffer) => void) | undefined;
+export type LineSink = number | ((span: Buffer, from: LineOrigin | undefined) => void) | undefined;
+
+/** Where the line of a span was read. */
+export interface LineOrigin {
+  readonly fd: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
 
 /** Writes the lines of a new document: collects them into chunks of a useful size, and syncs as it goes. */
 export class LineWriter {
@@ -133,9 +140,9 @@ export class LineWriter {
   }
 
   /** Adds a line; `text` has neither comma nor newline. */
-  add(text: Buffer): void {
+  add(text: Buffer, from?: LineOrigin): void {
     if (typeof this.#out !== "number") {
-      this.#out?.(text);
+      this.#out?.(text, from);
       this.#lines++;
       return;
     }

@@ -29,7 +29,7 @@ import { inTrace, type SpanIds, SpanMap, traceIdOf, withTrace } from "../format/
 import { Totals } from "../format/totals.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import type { Gensync } from "../platform/gensync.js";
-import { type LineSink, LineWriter, scanLines } from "./lines.js";
+import { type LineOrigin, type LineSink, LineWriter, scanLines } from "./lines.js";
 
 /** Lines to merge. Spans of a source that name no trace belong to the `traceId` of the source. */
 export type Source = { readonly traceId: string } & (
@@ -216,7 +216,8 @@ export class MergedFile {
       if (this.#totals && !isCounted) countLine(line, this.#totals);
       mark(isMarker ? "marker" : "line");
       if (elision && (isMarker || !elision.keeps(line, ids))) return;
-      this.#put(this.#placed(found, line, source), source);
+      const from = source.type === "lines" ? { fd: source.fd, offset, bytes: line.length } : undefined;
+      this.#put(this.#placed(found, line, source), source, from);
     };
     for (const [index, source] of sources.entries()) {
       const canCopy = this.#out.isFile && !elision && !this.#beside && (isCounted || !this.#totals);
@@ -326,8 +327,8 @@ export class MergedFile {
     return found.isOrdered ? line : Buffer.from(encodeSpan(found.span));
   }
 
-  #put(line: Buffer, source: Source): void {
-    this.#out.add(withTraceId(withoutComma(line), source.traceId, this.#head.traceId));
+  #put(line: Buffer, source: Source, from?: LineOrigin): void {
+    this.#out.add(withTraceId(withoutComma(line), source.traceId, this.#head.traceId), from);
   }
 }
 

@@ -96,6 +96,7 @@ test("undone: tools that the model asked for and that were not started, without 
     state: "crashed" as const,
     writer: "none" as const,
     owners: [],
+    whole: (span: TraceSpan) => span,
   };
   const { undone, open, asked } = postmortemOf(session, analyse(document));
   expect(open.map(({ name }) => name)).toEqual(["write", "model chat", "task"]);
