@@ -226,7 +226,7 @@ function retriesOf(nodes: readonly Node[], to: number): RetryGroup[] {
     };
     for (const node of children) {
       const { kind, startTime } = node.span;
-      if (kind !== "tool" && kind !== "generation") continue;
+      if (kind !== "tool" && kind !== "generation" && kind !== "embedding") continue;
       const name = `${kind} ${nameOf(node.span)}`;
       const run = runs.get(name);
       const previous = run?.at(-1);

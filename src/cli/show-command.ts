@@ -21,7 +21,7 @@ import { type ReadSession, readSession, resolveSession } from "./session-referen
 import { spanSign, spanStyle, spanWords } from "./signs.js";
 import type { Terminal } from "./terminal.js";
 
-const kinds = ["generation", "tool", "text", "user-message", "span"] as const;
+const kinds = ["generation", "embedding", "tool", "text", "user-message", "span"] as const;
 const defaultLimit = 300;
 
 const options = {

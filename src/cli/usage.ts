@@ -71,7 +71,7 @@ export class Usage {
         tool.durationMs += durationMs;
         tool.slowestMs = Math.max(tool.slowestMs, durationMs);
       }
-      if (span.kind !== "generation") continue;
+      if (span.kind !== "generation" && span.kind !== "embedding") continue;
       const day = dayOf(span.startTime);
       for (const amount of [
         entryOf(this.#models, modelOf(span), emptyAmount),
@@ -81,7 +81,7 @@ export class Usage {
         addTo(amount, span, state === "failed", durationMs, amount === this.#total);
       const contextTokens = contextOf(span);
       // A subagent, which a tool runs, has a context of its own.
-      if (contextTokens === 0 || isInTool(parent)) continue;
+      if (contextTokens === 0 || span.kind === "embedding" || isInTool(parent)) continue;
       const before = context.at(-1)?.contextTokens ?? 0;
       const isCompacted = before >= fewestCompacted && contextTokens < before * (1 - compactionPart);
       context.push({

@@ -12,7 +12,7 @@
 export type SessionStatus = "running" | "completed" | "error" | "crashed";
 
 /** What a span represents. `session` is the root: a document has exactly one. */
-export type SpanKind = "session" | "generation" | "tool" | "text" | "user-message" | "span";
+export type SpanKind = "session" | "generation" | "embedding" | "tool" | "text" | "user-message" | "span";
 
 /** Five disjoint counts. Unlike the GenAI conventions, `input` does not include cached tokens. */
 export interface TokenCounts {

@@ -6,13 +6,13 @@ import { Diagnostics } from "./diagnostics.js";
 import { ATTR_GEN_AI_CONVERSATION_ID, ATTR_SESSION_ID } from "./semantic-conventions.js";
 
 /**
- * In order of precedence: the conventions, then the keys of instrumentations. Each key was seen on spans or in the code of
- * the instrumentation that sets the key.
+ * In order of precedence: the conventions, then the keys of instrumentations. Each key is on a captured span of the
+ * instrumentation (`test/fixtures/spans`), except where a comment names another source.
  */
-const sessionKeys: readonly string[] = [
+export const sessionKeys: readonly string[] = [
   ATTR_SESSION_ID,
   ATTR_GEN_AI_CONVERSATION_ID,
-  // Vercel AI SDK: `experimental_telemetry: { metadata: { sessionId } }`.
+  // Vercel AI SDK 5 and 6: `experimental_telemetry: { metadata: { sessionId } }`. AI SDK 7 records no metadata.
   "ai.telemetry.metadata.sessionId",
   "ai.telemetry.metadata.session_id",
   "ai.telemetry.metadata.threadId",
@@ -22,24 +22,30 @@ const sessionKeys: readonly string[] = [
   "traceloop.association.properties.thread_id",
   "traceloop.association.properties.conversation_id",
   "traceloop.association.properties.chat_id",
+  // Programs without Langfuse's SDK set this key (https://langfuse.com/integrations/native/opentelemetry); the SDK itself
+  // sets `session.id`.
   "langfuse.session.id",
-  // LangSmith: each of these members of the metadata makes a thread.
+  // LangSmith: each of these members of the metadata makes a thread. `langsmith.trace.session_id` is a project.
   "langsmith.metadata.session_id",
   "langsmith.metadata.thread_id",
   "langsmith.metadata.conversation_id",
-  "langsmith.trace.session_id",
   "mastra.metadata.sessionId",
   "mastra.metadata.threadId",
-  // OpenAI Agents SDK: `groupId` of a trace.
-  "openai.agents.group_id",
-  "openai_agents.group_id",
+  // Google ADK: on model calls; its agents have `gen_ai.conversation.id`.
+  "gcp.vertex.agent.session_id",
 ];
 
-/** OpenInference (LangChain, OpenAI Agents): one attribute with the metadata of a run as JSON text. */
+/** OpenInference (LangChain): one attribute with the metadata of a run as JSON text. */
 const metadataKey = "metadata";
 
 /** Members of that metadata which name a session, in order of precedence. */
-const metadataMembers = ["session_id", "sessionId", "thread_id", "threadId", "conversation_id", "group_id"];
+export const metadataMembers: readonly string[] = [
+  "session_id",
+  "sessionId",
+  "thread_id",
+  "threadId",
+  "conversation_id",
+];
 
 const diagnostics = new Diagnostics("session id", { isDeferred: true });
 const reportedPlaces = new Set<string>();

@@ -78,8 +78,8 @@ interface Branch {
   leaf?: unknown;
 }
 
-/** Element names that OpenInference puts after an index: `0.message.role`, `0.tool_call.id`. */
-const ELEMENT_NAMES: ReadonlySet<string> = new Set(["message", "message_content", "tool_call"]);
+/** Element names that OpenInference puts after an index: `0.message.role`, `0.tool_call.id`, `0.embedding.vector`. */
+const ELEMENT_NAMES: ReadonlySet<string> = new Set(["message", "message_content", "tool_call", "embedding"]);
 const JSON_LEAVES: ReadonlySet<string> = new Set(["arguments", "function_call_arguments_json"]);
 const INDEX = /^\d{1,9}$/;
 

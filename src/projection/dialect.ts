@@ -6,8 +6,10 @@
  * dialects match a span.
  */
 
-import { finite, setOwn } from "../format/json-value.js";
+import { finite, isRecord } from "../format/json-value.js";
 import type { SpanKind, TokenUsage } from "../format/trace-file.js";
+import type { ReadableSpan } from "../otel/types.js";
+import { tryOr } from "../platform/errors.js";
 import { decode, type Encoding, unflatten } from "./content.js";
 
 /** A vocabulary of attributes that some instrumentation writes. `Fields`: the fields that the dialect may fill. */
@@ -108,10 +110,25 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
   readonly parsed = new Set<string>();
   /** The instrumentation scope's name. */
   readonly scope: string;
+  /** Attributes of events that have become fields, by event. */
+  readonly taken = new Map<object, Set<string>>();
 
-  constructor(attributes: Map<string, unknown>, scope: string) {
+  readonly #span: Pick<ReadableSpan, "name" | "events">;
+
+  constructor(attributes: Map<string, unknown>, scope: string, span: Pick<ReadableSpan, "name" | "events">) {
     this.attributes = attributes;
     this.scope = scope;
+    this.#span = span;
+  }
+
+  /** The span's name; empty if it cannot be read. */
+  get name(): string {
+    return tryOr(() => String(this.#span.name), "");
+  }
+
+  /** The span's events; none if they cannot be read. */
+  get events(): ReadableSpan["events"] {
+    return tryOr(() => this.#span.events, []);
   }
 
   has(key: string): boolean {
@@ -142,7 +159,9 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
 
   /** Like {@link takeText} for the first element of a list. A list of several elements stays an attribute, too. */
   takeFirstText(field: FieldOf<Fields, string>, key: string): void {
-    const list = this.attributes.get(key);
+    const given = this.attributes.get(key);
+    // Some SDKs cannot hold a list, and instrumentations write JSON text.
+    const list = typeof given === "string" ? decode(given, "structure") : given;
     if (!Array.isArray(list) || typeof list[0] !== "string") {
       this.takeText(field, key);
       return;
@@ -173,19 +192,21 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
     }
   }
 
-  /** Moves several attributes into one object, under the names of `members`, unless the field is filled. */
-  takeMembers(
-    field: ContentField,
-    members: Record<string, readonly [key: string, encoding: Encoding]>,
-  ): void {
-    if (this.fields[field] !== undefined) return;
-    const content: Record<string, unknown> = {};
-    for (const [name, [key, encoding]] of Object.entries(members)) {
-      if (!this.has(key)) continue;
-      setOwn(content, name, decode(this.attributes.get(key), encoding));
-      this.attributes.delete(key);
-    }
-    this.fields[field] = content;
+  /** The value of JSON text under the key; another value as it is. The attribute stays. */
+  json(key: string): unknown {
+    return decode(this.attributes.get(key), "json");
+  }
+
+  /** A copy of the JSON object under the key. What the caller does not move goes back with {@link keepMembers}. */
+  members(key: string): Record<string, unknown> | undefined {
+    const members = decode(this.attributes.get(key), "structure");
+    return isRecord(members) ? { ...members } : undefined;
+  }
+
+  /** Leaves these members of a JSON object under the key; removes the key if there are none. */
+  keepMembers(key: string, members: Readonly<Record<string, unknown>>): void {
+    if (Object.keys(members).length === 0) this.attributes.delete(key);
+    else this.attributes.set(key, JSON.stringify(members));
   }
 
   /** Moves `<prefix>.<n>.<path>` attributes into the field as one array, unless the field is filled. */

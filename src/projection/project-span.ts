@@ -9,6 +9,7 @@ import {
   ATTR_ERROR_TYPE,
   ATTR_EXCEPTION_MESSAGE,
   ATTR_EXCEPTION_TYPE,
+  ATTR_GEN_AI_RESPONSE_FINISH_REASONS,
   ATTR_SERVICE_VERSION,
   ATTR_USER_ID,
 } from "../otel/semantic-conventions.js";
@@ -19,6 +20,8 @@ import { userText } from "./content.js";
 import { type SharedFields, type SpanFields, SpanView, type TracerFields } from "./dialect.js";
 import { ownTracer } from "./dialects/own-tracer.js";
 import { dialects } from "./dialects.js";
+import { normalFinishReason } from "./finish-reasons.js";
+import { generationContent, messagesIn } from "./messages.js";
 import {
   describeHistory,
   describeOtel,
@@ -28,6 +31,7 @@ import {
   OK_STATUS,
   plainAttributes,
   readAttributes,
+  UNSET_STATUS,
 } from "./read-span.js";
 
 /** A span of the document, and what it adds to the metadata of its session. */
@@ -50,7 +54,7 @@ const MAX_PROMPT_CHARS = 4000;
 export function projectSpan(span: ReadableSpan): ProjectedSpan {
   const attributes = readAttributes(tryOr(() => span.attributes, undefined));
   const scope = nonEmptyText(tryOr(() => span.instrumentationScope?.name, undefined)) ?? "";
-  const view = new SpanView<SpanFields & TracerFields>(attributes, scope);
+  const view = new SpanView<SpanFields & TracerFields>(attributes, scope, span);
   return tryOr(() => ownTracer.matches(view), false) ? projectTraced(span, view) : projectForeign(span, view);
 }
 
@@ -86,19 +90,64 @@ function projectForeign(span: ReadableSpan, view: SpanView): ProjectedSpan {
   const identity = identify(span);
   const projected = spanOf(identity);
   const { name } = projected;
+  const code = tryOr(() => span.status.code, UNSET_STATUS);
   if (fields.kind === "tool" && fields.toolName !== undefined) projected.name = fields.toolName;
-  if (fields.isError || tryOr(() => span.status.code, 0) === ERROR_STATUS) {
+  normalise(view);
+  if (code === ERROR_STATUS || hasFailed(span, view, code)) {
     setError(projected, fields.statusMessage ?? errorMessageOf(span, view));
   }
   setFields(projected, fields);
   setTokens(projected, tokensOf(fields), view);
   const attributes = plainAttributes(view.attributes, view.parsed);
   if (projected.name !== name) attributes["otel.span_name"] = name;
-  if (tryOr(() => span.status.code, 0) === OK_STATUS) describeStatus(span, attributes);
-  describeOtel(span, attributes);
+  if (code === OK_STATUS) describeStatus(span, attributes);
+  describeOtel(span, attributes, view.taken);
   setAttributes(projected, attributes);
   projected.traceId = identity.traceId;
   return { span: projected, metadata: metadataOf(span, view, projected) };
+}
+
+/** Content and finish reason of all dialects in one shape. A finish reason that changes stays an attribute, too. */
+function normalise({ attributes, fields }: SpanView): void {
+  if (fields.kind === "generation") {
+    fields.input = generationContent(fields.input, "user");
+    fields.output = generationContent(fields.output, "assistant");
+  } else if (fields.kind === "span") {
+    if (Array.isArray(fields.input)) fields.input = messagesIn(fields.input) ?? fields.input;
+    if (Array.isArray(fields.output)) fields.output = messagesIn(fields.output) ?? fields.output;
+  }
+  const { finishReason } = fields;
+  if (finishReason === undefined) return;
+  fields.finishReason = normalFinishReason(finishReason);
+  if (fields.finishReason !== finishReason && !hasFinishReason(attributes, finishReason))
+    attributes.set(ATTR_GEN_AI_RESPONSE_FINISH_REASONS, [finishReason]);
+}
+
+const hasFinishReason = (attributes: ReadonlyMap<string, unknown>, reason: string): boolean => {
+  const given = attributes.get(ATTR_GEN_AI_RESPONSE_FINISH_REASONS);
+  return given === reason || (Array.isArray(given) && given.includes(reason));
+};
+
+/** Whether a span failed that has no status ERROR: not all instrumentations set one. A status OK of a program is final. */
+function hasFailed(span: ReadableSpan, view: SpanView, code: number): boolean {
+  const { fields } = view;
+  if (fields.isError || (fields.kind === "generation" && fields.finishReason === "error")) return true;
+  if (code === OK_STATUS) return false;
+  if (view.text(ATTR_ERROR_TYPE) !== undefined) return true;
+  const status = httpStatusOf(view);
+  // By the conventions, a server answers a wrong request with 4xx and has not failed.
+  if (status !== undefined && status >= (tryOr(() => span.kind, 0) === SERVER_KIND ? 500 : 400)) return true;
+  // A program may record an exception on a span of its own, and go on.
+  return (
+    fields.kind !== undefined && tryOr(() => span.events.some(({ name }) => name === "exception"), false)
+  );
+}
+
+const SERVER_KIND = 1;
+
+function httpStatusOf({ attributes }: SpanView): number | undefined {
+  const status = attributes.get("http.response.status_code") ?? attributes.get("http.status_code");
+  return typeof status === "number" ? status : undefined;
 }
 
 /** What identifies a span, as its getters return it. */
@@ -180,8 +229,17 @@ function setError(projected: TraceSpan, message: string | undefined): void {
 const statusMessageOf = (span: ReadableSpan): string | undefined =>
   tryOr(() => nonEmptyText(span.status.message), undefined);
 
-const errorMessageOf = (span: ReadableSpan, view: SpanView): string | undefined =>
-  statusMessageOf(span) ?? tryOr(() => exceptionMessage(span), undefined) ?? view.text(ATTR_ERROR_TYPE);
+function errorMessageOf(span: ReadableSpan, view: SpanView): string | undefined {
+  const message =
+    statusMessageOf(span) ??
+    tryOr(() => exceptionMessage(span), undefined) ??
+    view.text("error.message") ??
+    view.text(ATTR_ERROR_TYPE);
+  if (message !== undefined) return message;
+  const status = httpStatusOf(view);
+  if (status !== undefined && status >= 400) return `HTTP ${status}`;
+  return view.fields.finishReason === "error" ? "finish reason: error" : undefined;
+}
 
 function exceptionMessage(span: ReadableSpan): string | undefined {
   const { attributes } = span.events.findLast((event) => event.name === "exception") ?? {};

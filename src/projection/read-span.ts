@@ -49,19 +49,32 @@ export function plainAttributes(
 const OTEL_KINDS: readonly (string | undefined)[] = [undefined, "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
 
 /** Adds what a span has besides attributes, under the `otel.` names that the specification reserves. */
-export function describeOtel(span: ReadableSpan, attributes: Record<string, unknown>): void {
+export function describeOtel(
+  span: ReadableSpan,
+  attributes: Record<string, unknown>,
+  taken?: TakenFromEvents,
+): void {
   const add = adder(attributes);
   add("otel.kind", () => OTEL_KINDS[span.kind]);
   add("otel.scope.name", () => nonEmptyText(span.instrumentationScope.name));
   add("otel.scope.version", () => nonEmptyText(span.instrumentationScope.version));
-  describeHistory(span, attributes);
+  describeHistory(span, attributes, taken);
 }
 
-/** Adds events, links, and the counts of what the SDK dropped. */
-export function describeHistory(span: ReadableSpan, attributes: Record<string, unknown>): void {
+/** Attributes of events that are fields of the span, by event. */
+type TakenFromEvents = ReadonlyMap<object, ReadonlySet<string>>;
+
+/** Adds events without the attributes that became fields, links, and the counts of what the SDK dropped. */
+export function describeHistory(
+  span: ReadableSpan,
+  attributes: Record<string, unknown>,
+  taken?: TakenFromEvents,
+): void {
   if (tryOr(() => hasNoHistory(span), false)) return;
   const add = adder(attributes);
-  add("otel.events", () => (span.events.length > 0 ? span.events.map(describeEvent) : undefined));
+  add("otel.events", () =>
+    span.events.length > 0 ? span.events.map((event) => describeEvent(event, taken?.get(event))) : undefined,
+  );
   add("otel.links", () => (span.links.length > 0 ? span.links.map(describeLink) : undefined));
   add("otel.dropped_attributes_count", () => positive(span.droppedAttributesCount));
   add("otel.dropped_events_count", () => positive(span.droppedEventsCount));
@@ -96,9 +109,16 @@ function positive(count: unknown): number | undefined {
   return typeof count === "number" && count > 0 ? count : undefined;
 }
 
-function describeEvent(event: ReadableSpan["events"][number]): unknown {
+function describeEvent(
+  event: ReadableSpan["events"][number],
+  taken: ReadonlySet<string> | undefined,
+): unknown {
   return tryOr<unknown>(
-    () => ({ name: String(event.name), time: millis(event.time), ...attributesMember(event.attributes) }),
+    () => ({
+      name: String(event.name),
+      time: millis(event.time),
+      ...attributesMember(taken === undefined ? event.attributes : leftOf(event.attributes, taken)),
+    }),
     "[unreadable event]",
   );
 }
@@ -113,6 +133,9 @@ function describeLink(link: ReadableSpan["links"][number]): unknown {
     "[unreadable link]",
   );
 }
+
+const leftOf = (attributes: Readonly<Record<string, unknown>> | undefined, taken: ReadonlySet<string>) =>
+  Object.fromEntries(Object.entries(attributes ?? {}).filter(([key]) => !taken.has(key)));
 
 function attributesMember(source: Readonly<Record<string, unknown>> | undefined): { attributes?: unknown } {
   const attributes = plainAttributes(readAttributes(source));

@@ -125,6 +125,9 @@ export function exactAttributes(span: ExactSpan, first: Attributes = {}): Attrib
     case "generation":
       writeGeneration(out, span);
       break;
+    case "embedding":
+      writeEmbedding(out, span);
+      break;
     case "tool":
       writeTool(out, span);
       break;
@@ -189,6 +192,14 @@ function writeGeneration(out: AttributeWriter, span: ExactSpan): void {
   }
   if (finishReason !== undefined) out.setAny(ATTR_GEN_AI_RESPONSE_FINISH_REASONS, [finishReason]);
   out.setAny(ATTR_CRASH_SAFE_FILE_COST, span.cost);
+  if (tokens) writeTokens(out, tokens);
+}
+
+/** The session tracer records no embedding: its input and output are for the caller, as the instrumentation had them. */
+function writeEmbedding(out: AttributeWriter, { model, cost, tokens }: ExactSpan): void {
+  out.setAny(ATTR_GEN_AI_OPERATION_NAME, "embeddings");
+  writeModel(out, model ?? {});
+  out.setAny(ATTR_CRASH_SAFE_FILE_COST, cost);
   if (tokens) writeTokens(out, tokens);
 }
 

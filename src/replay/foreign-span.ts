@@ -21,6 +21,7 @@ import {
 } from "../otel/semantic-conventions.js";
 import { microTimeOf } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
+import { conventionalMessages } from "../projection/messages.js";
 import { ERROR_STATUS, nonEmptyText, OK_STATUS, UNSET_STATUS } from "../projection/read-span.js";
 import { exactAttributes } from "../projection/to-attributes.js";
 import type { ReplayIds, SpanParts } from "./replayed-span.js";
@@ -111,7 +112,8 @@ export function foreignAttributes(span: TraceSpan): Record<string, unknown> {
   delete restored[ATTR_GEN_AI_TOOL_TYPE];
   delete restored[ATTR_ERROR_TYPE];
   // The projection derived these kinds from the operation, or from no attribute at all.
-  if (["generation", "tool", "span"].includes(span.kind)) delete restored[ATTR_CRASH_SAFE_FILE_KIND];
+  if (["generation", "embedding", "tool", "span"].includes(span.kind))
+    delete restored[ATTR_CRASH_SAFE_FILE_KIND];
   // The projection computes the duration where no attribute has it.
   if (span.tool?.durationMs === computedDuration(span)) delete restored[ATTR_CRASH_SAFE_FILE_TOOL_DURATION];
   const [inputKey, outputKey] = contentKeys(span, own);
@@ -125,13 +127,16 @@ const computedDuration = ({ startTime, endTime }: TraceSpan): number | undefined
 
 function contentKeys(span: TraceSpan, own: Readonly<Record<string, unknown>>): [string, string] {
   if (span.kind === "tool") return [ATTR_GEN_AI_TOOL_CALL_ARGUMENTS, ATTR_GEN_AI_TOOL_CALL_RESULT];
-  return span.kind === "generation" || own[ATTR_GEN_AI_OPERATION_NAME] !== undefined
+  return span.kind === "generation" ||
+    span.kind === "embedding" ||
+    own[ATTR_GEN_AI_OPERATION_NAME] !== undefined
     ? [ATTR_GEN_AI_INPUT_MESSAGES, ATTR_GEN_AI_OUTPUT_MESSAGES]
     : [ATTR_CRASH_SAFE_FILE_INPUT, ATTR_CRASH_SAFE_FILE_OUTPUT];
 }
 
-/** The projection parses content that is JSON by convention. */
-const contentText = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
+/** The projection parses content that is JSON by convention, and gives messages the shape of the document. */
+const contentText = (value: unknown): string =>
+  typeof value === "string" ? value : JSON.stringify(conventionalMessages(value));
 
 type JsonRecord = Readonly<Record<string, unknown>>;
 

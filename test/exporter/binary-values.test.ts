@@ -96,7 +96,7 @@ const forms: Record<
 const expected: Record<string, unknown> = {
   "base64 in an attribute": image,
   "a data: URL as the input": dataUrl,
-  "messages as JSON": messages,
+  "messages as JSON": messages.map(({ role, parts }) => ({ role, content: parts })),
   "JSON in an attribute of no convention": JSON.stringify(messages),
 };
 

@@ -127,16 +127,18 @@ describe("Vercel AI SDK 6, live", () => {
     });
 
     test("projects a generation that calls a tool", () => {
-      const user = { role: "user", content: [{ type: "text", text: "Weather in Paris?" }] };
+      const user = { role: "user", content: [{ type: "text", content: "Weather in Paris?" }] };
+      const system = { role: "system", content: [{ type: "text", content: "Be short." }] };
+      const asked = { type: "tool_call", id: "call_1", name: "weather", arguments: { city: "Paris" } };
       expect(first.span).toStrictEqual({
         ...varying(first),
         name: "ai.generateText.doGenerate",
         kind: "generation",
         status: "ok",
         model: { modelId: "gpt-4o-2024-08-06", providerId: "openai.chat" },
-        finishReason: "tool-calls",
-        input: [{ role: "system", content: "Be short." }, user],
-        output: { toolCalls: [{ toolCallId: "call_1", toolName: "weather", input: '{"city":"Paris"}' }] },
+        finishReason: "tool_call",
+        input: [system, user],
+        output: [{ role: "assistant", content: [asked] }],
         tokens,
         attributes: {
           ...everywhere,
@@ -152,6 +154,7 @@ describe("Vercel AI SDK 6, live", () => {
           "ai.response.id": "chatcmpl-1",
           "ai.response.timestamp": "1970-01-01T00:00:00.000Z",
           "gen_ai.response.id": "chatcmpl-1",
+          "gen_ai.response.finish_reasons": ["tool-calls"],
         },
       });
       expect(first.metadata).toStrictEqual({
@@ -254,7 +257,7 @@ describe("Vercel AI SDK 6, live", () => {
     expect(spans[1]?.metadata.prompt).toBe("Again?");
   });
 
-  test("generateObject: the answer is the object", async () => {
+  test("generateObject: the model wrote a text, and the program gets the object", async () => {
     const model = new MockLanguageModelV3({
       doGenerate: async () => ({
         content: [{ type: "text", text: '{"sky":"blue"}' }],
@@ -272,7 +275,7 @@ describe("Vercel AI SDK 6, live", () => {
       }),
     );
     expect(spans.map(({ span }) => [span.name, span.kind, span.output])).toEqual([
-      ["ai.generateObject.doGenerate", "generation", { sky: "blue" }],
+      ["ai.generateObject.doGenerate", "generation", '{"sky":"blue"}'],
       ["ai.generateObject", "span", { sky: "blue" }],
     ]);
   });
@@ -285,7 +288,7 @@ describe("Vercel AI SDK 6, live", () => {
       embed({ model, value: "sun", experimental_telemetry }),
     );
     expect(spans.map(({ span }) => [span.name, span.kind, span.input, span.tokens?.total])).toEqual([
-      ["ai.embed.doEmbed", "generation", ["sun"], 7],
+      ["ai.embed.doEmbed", "embedding", ["sun"], 7],
       ["ai.embed", "span", "sun", undefined],
     ]);
     expect(spans.map(({ metadata }) => metadata)).toEqual([{ userId: "u1" }, { userId: "u1" }]);
@@ -316,10 +319,15 @@ describe("ai.* keys", () => {
       "ai.response.text": '{"not":"parsed"}',
       "ai.response.toolCalls": '[{"toolName":"weather"}]',
     };
-    expect(projectSpan(spanOf({ attributes })).span.output).toStrictEqual({
-      text: '{"not":"parsed"}',
-      toolCalls: [{ toolName: "weather" }],
-    });
+    expect(projectSpan(spanOf({ attributes })).span.output).toStrictEqual([
+      {
+        role: "assistant",
+        content: [
+          { type: "text", content: '{"not":"parsed"}' },
+          { type: "tool_call", name: "weather" },
+        ],
+      },
+    ]);
   });
 
   test("usage of major 4 has other names", () => {

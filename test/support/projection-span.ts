@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import type { ReadableSpan } from "../../src/otel/types.js";
 
 export const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
@@ -31,10 +31,18 @@ type CapturedSpan = Omit<ReadableSpan, "spanContext"> & {
   spanContext: ReturnType<ReadableSpan["spanContext"]>;
 };
 
-/** Spans of a real instrumentation, as `fixtures/capture` recorded them. */
-export function capturedSpans(name: string): ReadableSpan[] {
-  const file = new URL(`../fixtures/spans/${name}.json`, import.meta.url);
-  const spans = JSON.parse(readFileSync(file, "utf8")) as CapturedSpan[];
+const folder = new URL("../fixtures/spans/", import.meta.url);
+
+/** What `fixtures/capture` recorded: names of clients with their versions. */
+export const captures: readonly string[] = readdirSync(folder).map((file) => file.replace(/\.json$/, ""));
+
+/** Spans of a real instrumentation, in order of completion. `start`: the name of the client, with as much of its version as needed. */
+export function capturedSpans(start: string): ReadableSpan[] {
+  const [name, ...others] = captures.filter((one) =>
+    one.startsWith(start.includes("@") ? start : `${start}@`),
+  );
+  if (name === undefined || others.length > 0) throw new Error(`${start}: ${[name, ...others]}`);
+  const spans = JSON.parse(readFileSync(new URL(`${name}.json`, folder), "utf8")) as CapturedSpan[];
   return spans.map((span) => ({ ...span, spanContext: () => span.spanContext }));
 }
 

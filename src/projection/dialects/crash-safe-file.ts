@@ -13,7 +13,14 @@ import {
 import type { Dialect, SpanFields, SpanView } from "../dialect.js";
 
 type Kind = NonNullable<SpanFields["kind"]>;
-const KINDS: ReadonlySet<string> = new Set<Kind>(["generation", "tool", "user-message", "text", "span"]);
+const KINDS: ReadonlySet<string> = new Set<Kind>([
+  "generation",
+  "embedding",
+  "tool",
+  "user-message",
+  "text",
+  "span",
+]);
 
 export const crashSafeFile: Dialect = {
   name: "crash-safe-file",

@@ -30,7 +30,7 @@ function readEntity(view: SpanView, kind: string): void {
 function readModelCall(view: SpanView): void {
   const type = view.text(REQUEST_TYPE);
   const isConversation = type === "chat" || type === "completion";
-  view.fields.kind ??= isConversation || type === "embedding" ? "generation" : "span";
+  view.fields.kind ??= isConversation ? "generation" : type === "embedding" ? "embedding" : "span";
   if (isConversation) view.fields.role = "conversation";
   // The finish reason is only in the output, where it stays, too.
   view.hint("finishReason", "gen_ai.completion.0.finish_reason");

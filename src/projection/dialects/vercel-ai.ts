@@ -1,8 +1,10 @@
 /** Vercel AI SDK up to major 6: the `ai.*` keys of `experimental_telemetry`. */
+import { isRecord } from "../../format/json-value.js";
 import type { Dialect, SpanView } from "../dialect.js";
 
 const OPERATION_ID = "ai.operationId";
 const RESPONSE_TEXT = "ai.response.text";
+const REASONING = "ai.response.reasoning";
 const RESPONSE_TOOL_CALLS = "ai.response.toolCalls";
 const METADATA_USER_ID = "ai.telemetry.metadata.userId";
 
@@ -23,28 +25,45 @@ export const vercelAi: Dialect = {
       view.takeContent("output", "json", "ai.toolCall.result");
       return;
     }
-    view.fields.kind ??= MODEL_CALL.test(operation) ? "generation" : "span";
-    if (!operation.startsWith("ai.embed")) view.fields.role = "conversation";
+    const isModelCall = MODEL_CALL.test(operation);
+    const isEmbedding = operation.startsWith("ai.embed");
+    view.fields.kind ??= !isModelCall ? "span" : isEmbedding ? "embedding" : "generation";
+    if (!isEmbedding) view.fields.role = "conversation";
     view.hint("requestedModel", "ai.model.id");
     view.takeText("modelId", "ai.response.model", "ai.model.id");
     view.takeText("providerId", "ai.model.provider");
     view.takeContent("input", "structure", "ai.prompt.messages", "ai.prompt");
     view.takeContent("input", "json", "ai.values", "ai.value");
-    readOutput(view);
-    if (view.fields.kind === "generation") readGeneration(view);
+    if (isEmbedding) view.takeContent("output", "json", "ai.embeddings", "ai.embedding");
+    else readOutput(view);
+    if (isModelCall) readGeneration(view);
   },
 };
 
+/** A text, or one message with the reasoning, the text and the calls of tools. */
 function readOutput(view: SpanView): void {
-  if (view.has(RESPONSE_TOOL_CALLS)) {
-    view.takeMembers("output", {
-      text: [RESPONSE_TEXT, "plain"],
-      toolCalls: [RESPONSE_TOOL_CALLS, "json"],
-    });
+  const calls = view.json(RESPONSE_TOOL_CALLS);
+  const reasoning = view.text(REASONING);
+  if (!Array.isArray(calls) && reasoning === undefined) {
+    // The model wrote a text; the object is what the program gets.
+    const encoding = view.fields.kind === "generation" ? "plain" : "json";
+    view.takeContent("output", encoding, "ai.response.object");
+    view.takeContent("output", "plain", RESPONSE_TEXT);
     return;
   }
-  view.takeContent("output", "json", "ai.response.object");
-  view.takeContent("output", "plain", RESPONSE_TEXT);
+  const text = view.text(RESPONSE_TEXT);
+  if (view.fields.output !== undefined) return;
+  const content = [
+    ...(reasoning !== undefined ? [{ type: "reasoning", text: reasoning }] : []),
+    ...(text !== undefined ? [{ type: "text", text }] : []),
+    ...(Array.isArray(calls)
+      ? calls.map((call) => (isRecord(call) ? { type: "tool-call", ...call } : call))
+      : []),
+  ];
+  view.fields.output = [{ role: "assistant", content }];
+  view.attributes.delete(REASONING);
+  view.attributes.delete(RESPONSE_TEXT);
+  if (Array.isArray(calls)) view.attributes.delete(RESPONSE_TOOL_CALLS);
 }
 
 function readGeneration(view: SpanView): void {
