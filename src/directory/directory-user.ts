@@ -75,9 +75,7 @@ export class UserOfDirectory implements DirectoryUser {
   admitUnnamed(traceId: string, startTime: number): SpanHome | undefined {
     const home = this.#unnamed.admit(this.#user, traceId, startTime);
     if (home === undefined || home instanceof UnnamedTrace) return home && this.#homeIn(home);
-    const watch: Watch = (span, source, sessionOf) =>
-      this.#unnamed.watch(traceId, { span, source, sessionOf });
-    return new SharedByPolicy(this.#directory, home, watch);
+    return new SharedByPolicy(this.#directory, home, this.#unnamed, traceId);
   }
 
   named(span: NamedSpan, sessionId: string): void {
@@ -315,15 +313,15 @@ class Shared implements SharedSession {
   }
 }
 
-type Watch = (span: TraceSpan, source: object, sessionOf: () => string | undefined) => void;
-
 /** The session that the policy gave a trace: its open spans may still name another one. */
 class SharedByPolicy extends Shared {
-  readonly #watch: Watch;
+  readonly #unnamed: UnnamedTraces;
+  readonly #traceId: string;
 
-  constructor(directory: TraceDirectory, entry: SessionEntry, watch: Watch) {
+  constructor(directory: TraceDirectory, entry: SessionEntry, unnamed: UnnamedTraces, traceId: string) {
     super(directory, entry);
-    this.#watch = watch;
+    this.#unnamed = unnamed;
+    this.#traceId = traceId;
   }
 
   override recordStart(
@@ -333,8 +331,18 @@ class SharedByPolicy extends Shared {
     metadata: Partial<SessionMetadata>,
     sessionOf?: () => string | undefined,
   ): "recorded" | "full" {
-    if (sessionOf) this.#watch(span, source, sessionOf);
+    this.#unnamed.settle(this.#traceId, span.spanId, this.id);
+    if (sessionOf) this.#unnamed.watch(this.#traceId, { span, source, sessionOf });
     return super.recordStart(source, span, read, metadata);
+  }
+
+  override recordEnd(
+    source: object,
+    span: TraceSpan,
+    metadata: Partial<SessionMetadata>,
+  ): "recorded" | "full" {
+    this.#unnamed.settle(this.#traceId, span.spanId, this.id);
+    return super.recordEnd(source, span, metadata);
   }
 }
 

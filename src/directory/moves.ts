@@ -7,6 +7,7 @@
 
 import { decodeLine } from "../format/document.js";
 import type { MovedSpan } from "../format/journal.js";
+import { underSession } from "../format/parent-places.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { tryUnlink } from "../platform/file-system.js";
 import { runSync } from "../platform/gensync.js";
@@ -14,6 +15,7 @@ import { removeDocument } from "../recovery/retention.js";
 import { isSame } from "../storage/commit.js";
 import { readHeadLine } from "../storage/document-file.js";
 import { scanLines } from "../storage/lines.js";
+import { placeSpans } from "../storage/merge.js";
 import { hasPeerFilesNow, mergePublished } from "../storage/publish.js";
 import type { SessionEntry } from "./sessions.js";
 import type { TraceDirectory } from "./trace-directory.js";
@@ -42,13 +44,46 @@ export function moveSpan<T>(
   return outcome;
 }
 
-/** A span of a trace belongs to a session now: spans of other sessions that are below it stand under their session spans. */
-export function settleAt(directory: TraceDirectory, trace: UnnamedTrace, spanId: string, to: string): void {
+/** A span of the session has this parent; `elsewhere`: the parent is not in the session, and may come there later. */
+export function placeBelow(
+  directory: TraceDirectory,
+  trace: UnnamedTrace,
+  parentSpanId: string,
+  session: string,
+): "below" | "elsewhere" {
+  const home = trace.settledHome(parentSpanId);
+  if (home === session) return "below";
+  const wasBelow = trace.noteBelow(parentSpanId, session);
+  if (home !== undefined) return "elsewhere";
+  const moved = directory.openEntry(session)?.writer.session.moved;
+  const parent = { traceId: trace.id, spanId: parentSpanId };
+  if (!moved || moved.expects(parent)) return "below";
+  // The session has ended without the parent: the spans of that time stand under the session span.
+  return !wasBelow && moved.expect(parent) ? "below" : "elsewhere";
+}
+
+/**
+ * A span of a trace belongs to a session now: spans of other sessions that are below it stand under their session spans, and
+ * those of its own session below it. `user` opens the session for that, if it has ended.
+ */
+export function settleAt(
+  directory: TraceDirectory,
+  trace: UnnamedTrace,
+  spanId: string,
+  to: string,
+  user?: number,
+): void {
+  const span = { traceId: trace.id, spanId };
   for (const session of trace.settleAt(spanId, to)) {
-    const entry = directory.openEntry(session);
-    if (!entry) continue;
+    let entry = directory.openEntry(session);
+    if (!entry && session === to && user !== undefined) {
+      const admitted = directory.admit(user, { ...span, id: to, startTime: directory.ports.clock.now() });
+      if (typeof admitted !== "string") entry = admitted;
+    }
+    // Spans below an expected parent stand below it already.
+    if (!entry || (entry.writer.session.moved.found(span) && session === to)) continue;
     const writer = directory.writerOf(entry);
-    const hasOpen = writer.session.addMoved({ traceId: trace.id, spanId, to });
+    const hasOpen = writer.session.addMoved({ ...span, to });
     writer.recordSession();
     if (hasOpen) writer.journal.rewrite();
     directory.changed(entry);
@@ -100,6 +135,7 @@ function moveWhole(directory: TraceDirectory, from: SessionEntry, to: SessionEnt
     writer.mustSettle();
     runSync(fileSystem, mergePublished(writer));
     if (hasPeerFilesNow(writer)) return false;
+    runSync(fileSystem, placeSpans(writer, false));
     const lines = readLines(directory, from);
     writer.session.moveTo(to.id);
     writer.recordSession();
@@ -135,13 +171,15 @@ function copySpans(
   to: SessionEntry,
   lines: readonly TraceSpan[],
 ): void {
-  const { head, metadata, openSpans, rootSpanId } = from.writer.session;
+  const { head, metadata, moved, openSpans, rootSpanId } = from.writer.session;
   const root = to.writer.session.rootSpanId;
-  const at = (span: TraceSpan): TraceSpan => ({
-    ...span,
-    parentSpanId: span.parentSpanId === rootSpanId ? root : span.parentSpanId,
-    traceId: span.traceId ?? head.traceId,
-  });
+  const at = (given: TraceSpan): TraceSpan => {
+    const span = { ...given, traceId: given.traceId ?? head.traceId };
+    const { parentSpanId, traceId } = span;
+    if (parentSpanId === rootSpanId) return { ...span, parentSpanId: root };
+    const isExpected = parentSpanId !== null && moved.expects({ spanId: parentSpanId, traceId });
+    return isExpected ? underSession(span, root) : span;
+  };
   const { prompt: _later, ...added } = metadata;
   directory.learn(to, to.writer.session.metadata.prompt === undefined ? metadata : added);
   for (const span of lines) directory.recordEnd(to, span, at(span), {});

@@ -2,9 +2,15 @@
  * Documents of traces that ended without a session: each is written at once, few at a time, when the trace is over. Until then, and while the disk refuses the document, the spans are in the unnamed log.
  */
 
-import { documentPath, nameCandidates, type SessionFiles, tempPath } from "../format/file-names.js";
+import {
+  documentPath,
+  nameCandidates,
+  type SessionFiles,
+  sessionSpanId,
+  tempPath,
+} from "../format/file-names.js";
+import { underSession } from "../format/parent-places.js";
 import { implicitEnd } from "../format/session-end.js";
-import { placed } from "../format/unnamed-log.js";
 import { allSettledOrThrow, LimitedQueue } from "../platform/async.js";
 import { environment } from "../platform/environment.js";
 import { tryUnlink } from "../platform/file-system.js";
@@ -189,10 +195,17 @@ export class TraceDocuments {
     waiting.spans = spans;
     waiting.state = "writing";
     const startTime = Math.min(...spans.map(({ span }) => span.startTime));
+    const ids = new Set(spans.map(({ span }) => span.spanId));
     const session: WholeSession = {
       start: { id: trace.id, traceId: trace.id, startTime },
       metadata: trace.metadata,
-      spans: spans.map(({ span }) => placed(span, trace.id, undefined)),
+      spans: spans.map(({ span }) => {
+        const { parentSpanId } = span;
+        if (parentSpanId !== null && ids.has(parentSpanId)) return span;
+        // A parent that comes later finds the spans below it by this note.
+        if (parentSpanId !== null) trace.noteBelow(parentSpanId, trace.id);
+        return underSession(span, sessionSpanId(trace.id));
+      }),
       end: implicitEnd,
     };
     const isWritten = yield* writeWholeDocument(ports, { files, token, temp: waiting.temp }, session);

@@ -52,8 +52,8 @@ export class UnnamedTrace {
   #children: Map<string | undefined, Set<string>> = noChildren;
   /** Sessions of spans that are no longer provisional. */
   #homes: RecentMap<string, string> | undefined;
-  /** Sessions with spans below a parent whose session is not known yet, by the parent. */
-  #awaited: RecentMap<string, readonly string[]> | undefined;
+  /** Sessions with spans below a parent that was not in the session when they were recorded, by the parent. */
+  #below: RecentMap<string, readonly string[]> | undefined;
   #named: string | undefined;
   #openSpans = 0;
   #bytes = 0;
@@ -191,26 +191,24 @@ export class UnnamedTrace {
     return true;
   }
 
-  /** A span of the session has this parent. Returns the session of the parent; while it is not known, it is awaited. */
-  placeBelow(parentSpanId: string, session: string): string | undefined {
-    const home = this.settledHome(parentSpanId);
-    if (home !== undefined) return home;
-    this.#awaited ??= new RecentMap(maxHomes);
-    const sessions = this.#awaited.get(parentSpanId) ?? [];
-    if (!sessions.includes(session)) this.#awaited.set(parentSpanId, [...sessions, session]);
-    return undefined;
+  /** A span of the session is below a parent that is not in the session now. Returns whether an earlier one was. */
+  noteBelow(parentSpanId: string, session: string): boolean {
+    this.#below ??= new RecentMap(maxHomes);
+    const sessions = this.#below.get(parentSpanId) ?? [];
+    if (sessions.includes(session)) return true;
+    this.#below.set(parentSpanId, [...sessions, session]);
+    return false;
   }
 
-  /** The span belongs to a session now. Returns the other sessions that have spans below the span. */
+  /** The span belongs to a session now. Returns the sessions with spans below it that were recorded before. */
   settleAt(spanId: string, session: string): readonly string[] {
-    const awaiting = this.#awaited?.get(spanId) ?? [];
-    if (awaiting.length > 0) this.#awaited?.set(spanId, []);
+    const below = this.#below?.get(spanId) ?? [];
     // Most traces name one session: where nothing else is known of a span, it is there.
     if (session !== this.#named || !this.#hasStarts || this.#homes?.has(spanId)) {
       this.#homes ??= new RecentMap(maxHomes);
       this.#homes.set(spanId, session);
     }
-    return awaiting.filter((other) => other !== session);
+    return below.map((one) => (one === this.id ? (this.#movedTo ?? one) : one));
   }
 
   /** A span names a session. */

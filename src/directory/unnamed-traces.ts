@@ -6,11 +6,11 @@
  * whatever is killed when, recovery finds each span in one place, or finishes the move.
  */
 import { encodeSpan } from "../format/document.js";
+import { underSession } from "../format/parent-places.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
-import { placed } from "../format/unnamed-log.js";
 import { sessionByPolicy, type UnnamedPolicy } from "../format/unnamed-policy.js";
 import { unnamedBounds } from "../recovery/retention.js";
-import { moveDocument, settleAt } from "./moves.js";
+import { moveDocument, placeBelow, settleAt } from "./moves.js";
 import { ProvisionalSpans } from "./provisional-spans.js";
 import type { SessionEntry } from "./sessions.js";
 import type { DirectoryListener, NamedSpan } from "./shared-directory.js";
@@ -123,13 +123,13 @@ export class UnnamedTraces {
     this.#documents.takeBack(trace);
     if (trace.size === 0 && (trace.named !== undefined || trace.policySession !== trace.id)) {
       trace.noteName(session);
-      settleAt(this.#directory, trace, spanId, session);
+      settleAt(this.#directory, trace, spanId, session, user);
       return;
     }
     const isFirst = trace.named === undefined;
     if (isFirst && trace.policySession === trace.id) moveDocument(this.#directory, trace, user, session);
     const decided = trace.name(spanId, parentSpanId, session);
-    settleAt(this.#directory, trace, spanId, session);
+    settleAt(this.#directory, trace, spanId, session, user);
     this.#move(trace, decided, session);
     if (isFirst && trace.size > 0) this.#spans.nameTrace(trace, session);
   }
@@ -142,8 +142,14 @@ export class UnnamedTraces {
 
   /** A span of the session has this parent, which may turn up in another session later. */
   placeBelow(traceId: string, parentSpanId: string, session: string): "below" | "elsewhere" {
-    const home = this.#spans.find(traceId)?.placeBelow(parentSpanId, session) ?? session;
-    return home === session ? "below" : "elsewhere";
+    const trace = this.#spans.find(traceId);
+    return trace ? placeBelow(this.#directory, trace, parentSpanId, session) : "below";
+  }
+
+  /** A span of a trace is recorded in the session that the policy gave the trace. */
+  settle(traceId: string, spanId: string, session: string): void {
+    const trace = this.#spans.find(traceId);
+    if (trace) settleAt(this.#directory, trace, spanId, session);
   }
 
   /** Decides what time has decided, and finishes what the disk refused. Called every second. */
@@ -179,7 +185,7 @@ export class UnnamedTraces {
     this.#readWatched();
     for (const trace of this.#spans.traces()) {
       this.#refresh(trace);
-      // Without starts, the last span of a trace to arrive is its top, if the trace has one.
+      // Without starts, the top of a trace arrives last.
       if (trace.openSpans === 0 && (trace.hasStarts || trace.hasTop)) this.#decideAll(trace);
     }
     await this.#documents.flush();
@@ -340,20 +346,29 @@ export class UnnamedTraces {
       const { prompt: _later, ...added } = trace.metadata;
       const isFirst = entry.writer.session.metadata.prompt === undefined;
       this.#directory.learn(entry, isFirst ? trace.metadata : added);
-      for (const provisional of moved) this.#record(trace, entry, provisional);
+      const ids = new Set(moved.map(({ span }) => span.spanId));
+      for (const provisional of moved) this.#record(trace, entry, provisional, ids);
     });
     this.#directory.endIfQuiet(entry);
   }
 
-  #record(trace: UnnamedTrace, entry: SessionEntry, { span, source, read, sessionOf }: Provisional): void {
-    const parent = span.parentSpanId;
-    const parentHome = parent === null ? undefined : trace.placeBelow(parent, entry.id);
-    const first = placed(span, entry.id, parentHome);
+  #record(
+    trace: UnnamedTrace,
+    entry: SessionEntry,
+    { span, source, read, sessionOf }: Provisional,
+    movedTogether: ReadonlySet<string>,
+  ): void {
+    const { parentSpanId: parent } = span;
+    const isBelow =
+      parent !== null &&
+      (movedTogether.has(parent) || placeBelow(this.#directory, trace, parent, entry.id) === "below");
+    const { rootSpanId } = this.#directory.writerOf(entry).session;
     // Where the span stands is decided now: the parent may move later, and the span with it.
-    const { parentSpanId } = first;
+    const placed = (state: TraceSpan) => (isBelow ? state : underSession(state, rootSpanId));
+    const first = placed(span);
     this.#startedIn.delete(source);
     if (span.endTime === undefined && read) {
-      this.#directory.recordStart(entry, source, first, () => ({ ...read(), parentSpanId }), {});
+      this.#directory.recordStart(entry, source, first, () => placed(read()), {});
       if (entry.id === trace.id && sessionOf) this.#watched.add(trace, { span, source, sessionOf });
     } else if (this.#directory.recordEnd(entry, source, first, {}) === "full")
       this.#listener.onLost("full", 1);

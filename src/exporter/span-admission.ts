@@ -7,6 +7,7 @@
  */
 import type { Context } from "@opentelemetry/api";
 import type { DirectoryUser, NamedSpan, SpanHome } from "../directory/shared-directory.js";
+import { underSession } from "../format/parent-places.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
@@ -169,13 +170,14 @@ export class SpanAdmission {
     if (!span || id === undefined || span.parentSpanId === rootSpanId || span.parentSpanId === null)
       return span;
     const place = this.#directory.placeBelow(span.traceId ?? "", span.parentSpanId, id);
-    return place === "elsewhere" ? { ...span, parentSpanId: rootSpanId } : span;
+    return place === "elsewhere" && rootSpanId !== null ? underSession(span, rootSpanId) : span;
   }
 }
 
 function underParentOf(admitted: TraceSpan | undefined, later: TraceSpan | undefined): TraceSpan | undefined {
   if (!later || !admitted || later.parentSpanId === admitted.parentSpanId) return later;
-  return { ...later, parentSpanId: admitted.parentSpanId };
+  const { parentSpanId, remoteParentSpanId } = admitted;
+  return { ...later, parentSpanId, ...(remoteParentSpanId !== undefined && { remoteParentSpanId }) };
 }
 
 /** The session of a span: one that the span or its context names, or the one in which the span was started. */

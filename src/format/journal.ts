@@ -43,8 +43,8 @@ export interface JournaledSession {
 }
 
 /**
- * A span that is in the session `to`: it has moved there, or spans of this session stand below it by their ids. Here those
- * stand under the session span.
+ * A span that is in the session `to`: it has moved there, or spans of this session are below it by their ids. Here those
+ * stand under the session span (`parent-places.ts`). With this session as `to`: the span came after those below it.
  */
 export interface MovedSpan {
   readonly traceId: string;
@@ -52,18 +52,6 @@ export interface MovedSpan {
   readonly to: string;
   /** The parent of the span in that session; absent in a record of a span that was not here. */
   readonly parentSpanId?: string | null | undefined;
-}
-
-/** A span beside these moved spans: below one of them, it stands under the session span. */
-export function placedBeside(
-  moved: Pick<SpanMap<unknown>, "has">,
-  span: TraceSpan,
-  rootSpanId: string,
-  documentTraceId?: string,
-): TraceSpan {
-  const { parentSpanId, traceId = documentTraceId } = span;
-  const isBelow = parentSpanId !== null && moved.has({ spanId: parentSpanId, traceId });
-  return isBelow ? { ...span, parentSpanId: rootSpanId } : span;
 }
 
 /** A replayed journal. */

@@ -252,3 +252,11 @@ function readMember(source: object, key: string | number, walk: Walk): unknown {
   }
   return visit(member, walk, true);
 }
+
+/** Whether two values are the same, or arrays of the same values. */
+export const isSameValue = (known: unknown, value: unknown): boolean =>
+  known === value ||
+  (Array.isArray(known) &&
+    Array.isArray(value) &&
+    known.length === value.length &&
+    known.every((element, index) => element === value[index]));

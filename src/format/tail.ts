@@ -3,7 +3,8 @@
  */
 
 import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "./document.js";
-import { finite } from "./json-value.js";
+import type { MovedSpan } from "./journal.js";
+import { finite, isRecord } from "./json-value.js";
 import type { SessionEnd, Verdict } from "./session-end.js";
 import { layoutOf, rootOutput, startedBy, summarize } from "./summary.js";
 import type { Totals } from "./totals.js";
@@ -27,6 +28,8 @@ export interface SessionSnapshot {
   readonly awaits: AwaitedByWriter;
   /** What ended a writer of the session that was under way, while the session went on. */
   readonly lostWriter?: string | undefined;
+  /** Spans that the session has given to other sessions. */
+  readonly moved?: readonly MovedSpan[];
   /** Whether the writer ends the session in good order beside writers that may live. */
   readonly isLeft?: boolean;
   /** The moment, in epoch milliseconds. */
@@ -65,6 +68,7 @@ export function buildTail(session: SessionSnapshot): DocumentTail {
       ...(started && { started }),
       ...(isRecovered && { recovered: true as const }),
       ...awaitsOf(session),
+      ...movedOf(session),
       ...(session.isLeft && { left: isoTime(nowMillis) }),
       ...(endedMillis !== nowMillis && { written: isoTime(nowMillis) }),
       // The last member: `provisionalIn` reads it from the end of a file.
@@ -125,6 +129,25 @@ function statusOf(
 function awaitsOf({ verdict, awaits }: SessionSnapshot): Pick<DocumentTail["layout"], "awaits"> {
   const waiting = [...awaits].filter(([, awaited]) => awaited !== "user");
   return verdict.end || waiting.length === 0 ? {} : { awaits: Object.fromEntries(waiting) as never };
+}
+
+/** Spans in `layout.moved` of a document. */
+const maxMoved = 100;
+
+/** `layout.moved`. A span that was never here is of no concern to an earlier document. */
+function movedOf({ head, moved = [] }: SessionSnapshot): Pick<DocumentTail["layout"], "moved"> {
+  const given = moved.filter(({ to, parentSpanId }) => to !== head.id && parentSpanId !== undefined);
+  const listed = given.slice(-maxMoved).map(({ traceId, spanId }) => ({ traceId, spanId }));
+  return listed.length === 0 ? {} : { moved: listed };
+}
+
+/** Reads `layout.moved` of a document. Another program may have written any value. */
+export function readMoved(layout: DocumentTail["layout"] | undefined): MovedSpan[] {
+  const listed: unknown = layout?.moved;
+  if (!Array.isArray(listed)) return [];
+  return listed
+    .filter((one) => isRecord(one) && typeof one.traceId === "string" && typeof one.spanId === "string")
+    .map(({ traceId, spanId }): MovedSpan => ({ traceId, spanId, to: "", parentSpanId: null }));
 }
 
 /** Members of the session span that record how the session ended. */

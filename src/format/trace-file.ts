@@ -63,7 +63,7 @@ export interface TraceSpan {
   output?: unknown;
   /** All attributes that are not one of the other members. */
   attributes?: Record<string, unknown>;
-  /** The parent in another process: then the span stands under the session span. */
+  /** The parent in another process or session, or in none: then the span stands under the session span. */
   remoteParentSpanId?: string;
   /** Present only if it differs from the document's. */
   traceId?: string;
@@ -177,6 +177,10 @@ export interface TraceLayout {
   started?: Partial<Record<string, number>>;
   /** What writers of the session wait for, by their tokens: work is under way, though no span is open. */
   awaits?: Record<string, "model" | "tools">;
+  /**
+   * The last spans that this session has given to other sessions: a writer that has an earlier document leaves them out.
+   */
+  moved?: readonly { readonly traceId: string; readonly spanId: string }[];
   /** When a writer ended the session in good order, ISO 8601, while the files of another writer showed no death. */
   left?: string;
   /** When the document was ended, ISO 8601; present where `endedAt` is earlier: it is the last activity. */

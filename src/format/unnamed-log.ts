@@ -16,6 +16,7 @@ import { isoTime, isSpan } from "./document.js";
 import { sessionSpanId } from "./file-names.js";
 import type { JournaledSession } from "./journal.js";
 import { isRecord, parseJson } from "./json-value.js";
+import { underSession } from "./parent-places.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 import { sessionByPolicy, type UnnamedPolicy } from "./unnamed-policy.js";
 import { validMetadata } from "./validate.js";
@@ -165,7 +166,7 @@ function homeOf(trace: LoggedTrace, span: TraceSpan, policy: UnnamedPolicy): str
  * A provisional span as its session holds it. A parent in another session is no parent there: the span stands under the
  * session span. `parentHome`: the session of the parent, as far as it is known.
  */
-export function placed(span: TraceSpan, sessionId: string, parentHome: string | undefined): TraceSpan {
+function placed(span: TraceSpan, sessionId: string, parentHome: string | undefined): TraceSpan {
   const isTop = span.parentSpanId === null || (parentHome !== undefined && parentHome !== sessionId);
-  return isTop ? { ...span, parentSpanId: sessionSpanId(sessionId) } : span;
+  return isTop ? underSession(span, sessionSpanId(sessionId)) : span;
 }

@@ -56,6 +56,7 @@ export async function finishMoves(
     const byTarget = new Map<string, TraceSpan[]>();
     for (const moved of one.journal.session?.moved ?? []) {
       const { to } = moved;
+      if (to === one.journal.session?.id) continue;
       const span = one.journal.spans.get(moved);
       const parentSpanId = moved.parentSpanId ?? undefined;
       const placed = span && parentSpanId !== undefined ? { ...span, parentSpanId } : span;

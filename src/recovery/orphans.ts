@@ -302,7 +302,9 @@ export function withoutMoved(
   published: Published | undefined,
 ): { readonly orphans: readonly OrphanedFiles[]; readonly published: Published | undefined } {
   const moved = new SpanMap<true>();
-  for (const { journal } of orphans) for (const span of journal.session?.moved ?? []) moved.set(span, true);
+  for (const { journal } of orphans)
+    for (const span of journal.session?.moved ?? [])
+      if (span.to !== journal.session?.id) moved.set(span, true);
   if (moved.size === 0) return { orphans, published };
   const tail = published?.tail;
   const traceId = published?.head?.traceId ?? "";

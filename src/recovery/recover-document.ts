@@ -7,21 +7,11 @@ import { mergeHeads, mergeSessionSpans, sessionSpan } from "../format/beginnings
 import { keepLines } from "../format/cap.js";
 import { type DocumentHead, type DocumentTail, encodeTail, isoTime, isRoot } from "../format/document.js";
 import { documentPath, type SessionFiles } from "../format/file-names.js";
-import { type JournaledSession, placedBeside } from "../format/journal.js";
-import { jsonText } from "../format/json-value.js";
-import {
-  implicitEnd,
-  interrupt,
-  interruptedMessage,
-  isOver,
-  recordedEnd,
-  rootEndOf,
-  type SessionEnd,
-  statusRank,
-  worseEnd,
-} from "../format/session-end.js";
-import { inTrace, SpanMap, withTrace } from "../format/span-map.js";
-import { buildTail, endMark, parentsFirst, pendingSpans } from "../format/tail.js";
+import type { MovedSpan } from "../format/journal.js";
+import { ParentPlaces } from "../format/parent-places.js";
+import { interrupt, interruptedMessage, rootEndOf } from "../format/session-end.js";
+import { inTrace, type SpanIds, SpanMap, traceIdOf, withTrace } from "../format/span-map.js";
+import { buildTail, parentsFirst, pendingSpans, readMoved } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import type { FileSystem } from "../platform/file-system.js";
@@ -29,20 +19,19 @@ import { runAsync } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
 import { type LineSink, writeAll } from "../storage/lines.js";
 import { publishedSources, withCorruptLines } from "../storage/merge.js";
-import { Beside, MergedFile, type Source } from "../storage/merged-file.js";
+import { MergedFile, type Placement, type Source } from "../storage/merged-file.js";
 import {
   awaitsOfOthers,
   byAge,
-  firstDetector,
   interruptedIn,
   logSource,
   type OrphanedFiles,
   pendingSources,
-  verdictIn,
   waitingIn,
   withoutMoved,
 } from "./orphans.js";
 import type { RecoveredSession } from "./recover-traces.js";
+import { type ClosedSpans, endOf, fileTimeMillis, type RecoveredEnd } from "./recovered-end.js";
 
 /** The files of a session, and where its document goes. */
 export interface RecoveryInput {
@@ -54,9 +43,6 @@ export interface RecoveryInput {
   /** Whether another writer still writes to the session: then the session goes on. */
   readonly hasPeers: boolean;
 }
-
-/** `summary.error` of a session whose process ended without an end of the session. */
-const crashError = "The process ended without closing the session";
 
 /** A recovered document. */
 export interface RecoveredDocument {
@@ -84,11 +70,14 @@ export async function recoverDocument(
   if (pending.length > 0)
     fromPublished.push({ type: "spans", spans: pending, traceId: published?.head?.traceId ?? "" });
   const root = rootOf(input, head);
-  const beside = new Beside(
-    orphans.flatMap(({ journal }) => journal.session?.moved ?? []),
-    root.spanId,
-  );
-  const merged = new MergedFile(out, head, { parse: true, beside, running: beside.spans });
+  const moved = [
+    ...readMoved(published?.tail?.layout),
+    ...orphans.flatMap(({ journal }) => journal.session?.moved ?? []),
+  ];
+  const places = new ParentPlaces(id, moved);
+  const placement = { places, rootSpanId: root.spanId };
+  const running = { has: (span: SpanIds) => places.isAway(span) };
+  const merged = new MergedFile(out, head, { parse: true, placement, running });
   const fromLogs: Source[] = [];
   for (const one of orphans)
     if (one.log) fromLogs.push(await logSource(fileSystem, one, one.log.fd, head, fromPublished[0]));
@@ -98,7 +87,9 @@ export async function recoverDocument(
   await runAsync(
     fileSystem,
     merged.write(sources, (count, hasMarker) => {
-      const { spans, stillOpen } = closedByCrash(input, { merged, beside, head, root });
+      const { spans, stillOpen } = closedByCrash(input, { merged, placement, head, root });
+      // A living peer writer may have the parents, and an elision marker may stand for them.
+      if (!hasPeers && !hasMarker) addMissingParents(places, merged, spans, head);
       const others = spans.length + stillOpen.length + 1;
       return keepLines({ lines: count, hasMarker, others }, { id, rootSpanId: root.spanId });
     }),
@@ -109,10 +100,12 @@ export async function recoverDocument(
   const recovered = sum(merged.firstSeen.slice(fromPublished.length)) + corrected;
   const changed = sum(merged.taken.slice(lines.length));
 
-  const closed = closedByCrash(input, { merged, beside, head, root });
+  const closed = closedByCrash(input, { merged, placement, head, root });
   await runAsync(fileSystem, merged.append({ type: "spans", spans: closed.spans, traceId: head.traceId }));
-  const end = endOf(input, closed, recovered + changed + closed.spans.length > 0);
-  const tail = tailOf(input, { head, root, end, totals: merged.totals, open: closed.stillOpen });
+  // A writer that did not know of a move had given the span a line.
+  const moves = sum(merged.leftOut.slice(0, fromPublished.length));
+  const end = endOf(input, closed, { added: recovered + changed + closed.spans.length, moves });
+  const tail = tailOf(input, { head, root, end, totals: merged.totals, open: closed.stillOpen, moved });
   if (typeof out === "number" && end.isNew) {
     await runAsync(fileSystem, writeAll(out, encodeTail(tail, merged.size, merged.lines === 0)));
     await fileSystem.async.fdatasync(out);
@@ -156,21 +149,30 @@ function headOf({ id, files, published, orphans }: RecoveryInput): DocumentHead 
 const lastWrite = (orphans: readonly OrphanedFiles[]): number =>
   Math.max(0, ...orphans.map((one) => one.lastWrite));
 
+/** Parents that no span of the document is: the spans below them are to stand under the session span. */
+function addMissingParents(
+  places: ParentPlaces,
+  merged: MergedFile,
+  closed: readonly TraceSpan[],
+  { traceId }: DocumentHead,
+): void {
+  const own = new SpanMap<true>(traceId);
+  for (const span of closed) own.set(span, true);
+  const named = [...merged.parentsWithoutLines];
+  for (const { parentSpanId, ...span } of closed)
+    if (parentSpanId !== null) named.push({ spanId: parentSpanId, traceId: traceIdOf(span, traceId) });
+  for (const parent of named) {
+    if (own.has(parent) || merged.has(parent)) continue;
+    places.add({ spanId: parent.spanId, traceId: traceIdOf(parent, traceId), to: "" });
+  }
+}
+
 /** What a document is built of, besides its input. */
 interface Built {
   readonly merged: MergedFile;
-  readonly beside: Beside;
+  readonly placement: Placement;
   readonly head: DocumentHead;
   readonly root: TraceSpan;
-}
-
-interface ClosedSpans {
-  readonly spans: readonly TraceSpan[];
-  readonly stillOpen: readonly TraceSpan[];
-  /** The dead owners that had a span open. */
-  readonly cut: ReadonlySet<OrphanedFiles>;
-  /** Open spans and waiting turns of the document that no side file has. */
-  readonly ownerless: number;
 }
 
 /**
@@ -179,14 +181,14 @@ interface ClosedSpans {
  */
 function closedByCrash(
   { published, orphans, hasPeers }: RecoveryInput,
-  { merged, beside, head, root }: Built,
+  { merged, placement, head, root }: Built,
 ): ClosedSpans {
   const spans = new SpanMap<TraceSpan>(head.traceId);
   const stillOpen = new SpanMap<TraceSpan>(head.traceId);
   const cut = new Set<OrphanedFiles>();
   const close = (span: TraceSpan, at: number) => {
     if (merged.has(span) || isRoot(span) || isDamagedRoot(span, root)) return;
-    const placed = placedBeside(beside.spans, span, root.spanId, head.traceId);
+    const placed = placement.places.place(span, root.spanId, head.traceId);
     spans.set(span, span.endTime === undefined ? interrupt(placed, at, interruptedMessage) : placed);
   };
   for (const one of orphans) {
@@ -225,9 +227,6 @@ function closedByCrash(
 const isDamagedRoot = ({ spanId, parentSpanId, kind }: TraceSpan, root: TraceSpan): boolean =>
   spanId === root.spanId && (parentSpanId === null || kind === "session");
 
-/** File times lag behind the clock by a kernel tick. */
-const fileTimeMillis = 10;
-
 /** The time of the last write, in epoch milliseconds: a span of the last tick is later than the time of its file. */
 const atLeast = (lastEnd: number, writtenMillis: number): number =>
   lastEnd <= writtenMillis + fileTimeMillis ? Math.max(lastEnd, writtenMillis) : writtenMillis;
@@ -241,122 +240,18 @@ function rootOf({ id, published, orphans }: RecoveryInput, head: DocumentHead): 
   return mergeSessionSpans(known[0] ?? sessionSpan({ id, startTime: Date.parse(head.startedAt) }), known);
 }
 
-interface End {
-  /** Absent while a writer has the session. */
-  readonly end: SessionEnd | undefined;
-  /** The error of the end, or of a writer that has ended before the session. */
-  readonly error: string | undefined;
-  readonly isRecovered: boolean;
-  /** What ended a writer that was under way, while the session went on. */
-  readonly lostWriter?: string | undefined;
-  /** Whether the published document lacks this end or any span. */
-  readonly isNew: boolean;
-}
-
-/** Whether a writer that resumed the session from this very end has other metadata, and died before its first span. */
-function bringsMetadata({ journal, isAlive }: OrphanedFiles, tail: DocumentTail): boolean {
-  if (isAlive || !journal.session || !isResumedBy(journal.session, tail)) return false;
-  return Object.entries(journal.session.metadata).some(
-    ([key, value]) => jsonText(value) !== jsonText(tail.metadata[key as keyof SessionMetadata]),
-  );
-}
-
-/** Whether a writer resumed the session from this very end. Times do not show it: the clock may have been set back. */
-const isResumedBy = ({ resumed }: JournaledSession, tail: DocumentTail): boolean =>
-  resumed !== undefined && (resumed === endMark(tail) || resumed === tail.endedAt);
-
-/**
- * How the session ended. A crash or an end that a writer recorded holds. An owner that recorded no end crashed if work
- * of it was under way; without any, the session is complete.
- */
-function endOf(
-  { published, orphans, hasPeers }: RecoveryInput,
-  closed: ClosedSpans,
-  hasNewSpans: boolean,
-): End {
-  const before = published?.tail;
-  const wasOver = before !== undefined && isOver(before.summary);
-  const tails = orphans.map((one) => one.tail).filter((tail) => tail !== undefined);
-  // Dead owners whose work was under way: a span was open, or the turn waited.
-  const endless = orphans.filter((one) => one.tail === undefined && !one.isAlive && !verdictIn(one));
-  const cut = endless.filter((one) => one.awaited !== "user" || closed.cut.has(one));
-  // The document has this end already, or a worse one: only the side files have outlived their commit.
-  const isKnown = (tail: DocumentTail) =>
-    wasOver &&
-    endMark(tail) <= endMark(before) &&
-    rankOf(recordedEnd(tail.summary)) <= statusRank[before.summary.status];
-  const lacksDetector =
-    before?.summary.detector === undefined && cut.some(({ awaited }) => awaited !== "user");
-  if (!hasNewSpans && wasOver && tails.every(isKnown) && !lacksDetector) {
-    const { error, detector } = before.summary;
-    return {
-      end: recordedEnd(before.summary),
-      error,
-      lostWriter: detector,
-      isRecovered: before.layout.recovered === true,
-      isNew: orphans.some((one) => bringsMetadata(one, before)),
-    };
-  }
-  // The end that an owner resumed from no longer counts.
-  const hasResumed = ({ journal: { session } }: OrphanedFiles) =>
-    wasOver && session !== undefined && isResumedBy(session, before);
-  const isResumed = orphans.some(hasResumed);
-  const ends = [...(before && !isResumed ? [before] : []), ...tails];
-  const isCrashRecorded = ends.some(
-    ({ summary, layout }) =>
-      summary.status === "crashed" && !layout.recovered && layout.provisional === undefined,
-  );
-  const lostWriter =
-    cut.map(firstDetector).find((one) => one !== undefined) ??
-    (isResumed || (wasOver && hasPeers) ? undefined : before?.summary.detector);
-  if (hasPeers && !isCrashRecorded) {
-    // The error of one of several writers waits for the end of the last one. An end before these writers does not count.
-    const error = [...(wasOver ? [] : ends), ...tails].find(({ summary }) => summary.error)?.summary.error;
-    return { end: undefined, error, lostWriter, isRecovered: false, isNew: true };
-  }
-  const recordedEnds = [...ends.map(({ summary }) => recordedEnd(summary)), ...orphans.map(verdictIn)];
-  const recorded = recordedEnds.reduce(worseEnd, undefined);
-  // A writer that ended the session after an owner had died ended it for both.
-  const endedMillis = wasOver ? Date.parse(endMark(before)) || 0 : 0;
-  // An end beside an owner whose lease had not expired yet, and that had died: the last container, for example.
-  const leftMillis = Math.max(...[before, ...tails].map((tail) => Date.parse(tail?.layout.left ?? "") || 0));
-  const outlived = (one: OrphanedFiles) =>
-    Math.max(endedMillis, one.detector === "lease expired" ? leftMillis : 0) >=
-    one.lastWrite + fileTimeMillis;
-  // Another process took the owner for dead and ended the session, and the owner went on.
-  const wentOn = ({ journal: { session } }: OrphanedFiles) =>
-    wasOver && session?.outlived !== undefined && session.outlived === endMark(before);
-  const crashed = cut.filter((one) => !outlived(one) || hasResumed(one) || wentOn(one));
-  // Nothing says which writer left these: a document without side files was under way.
-  const hasCrashed = crashed.length > 0 || (!wasOver && closed.ownerless > 0);
-  if (hasCrashed && recorded?.status !== "crashed") {
-    const detector = crashed.map(firstDetector).find((one) => one !== undefined);
-    const end: SessionEnd = { status: "crashed", error: crashError, detector, isImplicit: true };
-    return { end, error: crashError, isRecovered: true, isNew: true };
-  }
-  const end = recorded ?? implicitEnd;
-  return {
-    end,
-    error: end.error,
-    lostWriter: end.status === "crashed" ? undefined : lostWriter,
-    isRecovered: end.status === "crashed" && !isCrashRecorded,
-    isNew: true,
-  };
-}
-
-const rankOf = (end: SessionEnd | undefined): number => statusRank[end?.status ?? "running"];
-
 interface Contents {
   readonly head: DocumentHead;
   readonly root: TraceSpan;
-  readonly end: End;
+  readonly end: RecoveredEnd;
   readonly totals: Totals | undefined;
   readonly open: readonly TraceSpan[];
+  readonly moved: readonly MovedSpan[];
 }
 
 function tailOf(
   { published, orphans }: RecoveryInput,
-  { head, root, end, totals = new Totals(), open }: Contents,
+  { head, root, end, totals = new Totals(), open, moved }: Contents,
 ): DocumentTail {
   const tails = [published?.tail, ...orphans.map((one) => one.tail)].filter((one) => one !== undefined);
   // Not by assignment: it would set the prototype for a member `__proto__` of a file.
@@ -388,6 +283,7 @@ function tailOf(
     verdict: end,
     awaits,
     lostWriter: end.lostWriter,
+    moved,
     nowMillis: endedMillis,
     isRecovered: end.isRecovered,
   });

@@ -5,8 +5,10 @@
 
 import { mergeHeads } from "../format/beginnings.js";
 import type { SelectLines } from "../format/cap.js";
-import type { DocumentHead } from "../format/document.js";
-import type { SpanIds } from "../format/span-map.js";
+import { type DocumentHead, lineKey } from "../format/document.js";
+import type { MovedSpan } from "../format/journal.js";
+import { ParentPlaces } from "../format/parent-places.js";
+import { type SpanIds, SpanMap } from "../format/span-map.js";
 import { missingCounters } from "../format/summary.js";
 import { pendingSpans } from "../format/tail.js";
 import { type Gensync, runSync, sync } from "../platform/gensync.js";
@@ -14,7 +16,7 @@ import type { NewFile } from "./build-file.js";
 import { isSwept } from "./commit.js";
 import { keepDamaged, openPublished, type Published, readHeadLine } from "./document-file.js";
 import { scanLines } from "./lines.js";
-import { Beside, MergedFile, namesParent, type Source } from "./merged-file.js";
+import { MergedFile, type Placement, type Source } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
 
 /** Lines that were added while the merge was built, and are copied in one turn of the event loop: at most so many bytes. */
@@ -44,6 +46,7 @@ export function* merge(writer: SessionWriter, current: Published | undefined): G
   // The document that the session was resumed from is gone (retention, another writer): its lines are still to be kept.
   if (resumed && !isResume) known.push(resumed);
   if (current) known.push(current);
+  if (current) session.moved.learn(current, session.openSpans);
   for (const published of known) {
     if (published.body.type === "unreadable") yield* keepDamaged(writer.files, writer.token, published);
   }
@@ -71,25 +74,36 @@ export function* rewriteLog(writer: SessionWriter, select?: SelectLines): Gensyn
   yield* replaceLog(writer, { head: writer.session.head, known: [], count: false, select }, () => {});
 }
 
-/** Lines below spans that are in other sessions by now stand under the session span. Throws; then nothing has changed. */
-export function* placeLines(writer: SessionWriter): Gensync<void> {
+/**
+ * Spans stand under their parents, or under the session span, as far as that has changed. `isEnd`: parents that have not come
+ * are missing in the document. Throws; then nothing has changed.
+ */
+export function* placeSpans(writer: SessionWriter, isEnd: boolean): Gensync<void> {
   const { session, log } = writer;
-  const { head, moved, rootSpanId } = session;
+  const { head, moved, rootSpanId, openSpans } = session;
+  const missing = new SpanMap<MovedSpan>(head.traceId);
+  for (const parent of isEnd ? session.missingParents : []) missing.set(parent, parent);
   const { displaced } = moved;
-  if (displaced.length === 0) return;
-  const beside = new Beside(displaced, rootSpanId);
+  if (displaced.length === 0 && missing.size === 0) return;
+  const all = new ParentPlaces(head.id, [...displaced, ...missing.values()]);
   const own = log.ensureOpen().hold();
   let isNamed = false;
   try {
     const from = (yield* readHeadLine(own.fd, log.size)).length;
     yield* scanLines(own.fd, from, log.size, (line) => {
-      isNamed ||= namesParent(line, beside);
+      isNamed ||= all.mayConcern(line);
+      const key = missing.size > 0 ? lineKey(line) : undefined;
+      if (key) missing.delete(key);
     });
   } finally {
     own.release();
   }
-  if (isNamed) yield* replaceLog(writer, { head, known: [], count: false, beside }, () => {});
+  const places = new ParentPlaces(head.id, [...displaced, ...missing.values()]);
+  const placement = { places, rootSpanId };
+  if (isNamed) yield* replaceLog(writer, { head, known: [], count: false, placement }, () => {});
   moved.forgetDisplaced(displaced);
+  for (const parent of missing.values()) moved.found(parent);
+  if (missing.size > 0) openSpans.placeAgain((span) => places.place(span, rootSpanId));
 }
 
 /** Replaces the head of the own append log, which has no lines yet. Throws; then nothing has changed. */
@@ -129,7 +143,7 @@ interface ReplaceRequest {
   /** Whether totals are counted anew. */
   readonly count: boolean;
   readonly select?: SelectLines | undefined;
-  readonly beside?: Beside;
+  readonly placement?: Placement;
 }
 
 /**
@@ -150,7 +164,7 @@ function* replaceLog(
 /** `false`: the append log was replaced meanwhile, or another process removed the new file; to be built again. */
 function* buildReplacement(
   writer: SessionWriter,
-  { head, known, count, select, beside }: ReplaceRequest,
+  { head, known, count, select, placement }: ReplaceRequest,
   onReplaced: (merged: MergedFile) => void,
   { file, copies }: { readonly file: NewFile; readonly copies: number },
 ): Gensync<boolean> {
@@ -172,7 +186,7 @@ function* buildReplacement(
     // The document of a process hook has lines of spans that have moved since then.
     const running = { has: (span: SpanIds) => open.has(span) || session.moved.has(span) };
     // Published lines may be corrupt by now, and a corrupt line that is copied as it is would make ours no document, too.
-    const merged = new MergedFile(file.fd, head, { parse: known.length > 0, count, running, beside });
+    const merged = new MergedFile(file.fd, head, { parse: known.length > 0, count, running, placement });
     yield* merged.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);
     for (const published of withCorruptLines(known, merged))
       yield* keepDamaged(writer.files, writer.token, published);

@@ -24,7 +24,7 @@ import {
   lineKey,
   withoutComma,
 } from "../format/document.js";
-import { type MovedSpan, placedBeside } from "../format/journal.js";
+import type { ParentPlaces } from "../format/parent-places.js";
 import { inTrace, type SpanIds, SpanMap, traceIdOf, withTrace } from "../format/span-map.js";
 import { Totals } from "../format/totals.js";
 import type { TraceSpan } from "../format/trace-file.js";
@@ -67,22 +67,12 @@ interface FirstPass {
   readonly isCounted: boolean;
 }
 
-/** Spans that are in other sessions, beside the session of a file. */
-export class Beside {
-  readonly moved: readonly MovedSpan[];
+/** Where the spans of a file are to stand. */
+export interface Placement {
+  readonly places: ParentPlaces;
+  /** The session span. */
   readonly rootSpanId: string;
-  readonly spans = new SpanMap<true>();
-
-  constructor(moved: readonly MovedSpan[], rootSpanId: string) {
-    this.moved = moved;
-    this.rootSpanId = rootSpanId;
-    for (const span of moved) this.spans.set(span, true);
-  }
 }
-
-/** Whether the line may be that of a span below one of these spans. */
-export const namesParent = (line: Buffer, { moved }: Beside): boolean =>
-  moved.some(({ spanId }) => line.includes(spanId));
 
 function spanIn(line: Buffer): TraceSpan | undefined {
   const decoded = decodeLine(line, -1);
@@ -101,14 +91,17 @@ export class MergedFile {
   readonly #firstSeen: number[] = [];
   readonly #corrected: number[] = [];
   readonly #taken: number[] = [];
+  readonly #leftOut: number[] = [];
   readonly #head: DocumentHead;
   readonly #parse: boolean;
   readonly #running: Pick<SpanMap<unknown>, "has">;
-  readonly #beside: Beside | undefined;
+  readonly #placement: Placement | undefined;
   readonly #out: LineWriter;
   /** Without the line of the elision marker, which belongs to no trace. */
   readonly #winners: SpanMap<Winner>;
   readonly #markerId: string;
+  /** Parents that lines name. Found only when lines are parsed. */
+  readonly #parents: SpanMap<SpanIds>;
   #hasMarker = false;
   #totals: Totals | undefined;
 
@@ -116,7 +109,7 @@ export class MergedFile {
    * @param parse parses every line, since lines may be corrupt, and lists those that are no spans
    * @param count counts totals anew, which parses every line as well
    * @param running spans whose lines are left out; with their trace ids
-   * @param beside spans of other sessions: what is below them stands under the session span
+   * @param placement may get more parents until the second pass begins
    */
   constructor(
     out: LineSink,
@@ -125,20 +118,21 @@ export class MergedFile {
       parse,
       count = parse,
       running = new SpanMap(),
-      beside,
+      placement,
     }: {
       readonly parse: boolean;
       readonly count?: boolean;
       readonly running?: Pick<SpanMap<unknown>, "has">;
-      readonly beside?: Beside | undefined;
+      readonly placement?: Placement | undefined;
     },
   ) {
     this.#head = head;
     this.#parse = parse;
     this.#running = running;
-    this.#beside = beside && beside.moved.length > 0 ? beside : undefined;
+    this.#placement = placement;
     this.#markerId = markerSpanId(head.id ?? "");
     this.#winners = new SpanMap(head.traceId);
+    this.#parents = new SpanMap(head.traceId);
     this.#out = new LineWriter(out, encodeHead(head));
     this.#totals = count ? new Totals() : undefined;
   }
@@ -168,6 +162,11 @@ export class MergedFile {
     return this.#taken;
   }
 
+  /** By source: the lines of spans that run. */
+  get leftOut(): readonly number[] {
+    return this.#leftOut;
+  }
+
   get size(): number {
     return this.#out.size;
   }
@@ -184,6 +183,11 @@ export class MergedFile {
   /** Whether the span has a line. A span that names no trace belongs to that of the merged file. */
   has(ids: SpanIds): boolean {
     return this.#winners.has(ids);
+  }
+
+  /** Parents that lines name and that have no line. Found only when lines are parsed. */
+  get parentsWithoutLines(): readonly SpanIds[] {
+    return [...this.#parents.values()].filter((parent) => !this.#winners.has(parent));
   }
 
   /** Whether the span has a line, as interrupted. */
@@ -220,7 +224,8 @@ export class MergedFile {
       this.#put(this.#placed(found, line, source), source, from);
     };
     for (const [index, source] of sources.entries()) {
-      const canCopy = this.#out.isFile && !elision && !this.#beside && (isCounted || !this.#totals);
+      const isPlaced = !this.#placement || this.#placement.places.size === 0;
+      const canCopy = this.#out.isFile && !elision && isPlaced && (isCounted || !this.#totals);
       const lines = canCopy ? unchanged[index] : undefined;
       if (lines === undefined || source.type !== "lines") {
         yield* eachLine(source, emit(index, source), () => this.#out.drain());
@@ -263,10 +268,15 @@ export class MergedFile {
           return;
         }
         if (this.#running.has(ids)) {
+          addTo(this.#leftOut, index, 1);
           lines = undefined;
           return;
         }
         if (isCounted && this.#totals && found.span) countSpan(found.span, this.#totals);
+        if (found.span?.parentSpanId) {
+          const parent = { spanId: found.span.parentSpanId, traceId: ids.traceId };
+          this.#parents.set(parent, parent);
+        }
         const winner = { first: index, source: index, offset, interrupted: found.interrupted };
         if (isMarker) markers.push({ ...decodeMarker(line), winner });
         else this.#keepBetter(ids, known, winner);
@@ -314,14 +324,10 @@ export class MergedFile {
 
   /** The line as this file takes it. */
   #placed(found: FoundLine, line: Buffer, source: Source): Buffer {
-    const span = found.span ?? (this.#beside && namesParent(line, this.#beside) ? spanIn(line) : undefined);
-    if (this.#beside && span) {
-      const placed = placedBeside(
-        this.#beside.spans,
-        span,
-        this.#beside.rootSpanId,
-        source.traceId || this.#head.traceId,
-      );
+    const { places, rootSpanId } = this.#placement ?? {};
+    const span = found.span ?? (places?.mayConcern(line) ? spanIn(line) : undefined);
+    if (places && rootSpanId !== undefined && span) {
+      const placed = places.place(span, rootSpanId, source.traceId || this.#head.traceId);
       if (placed !== span) return Buffer.from(encodeSpan(placed));
     }
     return found.isOrdered ? line : Buffer.from(encodeSpan(found.span));

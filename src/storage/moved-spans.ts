@@ -1,36 +1,84 @@
 /**
  * Spans in other sessions, as far as they concern this one: they were recorded here, or spans of this session have them as
- * parents.
+ * parents. Also parents that are in no session yet.
  */
 
 import type { MovedSpan } from "../format/journal.js";
+import { ParentPlaces } from "../format/parent-places.js";
 import { type SpanIds, SpanMap } from "../format/span-map.js";
+import { readMoved } from "../format/tail.js";
+import type { TraceSpan } from "../format/trace-file.js";
+import type { Published } from "./document-file.js";
 
 /** Spans to remember of a session. */
 const maxMoved = 10_000;
+
+/** Parents to wait for in a session: below further ones, spans stand under the session span until the parent comes. */
+const maxExpected = 1_000;
 
 /** Spans in one record of the journal: older ones are in no document any more. */
 const maxRecent = 100;
 
 export class MovedSpans {
-  /** No document of a peer writer brings these spans back. */
-  #spans = new SpanMap<MovedSpan>();
+  readonly #sessionId: string;
+  /** No document of a peer writer brings those back that are away. */
+  #places: ParentPlaces;
   #recent: readonly MovedSpan[] = [];
+  #last: readonly MovedSpan[] = [];
   #displaced: readonly MovedSpan[] = [];
+  readonly #expected = new SpanMap<SpanIds>();
 
-  get size(): number {
-    return this.#spans.size;
+  constructor(sessionId: string) {
+    this.#sessionId = sessionId;
+    this.#places = new ParentPlaces(sessionId);
   }
 
+  /** Whether the span is in another session. */
   has(span: SpanIds): boolean {
-    return this.#spans.has(span);
+    return this.#places.isAway(span);
   }
 
+  /** A span has moved, or has come. */
   add(moved: MovedSpan): void {
-    if (this.#spans.size >= maxMoved) this.#spans = new SpanMap();
-    this.#spans.set(moved, moved);
     this.#recent = [...this.#recent.slice(-maxRecent), moved];
-    this.#displaced = [...this.#displaced, moved];
+    this.#note(moved);
+  }
+
+  /** Spans that a document of a peer writer lists as moved; not those that are open here. */
+  learn({ tail }: Pick<Published, "tail">, open: Pick<SpanMap<unknown>, "has">): void {
+    for (const span of readMoved(tail?.layout)) if (!this.has(span) && !open.has(span)) this.#note(span);
+  }
+
+  /** The last ones. Documents list those that were here, for peer writers that have an earlier document. */
+  get last(): readonly MovedSpan[] {
+    return this.#last;
+  }
+
+  /** The span as this session holds it: below a span of another session, it stands under the session span. */
+  place(span: TraceSpan, rootSpanId: string): TraceSpan {
+    return this.#places.size === 0 ? span : this.#places.place(span, rootSpanId);
+  }
+
+  /** A span of this session has a parent that is in no session yet. `false`: of too many such parents. */
+  expect({ traceId, spanId }: SpanIds): boolean {
+    if (this.#expected.size >= maxExpected) return false;
+    this.#expected.set({ traceId, spanId }, { traceId, spanId });
+    return true;
+  }
+
+  /** Whether spans of this session stand below that parent, which is in no session yet. */
+  expects(parent: SpanIds): boolean {
+    return this.#expected.has(parent);
+  }
+
+  /** The parent is in a session now. Returns whether spans of this session stand below it. */
+  found(parent: SpanIds): boolean {
+    return this.#expected.delete(parent) !== undefined;
+  }
+
+  /** The parents that are expected, as spans of no session. */
+  get expected(): readonly MovedSpan[] {
+    return Array.from(this.#expected.values(), ({ traceId = "", spanId }) => ({ traceId, spanId, to: "" }));
   }
 
   /** Those that the published document, or the journal, may still have. */
@@ -43,13 +91,20 @@ export class MovedSpans {
     this.#recent = [];
   }
 
-  /** Those that lines in the append log may name as parents. */
+  /** Those below which lines in the append log may not stand where they should. */
   get displaced(): readonly MovedSpan[] {
     return this.#displaced;
   }
 
-  /** No line names these spans as parents any more. */
+  /** The lines stand where they should. */
   forgetDisplaced(displaced: readonly MovedSpan[]): void {
     this.#displaced = this.#displaced.filter((one) => !displaced.includes(one));
+  }
+
+  #note(moved: MovedSpan): void {
+    if (this.#places.size >= maxMoved) this.#places = new ParentPlaces(this.#sessionId);
+    this.#places.add(moved);
+    this.#displaced = [...this.#displaced, moved];
+    this.#last = [...this.#last.slice(-maxRecent), moved];
   }
 }

@@ -10,7 +10,7 @@ import type { NewFile } from "./build-file.js";
 import { type CommitOutcome, commit, isSame } from "./commit.js";
 import { isDocumentOf, openPublished } from "./document-file.js";
 import { chunkBytes, writeAll } from "./lines.js";
-import { merge, placeLines, rewriteLog } from "./merge.js";
+import { merge, placeSpans, rewriteLog } from "./merge.js";
 import { MergedFile, type Source } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
 import { hasPeerWriters, listSideFiles } from "./side-files.js";
@@ -35,7 +35,7 @@ export function* publish(writer: SessionWriter, charge: Charge): Gensync<boolean
     if (!writer.refreshOpen()) return false;
     writer.mustSettle();
     yield* mergePublished(writer);
-    yield* placeLines(writer);
+    yield* placeSpans(writer, false);
     // An elision marker does not name the writers of the lines it replaces: all lines stay while the session has peers, or
     // orphaned files that recovery will merge.
     const isAlone = (exceedsCap(writer) || session.hasPeerWork) && !(yield* hasPeerFiles(writer));

@@ -7,7 +7,7 @@ import { encodeOwner } from "../format/journal.js";
 import { endWithSession, interrupt, type SessionEnd } from "../format/session-end.js";
 import { type Gensync, io, sync } from "../platform/gensync.js";
 import { type CommitOutcome, type CommitRequest, commit, isSame } from "./commit.js";
-import { placeLines, rewriteLog } from "./merge.js";
+import { placeSpans, rewriteLog } from "./merge.js";
 import {
   capOf,
   closePeerSpans,
@@ -25,6 +25,9 @@ import type { SessionWriter } from "./session-writer.js";
 
 /** Background syncs keep less than this unsynced, so that a crash fence has no more to wait for. */
 export const backgroundSyncBytes = 1024 * 1024;
+
+/** A fence places the spans of a session below parents that never came only up to this size: it has to copy the session. */
+const placedInFenceBytes = 1024 * 1024;
 
 /**
  * Writes the final document. The same operation ends a session in the background and in the crash fence: there, without
@@ -58,14 +61,14 @@ function* sealOnce(
   isCurrent: () => boolean,
 ): Gensync<CommitOutcome> {
   if (!(yield* isSealedAs(writer, end))) {
+    const isFence = end.status === "crashed" || end.provisional !== undefined;
     if (writer.log.tail !== "none") yield* rewriteLog(writer);
     if (!writer.refreshOpen()) return "fenced";
     writer.mustSettle();
     yield* mergePublished(writer);
-    yield* placeLines(writer);
+    yield* placeSpans(writer, !isFence || writer.log.size <= placedInFenceBytes);
     const effective = yield* endBesidePeers(writer, end, isAlone);
     // A fence has no time to leave lines out: its document may have twice the cap.
-    const isFence = end.status === "crashed" || end.provisional !== undefined;
     const isCapped = effective !== undefined && !isFence && exceedsCap(writer);
     if (isCapped && !(yield* hasPeerFiles(writer))) return yield* commitCapped(writer, effective, isCurrent);
     if (!(yield* appendTail(writer, end, effective))) return "fenced";

@@ -5,8 +5,8 @@
 import { mergeHeads, mergeSessionSpans, reopened, sessionSpan } from "../format/beginnings.js";
 import type { CounterName } from "../format/counters.js";
 import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "../format/document.js";
-import { type JournaledSession, type MovedSpan, placedBeside } from "../format/journal.js";
-import { mergeOwn } from "../format/json-value.js";
+import type { JournaledSession, MovedSpan } from "../format/journal.js";
+import { isSameValue, mergeOwn } from "../format/json-value.js";
 import {
   endWithSession,
   type HookVerdict,
@@ -79,7 +79,7 @@ export class SessionState {
   #lostWriter: string | undefined;
   /** Ends of the document after which this writer went on. */
   #passedEnds: Pick<JournaledSession, "resumed" | "outlived"> = {};
-  #moved = new MovedSpans();
+  #moved: MovedSpans;
   #movedTo: string | undefined;
   /** The worst error or crash that a peer writer, or this one beside living peers, left for the end of the session. */
   #inheritedEnd: SessionEnd | undefined;
@@ -96,6 +96,7 @@ export class SessionState {
     const { id, traceId, startTime } = start;
     this.#head = { id, traceId, sessionId: name, startedAt: isoTime(startTime) };
     this.#root = sessionSpan(start);
+    this.#moved = new MovedSpans(id);
   }
 
   get head(): SessionHead {
@@ -182,6 +183,7 @@ export class SessionState {
 
   /** Continues from a document. The end of that document no longer counts. */
   resume(published: Published): void {
+    this.#moved.learn(published, this.openSpans);
     this.#mergeHead(published);
     const { head, tail, body } = published;
     // A document without a trace id keeps none: with a trace id of this writer, its spans would have other keys here than
@@ -324,7 +326,7 @@ export class SessionState {
     return { ...own, moved, movedTo: this.#movedTo, fenced: this.#verdict };
   }
 
-  /** A span is in another session. Returns whether open spans stood below it. */
+  /** A span is in another session, or came here after spans below it. Returns whether open spans are below it. */
   addMoved(moved: MovedSpan): boolean {
     this.#moved.add(moved);
     return this.openSpans.placeAgain((span) => this.placed(span));
@@ -332,7 +334,12 @@ export class SessionState {
 
   /** The span as this session holds it: below a span of another session, it stands under the session span. */
   placed(span: TraceSpan): TraceSpan {
-    return this.#moved.size === 0 ? span : placedBeside(this.#moved, span, this.#root.spanId);
+    return this.#moved.place(span, this.#root.spanId);
+  }
+
+  /** Parents of own spans that are not in this session, as far as this writer knows. */
+  get missingParents(): readonly MovedSpan[] {
+    return this.#moved.expected.filter((span) => !this.openSpans.has(span) && !this.#peerSpans.has(span));
   }
 
   /** Spans in other sessions. */
@@ -365,6 +372,7 @@ export class SessionState {
       verdict: verdictOf(end, this.#inheritedEnd),
       awaits: new Map([...this.#peerAwaits, [this.#token, awaited]]),
       lostWriter: this.#lostWriter,
+      moved: this.#moved.last,
       isLeft,
       nowMillis,
     });
@@ -390,10 +398,3 @@ export class SessionState {
     this.keepPeerSpans(unfinished, traceId);
   }
 }
-
-const isSameValue = (known: unknown, value: unknown): boolean =>
-  known === value ||
-  (Array.isArray(known) &&
-    Array.isArray(value) &&
-    known.length === value.length &&
-    known.every((element, index) => element === value[index]));

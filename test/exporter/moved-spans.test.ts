@@ -8,6 +8,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
 import type { CrashSafeFileSpanExporterOptions } from "../../src/exporter/file-exporter-options.js";
 import { setSessionId } from "../../src/otel/session-context.js";
+import { systemClock } from "../../src/platform/clock.js";
+import { nodeFileSystem } from "../../src/platform/file-system.js";
+import { recoverDirectory, untilRecovered } from "../../src/recovery/recover-directory.js";
 import { type Actor, Stage } from "../support/session-stage.js";
 import { StillClock } from "../support/still-clock.js";
 
@@ -190,6 +193,74 @@ describe("P11 a trace without a session for 5 seconds", () => {
     expect(stage.files).toEqual(["A.json", "B.json"]);
     expect(shapeOf("B")).toEqual({ root: "B", "in B": "root" });
     expect(shapeOf("A")).toEqual({ "in A": "A" });
+  });
+});
+
+describe("P11 a parent that is in another session, or in none", () => {
+  const stock = () => {
+    const { dir, liveness } = stage;
+    const exporter = new CrashSafeFileSpanExporter({ dir }, { clock: new StillClock(), liveness });
+    const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
+    return { exporter, provider, tracer: provider.getTracer("test") };
+  };
+  const inA = { attributes: { "session.id": "A" } };
+
+  it("P11 that comes to the session later has its spans below it again", async () => {
+    const actor = stage.actor();
+    const tracer = tracerOf(actor);
+    const root = tracer.startSpan("root", { root: true });
+    // The first name of the trace: the root is guessed into B.
+    tracer.startSpan("in B", { attributes: { "session.id": "B" } }, inSpan(root)).end();
+    tracer.startSpan("ended", inA, inSpan(root)).end();
+    const open = tracer.startSpan("open", inA, inSpan(root));
+    await actor.processor.forceFlush();
+    expect(shapeOf("A")).toEqual({ ended: "A", "open (open)": "A" });
+    root.setAttribute("session.id", "A");
+    root.end();
+    await actor.processor.forceFlush();
+    expect(shapeOf("A")).toEqual({ root: "A", ended: "root", "open (open)": "root" });
+    open.end();
+    await actor.processor.shutdown();
+    expect(shapeOf("A")).toEqual({ root: "A", ended: "root", open: "root" });
+    expect(shapeOf("B")).toEqual({ "in B": "B" });
+    expect(stage.document("A").spans.some((span) => "remoteParentSpanId" in span)).toBe(false);
+  });
+
+  it.each(["its own session", "another session", "no session"])(
+    "P11 and that ends after the end of the session, in %s",
+    async (where) => {
+      const { exporter, provider, tracer } = stock();
+      const root = tracer.startSpan("root", { root: true });
+      const rootId = root.spanContext().spanId;
+      tracer.startSpan("chat", inA, inSpan(root)).end();
+      await exporter.endSession("A");
+      expect(shapeOf("A")).toEqual({ chat: "A" });
+      expect(stage.document("A").spans[0]).toMatchObject({ name: "chat", remoteParentSpanId: rootId });
+      if (where === "another session") root.setAttribute("session.id", "B");
+      if (where !== "no session") root.end();
+      await provider.shutdown();
+      expect(shapeOf("A")).toEqual(where === "its own session" ? { root: "A", chat: "root" } : { chat: "A" });
+      if (where === "another session") expect(shapeOf("B")).toEqual({ root: "B" });
+    },
+  );
+
+  it("P7 a writer that ends the session without knowing of a move leaves the span to its own session", async () => {
+    const actor = stage.actor();
+    const chat = tracerOf(actor).startSpan("chat", {}, setSessionId(ROOT_CONTEXT, "A"));
+    tracerOf(actor).startSpan("other", {}, setSessionId(ROOT_CONTEXT, "A"));
+    await actor.processor.forceFlush();
+    chat.setAttribute("session.id", "B");
+    chat.end();
+    stage.liveness.bury();
+    // The document lists both spans as open. Its recovery has no turn before the end.
+    const next = stage.actor();
+    tracerOf(next).startSpan("next", inA).end();
+    await next.processor.shutdown();
+    const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness: stage.liveness };
+    expect((await recoverDirectory(ports, stage.dir, untilRecovered)).failures).toEqual([]);
+    expect(stage.files).toEqual(["A.json", "B.json"]);
+    expect(shapeOf("A")).toEqual({ other: "A", next: "A" });
+    expect(shapeOf("B")).toEqual({ chat: "B" });
   });
 });
 

@@ -189,12 +189,14 @@ async function dieAt({ run, homes, decidedBy, documents }: Scenario, nth: number
   const dir = join(root, `${++directories}`);
   const life = new Life(dir, nth);
   await run(life);
+  const { calls } = life.fileSystem;
+  await life.fileSystem.die();
   life.liveness.killAll();
   const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness: life.liveness };
   // The first recovery dies, too: each at another call.
   const dying = new FaultyFileSystem({ nth: 1 + (nth % 61), times: "forever", code: "EIO" });
   await recoverDirectory({ ...ports, fileSystem: dying }, dir, oneAttempt).catch(() => {});
-  dying.closeAll();
+  await dying.die();
   life.liveness.killAll();
   const { failures } = await recoverDirectory(ports, dir, untilRecovered);
   expect(failures).toEqual([]);
@@ -222,9 +224,8 @@ async function dieAt({ run, homes, decidedBy, documents }: Scenario, nth: number
   // Again: a recovery that finds nothing changes nothing.
   await recoverDirectory(ports, dir, untilRecovered);
   expect(fs.existsSync(dir) ? fs.readdirSync(dir).sort() : []).toEqual(files);
-  life.fileSystem.closeAll();
   fs.rmSync(dir, { recursive: true, force: true });
-  return life.fileSystem.calls;
+  return calls;
 }
 
 describe("P2 P11 a process that dies while spans move to their session", () => {

@@ -13,13 +13,7 @@ import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { listTraces } from "../../src/recovery/list-traces.js";
 import { readTrace } from "../../src/recovery/read-trace.js";
 import { recoverDirectory, untilRecovered } from "../../src/recovery/recover-directory.js";
-import {
-  allowedSessions,
-  hasChanged,
-  ProgramRun,
-  programs,
-  type Step,
-} from "../support/late-names-program.js";
+import { allowedSessions, ProgramRun, programs, type Step } from "../support/late-names-program.js";
 import { runSeed, trials } from "../support/trials.js";
 
 let root: string;
@@ -87,16 +81,11 @@ async function runProgram(steps: readonly Step[], isStock: boolean): Promise<voi
     const [place] = found as [Place];
     expect({ name, in: allowedSessions(one) }).toEqual({ name, in: expect.arrayContaining([place.session]) });
     expect({ name, interrupted: place.span.interrupted === true }).toEqual({ name, interrupted: !isEnded });
+    // A parent that is in another document, or in none, is no parent here.
     const parentPlace = parent && places.get(parent.name)?.[0];
-    // A stock processor does not pass on a parent that never ends.
-    const isUnknown = parent !== undefined && parentPlace === undefined;
-    const inSession = parentPlace?.session === place.session ? parent?.name : "session";
-    const expected = isUnknown ? "missing" : inSession;
+    const expected = parentPlace?.session === place.session ? parent?.name : "session";
     const { kind, name: parentName } = place.parent ?? { kind: "", name: "missing" };
-    // Below a span that has changed its session, or was guessed into another one, spans stand under the session span.
-    const isBelowMoved = kind === "session" && parent !== undefined && hasChanged(parent);
-    if (!isBelowMoved)
-      expect({ name, parent: kind === "session" ? kind : parentName }).toEqual({ name, parent: expected });
+    expect({ name, parent: kind === "session" ? kind : parentName }).toEqual({ name, parent: expected });
   }
   // A document of a session without spans is a ghost.
   expect(documents.filter((one) => one.spans.length === 1).map(({ id }) => id)).toEqual([]);

@@ -39,6 +39,8 @@ export class FaultyFileSystem implements FileSystem {
   #broken: { readonly name: keyof FileCalls; readonly code: Fault["code"] } | undefined;
   #isShortened = false;
   #isDead = false;
+  /** Asynchronous calls under way. */
+  readonly #underWay = new Set<Promise<unknown>>();
 
   constructor(fault?: Fault) {
     this.#fault = fault;
@@ -67,6 +69,16 @@ export class FaultyFileSystem implements FileSystem {
   clear(): void {
     this.#fault = undefined;
     this.#broken = undefined;
+  }
+
+  /**
+   * Every later call fails, and the calls under way have ended: as the kernel leaves a process that was killed. A call that
+   * went on beside the next process would write to a file of that process under the same number.
+   */
+  async die(): Promise<void> {
+    this.begin({ nth: 1, times: "forever", code: "EIO" });
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+    this.closeAll();
   }
 
   /** Closes what a writer that the test reports as dead had open, as its death would. */
@@ -100,7 +112,9 @@ export class FaultyFileSystem implements FileSystem {
         const verdict = this.#decide(name, args);
         if (verdict.type === "answer") return verdict.value;
         this.#forgetClosed(name, args);
-        const result = await call(...verdict.args);
+        const work = call(...verdict.args);
+        this.#underWay.add(work);
+        const result = await work.finally(() => this.#underWay.delete(work));
         if (name === "open") this.descriptors.add(result as number);
         if (verdict.type === "fail late") throw verdict.error;
         return result;

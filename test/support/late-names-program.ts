@@ -206,16 +206,11 @@ class Life {
       await this.exporter.shutdown();
     }
     if (how === "kill") {
-      this.fileSystem.begin({ nth: 1, times: "forever", code: "EIO" });
+      await this.fileSystem.die();
       this.#liveness.killAll();
-      this.fileSystem.closeAll();
     }
   }
 }
-
-/** Whether a span may have been in two sessions: it named one after its start, and its trace names two. */
-export const hasChanged = ({ trace: { spans }, keys }: ModelSpan): boolean =>
-  keys.length > 0 && new Set(spans.flatMap(({ atStart, keys: later }) => [atStart, ...later])).size > 1;
 
 /** The sessions in which a span may be. */
 export function allowedSessions(span: ModelSpan): readonly string[] {

@@ -1,0 +1,150 @@
+/**
+ * How a recovered session ended: as a writer recorded, or as its dead owners show.
+ */
+
+import type { DocumentTail } from "../format/document.js";
+import type { JournaledSession } from "../format/journal.js";
+import { jsonText } from "../format/json-value.js";
+import {
+  implicitEnd,
+  isOver,
+  recordedEnd,
+  type SessionEnd,
+  statusRank,
+  worseEnd,
+} from "../format/session-end.js";
+import { endMark } from "../format/tail.js";
+import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import type { Published } from "../storage/document-file.js";
+import { firstDetector, type OrphanedFiles, verdictIn } from "./orphans.js";
+
+/** What a session was recovered from. */
+interface Found {
+  readonly published: Published | undefined;
+  readonly orphans: readonly OrphanedFiles[];
+  /** Whether another writer still writes to the session: then the session goes on. */
+  readonly hasPeers: boolean;
+}
+
+/** `summary.error` of a session whose process ended without an end of the session. */
+const crashError = "The process ended without closing the session";
+
+/** File times lag behind the clock by a kernel tick. */
+export const fileTimeMillis = 10;
+
+/** Spans without lines, as a recovery closes them. */
+export interface ClosedSpans {
+  readonly spans: readonly TraceSpan[];
+  readonly stillOpen: readonly TraceSpan[];
+  /** The dead owners that had a span open. */
+  readonly cut: ReadonlySet<OrphanedFiles>;
+  /** Open spans and waiting turns of the document that no side file has. */
+  readonly ownerless: number;
+}
+
+/** The end of a recovered session. */
+export interface RecoveredEnd {
+  /** Absent while a writer has the session. */
+  readonly end: SessionEnd | undefined;
+  /** The error of the end, or of a writer that has ended before the session. */
+  readonly error: string | undefined;
+  readonly isRecovered: boolean;
+  /** What ended a writer that was under way, while the session went on. */
+  readonly lostWriter?: string | undefined;
+  /** Whether the published document lacks this end or any span. */
+  readonly isNew: boolean;
+}
+
+/** Whether a writer that resumed the session from this very end has other metadata, and died before its first span. */
+function bringsMetadata({ journal, isAlive }: OrphanedFiles, tail: DocumentTail): boolean {
+  if (isAlive || !journal.session || !isResumedBy(journal.session, tail)) return false;
+  return Object.entries(journal.session.metadata).some(
+    ([key, value]) => jsonText(value) !== jsonText(tail.metadata[key as keyof SessionMetadata]),
+  );
+}
+
+/** Whether a writer resumed the session from this very end. Times do not show it: the clock may have been set back. */
+const isResumedBy = ({ resumed }: JournaledSession, tail: DocumentTail): boolean =>
+  resumed !== undefined && (resumed === endMark(tail) || resumed === tail.endedAt);
+
+/**
+ * How the session ended. A crash or an end that a writer recorded holds. An owner that recorded no end crashed if work
+ * of it was under way; without any, the session is complete.
+ * `news`: spans that the published document lacks, and spans that are to leave the document.
+ */
+export function endOf(
+  { published, orphans, hasPeers }: Found,
+  closed: ClosedSpans,
+  news: { readonly added: number; readonly moves: number },
+): RecoveredEnd {
+  const before = published?.tail;
+  const wasOver = before !== undefined && isOver(before.summary);
+  const tails = orphans.map((one) => one.tail).filter((tail) => tail !== undefined);
+  // Dead owners whose work was under way: a span was open, or the turn waited.
+  const endless = orphans.filter((one) => one.tail === undefined && !one.isAlive && !verdictIn(one));
+  const cut = endless.filter((one) => one.awaited !== "user" || closed.cut.has(one));
+  // The document has this end already, or a worse one: only the side files have outlived their commit.
+  const isKnown = (tail: DocumentTail) =>
+    wasOver &&
+    endMark(tail) <= endMark(before) &&
+    rankOf(recordedEnd(tail.summary)) <= statusRank[before.summary.status];
+  const lacksDetector =
+    before?.summary.detector === undefined && cut.some(({ awaited }) => awaited !== "user");
+  if (news.added === 0 && wasOver && tails.every(isKnown) && !lacksDetector) {
+    const { error, detector } = before.summary;
+    return {
+      end: recordedEnd(before.summary),
+      error,
+      lostWriter: detector,
+      isRecovered: before.layout.recovered === true,
+      isNew: news.moves > 0 || orphans.some((one) => bringsMetadata(one, before)),
+    };
+  }
+  // The end that an owner resumed from no longer counts.
+  const hasResumed = ({ journal: { session } }: OrphanedFiles) =>
+    wasOver && session !== undefined && isResumedBy(session, before);
+  const isResumed = orphans.some(hasResumed);
+  const ends = [...(before && !isResumed ? [before] : []), ...tails];
+  const isCrashRecorded = ends.some(
+    ({ summary, layout }) =>
+      summary.status === "crashed" && !layout.recovered && layout.provisional === undefined,
+  );
+  const lostWriter =
+    cut.map(firstDetector).find((one) => one !== undefined) ??
+    (isResumed || (wasOver && hasPeers) ? undefined : before?.summary.detector);
+  if (hasPeers && !isCrashRecorded) {
+    // The error of one of several writers waits for the end of the last one. An end before these writers does not count.
+    const error = [...(wasOver ? [] : ends), ...tails].find(({ summary }) => summary.error)?.summary.error;
+    return { end: undefined, error, lostWriter, isRecovered: false, isNew: true };
+  }
+  const recordedEnds = [...ends.map(({ summary }) => recordedEnd(summary)), ...orphans.map(verdictIn)];
+  const recorded = recordedEnds.reduce(worseEnd, undefined);
+  // A writer that ended the session after an owner had died ended it for both.
+  const endedMillis = wasOver ? Date.parse(endMark(before)) || 0 : 0;
+  // An end beside an owner whose lease had not expired yet, and that had died: the last container, for example.
+  const leftMillis = Math.max(...[before, ...tails].map((tail) => Date.parse(tail?.layout.left ?? "") || 0));
+  const outlived = (one: OrphanedFiles) =>
+    Math.max(endedMillis, one.detector === "lease expired" ? leftMillis : 0) >=
+    one.lastWrite + fileTimeMillis;
+  // Another process took the owner for dead and ended the session, and the owner went on.
+  const wentOn = ({ journal: { session } }: OrphanedFiles) =>
+    wasOver && session?.outlived !== undefined && session.outlived === endMark(before);
+  const crashed = cut.filter((one) => !outlived(one) || hasResumed(one) || wentOn(one));
+  // Nothing says which writer left these: a document without side files was under way.
+  const hasCrashed = crashed.length > 0 || (!wasOver && closed.ownerless > 0);
+  if (hasCrashed && recorded?.status !== "crashed") {
+    const detector = crashed.map(firstDetector).find((one) => one !== undefined);
+    const end: SessionEnd = { status: "crashed", error: crashError, detector, isImplicit: true };
+    return { end, error: crashError, isRecovered: true, isNew: true };
+  }
+  const end = recorded ?? implicitEnd;
+  return {
+    end,
+    error: end.error,
+    lostWriter: end.status === "crashed" ? undefined : lostWriter,
+    isRecovered: end.status === "crashed" && !isCrashRecorded,
+    isNew: true,
+  };
+}
+
+const rankOf = (end: SessionEnd | undefined): number => statusRank[end?.status ?? "running"];
