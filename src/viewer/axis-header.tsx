@@ -19,6 +19,8 @@ export function wheel(event: WheelEvent, zoom: Zoom, setZoom: (zoom: Zoom) => vo
   else setZoom(zoomed(zoom, Math.exp(event.deltaY / 300), zoom.from + part * (zoom.to - zoom.from)));
 }
 
+const labelPixels = 42;
+
 interface AxisProps {
   readonly axis: TimeAxis;
   readonly zoom: Zoom;
@@ -48,6 +50,14 @@ export function AxisHeader({ axis, zoom, setZoom }: AxisProps): JSX.Element {
       to: place(turns[at + 1]?.startedAt ?? axis.to),
     }))
     .filter(({ from, to }) => to > 0 && from < 1 && to - from > 0.002);
+  const gaps = axis.folded
+    .map(({ from, to }) => ({ at: place((from + to) / 2), millis: to - from }))
+    .filter(({ at }) => at > 0 && at < 1);
+  // A label that a gap or the edge would cut is left out.
+  const label = labelPixels / Math.max(1, pixels);
+  const ticks = ticksOf(axis, zoom, Math.max(1, Math.floor(pixels / 95))).filter(
+    ({ place: at }) => at + label < 1 && !gaps.some((gap) => gap.at > at - label / 5 && gap.at < at + label),
+  );
   return (
     <div class="axis" aria-hidden="true">
       <div class="names">name</div>
@@ -80,17 +90,14 @@ export function AxisHeader({ axis, zoom, setZoom }: AxisProps): JSX.Element {
             {(to - from) * pixels > 50 ? `turn ${index}` : (to - from) * pixels > 18 ? index : ""}
           </span>
         ))}
-        {ticksOf(axis, zoom, Math.max(1, Math.floor(pixels / 95))).map(({ place: at, offset }) => (
+        {ticks.map(({ place: at, offset }) => (
           <span class="tick" style={{ left: percent(at) }}>
             {offset === 0 ? "0" : shortDuration(offset).replace(/\.0s$/, "s")}
           </span>
         ))}
-        {axis.folded.map(({ from, to }) => {
-          const at = place((from + to) / 2);
-          return at > 0 && at < 1 ? (
-            <span class="gap" style={{ left: percent(at) }} title={`idle for ${shortDuration(to - from)}`} />
-          ) : null;
-        })}
+        {gaps.map(({ at, millis }) => (
+          <span class="gap" style={{ left: percent(at) }} title={`idle for ${shortDuration(millis)}`} />
+        ))}
       </div>
     </div>
   );
