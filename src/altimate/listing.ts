@@ -14,6 +14,7 @@ import { sessionsIn } from "../recovery/list-traces.js";
 import { readTrace } from "../recovery/read-trace.js";
 import { oneAttempt, recoverInRounds } from "../recovery/recover-directory.js";
 import { isDocumentOf, readOutline } from "../storage/document-file.js";
+import { sessionIdOf } from "../tracer/untrusted-input.js";
 import { resolveTracesDir } from "./defaults.js";
 import type { TraceFile } from "./trace-exporter.js";
 
@@ -75,8 +76,7 @@ export async function listTracesPaginated(
  * dead session is completed in the background. Never rejects.
  */
 export async function loadTrace(given: string | number, dir?: PathLike): Promise<TraceFile | null> {
-  const sessionId = typeof given === "number" ? String(given) : given;
-  if (typeof sessionId !== "string") return null;
+  const sessionId = sessionIdOf(given);
   const directory = resolve(getTracesDir(dir));
   for (const name of nameCandidates(sessionId)) {
     const trace = await tryRead(documentPath({ dir: directory, name }));

@@ -58,6 +58,7 @@ function leadingMembers(text: string): LeadingMembers {
   let at = afterSpace(text, text.startsWith("\ufeff") ? 1 : 0);
   for (let separator = "{"; text[at] === separator; separator = ",") {
     at = afterSpace(text, at + 1);
+    if (separator === "{" && text[at] === "}") break;
     const keyEnd = valueEnd(text, at);
     const colon = keyEnd === undefined ? text.length : afterSpace(text, keyEnd);
     const from = afterSpace(text, colon + 1);

@@ -143,6 +143,17 @@ describe("export", () => {
     expect(readFileSync(`${stage.dir}/${kept}`, "utf8")).toBe('{"name":"mine"}');
   });
 
+  test.each([{}, { sessionId: null }, { spans: [] }, { note: "mine" }])(
+    "replaces a document without a session id, and leaves nothing beside it: %j",
+    async (document) => {
+      const exporter = new FileExporter(stage.dir);
+      for (const one of [document, {}, document, { sessionId: "" }])
+        expect(await exporter.export(one as never)).toBe(`${stage.dir}/unknown.json`);
+      expect(stage.files).toEqual(["unknown.json"]);
+      expect(stage.document("unknown")).toEqual({ sessionId: "" });
+    },
+  );
+
   test("of a document without spans is whole, too", async () => {
     await new FileExporter(stage.dir).export(documentOf("ses_1", { spans: [] }));
     expect(stage.document("ses_1").spans).toEqual([]);

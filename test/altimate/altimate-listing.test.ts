@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "n
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { getTracesDir, listTraces, listTracesPaginated, loadTrace } from "../../src/altimate/listing.js";
+import { Trace } from "../../src/altimate/trace.js";
 import { FileExporter } from "../../src/altimate/trace-file-exporter.js";
 import { listTraces as readerListing } from "../../src/recovery/list-traces.js";
 import { readTrace } from "../../src/recovery/read-trace.js";
@@ -35,6 +36,17 @@ function old(name: string, minutes: number): void {
 const program = fileURLToPath(new URL("../programs/killed-session.mjs", import.meta.url));
 /** A session whose process was killed while a generation ran. */
 const killed = (id: string) => spawnSync(process.execPath, [program, stage.dir, id]);
+
+test.each<unknown>(["", null, undefined, 7, 7n, true, {}, Symbol("id"), "a/b"])(
+  "a trace is loaded by the id that it was started with: %s",
+  async (id) => {
+    const trace = Trace.withExporters([new FileExporter(stage.dir)]);
+    trace.startTrace(id as string, { title: "by its id" });
+    await trace.endTrace();
+    expect((await loadTrace(id as string, stage.dir))?.metadata.title).toBe("by its id");
+    expect(await loadTrace("another", stage.dir)).toBeNull();
+  },
+);
 
 describe("the document of a killed session", () => {
   test.each<[string, () => Promise<unknown>]>([
