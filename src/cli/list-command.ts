@@ -69,7 +69,7 @@ export const listCommand = defineCommand({
       (search === undefined || searched(entry).includes(search.toLowerCase()));
     const matching = listed.filter((entry) => entry instanceof UnreadEntry || isMatch(entry));
     const limit = values.limit ?? defaultLimit;
-    const shown = await newest(matching, limit === 0 ? matching.length : limit);
+    const shown = await newest(matching, limit === 0 ? matching.length : limit, terminal);
     const total = matching.length;
     if (json) {
       terminal.printJson("list/1", { dir, total, sessions: shown.map(listedJson) });
@@ -109,15 +109,22 @@ export const newestFirst = (a: CatalogEntry | UnreadEntry, b: CatalogEntry | Unr
 async function newest(
   listed: readonly (CatalogEntry | UnreadEntry)[],
   limit: number,
+  terminal: Terminal,
 ): Promise<CatalogEntry[]> {
+  const count = listed.filter((entry) => entry instanceof UnreadEntry).length;
+  const progress = terminal.progress("reading what dead processes left", count);
   let sorted = [...listed];
   for (;;) {
     sorted.sort(newestFirst);
     const first = sorted.slice(0, limit);
-    if (!first.some((entry) => entry instanceof UnreadEntry)) return first as CatalogEntry[];
+    if (!first.some((entry) => entry instanceof UnreadEntry)) {
+      progress.end();
+      return first as CatalogEntry[];
+    }
     const read: CatalogEntry[] = [];
     for (const entry of first) {
       const known = entry instanceof UnreadEntry ? await entry.read() : entry;
+      if (entry instanceof UnreadEntry) progress.step();
       if (known) read.push(known);
     }
     sorted = [...read, ...sorted.slice(limit)];

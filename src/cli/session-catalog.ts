@@ -100,7 +100,10 @@ export function findSessions(dir: string): FoundSession[] {
   try {
     names = nodeFileSystem.sync.readdir(dir).sort();
   } catch (error) {
-    const reason = errorCode(error) === "ENOENT" ? "it does not exist" : String(errorCode(error) ?? error);
+    const reason =
+      errorCode(error) === "ENOENT"
+        ? "it does not exist; --dir or CRASH_SAFE_FILE_DIR names another one"
+        : String(errorCode(error) ?? error);
     throw new CommandError(`cannot read the directory of traces ${dir}: ${reason}`);
   }
   const found = new Map<string, NamesOfSession>();
