@@ -32,7 +32,11 @@ export const postmortemCommand = defineCommand({
   ],
   options,
   async run({ terminal, dir, json, args, values }) {
-    const session = await readSession(resolveSession(args[0] ?? "latest", dir, terminal.cwd), "beginnings");
+    const session = await readSession(
+      resolveSession(args[0] ?? "latest", dir, terminal.cwd),
+      "beginnings",
+      terminal,
+    );
     const report = postmortemOf(session, analyse(session.trace));
     if (json) terminal.printJson("postmortem/1", report);
     else if (values.md) terminal.print(markdown(report));

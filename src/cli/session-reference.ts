@@ -22,6 +22,7 @@ import {
   type WriterState,
   writerOf,
 } from "./session-catalog.js";
+import type { Terminal } from "./terminal.js";
 
 /** A session that was read. */
 export interface ReadSession extends ReadTrace {
@@ -83,19 +84,27 @@ function newest(sessions: readonly FoundSession[]): FoundSession {
 }
 
 /**
- * Reads a session. `beginnings`: of the old spans of a long session, only the beginnings of their texts, in less memory.
+ * Reads a session, and shows on a terminal how far the reading is. `beginnings`: of the old spans of a long session, only the beginnings of their texts, in less memory.
  *
  * @throws CommandError if it cannot be read
  */
 export async function readSession(
   found: FoundSession,
   texts: "whole" | "beginnings" = "whole",
+  terminal?: Terminal,
 ): Promise<ReadSession> {
   const owners = ownersOf(found);
   const writer = writerOf(owners);
   const long = texts === "beginnings" ? new LongSession() : undefined;
+  const megabytes = Math.ceil((nodeFileSystem.sync.lstat(found.path)?.size ?? 0) / 1e6);
+  const progress = terminal?.progress(`reading ${oneLine(found.files.name)}, MB`, megabytes);
   try {
-    const onSpan = long && ((span: TraceSpan, place: LinePlace | undefined) => long.take(span, place));
+    const onSpan =
+      long &&
+      ((span: TraceSpan, place: LinePlace | undefined) => {
+        long.take(span, place);
+        progress?.step((place?.bytes ?? 0) / 1e6);
+      });
     const { trace, damage } = await readFoundTrace(found.path, found, onSpan);
     cutDeepValues(trace.spans);
     const id = trace.id ?? (trace.sessionId || found.files.name);
@@ -105,5 +114,7 @@ export async function readSession(
   } catch (error) {
     if (!(error instanceof CrashSafeFileError)) throw error;
     throw new CommandError(`${error.message}; \`crash-safe-file verify\` says more`, { cause: error });
+  } finally {
+    progress?.end();
   }
 }

@@ -61,6 +61,7 @@ export const showCommand = defineCommand({
     const session = await readSession(
       resolveSession(args[0] ?? "latest", dir, terminal.cwd),
       json && values.span === undefined ? "whole" : "beginnings",
+      terminal,
     );
     const analysis = analyse(session.trace);
     if (values.span !== undefined) {

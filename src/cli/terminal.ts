@@ -107,20 +107,22 @@ export class Terminal {
    * Shows how far a piece of work is, once it has taken a second, where stderr is a terminal. Call the result when the
    * work has ended.
    */
-  progress(what: string, total: number): { step(): void; end(): void } {
+  progress(what: string, total: number): { step(by?: number): void; end(): void } {
     const { stderr, now } = this.#ports;
     if (!stderr.isTTY) return { step() {}, end() {} };
     const begun = now();
     let done = 0;
     let shown = 0;
     return {
-      step() {
-        done++;
+      step(by = 1) {
+        done = Math.min(total, done + by);
         const at = now();
         if (at - begun < 1_000 || at - shown < 100) return;
         shown = at;
         const filled = Math.round((done / Math.max(1, total)) * 20);
-        stderr.write(`\r${what} ${"█".repeat(filled)}${"░".repeat(20 - filled)} ${done}/${total}`);
+        stderr.write(
+          `\r${what} ${"█".repeat(filled)}${"░".repeat(20 - filled)} ${Math.floor(done)}/${total}`,
+        );
       },
       end() {
         if (shown > 0) stderr.write("\r\x1b[2K");
