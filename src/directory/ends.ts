@@ -4,11 +4,16 @@
  */
 
 import type { SessionEnd } from "../format/session-end.js";
+import type { WorkQueue } from "../platform/async.js";
+import { nextEvent, timers } from "../platform/clock.js";
 import { tryUnlink } from "../platform/file-system.js";
 import { OperationCancelled, runAsync, runSync } from "../platform/gensync.js";
 import { recreateIfRemoved } from "../storage/merge.js";
-import { seal } from "../storage/seal.js";
-import type { SessionEntry } from "./sessions.js";
+import { type EndingTogether, seal } from "../storage/seal.js";
+import { OwnersListing } from "../storage/side-files.js";
+import { crashNotWritten } from "./publish-scheduler.js";
+import type { SessionEntry, Sessions } from "./sessions.js";
+import { allWritten, notWritten } from "./write-failures.js";
 
 /**
  * Closes an open entry to spans, at once: a span that starts while the final document waits for its turn belongs to
@@ -31,13 +36,88 @@ export function cancelWork(entry: SessionEntry): void {
   for (const path of writer.temps) tryUnlink(writer.ports.fileSystem.sync, path);
 }
 
-/** Writes the final document. Returns whether it is written: not when another end overtook this one. */
-export async function finalize({ writer, end }: SessionEntry): Promise<boolean> {
+/** Final documents that begin in one turn of the event loop: 100 take some 5 ms. */
+const begunPerTurn = 100;
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => timers.setImmediate(resolve));
+
+/** A final document that is being written. */
+interface Writing {
+  readonly entry: SessionEntry;
+  readonly epoch: number;
+  readonly done: Promise<void>;
+}
+
+/** Writes the final documents of a directory: several at a time, and those of one session one after the other. */
+export class FinalDocuments {
+  readonly #queue: WorkQueue;
+  readonly #sessions: Sessions;
+  readonly #onFault: (error: unknown, path: string) => void;
+  readonly #listing: OwnersListing;
+  /** By session id: two writers of one session would each leave the end to the other. */
+  readonly #writing = new Map<string, Writing>();
+
+  constructor(
+    dir: string,
+    queue: WorkQueue,
+    sessions: Sessions,
+    onFault: (error: unknown, path: string) => void,
+  ) {
+    this.#queue = queue;
+    this.#sessions = sessions;
+    this.#onFault = onFault;
+    this.#listing = new OwnersListing(dir);
+  }
+
+  /** Writes the final document of an entry. Rejects when the disk refuses; then the entry stays unwritten. */
+  write(entry: SessionEntry, begunAt = nextEvent()): Promise<void> {
+    const { id, writer } = entry;
+    const last = this.#writing.get(id);
+    if (last?.entry === entry && last.epoch === writer.epoch) return last.done;
+    const together = { listing: this.#listing, begunAt };
+    const begin = () => this.#queue.runBeside(() => this.#write(entry, together));
+    const done = (last ? last.done.then(begin, begin) : begin()).finally(() => {
+      if (this.#writing.get(id)?.done === done) this.#writing.delete(id);
+      if (this.#writing.size === 0) this.#listing.clear();
+    });
+    this.#writing.set(id, { entry, epoch: writer.epoch, done });
+    return done;
+  }
+
+  /** Writes all final documents. Thousands of them begin in several turns of the event loop. */
+  async writeAll(): Promise<void> {
+    const begunAt = nextEvent();
+    const work: Promise<void>[] = [];
+    for (const entry of this.#sessions.unwritten()) {
+      if (!this.#sessions.isUnwritten(entry)) continue;
+      const written = this.write(entry, begunAt);
+      // Awaited below. Until then a rejection has no other handler, and would end the process.
+      written.catch(() => {});
+      work.push(written);
+      if (work.length % begunPerTurn === 0) await nextTurn();
+    }
+    await allWritten(work);
+  }
+
+  async #write(entry: SessionEntry, together: EndingTogether): Promise<void> {
+    if (!this.#sessions.isUnwritten(entry)) return;
+    try {
+      if (await finalize(entry, together)) this.#sessions.delete(entry);
+    } catch (error) {
+      this.#onFault(error, entry.writer.path);
+      throw notWritten(entry.writer.path, error);
+    }
+    if (this.#sessions.isUnwritten(entry)) throw notWritten(entry.writer.path, crashNotWritten());
+  }
+}
+
+/** Writes the final document. Returns whether it is written: not when another end overtook this one. `together`: as for `seal`. */
+async function finalize({ writer, end }: SessionEntry, together: EndingTogether): Promise<boolean> {
   if (!end) return false;
   const { epoch, ports } = writer;
   recreateIfRemoved(writer);
   try {
-    await runAsync(ports.fileSystem, seal(writer, end), () => writer.epoch !== epoch);
+    await runAsync(ports.fileSystem, seal(writer, end, together), () => writer.epoch !== epoch);
     return writer.epoch === epoch;
   } catch (error) {
     if (error instanceof OperationCancelled) return false;

@@ -3,7 +3,7 @@
  * document lacks something when a publish ends.
  */
 
-import type { SerialQueue } from "../platform/async.js";
+import type { WorkQueue } from "../platform/async.js";
 import type { Timer } from "../platform/clock.js";
 import { OperationCancelled, runAsync, runSync } from "../platform/gensync.js";
 import { AppendLog } from "../storage/append-log.js";
@@ -165,8 +165,9 @@ const lastRetryMillis = 10_000;
 
 /** Queues and tokens that all directories of a process share: the host's thread pool has four threads. */
 export interface WorkQueues {
-  readonly publish: SerialQueue;
-  readonly sync: SerialQueue;
+  /** Copies one at a time; final documents beside each other, on half of the threads. */
+  readonly publish: WorkQueue;
+  readonly sync: WorkQueue;
   /** Pays for the copies of all sessions. */
   readonly bucket: TokenBucket;
 }

@@ -4,8 +4,9 @@
  */
 import { resolve } from "node:path";
 import type { UnnamedPolicy } from "../format/unnamed-policy.js";
-import { SerialQueue } from "../platform/async.js";
+import { WorkQueue } from "../platform/async.js";
 import { type Clock, systemClock } from "../platform/clock.js";
+import { environment, halfOfThreadPool } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { IoCounters } from "../platform/io-counters.js";
 import { SystemLiveness } from "../platform/liveness.js";
@@ -39,8 +40,8 @@ const slot = Symbol.for("opentelemetry-exporter-crash-safe-file/registry/2");
 const slots = globalThis as unknown as Record<symbol, Registry | undefined>;
 
 const newQueues = (clock: Clock = systemClock): WorkQueues => ({
-  publish: new SerialQueue(),
-  sync: new SerialQueue(),
+  publish: new WorkQueue(halfOfThreadPool(environment())),
+  sync: new WorkQueue(1),
   bucket: TokenBucket.ofProcess(clock.monotonic()),
 });
 

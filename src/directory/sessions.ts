@@ -153,6 +153,8 @@ export class Sessions {
   readonly #entries = new Map<string, SessionEntry>();
   /** Ended sessions whose final document is not written yet, because it is queued or the write failed. */
   readonly #unwritten = new Set<SessionEntry>();
+  /** The same entries by session id. */
+  readonly #unwrittenOf = new Map<string, Set<SessionEntry>>();
   /** Entries whose final document is written, and whose side files could not be removed yet. */
   readonly #unclean = new Set<SessionEntry>();
   /** Users that want to go, and what to call when they are gone. */
@@ -202,20 +204,28 @@ export class Sessions {
   /** The session has ended, and its final document is to be written. */
   addUnwritten(entry: SessionEntry): void {
     this.#unwritten.add(entry);
+    this.#unwrittenOf.set(entry.id, (this.#unwrittenOf.get(entry.id) ?? new Set()).add(entry));
   }
 
   isUnwritten(entry: SessionEntry): boolean {
     return this.#unwritten.has(entry);
   }
 
+  get hasUnwritten(): boolean {
+    return this.#unwritten.size > 0;
+  }
+
   /** Entries without their final document: of one session or of all. */
   unwritten(id?: string): SessionEntry[] {
-    return [...this.#unwritten].filter((entry) => id === undefined || entry.id === id);
+    return [...(id === undefined ? this.#unwritten : (this.#unwrittenOf.get(id) ?? []))];
   }
 
   /** The final document is written. A newer entry of the session stays. */
   delete(entry: SessionEntry): void {
     this.#unwritten.delete(entry);
+    const ofSession = this.#unwrittenOf.get(entry.id);
+    ofSession?.delete(entry);
+    if (ofSession?.size === 0) this.#unwrittenOf.delete(entry.id);
     this.unuse(entry);
     entry.publisher.cancel();
     if (this.#entries.get(entry.id) === entry) this.#entries.delete(entry.id);
@@ -248,8 +258,7 @@ export class Sessions {
 
   #letGo(): void {
     for (const [user, onGone] of this.#leaving) {
-      const isBusy = (entry: SessionEntry) => entry.hasUser(user);
-      if ([...this.#unwritten].some(isBusy) || [...this.#unclean].some(isBusy)) continue;
+      if (hasEntryOf(user, this.#unwritten) || hasEntryOf(user, this.#unclean)) continue;
       this.#leaving.delete(user);
       onGone();
     }
@@ -269,4 +278,10 @@ export class Sessions {
     }
     return false;
   }
+}
+
+/** Without a copy of the set: called for each entry that is written. */
+function hasEntryOf(user: number, entries: Iterable<SessionEntry>): boolean {
+  for (const entry of entries) if (entry.hasUser(user)) return true;
+  return false;
 }

@@ -13,11 +13,10 @@ import type { SessionChange, SessionStart } from "../storage/session-state.js";
 import type { SessionWriter, WriterPorts } from "../storage/session-writer.js";
 import { retryOnEmfile } from "./emfile-retry.js";
 import { type Closed, EndedSessions } from "./ended-sessions.js";
-import { beginEnd, cancelWork, finalize, finalizeNow } from "./ends.js";
+import { beginEnd, cancelWork, FinalDocuments, finalizeNow } from "./ends.js";
 import { Fences } from "./fences.js";
 import { Openings } from "./openings.js";
-import type { Pace } from "./publish-scheduler.js";
-import { crashNotWritten, type WorkQueues } from "./publish-scheduler.js";
+import type { Pace, WorkQueues } from "./publish-scheduler.js";
 import { type SessionEntry, Sessions } from "./sessions.js";
 import { allWritten, notWritten } from "./write-failures.js";
 
@@ -32,9 +31,9 @@ export type KnownEnd = "recorded" | "closed";
 export class TraceDirectory {
   readonly dir: string;
   readonly ports: DirectoryPorts;
-  readonly #queues: WorkQueues;
   readonly #sessions = new Sessions();
   readonly #openings: Openings;
+  readonly #final: FinalDocuments;
   readonly #ended = new EndedSessions();
   readonly fences: Fences;
   /**
@@ -55,7 +54,7 @@ export class TraceDirectory {
     this.dir = dir;
     const fileSystem = retryOnEmfile(ports.fileSystem, () => this.#sessions.evictOldest());
     this.ports = { ...ports, fileSystem, events: { onFault } };
-    this.#queues = queues;
+    this.#final = new FinalDocuments(dir, queues.publish, this.#sessions, onFault);
     this.#openings = new Openings(dir, this.ports, queues, this.#sessions);
     this.fences = new Fences(this, this.#sessions, this.#ended, this.#openings);
   }
@@ -244,14 +243,15 @@ export class TraceDirectory {
    */
   leave(user: number): { readonly ended: readonly string[]; readonly done: Promise<void> } {
     const ended: string[] = [];
-    const work = this.#finishAll();
-    for (const entry of this.sessionsOf(user)) {
+    const work: Promise<void>[] = [];
+    for (const entry of [...this.sessionsOf(user)]) {
       const isLast = entry.leave(user);
       if (isLast) ended.push(entry.id);
       if (this.#sessions.isUnwritten(entry)) continue;
-      work.push(isLast ? this.#endInOrder(entry) : flushed(entry));
+      if (isLast) this.#beginEndInOrder(entry);
+      else work.push(flushed(entry));
     }
-    return { ended, done: allWritten(work) };
+    return { ended, done: allWritten([this.#final.writeAll(), ...work]) };
   }
 
   /** Ends a session that was silent for long. The verdict of a process hook becomes final. */
@@ -309,6 +309,8 @@ export class TraceDirectory {
   /** Retries what the disk refused. Called every second by `housekeeping.ts`. */
   retry(): void {
     for (const { writer, publisher } of this.#sessions.writing()) {
+      // A session that ends is published by its final document.
+      if (!writer.life.isOpen) continue;
       if (!writer.isSettled) writer.settle();
       if (writer.isPublished) continue;
       recreateIfRemoved(writer);
@@ -347,10 +349,10 @@ export class TraceDirectory {
     return entry;
   }
 
-  /** Ends a session in order. A suspended session with the status `completed` needs no new document. */
-  async #endInOrder(entry: SessionEntry): Promise<void> {
+  /** Begins the end of a session. A suspended session with the status `completed` needs no new document. */
+  #beginEndInOrder(entry: SessionEntry): void {
     if (entry.suspended && entry.verdict?.end?.status === "completed") this.fences.settle(entry);
-    else await this.end(entry.id, implicitEnd);
+    else this.#beginEnd(entry.id, implicitEnd);
   }
 
   #beginEnd(id: string, end: SessionEnd): SessionEntry | undefined {
@@ -372,21 +374,7 @@ export class TraceDirectory {
   }
 
   #finishAll(id?: string): Promise<void>[] {
-    return this.#sessions.unwritten(id).map((entry) => this.#finish(entry));
-  }
-
-  /** Writes the final document when its turn comes. Rejects when the disk refuses; then the entry stays unwritten. */
-  #finish(entry: SessionEntry): Promise<void> {
-    return this.#queues.publish.run(async () => {
-      if (!this.#sessions.isUnwritten(entry)) return;
-      try {
-        if (await finalize(entry)) this.#sessions.delete(entry);
-      } catch (error) {
-        this.ports.events.onFault(error, entry.writer.path);
-        throw notWritten(entry.writer.path, error);
-      }
-      if (this.#sessions.isUnwritten(entry)) throw notWritten(entry.writer.path, crashNotWritten());
-    });
+    return this.#sessions.unwritten(id).map((entry) => this.#final.write(entry));
   }
 }
 

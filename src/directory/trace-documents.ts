@@ -11,8 +11,8 @@ import {
 } from "../format/file-names.js";
 import { underSession } from "../format/parent-places.js";
 import { implicitEnd } from "../format/session-end.js";
-import { allSettledOrThrow, LimitedQueue } from "../platform/async.js";
-import { environment } from "../platform/environment.js";
+import { allSettledOrThrow, WorkQueue } from "../platform/async.js";
+import { environment, halfOfThreadPool } from "../platform/environment.js";
 import { tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, OperationCancelled, runAsync, runSync } from "../platform/gensync.js";
 import { type WholeSession, writeWholeDocument } from "../storage/trace-document.js";
@@ -45,14 +45,12 @@ interface Waiting {
   temp: string;
 }
 
-/** Documents are written by at most half of the threads that the host has for its own calls. */
-const writers = Math.max(1, Math.floor((Number(environment().UV_THREADPOOL_SIZE) || 4) / 2));
-
 export class TraceDocuments {
   readonly #directory: TraceDirectory;
   readonly #maxDocuments: number;
   readonly #events: DocumentEvents;
-  readonly #queue = new LimitedQueue(writers);
+  /** Not the queue of publishes: a server has documents of traces in it all the time. */
+  readonly #queue = new WorkQueue(halfOfThreadPool(environment()));
   /** The owner of files that are being built; absent before the first one. */
   #token: string | undefined;
   /** Oldest first. */
@@ -136,7 +134,7 @@ export class TraceDocuments {
     const waiting = this.#waiting.get(trace);
     if (!waiting) return Promise.resolve();
     waiting.work ??= this.#queue
-      .run(() => this.#writeNext(trace, waiting))
+      .runBeside(() => this.#writeNext(trace, waiting))
       .finally(() => {
         waiting.work = undefined;
       });

@@ -3,37 +3,56 @@
  */
 import { type Clock, type Timer, timers } from "./clock.js";
 
-/** Runs asynchronous jobs one at a time, in the order in which they were added. */
-export class SerialQueue {
-  #last: Promise<unknown> = Promise.resolve();
-
-  /** Runs `job` when all earlier jobs have settled, whether they succeeded or not. */
-  run<T>(job: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(job, job);
-    this.#last = result.catch(() => {});
-    return result;
-  }
+/** A job of a {@link WorkQueue}. */
+interface QueuedJob {
+  readonly start: () => Promise<unknown>;
+  readonly isAlone: boolean;
 }
 
-/** Runs a limited number of asynchronous jobs at a time; they begin in the order in which they were added. */
-export class LimitedQueue {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
+/** Runs asynchronous jobs in the order in which they were added: one at a time, or several beside each other that allow it. */
+export class WorkQueue {
+  readonly #width: number;
+  readonly #waiting: QueuedJob[] = [];
+  #running = 0;
+  #isAlone = false;
 
-  constructor(most: number) {
-    this.#free = most;
+  /** `width`: how many jobs run beside each other at most. */
+  constructor(width: number) {
+    this.#width = width;
   }
 
-  async run<T>(job: () => Promise<T>): Promise<T> {
-    if (this.#free === 0) await new Promise<void>((begin) => this.#waiting.push(begin));
-    else this.#free--;
-    try {
-      return await job();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
+  /** Runs `job` when all earlier jobs have settled, whether they succeeded or not; later jobs wait for it. */
+  run<T>(job: () => Promise<T>): Promise<T> {
+    return this.#add(job, true);
+  }
+
+  /** Like {@link run}, and beside neighbours that were added by this method, too. */
+  runBeside<T>(job: () => Promise<T>): Promise<T> {
+    return this.#add(job, false);
+  }
+
+  #add<T>(job: () => Promise<T>, isAlone: boolean): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ start: () => job().then(resolve, reject), isAlone });
+      // Not in this turn: the caller goes on first.
+      void Promise.resolve().then(() => this.#startNext());
+    });
+  }
+
+  #startNext(): void {
+    for (let next = this.#waiting[0]; next && this.#hasRoom(next); next = this.#waiting[0]) {
+      this.#waiting.shift();
+      this.#running++;
+      this.#isAlone = next.isAlone;
+      void next.start().then(() => {
+        this.#running--;
+        this.#startNext();
+      });
     }
+  }
+
+  #hasRoom({ isAlone }: QueuedJob): boolean {
+    return this.#running === 0 || !(isAlone || this.#isAlone || this.#running >= this.#width);
   }
 }
 

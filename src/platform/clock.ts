@@ -54,3 +54,8 @@ export const systemClock: Clock = {
     return { cancel: () => timers.clearInterval(timer) };
   },
 };
+
+let events = 0;
+
+/** A number that is larger than those of all earlier calls: events of one process in their order. */
+export const nextEvent = (): number => ++events;

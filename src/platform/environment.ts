@@ -13,3 +13,12 @@ export function variableOf(env: Environment, variable: string): string | undefin
 
 /** The whole number that a text of digits stands for; else the text, which the check of the option refuses. */
 export const numberIn = (text: string): unknown => (/^\d+$/.test(text) ? Number(text) : text);
+
+/** The thread pool of Node and Bun, as libuv reads its variable: https://docs.libuv.org/en/v1.x/threadpool.html. */
+const usualThreads = 4;
+
+/** Half of the threads of the pool, at least one: the other half is the host's. At most 8, which suffices for any disk. */
+export function halfOfThreadPool(env: Environment): number {
+  const given = Number(env.UV_THREADPOOL_SIZE ?? usualThreads);
+  return Math.min(8, Math.max(1, Math.floor((given > 0 ? given : usualThreads) / 2)));
+}

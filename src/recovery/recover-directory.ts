@@ -7,7 +7,7 @@ import { type Gensync, pause, runAsync } from "../platform/gensync.js";
 import { isRecoveryToken } from "../platform/liveness.js";
 import { listSideFiles, type SideFiles, sideFileState } from "../storage/side-files.js";
 import type { OrphanedFiles } from "./orphans.js";
-import { type RecoveryPorts, recoverSession } from "./recover-session.js";
+import { type ListedOwners, type RecoveryPorts, recoverSession } from "./recover-session.js";
 import type { RecoveredSession, RecoveryFailure, RecoveryReport } from "./recover-traces.js";
 import { sweep } from "./sweep.js";
 import { readUnnamedSides, splitOrphanedLogs } from "./unnamed-logs.js";
@@ -66,22 +66,25 @@ export async function recoverInRounds(
       ? { failures: [], hasRecovery: false }
       : await run(splitOrphanedLogs(ports, dir));
     failures.push(...split.failures);
-    let found = await run(listSideFiles(dir));
+    let found = await listOwners(ports, dir);
     const unnamed = ports.dryRun ? await run(orphanedUnnamedSides(ports, dir)) : [];
-    const listed = [...new Set([...(wanted ?? found.keys()), ...unnamed.map(({ files }) => files.name)])];
+    const listed = [
+      ...new Set([...(wanted ?? found.owners.keys()), ...unnamed.map(({ files }) => files.name)]),
+    ];
     // The list grows while spans move to other sessions.
     for (const name of listed) {
       const path = `${dir}/${name}.json`;
       try {
-        const owners = await sortOwners(ports, found.get(name) ?? []);
+        const owners = await sortOwners(ports, found.owners.get(name) ?? []);
         if (owners.hasWriter) running.add(name);
         const { reports, missed, targets } = await recoverSession(
           ports,
           owners.orphaned,
           unnamed.filter(({ files }) => files.name === name),
+          found,
         );
         sessions.push(...reports);
-        if (targets.length > 0) found = await run(listSideFiles(dir));
+        if (targets.length > 0) found = await listOwners(ports, dir);
         listed.push(...targets);
         // The recovery that takes the files over first recovers them: this one, or the one of another exporter.
         if (owners.hasRecovery || missed > 0) inRecovery.push(name);
@@ -97,6 +100,11 @@ export async function recoverInRounds(
     wanted = split.hasRecovery ? names : inRecovery;
     await run(pause(delayMillis));
   }
+}
+
+async function listOwners({ fileSystem, clock }: RecoveryPorts, dir: string): Promise<ListedOwners> {
+  const at = clock.now();
+  return { at, owners: await runAsync(fileSystem, listSideFiles(dir)) };
 }
 
 /** What recovery would split from the unnamed logs of dead processes. */

@@ -15,7 +15,7 @@ import { type FileCalls, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, runAsync } from "../platform/gensync.js";
 import { newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import { type CommitPorts, commit } from "../storage/commit.js";
-import { findDocument, keepDamaged } from "../storage/document-file.js";
+import { findDocument, keepDamaged, type Published } from "../storage/document-file.js";
 import { SessionLock } from "../storage/lock.js";
 import { hasPeerWriters, type SideFiles } from "../storage/side-files.js";
 import { finishMoves } from "./finish-moves.js";
@@ -31,6 +31,34 @@ export interface RecoveryPorts extends CommitPorts {
   readonly dryRun?: boolean;
 }
 
+/** The owners of side files in a directory, by session name, as they were at a time in epoch milliseconds. */
+export interface ListedOwners {
+  readonly at: number;
+  readonly owners: ReadonlyMap<string, readonly SideFiles[]>;
+}
+
+/** A listing, and those of its owners whose files a recovery has taken over. */
+type FoundOwners = ListedOwners & { readonly taken: readonly SideFiles[] };
+
+/** A document that was committed so long before a listing was so by the clock of any file server, too. */
+const clockMillis = 5_000;
+
+/**
+ * Whether an earlier listing proves that no other writer has the session: it has only the owners that are recovered now
+ * (`taken`), and the document was there before it. A listing for each session took minutes for thousands.
+ */
+async function isListedAlone(
+  { fileSystem }: RecoveryPorts,
+  { at, owners, taken }: FoundOwners,
+  name: string,
+  published: Published | undefined,
+): Promise<boolean> {
+  if (!(owners.get(name) ?? []).every((owner) => taken.includes(owner))) return false;
+  if (!published) return true;
+  const { ctimeNs } = await fileSystem.async.fstat(published.descriptor.fd);
+  return Number(ctimeNs / 1_000_000n) < at - clockMillis;
+}
+
 interface Recovered {
   readonly reports: readonly RecoveredSession[];
   /** Number of owners whose files another recovery took over first. */
@@ -41,12 +69,13 @@ interface Recovered {
 
 /**
  * Recovers the orphaned files of one session: of several owners, if several writers crashed. `unnamed`: what unnamed logs
- * have of the session, for a dry run; another recovery splits the logs first.
+ * have of the session, for a dry run; another recovery splits the logs first. `listed`: where the owners were found.
  */
 export async function recoverSession(
   ports: RecoveryPorts,
   owners: readonly SideFiles[],
   unnamed: readonly OrphanedFiles[],
+  listed?: ListedOwners,
 ): Promise<Recovered> {
   const orphans: OrphanedFiles[] = [];
   const tokens: string[] = [];
@@ -63,7 +92,8 @@ export async function recoverSession(
       const finished = ports.dryRun ? { left: group, targets: [] } : await finishMoves(ports, group);
       targets.push(...finished.targets);
       const [first, ...rest] = finished.left;
-      if (first) reports.push(await recoverGroup(ports, id, [first, ...rest]));
+      if (first)
+        reports.push(await recoverGroup(ports, id, [first, ...rest], listed && { ...listed, taken: owners }));
     }
   } finally {
     for (const { log } of orphans) log?.release();
@@ -86,7 +116,12 @@ function groupById(orphans: readonly OrphanedFiles[]): Map<string, Group> {
   return groups;
 }
 
-async function recoverGroup(ports: RecoveryPorts, id: string, orphans: Group): Promise<RecoveredSession> {
+async function recoverGroup(
+  ports: RecoveryPorts,
+  id: string,
+  orphans: Group,
+  listed: FoundOwners | undefined,
+): Promise<RecoveredSession> {
   const { fileSystem } = ports;
   const run = <T>(operation: Gensync<T>): Promise<T> => runAsync(fileSystem, operation);
   const [first] = orphans;
@@ -110,7 +145,9 @@ async function recoverGroup(ports: RecoveryPorts, id: string, orphans: Group): P
       }
       if (!ports.dryRun) out = new Descriptor(fileSystem, await fileSystem.async.open(temp, "create"));
       const tokens = new Set(orphans.map(({ token }) => token));
-      const hasPeers = await run(hasPeerWriters(ports, files, id, tokens));
+      const hasPeers =
+        !(listed && (await isListedAlone(ports, listed, files.name, published))) &&
+        (await run(hasPeerWriters(ports, files, id, tokens)));
       const input = { id, files, published, orphans, out: out?.fd, hasPeers };
       const recovered = await recoverDocument(fileSystem, input);
       if (ports.dryRun) return recovered.report;

@@ -9,7 +9,7 @@ import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileSystem, zeroBytesWritten } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
 
-/** Bytes of records that wait in memory while the file system refuses them; further records are dropped. */
+/** Bytes that wait in memory while the file system refuses them; further records are dropped. */
 const maxQueuedBytes = 32_000_000;
 
 /**
@@ -98,12 +98,12 @@ export class AppendLog {
     return this.#hasElisionMarker;
   }
 
-  /** Whether the file has its tail, or the beginning of one. Nothing is written after either. */
+  /** Whether the file has its tail, synced, or more or less of one. Nothing is written after either. */
   get tail(): "none" | "torn" | "whole" {
     return this.#tail;
   }
 
-  /** The open file; absent before the first write, and while an idle session has its files closed. */
+  /** The open file; absent before the first write, and while the session is idle. */
   get descriptor(): Descriptor | undefined {
     return this.#descriptor;
   }
@@ -144,9 +144,8 @@ export class AppendLog {
   }
 
   /**
-   * Like {@link isRemoved}, but looks only when something was written since the last call. An acknowledged record must
-   * be in a file that recovery will find or has read; a recovery that takes the file before the record reads the record
-   * later. A symlink that replaced the file is seen by {@link isRemoved}, before a publish or an end. A look takes 1.1 µs.
+   * Like {@link isRemoved}, for a file that was written since the last call: an acknowledged record must be in a file that
+   * recovery will find or has read. A symlink in its place is seen by {@link isRemoved}. A look takes 1.1 µs.
    */
   checkRemoved(): boolean {
     if (!this.#hasNews) return false;
@@ -164,7 +163,7 @@ export class AppendLog {
     return this.#add({ bytes: line, isLine: true });
   }
 
-  /** Writes and syncs the last bytes of the file. Throws when the file system refuses: then the file must be replaced. */
+  /** Writes the tail, which the caller syncs and confirms. Throws when the file system refuses: then the file must be replaced. */
   end(bytes: Buffer): void {
     const { fd } = this.ensureOpen();
     this.#tail = "torn";
@@ -173,7 +172,11 @@ export class AppendLog {
       if (written === 0) throw zeroBytesWritten();
       done += written;
     }
-    this.#fileSystem.sync.fdatasync(fd);
+    this.#unsynced += bytes.length;
+  }
+
+  /** The file with its tail is synced. */
+  confirmTail(): void {
     this.#tail = "whole";
   }
 
@@ -336,10 +339,7 @@ export class AppendLog {
     return true;
   }
 
-  /**
-   * Queues a record: as the `first`, when the file may have its beginning, or as the `last`, if there is room. The record is
-   * copied: the caller uses its buffer again.
-   */
+  /** Queues a copy: as the `first` record, when the file may have its beginning, or as the `last` one, if there is room. */
   #keep(record: Queued, place: "first" | "last"): Appended {
     const kept = { ...record, bytes: Buffer.from(record.bytes) };
     if (place === "first") this.#queue.unshift(kept);

@@ -15,7 +15,7 @@ import {
 import { documentPath, nameCandidates, type SessionFiles, safeId } from "../format/file-names.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { validMetadata, validSummary } from "../format/validate.js";
-import type { Clock } from "../platform/clock.js";
+import { type Clock, nextEvent } from "../platform/clock.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileCalls, type FileSystem, isNoFile } from "../platform/file-system.js";
 import { type Gensync, io, runSync } from "../platform/gensync.js";
@@ -48,6 +48,7 @@ export class BaseVersion {
   #isMerged = true;
   #identity: Identity | undefined;
   #published: Published | undefined;
+  #changedAt = 0;
 
   /** Whether the writer's own append log holds every line of that document. */
   get isMerged(): boolean {
@@ -64,8 +65,14 @@ export class BaseVersion {
     return this.#published;
   }
 
+  /** The event ({@link nextEvent}) of the last change: what was known of peer writers before is old. */
+  get changedAt(): number {
+    return this.#changedAt;
+  }
+
   /** The document is now this one. */
   set(published: Published | undefined, isMerged: boolean): void {
+    this.#changedAt = nextEvent();
     if (this.#published !== published) this.#published?.descriptor.release();
     this.#published = published;
     this.#identity = published?.identity;

@@ -22,6 +22,7 @@ import {
   writerGone,
 } from "./publish.js";
 import type { SessionWriter } from "./session-writer.js";
+import type { OwnersListing } from "./side-files.js";
 
 /** Background syncs keep less than this unsynced, so that a crash fence has no more to wait for. */
 export const backgroundSyncBytes = 1024 * 1024;
@@ -34,13 +35,18 @@ const placedInFenceBytes = 1024 * 1024;
  * an event loop, the sync costs what the background sync has left over. Throws when the file system refuses: then the
  * side files stay, and a retry or recovery finishes the work. `false`: a crash fence came first.
  *
- * @param isAlone the directory was listed in this turn, and no other writer has files of the session
+ * @param isAlone the directory was listed in this turn, and no other writer has files of the session; or a listing that
+ * sessions share which end together, after the event at which the end began
  */
-export function* seal(writer: SessionWriter, end: SessionEnd, isAlone = false): Gensync<boolean> {
+export function* seal(
+  writer: SessionWriter,
+  end: SessionEnd,
+  isAlone: boolean | EndingTogether = false,
+): Gensync<boolean> {
   const { ports, epoch } = writer;
   const isCurrent = () => writer.epoch === epoch;
   for (let isFirst = true; ; isFirst = false) {
-    const outcome = yield* sealOnce(writer, end, isAlone && isFirst, isCurrent);
+    const outcome = yield* sealOnce(writer, end, isFirst && isAlone, isCurrent);
     if (outcome === "fenced" && !isCurrent()) return false;
     if (outcome === "committed") {
       // Before the side files go: if this fails, or a fence comes meanwhile, the session can be sealed again.
@@ -54,10 +60,16 @@ export function* seal(writer: SessionWriter, end: SessionEnd, isAlone = false): 
   }
 }
 
+/** A listing that sessions share which end together, and the event at which this end began. */
+export interface EndingTogether {
+  readonly listing: OwnersListing;
+  readonly begunAt: number;
+}
+
 function* sealOnce(
   writer: SessionWriter,
   end: SessionEnd,
-  isAlone: boolean,
+  isAlone: boolean | EndingTogether,
   isCurrent: () => boolean,
 ): Gensync<CommitOutcome> {
   if (!(yield* isSealedAs(writer, end))) {
@@ -72,6 +84,7 @@ function* sealOnce(
     const isCapped = effective !== undefined && !isFence && exceedsCap(writer);
     if (isCapped && !(yield* hasPeerFiles(writer))) return yield* commitCapped(writer, effective, isCurrent);
     if (!(yield* appendTail(writer, end, effective))) return "fenced";
+    yield* syncTail(writer);
   }
   return yield* commitSealed(writer, isCurrent);
 }
@@ -92,7 +105,7 @@ function* appendTail(
 ): Gensync<boolean> {
   const { session, log, ports } = writer;
   if (log.unsynced > backgroundSyncBytes) yield* log.syncNew();
-  // From here to the first attempt at the commit is one turn: nothing comes between the last line and the tail.
+  // One turn: nothing comes between the last line and the tail.
   return sync(() => {
     if (!closeOpenSpans(writer, end)) return false;
     writer.mustSettle();
@@ -103,24 +116,42 @@ function* appendTail(
 }
 
 /**
+ * Syncs the append log with its tail: off-thread, for as little as a crash fence copies in a millisecond, since a fence that
+ * states another end replaces a file whose tail is not confirmed. A larger file is synced in this turn, as is the commit.
+ */
+function* syncTail({ log }: SessionWriter): Gensync<void> {
+  if (log.size > backgroundSyncBytes) log.syncNow();
+  else yield* log.syncAll();
+  log.confirmTail();
+}
+
+/**
  * The end that the document states. While peer writers live the session continues: an orderly end leaves it running, and
  * an error waits for the last writer; only a crash is final at once, unless a process hook found it.
  */
 function* endBesidePeers(
   writer: SessionWriter,
   end: SessionEnd,
-  isAlone: boolean,
+  isAlone: boolean | EndingTogether,
 ): Gensync<SessionEnd | undefined> {
   const { session } = writer;
   const isFinal = end.status === "crashed" && end.provisional === undefined;
   if (isFinal && !session.hasPeerWork) return end;
-  if (isAlone || !(yield* hasPeers(writer))) {
+  if ((yield* isListedAlone(writer, isAlone)) || !(yield* hasPeers(writer))) {
     closePeerSpans(writer, writerGone);
     return end;
   }
   if (isFinal) return end;
   if (end.status === "error") session.inheritEnd(end);
   return undefined;
+}
+
+/** A peer writer that has published since the end began came before a listing after that publish, too. */
+function* isListedAlone(writer: SessionWriter, isAlone: boolean | EndingTogether): Gensync<boolean> {
+  if (typeof isAlone === "boolean") return isAlone;
+  const { listing, begunAt } = isAlone;
+  const after = Math.max(begunAt, writer.base.changedAt);
+  return yield* listing.hasOnly(writer.files.name, writer.token, after);
 }
 
 /** Ends the open spans with their session. `false`: the crash fence ran while the spans were read. */

@@ -298,7 +298,7 @@ export class SessionWriter implements JournalSource {
     return tempPath(this.#files, this.token);
   }
 
-  /** Writes the tail: the append log is a whole document from here on. Throws when the file system refuses. */
+  /** Writes the tail: the append log is a whole document once the tail is synced. Throws when the file system refuses. */
   finalizeLog(tail: Buffer, end: SessionEnd): void {
     this.log.end(tail);
     this.#sealedAs = end;

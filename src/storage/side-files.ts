@@ -5,10 +5,10 @@
 
 import { decodeHead, decodeTail, tailStartIn } from "../format/document.js";
 import { appendLogPath, journalPath, parseEntry, type SessionFiles } from "../format/file-names.js";
-import type { Clock } from "../platform/clock.js";
+import { type Clock, nextEvent } from "../platform/clock.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { type FileSystem, isNoFile } from "../platform/file-system.js";
-import { type Gensync, io } from "../platform/gensync.js";
+import { type Gensync, io, pause } from "../platform/gensync.js";
 import { isOrphaned, isRecoveryToken, type Liveness } from "../platform/liveness.js";
 import type { CommitPorts } from "./commit.js";
 import { readHeadLine } from "./document-file.js";
@@ -20,18 +20,71 @@ export interface SideFiles {
   readonly token: string;
 }
 
+/** The session and the owner of a side file; `undefined` for any other file, at a tenth of the time to parse its name. */
+function ownerIn(fileName: string): { readonly name: string; readonly token: string } | undefined {
+  if (!fileName.endsWith(".open") && !fileName.endsWith(".live")) return undefined;
+  const entry = parseEntry(fileName);
+  return entry.type === "open" || entry.type === "live" ? entry : undefined;
+}
+
 /** The side files of a directory, by session name. */
 export function* listSideFiles(dir: string): Gensync<Map<string, SideFiles[]>> {
   const sessions = new Map<string, SideFiles[]>();
   for (const fileName of yield* io.readdir(dir)) {
-    const entry = parseEntry(fileName);
-    if (entry.type !== "open" && entry.type !== "live") continue;
-    const { name, token } = entry;
+    const owner = ownerIn(fileName);
+    if (!owner) continue;
+    const { name, token } = owner;
     const owners = sessions.get(name) ?? [];
     if (!owners.some((owner) => owner.token === token)) owners.push({ files: { dir, name }, token });
     sessions.set(name, owners);
   }
   return sessions;
+}
+
+/** Names of a directory that are read in one turn of the event loop. */
+const namesPerTurn = 4_096;
+
+/** One listing of the owners of side files, for all sessions that end together: with a listing for each, they took minutes. */
+export class OwnersListing {
+  readonly #dir: string;
+  /** The event at which the listing began. */
+  #begunAt = 0;
+  #owners: ReadonlyMap<string, string | undefined> = new Map();
+
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /**
+   * Whether a listing that began after this event has side files of a session for this owner only. A new listing is made
+   * where the last one began before. `false` proves nothing.
+   */
+  *hasOnly(name: string, token: string, after: number): Gensync<boolean> {
+    if (this.#begunAt <= after) yield* this.#list();
+    return !this.#owners.has(name) || this.#owners.get(name) === token;
+  }
+
+  /** Forgets the listing. */
+  clear(): void {
+    this.#begunAt = 0;
+    this.#owners = new Map();
+  }
+
+  *#list(): Gensync<void> {
+    const begunAt = nextEvent();
+    const owners = new Map<string, string | undefined>();
+    let names = 0;
+    for (const fileName of yield* io.readdir(this.#dir)) {
+      if (++names % namesPerTurn === 0) yield* pause(0);
+      const owner = ownerIn(fileName);
+      if (!owner) continue;
+      const { name, token } = owner;
+      // `undefined`: several owners.
+      owners.set(name, owners.has(name) && owners.get(name) !== token ? undefined : token);
+    }
+    this.#begunAt = begunAt;
+    this.#owners = owners;
+  }
 }
 
 /** What the state of an owner is found with. */

@@ -67,6 +67,14 @@ export const goals = [
   ),
   atMost("event-loop gap of a publish at 100 MB", 5, ms, ofDocument(100, "publishGap")),
   ...sizes.map((size) => atLeast(`recover ${size} MB`, 300, rate, ofDocument(size, "recoverRate"))),
+  ...[1_000, 4_000].flatMap((count) => [
+    atMost(`end ${count} sessions at once / as many files`, 1.5, times, (of) =>
+      ratioOf(of[`ends-${count}`], "ours", "endMany", "ours", "plainFiles"),
+    ),
+    atMost(`recover ${count} sessions / as many files`, 2, times, (of) =>
+      ratioOf(of[`ends-${count}`], "ours", "recoverMany", "ours", "plainFiles"),
+    ),
+  ]),
   atMost("list 1,000 sessions", 150, ms, ({ list }) => figureOf(list, "ours", "list")),
   atLeast(
     "main-thread time of the rewriter, paced / ours",

@@ -1,6 +1,7 @@
 /** The workloads. One process of `run` is one sample: a flat object of numbers. */
 import documents from "./workloads/documents.mjs";
 import dropIn from "./workloads/drop-in.mjs";
+import ends from "./workloads/ends.mjs";
 import host from "./workloads/host.mjs";
 import hour from "./workloads/hour.mjs";
 import list from "./workloads/list.mjs";
@@ -9,6 +10,17 @@ import redact from "./workloads/redact.mjs";
 import spans from "./workloads/spans.mjs";
 import toolCall from "./workloads/tool-call.mjs";
 
-export const workloads = [record, ...spans, toolCall, dropIn, redact, ...documents, list, hour, host];
+export const workloads = [
+  record,
+  ...spans,
+  toolCall,
+  dropIn,
+  redact,
+  ...documents,
+  ...ends,
+  list,
+  hour,
+  host,
+];
 
 export const workloadNamed = (name) => workloads.find((one) => one.name === name);

@@ -1,15 +1,15 @@
-import { execFileSync } from "node:child_process";
 /** Promises in order, together, and within a time. */
+import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import { allSettledOrThrow, outcome, SerialQueue, withTimeout } from "../../src/platform/async.js";
+import { allSettledOrThrow, outcome, WorkQueue, withTimeout } from "../../src/platform/async.js";
 import { HandClock, settled } from "../support/span-processor-stage.js";
 
 const never = new Promise<never>(() => {});
 const late = () => new Error("late");
 
-describe("P5 a serial queue", () => {
+describe("P13 a work queue", () => {
   test("P5 runs jobs one at a time, in order, also after a failed one", async () => {
-    const queue = new SerialQueue();
+    const queue = new WorkQueue(2);
     const log: string[] = [];
     const job = (name: string) => async () => {
       log.push(`${name} begins`);
@@ -21,6 +21,37 @@ describe("P5 a serial queue", () => {
     const results = await Promise.allSettled(["a", "b", "c"].map((name) => queue.run(job(name))));
     expect(log).toEqual(["a", "b", "c"].flatMap((name) => [`${name} begins`, `${name} ends`]));
     expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  });
+
+  test("P13 runs some jobs beside each other, and every other job alone, in the order in which they were added", async () => {
+    const queue = new WorkQueue(2);
+    const running = new Set<string>();
+    const log: string[] = [];
+    const job = (name: string) => async () => {
+      running.add(name);
+      log.push([...running].join("+"));
+      await settled();
+      running.delete(name);
+      if (name === "b") throw new Error(name);
+      return name;
+    };
+    const results = await Promise.allSettled([
+      queue.runBeside(job("a")),
+      queue.runBeside(job("b")),
+      queue.runBeside(job("c")),
+      queue.run(job("D")),
+      queue.run(job("E")),
+      queue.runBeside(job("f")),
+    ]);
+    expect(log.every((names) => names.split("+").length <= 2)).toBe(true);
+    expect(log).toContain("a+b");
+    expect(log.filter((names) => /[DE]/.test(names))).toEqual(["D", "E"]);
+    expect(log.map((names) => names.at(-1))).toEqual(["a", "b", "c", "D", "E", "f"]);
+    expect(results.map(({ status }) => status)).toEqual([
+      "fulfilled",
+      "rejected",
+      ...Array<string>(4).fill("fulfilled"),
+    ]);
   });
 });
 

@@ -9,7 +9,7 @@ import { defaultPace, TokenBucket } from "../../src/directory/publish-scheduler.
 import type { SessionEntry } from "../../src/directory/sessions.js";
 import { TraceDirectory } from "../../src/directory/trace-directory.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
-import { SerialQueue } from "../../src/platform/async.js";
+import { WorkQueue } from "../../src/platform/async.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { type Gensync, runAsync } from "../../src/platform/gensync.js";
 import { type CommitRequest, commit } from "../../src/storage/commit.js";
@@ -103,7 +103,7 @@ describe("P3 work that was not cancelled", () => {
       maxSpans: 0,
       pace: defaultPace,
     };
-    const lanes = { publish: new SerialQueue(), sync: new SerialQueue(), bucket: TokenBucket.ofProcess(0) };
+    const lanes = { publish: new WorkQueue(1), sync: new WorkQueue(1), bucket: TokenBucket.ofProcess(0) };
     const directory = new TraceDirectory(stage.dir, ports, lanes, () => {});
     const user = directory.join();
     const start = { id: "s", traceId: "0".repeat(32), startTime: 1 };

@@ -170,9 +170,9 @@ export default {
       size: { spans: 8, moveMillis: 40 },
       patch: [
         {
-          file: "directory/trace-directory.js",
-          from: /if \(await \(0, ends_js_1\.finalize\)\(entry\)\)\s+this\.#sessions\.delete\(entry\);/,
-          to: "if (await (0, ends_js_1.finalize)(entry)) {\n                (this.kept ??= []).push(entry);\n                this.#sessions.delete(entry);\n            }",
+          file: "directory/ends.js",
+          from: /if \(await finalize\(entry, together\)\)\s+this\.#sessions\.delete\(entry\);/,
+          to: "if (await finalize(entry, together)) {\n                (this.kept ??= []).push(entry);\n                this.#sessions.delete(entry);\n            }",
         },
       ],
       catches: /keeps \d+ writers/,
