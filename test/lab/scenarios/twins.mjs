@@ -98,7 +98,7 @@ const alone = {
   patch: [
     {
       file: "recovery/recover-session.js",
-      from: /await run\(\(0, \w+\.hasPeerWriters\)\(ports, files, id, .*\)\)/,
+      from: /\(await run\(\(0, \w+\.hasPeerWriters\)\(ports, files, id, tokens\)\)\)/,
       to: "false",
     },
   ],
