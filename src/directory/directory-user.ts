@@ -101,8 +101,8 @@ export class UserOfDirectory implements DirectoryUser {
       known || !published
         ? noHistory
         : runSync(directory.ports.fileSystem, readHistory(published, historyBytes));
-    if (!known) writer.session.beginRun();
-    writer.setMetadata(metadata);
+    const isRunAfterEnd = !known && writer.session.beginRun();
+    if (writer.session.learn(metadata) || isRunAfterEnd) writer.recordSession();
     publishFirst(directory, entry);
     return new Held(directory, entry, history, !known && !published);
   }

@@ -98,17 +98,20 @@ export class Elision {
   }
 }
 
-/** Adds the span of a line to `totals`. */
-export function countLine(line: Buffer, totals: Totals): void {
+/** Adds the span of a line to `totals`, as {@link countSpan}. */
+export function countLine(line: Buffer, totals: Totals, findsLoops = true): void {
   const decoded = decodeLine(line, -1);
-  if (decoded.type === "span") countSpan(decoded.span, totals);
+  if (decoded.type === "span") countSpan(decoded.span, totals, findsLoops);
 }
 
-/** Adds a span to `totals`; for an elision marker, the spans that it replaced. */
-export function countSpan(span: TraceSpan, totals: Totals): void {
+/**
+ * Adds a span to `totals`; for an elision marker, the spans that it replaced. `findsLoops`: `false` where `totals` has the
+ * loops of the span already.
+ */
+export function countSpan(span: TraceSpan, totals: Totals, findsLoops = true): void {
   const elided = elidedTotals(span);
-  if (elided) totals.merge(elided);
-  else totals.add(span);
+  if (elided) totals.merge(elided, findsLoops);
+  else totals.add(span, findsLoops);
 }
 
 /** Attribute of an elision marker: the totals of the spans that it replaced. */

@@ -29,6 +29,8 @@ export interface JournaledSession {
   readonly metadata: SessionMetadata;
   /** When the document was ended that this writer resumed. */
   readonly resumed?: string | undefined;
+  /** The writer began another run then: loops of tool calls are found within one run. */
+  readonly newRun?: true | undefined;
   /**
    * When the document was ended that this writer found when it went on: another process had taken it for dead. Times do
    * not show the order, since that process may have another clock.

@@ -32,6 +32,12 @@ export class ToolLoops {
   readonly #first: Call[] = [];
   readonly #loops = new Map<string, { tool: string; inputHash: string; count: number }>();
 
+  /** `stated`: the loops and the last calls so far. */
+  constructor({ loops, calls }: Partial<Pick<ToolLoopsJson, "loops" | "calls">> = {}) {
+    this.#mergeLoops({ loops: list(loops) });
+    this.#window = list(calls).filter(isCall).map(Call.of).slice(-windowCalls);
+  }
+
   /** Adds a call that has ended. */
   add(tool: string, input: unknown): void {
     this.#push(new Call(tool, input));

@@ -47,7 +47,12 @@ export class Totals {
   readonly #counts: number[] = names.map(() => 0);
   #tokens = noTokens;
   readonly #tools = new Map<string, ToolUse>();
-  readonly #loops = new ToolLoops();
+  readonly #loops: ToolLoops;
+
+  /** `stated`: the loops and the last calls of spans that {@link add} gets without loops. */
+  constructor(stated?: Pick<ToolLoopsJson, "loops" | "calls">) {
+    this.#loops = new ToolLoops(stated);
+  }
 
   /** How many spans were counted. */
   get spans(): number {
@@ -92,7 +97,7 @@ export class Totals {
   }
 
   /** Counts a span that has ended. Callers add spans in order of completion. */
-  add(span: TraceSpan): void {
+  add(span: TraceSpan, findsLoops = true): void {
     this.#spans++;
     this.#spread(finite(span.startTime), finite(span.endTime));
     for (let at = 0; at < additions.length; at++) this.#add(at, (additions[at] as Counter["of"])(span));
@@ -101,12 +106,12 @@ export class Totals {
       const elapsed = finite(span.endTime) - finite(span.startTime);
       const name = typeof span.name === "string" ? span.name : "unknown";
       this.#addTool(name, 1, finite(span.tool?.durationMs ?? elapsed));
-      this.#loops.add(name, span.input);
+      if (findsLoops) this.#loops.add(name, span.input);
     }
   }
 
   /** Adds totals of spans that ended after those counted here. */
-  merge(other: ReadTotals): void {
+  merge(other: ReadTotals, findsLoops = true): void {
     this.#spans += finite(other.spans);
     this.#spread(finite(other.firstStart), finite(other.lastEnd));
     for (const [at, json] of jsonNames.entries()) this.#add(at, other[json]);
@@ -115,7 +120,7 @@ export class Totals {
       if (typeof tool?.name === "string")
         this.#addTool(tool.name, finite(tool.count), finite(tool.totalDuration));
     }
-    this.#loops.merge(other);
+    if (findsLoops) this.#loops.merge(other);
   }
 
   /** Another run of the session begins: loops are found within one run. */

@@ -31,7 +31,7 @@ import {
   withoutMoved,
 } from "./orphans.js";
 import type { RecoveredSession } from "./recover-traces.js";
-import { type ClosedSpans, endOf, fileTimeMillis, type RecoveredEnd } from "./recovered-end.js";
+import { type ClosedSpans, endOf, fileTimeMillis, type RecoveredEnd, statedLoops } from "./recovered-end.js";
 
 /** The files of a session, and where its document goes. */
 export interface RecoveryInput {
@@ -77,7 +77,8 @@ export async function recoverDocument(
   const places = new ParentPlaces(id, moved);
   const placement = { places, rootSpanId: root.spanId };
   const running = { has: (span: SpanIds) => places.isAway(span) };
-  const merged = new MergedFile(out, head, { parse: true, placement, running });
+  const stated = statedLoops(published?.tail, orphans, fromPublished.length);
+  const merged = new MergedFile(out, head, { parse: true, placement, running, stated });
   const fromLogs: Source[] = [];
   for (const one of orphans)
     if (one.log) fromLogs.push(await logSource(fileSystem, one, one.log.fd, head, fromPublished[0]));

@@ -16,6 +16,7 @@ import {
 import { endMark } from "../format/tail.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import type { Published } from "../storage/document-file.js";
+import type { StatedLoops } from "../storage/merged-file.js";
 import { firstDetector, type OrphanedFiles, verdictIn } from "./orphans.js";
 
 /** What a session was recovered from. */
@@ -61,6 +62,17 @@ function bringsMetadata({ journal, isAlive }: OrphanedFiles, tail: DocumentTail)
   return Object.entries(journal.session.metadata).some(
     ([key, value]) => jsonText(value) !== jsonText(tail.metadata[key as keyof SessionMetadata]),
   );
+}
+
+/** The loops that a document of ours states. A writer that began a new run has none of its last calls in a loop. */
+export function statedLoops(
+  tail: DocumentTail | undefined,
+  orphans: readonly OrphanedFiles[],
+  sources: number,
+): StatedLoops | undefined {
+  if (!tail?.layout.tools) return undefined;
+  const isNewRun = orphans.some(({ journal: { session } }) => session?.newRun && isResumedBy(session, tail));
+  return { sources, loops: tail.summary.loops ?? [], calls: (!isNewRun && tail.layout.calls) || [] };
 }
 
 /** Whether a writer resumed the session from this very end. Times do not show it: the clock may have been set back. */

@@ -26,6 +26,7 @@ import {
 } from "../format/document.js";
 import type { ParentPlaces } from "../format/parent-places.js";
 import { inTrace, type SpanIds, SpanMap, traceIdOf, withTrace } from "../format/span-map.js";
+import type { ToolLoopsJson } from "../format/tool-loops.js";
 import { Totals } from "../format/totals.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import type { Gensync } from "../platform/gensync.js";
@@ -67,6 +68,11 @@ interface FirstPass {
   readonly isCounted: boolean;
 }
 
+/** The loops of a document, with its last calls, and the number of its sources, which are the first ones. */
+export interface StatedLoops extends Pick<ToolLoopsJson, "loops" | "calls"> {
+  readonly sources: number;
+}
+
 /** Where the spans of a file are to stand. */
 export interface Placement {
   readonly places: ParentPlaces;
@@ -96,6 +102,7 @@ export class MergedFile {
   readonly #parse: boolean;
   readonly #running: Pick<SpanMap<unknown>, "has">;
   readonly #placement: Placement | undefined;
+  readonly #stated: StatedLoops;
   readonly #out: LineWriter;
   /** Without the line of the elision marker, which belongs to no trace. */
   readonly #winners: SpanMap<Winner>;
@@ -110,6 +117,7 @@ export class MergedFile {
    * @param count counts totals anew, which parses every line as well
    * @param running spans whose lines are left out; with their trace ids
    * @param placement may get more parents until the second pass begins
+   * @param stated the loops in the first sources, which their lines do not show: a loop is within one run
    */
   constructor(
     out: LineSink,
@@ -119,22 +127,25 @@ export class MergedFile {
       count = parse,
       running = new SpanMap(),
       placement,
+      stated = { sources: 0, loops: [], calls: [] },
     }: {
       readonly parse: boolean;
       readonly count?: boolean;
       readonly running?: Pick<SpanMap<unknown>, "has">;
       readonly placement?: Placement | undefined;
+      readonly stated?: StatedLoops | undefined;
     },
   ) {
     this.#head = head;
     this.#parse = parse;
     this.#running = running;
     this.#placement = placement;
+    this.#stated = stated;
     this.#markerId = markerSpanId(head.id ?? "");
     this.#winners = new SpanMap(head.traceId);
     this.#parents = new SpanMap(head.traceId);
     this.#out = new LineWriter(out, encodeHead(head));
-    this.#totals = count ? new Totals() : undefined;
+    this.#totals = count ? new Totals(this.#stated) : undefined;
   }
 
   /** Totals of all lines, if they are counted; lines that a selection left out are included. */
@@ -198,7 +209,7 @@ export class MergedFile {
   /** Merges the sources in two passes: the first finds the line of each span, the second writes. Syncs as it goes. */
   *write(sources: readonly Source[], select?: SelectLines): Gensync<void> {
     const { markers, unchanged, unordered, isCounted } = yield* this.#findWinners(sources);
-    if (this.#totals && !isCounted) this.#totals = new Totals();
+    if (this.#totals && !isCounted) this.#totals = new Totals(this.#stated);
     // If several markers stand for spans without lines, the marker of the highest count covers the other markers.
     const marker = markers.filter(({ last }) => !this.#hasLast(last)).sort((a, b) => b.elided - a.elided)[0];
     const selection = select?.(this.#winners.size, marker !== undefined);
@@ -217,7 +228,7 @@ export class MergedFile {
       if (winner?.source !== index || winner.offset !== offset) return;
       addTo(this.#firstSeen, winner.first, 1);
       addTo(this.#taken, index, 1);
-      if (this.#totals && !isCounted) countLine(line, this.#totals);
+      if (this.#totals && !isCounted) countLine(line, this.#totals, winner.first >= this.#stated.sources);
       mark(isMarker ? "marker" : "line");
       if (elision && (isMarker || !elision.keeps(line, ids))) return;
       const from = source.type === "lines" ? { fd: source.fd, offset, bytes: line.length } : undefined;
@@ -272,7 +283,8 @@ export class MergedFile {
           lines = undefined;
           return;
         }
-        if (isCounted && this.#totals && found.span) countSpan(found.span, this.#totals);
+        if (isCounted && this.#totals && found.span)
+          countSpan(found.span, this.#totals, index >= this.#stated.sources);
         if (found.span?.parentSpanId) {
           const parent = { spanId: found.span.parentSpanId, traceId: ids.traceId };
           this.#parents.set(parent, parent);

@@ -53,18 +53,15 @@ export interface SessionChange {
 /** The head of a session whose raw id is known. */
 export type SessionHead = DocumentHead & { readonly id: string };
 
+type RootAddition = { attributes: Record<string, unknown>; limit(root: TraceSpan): TraceSpan };
+
 export class SessionState {
   /** Own spans that have no line yet. */
   readonly openSpans = new OpenSpans();
   #head: SessionHead;
   #root: TraceSpan;
   /** Attributes of the session span that are not merged into it yet. */
-  #addedToRoot:
-    | {
-        readonly attributes: Record<string, unknown>;
-        readonly limit: (root: TraceSpan) => TraceSpan;
-      }
-    | undefined;
+  #addedToRoot: RootAddition | undefined;
   #metadata: SessionMetadata = {};
   #totals = new Totals();
   /** Spans of peer writers that have no line yet, as the document has them, each with its trace id. */
@@ -78,7 +75,7 @@ export class SessionState {
   /** What ended a peer writer that was under way, while the session went on. */
   #lostWriter: string | undefined;
   /** Ends of the document after which this writer went on. */
-  #passedEnds: Pick<JournaledSession, "resumed" | "outlived"> = {};
+  #passedEnds: Pick<JournaledSession, "resumed" | "newRun" | "outlived"> = {};
   #moved: MovedSpans;
   #movedTo: string | undefined;
   /** The worst error or crash that a peer writer, or this one beside living peers, left for the end of the session. */
@@ -200,9 +197,12 @@ export class SessionState {
     if (tail && isOver(tail.summary)) this.#passedEnds = { ...this.#passedEnds, outlived: endMark(tail) };
   }
 
-  /** Another run begins, in a session that was ended: loops are found within one run. */
-  beginRun(): void {
+  /** Another run begins: loops are found within one run. Returns whether the session had ended before. */
+  beginRun(): boolean {
     this.#totals.beginRun();
+    const { resumed } = this.#passedEnds;
+    if (resumed !== undefined) this.#passedEnds = { ...this.#passedEnds, newRun: true };
+    return resumed !== undefined;
   }
 
   /** Merges the document that a peer writer published; `totals` of the lines of both, where they were counted. */

@@ -226,6 +226,27 @@ test("D10 loops are counted within one run, and kept once found", async () => {
   expect(await run(2)).toMatchObject([{ tool: "bash", count: 3 }]);
 });
 
+test.each([
+  ["startTrace: D10 they are counted within one run", undefined],
+  ["rehydrateFromFile: D7 they began before", 4],
+] as const)("loops of a session that is killed after it went on by %s", async (how, count) => {
+  const log = (tracer: SessionTracer) => {
+    for (let n = 0; n < 2; n++) tool(tracer, "bash", { input: { command: "ls" } });
+  };
+  const first = stage.start("ses_1");
+  log(first);
+  await first.endTrace();
+  const second = stage.process().newTracer();
+  if (how.startsWith("startTrace")) second.startTrace("ses_1");
+  else await second.rehydrateFromFile("ses_1");
+  log(second);
+  stage.kill();
+  const ports = { fileSystem: nodeFileSystem, liveness: stage.liveness, clock: systemClock };
+  await recoverDirectory(ports, stage.dir);
+  const { loops, totalToolCalls } = stage.document("ses_1").summary;
+  expect([loops?.[0]?.count, totalToolCalls]).toEqual([count, 4]);
+});
+
 test("D13 a callID already logged with the same tool and start time is ignored, also after a resume", async () => {
   const at = (start?: number) => ({
     time: start === undefined ? {} : { start, end: start + 5 },
