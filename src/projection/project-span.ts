@@ -9,6 +9,8 @@ import {
   ATTR_ERROR_TYPE,
   ATTR_EXCEPTION_MESSAGE,
   ATTR_EXCEPTION_TYPE,
+  ATTR_GEN_AI_INPUT_MESSAGES,
+  ATTR_GEN_AI_OUTPUT_MESSAGES,
   ATTR_GEN_AI_RESPONSE_FINISH_REASONS,
   ATTR_SERVICE_VERSION,
   ATTR_USER_ID,
@@ -81,6 +83,9 @@ function projectTraced(span: ReadableSpan, view: SpanView<TracerFields>): Projec
 }
 
 function projectForeign(span: ReadableSpan, view: SpanView): ProjectedSpan {
+  // Messages of the conventions go before a request that an instrumentation records beside them.
+  view.takeContent("input", "structure", ATTR_GEN_AI_INPUT_MESSAGES);
+  view.takeContent("output", "structure", ATTR_GEN_AI_OUTPUT_MESSAGES);
   for (const dialect of dialects) {
     tryOr(() => {
       if (dialect.matches(view)) dialect.read(view);
@@ -101,6 +106,8 @@ function projectForeign(span: ReadableSpan, view: SpanView): ProjectedSpan {
   const attributes = plainAttributes(view.attributes, view.parsed);
   if (projected.name !== name) attributes["otel.span_name"] = name;
   if (code === OK_STATUS) describeStatus(span, attributes);
+  // The specification has no word for a status that nobody set; a replay gives back this one, too.
+  else if (code === UNSET_STATUS && projected.status === "error") attributes["otel.status_code"] = "UNSET";
   describeOtel(span, attributes, view.taken);
   setAttributes(projected, attributes);
   projected.traceId = identity.traceId;

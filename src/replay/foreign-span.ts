@@ -15,6 +15,9 @@ import {
   ATTR_GEN_AI_INPUT_MESSAGES,
   ATTR_GEN_AI_OPERATION_NAME,
   ATTR_GEN_AI_OUTPUT_MESSAGES,
+  ATTR_GEN_AI_PROVIDER_NAME,
+  ATTR_GEN_AI_REQUEST_MODEL,
+  ATTR_GEN_AI_RESPONSE_MODEL,
   ATTR_GEN_AI_TOOL_CALL_ARGUMENTS,
   ATTR_GEN_AI_TOOL_CALL_RESULT,
   ATTR_GEN_AI_TOOL_TYPE,
@@ -85,14 +88,15 @@ export function describedHistory(
 }
 
 /**
- * The OpenTelemetry status of a span that did not fail, and the attributes without those that describe it. An unset
- * status has none (`describeStatus` of the projection).
+ * The OpenTelemetry status that the attributes describe, and the attributes without those that describe it. An unset
+ * status has none (`describeStatus` of the projection), except on a span that failed.
  */
 export function describedStatus(
   attributes: Readonly<Record<string, unknown>>,
 ): Pick<SpanParts, "status" | "attributes"> {
   const { "otel.status_code": code, "otel.status_description": description, ...rest } = attributes;
   if (code === "OK") return { status: { code: OK_STATUS }, attributes: rest };
+  if (code === "UNSET") return { status: { code: UNSET_STATUS }, attributes: rest };
   if (code !== "ERROR") return { status: { code: UNSET_STATUS }, attributes };
   const message = nonEmptyText(description);
   return { status: { code: ERROR_STATUS, ...(message !== undefined && { message }) }, attributes: rest };
@@ -117,6 +121,16 @@ export function foreignAttributes(span: TraceSpan): Record<string, unknown> {
   // The projection computes the duration where no attribute has it.
   if (span.tool?.durationMs === computedDuration(span)) delete restored[ATTR_CRASH_SAFE_FILE_TOOL_DURATION];
   const [inputKey, outputKey] = contentKeys(span, own);
+  // A call around model calls has a model, too, which the session tracer's spans of this kind never have.
+  const { modelId, providerId } = span.model ?? {};
+  if (span.kind === "span" && modelId !== undefined) {
+    restored[ATTR_GEN_AI_REQUEST_MODEL] = modelId;
+    if (providerId !== undefined) restored[ATTR_GEN_AI_PROVIDER_NAME] = providerId;
+  }
+  // Both the model that was asked for and the one that answered.
+  const asked = own[ATTR_GEN_AI_REQUEST_MODEL];
+  const answered = restored[ATTR_GEN_AI_REQUEST_MODEL];
+  if (asked !== undefined && answered !== asked) restored[ATTR_GEN_AI_RESPONSE_MODEL] = answered;
   if (input !== undefined) restored[inputKey] = contentText(input);
   if (output !== undefined) restored[outputKey] = contentText(output);
   return { ...restored, ...own };

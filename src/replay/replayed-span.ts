@@ -17,7 +17,7 @@ import {
 import { durationOf, laterOf, microTimeOf, millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
-import { ERROR_STATUS } from "../projection/read-span.js";
+import { ERROR_STATUS, OK_STATUS } from "../projection/read-span.js";
 import { bareModel, exactAttributes, setExactTime } from "../projection/to-attributes.js";
 import {
   describedHistory,
@@ -100,8 +100,11 @@ export const errorStatus = (message: string | undefined): ReadableSpan["status"]
 
 /** The OpenTelemetry status of a span, and the span without the attributes that describe the status. */
 function withStatus(span: ClosedSpan): { status: ReadableSpan["status"]; span: ClosedSpan } {
-  if (span.status === "error") return { status: errorStatus(span.statusMessage), span };
   const { status, attributes } = describedStatus(span.attributes ?? {});
+  // The projection takes some spans for failed that have no status ERROR.
+  const isDescribed = status.code === OK_STATUS || span.attributes?.["otel.status_code"] === "UNSET";
+  if (span.status === "error" && (span.interrupted || !isDescribed))
+    return { status: errorStatus(span.statusMessage), span };
   return { status, span: { ...span, attributes } };
 }
 

@@ -118,7 +118,11 @@ describe("status", () => {
     expect(messageOf({ status: { code: 2, message: "own" }, events })).toBe("own");
     expect(messageOf({ status: { code: 2 }, events })).toBe("last");
     expect(messageOf({ status: { code: 2, message: "" } })).toBe("timeout");
-    expect(projected(attributes).attributes).toStrictEqual(attributes);
+    expect(projected(attributes).attributes).toStrictEqual({
+      ...attributes,
+      // Nobody set a status: a replay leaves the status unset, too.
+      "otel.status_code": "UNSET",
+    });
   });
 });
 

@@ -53,7 +53,6 @@ const places: readonly Place[] = [
   { keys: /^(ai\.toolCall\.id|gen_ai\.tool\.call\.id)$/, at: ["tool", "callId"], as: "same" },
   { keys: finishReasons, at: ["finishReason"], as: "reason" },
   { keys: finishReasons, at: ["attributes", "gen_ai.response.finish_reasons"], as: "reason" },
-  { keys: /^langfuse\.observation\.status_message$/, at: ["statusMessage"], as: "same" },
   { keys: /^(ai\.prompt|ai\.prompt\.messages|ai\.values?|ai\.toolCall\.args)$/, at: ["input"], as: "leaves" },
   {
     keys: /^(input\.value|llm\.input_messages\..*|embedding\.embeddings\.\d+\.embedding\.text)$/,

