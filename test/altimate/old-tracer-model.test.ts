@@ -30,9 +30,11 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers();
 });
+// 10,000 runs leave 20,000 files.
+const removalMillis = 600_000;
 afterAll(() => {
   for (const dir of dirs) rmSync(dir, { recursive: true, force: true });
-});
+}, removalMillis);
 
 type Method = Exclude<keyof Trace, "context" | "withContext" | "traceHeaders" | "flush">;
 type Command = readonly [method: Method | "flush" | "new trace", args: readonly unknown[], millis: number];
