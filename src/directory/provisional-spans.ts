@@ -99,7 +99,10 @@ export class ProvisionalSpans {
     const now = this.#ports.clock.monotonic();
     const { spanId } = provisional.span;
     const before = trace.get(spanId);
+    const isFirst = trace.size === 0;
     this.#change(trace, () => trace.put(provisional, now));
+    // The trace was named before, and the log may have forgotten the session with the spans that moved.
+    if (isFirst && trace.named !== undefined) this.nameTrace(trace, trace.named);
     if (this.#file.appendSpan(provisional.text) !== "dropped") return "recorded";
     this.#change(trace, () => (before ? trace.put(before, now) : trace.remove(spanId)));
     return "full";

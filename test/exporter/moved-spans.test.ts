@@ -264,6 +264,27 @@ describe("P11 a parent that is in another session, or in none", () => {
   });
 });
 
+describe("P2 P11 the unnamed log", () => {
+  it("P2 P11 has the session of a trace whose document has moved: a span that starts later is recovered there", async () => {
+    const actor = stage.actor();
+    const tracer = tracerOf(actor);
+    // Keeps the log.
+    tracer.startSpan("of another trace", { root: true });
+    const root = tracer.startSpan("root", { root: true });
+    root.end();
+    await actor.processor.forceFlush();
+    const { traceId } = root.spanContext();
+    expect(stage.files).toContain(`${traceId}.json`);
+    tracer.startSpan("chat", { attributes: { "session.id": "S" } }, inSpan(root)).end();
+    tracer.startSpan("late", {}, inSpan(root));
+    stage.liveness.bury();
+    const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness: stage.liveness };
+    expect((await recoverDirectory(ports, stage.dir, untilRecovered)).failures).toEqual([]);
+    expect(stage.files).not.toContain(`${traceId}.json`);
+    expect(shapeOf("S")).toEqual({ root: "S", chat: "root", late: "root" });
+  });
+});
+
 describe("P11 withoutSession", () => {
   const record = async (withoutSession: CrashSafeFileSpanExporterOptions["withoutSession"]) => {
     const actor = stage.actor({ withoutSession });
