@@ -4,6 +4,7 @@
  * Encoding").
  */
 import type { HrTime, ReadableSpan } from "../otel/types.js";
+import type { ReplayedResource } from "../replay/replayed-origins.js";
 
 interface AnyValue {
   readonly stringValue?: string;
@@ -26,11 +27,11 @@ export function tracesData(spans: readonly ReadableSpan[]): object {
     { resource: ReadableSpan["resource"]; scopes: Map<string, ReadableSpan[]> }
   >();
   for (const span of spans) {
-    const resourceKey = JSON.stringify(span.resource.attributes);
-    const { name, version = "" } = span.instrumentationScope;
+    const { attributes, schemaUrl } = span.resource as ReplayedResource;
+    const resourceKey = JSON.stringify([attributes, schemaUrl]);
     const group = resources.get(resourceKey) ?? { resource: span.resource, scopes: new Map() };
     resources.set(resourceKey, group);
-    const scopeKey = JSON.stringify([name, version]);
+    const scopeKey = JSON.stringify(span.instrumentationScope);
     const scope = group.scopes.get(scopeKey);
     if (scope) scope.push(span);
     else group.scopes.set(scopeKey, [span]);
@@ -38,28 +39,38 @@ export function tracesData(spans: readonly ReadableSpan[]): object {
   return {
     resourceSpans: [...resources.values()].map(({ resource, scopes }) => ({
       resource: { attributes: keyValues(resource.attributes) },
+      ...schemaOf(resource as ReplayedResource),
       scopeSpans: [...scopes.values()].map((scoped) => ({
         scope: scopeOf(scoped[0] as ReadableSpan),
+        ...schemaOf((scoped[0] as ReadableSpan).instrumentationScope),
         spans: scoped.map(otlpSpan),
       })),
     })),
   };
 }
 
-function scopeOf({ instrumentationScope: { name, version } }: ReadableSpan): object {
-  return { name, ...(version !== undefined && { version }) };
+function scopeOf({ instrumentationScope: { name, version, attributes } }: ReadableSpan): object {
+  return {
+    name,
+    ...(version !== undefined && { version }),
+    ...(attributes && { attributes: keyValues(attributes) }),
+  };
 }
+
+const schemaOf = ({ schemaUrl }: { readonly schemaUrl?: string | undefined }): object =>
+  schemaUrl === undefined ? {} : { schemaUrl };
 
 /** `SpanKind` of the protocol counts from 1: 0 is "unspecified". */
 const kindOffset = 1;
 
 function otlpSpan(span: ReadableSpan): object {
-  const { traceId, spanId } = span.spanContext();
+  const { traceId, spanId, traceState } = span.spanContext();
   const parent = span.parentSpanContext?.spanId;
   const { code, message } = span.status;
   return {
     traceId,
     spanId,
+    ...(traceState && { traceState: traceState.serialize() }),
     ...(parent && { parentSpanId: parent }),
     name: span.name,
     kind: span.kind + kindOffset,

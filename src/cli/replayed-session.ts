@@ -5,6 +5,7 @@ import { validMetadata, validSpan } from "../format/validate.js";
 import { resourceAttributesOf } from "../otel/resource.js";
 import type { ReadableSpan } from "../otel/types.js";
 import type { Environment } from "../platform/environment.js";
+import { ReplayedOrigins } from "../replay/replayed-origins.js";
 import { ReplayIds, replayedSpan } from "../replay/replayed-span.js";
 import { ReplayedTurns } from "../replay/replayed-turns.js";
 import type { ReadSession } from "./session-reference.js";
@@ -23,7 +24,9 @@ export function replayedSpans(
     metadata: validMetadata(trace.metadata),
     endedAt: Date.parse(trace.endedAt) || Date.parse(trace.startedAt) || 0,
     ids: new ReplayIds(id),
-    resource: { attributes: { "service.name": "unknown_service", ...resourceAttributesOf(env) } },
+    origins: new ReplayedOrigins(trace, {
+      attributes: { "service.name": "unknown_service", ...resourceAttributesOf(env) },
+    }),
   };
   const turns = new ReplayedTurns(session);
   for (const [position, span] of ended.entries()) turns.survey(span, position);

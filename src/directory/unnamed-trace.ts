@@ -5,6 +5,7 @@
  * that has ended is decided as soon as its parent is; an open span may still name a session itself.
  */
 
+import { isOrigin } from "../format/origins.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { RecentMap } from "../platform/recent-map.js";
 
@@ -183,8 +184,11 @@ export class UnnamedTrace {
 
   /** Adds metadata; returns whether there is news. */
   learn(metadata: Partial<SessionMetadata>): boolean {
+    const known = this.#metadata as Record<string, unknown>;
+    // The record of a resource changes when its detectors have finished. Of other members the first counts.
     const news = Object.entries(metadata).filter(
-      ([key, value]) => value !== undefined && (this.#metadata as Record<string, unknown>)[key] === undefined,
+      ([key, value]) =>
+        value !== undefined && (known[key] === undefined || (isOrigin(key) && known[key] !== value)),
     );
     if (news.length === 0) return false;
     this.#metadata = { ...this.#metadata, ...Object.fromEntries(news) };

@@ -10,7 +10,7 @@ import type { SessionFacts } from "./session-store.js";
 /**
  * Receives each value that can hold content, and returns what is written in its place. `field` names the place of the
  * value in the record: `name`, `statusMessage`, `input`, `output`, `attributes.<key>`, `metadata.<key>`, `model.<key>`,
- * `finishReason`, `tool.callId`, or `summary.error` for the reason why a session ended. Of a whole document that is
+ * `finishReason`, `tool.callId`, `resource.<key>` and `scope.<key>` for attributes of a resource or scope, or `summary.error` for the reason why a session ended. Of a whole document that is
  * exported, also `summary.<key>`, and the names of members that documents of this package do not have. Values may be
  * structured. Ids, times, numbers, keys and the id of the session, which names the file, are not passed.
  *
@@ -52,6 +52,11 @@ export class ContentFilter {
 
   metadata(metadata: Partial<SessionMetadata>): Partial<SessionMetadata> {
     return limitValue(this.#limits, this.#redact ? redactMetadata(this.#redact, metadata) : metadata);
+  }
+
+  /** Attributes of a resource or of an instrumentation scope. */
+  origin(attributes: Record<string, unknown>, at: "resource" | "scope"): Record<string, unknown> {
+    return limitValue(this.#limits, this.#redact ? redactEntries(this.#redact, attributes, at) : attributes);
   }
 
   /** The reason why a session ended, for its summary. */
@@ -137,6 +142,7 @@ const plainOfSpan: Readonly<Record<string, Check>> = {
   resource: isText,
   scope: isText,
   remoteParentSpanId: isText,
+  traceState: isText,
 };
 const plainOfSummary: Readonly<Record<string, Check>> = { status: isText, lastActivityAt: isText };
 
@@ -232,7 +238,7 @@ const redactMetadata = (redact: Redact, metadata: Partial<SessionMetadata>): Par
 function redactEntries(
   redact: Redact,
   from: Readonly<Record<string, unknown>>,
-  at: "attributes" | "metadata",
+  at: "attributes" | "metadata" | "resource" | "scope",
 ): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(from).map(([key, value]) => {

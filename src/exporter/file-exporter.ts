@@ -177,7 +177,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
    * @throws CrashSafeFileError `WRITE_FAILED` when writing fails; recorded spans are kept and written later
    */
   forceFlush(): Promise<void> {
-    return this.#bounded("forceFlush", this.#directory.flush());
+    return this.#bounded("forceFlush", this.#flush());
   }
 
   /**
@@ -202,8 +202,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
    */
   crash(reason?: string): void {
     this.#guard(() => {
-      const isGiven = typeof reason === "string" && reason !== "";
-      const shown = isGiven ? this.#filter.error(reason) : undefined;
+      const shown = reason && typeof reason === "string" ? this.#filter.error(reason) : undefined;
       this.#lifecycle.crash();
       leaveExitFlush(this);
       this.#directory.crash(this.#ended, shown);
@@ -298,11 +297,10 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
   #record(span: ReadableSpan): LossReason | undefined {
     const admitted = this.#admission.admit(span);
     if (typeof admitted === "string") return admitted === "recorded" ? undefined : admitted;
-    const { home, span: record, metadata } = admitted;
+    const { home, span: record, metadata, startedIn } = admitted;
     joinExitFlush(this, this.#onExitFlushError);
     if (record) {
       const recordEnd = () => home.recordEnd(span, record, metadata);
-      const { startedIn } = admitted;
       const outcome =
         startedIn && home.id !== undefined
           ? startedIn.moveOut(movingOf(span, record), home.id, recordEnd)
@@ -332,10 +330,19 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     return this.#lifecycle.state === "crashed" ? "fenced" : "stopped";
   }
 
-  #leave(): Promise<void> {
+  async #flush(): Promise<void> {
+    await this.#directory.flush();
+    const known = this.#admission.resourcesKnown();
+    if (known) await known.then(() => this.#directory.flush());
+  }
+
+  async #leave(): Promise<void> {
+    // A session learns nothing after its end.
+    const known = this.#admission.resourcesKnown();
+    if (known) await known;
     const { ended, done } = this.#directory.leave();
     this.#ended = ended;
-    return done;
+    await done;
   }
 
   /** All that this exporter recorded is written. */

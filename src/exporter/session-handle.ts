@@ -4,6 +4,7 @@
 
 import type { DirectoryUser, HeldSession } from "../directory/shared-directory.js";
 import type { SessionHistory } from "../format/history.js";
+import { splitOrigins } from "../format/origins.js";
 import { callerEnd, implicitEnd, type SessionEnd } from "../format/session-end.js";
 import type { SpanIds } from "../format/span-map.js";
 import type { SessionMetadata, SessionSummary, TraceFile } from "../format/trace-file.js";
@@ -84,7 +85,7 @@ class FileSession implements SessionHandle {
   }
 
   get metadata(): SessionMetadata {
-    return this.#session.metadata();
+    return splitOrigins(this.#session.metadata()).metadata;
   }
 
   get summary(): SessionSummary {

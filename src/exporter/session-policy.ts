@@ -4,6 +4,7 @@
 
 import { isoTime } from "../format/document.js";
 import type { UnnamedPolicy, WithoutSession } from "../format/unnamed-policy.js";
+import { knownAttributes } from "../otel/resource.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
 
@@ -31,7 +32,7 @@ export class SessionPolicy implements UnnamedPolicy {
   /** The first span without a session gives its service name to the session of the process. */
   learn(span: ReadableSpan): void {
     if (this.#service !== undefined || this.withoutSession !== "process") return;
-    const name: unknown = tryOr(() => span.resource.attributes["service.name"], undefined);
+    const name: unknown = tryOr(() => knownAttributes(span.resource)["service.name"], undefined);
     this.#service = typeof name === "string" && name !== "" ? name : unknownService;
   }
 }

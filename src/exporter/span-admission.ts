@@ -95,6 +95,7 @@ export class SpanAdmission {
     // The reading ran code of the host, which may have ended the session, or named it.
     if (home.id === undefined || !home.isOpen()) home = this.#homeOf(span, session, position);
     if (typeof home === "string") return home;
+    this.#converter.origins.whenSettled(span, home.id ?? position.traceId, home);
     const started = session?.isNamed && !isStart ? directory.homeOf(span) : undefined;
     return {
       home,
@@ -123,6 +124,11 @@ export class SpanAdmission {
       }
       return read;
     };
+  }
+
+  /** Resolves when the resources of all spans are known, or after a while; `undefined` if they are. */
+  resourcesKnown(): Promise<void> | undefined {
+    return this.#converter.origins.settled();
   }
 
   /** The session that a span names itself by now. */

@@ -10,7 +10,7 @@ import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
 import { RecentMap } from "../platform/recent-map.js";
 import { attachmentOf, type ExactSpanAttachment } from "../projection/exact-span.js";
-import { projectSpan } from "../projection/project-span.js";
+import { projectSpanFrom } from "../projection/project-span.js";
 import {
   describeHistory,
   describeStatus,
@@ -19,6 +19,7 @@ import {
   UNSET_STATUS,
 } from "../projection/read-span.js";
 import type { ContentFilter } from "./content-filter.js";
+import { SpanOrigins } from "./span-origins.js";
 
 /** Turns to remember. Projected children of an older turn keep a parent that is not in the document. */
 const maxTurns = 10_000;
@@ -27,11 +28,13 @@ const maxTurns = 10_000;
 export interface ConvertedSpan {
   /** Absent for a turn, which is no span of the document. */
   readonly span: TraceSpan | undefined;
+  /** With the resource and the scope of the span (`format/origins.ts`). */
   readonly metadata: Partial<SessionMetadata>;
 }
 
 export class SpanConverter {
   readonly #filter: ContentFilter | undefined;
+  readonly origins: SpanOrigins;
   /** The traces of the turns with a span id: span ids are unique within a trace only. */
   readonly #turns = new RecentMap<string, readonly string[]>(maxTurns);
   /** Kept for the next span of the trace: a hash for each span would cost 2 µs. */
@@ -40,6 +43,7 @@ export class SpanConverter {
   /** `filter`: absent where nothing is written to a file. */
   constructor(filter: ContentFilter | undefined) {
     this.#filter = filter;
+    this.origins = new SpanOrigins(filter);
   }
 
   /**
@@ -51,15 +55,21 @@ export class SpanConverter {
     if (attachment?.type === "turn") return this.#turn(span, {});
     if (attachment) {
       const parentId = tryOr(() => span.parentSpanContext?.spanId, undefined);
-      const exact = exactSpan(span, attachment, this.#parentOf(span, parentId, rootSpanId));
-      return { span: this.#filteredExact(exact, attachment), metadata: {} };
+      const origin = this.origins.of(span);
+      const parent = this.#parentOf(span, parentId, rootSpanId);
+      const exact = exactSpan(span, attachment, parent, origin.resource);
+      return { span: this.#filteredExact(exact, attachment), metadata: origin.metadata };
     }
-    const { span: projected, metadata, isTurn } = projectSpan(span);
+    const origin = this.origins.of(span);
+    const { span: projected, metadata, isTurn } = projectSpanFrom(span, origin);
     const filtered = this.#filter?.metadata(metadata) ?? metadata;
     if (isTurn) return this.#turn(span, filtered);
     // The projection made this object, and no other code has it yet.
     projected.parentSpanId = this.#parentOf(span, projected.parentSpanId, rootSpanId);
-    return { span: this.#filter?.span(projected) ?? projected, metadata: filtered };
+    return {
+      span: this.#filter?.span(projected) ?? projected,
+      metadata: described(filtered, origin.metadata),
+    };
   }
 
   /** A span that is in no document: its children become children of the session span. */
@@ -108,16 +118,32 @@ function exactSpan(
   span: ReadableSpan,
   attachment: ExactSpanAttachment,
   parentSpanId: string | null,
+  resource: string | undefined,
 ): TraceSpan {
   const record = attachment.read();
   const { made } = attachment;
   const added = tryOr(() => addedAttributes(span, attachment.own, record.status), undefined);
   if (made?.record === record && made.span.parentSpanId === parentSpanId && !added) return made.span;
   const { traceId, spanId } = span.spanContext();
-  const exact: TraceSpan = { spanId, parentSpanId, ...record, traceId };
+  const exact: TraceSpan = {
+    spanId,
+    parentSpanId,
+    ...record,
+    ...(resource !== undefined && { resource }),
+    traceId,
+  };
   if (added) return { ...exact, attributes: { ...added, ...record.attributes } };
   attachment.made = { record, span: exact };
   return exact;
+}
+
+/** The object of the origin where the span adds nothing else: a session knows that object already. */
+function described(
+  metadata: Partial<SessionMetadata>,
+  origin: Partial<SessionMetadata>,
+): Partial<SessionMetadata> {
+  for (const _ in metadata) return { ...metadata, ...origin };
+  return origin;
 }
 
 /** Attributes, events, links and a status that were not set by the tracer. */

@@ -13,6 +13,7 @@
 import { isUtf8 } from "node:buffer";
 import { isRecord, jsonText, parseJson, toJsonValue } from "./json-value.js";
 import { hasLongText, type LongJson, longJson } from "./long-json.js";
+import { splitOrigins, withOrigins } from "./origins.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceLayout, TraceSpan } from "./trace-file.js";
 import { validMetadata, validSummary } from "./validate.js";
 
@@ -29,6 +30,7 @@ export interface DocumentHead {
 export interface DocumentTail {
   /** Open or interrupted spans, then the session span. */
   readonly spans: readonly TraceSpan[];
+  /** With the origins of spans (`origins.ts`). */
   readonly metadata: SessionMetadata;
   readonly summary: SessionSummary;
   readonly endedAt: string;
@@ -145,13 +147,15 @@ function joined(texts: readonly SpanJson[]): Buffer {
 /** The tail line. `tailStart` is the offset of the line in the document. */
 export function encodeTail(tail: DocumentTail, tailStart: number, isFirst: boolean): Buffer {
   const separator = isFirst || tail.spans.length === 0 ? "" : ",";
-  const { metadata, summary, endedAt } = tail;
+  const { summary, endedAt } = tail;
+  const { metadata, resources, scopes } = splitOrigins(tail.metadata);
   const layout = { ...tail.layout, tailStart };
   let rest: string;
   try {
-    rest = JSON.stringify({ metadata, summary, endedAt, layout });
+    rest = JSON.stringify({ metadata, resources, scopes, summary, endedAt, layout });
   } catch {
-    rest = JSON.stringify({ metadata: toJsonValue(metadata), summary, endedAt, layout });
+    const plain = toJsonValue({ metadata, resources, scopes }) as object;
+    rest = JSON.stringify({ ...plain, summary, endedAt, layout });
   }
   const spans = tail.spans.map(spanJson);
   const end = `],${rest.slice(1)}\n`;
@@ -217,7 +221,7 @@ export function decodeTail(line: Buffer): DocumentTail | undefined {
   const { tailStart: _, ...shape } = layout ?? { v: 1, tailStart: 0 };
   return {
     spans: value.spans.filter(isSpan),
-    metadata: validMetadata(metadata),
+    metadata: withOrigins(validMetadata(metadata), value),
     summary: validSummary(summary),
     endedAt: typeof endedAt === "string" ? endedAt : "",
     layout: shape,

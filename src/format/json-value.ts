@@ -253,10 +253,7 @@ function readMember(source: object, key: string | number, walk: Walk): unknown {
   return visit(member, walk, true);
 }
 
-/** Whether two values are the same, or arrays of the same values. */
+/** Whether two values are the same, or objects with the same JSON. */
 export const isSameValue = (known: unknown, value: unknown): boolean =>
   known === value ||
-  (Array.isArray(known) &&
-    Array.isArray(value) &&
-    known.length === value.length &&
-    known.every((element, index) => element === value[index]));
+  (typeof known === "object" && typeof value === "object" && jsonText(known) === jsonText(value));

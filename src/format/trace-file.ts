@@ -65,8 +65,28 @@ export interface TraceSpan {
   attributes?: Record<string, unknown>;
   /** The parent in another process or session, or in none: then the span stands under the session span. */
   remoteParentSpanId?: string;
+  /** `tracestate` of the span's context, where it has one (W3C Trace Context). */
+  traceState?: string;
+  /** Key in `resources` of the document: what produced the span. Absent in documents of 0.1.0. */
+  resource?: string;
+  /** Key in `scopes` of the document: the instrumentation scope, where it has more than a name and a version. */
+  scope?: string;
   /** Present only if it differs from the document's. */
   traceId?: string;
+}
+
+/** A resource of OpenTelemetry: the program and the machine that produced spans. */
+export interface ResourceRecord {
+  attributes: Record<string, unknown>;
+  schemaUrl?: string;
+}
+
+/** An instrumentation scope of OpenTelemetry: the library that produced spans. */
+export interface ScopeRecord {
+  name: string;
+  version?: string;
+  schemaUrl?: string;
+  attributes?: Record<string, unknown>;
 }
 
 /** Facts about the session as a whole. */
@@ -206,5 +226,9 @@ export interface TraceFile {
   /** In order of completion, but a generation comes before its tool calls; open spans are last. */
   spans: TraceSpan[];
   summary: SessionSummary;
+  /** The resources of the spans, by the keys that `resource` of a span has. Absent in documents of 0.1.0. */
+  resources?: Record<string, ResourceRecord>;
+  /** The instrumentation scopes of the spans, by the keys that `scope` of a span has. */
+  scopes?: Record<string, ScopeRecord>;
   layout?: TraceLayout;
 }

@@ -9,6 +9,31 @@ export interface ResourceLike {
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
+/** A resource of the SDK whose detectors may not have finished. */
+export interface DetectedResource extends ResourceLike {
+  readonly asyncAttributesPending?: boolean;
+  readonly schemaUrl?: string | undefined;
+  waitForAsyncAttributes?(): Promise<void>;
+  /** A value may be a promise. Of several values of one key the first counts. */
+  getRawAttributes?(): readonly (readonly [string, unknown])[];
+}
+
+/**
+ * @internal The attributes of a resource that are known by now. The SDK logs an error for each reading of `attributes`
+ * before its detectors have finished, and there is one for each span.
+ */
+export function knownAttributes(resource: DetectedResource): Readonly<Record<string, unknown>> {
+  const raw = resource.asyncAttributesPending ? resource.getRawAttributes?.() : undefined;
+  if (!raw) return resource.attributes ?? {};
+  const known = new Map<string, unknown>();
+  for (const [key, value] of raw)
+    if (value !== null && value !== undefined && !isThenable(value) && !known.has(key)) known.set(key, value);
+  return Object.fromEntries(known);
+}
+
+const isThenable = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+
 /** @internal `OTEL_RESOURCE_ATTRIBUTES`, overridden by `OTEL_SERVICE_NAME`. A pair that cannot be decoded is skipped. */
 export function resourceAttributesOf(env: Environment): Record<string, string> {
   const attributes: Record<string, string> = {};

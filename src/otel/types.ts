@@ -34,6 +34,7 @@ export interface ReadableSpan {
     readonly traceId: string;
     readonly spanId: string;
     readonly traceFlags: number;
+    readonly traceState?: { serialize(): string } | undefined;
   };
   readonly parentSpanContext?:
     | { readonly traceId: string; readonly spanId: string; readonly isRemote?: boolean | undefined }
@@ -55,7 +56,12 @@ export interface ReadableSpan {
   readonly duration: HrTime;
   readonly ended: boolean;
   readonly resource: { readonly attributes: Readonly<Record<string, unknown>> };
-  readonly instrumentationScope: { readonly name: string; readonly version?: string | undefined };
+  readonly instrumentationScope: {
+    readonly name: string;
+    readonly version?: string | undefined;
+    readonly schemaUrl?: string | undefined;
+    readonly attributes?: Readonly<Record<string, unknown>> | undefined;
+  };
   readonly droppedAttributesCount: number;
   readonly droppedEventsCount: number;
   readonly droppedLinksCount: number;

@@ -4,6 +4,7 @@
  */
 
 import type { SessionMetadata, SpanModel, TokenUsage, TraceSpan } from "../format/trace-file.js";
+import { knownAttributes } from "../otel/resource.js";
 import {
   ATTR_DEPLOYMENT_ENVIRONMENT_NAME,
   ATTR_ERROR_TYPE,
@@ -45,6 +46,12 @@ export interface ProjectedSpan {
   isTurn?: true;
 }
 
+/** What produced a span: keys of the tables of its document. */
+export interface SpanOrigin {
+  readonly resource?: string | undefined;
+  readonly scope?: string | undefined;
+}
+
 const MAX_PROMPT_CHARS = 4000;
 
 /**
@@ -53,15 +60,20 @@ const MAX_PROMPT_CHARS = 4000;
  * ended; `parentSpanId` is `null` for the root of an OpenTelemetry trace, and for a span whose parent is in another
  * process.
  */
-export function projectSpan(span: ReadableSpan): ProjectedSpan {
+export const projectSpan = (span: ReadableSpan): ProjectedSpan => projectSpanFrom(span, {});
+
+/** As {@link projectSpan}, with the keys that the document has for the resource and the scope of the span. */
+export function projectSpanFrom(span: ReadableSpan, origin: SpanOrigin): ProjectedSpan {
   const attributes = readAttributes(tryOr(() => span.attributes, undefined));
   const scope = nonEmptyText(tryOr(() => span.instrumentationScope?.name, undefined)) ?? "";
   const view = new SpanView<SpanFields & TracerFields>(attributes, scope, span);
-  return tryOr(() => ownTracer.matches(view), false) ? projectTraced(span, view) : projectForeign(span, view);
+  return tryOr(() => ownTracer.matches(view), false)
+    ? projectTraced(span, view, origin)
+    : projectForeign(span, view, origin);
 }
 
 /** A span of a session tracer that came without its record, from another process for example. */
-function projectTraced(span: ReadableSpan, view: SpanView<TracerFields>): ProjectedSpan {
+function projectTraced(span: ReadableSpan, view: SpanView<TracerFields>, origin: SpanOrigin): ProjectedSpan {
   tryOr(() => ownTracer.read(view), undefined);
   const { fields } = view;
   const identity = identify(span);
@@ -78,11 +90,12 @@ function projectTraced(span: ReadableSpan, view: SpanView<TracerFields>): Projec
   if (!fields.isError) tryOr(() => describeStatus(span, attributes), undefined);
   describeHistory(span, attributes);
   setAttributes(projected, attributes);
+  setOrigin(projected, span, origin);
   projected.traceId = identity.traceId;
   return { span: projected, metadata: tracedMetadata(view), ...(fields.isTurn && { isTurn: true }) };
 }
 
-function projectForeign(span: ReadableSpan, view: SpanView): ProjectedSpan {
+function projectForeign(span: ReadableSpan, view: SpanView, origin: SpanOrigin): ProjectedSpan {
   // Messages of the conventions go before a request that an instrumentation records beside them.
   view.takeContent("input", "structure", ATTR_GEN_AI_INPUT_MESSAGES);
   view.takeContent("output", "structure", ATTR_GEN_AI_OUTPUT_MESSAGES);
@@ -110,6 +123,7 @@ function projectForeign(span: ReadableSpan, view: SpanView): ProjectedSpan {
   else if (code === UNSET_STATUS && projected.status === "error") attributes["otel.status_code"] = "UNSET";
   describeOtel(span, attributes, view.taken);
   setAttributes(projected, attributes);
+  setOrigin(projected, span, origin);
   projected.traceId = identity.traceId;
   return { span: projected, metadata: metadataOf(span, view, projected) };
 }
@@ -195,6 +209,13 @@ function spanOf(identity: Identity): TraceSpan {
         };
   if (isRemote && parent !== null) identified.remoteParentSpanId = parent;
   return identified;
+}
+
+function setOrigin(projected: TraceSpan, span: ReadableSpan, { resource, scope }: SpanOrigin): void {
+  const traceState = tryOr(() => nonEmptyText(span.spanContext().traceState?.serialize()), undefined);
+  if (traceState !== undefined) projected.traceState = traceState;
+  if (resource !== undefined) projected.resource = resource;
+  if (scope !== undefined) projected.scope = scope;
 }
 
 /** Throws what a getter of the span throws. */
@@ -335,7 +356,7 @@ function metadataOf(span: ReadableSpan, view: SpanView, projected: TraceSpan): P
   const userId = view.text(ATTR_USER_ID) ?? view.text("enduser.id") ?? fields.userId;
   if (userId !== undefined) metadata.userId = userId;
   if (fields.tags !== undefined && fields.tags.length > 0) metadata.tags = fields.tags;
-  const resource = tryOr(() => span.resource.attributes, undefined);
+  const resource = tryOr(() => knownAttributes(span.resource), undefined);
   const environment = tryOr(
     () =>
       nonEmptyText(resource?.[ATTR_DEPLOYMENT_ENVIRONMENT_NAME]) ??

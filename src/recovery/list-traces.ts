@@ -1,8 +1,10 @@
 /**
  * Lists a directory of traces without reading their spans.
  */
+
 import { resolve } from "node:path";
 import { documentPath, parseEntry } from "../format/file-names.js";
+import { splitOrigins } from "../format/origins.js";
 import type { SessionMetadata, SessionSummary } from "../format/trace-file.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, nodeFileSystem } from "../platform/file-system.js";
@@ -178,7 +180,8 @@ async function readListed(path: string): Promise<ListedTrace | undefined> {
     const { head, tail } = await runAsync(nodeFileSystem, readOutline(file.fd, size));
     if (!head || !tail) return undefined;
     const { id, sessionId, traceId, startedAt } = head;
-    const { metadata, summary, endedAt } = tail;
+    const { summary, endedAt } = tail;
+    const { metadata } = splitOrigins(tail.metadata);
     return { path, id, sessionId, traceId, startedAt, endedAt, metadata, summary, bytes: size };
   } catch {
     // Removed or replaced since the directory was read, or not readable.

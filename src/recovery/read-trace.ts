@@ -4,6 +4,7 @@
 import { basename, dirname, resolve } from "node:path";
 import { type DocumentHead, type DocumentTail, decodeDocument, decodeLine } from "../format/document.js";
 import { appendLogPath, journalPath, parseEntry, type SessionFiles } from "../format/file-names.js";
+import { splitOrigins } from "../format/origins.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { systemClock } from "../platform/clock.js";
 import { CrashSafeFileError } from "../platform/errors.js";
@@ -181,8 +182,9 @@ async function readLines(
 function traceOf(
   { id, traceId, sessionId, startedAt }: DocumentHead,
   lines: readonly TraceSpan[],
-  { spans, metadata, summary, endedAt }: DocumentTail,
+  { spans, metadata: described, summary, endedAt }: DocumentTail,
 ): TraceFile {
+  const { metadata, ...origins } = splitOrigins(described);
   return {
     version: 2,
     ...(id !== undefined && { id }),
@@ -193,6 +195,7 @@ function traceOf(
     metadata,
     spans: [...lines, ...spans],
     summary,
+    ...origins,
   };
 }
 

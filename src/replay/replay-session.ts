@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import { elidedTotals } from "../format/cap.js";
 import { type DocumentHead, type DocumentTail, decodeLine, isRoot } from "../format/document.js";
 import type { SessionFiles } from "../format/file-names.js";
+import { splitOrigins } from "../format/origins.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { validSpan } from "../format/validate.js";
 import { exportBatch } from "../otel/export.js";
@@ -18,6 +19,7 @@ import { runAsync } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
 import { scanLines } from "../storage/lines.js";
 import { ReplayCheckpoint, type ReplayProgress } from "./checkpoint.js";
+import { ReplayedOrigins } from "./replayed-origins.js";
 import { type ReplayedSession, ReplayIds, replayedSpan } from "./replayed-span.js";
 import { ReplayedTurns } from "./replayed-turns.js";
 
@@ -125,14 +127,15 @@ export class SessionReplay {
     const { head, tail } = this.#document;
     const root = tail.spans.find(isRoot);
     const id = head.id ?? (head.sessionId || this.#files.name);
+    const { metadata, ...tables } = splitOrigins(tail.metadata);
     return {
       id,
       traceId: head.traceId,
       root,
-      metadata: tail.metadata,
+      metadata,
       endedAt: Date.parse(tail.endedAt) || Date.parse(head.startedAt) || 0,
       ids: new ReplayIds(id),
-      resource: this.#ports.resource,
+      origins: new ReplayedOrigins(tables, this.#ports.resource),
     };
   }
 }

@@ -1,6 +1,8 @@
 /** `replayTraces`: sends the spans of crashed sessions, which their backend never got, to an exporter. */
+
 import { resolve } from "node:path";
 import { documentPath, parseEntry, type SessionFiles } from "../format/file-names.js";
+import { splitOrigins } from "../format/origins.js";
 import { isOver } from "../format/session-end.js";
 import { type ResourceLike, resourceAttributesOf } from "../otel/resource.js";
 import type { SpanExporter } from "../otel/types.js";
@@ -31,8 +33,9 @@ export interface ReplayOptions {
    */
   readonly sessions?: "crashed" | "ended" | ((trace: ListedTrace) => boolean) | undefined;
   /**
-   * A resource of the SDK, or `{ attributes }`. Default: the attributes of `OTEL_SERVICE_NAME` and
-   * `OTEL_RESOURCE_ATTRIBUTES`. Without a name, the service is `unknown_service`.
+   * A resource of the SDK, or `{ attributes }`, for spans whose document has no resource: of release 0.1.0, or of another
+   * tracer. Its `service.name` also replaces a name that the SDK made up (`unknown_service:node`). Default: the attributes
+   * of `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`. Without a name, the service is `unknown_service`.
    */
   readonly resource?: ResourceLike | undefined;
   /** Longest time for one export, and for one flush. Default 30000; at most 2147483647. */
@@ -199,6 +202,7 @@ function readable(published: Published): ReadableDocument | undefined {
 
 function listed(path: string, { head, tail, size }: ReadableDocument): ListedTrace {
   const { id, sessionId, traceId, startedAt } = head;
-  const { metadata, summary, endedAt } = tail;
+  const { summary, endedAt } = tail;
+  const { metadata } = splitOrigins(tail.metadata);
   return { path, id, sessionId, traceId, startedAt, endedAt, metadata, summary, bytes: size };
 }

@@ -1,9 +1,9 @@
 /** A span of a document as a `ReadableSpan`, with the ids, times and attributes of the span that it was made from. */
 
 import { createHash } from "node:crypto";
+import { createTraceState } from "@opentelemetry/api";
 import { interruptedMessage } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
-import type { ResourceLike } from "../otel/resource.js";
 import {
   ATTR_CRASH_SAFE_FILE_END_TIME,
   ATTR_CRASH_SAFE_FILE_INTERRUPTED,
@@ -27,6 +27,7 @@ import {
   isInstrumented,
   ownAttributes,
 } from "./foreign-span.js";
+import type { ReplayedOrigins, ReplayedResource } from "./replayed-origins.js";
 
 /** The session whose document is replayed. */
 export interface ReplayedSession {
@@ -39,7 +40,7 @@ export interface ReplayedSession {
   /** Epoch milliseconds: the end of spans without one. */
   readonly endedAt: number;
   readonly ids: ReplayIds;
-  readonly resource: ResourceLike;
+  readonly origins: ReplayedOrigins;
 }
 
 /** The turn that a span belongs to. */
@@ -61,7 +62,7 @@ export function replayedSpan(
   session: ReplayedSession,
   turn: TurnPlace | undefined,
 ): ReadableSpan {
-  const { ids } = session;
+  const { ids, origins } = session;
   const isTopLevel = isUnderSession(span, session);
   const { status, span: closed } = withStatus(asClosed(span, session));
   const own = isInstrumented(span) ? foreignParts(closed) : recordParts(closed, session);
@@ -73,6 +74,8 @@ export function replayedSpan(
     {
       ...own,
       ...describedHistory(span, ids),
+      scope: origins.scope(span, own.scope),
+      traceState: span.traceState,
       traceId: ids.traceId(traceIdOf(span, session)),
       spanId: ids.spanId(span.spanId),
       parentSpanId: parentId,
@@ -88,7 +91,7 @@ export function replayedSpan(
         ...(closed.interrupted && { [ATTR_CRASH_SAFE_FILE_INTERRUPTED]: true }),
       },
     },
-    session.resource,
+    origins.resource(span),
   );
 }
 
@@ -169,6 +172,8 @@ export interface SpanParts {
   readonly parentSpanId: string | undefined;
   /** Whether the parent is in another process. */
   readonly isParentRemote?: boolean;
+  /** `tracestate` of the span's context, in the form of its header. */
+  readonly traceState?: string | undefined;
   readonly startTime: number;
   readonly endTime: number;
   readonly status: ReadableSpan["status"];
@@ -180,11 +185,18 @@ export interface SpanParts {
 }
 
 /** An ended span. A time that OpenTelemetry cannot represent goes into an attribute, as in spans of the tracer. */
-export function readableSpan(parts: SpanParts, resource: ResourceLike): ReadableSpan {
+export function readableSpan(parts: SpanParts, resource: ReplayedResource): ReadableSpan {
   const { traceId, spanId, parentSpanId, isParentRemote, status, dropped } = parts;
   const startTime = microTimeOf(parts.startTime);
   const endTime = laterOf(startTime, microTimeOf(parts.endTime));
-  const context = { traceId, spanId, traceFlags: sampled };
+  const { traceState } = parts;
+  const isStated = typeof traceState === "string" && traceState !== "";
+  const context = {
+    traceId,
+    spanId,
+    traceFlags: sampled,
+    ...(isStated && { traceState: createTraceState(traceState) }),
+  };
   const attributes: Record<string, unknown> = { ...parts.attributes };
   if (millis(startTime) !== parts.startTime)
     setExactTime(attributes, ATTR_CRASH_SAFE_FILE_START_TIME, parts.startTime);

@@ -55,6 +55,7 @@ interface TurnSummary {
   input: unknown;
   output: string | undefined;
   interrupted: ReadableSpan | undefined;
+  lastSpan: TraceSpan;
 }
 
 export class ReplayedTurns {
@@ -92,7 +93,7 @@ export class ReplayedTurns {
     const id = traceIdOf(span, this.#session);
     const turn = this.#turns.get(id);
     if (!turn) return undefined;
-    const facts = this.#summaries.get(id) ?? emptySummary();
+    const facts = this.#summaries.get(id) ?? emptySummary(span);
     this.#summaries.set(id, facts);
     learn(facts, span, sent);
     if (position < turn.last) return undefined;
@@ -100,8 +101,8 @@ export class ReplayedTurns {
     return this.#root(turn, facts);
   }
 
-  #root(turn: Turn, { asked, first, last, input, output, interrupted }: TurnSummary): ReadableSpan {
-    const { id, metadata, root, resource, endedAt } = this.#session;
+  #root(turn: Turn, { asked, first, last, input, output, interrupted, lastSpan }: TurnSummary): ReadableSpan {
+    const { id, metadata, root, origins, endedAt } = this.#session;
     // Times of tool calls come from hosts. A turn begins with its message, and ends with its session at the latest.
     const latest = endedAt + endSlackMillis;
     const start = asked ?? Math.min(first, latest);
@@ -137,7 +138,7 @@ export class ReplayedTurns {
         scope: { name: SESSION_SCOPE },
         dropped: { attributes: 0, events: 0, links: 0 },
       },
-      resource,
+      origins.resource(lastSpan),
     );
   }
 }
@@ -145,7 +146,8 @@ export class ReplayedTurns {
 /** The end of a crashed session comes from file times, which may be some milliseconds early. */
 const endSlackMillis = 1_000;
 
-const emptySummary = (): TurnSummary => ({
+const emptySummary = (lastSpan: TraceSpan): TurnSummary => ({
+  lastSpan,
   asked: undefined,
   first: Number.POSITIVE_INFINITY,
   last: Number.NEGATIVE_INFINITY,
@@ -160,6 +162,7 @@ function learn(facts: TurnSummary, span: TraceSpan, sent: ReadableSpan): void {
   facts.last = Math.max(facts.last, millis(sent.endTime));
   if (sent.attributes[ATTR_CRASH_SAFE_FILE_INTERRUPTED] === true) facts.interrupted = sent;
   if (isInstrumented(span)) return;
+  facts.lastSpan = span;
   if (span.kind === "user-message") {
     facts.asked ??= start;
     facts.input ??= span.input;

@@ -13,6 +13,7 @@ import {
   tailStartIn,
 } from "../format/document.js";
 import { documentPath, nameCandidates, type SessionFiles, safeId } from "../format/file-names.js";
+import { withOrigins } from "../format/origins.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { validMetadata, validSummary } from "../format/validate.js";
 import { type Clock, nextEvent } from "../platform/clock.js";
@@ -202,7 +203,7 @@ export function* readHeadLine(fd: number, end: number): Gensync<Buffer> {
 function outlineOf(document: TraceFile | undefined): Outline {
   if (document === undefined) return { head: undefined, tail: undefined, body: { type: "unreadable" } };
   const { id, traceId, sessionId, startedAt, endedAt, layout } = document;
-  const metadata = validMetadata(document.metadata);
+  const metadata = withOrigins(validMetadata(document.metadata), document);
   const summary = validSummary(document.summary);
   const spans = adoptMarker({ ...document, summary });
   const isTail = (span: TraceSpan) => span.endTime === undefined || isRoot(span);

@@ -252,7 +252,7 @@ export class SessionState {
     this.#head = { ...head, id: this.#head.id };
   }
 
-  /** Adds metadata; returns whether a value changed. Arrays are equal when their elements are. */
+  /** Adds metadata; returns whether a value changed. */
   learn(metadata: Partial<SessionMetadata>): boolean {
     const known = this.#metadata as Record<string, unknown>;
     const changes = Object.entries(metadata).filter(

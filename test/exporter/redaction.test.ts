@@ -193,7 +193,7 @@ describe("P9 the redactor gets all content before any file does", () => {
       new Set([
         ...["name", "statusMessage", "input", "output", "finishReason", "summary.error", "tool.callId"],
         ...["model.modelId", "model.providerId", "metadata.title", "metadata.model", "metadata.providerId"],
-        ...["metadata.prompt"],
+        ...["metadata.prompt", "resource.service.name"],
       ]),
     );
   });

@@ -26,11 +26,13 @@ export function expectGolden(name: string, text: string): void {
  */
 function withNames(text: string): string {
   const names = new Map<string, string>();
-  const named = text.replace(/"(?:[0-9a-f]{32}|[0-9a-f]{16})"/g, (quoted) => {
+  const named = text.replace(/"(?:[0-9a-f]{32}|[0-9a-f]{16}|[0-9a-f]{10})"/g, (quoted) => {
     const known = names.get(quoted) ?? `"${(names.size + 1).toString(16).padStart(quoted.length - 2, "0")}"`;
     names.set(quoted, known);
     return known;
   });
-  // The token of a writer, after every offset.
-  return named.replace(/"awaits":\{"[^"]+"/, '"awaits":{"writer"');
+  // After every offset: the token of a writer, and the resource, which names the SDK.
+  return named
+    .replace(/"awaits":\{"[^"]+"/, '"awaits":{"writer"')
+    .replace(/("resources":\{"[^"]+":\{"attributes":)\{[^}]*\}/, "$1{}");
 }

@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Tracer } from "@opentelemetry/api";
+import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
   AlwaysOnSampler,
   BasicTracerProvider,
@@ -98,6 +99,7 @@ export class TracerProcess {
     this.exporter = new CrashSafeFileSpanExporter(options, machine);
     const turnIds = new TurnIds();
     const provider = new BasicTracerProvider({
+      resource: resourceFromAttributes({ "service.name": "agent" }),
       sampler: new AlwaysOnSampler(),
       idGenerator: turnIds,
       spanProcessors: [new CrashSafeSpanProcessor(this.exporter), new SimpleSpanProcessor(this.memory)],

@@ -33,6 +33,7 @@ describe("a generation", () => {
         startTime: begin + 10,
         status: "ok",
         output: "so far",
+        resource: expect.any(String),
       },
     ]);
     expect(document.summary).not.toHaveProperty("idle");
@@ -61,6 +62,7 @@ describe("a generation", () => {
         cost: 0.0123,
         tokens: { input: 100, output: 20, reasoning: 3, cacheRead: 4_000, cacheWrite: 500, total: 4_623 },
         output: "Hello, world",
+        resource: expect.any(String),
       },
     ]);
     expect(document.summary).toMatchObject({

@@ -38,6 +38,7 @@ describe("logSpan", () => {
       input: { a: [1, null] },
       output: "text",
       attributes: { n: 1, deep: { a: null } },
+      resource: expect.any(String),
     });
   });
 
@@ -50,6 +51,7 @@ describe("logSpan", () => {
       startTime: begin,
       endTime: begin,
       status: "ok",
+      resource: expect.any(String),
     });
   });
 

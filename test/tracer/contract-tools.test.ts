@@ -47,6 +47,7 @@ describe("a tool call", () => {
         tool: { callId: "c1", durationMs: 100 },
         input: { command: "ls", deep: [1, { a: null }] },
         output: "a b",
+        resource: expect.any(String),
       },
     ]);
     expect(document.summary).toMatchObject({
@@ -74,6 +75,7 @@ describe("a tool call", () => {
       tool: { durationMs: 4 },
       input: {},
       output: { error: "no such file" },
+      resource: expect.any(String),
     });
   });
 

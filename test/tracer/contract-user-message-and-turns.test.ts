@@ -30,6 +30,7 @@ describe("logUserMessage", () => {
         endTime: begin + 250,
         status: "ok",
         input: "hello",
+        resource: expect.any(String),
       },
     ]);
   });
