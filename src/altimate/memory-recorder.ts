@@ -5,6 +5,7 @@ import type { SessionFacts, SessionHandle, SessionOpening, SessionStore } from "
 import { SpanConverter } from "../exporter/to-trace-span.js";
 import { safeId } from "../format/file-names.js";
 import { noHistory, type SessionHistory } from "../format/history.js";
+import { splitOrigins } from "../format/origins.js";
 import { callerEnd, crashEnd, endWithSession, type SessionEnd } from "../format/session-end.js";
 import { inTrace } from "../format/span-map.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceSpan } from "../format/trace-file.js";
@@ -55,14 +56,17 @@ export class MemorySessionExporter implements LiveSpanExporter, SessionStore {
   recordStart(span: ReadableSpan, startedIn?: Context): void {
     const session = this.#sessionOf(span);
     if (!session) return;
-    const read = () => this.#converter.convert(span, session.rootSpanId, startedIn).span;
-    const first = read();
-    if (first) session.start(first, () => read() ?? first, span);
+    const read = () => this.#converter.convert(span, session.rootSpanId, startedIn);
+    const { span: first, metadata } = read();
+    session.learn(metadata);
+    if (first) session.start(first, () => read().span ?? first, span);
   }
 
   recordEnd(span: ReadableSpan): void {
     const session = this.#sessionOf(span);
-    const record = session && this.#converter.convert(span, session.rootSpanId).span;
+    if (!session) return;
+    const { span: record, metadata } = this.#converter.convert(span, session.rootSpanId);
+    session.learn(metadata);
     if (record) session.record(record);
   }
 
@@ -150,7 +154,7 @@ export class MemorySession implements SessionHandle {
   }
 
   get metadata(): SessionMetadata {
-    return this.#state.metadata;
+    return splitOrigins(this.#state.metadata).metadata;
   }
 
   get summary(): SessionSummary {
@@ -204,6 +208,11 @@ export class MemorySession implements SessionHandle {
     this.#close(callerEnd(error));
   }
 
+  /** Adds what a span brings to the metadata of its session. */
+  learn(metadata: Partial<SessionMetadata>): void {
+    if (!this.#ending) this.#state.learn(metadata);
+  }
+
   crash(reason?: string): void {
     this.#close(crashEnd(reason));
   }
@@ -219,7 +228,8 @@ export class MemorySession implements SessionHandle {
 
   /** The document as of now, or as of the end of the session. */
   snapshot(): TraceFile {
-    const { spans, metadata, summary, endedAt } = this.#tail();
+    const { spans, metadata: described, summary, endedAt } = this.#tail();
+    const { metadata, ...origins } = splitOrigins(described);
     const { id, traceId, sessionId, startedAt } = this.#state.head;
     // Copies, which exporters of the host may change.
     const all = this.#capped([...this.#ended, ...spans]).map((span) => ({ ...span }));
@@ -232,6 +242,7 @@ export class MemorySession implements SessionHandle {
       endedAt,
       metadata: { ...metadata },
       spans: all,
+      ...origins,
       summary,
     };
   }

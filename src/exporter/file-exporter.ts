@@ -332,8 +332,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
 
   async #flush(): Promise<void> {
     await this.#directory.flush();
-    const known = this.#admission.resourcesKnown();
-    if (known) await known.then(() => this.#directory.flush());
+    await this.#admission.resourcesKnown()?.then(() => this.#directory.flush());
   }
 
   async #leave(): Promise<void> {

@@ -34,6 +34,7 @@ export interface ConvertedSpan {
 
 export class SpanConverter {
   readonly #filter: ContentFilter | undefined;
+  /** The resources and scopes of the spans. */
   readonly origins: SpanOrigins;
   /** The traces of the turns with a span id: span ids are unique within a trace only. */
   readonly #turns = new RecentMap<string, readonly string[]>(maxTurns);

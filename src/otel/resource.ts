@@ -9,10 +9,11 @@ export interface ResourceLike {
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
-/** A resource of the SDK whose detectors may not have finished. */
+/** @internal A resource of the SDK whose detectors may not have finished. */
 export interface DetectedResource extends ResourceLike {
   readonly asyncAttributesPending?: boolean;
   readonly schemaUrl?: string | undefined;
+  /** Resolves when the detectors have finished. */
   waitForAsyncAttributes?(): Promise<void>;
   /** A value may be a promise. Of several values of one key the first counts. */
   getRawAttributes?(): readonly (readonly [string, unknown])[];

@@ -535,11 +535,14 @@ export function comparable({ sessionId, startedAt, endedAt, metadata, spans, sum
   const byId = new Map<string, ModelSpan>();
   const parentOf = ({ parentSpanId }: TraceSpan) =>
     parentSpanId === null ? undefined : byId.get(parentSpanId);
-  const all = spans.map(({ spanId, parentSpanId: _parent, traceId: _trace, ...rest }) => {
-    const span = { parent: undefined, ...rest } as ModelSpan;
-    byId.set(spanId, span);
-    return span;
-  });
+  // The old tracer had no resources.
+  const all = spans.map(
+    ({ spanId, parentSpanId: _parent, traceId: _trace, resource: _resource, ...rest }) => {
+      const span = { parent: undefined, ...rest } as ModelSpan;
+      byId.set(spanId, span);
+      return span;
+    },
+  );
   for (const [at, span] of spans.entries()) Object.assign(all[at] as ModelSpan, { parent: parentOf(span) });
   const root = all.find(({ kind }) => kind === "session") as ModelSpan;
   const { totalTokens, totalCost, totalToolCalls, totalGenerations, tokens, status, error } = summary;

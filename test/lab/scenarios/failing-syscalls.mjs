@@ -69,8 +69,8 @@ const scenarioOf = (runtime) => ({
       patch: [
         {
           file: "exporter/file-exporter.js",
-          from: 'return this.#bounded("forceFlush", this.#directory.flush());',
-          to: 'return this.#bounded("forceFlush", this.#directory.flush()).catch(() => {});',
+          from: 'return this.#bounded("forceFlush", this.#flush());',
+          to: 'return this.#bounded("forceFlush", this.#flush()).catch(() => {});',
         },
       ],
       catches: /was flushed/,
