@@ -126,13 +126,8 @@ function exactSpan(
   const added = tryOr(() => addedAttributes(span, attachment.own, record.status), undefined);
   if (made?.record === record && made.span.parentSpanId === parentSpanId && !added) return made.span;
   const { traceId, spanId } = span.spanContext();
-  const exact: TraceSpan = {
-    spanId,
-    parentSpanId,
-    ...record,
-    ...(resource !== undefined && { resource }),
-    traceId,
-  };
+  const origin = resource === undefined ? {} : { resource };
+  const exact: TraceSpan = { spanId, parentSpanId, ...origin, ...record, traceId };
   if (added) return { ...exact, attributes: { ...added, ...record.attributes } };
   attachment.made = { record, span: exact };
   return exact;
