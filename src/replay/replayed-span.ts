@@ -1,7 +1,7 @@
 /** A span of a document as a `ReadableSpan`, with the ids, times and attributes of the span that it was made from. */
 
 import { createHash } from "node:crypto";
-import { createTraceState } from "@opentelemetry/api";
+import type { TraceState } from "@opentelemetry/api";
 import { interruptedMessage } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import {
@@ -195,7 +195,7 @@ export function readableSpan(parts: SpanParts, resource: ReplayedResource): Read
     traceId,
     spanId,
     traceFlags: sampled,
-    ...(isStated && { traceState: createTraceState(traceState) }),
+    ...(isStated && { traceState: stateOf(traceState) }),
   };
   const attributes: Record<string, unknown> = { ...parts.attributes };
   if (millis(startTime) !== parts.startTime)
@@ -226,6 +226,22 @@ export function readableSpan(parts: SpanParts, resource: ReplayedResource): Read
     droppedLinksCount: dropped.links,
   };
 }
+
+/** The `tracestate` of a span that has ended. Not the API's: the command runs without packages of OpenTelemetry. */
+function stateOf(header: string): TraceState {
+  const members = new Map(
+    header.split(",").map((member) => splitAt(member.trim(), member.trim().indexOf("="))),
+  );
+  const state: TraceState = {
+    get: (key) => members.get(key),
+    set: () => state,
+    unset: () => state,
+    serialize: () => header,
+  };
+  return state;
+}
+
+const splitAt = (text: string, at: number): [string, string] => [text.slice(0, at), text.slice(at + 1)];
 
 /** Ids of zeros alone are invalid (W3C Trace Context). */
 const otelSpanId = /^(?!0{16}$)[0-9a-f]{16}$/;

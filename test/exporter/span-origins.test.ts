@@ -220,6 +220,7 @@ describe("P11 replay", () => {
     resource: [span.resource.attributes, span.resource.schemaUrl],
     scope: span.instrumentationScope,
     traceState: span.spanContext().traceState?.serialize(),
+    vendor: span.spanContext().traceState?.get("vendor"),
   });
 
   it("P11 gives the resource, the scope and the trace state of each span back", async () => {
