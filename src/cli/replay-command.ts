@@ -24,7 +24,7 @@ const options = {
 export const replayCommand = defineCommand({
   usage: "--otlp <url>",
   about:
-    "Recovers dead sessions, and sends the spans of crashed ones to a backend: ids, times and attributes as they were. A checkpoint beside each document counts what the backend has taken, so that a replay can be repeated. Headers come from OTEL_EXPORTER_OTLP_HEADERS, the resource from OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.",
+    "Recovers dead sessions, and sends the spans of crashed ones to a backend: ids, times and attributes as they were. A checkpoint beside each document counts what the backend has taken, so that a replay can be repeated. Headers come from OTEL_EXPORTER_OTLP_HEADERS, and the resource of spans that were recorded without one from OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.",
   examples: [
     ["replay --otlp http://localhost:4318 --dry-run", "what would be sent"],
     ["replay --otlp http://localhost:4318", "send it, and remember it"],

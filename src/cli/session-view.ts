@@ -2,7 +2,9 @@
  * A session as the viewer shows it: one small row for each span, and the numbers that `postmortem` and `stats` show. Inputs,
  * outputs and attributes stay out: the page asks for those of the spans that it shows.
  */
-import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+
+import { isRecord } from "../format/json-value.js";
+import type { ResourceRecord, ScopeRecord, SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { analyse, contextOf, durationOf, gistOf, type Node, nameOf, type SpanState } from "./analysis.js";
 import { safeText, valueLine } from "./display-text.js";
 import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
@@ -85,6 +87,9 @@ export interface ViewHead {
   readonly usage: UsageReport;
   readonly narrative?: string;
   readonly parent?: ParentSession;
+  /** What `resource` and `scope` of spans stand for. */
+  readonly resources?: Readonly<Record<string, ResourceRecord>>;
+  readonly scopes?: Readonly<Record<string, ScopeRecord>>;
 }
 
 export interface SessionView {
@@ -154,6 +159,8 @@ export function viewOf(session: ReadSession, numbers: RowNumbers): ViewedSession
       usage: usage.report(true),
       ...text("narrative", trace.summary.narrative, longest.message),
       ...(parent && { parent }),
+      ...(isRecord(trace.resources) && { resources: trace.resources }),
+      ...(isRecord(trace.scopes) && { scopes: trace.scopes }),
     }),
     rows: [...numbered].map(([node, n]) => rowOf(node, n, numbered, from, to)),
     spans: new Map([...numbered].map(([{ span }, n]) => [n, span])),

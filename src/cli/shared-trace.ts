@@ -40,14 +40,23 @@ function countMarkers(takenOut: Map<string, number>, before: unknown, after: unk
   }
 }
 
-/** The trace without inputs, outputs, messages and attributes, and without what names a user or a task. */
+/** The trace without inputs, outputs, messages, attributes and resources, and without what names a user or a task. */
 export function bareTrace(trace: TraceFile): SharedTrace {
   const takenOut = new Map<string, number>();
   const count = (what: string, value: unknown) => {
     if (value !== undefined) takenOut.set(what, (takenOut.get(what) ?? 0) + 1);
   };
   const spans = trace.spans.map((span): TraceSpan => {
-    const { input, output, statusMessage, attributes, ...rest } = span;
+    const {
+      input,
+      output,
+      statusMessage,
+      attributes,
+      resource: _,
+      scope: __,
+      traceState: ___,
+      ...rest
+    } = span;
     count("input", input);
     count("output", output);
     count("message", statusMessage);
@@ -63,7 +72,10 @@ export function bareTrace(trace: TraceFile): SharedTrace {
   const metadata = definedOf({ model, providerId, agent, variant, version });
   const { error, narrative: _, ...summary } = trace.summary;
   count("message", error);
-  return { trace: { ...trace, metadata, spans, summary }, takenOut };
+  const { resources = {}, scopes = {}, ...bare } = trace;
+  for (const resource of Object.values(resources)) count("resource", resource);
+  for (const scope of Object.values(scopes)) count("scope", scope);
+  return { trace: { ...bare, metadata, spans, summary }, takenOut };
 }
 
 const definedOf = (metadata: Record<string, string | undefined>): SessionMetadata =>

@@ -27,8 +27,8 @@ export interface KnownOrigin extends SpanOrigin {
   readonly metadata: Partial<SessionMetadata>;
 }
 
-/** The sessions that wait for the detectors of one resource are so many at most: later sessions begin with the record. */
-const maxWaiting = 10_000;
+/** Detectors may never finish: so many sessions wait for them at most. Another session has the record with its next span. */
+const maxWaiting = 1_000;
 
 /** A resource. */
 interface KnownResource {

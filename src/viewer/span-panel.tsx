@@ -3,7 +3,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { dateTime, groupedNumber, money, safeText, shortDuration } from "../cli/display-text.js";
 import type { ViewRow } from "../cli/session-view.js";
-import type { TraceSpan } from "../format/trace-file.js";
+import type { ResourceRecord, ScopeRecord, TraceSpan } from "../format/trace-file.js";
 import { clock } from "./log.js";
 import { RelatedList } from "./related-sessions.js";
 import { KindMark, kindWord, rowName, StateSign, stateWords } from "./row-signs.js";
@@ -85,6 +85,8 @@ export function SpanPanel({ row, close }: { readonly row: ViewRow; close(): void
         </Part>
       )}
       {span && <Attributes span={span} />}
+      {span && <Origin title="Resource" record={session.head.resources?.[span.resource ?? ""]} />}
+      {span && <Origin title="Instrumentation scope" record={session.head.scopes?.[span.scope ?? ""]} />}
       {(parent || children.length > 0) && (
         <Part title="Around it">
           <ul class="steps">
@@ -111,6 +113,23 @@ export function SpanPanel({ row, close }: { readonly row: ViewRow; close(): void
 }
 
 const mostChildren = 12;
+
+/** What produced the span: its attributes, and the schema that they follow. */
+function Origin({
+  title,
+  record,
+}: {
+  readonly title: string;
+  readonly record: ResourceRecord | ScopeRecord | undefined;
+}): JSX.Element | null {
+  if (!record) return null;
+  const { attributes, ...others } = record;
+  return (
+    <Part title={title}>
+      <ValueView value={{ ...others, ...attributes }} />
+    </Part>
+  );
+}
 
 const Fact = ({
   label,
@@ -166,7 +185,6 @@ function Tokens({ tokens }: { readonly tokens: NonNullable<TraceSpan["tokens"]> 
 function Attributes({ span }: { readonly span: TraceSpan }): JSX.Element {
   const { "otel.events": events, "otel.links": links, ...attributes } = span.attributes ?? {};
   const others = Object.entries(span).filter(([key]) => !knownMembers.includes(key));
-  const resource = Object.fromEntries(others);
   return (
     <>
       {Object.keys(attributes).length > 0 && (
@@ -186,7 +204,7 @@ function Attributes({ span }: { readonly span: TraceSpan }): JSX.Element {
       )}
       {others.length > 0 && (
         <Part title="More">
-          <ValueView value={resource} />
+          <ValueView value={Object.fromEntries(others)} />
         </Part>
       )}
     </>
@@ -213,6 +231,8 @@ const knownMembers: readonly string[] = [
   "tool",
   "remoteParentSpanId",
   "traceId",
+  "resource",
+  "scope",
 ];
 
 /** A span to paste into a message. */

@@ -24,10 +24,13 @@ function secretDirectory(): string {
   const document = agentDocument({ id: "ses_1", turns: 1, calls: 3 }) as {
     spans: Record<string, unknown>[];
     metadata: Record<string, unknown>;
+    resources?: object;
   };
   const [message, tool] = document.spans as [Record<string, unknown>, Record<string, unknown>];
   message.input = `use ${secret}, please`;
   tool.attributes = { password: "hunter2hunter2" };
+  tool.resource = "r1";
+  document.resources = { r1: { attributes: { "host.name": "build-7", "process.command": `run ${secret}` } } };
   document.metadata.userId = "a person";
   writeFileSync(join(dir, "ses_1.json"), JSON.stringify(document));
   return dir;
@@ -37,7 +40,7 @@ test("P9 takes secrets out by default, and reports how many of each kind", async
   const dir = secretDirectory();
   const { code, out, err } = await command(dir, ["share", "ses_1"]);
   expect({ code, out }).toEqual({ code: 0, out: expect.stringMatching(/^ses_1\.html {2}\d+(\.\d)? KB\n$/) });
-  expect(err).toMatch(/^taken out: 1 × anthropic-key, 1 × secret\n/);
+  expect(err).toMatch(/^taken out: 2 × anthropic-key, 1 × secret\n/);
   const page = readFileSync(join(dir, "ses_1.html"), "utf8");
   const data = dataOf(page);
   expect([...data.keys()]).toEqual(["view", "spans-0"]);
@@ -46,6 +49,7 @@ test("P9 takes secrets out by default, and reports how many of each kind", async
   expect(text).not.toContain("hunter2");
   expect(text).toContain("[redacted:");
   expect(text).toContain("a person");
+  expect(text).toContain("build-7");
   // Where the document was is not in the page.
   expect(text).not.toContain(dir);
   if (process.platform !== "win32") expect(statSync(join(dir, "ses_1.html")).mode & 0o777).toBe(0o600);
@@ -64,6 +68,7 @@ test("P9 --no-content leaves structure and numbers only", async () => {
     secret,
     "hunter2",
     "a person",
+    "build-7",
     "fct_orders",
     "stg_payments",
     "Let me look",
