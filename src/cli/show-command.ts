@@ -1,5 +1,5 @@
 /** `show`: a session as a tree on a time axis, or everything about one of its spans. */
-import type { TraceSpan } from "../format/trace-file.js";
+import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { type Analysis, analyse, durationOf, gistOf, type Node, nameOf, spanState } from "./analysis.js";
 import { CommandError, defineCommand, durationMillis, type Options, someOf, wholeNumber } from "./command.js";
 import {
@@ -68,7 +68,7 @@ export const showCommand = defineCommand({
       const found = findSpan(analysis, session, values.span);
       const node = { ...found, span: session.whole(found.span) };
       if (json) terminal.printJson("span/1", { session: session.id, turn: node.turn, span: node.span });
-      else terminal.print(...spanLines(node, analysis, terminal));
+      else terminal.print(...spanLines(node, analysis, session.trace, terminal));
       return 0;
     }
     const { turn, kind, errors, "min-duration": least } = values;
@@ -255,6 +255,7 @@ function kindStyle({ kind }: TraceSpan, { colors }: Terminal): (text: string) =>
 function spanLines(
   { span, turn, parent, children }: Node,
   { to, from }: Analysis,
+  { resources, scopes }: TraceFile,
   terminal: Terminal,
 ): string[] {
   const { colors, columns } = terminal;
@@ -290,6 +291,8 @@ function spanLines(
     ["input", span.input],
     ["output", span.output],
     ["attributes", span.attributes],
+    ["resource", resources?.[span.resource ?? ""]?.attributes],
+    ["instrumentation scope", scopes?.[span.scope ?? ""]?.attributes],
   ] as const) {
     if (value === undefined) continue;
     const text = typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? "");
