@@ -141,7 +141,10 @@ describe.skipIf(withoutChromium !== undefined)("the viewer", () => {
   });
 
   test("filters hide, and the span panel shows texts, trees, differences and images", async () => {
-    const dir = traceDirectory({ ses_1: agentDocument({ id: "ses_1", turns: 2, calls: 7 }) });
+    const document = agentDocument({ id: "ses_1", turns: 2, calls: 7 }) as { spans: { resource?: string }[] };
+    for (const span of document.spans) span.resource = "r1";
+    const resources = { r1: { attributes: { "host.name": "build-7" }, schemaUrl: "https://schemas.test/1" } };
+    const dir = traceDirectory({ ses_1: { ...document, resources } });
     const { page, complaints } = await viewing(dir, "ses_1");
     await show(page, "timeline");
     await page.locator(".filters").getByRole("button", { name: "failed" }).click();
@@ -160,6 +163,7 @@ describe.skipIf(withoutChromium !== undefined)("the viewer", () => {
     await page.locator(".panel .diff .new", { hasText: "where updated_at" }).waitFor();
     await page.locator(".panel").getByRole("button", { name: "tree" }).first().click();
     await page.locator(".panel .tree", { hasText: "old_string" }).waitFor();
+    await page.locator(".panel .part", { hasText: "Resource" }).getByText("build-7").waitFor();
     await show(page, "chat");
     await page.locator(".markdown table", { hasText: "stg_payments" }).first().waitFor();
     expect(await page.locator(".markdown .code pre").first().innerText()).toContain("is_incremental");
