@@ -9,6 +9,7 @@ import type { Context } from "@opentelemetry/api";
 import type { DirectoryUser, NamedSpan, SpanHome } from "../directory/shared-directory.js";
 import { underSession } from "../format/parent-places.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import { laterSpan } from "../otel/first-sdk-span.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
@@ -197,7 +198,7 @@ type SpanPosition = NamedSpan & { readonly startTime: number };
 
 function positionOf(span: ReadableSpan, isStart: boolean): SpanPosition {
   const { traceId, spanId } = span.spanContext();
-  const parentSpanId = tryOr(() => localParentOf(span), null);
+  const parentSpanId = tryOr(() => localParentOf(laterSpan(span)), null);
   return {
     traceId,
     spanId,

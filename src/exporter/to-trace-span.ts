@@ -5,6 +5,7 @@
 
 import type { Context } from "@opentelemetry/api";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import { laterSpan } from "../otel/first-sdk-span.js";
 import { turnSpanId } from "../otel/ids.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
@@ -51,7 +52,8 @@ export class SpanConverter {
    * `rootSpanId`: parent of the spans at the top. `startedIn`: the context in which the span starts; absent after its
    * start.
    */
-  convert(span: ReadableSpan, rootSpanId: string | null, startedIn?: Context): ConvertedSpan {
+  convert(given: ReadableSpan, rootSpanId: string | null, startedIn?: Context): ConvertedSpan {
+    const span = laterSpan(given);
     const attachment = attachmentOf(span, startedIn);
     if (attachment?.type === "turn") return this.#turn(span, {});
     if (attachment) {
