@@ -6,7 +6,7 @@
 import { mergeHeads, mergeSessionSpans, sessionSpan } from "../format/beginnings.js";
 import { keepLines } from "../format/cap.js";
 import { type DocumentHead, type DocumentTail, encodeTail, isoTime, isRoot } from "../format/document.js";
-import { documentPath, type SessionFiles } from "../format/file-names.js";
+import { documentPath, type SessionFiles, sessionSpanId } from "../format/file-names.js";
 import type { MovedSpan } from "../format/journal.js";
 import { ParentPlaces } from "../format/parent-places.js";
 import { interrupt, interruptedMessage, rootEndOf } from "../format/session-end.js";
@@ -238,7 +238,18 @@ function rootOf({ id, published, orphans }: RecoveryInput, head: DocumentHead): 
     ...orphans.map((one) => one.journal.session?.root),
     ...[published?.tail, ...orphans.map((one) => one.tail)].flatMap((tail) => tail?.spans),
   ].filter((span) => span !== undefined && isRoot(span)) as TraceSpan[];
-  return mergeSessionSpans(known[0] ?? sessionSpan({ id, startTime: Date.parse(head.startedAt) }), known);
+  const root = mergeSessionSpans(
+    known[0] ?? sessionSpan({ id, startTime: Date.parse(head.startedAt) }),
+    known,
+  );
+  const own = sessionSpanId(id);
+  if (root.spanId === own) return root;
+  // The id of another tracer, or one in which a byte has flipped: then spans name the own id as their parent.
+  const parents = new Set(
+    orphans.flatMap(({ journal }) => [...journal.spans.values()].map(({ parentSpanId }) => parentSpanId)),
+  );
+  const isOwn = known.some(({ spanId }) => spanId === own) || parents.has(own) || !published;
+  return isOwn && !parents.has(root.spanId) ? { ...root, spanId: own } : root;
 }
 
 interface Contents {
