@@ -9,6 +9,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { toJsonValue } from "../format/json-value.js";
 import { originMember } from "../format/origins.js";
 import type { ResourceRecord, ScopeRecord, SessionMetadata } from "../format/trace-file.js";
+import { reports } from "../otel/diagnostics.js";
 import { type DetectedResource, knownAttributes } from "../otel/resource.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { withTimeout } from "../platform/async.js";
@@ -132,7 +133,10 @@ export class SpanOrigins {
     known.metadata = originMember("resources", known.key, this.#recordOf(resource));
     known.waiting = undefined;
     this.#pending.delete(known);
-    for (const learner of waiting.values()) learner.learn(known.metadata);
+    // A session reports its faults itself; code of the host, which gets the reports, runs after the last one.
+    reports.during(() => {
+      for (const learner of waiting.values()) tryOr(() => learner.learn(known.metadata), undefined);
+    });
   }
 
   #recordOf(resource: DetectedResource): ResourceRecord {
