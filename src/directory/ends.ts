@@ -101,6 +101,8 @@ export class FinalDocuments {
 
   async #write(entry: SessionEntry, together: EndingTogether): Promise<void> {
     if (!this.#sessions.isUnwritten(entry)) return;
+    // From here on its descriptors are in use. Those of sessions that wait for their turn can be closed.
+    this.#sessions.unuse(entry);
     try {
       if (await finalize(entry, together)) this.#sessions.delete(entry);
     } catch (error) {

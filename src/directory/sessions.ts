@@ -264,7 +264,7 @@ export class Sessions {
     }
   }
 
-  /** The files of an entry are closed. */
+  /** The files of an entry are closed, or in use until they are. */
   unuse(entry: SessionEntry): void {
     this.#warm.delete(entry);
   }

@@ -264,7 +264,7 @@ export class SessionWriter implements JournalSource {
 
   /** Closes the files until the next record. `false` when they are in use, or closed already. */
   closeIdleFiles(): boolean {
-    if (!this.life.isOpen || this.#temps.size > 0 || !this.isSettled) return false;
+    if (!this.canPublish || this.#temps.size > 0 || !this.isSettled) return false;
     if (this.log.descriptor === undefined && this.journal.descriptor === undefined) return false;
     this.log.closeIdle();
     this.journal.closeIdle();
