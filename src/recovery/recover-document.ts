@@ -161,7 +161,8 @@ function addMissingParents(
   for (const span of closed) own.set(span, true);
   const named = [...merged.parentsWithoutLines];
   for (const { parentSpanId, ...span } of closed)
-    if (parentSpanId !== null) named.push({ spanId: parentSpanId, traceId: traceIdOf(span, traceId) });
+    if (typeof parentSpanId === "string")
+      named.push({ spanId: parentSpanId, traceId: traceIdOf(span, traceId) });
   for (const parent of named) {
     if (own.has(parent) || merged.has(parent)) continue;
     places.add({ spanId: parent.spanId, traceId: traceIdOf(parent, traceId), to: "" });
@@ -248,7 +249,7 @@ function rootOf({ id, published, orphans }: RecoveryInput, head: DocumentHead): 
   const parents = new Set(
     orphans.flatMap(({ journal }) => [...journal.spans.values()].map(({ parentSpanId }) => parentSpanId)),
   );
-  const isOwn = known.some(({ spanId }) => spanId === own) || parents.has(own) || !published;
+  const isOwn = known.some(({ spanId }) => spanId === own) || parents.has(own);
   return isOwn && !parents.has(root.spanId) ? { ...root, spanId: own } : root;
 }
 

@@ -285,8 +285,9 @@ export class MergedFile {
         }
         if (isCounted && this.#totals && found.span)
           countSpan(found.span, this.#totals, index >= this.#stated.sources);
-        if (found.span?.parentSpanId) {
-          const parent = { spanId: found.span.parentSpanId, traceId: ids.traceId };
+        const named: unknown = found.span?.parentSpanId;
+        if (typeof named === "string" && named !== "") {
+          const parent = { spanId: named, traceId: ids.traceId };
           this.#parents.set(parent, parent);
         }
         const winner = { first: index, source: index, offset, interrupted: found.interrupted };

@@ -32,7 +32,8 @@ export async function gatherSeeds(build, dir) {
   const hostile = ['"__proto__":{"polluted":1}', '"agent":{"toString":1},"model":5', '"tags":5'].map(
     (members) => {
       const text = documents[0].toString("utf8");
-      return realigned(Buffer.from(text.replace('},"summary":{', `,${members}},"summary":{`)));
+      const withMembers = text.replace(/\},"(?:resources|summary)":\{/, (end) => `,${members}${end}`);
+      return realigned(Buffer.from(withMembers));
     },
   );
   const all = [...killed.map(({ json }) => json), ...documents, ...oneLine, ...hostile];

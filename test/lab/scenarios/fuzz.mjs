@@ -117,12 +117,12 @@ export default [
         catches: /lost/,
       },
       {
-        name: "a recovery that assigns keys of a file",
+        name: "a reader that assigns keys of a file",
         patch: [
           {
-            file: "recovery/recover-document.js",
-            from: "Object.fromEntries([published",
-            to: "((entries) => { const known = {}; for (const [key, value] of entries) known[key] = value; return known; })([published",
+            file: "format/origins.js",
+            from: "(0, json_value_js_1.setOwn)(metadata, member, value)",
+            to: "metadata[member] = value",
           },
         ],
         catches: /prototype was set/,
