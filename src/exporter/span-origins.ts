@@ -18,7 +18,7 @@ import { RecentMap } from "../platform/recent-map.js";
 import type { SpanOrigin } from "../projection/project-span.js";
 import type { ContentFilter } from "./content-filter.js";
 
-/** A session, or a trace without one: as far as it learns of a resource whose detectors have finished. */
+/** A session, or a trace that names none yet: gets the attributes that detectors have found late. */
 export interface Learner {
   learn(metadata: Partial<SessionMetadata>): void;
 }
@@ -35,7 +35,7 @@ const maxWaiting = 1_000;
 interface KnownResource {
   readonly key: string;
   metadata: Partial<SessionMetadata>;
-  /** What has spans of the resource, by the key of the caller, while detectors have not finished; else absent. */
+  /** Sessions with spans of the resource, by the key of the caller; absent once the detectors have finished. */
   waiting: Map<string, Learner> | undefined;
   /** Resolves when the detectors have finished. */
   readonly settled: Promise<void> | undefined;
