@@ -101,7 +101,8 @@ export class SessionLifecycle {
     else if (!session.hasFailed) return;
     session.hasFailed = false;
     const written = this.settle(session.log.handles.map(async (handle) => handle.end(error, isImplicit)));
-    this.#ending = written.then((isWritten) => {
+    // An earlier session that this one replaced is written, too, when the end of this one is.
+    this.#ending = Promise.all([written, this.#ending]).then(([isWritten]) => {
       session.hasFailed = !isWritten;
       session.life.confirmEnd();
       return isWritten;

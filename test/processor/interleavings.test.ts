@@ -159,9 +159,12 @@ async function run(
   };
 
   const forceFlush = () => {
+    // A shutdown that timed out has dropped what was queued.
+    const isQueueEmpty = shutDown && processor.stats().queued === 0;
     const promised = ended.filter((name) => {
       const call = exporter.callOf(name);
-      return !dropped.has(name) && (call === undefined || exporter.state(call) === "pending");
+      if (call === undefined) return !dropped.has(name) && !isQueueEmpty;
+      return exporter.state(call) === "pending";
     });
     const number = flushes.push("pending") - 1;
     const inOrder = () => {
