@@ -1,6 +1,6 @@
 /** `replay`: sends what a crash kept from a backend. */
 
-import { resourceAttributesOf } from "../otel/resource.js";
+import { resourceAttributesOf, unknownService } from "../otel/resource.js";
 import { variableOf } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { SystemLiveness } from "../platform/liveness.js";
@@ -44,7 +44,7 @@ export const replayCommand = defineCommand({
       return 0;
     }
     const sender = new OtlpSender(url, headersOf(env), terminal.signal);
-    const resource = { attributes: { "service.name": "unknown_service", ...resourceAttributesOf(env) } };
+    const resource = { attributes: { "service.name": unknownService, ...resourceAttributesOf(env) } };
     const report = await replayTraces(dir, sender, { sessions: which, resource });
     const failures = report.failures.map(({ path, spans, error }) => ({
       path,

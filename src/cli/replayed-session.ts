@@ -2,7 +2,7 @@
 import { elidedTotals } from "../format/cap.js";
 import { isRoot } from "../format/document.js";
 import { validMetadata, validSpan } from "../format/validate.js";
-import { resourceAttributesOf } from "../otel/resource.js";
+import { resourceAttributesOf, unknownService } from "../otel/resource.js";
 import type { ReadableSpan } from "../otel/types.js";
 import type { Environment } from "../platform/environment.js";
 import { ReplayedOrigins } from "../replay/replayed-origins.js";
@@ -25,7 +25,7 @@ export function replayedSpans(
     endedAt: Date.parse(trace.endedAt) || Date.parse(trace.startedAt) || 0,
     ids: new ReplayIds(id),
     origins: new ReplayedOrigins(trace, {
-      attributes: { "service.name": "unknown_service", ...resourceAttributesOf(env) },
+      attributes: { "service.name": unknownService, ...resourceAttributesOf(env) },
     }),
   };
   const turns = new ReplayedTurns(session);

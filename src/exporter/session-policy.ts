@@ -4,12 +4,9 @@
 
 import { isoTime } from "../format/document.js";
 import type { UnnamedPolicy, WithoutSession } from "../format/unnamed-policy.js";
-import { knownAttributes } from "../otel/resource.js";
+import { knownAttributes, unknownService } from "../otel/resource.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
-
-/** Names the service when its spans do not: the default of the OpenTelemetry SDK. */
-const unknownService = "unknown_service";
 
 /** Start of this process: with the process number it names one run of the program. */
 const startMillis = Date.now() - process.uptime() * 1_000;

@@ -41,7 +41,7 @@ interface KnownResource {
   readonly settled: Promise<void> | undefined;
 }
 
-/** Longest wait for the detectors of a resource, some of which ask services in the network. */
+/** Longest wait for the detectors of a resource. Some detectors send requests to services in the network. */
 const detectorMillis = 2_000;
 
 const none: KnownOrigin = { metadata: {} };

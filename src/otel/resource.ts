@@ -4,6 +4,9 @@
  */
 import type { Environment } from "../platform/environment.js";
 
+/** Names a service that has no name (OpenTelemetry semantic conventions, `service.name`). The SDK adds `:<program>`. */
+export const unknownService = "unknown_service";
+
 /** A resource of the SDK, or the attributes of one. */
 export interface ResourceLike {
   readonly attributes: Readonly<Record<string, unknown>>;

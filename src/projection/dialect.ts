@@ -203,7 +203,7 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
     return isRecord(members) ? { ...members } : undefined;
   }
 
-  /** Leaves these members of a JSON object under the key; removes the key if there are none. */
+  /** Sets the attribute to a JSON object of these members. Removes the attribute if there are none. */
   keepMembers(key: string, members: Readonly<Record<string, unknown>>): void {
     if (Object.keys(members).length === 0) this.attributes.delete(key);
     else this.attributes.set(key, JSON.stringify(members));

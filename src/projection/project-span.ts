@@ -119,7 +119,7 @@ function projectForeign(span: ReadableSpan, view: SpanView, origin: SpanOrigin):
   const attributes = plainAttributes(view.attributes, view.parsed);
   if (projected.name !== name) attributes["otel.span_name"] = name;
   if (code === OK_STATUS) describeStatus(span, attributes);
-  // The specification has no word for a status that nobody set; a replay gives back this one, too.
+  // The dialect found the failure. The specification has no value for an unset status, which a replay restores.
   else if (code === UNSET_STATUS && projected.status === "error") attributes["otel.status_code"] = "UNSET";
   describeOtel(span, attributes, view.taken);
   setAttributes(projected, attributes);

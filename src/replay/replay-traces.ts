@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { documentPath, parseEntry, type SessionFiles } from "../format/file-names.js";
 import { splitOrigins } from "../format/origins.js";
 import { isOver } from "../format/session-end.js";
-import { type ResourceLike, resourceAttributesOf } from "../otel/resource.js";
+import { type ResourceLike, resourceAttributesOf, unknownService } from "../otel/resource.js";
 import type { SpanExporter } from "../otel/types.js";
 import { systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
@@ -157,7 +157,7 @@ async function resourceOf(
   await resource?.waitForAsyncAttributes?.();
   const given = resource?.attributes ?? resourceAttributesOf(environment());
   // OpenTelemetry semantic conventions, `service.name`: required, with this value where the name is not known.
-  return { attributes: { "service.name": "unknown_service", ...given } };
+  return { attributes: { "service.name": unknownService, ...given } };
 }
 
 function chooserOf(sessions: ReplayOptions["sessions"] = "crashed"): (trace: ListedTrace) => boolean {

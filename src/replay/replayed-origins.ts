@@ -1,11 +1,10 @@
 /** The resources and instrumentation scopes of replayed spans, as the tables of their document have them. */
 import { isRecord } from "../format/json-value.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
-import type { ResourceLike } from "../otel/resource.js";
+import { type ResourceLike, unknownService } from "../otel/resource.js";
 import type { ReadableSpan } from "../otel/types.js";
 
 const ATTR_SERVICE_NAME = "service.name";
-const unknownService = "unknown_service";
 
 /** A resource as exporters read it. */
 export type ReplayedResource = ResourceLike & { readonly schemaUrl?: string };

@@ -1,4 +1,4 @@
-/** Genkit: `genkit:*`. Its model, tool, embedder and flow are actions, told apart by their subtype. */
+/** Genkit: `genkit:*`. Models, tools, embedders and flows are actions; the subtype says which. */
 import type { Dialect, SpanFields, SpanView } from "../dialect.js";
 
 const TYPE = "genkit:type";
