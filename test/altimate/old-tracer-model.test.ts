@@ -16,7 +16,7 @@ import {
   modelDocument,
   OldTracerModel,
 } from "../support/old-tracer-model.js";
-import { trials } from "../support/trials.js";
+import { isTorture, trials } from "../support/trials.js";
 
 const dirs: string[] = [];
 const newDirectory = () => {
@@ -256,5 +256,5 @@ test(
       { numRuns: trials(300, 10_000), ...(process.env.SEED && { seed: Number(process.env.SEED) }) },
     );
   },
-  trials(300_000, 3_600_000),
+  isTorture ? 3_600_000 : 300_000,
 );

@@ -116,15 +116,24 @@ describe("traces that end together", () => {
     const actor = stage.actor();
     const tracer = tracerOf(actor);
     const most = { syncs: 0 };
-    const held = actor.fileSystem.hold((name) => {
+    let onTwo = () => {};
+    const two = new Promise<void>((resolve) => {
+      onTwo = resolve;
+    });
+    const counted = actor.fileSystem.hold((name) => {
       if (name !== "fdatasync") return false;
       const others = actor.fileSystem.underway.filter((one) => one === name).length;
       most.syncs = Math.max(most.syncs, others + 1);
+      if (most.syncs === 2) onTwo();
       return false;
     }, "issued");
+    const held = actor.fileSystem.hold((name) => name === "fdatasync", "issued");
     for (let i = 0; i < 20; i++) tracer.startSpan("root", { root: true }).end();
-    await actor.processor.shutdown();
+    const down = actor.processor.shutdown();
+    await two;
     held.release();
+    await down;
+    counted.release();
     expect(stage.files).toHaveLength(20);
     expect(stage.files.every((name) => name.endsWith(".json"))).toBe(true);
     expect(most.syncs).toBe(2);

@@ -14,7 +14,7 @@ import { listTraces } from "../../src/recovery/list-traces.js";
 import { readTrace } from "../../src/recovery/read-trace.js";
 import { recoverDirectory, untilRecovered } from "../../src/recovery/recover-directory.js";
 import { allowedSessions, ProgramRun, programs, type Step } from "../support/late-names-program.js";
-import { runSeed, trials } from "../support/trials.js";
+import { isTorture, runSeed, trials } from "../support/trials.js";
 
 let root: string;
 beforeAll(() => {
@@ -99,8 +99,8 @@ describe("P2 P7 P11 programs that name their sessions late", () => {
     "P2 P7 P11 agree with the model (stock processor: %s)",
     async (isStock) => {
       const property = fc.asyncProperty(programs, (steps) => runProgram(steps, isStock));
-      await fc.assert(property, { numRuns: trials(100, 5_000), seed: trials(15, runSeed) });
+      await fc.assert(property, { numRuns: trials(100, 5_000), seed: isTorture ? runSeed : 15 });
     },
-    trials(600_000, 3_600_000),
+    isTorture ? 3_600_000 : 600_000,
   );
 });

@@ -11,15 +11,19 @@ import type { TraceFile } from "../../src/format/trace-file.js";
 const program = fileURLToPath(new URL("../programs/logger-host.mjs", import.meta.url));
 const bun = fileURLToPath(new URL("../matrix/node_modules/@oven/bun-linux-x64/bin/bun", import.meta.url));
 
-/** The runtimes. A runtime that is not installed has no path, and its name contains the fact. */
-export const runtimes = [
-  { name: "Node", path: process.execPath },
-  ...[process.env.BUN, bun]
-    .filter((path) => path && existsSync(path))
-    .slice(0, 1)
-    .map((path) => ({ name: "Bun", path })),
-] as { readonly name: string; readonly path: string | undefined }[];
-if (runtimes.length === 1) runtimes.push({ name: "Bun, which is not installed,", path: undefined });
+/**
+ * This runtime, and on Node also Bun, unless a run of the matrix comes to Bun itself. A runtime that is not installed has
+ * no path, and its name contains the fact.
+ */
+export const runtimes: { readonly name: string; readonly path: string | undefined }[] =
+  process.versions.bun || process.env.THIS_RUNTIME_ONLY
+    ? [{ name: process.versions.bun ? "Bun" : "Node", path: process.execPath }]
+    : [{ name: "Node", path: process.execPath }, installedBun()];
+
+function installedBun() {
+  const path = [process.env.BUN, bun].find((one) => one && existsSync(one));
+  return { name: path ? "Bun" : "Bun, which is not installed,", path };
+}
 
 export interface LoggerScenario {
   readonly as: "thread" | "process";

@@ -1,10 +1,13 @@
 /** The number of trials of a randomised test, and its seeds. */
 
 /** `npm run test:torture` sets it. */
-const isTorture = process.env.TORTURE === "1";
+export const isTorture: boolean = process.env.TORTURE === "1";
+/** `npm run test:matrix -- --ci` sets it: the same tests have run on another runtime. */
+const isFew = process.env.TRIALS === "few";
 
 /** Trials of a test: few enough for every push, or as many as a torture run allows. */
-export const trials = (ci: number, torture: number): number => (isTorture ? torture : ci);
+export const trials = (ci: number, torture: number): number =>
+  isTorture ? torture : isFew ? Math.ceil(ci / 4) : ci;
 
 /** The seed of a whole run. `SEED=123` repeats one, and failures print it. */
 export const runSeed: number = Number(process.env.SEED) || Math.floor(Math.random() * 0x7fff_ffff) + 1;
