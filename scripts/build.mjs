@@ -1,22 +1,26 @@
 /**
- * One implementation, in CommonJS, so that a process which loads the package both ways has one copy of it. Beside each
- * entry an ES module gives the same exports by name. Comments are in the types. What no entry reaches is left out.
+ * Makes two directories.
  *
- * The command is one file, with the small packages that only the command uses inlined; it requires the other rooms. Beside
- * it is the viewer: one page, with its script and its styles inside.
+ * `dist` is the package: ES modules, and the same files in CommonJS, with types beside the entries. Parts that several
+ * entries share are in files of their own, so that each entry loads a few files: a file for each source took three times as
+ * long. The command is one file, with the small packages that only the command uses inlined. Beside the command is the
+ * viewer: one page, with its script and its styles inside.
+ *
+ * `build` has a file in CommonJS for each source, for tests that load or break one of them.
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { basename, dirname, join, posix, relative, resolve, sep } from "node:path";
-import { build } from "esbuild";
+import { basename, dirname, join, posix, relative, sep } from "node:path";
+import { build, transform } from "esbuild";
 
 const require = createRequire(import.meta.url);
 const out = "build";
+const packed = "dist";
 const tsc = join(dirname(require.resolve("typescript/package.json")), "bin/tsc");
 const compile = (...options) =>
-  execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json", "--outDir", out, ...options], {
+  execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json", ...options], {
     stdio: "inherit",
   });
 const { exports, bin, version } = JSON.parse(readFileSync("package.json", "utf8"));
@@ -24,50 +28,154 @@ const [command] = Object.values(bin);
 /** Names of the entries, without the end of the file name. */
 const entries = Object.values(exports)
   .filter((target) => typeof target === "object")
-  .map(({ require: { default: file } }) => file.slice(`./${out}/`.length, -".js".length));
+  .map(({ require: { default: file } }) => file.slice(`./${packed}/`.length, -".js".length));
 
 /** Licences of the inlined packages. */
 const noticesFile = "third-party-licenses.txt";
 /** The page of the viewer. */
 const viewerFile = "viewer.html";
 
+/** What all bundles of the package have in common. */
+const bundled = {
+  bundle: true,
+  write: false,
+  metafile: true,
+  platform: "node",
+  target: "node20",
+  legalComments: "none",
+  charset: "utf8",
+  external: ["@opentelemetry/*"],
+};
+
 /**
- * Bundles the command's room into one file: one file starts in a third of the time of thirty. Files of other rooms stay
- * required, so that there is one copy of them.
+ * JavaScript as it is shipped. Lines are short, since Node prints the line of an error. Functions, classes and methods keep
+ * the names that stack traces show; only names inside of functions are short. A call of `eval` makes esbuild keep the names
+ * around it, and is removed again.
+ */
+async function shipped(script) {
+  const { platform, target, charset } = bundled;
+  const { code } = await transform(`${script}\ntry { eval() } catch {}`, {
+    platform,
+    target,
+    charset,
+    minify: true,
+    lineLimit: 120,
+    logLevel: "error",
+  });
+  const at = code.lastIndexOf("try{");
+  if (code.slice(at).replace(/\s/g, "") !== "try{eval()}catch{}") throw new Error("esbuild moved the call");
+  return `${code.slice(0, at)}\n`;
+}
+
+/** Sources in CommonJS are files of their own: bundlers of users read each `require` in them as it is written. */
+const filesInCommonJs = {
+  name: "files-in-commonjs",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\..*\.cjs$/ }, ({ path }) => ({
+      path: `./${basename(path, ".cjs")}.mjs`,
+      external: true,
+    }));
+  },
+};
+
+/** Writes an ES module of the package, and beside it the same in CommonJS. */
+async function writeBothForms(name, script) {
+  writeFileSync(join(packed, `${name}.mjs`), await shipped(script));
+  const { platform, target, charset } = bundled;
+  const define = { "import.meta.url": "__filename" };
+  const { code } = await transform(script, { platform, target, charset, format: "cjs", define });
+  const inCommonJs = code.replace(/\brequire\("(\.\/[^"]+)\.mjs"\)/g, 'require("$1.js")');
+  writeFileSync(join(packed, `${name}.js`), await shipped(inCommonJs));
+}
+
+/** Whether a source needs the API of OpenTelemetry, which some commands do without. */
+function needsApi(inputs, source, seen = new Set()) {
+  if (seen.has(source)) return false;
+  seen.add(source);
+  return (inputs[source]?.imports ?? []).some(
+    ({ path }) => path.startsWith("@opentelemetry/") || needsApi(inputs, path, seen),
+  );
+}
+
+/** Entries that a part of the command holds as a whole: fewer files have what several entries and a part share. */
+const entriesOf = (part) => (part === "command-parts" ? ["reader"] : ["index", "session"]);
+
+/**
+ * The entries, what several of them share once each, and `parts` of the command: names of files, with the sources whose
+ * exports each gives.
+ */
+async function bundleEntries(parts) {
+  const filesOfParts = {
+    name: "files-of-parts",
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^part:/ }, ({ path }) => ({
+        path: path.slice("part:".length),
+        namespace: "part",
+      }));
+      onLoad({ filter: /./, namespace: "part" }, ({ path }) => ({
+        resolveDir: ".",
+        contents: [...parts.get(path)]
+          .map((source) => {
+            const names = Object.keys(require(`../${out}/${source.slice("src/".length, -".ts".length)}.js`));
+            return `export { ${names.join(", ")} } from "./${source}";`;
+          })
+          .concat(entriesOf(path).map((entry) => `export * as ${entry} from "./src/${entry}.ts";`))
+          .join("\n"),
+      }));
+    },
+  };
+  const { outputFiles } = await build({
+    ...bundled,
+    entryPoints: [
+      ...entries.map((entry) => ({ in: join("src", `${entry}.ts`), out: entry })),
+      ...[...parts.keys()].map((part) => ({ in: `part:${part}`, out: part })),
+    ],
+    outdir: packed,
+    splitting: true,
+    format: "esm",
+    outExtension: { ".js": ".mjs" },
+    plugins: [filesInCommonJs, filesOfParts],
+  });
+  for (const { path, text } of outputFiles) await writeBothForms(basename(path, ".mjs"), text);
+  for (const part of parts.keys()) rmSync(join(packed, `${part}.mjs`));
+  for (const path of readdirSync("src", { recursive: true }).filter((file) => file.endsWith(".cts"))) {
+    const { code } = await transform(readFileSync(join("src", path), "utf8"), {
+      loader: "ts",
+      target: bundled.target,
+    });
+    await writeBothForms(basename(path, ".cts"), code.replaceAll("__filename", "import.meta.url"));
+  }
+}
+
+/**
+ * Bundles the command's room into one file: one file starts in a third of the time of thirty. What the room imports of
+ * other rooms is in two more files, with and without the API of OpenTelemetry. Returns the packages inside, and those files.
  */
 async function bundleCommand(target) {
-  const source = join("src", basename(target).replace(/\.js$/, ".ts"));
-  const room = resolve("src", basename(target, ".js")) + sep;
+  const parts = new Map();
+  const room = join("src", basename(target, ".js")) + sep;
+  const options = {
+    ...bundled,
+    entryPoints: [join("src", basename(target).replace(/\.js$/, ".ts"))],
+    format: "cjs",
+    define: { packageVersion: JSON.stringify(version), viewerFile: JSON.stringify(viewerFile) },
+  };
+  const { inputs } = (await build(options)).metafile;
   const otherRooms = {
     name: "other-rooms",
     setup({ onResolve }) {
       onResolve({ filter: /^\.\.?\// }, ({ path, resolveDir, kind }) => {
-        const file = resolve(resolveDir, path);
-        if (kind === "entry-point" || file.startsWith(room) || !file.startsWith(resolve("src") + sep))
-          return undefined;
-        return { path: `./${relative("src", file).split(sep).join("/")}`, external: true };
+        const source = relative(".", join(resolveDir, path.replace(/\.js$/, ".ts")));
+        if (kind === "entry-point" || source.startsWith(room) || !(source in inputs)) return undefined;
+        const part = needsApi(inputs, source) ? "command-with-api" : "command-parts";
+        parts.set(part, (parts.get(part) ?? new Set()).add(source));
+        return { path: `./${part}.js`, external: true };
       });
     },
   };
-  const { metafile, outputFiles } = await build({
-    entryPoints: [source],
-    bundle: true,
-    write: false,
-    metafile: true,
-    platform: "node",
-    format: "cjs",
-    target: "node20",
-    legalComments: "none",
-    // Without comments; short lines, since Node prints the line of an error.
-    minifyWhitespace: true,
-    lineLimit: 120,
-    charset: "utf8",
-    external: ["@opentelemetry/*"],
-    define: { packageVersion: JSON.stringify(version), viewerFile: JSON.stringify(viewerFile) },
-    plugins: [otherRooms],
-  });
-  writeFileSync(target, outputFiles[0].text, { mode: 0o755 });
-  return packagesIn(metafile);
+  const { metafile, outputFiles } = await build({ ...options, plugins: [otherRooms] });
+  writeFileSync(target, await shipped(outputFiles[0].text), { mode: 0o755 });
+  return { packages: packagesIn(metafile), parts };
 }
 
 /** Names of the packages in a bundle. */
@@ -127,44 +235,37 @@ function licensesOf(packages) {
     .join("\n---\n\n");
 }
 
-rmSync(out, { recursive: true, force: true });
-mkdirSync(out);
-writeFileSync(join(out, "package.json"), '{"type":"commonjs"}\n');
-compile("--declaration", "false", "--removeComments");
-compile("--emitDeclarationOnly");
+for (const directory of [out, packed]) {
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory);
+  writeFileSync(join(directory, "package.json"), '{"type":"commonjs"}\n');
+}
+compile("--outDir", out, "--declaration", "false", "--removeComments");
+compile("--outDir", packed, "--emitDeclarationOnly");
 
-const inlined = [
-  ...new Set([...(await bundleCommand(command)), ...(await buildViewer(join(out, viewerFile)))]),
-].sort();
-
-/** Files of the build that the entries import, by their paths in it. */
+/** Declarations that the entries reach, by their paths in the package. */
 const reached = new Set();
 function reach(path) {
   if (reached.has(path)) return;
   reached.add(path);
-  const text = readFileSync(join(out, path), "utf8");
-  const end = path.endsWith(".d.ts") ? ".d.ts" : ".js";
-  for (const [, file, kind] of text.matchAll(/(?:\bfrom |\bimport\(|\brequire\()"(\.[^"]+)(\.c?js)"/g)) {
-    reach(posix.join(posix.dirname(path), file) + (kind === ".js" ? end : kind));
+  const text = readFileSync(join(packed, path), "utf8");
+  for (const [, file, kind] of text.matchAll(/(?:\bfrom |\bimport\()"(\.[^"]+)\.(c?)js"/g)) {
+    reach(posix.join(posix.dirname(path), `${file}.d.${kind}ts`));
   }
 }
-for (const entry of entries) for (const end of [".js", ".d.ts"]) reach(entry + end);
-reach(basename(command));
-for (const path of readdirSync(out, { recursive: true })) {
-  const isKept =
-    path === "package.json" ||
-    path === noticesFile ||
-    path === viewerFile ||
-    reached.has(path) ||
-    statSync(join(out, path)).isDirectory();
-  if (!isKept) rmSync(join(out, path));
+for (const entry of entries) reach(`${entry}.d.ts`);
+for (const path of readdirSync(packed, { recursive: true })) {
+  if (/\.d\.c?ts$/.test(path) && !reached.has(path.split(sep).join("/"))) rmSync(join(packed, path));
 }
 
 // The entry `register` would trace this program.
 process.env.OTEL_SDK_DISABLED = "true";
+const { packages, parts } = await bundleCommand(command);
+await bundleEntries(parts);
+const inlined = [...packages, ...(await buildViewer(join(packed, viewerFile)))];
+writeFileSync(join(packed, noticesFile), licensesOf([...new Set(inlined)].sort()));
 for (const entry of entries) {
+  writeFileSync(join(packed, `${entry}.d.mts`), `export * from "./${entry}.js";\n`);
   const names = Object.keys(require(`../${out}/${entry}.js`)).sort();
   writeFileSync(join(out, `${entry}.mjs`), `export { ${names.join(", ")} } from "./${entry}.js";\n`);
-  writeFileSync(join(out, `${entry}.d.mts`), `export * from "./${entry}.js";\n`);
 }
-writeFileSync(join(out, noticesFile), licensesOf(inlined));

@@ -5,6 +5,7 @@ import type { SpanProcessor } from "../otel/types.js";
 import { environment } from "../platform/environment.js";
 import { tryOr } from "../platform/errors.js";
 import type { PathLike } from "../platform/paths.js";
+import { sharedState } from "../platform/shared-state.js";
 import type {
   AssistantInfo,
   CustomSpan,
@@ -43,9 +44,17 @@ export interface TraceOptions {
   readonly logger?: TraceLogger;
 }
 
+/** The active trace of the process. Its trace may be of another copy of this package. */
+const active = sharedState<{ trace: Trace | null }>("altimate-active/1", () => ({ trace: null }));
+
+/** The tracers of traces, by the trace: a parent may be of another copy of this package. */
+const tracers = sharedState(
+  "altimate-tracers/1",
+  () => new WeakMap<object, () => TraceStartOptions["parent"] | undefined>(),
+);
+
 /** No method throws or rejects, whatever its arguments are. Before `startTrace`, log methods do nothing. */
 export class Trace {
-  static #active: Trace | null = null;
   readonly #to: Destination;
   #session: TraceSession | undefined;
 
@@ -56,6 +65,7 @@ export class Trace {
   ) {
     const logger = tryOr(() => options?.logger, undefined);
     this.#to = destinationOf(exporters, spanProcessors, logger);
+    tracers.set(this, () => this.#session?.tracer);
   }
 
   /**
@@ -88,12 +98,12 @@ export class Trace {
 
   /** The active trace of the process. */
   static get active(): Trace | null {
-    return Trace.#active;
+    return active.trace;
   }
 
   /** Sets the active trace; `null` removes it. */
   static setActive(trace: Trace | null): void {
-    Trace.#active = trace ?? null;
+    active.trace = trace ?? null;
   }
 
   /** `dir`, or altimate-code's default directory of traces. */
@@ -132,7 +142,8 @@ export class Trace {
       if (this.#session?.isOpen) this.#session.endNow();
       this.#session = new TraceSession(this.#to);
       const parent = tryOr(() => options?.parent, undefined);
-      const tracer = parent instanceof Trace ? parent.#session?.tracer : parent;
+      const tracerOf = parent && tracers.get(parent);
+      const tracer = tracerOf ? tracerOf() : parent;
       const given = (tracer === parent ? options : { ...options, parent: tracer }) as StartTraceOptions;
       this.#session.start(sessionId, given);
     });

@@ -10,7 +10,7 @@ const dataMark = "<!--data-->";
 
 /** The page. Its policy is in a `meta` element, and holds for a file as well. */
 export function viewerPage(): string {
-  const path = typeof viewerFile === "string" ? join(__dirname, viewerFile) : resolve("build/viewer.html");
+  const path = typeof viewerFile === "string" ? join(__dirname, viewerFile) : resolve("dist/viewer.html");
   return nodeFileSystem.sync.readText(path);
 }
 

@@ -10,6 +10,7 @@ import { environment, halfOfThreadPool } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { IoCounters } from "../platform/io-counters.js";
 import { SystemLiveness } from "../platform/liveness.js";
+import { sharedState } from "../platform/shared-state.js";
 import { UserOfDirectory } from "./directory-user.js";
 import { Housekeeping, type HousekeepingOptions } from "./housekeeping.js";
 import type { WorkQueues } from "./publish-scheduler.js";
@@ -35,20 +36,15 @@ interface Registry {
   readonly queues: WorkQueues;
 }
 
-// The contract is in `shared-directory.ts`. Copies of version 0.1.0 use `registry/1`: they act as peer writers.
-const slot = Symbol.for("opentelemetry-exporter-crash-safe-file/registry/2");
-const slots = globalThis as unknown as Record<symbol, Registry | undefined>;
-
 const newQueues = (clock: Clock = systemClock): WorkQueues => ({
   publish: new WorkQueue(halfOfThreadPool(environment())),
   sync: new WorkQueue(1),
   bucket: TokenBucket.ofProcess(clock.monotonic()),
 });
 
-function registry(): Registry {
-  slots[slot] ??= Object.freeze({ directories: new Map(), queues: newQueues() });
-  return slots[slot];
-}
+// The contract is in `shared-directory.ts`. Copies of version 0.1.0 use `registry/1`: they act as peer writers.
+const registry = () =>
+  sharedState<Registry>("registry/2", () => Object.freeze({ directories: new Map(), queues: newQueues() }));
 
 /** Opens a directory, or joins the users that have it open. Creates nothing on disk. */
 export function joinDirectory(

@@ -7,11 +7,11 @@
  */
 import type { Attributes, Histogram, Meter, MeterProvider } from "@opentelemetry/api";
 import type { OptionCheck } from "../platform/options.js";
+import { sharedState } from "../platform/shared-state.js";
 import { SESSION_SCOPE } from "./semantic-conventions.js";
 
 /** Number of components of each type so far, in all copies of this package (ES module and CommonJS). */
-const slot = Symbol.for("opentelemetry-exporter-crash-safe-file/components/1");
-const slots = globalThis as unknown as Record<symbol, Map<string, number> | undefined>;
+const components = sharedState("components/1", () => new Map<string, number>());
 
 /** Spans whose processing or export has finished. */
 export interface FinishedSpans {
@@ -45,9 +45,8 @@ export class ComponentMetrics {
     this.#onFault = onFault;
     this.#attributes = { "otel.component.type": type };
     if (provider === undefined) return;
-    slots[slot] ??= new Map();
-    const number = slots[slot].get(type) ?? 0;
-    slots[slot].set(type, number + 1);
+    const number = components.get(type) ?? 0;
+    components.set(type, number + 1);
     this.#attributes["otel.component.name"] = `${type}/${number}`;
     this.#guard(() => {
       this.#meter = provider.getMeter(SESSION_SCOPE);

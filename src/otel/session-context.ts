@@ -2,6 +2,7 @@
  * The session of the code that runs now, carried in the OpenTelemetry context.
  */
 import { type Context, propagation, trace } from "@opentelemetry/api";
+import { sharedState } from "../platform/shared-state.js";
 import { ATTR_SESSION_ID } from "./semantic-conventions.js";
 import { hasSessionAttribute, sessionIdOf, sessionIdText } from "./session-attributes.js";
 import type { ReadableSpan, StartedSpan } from "./types.js";
@@ -27,8 +28,11 @@ export function getSessionId(context: Context): string | undefined {
   return sessionIdText(context.getValue(SESSION_ID), "the session of the context");
 }
 
-/** The values of `session.id` that this package set on spans: such a value is not the span's own. */
-const stamps = new WeakMap<object, string>();
+/**
+ * The values of `session.id` that this package set on spans: such a value is not the span's own. The processor and the
+ * exporter of a span may be of two copies of this package.
+ */
+const stamps = sharedState("session-stamps/1", () => new WeakMap<object, string>());
 
 /**
  * @internal Sets `session.id` on a span without a session attribute: the session of the context in which the span starts,

@@ -17,6 +17,8 @@ export type CrashSafeErrorCode =
   /** The file does not exist or cannot be read. */
   | "READ_FAILED";
 
+const errorBrand = Symbol.for("opentelemetry-exporter-crash-safe-file/error/1");
+
 /** The only error class of this package: `code` for programs, `message` for people, `cause` for the original error. */
 export class CrashSafeFileError extends Error {
   override readonly name = "CrashSafeFileError";
@@ -27,8 +29,18 @@ export class CrashSafeFileError extends Error {
   constructor(code: CrashSafeErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;
+    Object.defineProperty(this, errorBrand, { value: true });
   }
 }
+
+// Errors of every copy of this package in the process are instances: `import` and `require` give one copy each.
+Object.defineProperty(CrashSafeFileError, Symbol.hasInstance, {
+  value(this: unknown, value: unknown): boolean {
+    // An error of this class is no instance of a class that a program derives.
+    if (this !== CrashSafeFileError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return tryOr(() => typeof value === "object" && value !== null && errorBrand in value, false);
+  },
+});
 
 /** An invalid value. `component` takes it; `name` is the option or the variable that the user knows. */
 export function invalidOption(

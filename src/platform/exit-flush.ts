@@ -5,6 +5,8 @@
  * moment at which the event loop still accepts work.
  */
 
+import { sharedState } from "./shared-state.js";
+
 /** A target of the flush. */
 interface Flushable {
   forceFlush(): Promise<void>;
@@ -16,8 +18,10 @@ interface ExitFlush {
 }
 
 // One listener per process, shared by all copies and versions of this package. The member names are part of the interface.
-const SLOT = Symbol.for("opentelemetry-exporter-crash-safe-file/exit-flush/1");
-const slots = globalThis as unknown as Record<symbol, ExitFlush | undefined>;
+const { waiting, listener } = sharedState<ExitFlush>("exit-flush/1", () => ({
+  waiting: new Set(),
+  listener: flushAll,
+}));
 
 /** The error handlers of targets of this copy of the package. */
 const onErrorOf = new WeakMap<Flushable, (error: unknown) => void>();
@@ -28,8 +32,6 @@ const onErrorOf = new WeakMap<Flushable, (error: unknown) => void>();
  * @param onError called with the error of a flush that fails
  */
 export function joinExitFlush(target: Flushable, onError: (error: unknown) => void): void {
-  slots[SLOT] ??= { waiting: new Set(), listener: flushAll };
-  const { waiting, listener } = slots[SLOT];
   // Called for each span; only the first call has work to do.
   if (waiting.has(target)) return;
   onErrorOf.set(target, onError);
@@ -39,14 +41,11 @@ export function joinExitFlush(target: Flushable, onError: (error: unknown) => vo
 
 /** Removes `target`, and with the last target the listener. */
 export function leaveExitFlush(target: Flushable): void {
-  const exitFlush = slots[SLOT];
-  if (exitFlush?.waiting.delete(target) && exitFlush.waiting.size === 0) {
-    process.off("beforeExit", exitFlush.listener);
-  }
+  if (waiting.delete(target) && waiting.size === 0) process.off("beforeExit", listener);
 }
 
 function flushAll(): void {
-  for (const target of slots[SLOT]?.waiting ?? []) {
+  for (const target of waiting) {
     // Unregister first: `beforeExit` fires again after each flush and would loop.
     leaveExitFlush(target);
     target.forceFlush().catch((error: unknown) => onErrorOf.get(target)?.(error));

@@ -7,6 +7,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { errorCode, type FileCalls } from "./file-system.js";
+import { sharedState } from "./shared-state.js";
 
 /** State of the owner of a token. `unknown`: an owner of another boot, container or host; only its lease counts. */
 export type Verdict = "alive" | "dead" | "unknown";
@@ -28,7 +29,7 @@ export const newRecoveryToken = (liveness: Liveness): string => `${liveness.newT
 export const isRecoveryToken = (token: string): boolean => token.endsWith(recoveryMark);
 
 /** Tokens of this process whose owners have ended. */
-const released = new Set<string>();
+const released = sharedState("released-tokens/1", () => new Set<string>());
 
 /** Releases the files that an owner could not remove because of a fault: they are orphaned, though its process lives. */
 export const releaseToken = (token: string): void => void released.add(token);

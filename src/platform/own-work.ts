@@ -6,46 +6,51 @@
  * it starts.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { sharedState } from "./shared-state.js";
 
 type AnyFunction = (...args: never[]) => unknown;
 
-/** Calls of ours that have not returned, one inside the other. */
-let depth = 0;
+interface OwnWork {
+  /** Calls of ours that have not returned, one inside the other. */
+  depth: number;
+  /** Made when it is needed: in Node 20 and 22 it costs every promise of the process some 100 ns. */
+  asynchronous: AsyncLocalStorage<true> | undefined;
+}
 
-/** Made when it is needed: in Node 20 and 22 it costs every promise of the process some 100 ns. */
-let asynchronousWork: AsyncLocalStorage<true> | undefined;
+// The processor of one copy of this package leaves out what another copy does.
+const work = sharedState<OwnWork>("own-work/1", () => ({ depth: 0, asynchronous: undefined }));
 
 /** Whether the code that runs now was called by work of this package. */
-export const isOwnWork = (): boolean => depth > 0 || asynchronousWork?.getStore() === true;
+export const isOwnWork = (): boolean => work.depth > 0 || work.asynchronous?.getStore() === true;
 
 /** Whether the code that runs now was called by {@link asOwnCall} or a function of {@link ownCalls}. */
-export const isOwnCall = (): boolean => depth > 0;
+export const isOwnCall = (): boolean => work.depth > 0;
 
 /** Runs `run`, which is synchronous, as work of this package. */
 export function asOwnCall<T>(run: () => T): T {
-  depth++;
+  work.depth++;
   try {
     return run();
   } finally {
-    depth--;
+    work.depth--;
   }
 }
 
 /** Runs `run`, and all that it awaits and schedules, as work of this package. */
 export function asOwnWork<T>(run: () => T): T {
-  asynchronousWork ??= new AsyncLocalStorage();
-  return asynchronousWork.run(true, run);
+  work.asynchronous ??= new AsyncLocalStorage();
+  return work.asynchronous.run(true, run);
 }
 
 /** Runs code of the host that work of this package asks for, such as a getter: what the host starts there is its own. */
 export function asHostCode<T>(run: () => T): T {
   if (!isOwnWork()) return run();
-  const depthOutside = depth;
-  depth = 0;
+  const depthOutside = work.depth;
+  work.depth = 0;
   try {
-    return asynchronousWork?.getStore() === true ? asynchronousWork.exit(run) : run();
+    return work.asynchronous?.getStore() === true ? work.asynchronous.exit(run) : run();
   } finally {
-    depth = depthOutside;
+    work.depth = depthOutside;
   }
 }
 
@@ -81,11 +86,11 @@ function ownCall<M extends object>(module: M, name: keyof M) {
       target = original(present);
       seen = present;
     }
-    depth++;
+    work.depth++;
     try {
       return target(...args);
     } finally {
-      depth--;
+      work.depth--;
     }
   };
 }

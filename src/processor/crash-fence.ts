@@ -13,6 +13,7 @@ import {
   type OptionCheck,
   rejectUnknownOptions,
 } from "../platform/options.js";
+import { sharedState } from "../platform/shared-state.js";
 
 const component = "installCrashFence";
 const diagnostics = new Diagnostics(component);
@@ -81,8 +82,8 @@ class ProvisionalFence implements ProvisionalTarget, FenceTarget {
   }
 }
 
-/** By target: a target with several installations is fenced once per event. */
-const provisional = new WeakMap<CrashTarget, FenceTarget>();
+/** By target: a target with several installations, also by several copies of this package, is fenced once per event. */
+const provisional = sharedState("fence-targets/1", () => new WeakMap<CrashTarget, FenceTarget>());
 
 function fenceTargetOf(target: CrashTarget): FenceTarget {
   if (!isProvisional(target)) return target;
@@ -108,8 +109,7 @@ interface Fence {
 }
 
 // One fence per process, shared by all copies and versions of this package.
-const SLOT = Symbol.for("opentelemetry-exporter-crash-safe-file/fence/1");
-const slots = globalThis as unknown as Record<symbol, Fence | undefined>;
+const sharedFence = () => sharedState<Fence>("fence/1", () => ({ claims: new Set(), hooks: new Map() }));
 
 /**
  * Fences `target`, synchronously, when the process receives a signal, meets an uncaught exception or exits. A target with
@@ -130,8 +130,7 @@ const slots = globalThis as unknown as Record<symbol, Fence | undefined>;
 export function installCrashFence(target: CrashTarget, options: CrashFenceOptions = {}): InstalledCrashFence {
   checked(component, "target", target, isTarget);
   const installation: Installation = { target: fenceTargetOf(target), events: wantedEvents(options) };
-  slots[SLOT] ??= { claims: new Set(), hooks: new Map() };
-  const fence = slots[SLOT];
+  const fence = sharedFence();
   fence.claims.add(installation);
   fitHooks(fence);
   return {

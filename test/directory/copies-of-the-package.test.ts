@@ -137,7 +137,7 @@ describe("the contract registry/2", () => {
 
 describe("P7 copies of this version share a session", () => {
   test.each([
-    { copies: ["esm", "cjs"], constructors: 1 },
+    { copies: ["esm", "cjs"], constructors: 2 },
     { copies: ["esm", "second"], constructors: 2 },
     { copies: ["cjs", "second"], constructors: 2 },
   ])("$copies: one writer, one end", ({ copies, constructors }) => {

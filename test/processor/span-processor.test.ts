@@ -411,9 +411,10 @@ describe("the flush before a natural exit", () => {
 
   beforeEach(() => {
     // Processors of other tests that never ended.
-    const slots = globalThis as unknown as Record<symbol, { listener(): void } | undefined>;
-    if (slots[SLOT]) process.off("beforeExit", slots[SLOT].listener);
-    slots[SLOT] = undefined;
+    const slots = globalThis as unknown as Record<symbol, { waiting: Set<object>; listener(): void }>;
+    const { waiting, listener } = slots[SLOT] ?? {};
+    if (listener) process.off("beforeExit", listener);
+    waiting?.clear();
   });
 
   it("P5 uses one listener for all processors, as long as one has spans to flush", async () => {

@@ -12,8 +12,8 @@ import { secondCopyOf } from "./second-copy.mjs";
 const require = createRequire(import.meta.url);
 const [, , dir, sessionId, copies, end] = process.argv;
 const packageOf = {
-  esm: () => import("../../build/index.mjs"),
-  cjs: () => require("../../build/index.js"),
+  esm: () => import("../../dist/index.mjs"),
+  cjs: () => require("../../dist/index.js"),
   second: () => secondCopyOf("index.js"),
 };
 

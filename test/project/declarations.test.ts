@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 
-const files = readdirSync("build", { recursive: true, encoding: "utf8" }).filter((path) =>
+const files = readdirSync("dist", { recursive: true, encoding: "utf8" }).filter((path) =>
   path.endsWith(".d.ts"),
 );
 
@@ -44,7 +44,7 @@ function declarationsOf(text: string): Declaration[] {
 }
 
 const declarations = files.flatMap((file) =>
-  declarationsOf(readFileSync(`build/${file}`, "utf8")).map((one) => ({ ...one, file })),
+  declarationsOf(readFileSync(`dist/${file}`, "utf8")).map((one) => ({ ...one, file })),
 );
 
 test("every exported declaration, every method, and every option has a comment", () => {
@@ -57,7 +57,7 @@ test("every exported declaration, every method, and every option has a comment",
 test("every name that an entry exports is among the declarations", () => {
   const names = new Set(declarations.map(({ name }) => name));
   const exported = ["index", "reader", "session", "altimate"].flatMap((entry) =>
-    [...readFileSync(`build/${entry}.d.ts`, "utf8").matchAll(/\{([^}]*)\}/g)].flatMap(([, list = ""]) =>
+    [...readFileSync(`dist/${entry}.d.ts`, "utf8").matchAll(/\{([^}]*)\}/g)].flatMap(([, list = ""]) =>
       [...list.matchAll(/(?:^|,)\s*(?:type )?(\w+)/g)].map(([, name = ""]) => name),
     ),
   );

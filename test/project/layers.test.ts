@@ -164,10 +164,7 @@ describe("the dependencies of a room", () => {
     const requiring = files.filter((file) => /\brequire\(/.test(textOf(file)));
     const [file = ""] = requiring;
     expect(requiring).toEqual(["tracer/sdk-packages.cts"]);
-    // The file of the API's version has no name that a bundler could find: in a bundle, the version is unknown.
-    const versionFile = /require\(`[^`]*\/@opentelemetry\/api\/package\.json`\)/;
-    expect(textOf(file)).toMatch(versionFile);
-    const text = textOf(file).replace(versionFile, "");
+    const text = textOf(file);
     expect(text.match(/require\(/g)).toHaveLength(
       text.match(/require\("@opentelemetry\/[a-z-]+"\)/g)?.length ?? 0,
     );
@@ -177,9 +174,13 @@ describe("the dependencies of a room", () => {
       .join("");
     expect(tried.match(/require\(/g)).toHaveLength(4);
     expect(text.match(/require\(/g)).toHaveLength(4);
+    // webpack would log a warning for a package that is missing: it drops these branches, and they have another way.
+    expect(
+      text.match(/if \(typeof __webpack_require__ !== "function"\) \{\n *try \{\n *return require\(/g),
+    ).toHaveLength(4);
     expect(reaches("session.ts")).toContain(file);
     expect(reaches("index.ts")).not.toContain(file);
-    expect(imports.get(file)).toEqual([]);
+    expect(imports.get(file)?.filter(({ from }) => imports.has(from))).toEqual([]);
   });
 
   test("no package but the api of OpenTelemetry is imported; command and viewer have some more, which the build inlines", () => {

@@ -22,7 +22,7 @@ function faultOfChromium(): string | undefined {
   return status === 0 ? undefined : `Chromium does not start here: ${error?.message ?? `status ${status}`}`;
 }
 
-const program = resolve("build/cli.js");
+const program = resolve("dist/cli.js");
 const screenshots = resolve("screenshots");
 
 let browser: Promise<Browser> | undefined;

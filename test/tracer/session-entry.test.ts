@@ -18,7 +18,7 @@ function projectWith(packages: readonly string[]): string {
   const name = "opentelemetry-exporter-crash-safe-file";
   mkdirSync(join(project, "node_modules", name), { recursive: true });
   mkdirSync(join(project, "node_modules/@opentelemetry"));
-  for (const file of ["build", "package.json"]) {
+  for (const file of ["dist", "package.json"]) {
     symlinkSync(resolve(file), join(project, "node_modules", name, file));
   }
   for (const one of packages) {

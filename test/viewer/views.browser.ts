@@ -286,5 +286,5 @@ describe.skipIf(withoutChromium !== undefined)("the viewer", () => {
 });
 
 test("the page is the one that was built", () => {
-  expect(readFileSync("build/viewer.html", "utf8")).toContain("require-trusted-types-for 'script'");
+  expect(readFileSync("dist/viewer.html", "utf8")).toContain("require-trusted-types-for 'script'");
 });
