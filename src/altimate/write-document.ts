@@ -85,7 +85,8 @@ export function* writeDocument(
       }
       const outcome = yield* buildFile(ports.fileSystem, tempPath(files, token), function* ({ fd, path }) {
         yield* writePieces(fd, pieces);
-        if (published && owner === "no session") yield* keepDamaged(files, token, published);
+        if (published && owner === "no session")
+          yield* keepDamaged(ports.fileSystem, files, token, published);
         const base = published?.identity;
         return yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
       });

@@ -184,7 +184,8 @@ export class UserOfDirectory implements DirectoryUser {
       queuedLines += lines;
       queuedBytes += bytes + writer.journal.queued.bytes;
     }
-    return { openSessions, queuedLines, queuedBytes, undecidedSpans, ...this.#counters.snapshot };
+    const refused = this.#directory.ports.fileSystem.ground?.refused ?? {};
+    return { openSessions, queuedLines, queuedBytes, undecidedSpans, refused, ...this.#counters.snapshot };
   }
 
   maintain(): Promise<void> {

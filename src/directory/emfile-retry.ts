@@ -38,6 +38,7 @@ export function retryOnEmfile(fileSystem: FileSystem, closeOne: () => boolean): 
   const each = <T>(make: (name: OpeningCall) => T) =>
     Object.fromEntries(opening.map((name) => [name, make(name)]));
   return {
+    ...fileSystem,
     sync: { ...fileSystem.sync, ...each(now) } as FileCalls,
     async: { ...fileSystem.async, ...each(later) } as AsyncFileCalls,
   };

@@ -12,8 +12,8 @@ import type { TraceSpan } from "../format/trace-file.js";
 import { tryUnlink } from "../platform/file-system.js";
 import { runSync } from "../platform/gensync.js";
 import { removeDocument } from "../recovery/retention.js";
-import { isSame } from "../storage/commit.js";
 import { readHeadLine } from "../storage/document-file.js";
+import { isVersion } from "../storage/identity.js";
 import { scanLines } from "../storage/lines.js";
 import { placeSpans } from "../storage/merge.js";
 import { hasPeerFilesNow, mergePublished } from "../storage/publish.js";
@@ -145,7 +145,8 @@ function moveWhole(directory: TraceDirectory, from: SessionEntry, to: SessionEnt
     return false;
   }
   const stat = fileSystem.sync.lstat(writer.path);
-  if (stat && isSame(stat, writer.base.identity)) removeDocument(directory.ports, writer.files, stat);
+  const isOwn = runSync(fileSystem, isVersion(fileSystem, writer.path, writer.base.identity));
+  if (stat && isOwn) removeDocument(directory.ports, writer.files, stat);
   directory.discard(from);
   // The journal last: it says that the spans have moved.
   tryUnlink(fileSystem.sync, writer.log.path);

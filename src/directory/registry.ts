@@ -8,6 +8,7 @@ import { WorkQueue } from "../platform/async.js";
 import { type Clock, systemClock } from "../platform/clock.js";
 import { environment, halfOfThreadPool } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
+import { Ground, onGround } from "../platform/ground.js";
 import { IoCounters } from "../platform/io-counters.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { sharedState } from "../platform/shared-state.js";
@@ -76,8 +77,11 @@ function openDirectory(
 ): SharedDirectory {
   const fileSystem = ports.fileSystem ?? nodeFileSystem;
   const counters = new IoCounters();
+  // Of several users on a directory the first hears of an event: their host is the same.
+  const listeners = new Set<DirectoryListener>();
+  const ground = new Ground((refusal) => [...listeners][0]?.onRefused(refusal));
   const directoryPorts = {
-    fileSystem: counters.counting(fileSystem),
+    fileSystem: onGround(counters.counting(fileSystem), ground),
     counters,
     clock: ports.clock ?? options.clock,
     liveness: ports.liveness ?? new SystemLiveness(fileSystem.sync),
@@ -85,8 +89,6 @@ function openDirectory(
     durability: options.durability,
     maxSpans: options.maxSpans,
   };
-  // Of several users on a directory the first hears of an event: their host is the same.
-  const listeners = new Set<DirectoryListener>();
   const onFault = (error: unknown, at: string) => [...listeners][0]?.onFault(error, at);
   const onRemoved: DirectoryListener["onRemoved"] = (removed, limits) =>
     [...listeners][0]?.onRemoved(removed, limits);

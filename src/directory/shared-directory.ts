@@ -10,6 +10,7 @@ import type { SessionHistory } from "../format/history.js";
 import type { HookEvent, SessionEnd } from "../format/session-end.js";
 import type { SpanIds } from "../format/span-map.js";
 import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace-file.js";
+import type { Capability, Refusal } from "../platform/ground.js";
 import type { IoCounts } from "../platform/io-counters.js";
 import type { AppliedLimits } from "../recovery/retention.js";
 import type { SessionChange, SessionStart } from "../storage/session-state.js";
@@ -26,6 +27,8 @@ export interface DirectoryListener {
   onFault(error: unknown, path: string): void;
   /** Retention removed a document: by limits of the program, or by the default bounds of unnamed traces. */
   onRemoved(path: string, limits: AppliedLimits): void;
+  /** The file system of the directory refuses something for good: once for each such thing. */
+  onRefused(refusal: Refusal): void;
   /** The user is gone, after its `release()`: nothing that it recorded waits for the disk. */
   onReleased(): void;
   /**
@@ -44,6 +47,8 @@ export interface DirectoryCounts extends IoCounts {
   readonly queuedBytes: number;
   /** Ended spans that are recorded and may be in no document, because the policy for spans without a session is `drop`. */
   readonly undecidedSpans: number;
+  /** What the file system of the directory was found to refuse: capability to error code. */
+  readonly refused: Readonly<Partial<Record<Capability, string>>>;
 }
 
 /** A span that names its session. */

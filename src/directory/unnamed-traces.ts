@@ -23,7 +23,7 @@ import { type WatchedSpan, WatchedSpans } from "./watched-spans.js";
 const maxBytes = 32_000_000;
 
 /** What the directory reports of traces without a session. */
-export type UnnamedListener = Omit<DirectoryListener, "onReleased">;
+export type UnnamedListener = Omit<DirectoryListener, "onReleased" | "onRefused">;
 
 export class UnnamedTraces {
   readonly #directory: TraceDirectory;

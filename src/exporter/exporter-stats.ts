@@ -8,7 +8,7 @@ import type { Clock } from "../platform/clock.js";
 import { type FaultLog, type LossReason, lossType } from "./fault-log.js";
 
 /**
- * What an exporter has done since it was made. The last three numbers are those of its directory, which exporters of one
+ * What an exporter has done since it was made. The last four members are those of its directory, which exporters of one
  * process share.
  */
 export interface FileExporterStats {
@@ -43,6 +43,11 @@ export interface FileExporterStats {
   readonly publishedDocuments: number;
   /** Sessions of dead processes that were recovered. */
   readonly recoveredSessions: number;
+  /**
+   * What the file system of the directory refuses, as far as it was used: what is refused (`sync`, `directorySync`,
+   * `hardLinks`, `stableInodes`) to the code of the error. What each costs is in docs/ground.md.
+   */
+  readonly refused: Readonly<Record<string, string>>;
 }
 
 /** @internal Counts what one exporter does. */

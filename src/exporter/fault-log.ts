@@ -11,7 +11,9 @@ import {
 import type { Clock } from "../platform/clock.js";
 import { messageOf } from "../platform/errors.js";
 import { errorCode } from "../platform/file-system.js";
+import type { Refusal } from "../platform/ground.js";
 import { type AppliedLimits, unnamedBounds } from "../recovery/retention.js";
+import type { Durability } from "../storage/durability.js";
 
 /** After this time the spans are counted that followed the first lost one. */
 const lossWindowMillis = 1_000;
@@ -104,6 +106,22 @@ export class FaultLog {
     });
   }
 
+  /** The file system of the directory refuses something for good. */
+  refused(
+    { capability, message }: Refusal,
+    { dir, durability }: { readonly dir: string; readonly durability: Durability },
+  ): void {
+    const isPromised = durability !== "process" && (capability === "sync" || capability === "directorySync");
+    const broken = isPromised ? `. The durability ${JSON.stringify(durability)} cannot be kept there` : "";
+    this.#losses.problem(`refused ${capability}`, {
+      first: () =>
+        this.#diagnostics.log(
+          "warn",
+          `works without ${refusedThings[capability]} in ${dir}: ${message}${broken}`,
+        ),
+    });
+  }
+
   /** Retention removed a document. */
   removed(path: string, limits: AppliedLimits): void {
     const { maxFiles, maxTotalBytes } = unnamedBounds;
@@ -161,6 +179,13 @@ export class FaultLog {
 
 /** The `error.type` of a loss in the metrics. */
 export const lossType = (reason: LossReason): string => losses[reason].type;
+
+const refusedThings: Readonly<Record<Refusal["capability"], string>> = {
+  sync: "syncs of files",
+  directorySync: "syncs of directories",
+  hardLinks: "hard links",
+  stableInodes: "inode numbers",
+};
 
 /** What to do about a fault of the file system. */
 export function advice(code: string | undefined): string {

@@ -4,7 +4,7 @@
 
 import type { Context } from "@opentelemetry/api";
 import { type EnginePorts, joinDirectory } from "../directory/registry.js";
-import type { DirectoryUser, MovingSpan } from "../directory/shared-directory.js";
+import type { DirectoryListener, DirectoryUser, MovingSpan } from "../directory/shared-directory.js";
 import { callerEnd } from "../format/session-end.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { counted, reports } from "../otel/diagnostics.js";
@@ -24,7 +24,6 @@ import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
 import { errorCode } from "../platform/file-system.js";
 import { Lifecycle } from "../platform/lifecycle.js";
 import { isOwnCall } from "../platform/own-work.js";
-import type { AppliedLimits } from "../recovery/retention.js";
 import { ContentFilter } from "./content-filter.js";
 import { ExporterAccount, type FileExporterStats } from "./exporter-stats.js";
 import { advice, FaultLog, type LossReason } from "./fault-log.js";
@@ -77,11 +76,12 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     reportUnknownVariables(environment());
     const clock = ports?.clock ?? untracedClock;
     this.#log = new FaultLog(clock, { isDeferred: true });
-    const listener = {
-      onFault: (error: unknown, path: string) => this.#log.fault(error, path),
-      onRemoved: (path: string, limits: AppliedLimits) => this.#log.removed(path, limits),
+    const listener: DirectoryListener = {
+      onFault: (error, path) => this.#log.fault(error, path),
+      onRemoved: (path, limits) => this.#log.removed(path, limits),
+      onRefused: (refusal) => this.#log.refused(refusal, this.#options),
       onReleased: () => this.#onReleased(),
-      onLost: (reason: LossReason, spans: number) => this.#account.lose(reason, spans),
+      onLost: (reason, spans) => this.#account.lose(reason, spans),
     };
     const policy = new SessionPolicy(this.#options.withoutSession);
     const directoryOptions = { ...this.#options, clock: untracedClock, unnamed: policy };

@@ -38,7 +38,7 @@ export class Descriptor {
 
 /**
  * Creates a file that a crash fence removes. The file is created on this thread: one that the thread pool creates could
- * appear after the fence and outlive the process.
+ * appear after the fence and outlive the process. It is a copy that is synced before it takes the name of a document.
  */
 export const createNow = (fileSystem: FileSystem, path: string): Descriptor =>
-  new Descriptor(fileSystem, fileSystem.sync.open(path, "create"));
+  new Descriptor(fileSystem, fileSystem.sync.open(path, fileSystem.ground?.copyMode ?? "create"));

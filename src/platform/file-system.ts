@@ -8,6 +8,7 @@
  */
 import nodeFs from "node:fs";
 import { promisify } from "node:util";
+import type { Ground } from "./ground.js";
 import { ownCalls } from "./own-work.js";
 
 /** What is asked about a file. Device and inode are exact: Windows file ids do not fit a number. */
@@ -25,10 +26,11 @@ export interface FileStat {
 /**
  * How a file is opened. No mode follows a symlink in the last place (O_NOFOLLOW, where the platform has the flag).
  * - `create`: read and append; the file must not exist (O_EXCL); mode 0600
+ * - `createSynced`: like `create`, and each write returns when its bytes are on the disk (O_DSYNC)
  * - `append`: read and append; the file must exist
  * - `read`: read only; does not wait for the other end of a pipe
  */
-type OpenMode = "create" | "append" | "read";
+type OpenMode = "create" | "createSynced" | "append" | "read";
 
 /** Every file-system call of this package. All throw Node's `ErrnoException`s. */
 export interface FileCalls {
@@ -60,7 +62,7 @@ export interface FileCalls {
   readdir(path: string): string[];
   /** Sets both times to now; of a symlink the times of the link itself. */
   touch(path: string): void;
-  /** Makes renames and new names in a directory durable. Does nothing where directories cannot be synced (Windows). */
+  /** Makes renames and new names in a directory durable. Does nothing on Windows. */
   syncDirectory(path: string): void;
   readText(path: string): string;
   readlink(path: string): string;
@@ -75,6 +77,8 @@ export type AsyncFileCalls = {
 export interface FileSystem {
   readonly sync: FileCalls;
   readonly async: AsyncFileCalls;
+  /** What the directory refuses that these calls are made in. Absent: nothing is known to be refused. */
+  readonly ground?: Ground | undefined;
 }
 
 // The default import is the object whose functions instrumentations replace, in CommonJS and in ES modules.
@@ -82,6 +86,8 @@ const fs = ownCalls(nodeFs);
 const promises = ownCalls(nodeFs.promises);
 
 const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = nodeFs.constants;
+// Absent on Windows.
+const O_DSYNC = nodeFs.constants.O_DSYNC ?? 0;
 // Absent on Windows, where creating a symlink is a privilege.
 const O_NOFOLLOW = nodeFs.constants.O_NOFOLLOW ?? 0;
 // Without O_NONBLOCK, opening a named pipe waits until a process writes to the pipe, on the main thread as well.
@@ -89,6 +95,7 @@ const O_NONBLOCK = nodeFs.constants.O_NONBLOCK ?? 0;
 
 const flags: Record<OpenMode, number> = {
   create: O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW,
+  createSynced: O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_DSYNC,
   append: O_RDWR | O_APPEND | O_NOFOLLOW,
   read: O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
 };
@@ -106,18 +113,16 @@ function toStat(stat: nodeFs.BigIntStats): FileStat {
   };
 }
 
-/** Windows has no fsync of directories: open fails with EISDIR or EPERM. Some network file systems fail with EINVAL. */
-const noDirectorySync = new Set(["EISDIR", "EPERM", "EACCES", "EINVAL", "ENOTSUP", "EBADF"]);
+/** Windows has no fsync of directories, and syncs a name with its file. */
+const canSyncDirectories = process.platform !== "win32";
 
 function syncDirectory(path: string): void {
-  let fd: number | undefined;
+  if (!canSyncDirectories) return;
+  const fd = fs.openSync(path, O_RDONLY);
   try {
-    fd = fs.openSync(path, O_RDONLY);
     fs.fsyncSync(fd);
-  } catch (error) {
-    if (!noDirectorySync.has(errorCode(error) ?? "")) throw error;
   } finally {
-    if (fd !== undefined) fs.closeSync(fd);
+    fs.closeSync(fd);
   }
 }
 
@@ -222,14 +227,12 @@ const async: AsyncFileCalls = {
     await promises.lutimes(path, now, now);
   },
   async syncDirectory(path) {
-    let fd: number | undefined;
+    if (!canSyncDirectories) return;
+    const fd = await openLater(path, O_RDONLY);
     try {
-      fd = await openLater(path, O_RDONLY);
       await fsyncLater(fd);
-    } catch (error) {
-      if (!noDirectorySync.has(errorCode(error) ?? "")) throw error;
     } finally {
-      if (fd !== undefined) await closeLater(fd);
+      await closeLater(fd);
     }
   },
   readText: (path) => promises.readFile(path, { encoding: "utf8", flag: flags.read }),

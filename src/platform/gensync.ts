@@ -55,6 +55,26 @@ export class OperationCancelled extends Error {
   override readonly name = "OperationCancelled";
 }
 
+/** What synchronous operations may wait in one turn of the event loop, all together: a crash fence holds up its process. */
+const turnWaitMillis = 500;
+
+/** Milliseconds that are left of it; `undefined` before the first wait of a turn. */
+let leftInTurn: number | undefined;
+
+/** Waits as long as this turn still may. Throws when it may not: the operation is left to a later try, or to recovery. */
+function waitNow(millis: number): void {
+  if (leftInTurn === undefined) {
+    leftInTurn = turnWaitMillis;
+    timers.queueMicrotask(() => {
+      leftInTurn = undefined;
+    });
+  }
+  const wait = Math.min(millis, leftInTurn);
+  if (wait <= 0) throw new Error(`no wait is left: synchronous work waits for ${turnWaitMillis} ms at most`);
+  leftInTurn -= wait;
+  Atomics.wait(sleepCell, 0, 0, wait);
+}
+
 const sleepCell = new Int32Array(new SharedArrayBuffer(4));
 
 /** Runs an operation to its end without returning to the event loop. */
@@ -75,7 +95,7 @@ export function runSync<T>(fileSystem: FileSystem, operation: Gensync<T>): T {
 
 function callSync(calls: FileCalls, step: Step): unknown {
   if ("pauseMillis" in step) {
-    if (step.pauseMillis > 0) Atomics.wait(sleepCell, 0, 0, step.pauseMillis);
+    if (step.pauseMillis > 0) waitNow(step.pauseMillis);
     return undefined;
   }
   return (calls[step.name] as (...args: readonly unknown[]) => unknown)(...step.args);

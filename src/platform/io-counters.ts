@@ -37,7 +37,7 @@ export class IoCounters {
   }
 
   /** A file system that counts the bytes written through it. */
-  counting({ sync, async: later }: FileSystem): FileSystem {
+  counting({ sync, async: later, ground }: FileSystem): FileSystem {
     const count = (written: number) => {
       this.#writtenBytes += written;
       return written;
@@ -45,6 +45,7 @@ export class IoCounters {
     return {
       sync: { ...sync, write: (...args) => count(sync.write(...args)) },
       async: { ...later, write: async (...args) => count(await later.write(...args)) },
+      ground,
     };
   }
 }

@@ -5,13 +5,14 @@
 
 import { sessionSpan } from "../format/beginnings.js";
 import { decodeLine } from "../format/document.js";
-import { appendLogPath, journalPath, sessionSpanId } from "../format/file-names.js";
+import { appendLogPath, documentPath, journalPath, sessionSpanId } from "../format/file-names.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { tryUnlink } from "../platform/file-system.js";
-import { runAsync } from "../platform/gensync.js";
+import { runAsync, runSync } from "../platform/gensync.js";
 import { isRecoveryToken, newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { openPublished } from "../storage/document-file.js";
+import { isVersion } from "../storage/identity.js";
 import { scanLines } from "../storage/lines.js";
 import { publishedSources } from "../storage/merge.js";
 import type { OrphanedFiles } from "./orphans.js";
@@ -132,9 +133,10 @@ async function removeCovered(
       };
       await runAsync(fileSystem, scanLines(source.fd, source.from, source.to, take));
     }
-    const stat = isCovered ? fileSystem.sync.lstat(`${files.dir}/${files.name}.json`) : undefined;
-    const isSameFile = stat?.dev === published.identity.dev && stat.ino === published.identity.ino;
-    if (stat && isSameFile) removeDocument(ports, files, stat);
+    const path = documentPath(files);
+    const stat = isCovered ? fileSystem.sync.lstat(path) : undefined;
+    const isRead = runSync(fileSystem, isVersion(fileSystem, path, published.identity));
+    if (stat && isRead) removeDocument(ports, files, stat);
   } finally {
     published.descriptor.release();
   }

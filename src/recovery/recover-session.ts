@@ -16,6 +16,7 @@ import { type Gensync, runAsync } from "../platform/gensync.js";
 import { newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import { type CommitPorts, commit } from "../storage/commit.js";
 import { findDocument, keepDamaged, type Published } from "../storage/document-file.js";
+import { mustProgress } from "../storage/identity.js";
 import { SessionLock } from "../storage/lock.js";
 import { hasPeerWriters, type SideFiles } from "../storage/side-files.js";
 import { finishMoves } from "./finish-moves.js";
@@ -125,8 +126,10 @@ async function recoverGroup(
   const { fileSystem } = ports;
   const run = <T>(operation: Gensync<T>): Promise<T> => runAsync(fileSystem, operation);
   const [first] = orphans;
-  let canLink = orphans.length === 1 && (await isIntact(fileSystem, first));
-  for (;;) {
+  const canSync = fileSystem.ground?.copyMode !== "createSynced";
+  let canLink = canSync && orphans.length === 1 && (await isIntact(fileSystem, first));
+  for (let attempt = 1; ; attempt++) {
+    mustProgress(attempt, documentPath(first.files));
     const { files, published } = await run(findDocument(fileSystem, id, first.files));
     const temp = tempPath(files, first.token);
     let out: Descriptor | undefined;
@@ -143,7 +146,11 @@ async function recoverGroup(
         await fileSystem.async.syncDirectory(files.dir);
         return committedReport(id, files, first, removeSideFiles(fileSystem.sync, orphans, new Set()));
       }
-      if (!ports.dryRun) out = new Descriptor(fileSystem, await fileSystem.async.open(temp, "create"));
+      if (!ports.dryRun) {
+        const mode = fileSystem.ground?.copyMode ?? "create";
+        out = new Descriptor(fileSystem, await fileSystem.async.open(temp, mode));
+        fileSystem.ground?.probeInodes(fileSystem.sync, out.fd, temp);
+      }
       const tokens = new Set(orphans.map(({ token }) => token));
       const hasPeers =
         !(listed && (await isListedAlone(ports, listed, files.name, published))) &&
@@ -152,7 +159,8 @@ async function recoverGroup(
       const recovered = await recoverDocument(fileSystem, input);
       if (ports.dryRun) return recovered.report;
       if (recovered.report.action === "rebuilt") {
-        if (published && recovered.isPublishedCorrupt) await run(keepDamaged(files, first.token, published));
+        if (published && recovered.isPublishedCorrupt)
+          await run(keepDamaged(fileSystem, files, first.token, published));
         const outcome = await run(commit(ports, { ...request, source: temp, by: "move" }));
         if (outcome !== "committed") continue;
         await fileSystem.async.syncDirectory(files.dir);

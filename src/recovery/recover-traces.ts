@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import type { SessionStatus } from "../format/trace-file.js";
 import { systemClock } from "../platform/clock.js";
 import { nodeFileSystem } from "../platform/file-system.js";
+import { Ground, onGround } from "../platform/ground.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { rejectUnknownOptions } from "../platform/options.js";
 import { mustBePath, type PathLike } from "../platform/paths.js";
@@ -66,6 +67,7 @@ export async function recoverTraces(
 ): Promise<RecoveryReport> {
   rejectUnknownOptions("recoverTraces", options, ["dryRun"]);
   const liveness = new SystemLiveness(nodeFileSystem.sync);
-  const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness, dryRun: options.dryRun === true };
+  const fileSystem = onGround(nodeFileSystem, new Ground());
+  const ports = { fileSystem, clock: systemClock, liveness, dryRun: options.dryRun === true };
   return recoverDirectory(ports, resolve(mustBePath("recoverTraces", "dir", dir)), untilRecovered);
 }

@@ -31,6 +31,7 @@ export function* buildFile<T>(
     isRenamed = true;
   };
   try {
+    fileSystem.ground?.probeInodes(fileSystem.sync, descriptor.fd, path);
     return yield* build({ path, descriptor, fd: descriptor.fd, markRenamed });
   } finally {
     descriptor.release();

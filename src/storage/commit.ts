@@ -12,36 +12,30 @@ import type { Clock } from "../platform/clock.js";
 import {
   errorCode,
   type FileCalls,
-  type FileStat,
   type FileSystem,
   noRegularFile,
   tryUnlink,
 } from "../platform/file-system.js";
-import { type Gensync, pause } from "../platform/gensync.js";
+import { type Gensync, pause, runSync } from "../platform/gensync.js";
 import type { IoCounters } from "../platform/io-counters.js";
 import type { Liveness } from "../platform/liveness.js";
+import { type Identity, isVersion } from "./identity.js";
 import { type Entrance, SessionLock } from "./lock.js";
 
 /** How long a commit waits for a claim whose owner is alive or stopped. A commit holds the lock for about 50 µs. */
 const lockTimeoutMillis = 250;
 
-/** The file that a commit was built against. While the file is held open the inode identifies it; else its times do, too. */
-export interface Identity {
-  readonly dev: bigint;
-  readonly ino: bigint;
-  readonly size?: number;
-  readonly ctimeNs?: bigint;
-}
+/**
+ * Attempts while another program holds the document (Windows: virus scanners, indexers, a viewer): with the waits between
+ * them, some 250 ms.
+ */
+const heldAttempts = 9;
 
-/** Whether a file is the expected one; `undefined` on both sides means that there is none. */
-export function isSame(current: FileStat | undefined, expected: Identity | undefined): boolean {
-  // A file that is not regular, such as a planted symlink, counts as none: the rename replaces it.
-  if (current === undefined || !current.isFile) return expected === undefined;
-  if (expected === undefined || current.dev !== expected.dev || current.ino !== expected.ino) return false;
-  return (
-    expected.ctimeNs === undefined || (current.ctimeNs === expected.ctimeNs && current.size === expected.size)
-  );
-}
+/** rename(2) over a file that another program holds open: a later attempt can succeed. */
+const heldCodes = new Set(["EPERM", "EACCES", "EBUSY"]);
+
+/** Whether a rename failed because another program holds the file, as far as the error shows. */
+export const isHeld = (error: unknown): boolean => heldCodes.has(errorCode(error) ?? "");
 
 /** A commit to make. */
 export interface CommitRequest extends Entrance {
@@ -72,34 +66,46 @@ export interface CommitPorts {
 /** Commits; waits for the claims of other writers. Throws when the file system refuses. */
 export function* commit(ports: CommitPorts, request: CommitRequest): Gensync<CommitOutcome> {
   const deadline = ports.clock.monotonic() + lockTimeoutMillis;
-  for (;;) {
+  for (let attempt = 1; ; attempt++) {
     const outcome = tryCommit(ports, request, ports.clock.monotonic() >= deadline);
     if (outcome === "committed") ports.counters?.published();
-    if (outcome !== "busy") return outcome;
+    if (typeof outcome === "object") {
+      if (attempt >= heldAttempts) throw outcome.error;
+      yield* pause(Math.min(50, 2 ** attempt));
+    } else if (outcome !== "busy") return outcome;
     // Random waits: two writers that withdraw for each other do not meet again.
-    yield* pause(1 + Math.floor(Math.random() * 5));
+    else yield* pause(1 + Math.floor(Math.random() * 5));
   }
+}
+
+/** Another program holds the document. */
+interface Held {
+  readonly error: unknown;
 }
 
 /** One synchronous attempt, which leaves no claim behind whatever its outcome. */
 function tryCommit(
-  { fileSystem: { sync: calls }, liveness }: CommitPorts,
+  { fileSystem, liveness }: CommitPorts,
   request: CommitRequest,
   isTimedOut: boolean,
-): CommitOutcome | "busy" {
+): CommitOutcome | "busy" | Held {
+  const { sync: calls } = fileSystem;
   if (!request.mayCommit()) return "fenced";
-  const lock = new SessionLock(calls, request.files);
+  const lock = new SessionLock(calls, request.files, (error) =>
+    fileSystem.ground?.refuse("hardLinks", error),
+  );
   const claimed = lock.enter(request);
   if (claimed !== "entered") return claimed;
   const claim = lock.claim(request.token);
-  let outcome: CommitOutcome | "busy" | undefined;
+  let outcome: CommitOutcome | "busy" | Held | undefined;
   try {
     const claims = lock.list();
     const others = claims.filter((token) => token !== request.token);
     // Taken away while we stood still.
     if (others.length === claims.length) outcome = "superseded";
     else if (lock.clear(others, liveness, isTimedOut)) outcome = "busy";
-    else if (!isSame(calls.lstat(documentPath(request.files)), request.base)) outcome = "superseded";
+    else if (!runSync(fileSystem, isVersion(fileSystem, documentPath(request.files), request.base)))
+      outcome = "superseded";
     else outcome = renameClaim(calls, claim, documentPath(request.files));
   } finally {
     if (outcome !== "committed") lock.withdraw(request);
@@ -112,13 +118,14 @@ function tryCommit(
   return outcome;
 }
 
-function renameClaim(calls: FileCalls, claim: string, path: string): CommitOutcome {
+function renameClaim(calls: FileCalls, claim: string, path: string): CommitOutcome | Held {
   // The source was replaced after it was written: a document must not be a link to a file of the user.
   if (calls.lstat(claim)?.isFile === false) throw noRegularFile(claim);
   try {
     calls.rename(claim, path);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return "superseded";
+    if (isHeld(error)) return { error };
     throw error;
   }
   return "committed";

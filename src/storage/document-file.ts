@@ -17,11 +17,12 @@ import { withOrigins } from "../format/origins.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { validMetadata, validSummary } from "../format/validate.js";
 import { type Clock, nextEvent } from "../platform/clock.js";
-import { Descriptor } from "../platform/descriptor.js";
-import { errorCode, type FileCalls, type FileSystem, isNoFile } from "../platform/file-system.js";
+import { createNow, Descriptor } from "../platform/descriptor.js";
+import { errorCode, type FileCalls, type FileSystem, isNoFile, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, runSync } from "../platform/gensync.js";
-import { type Identity, isSame } from "./commit.js";
-import { readRange } from "./lines.js";
+import { type Identity, identityOf, isSameFile, isVersion } from "./identity.js";
+import { copyRange, readRange } from "./lines.js";
+import { isUnlinkable } from "./lock.js";
 
 /** Where the span lines of a document are. */
 type Body =
@@ -94,7 +95,9 @@ export class BaseVersion {
     this.#identity = undefined;
     const stat = calls.lstat(path);
     const isSettled = stat && clock.now() - Number(stat.ctimeNs / 1_000_000n) >= settledMillis;
-    if (isSettled && isSame(stat, identity)) {
+    // A closed file is known by its content as well as an open one.
+    if ("content" in identity) this.#identity = identity;
+    else if (isSettled && stat.isFile && isSameFile(stat, identity)) {
       const { dev, ino, size, ctimeNs } = stat;
       this.#identity = { dev, ino, size, ctimeNs };
     } else {
@@ -148,7 +151,7 @@ export function* openDocument(
       descriptor.release();
       return undefined;
     }
-    return { descriptor, identity: { dev, ino }, size };
+    return { descriptor, identity: yield* identityOf(fileSystem, fd, { dev, ino, size }), size };
   } catch (error) {
     descriptor.release();
     throw error;
@@ -243,17 +246,34 @@ export function findPath(fileSystem: FileSystem, dir: string, id: string): strin
 }
 
 /** Keeps a file that is no trace document, or that is damaged, under another name before a document takes its name. */
-export function* keepDamaged(files: SessionFiles, token: string, { identity }: OpenDocument): Gensync<void> {
+export function* keepDamaged(
+  fileSystem: FileSystem,
+  files: SessionFiles,
+  token: string,
+  { identity, descriptor, size }: OpenDocument,
+): Gensync<void> {
   const path = documentPath(files);
   // Another writer replaced the file, and has kept it.
-  if (!isSame(yield* io.lstat(path), identity)) return;
+  if (!(yield* isVersion(fileSystem, path, identity))) return;
   const kept = `${path}.damaged.${token}`;
   try {
     yield* io.link(path, kept);
   } catch (error) {
+    if (isUnlinkable(error)) return yield* copyDamaged(fileSystem, kept, descriptor.fd, size);
     // Kept before, by work that a crash fence or a fault cut short. Another file under that name keeps nothing.
-    const isKept = isSame(yield* io.lstat(path), yield* io.lstat(kept));
-    if (errorCode(error) !== "EEXIST" || !isKept) throw error;
+    if (errorCode(error) !== "EEXIST" || !(yield* isVersion(fileSystem, kept, identity))) throw error;
+  }
+}
+
+/** Keeps a file where there are no hard links. A copy that was cut short under this name is replaced. */
+function* copyDamaged(fileSystem: FileSystem, kept: string, fd: number, size: number): Gensync<void> {
+  tryUnlink(fileSystem.sync, kept);
+  const copy = createNow(fileSystem, kept);
+  try {
+    yield* copyRange(fd, copy.fd, size);
+    yield* io.fdatasync(copy.fd);
+  } finally {
+    copy.release();
   }
 }
 

@@ -101,6 +101,23 @@ export function* writeAll(fd: number, bytes: Uint8Array): Gensync<void> {
   }
 }
 
+/** Copies `[0, end)`, in pieces, syncing as it grows. */
+export function* copyRange(from: number, to: number, end: number): Gensync<void> {
+  const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, end));
+  let unsynced = 0;
+  for (let position = 0; position < end; ) {
+    const got = yield* io.read(from, chunk, 0, Math.min(chunk.length, end - position), position);
+    if (got === 0) throw new Error("a file was truncated while it was copied");
+    yield* writeAll(to, got === chunk.length ? chunk : chunk.subarray(0, got));
+    position += got;
+    unsynced += got;
+    if (unsynced >= syncEveryBytes) {
+      yield* io.fdatasync(to);
+      unsynced = 0;
+    }
+  }
+}
+
 /** The destination of lines: a new, empty file, a function that is called with each line, or none. */
 export type LineSink = number | ((span: Buffer, from: LineOrigin | undefined) => void) | undefined;
 

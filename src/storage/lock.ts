@@ -30,16 +30,35 @@ export interface Entrance {
   readonly by: "move" | "link";
 }
 
-/** link(2): EPERM and ENOTSUP if the file system has no hard links, EMLINK and EXDEV on unusual mounts. */
-const noHardLinks = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV", "EINVAL"]);
+/**
+ * link(2): EPERM and ENOTSUP if the file system has no hard links, EACCES on Android, ERR_ACCESS_DENIED of Node's
+ * permission model, EMLINK and EXDEV on unusual mounts.
+ */
+const noHardLinks = new Set([
+  "EPERM",
+  "EACCES",
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "ENOSYS",
+  "EMLINK",
+  "EXDEV",
+  "EINVAL",
+  "ERR_ACCESS_DENIED",
+]);
+
+/** Whether a failed link means that there are no hard links here. */
+export const isUnlinkable = (error: unknown): boolean => noHardLinks.has(errorCode(error) ?? "");
 
 export class SessionLock {
   readonly #calls: FileCalls;
   readonly #path: string;
+  readonly #onUnlinkable: (error: unknown) => void;
 
-  constructor(calls: FileCalls, files: SessionFiles) {
+  /** `onUnlinkable` is called with the error of a link that the file system refuses for good. */
+  constructor(calls: FileCalls, files: SessionFiles, onUnlinkable: (error: unknown) => void = () => {}) {
     this.#calls = calls;
     this.#path = lockPath(files);
+    this.#onUnlinkable = onUnlinkable;
   }
 
   /** The path of the claim of this token. */
@@ -72,7 +91,8 @@ export class SessionLock {
         return "entered";
       } catch (error) {
         const code = errorCode(error);
-        if (by === "link" && noHardLinks.has(code ?? "")) {
+        if (by === "link" && isUnlinkable(error)) {
+          this.#onUnlinkable(error);
           this.leave();
           return "unlinkable";
         }

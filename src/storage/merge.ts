@@ -15,6 +15,7 @@ import { type Gensync, runSync, sync } from "../platform/gensync.js";
 import type { NewFile } from "./build-file.js";
 import { isSwept } from "./commit.js";
 import { keepDamaged, openPublished, type Published, readHeadLine } from "./document-file.js";
+import { isSameVersion } from "./identity.js";
 import { scanLines } from "./lines.js";
 import { MergedFile, type Placement, type Source } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
@@ -48,7 +49,8 @@ export function* merge(writer: SessionWriter, current: Published | undefined): G
   if (current) known.push(current);
   if (current) session.moved.learn(current, session.openSpans);
   for (const published of known) {
-    if (published.body.type === "unreadable") yield* keepDamaged(writer.files, writer.token, published);
+    if (published.body.type === "unreadable")
+      yield* keepDamaged(writer.ports.fileSystem, writer.files, writer.token, published);
   }
 
   const head = mergedHead(writer, current);
@@ -189,7 +191,7 @@ function* buildReplacement(
     const merged = new MergedFile(file.fd, head, { parse: known.length > 0, count, running, placement });
     yield* merged.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);
     for (const published of withCorruptLines(known, merged))
-      yield* keepDamaged(writer.files, writer.token, published);
+      yield* keepDamaged(ports.fileSystem, writer.files, writer.token, published);
     while (log.descriptor === own && log.size - to > catchUpBytes) {
       const until = log.size;
       yield* merged.append(ownLines(to, until));
@@ -219,7 +221,7 @@ function* buildReplacement(
 }
 
 const isSameDocument = (a: Published, b: Published | undefined): boolean =>
-  b !== undefined && a.identity.dev === b.identity.dev && a.identity.ino === b.identity.ino;
+  b !== undefined && isSameVersion(a.identity, b.identity);
 
 /** The published head wins, so that all writers of a session agree; the session began at the earliest start. */
 function mergedHead({ session, files }: SessionWriter, current: Published | undefined): DocumentHead {

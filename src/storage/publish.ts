@@ -7,16 +7,14 @@ import { selectLines } from "../format/cap.js";
 import { type DocumentTail, encodeHead, encodeTail } from "../format/document.js";
 import { type Gensync, io, runSync } from "../platform/gensync.js";
 import type { NewFile } from "./build-file.js";
-import { type CommitOutcome, commit, isSame } from "./commit.js";
+import { type CommitOutcome, commit } from "./commit.js";
 import { isDocumentOf, openPublished } from "./document-file.js";
-import { chunkBytes, writeAll } from "./lines.js";
+import { identityOf, isVersion, mustProgress } from "./identity.js";
+import { copyRange, writeAll } from "./lines.js";
 import { merge, placeSpans, rewriteLog } from "./merge.js";
 import { MergedFile, type Source } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
 import { hasPeerWriters, listSideFiles } from "./side-files.js";
-
-/** A copy is synced every so many bytes, so that the last sync, like the rename, has little left to do. */
-const syncEveryBytes = 8 * chunkBytes;
 
 /** Status message of open spans whose writer is gone. */
 export const lostOwner = "Interrupted by a restart: not an agent failure";
@@ -31,7 +29,8 @@ type Charge = (copiedBytes: number, tailBytes: number) => void;
 export function* publish(writer: SessionWriter, charge: Charge): Gensync<boolean> {
   const { session, epoch } = writer;
   const isCurrent = () => writer.epoch === epoch;
-  for (;;) {
+  for (let attempt = 1; ; attempt++) {
+    mustProgress(attempt, writer.path);
     if (!writer.refreshOpen()) return false;
     writer.mustSettle();
     yield* mergePublished(writer);
@@ -78,10 +77,13 @@ function* publishCopy(
   charge(size, tailBytes);
   if (outcome !== "committed") return outcome;
   file.markRenamed();
-  const { dev, ino } = ports.fileSystem.sync.fstat(file.fd);
+  // In the turn of the commit.
+  const { fileSystem } = ports;
+  const stat = fileSystem.sync.fstat(file.fd);
+  const identity = runSync(fileSystem, identityOf(fileSystem, file.fd, stat));
   const body = { type: "lines", from: 0, to: 0 } as const;
   const descriptor = file.descriptor.hold();
-  base.set({ descriptor, identity: { dev, ino }, size, head: session.head, tail: undefined, body }, true);
+  base.set({ descriptor, identity, size, head: session.head, tail: undefined, body }, true);
   // Not published before it is as durable as was asked for: a flush that fails here is retried.
   if (ports.durability !== "process") yield* io.syncDirectory(files.dir);
   writer.markPublished(version);
@@ -92,9 +94,10 @@ function* publishCopy(
 /** Merges until the own append log holds every line of the document under the session's name. */
 export function* mergePublished(writer: SessionWriter): Gensync<void> {
   const { ports } = writer;
-  for (;;) {
-    const current = yield* io.lstat(writer.path);
-    if (writer.base.isMerged && isSame(current, writer.base.identity)) return;
+  for (let attempt = 1; ; attempt++) {
+    mustProgress(attempt, writer.path);
+    if (writer.base.isMerged && (yield* isVersion(ports.fileSystem, writer.path, writer.base.identity)))
+      return;
     const published = yield* openPublished(ports.fileSystem, writer.files);
     if (published && !isDocumentOf(writer.session.head.id, published.head)) {
       published.descriptor.release();
@@ -151,23 +154,6 @@ export function* copyDocument(
     return { size: size + bytes.length, tailBytes: bytes.length, selection };
   } finally {
     source.release();
-  }
-}
-
-/** Copies `[0, end)`, in pieces, syncing as it grows. */
-export function* copyRange(from: number, to: number, end: number): Gensync<void> {
-  const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, end));
-  let unsynced = 0;
-  for (let position = 0; position < end; ) {
-    const got = yield* io.read(from, chunk, 0, Math.min(chunk.length, end - position), position);
-    if (got === 0) throw new Error("the append log was truncated while it was copied");
-    yield* writeAll(to, got === chunk.length ? chunk : chunk.subarray(0, got));
-    position += got;
-    unsynced += got;
-    if (unsynced >= syncEveryBytes) {
-      yield* io.fdatasync(to);
-      unsynced = 0;
-    }
   }
 }
 

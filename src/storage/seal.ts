@@ -6,13 +6,14 @@ import { encodeTail } from "../format/document.js";
 import { encodeOwner } from "../format/journal.js";
 import { endWithSession, interrupt, type SessionEnd } from "../format/session-end.js";
 import { type Gensync, io, sync } from "../platform/gensync.js";
-import { type CommitOutcome, type CommitRequest, commit, isSame } from "./commit.js";
+import { type CommitOutcome, type CommitRequest, commit } from "./commit.js";
+import { isVersion, mustProgress } from "./identity.js";
+import { copyRange } from "./lines.js";
 import { placeSpans, rewriteLog } from "./merge.js";
 import {
   capOf,
   closePeerSpans,
   copyDocument,
-  copyRange,
   exceedsCap,
   hasPeerFiles,
   hasPeerFilesNow,
@@ -45,8 +46,9 @@ export function* seal(
 ): Gensync<boolean> {
   const { ports, epoch } = writer;
   const isCurrent = () => writer.epoch === epoch;
-  for (let isFirst = true; ; isFirst = false) {
-    const outcome = yield* sealOnce(writer, end, isFirst && isAlone, isCurrent);
+  for (let attempt = 1; ; attempt++) {
+    mustProgress(attempt, writer.path);
+    const outcome = yield* sealOnce(writer, end, attempt === 1 && isAlone, isCurrent);
     if (outcome === "fenced" && !isCurrent()) return false;
     if (outcome === "committed") {
       // Before the side files go: if this fails, or a fence comes meanwhile, the session can be sealed again.
@@ -90,11 +92,11 @@ function* sealOnce(
 }
 
 /** Whether the tail is written and only the commit has failed: a retry need not build the document again. */
-function* isSealedAs({ log, path, base, sealedAs }: SessionWriter, end: SessionEnd): Gensync<boolean> {
+function* isSealedAs({ log, path, base, sealedAs, ports }: SessionWriter, end: SessionEnd): Gensync<boolean> {
   if (log.tail !== "whole" || sealedAs !== end || !base.isMerged) return false;
   // Taken by a recovery that took this owner for dead: to be rewritten, and merged with what that recovery publishes.
   if (!(yield* io.exists(log.path))) return false;
-  return isSame(yield* io.lstat(path), base.identity);
+  return yield* isVersion(ports.fileSystem, path, base.identity);
 }
 
 /** Makes the append log a whole document. `false`: a crash fence came while open spans were read. */
@@ -200,11 +202,17 @@ function* commitCapped(
   });
 }
 
-/** Links the sealed log to the document's name; commits a copy where there are no hard links. */
+/**
+ * Links the sealed log to the document's name; commits a copy where there are no hard links, or where only a new file can
+ * be synced.
+ */
 function* commitSealed(writer: SessionWriter, mayCommit: () => boolean): Gensync<CommitOutcome> {
   const { log, ports } = writer;
-  const linked = yield* commit(ports, requestOf(writer, { source: log.path, by: "link", mayCommit }));
-  if (linked !== "unlinkable") return linked;
+  const { ground } = ports.fileSystem;
+  if (!ground?.refuses("hardLinks") && ground?.copyMode !== "createSynced") {
+    const linked = yield* commit(ports, requestOf(writer, { source: log.path, by: "link", mayCommit }));
+    if (linked !== "unlinkable") return linked;
+  }
   return yield* writer.buildFile(function* (file) {
     const { fd } = log.ensureOpen();
     yield* copyRange(fd, file.fd, (yield* io.fstat(fd)).size);

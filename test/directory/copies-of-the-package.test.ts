@@ -84,7 +84,13 @@ describe("the contract registry/2", () => {
     expect(Object.isFrozen(registry) && Object.isFrozen(directory)).toBe(true);
     expect(membersOf(registry)).toEqual(["directories", "queues"]);
     expect(membersOf(directory)).toEqual(["join"]);
-    const user = directory.join({ onFault() {}, onRemoved() {}, onReleased() {}, onLost() {} });
+    const user = directory.join({
+      onFault() {},
+      onRemoved() {},
+      onReleased() {},
+      onLost() {},
+      onRefused() {},
+    });
     expect(membersOf(user)).toEqual([
       "admit",
       "admitUnnamed",

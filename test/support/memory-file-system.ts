@@ -95,7 +95,7 @@ export class MemoryFileSystem implements FileSystem {
 
   #calls(): FileCalls {
     return {
-      open: (path, mode) => this.#openFile(path, mode),
+      open: (path, mode) => this.#openFile(path, mode === "createSynced" ? "create" : mode),
       close: (fd) => {
         this.#inodeOf(fd);
         this.#open.delete(fd);

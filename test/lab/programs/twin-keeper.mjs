@@ -33,6 +33,7 @@ async function retain() {
     onFault: (error, path) => print("fault", `retention: ${path}: ${error}`),
     onRemoved() {},
     onReleased() {},
+    onRefused() {},
   };
   const user = joinDirectory(plan.dir, limits, listener);
   await user.maintain();

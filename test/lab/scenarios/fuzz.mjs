@@ -70,7 +70,7 @@ export default [
         patch: [
           {
             file: "storage/document-file.js",
-            from: "!(0, commit_js_1.isSame)(yield* gensync_js_1.io.lstat(path), identity)",
+            from: "!(yield* (0, identity_js_1.isVersion)(fileSystem, path, identity))",
             to: "true",
           },
         ],

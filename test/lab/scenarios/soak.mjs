@@ -181,7 +181,7 @@ export default {
       name: "one that keeps what it has copied",
       patch: [
         {
-          file: "storage/publish.js",
+          file: "storage/lines.js",
           from: "for (let position = 0; position < end;) {",
           to: "(globalThis.kept ??= []).push(Buffer.alloc(400_000));\n    for (let position = 0; position < end;) {",
         },

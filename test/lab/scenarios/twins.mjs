@@ -66,7 +66,7 @@ const noIdentity = {
   patch: [
     {
       file: "storage/commit.js",
-      from: /!isSame\(calls\.lstat\(\(0, \w+\.documentPath\)\(request\.files\)\), request\.base\)/,
+      from: /!\(0, \w+\.runSync\)\(fileSystem, \(0, \w+\.isVersion\)\(fileSystem, \(0, \w+\.documentPath\)\(request\.files\), request\.base\)\)/,
       to: "false",
     },
   ],

@@ -1,0 +1,143 @@
+/**
+ * What the file system of one directory refuses, found by the first call that needs it and remembered: each refusal costs
+ * what the refused thing gives, is reported once, and never stops documents.
+ */
+import { messageOf } from "./errors.js";
+import { type AsyncFileCalls, errorCode, type FileCalls, type FileSystem } from "./file-system.js";
+
+/** What a file system or a runtime can refuse. */
+export type Capability = "sync" | "directorySync" | "hardLinks" | "stableInodes";
+
+/** A thing that the ground refuses. */
+export interface Refusal {
+  readonly capability: Capability;
+  /** The code of the error that showed it, such as `EINVAL`. */
+  readonly code: string;
+  /** What happened, and what it costs. */
+  readonly message: string;
+}
+
+/**
+ * Codes with which a sync is refused for good: fsync(2) on FUSE, 9p and special files, and the permission model of Node.
+ * EIO, ENOSPC and EDQUOT are faults: the bytes may be lost.
+ */
+const syncRefused = new Set([
+  "EINVAL",
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "ENOSYS",
+  "EPERM",
+  "EROFS",
+  "ERR_ACCESS_DENIED",
+]);
+
+/** A directory can be entered and not be opened, too. */
+const directorySyncRefused = new Set([...syncRefused, "EACCES", "EISDIR", "EBADF"]);
+
+const costs: Readonly<Record<Capability, string>> = {
+  sync: "documents are written without a sync, so a power cut can take the newest ones; the death of a process takes nothing",
+  directorySync: "a power cut can take back the name of a new document; the death of a process takes nothing",
+  hardLinks: "final documents are copied instead of linked, which takes longer; nothing is lost",
+  stableInodes: "documents are compared by their content, which takes longer; nothing is lost",
+};
+
+/** The capabilities of one directory. All are there until a call shows that they are not. */
+export class Ground {
+  readonly #refusals = new Map<Capability, Refusal>();
+  readonly #onRefused: (refusal: Refusal) => void;
+  /** Node's permission model refuses every sync of a descriptor. A descriptor that syncs each write is allowed. */
+  readonly #isRestricted: boolean;
+  #hasProbedInodes = false;
+
+  /** `onRefused` is called once for each capability that is refused. */
+  constructor(onRefused: (refusal: Refusal) => void = () => {}) {
+    this.#onRefused = onRefused;
+    this.#isRestricted = (process as { readonly permission?: unknown }).permission !== undefined;
+  }
+
+  /** What was refused so far: capability to error code. */
+  get refused(): Readonly<Partial<Record<Capability, string>>> {
+    return Object.fromEntries([...this.#refusals.values()].map(({ capability, code }) => [capability, code]));
+  }
+
+  /** Whether a call has shown that the capability is missing. */
+  refuses(capability: Capability): boolean {
+    return this.#refusals.has(capability);
+  }
+
+  /** How a copy is created that is to be durable: each write is synced where the copy cannot be synced as a whole. */
+  get copyMode(): "create" | "createSynced" {
+    return this.#isRestricted ? "createSynced" : "create";
+  }
+
+  /** An error has shown that a capability is missing. */
+  refuse(capability: Capability, error: unknown): void {
+    if (this.#refusals.has(capability)) return;
+    const code = errorCode(error) ?? "UNKNOWN";
+    const refusal = { capability, code, message: `${messageOf(error)}: ${costs[capability]}` };
+    this.#refusals.set(capability, refusal);
+    this.#onRefused(refusal);
+  }
+
+  /**
+   * Compares the inode of a file that only this process has, once: `fstat` and `lstat` of FUSE file systems can disagree,
+   * and an inode number of 0 identifies nothing.
+   */
+  probeInodes(calls: FileCalls, fd: number, path: string): void {
+    if (this.#hasProbedInodes) return;
+    this.#hasProbedInodes = true;
+    const open = calls.fstat(fd);
+    const named = [calls.lstat(path), calls.lstat(path)];
+    if (open.ino !== 0n && named.every((stat) => stat?.ino === open.ino && stat.dev === open.dev)) return;
+    // The file may be gone: a recovery that takes this process for dead removes it. The next file shows more.
+    if (named.includes(undefined)) this.#hasProbedInodes = false;
+    else
+      this.refuse(
+        "stableInodes",
+        Object.assign(new Error("fstat and lstat of one file have different inode numbers"), {
+          code: "INODES",
+        }),
+      );
+  }
+}
+
+/** The file system as calls on this ground find it: a sync that is refused for good succeeds, and is remembered. */
+export function onGround({ sync, async: later }: FileSystem, ground: Ground): FileSystem {
+  const isRefusal = (capability: "sync" | "directorySync", error: unknown): boolean => {
+    const codes = capability === "sync" ? syncRefused : directorySyncRefused;
+    if (!codes.has(errorCode(error) ?? "")) return false;
+    ground.refuse(capability, error);
+    return true;
+  };
+  const now =
+    <A>(capability: "sync" | "directorySync", call: (on: A) => void) =>
+    (on: A): void => {
+      if (ground.refuses(capability)) return;
+      try {
+        call(on);
+      } catch (error) {
+        if (!isRefusal(capability, error)) throw error;
+      }
+    };
+  const afterwards =
+    <A>(capability: "sync" | "directorySync", call: (on: A) => Promise<void>) =>
+    async (on: A): Promise<void> => {
+      if (ground.refuses(capability)) return;
+      try {
+        await call(on);
+      } catch (error) {
+        if (!isRefusal(capability, error)) throw error;
+      }
+    };
+  const onlySync: FileCalls = {
+    ...sync,
+    fdatasync: now("sync", sync.fdatasync),
+    syncDirectory: now("directorySync", sync.syncDirectory),
+  };
+  const onlyAsync: AsyncFileCalls = {
+    ...later,
+    fdatasync: afterwards("sync", later.fdatasync),
+    syncDirectory: afterwards("directorySync", later.syncDirectory),
+  };
+  return { sync: onlySync, async: onlyAsync, ground };
+}
