@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { recoverTraces } from "opentelemetry-exporter-crash-safe-file";
 import { AgentProcess, inTime } from "./agent-process.mjs";
@@ -86,7 +86,8 @@ promise("the document is all there is in the directory", files().join() === file
 say("");
 if (broken.length === 0) {
   say("Everything was as promised. To look on:");
-  note(`node ${join(relative(".", import.meta.dirname), "waterfall.mjs")} ${join(dir, fileName)}`);
+  note(`npx crash-safe-file open ${sessionId} --dir ${dir}`);
+  note(`npx crash-safe-file show ${sessionId} --dir ${dir}`);
   note(`jq . ${join(dir, fileName)}`);
 } else {
   say(paint("red", `Not as promised: ${broken.join("; ")}`));

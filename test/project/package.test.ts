@@ -97,10 +97,33 @@ describe("the package", () => {
     expect(peers.filter((peer) => !optional.includes(peer))).toEqual(["@opentelemetry/api"]);
   });
 
-  test("has the build and the files npm requires, and no more", () => {
-    expect(readdirSync(root).sort()).toEqual(["LICENSE", "README.md", "dist", "package.json"]);
+  test("has the build, the pages and the files npm requires, and no more", () => {
+    expect(readdirSync(root).sort()).toEqual([
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "SECURITY.md",
+      "UPGRADING.md",
+      "dist",
+      "docs",
+      "package.json",
+    ]);
+    const pages = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" });
+    expect(pages).toEqual(expect.arrayContaining(["trace-v2.schema.json", join("recipes", "express.md")]));
+    expect(pages.filter((file) => file.endsWith(".png"))).toEqual([]);
     const others = files().filter((file) => !/\.(m?js|cjs|d\.m?ts)$/.test(file));
     expect(others.sort()).toEqual(["package.json", "third-party-licenses.txt", "viewer.html"]);
+  });
+
+  test("names its repository, so that relative links work on its page", () => {
+    const { repository, homepage, bugs } = manifest();
+    const { url } = repository as { url: string };
+    const address = /^git\+(https:\/\/github\.com\/[^/]+\/[^/]+)\.git$/.exec(url)?.[1];
+    expect(homepage).toBe(`${address}#readme`);
+    expect(bugs).toEqual({ url: `${address}/issues` });
+    const links = [...read("README.md").matchAll(/(?<!!)\[[^\]]*\]\((?!https?:)([^)#]+)/g)];
+    const missing = links.map(([, path = ""]) => path).filter((path) => !existsSync(join(root, path)));
+    expect(missing).toEqual(["CONTRIBUTING.md"]);
   });
 
   test("exports existing files", () => {

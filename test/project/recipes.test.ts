@@ -50,7 +50,7 @@ describe("recipes", () => {
 describe("documentation", () => {
   const attributes = readFileSync("docs/attributes.md", "utf8");
   const documents = readFileSync("docs/documents.md", "utf8");
-  const readme = readFileSync("README.md", "utf8");
+  const configuration = readFileSync("docs/configuration.md", "utf8");
 
   test("docs/attributes.md links the file of every dialect, and each dialect is in use", () => {
     const files = readdirSync("src/projection/dialects");
@@ -62,11 +62,11 @@ describe("documentation", () => {
     expect(Object.keys(counters).filter((name) => !documents.includes(`\`${name}\``))).toEqual([]);
   });
 
-  test("README.md names every option of the file exporter, and its variable", () => {
+  test("docs/configuration.md names every option of the file exporter, and its variable", () => {
     const names = Object.entries(exporterOptions).flatMap(([name, option]) => [
       name,
       ...("variable" in option ? [option.variable.name] : []),
     ]);
-    expect(names.filter((name) => !readme.includes(`\`${name}\``))).toEqual([]);
+    expect(names.filter((name) => !configuration.includes(`\`${name}\``))).toEqual([]);
   });
 });

@@ -12,11 +12,12 @@ const markdownIn = (dir: string) =>
     .map((name) => join(dir, name))
     .sort();
 
-/** The pages at the top and in `docs`, the README first. */
+/** The pages at the top, in `docs` and in `docs/recipes`, the README first. */
 export const pages: readonly { readonly path: string; readonly text: string }[] = [
   "README.md",
   ...markdownIn(".").filter((path) => path !== "README.md"),
   ...markdownIn("docs"),
+  ...markdownIn("docs/recipes"),
 ].map((path) => ({ path, text: readFileSync(path, "utf8") }));
 
 /** All blocks of a language, in the order of the pages. */
