@@ -108,9 +108,7 @@ describe("the package", () => {
       "docs",
       "package.json",
     ]);
-    const pages = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" });
-    expect(pages).toEqual(expect.arrayContaining(["trace-v2.schema.json", join("recipes", "express.md")]));
-    expect(pages.filter((file) => file.endsWith(".png"))).toEqual([]);
+    expect(readdirSync(join(root, "docs"))).toEqual(["trace-v2.schema.json"]);
     const others = files().filter((file) => !/\.(m?js|cjs|d\.m?ts)$/.test(file));
     expect(others.sort()).toEqual(["package.json", "third-party-licenses.txt", "viewer.html"]);
   });
@@ -121,9 +119,6 @@ describe("the package", () => {
     const address = /^git\+(https:\/\/github\.com\/[^/]+\/[^/]+)\.git$/.exec(url)?.[1];
     expect(homepage).toBe(`${address}#readme`);
     expect(bugs).toEqual({ url: `${address}/issues` });
-    const links = [...read("README.md").matchAll(/(?<!!)\[[^\]]*\]\((?!https?:)([^)#]+)/g)];
-    const missing = links.map(([, path = ""]) => path).filter((path) => !existsSync(join(root, path)));
-    expect(missing).toEqual(["CONTRIBUTING.md"]);
   });
 
   test("exports existing files", () => {
