@@ -29,6 +29,10 @@ const pem = (kind: string, end = true) =>
     ...(end ? [`-----END ${kind}-----`] : []),
   ].join("\n");
 
+/** JSON in JSON in JSON, this many times. */
+const nested = (value: unknown, levels: number): string =>
+  levels === 0 ? (value as string) : nested(JSON.stringify(value), levels - 1);
+
 /** Each with the secret itself, of which nothing may be left, and the kind that the marker names. */
 const secrets: [what: string, text: string, secret: string, kind: string][] = [
   ["an AWS access key id", `id: AKIA${upper(16)}, region`, `AKIA${upper(16)}`, "aws-access-key"],
@@ -131,6 +135,46 @@ const secrets: [what: string, text: string, secret: string, kind: string][] = [
   ["python", `password = "hunter2"`, "hunter2", "secret"],
   ["a query", `GET /x?access_token=${random(30)}&page=2`, random(30), "secret"],
   ["a Ruby hash", `:password => "hunter2"`, "hunter2", "secret"],
+  ["JSON nested six times", nested({ password: "hunter2", next: 1 }, 6), "hunter2", "secret"],
+  ["a list in JSON nested four times", nested([{ a: [{ apiKey: random(24) }] }], 4), random(24), "secret"],
+  ["a number in JSON", '{"user":"a","password":12345678,"n":1}', "12345678", "secret"],
+  ["a number in nested JSON", nested({ password: 12345678 }, 3), "12345678", "secret"],
+  ["a number in YAML", "user: a\npassword: 12345678\nport: 80", "12345678", "secret"],
+  ["a pair in JSON", '[{"name":"password","value":"hunter2"},{"name":"n","value":"1"}]', "hunter2", "secret"],
+  ["a pair in nested JSON", nested({ key: "DB_PASSWORD", value: "hunter2" }, 3), "hunter2", "secret"],
+  [
+    "a pair in YAML",
+    "env:\n  - name: DB_PASSWORD\n    value: hunter two\n  - name: B",
+    "hunter two",
+    "secret",
+  ],
+  ["a word for a password", "user: bob\npassword: swordfish\nhost: db", "swordfish", "secret"],
+  ["a word at the end", "The login is bob, password: swordfish\nBye", "swordfish", "secret"],
+  ["a Vault token", `VAULT: hvs.${random(90)}`, random(90), "vault-token"],
+  ["a DigitalOcean token", `dop_v1_${random(64, 1, "hex")}`, random(64, 1, "hex"), "digitalocean-token"],
+  ["a Supabase token", `sbp_${random(40, 1, "hex")}`, random(40, 1, "hex"), "supabase-key"],
+  ["a Supabase secret key", `sb_secret_${random(31)}`, random(31), "supabase-key"],
+  ["a restricted Stripe key", `rk_live_${random(24)}`, random(24), "stripe-key"],
+  ["a Slack webhook", `https://hooks.slack.com/services/T0/B0/${random(24)}`, random(24), "slack-webhook"],
+  ["a Replicate token", `r8_${random(37)}`, random(37), "replicate-token"],
+  ["an xAI key", `xai-${random(80)}`, random(80), "xai-key"],
+  ["a Perplexity key", `pplx-${random(48)}`, random(48), "perplexity-key"],
+  ["a Linear key", `lin_api_${random(40)}`, random(40), "linear-key"],
+  ["a Notion token", `ntn_${random(46)}`, random(46), "notion-token"],
+  ["a Grafana token", `glsa_${random(41)}`, random(41), "grafana-token"],
+  [
+    "a Postman key",
+    `PMAK-${random(24, 1, "hex")}-${random(34, 2, "hex")}`,
+    random(34, 2, "hex"),
+    "postman-key",
+  ],
+  ["a Doppler token", `dp.pt.${random(43)}`, random(43), "doppler-token"],
+  ["a Twilio key", `SK${random(32, 1, "hex")}`, random(32, 1, "hex"), "twilio-key"],
+  ["an age key", `AGE-SECRET-KEY-1${upper(58)}`, upper(58), "age-key"],
+  ["a connection string of MongoDB", "mongodb+srv://app:hunter2@c.example/x", "hunter2", "password"],
+  ["a connection string of AMQP", "amqps://app:hunter2@mq.example/v", "hunter2", "password"],
+  ["a connection string of Oracle", "jdbc:oracle:thin:app/hunter2@db.example:1521/x", "hunter2", "password"],
+  ["a connection string of ADO", "Server=db;User Id=app;Pwd=hunter2;Encrypt=true", "hunter2", "secret"],
 ];
 
 describe("P9 redactSecrets removes", () => {
@@ -186,6 +230,26 @@ describe("P9 redactSecrets removes", () => {
     expect(redact(["x"], "attributes.db.password")).toEqual([gone]);
     expect(redact(random(20), "attributes.session.token")).toBe(gone);
     expect(redact("x", "attributes.gen_ai.tool.name")).toBe("x");
+  });
+
+  test("values of pairs, and numbers", () => {
+    const gone = "[redacted:secret]";
+    expect(
+      shown([
+        { name: "password", value: "hunter2" },
+        { key: "X-Api-Key", val: ["k"] },
+      ]),
+    ).toEqual([
+      { name: "password", value: gone },
+      { key: "X-Api-Key", val: [gone] },
+    ]);
+    expect(shown({ value: "hunter2", name: "DB_PASSWORD" })).toEqual({ value: gone, name: "DB_PASSWORD" });
+    expect(shown({ name: "color", value: "red" })).toEqual({ name: "color", value: "red" });
+    expect(shown({ password: 12345678, pwd: 1234n, secret: 7 })).toEqual({
+      password: gone,
+      pwd: gone,
+      secret: 7,
+    });
   });
 
   test("keys of members that have the shape of a secret", () => {
@@ -247,6 +311,8 @@ describe("redactSecrets leaves", () => {
       { nextPageToken: random(40), cacheKey: random(40), primary_key: "id1234567890123456", key: "a" },
     ],
     ["css and html", '<input type="password" name="token" id="secret"> .token { color: red }'],
+    ["pairs without a secret", '{"name":"city","value":"Paris"} - name: CITY\n  value: Paris\n'],
+    ["a list of required fields", { required: ["password", "username"], name: "form", value: "x" }],
     [
       "dates and versions",
       "2026-01-02T03:04:05Z v1.2.3-beta.4+build.5 eyJust a word, sk-8 hf_cache npm_config_x glpat",
@@ -430,7 +496,21 @@ describe("P8 redactSecrets is linear", () => {
       "?sig=",
       "?sig=a",
     ],
-    ...["A_KEY=", "A", "A_", "a-", "token=a1", "passwd:a1 ", '\\\\\\"secret\\\\\\":\\\\\\"', "key='\\"],
+    ...[
+      "A_KEY=",
+      "A",
+      "A_",
+      "a-",
+      "token=a1",
+      "passwd:a1 ",
+      '"name":"',
+      '"name":"password","value":"',
+      "name: a\nvalue: ",
+      "oracle:thin:a/",
+      "hooks.slack.com/services/",
+      '\\\\\\"secret\\\\\\":\\\\\\"',
+      "key='\\",
+    ],
   ])("for %j repeated many times", { timeout: 20_000 }, (text) => {
     expect(typeof shown(repeated(text))).toBe("string");
     expect(typeof shown(`${repeated(text)}\u0000`)).toBe("string");
