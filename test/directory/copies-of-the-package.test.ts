@@ -203,3 +203,40 @@ describe("P7 a copy of version 0.1.0 is a peer writer", () => {
     expect(document().summary.status).toBe("crashed");
   });
 });
+
+describe("P7 ES modules and CommonJS in one process share their state", () => {
+  const crossed = fileURLToPath(new URL("../programs/crossed-copies.mjs", import.meta.url));
+
+  test.each([
+    ["drained", { status: "completed" }],
+    ["exit", { status: "crashed", detector: "exit" }],
+    ["SIGTERM", { status: "crashed", detector: "SIGTERM" }],
+    ["SIGKILL", { status: "crashed", detector: "process gone" }],
+  ])("%s: a processor with an exporter of the other copy, and a fence of each", async (end, summary) => {
+    const { stdout, stderr, signal } = spawnSync(process.execPath, [crossed, dir, end], {
+      encoding: "utf8",
+      timeout: 60_000,
+    });
+    expect([stderr, signal]).toEqual(["", end.startsWith("SIG") ? end : null]);
+    const { started, ...shared } = JSON.parse(stdout);
+    expect(shared).toEqual({
+      copies: true,
+      listeners: [1, 1, 1, 1],
+      instances: [true, true, true, true],
+      isActive: true,
+    });
+    if (end === "SIGKILL") await recoverTraces(dir);
+    expect(readdirSync(dir).sort()).toEqual(["child.json", "crossed.json", "parent.json"]);
+    const read = (id: string): TraceFile => JSON.parse(readFileSync(join(dir, `${id}.json`), "utf8"));
+    const { spans, summary: found } = read("crossed");
+    expect(
+      spans
+        .filter(({ kind }) => kind !== "session")
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual(started.sort());
+    expect(found).toMatchObject(summary);
+    const [session] = read("child").spans.filter(({ kind }) => kind === "session");
+    expect(session?.attributes).toMatchObject({ "crash_safe_file.parent_session.id": "parent" });
+  });
+});
