@@ -59,7 +59,7 @@ async function shipped(script) {
     target,
     charset,
     minify: true,
-    lineLimit: 120,
+    lineLimit: 300,
     logLevel: "error",
   });
   const at = code.lastIndexOf("try{");

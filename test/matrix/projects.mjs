@@ -2,6 +2,17 @@
 
 const modules = ["ESM", "CommonJS"];
 const typed = ["TypeScript, nodenext", "TypeScript, bundler"];
+/** Bundlers, with the end of the names of their output. */
+export const bundled = {
+  "esbuild ESM": "mjs",
+  "esbuild CommonJS": "cjs",
+  "webpack ESM": "mjs",
+  "webpack CommonJS": "cjs",
+  "rollup ESM": "mjs",
+  "rollup CommonJS": "cjs",
+  "Vite SSR": "mjs",
+  tsup: "js",
+};
 const bunned = ["Bun script", "Bun binary"];
 
 /** The code that makes a tracer with `processor`. */
@@ -59,6 +70,25 @@ export const projects = [
     packages: ["api@1.10.0", "sdk-node@0.301.0"],
     provider: nodeSdk,
     ways: [...modules, "register"],
+  },
+  {
+    name: "bundlers, Deno, Jest",
+    runtime: "node20",
+    packages: ["api@1.9.1", "core@2.12.1", "sdk-trace-base@2.12.1"],
+    tools: [
+      "esbuild@0.28.2",
+      "webpack@5.113.0",
+      "rollup@4.68.8",
+      "@rollup/plugin-node-resolve@16.0.3",
+      "@rollup/plugin-commonjs@29.0.3",
+      "vite@8.4.0",
+      "tsup@8.5.1",
+      "typescript@5.9.3",
+      "jest@30.5.2",
+      "deno@2.9.6",
+    ],
+    provider: providerOf("BasicTracerProvider", "@opentelemetry/sdk-trace-base"),
+    ways: [...Object.keys(bundled), "Bun bundle", "Deno", "Jest"],
   },
   {
     name: "api 1.9 alone",

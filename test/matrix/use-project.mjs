@@ -16,6 +16,7 @@ import {
   traced,
   typing,
 } from "./programs.mjs";
+import { bundled } from "./projects.mjs";
 import { runtimes } from "./runtimes.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -34,7 +35,7 @@ function run(cwd, command, args) {
 }
 
 /** A project with these packages, to which the tarball is added. */
-export function install(dir, tarball, { packages, provider }) {
+export function install(dir, tarball, { packages, tools = [], provider }) {
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, "package.json"), '{"name":"matrix-project","private":true,"type":"module"}\n');
   const add = (...args) =>
@@ -42,7 +43,7 @@ export function install(dir, tarball, { packages, provider }) {
   // A user has an SDK, and adds the package to it.
   if (provider) add(...packages.map((name) => `@opentelemetry/${name}`));
   // Without peers, too, where the project has no SDK.
-  add(tarball, ...(provider ? [] : ["--legacy-peer-deps"]));
+  add(tarball, ...tools, ...(provider ? [] : ["--legacy-peer-deps"]));
 }
 
 const tracesOf = (dir, way) => join(dir, `traces of ${way}`);
@@ -98,6 +99,33 @@ const ways = {
     for (const [name, text] of Object.entries(texts)) writeFileSync(join(dir, `${name}.ts`), text);
     return (name) => [runtimes.bun, `${name}.ts`];
   },
+  "Bun bundle"(dir, _project, texts) {
+    for (const [name, text] of Object.entries(texts)) writeFileSync(join(dir, `${name}.ts`), text);
+    run(dir, runtimes.bun, ["build", "record.ts", "read.ts", "--target", "bun", "--outdir", "bun bundle"]);
+    return (name) => [runtimes.bun, `bun bundle/${name}.js`];
+  },
+  Deno(dir, _project, texts) {
+    for (const [name, text] of Object.entries(texts)) writeFileSync(join(dir, `${name}.mjs`), asModule(text));
+    const deno = [join(dir, "node_modules/.bin/deno"), "run", "-A", "--no-lock", "--node-modules-dir=manual"];
+    return (name) => ["env", "DENO_NO_UPDATE_CHECK=1", ...deno, `${name}.mjs`];
+  },
+  /** Each program is a test file: Jest has a module loader of its own, and keeps what a test prints. */
+  Jest(dir, { runtime }, texts) {
+    for (const [name, text] of Object.entries(texts)) {
+      const program = asCommonJs(text)
+        .replaceAll("process.argv.at(-1)", "process.env.TRACES")
+        .replaceAll("console.log(", "print(")
+        .replace("void main();", "");
+      const print = 'const print = (...text) => require("node:fs").writeSync(1, text.join(" ") + "\\n");';
+      const run = name === "read" ? "main" : "() => new Promise(() => {})";
+      writeFileSync(
+        join(dir, `${name}.test.cjs`),
+        `${print}\n${program}\ntest("${name}", ${run}, ${hungMillis});\n`,
+      );
+    }
+    const jest = `"${runtimes[runtime]}" node_modules/jest/bin/jest.js --runInBand --silent --testMatch`;
+    return (name) => ["sh", "-c", `TRACES="$1" exec ${jest} '**/${name}.test.cjs'`, "jest"];
+  },
   "Bun binary"(dir, _project, texts) {
     for (const [name, text] of Object.entries(texts)) {
       writeFileSync(join(dir, `${name}.ts`), text);
@@ -106,6 +134,20 @@ const ways = {
     return (name) => [join(dir, `${name}.bin`)];
   },
 };
+
+for (const [way, end] of Object.entries(bundled)) {
+  ways[way] = (dir, { runtime }, texts) => {
+    cpSync(join(root, "test/matrix/bundlers.mjs"), join(dir, "bundlers.mjs"));
+    for (const [name, text] of Object.entries(texts)) {
+      writeFileSync(join(dir, `${name}.mjs`), asModule(text));
+      writeFileSync(join(dir, `${name}.cjs`), asCommonJs(text));
+      writeFileSync(join(dir, `${name}.ts`), text);
+    }
+    const logged = run(dir, "sh", ["-c", 'exec "$@" 2>&1', "sh", process.execPath, "bundlers.mjs", way, way]);
+    if (logged.trim() !== "") throw new Error(`the bundler logs ${logged}`);
+    return (name) => [runtimes[runtime], join(way, `${name}.${end}`)];
+  };
+}
 
 /** Strictly, the declarations of all packages included. */
 function compile(dir, name, texts, types, options) {
