@@ -20,18 +20,23 @@ import type { TraceFile } from "./trace-exporter.js";
 
 /** A trace in a directory. */
 export interface TraceEntry {
+  /** The session id in the form of the file name. */
   readonly sessionId: string;
   /** Name of the document in the directory. */
   readonly file: string;
+  /** The head and the tail of the document. */
   readonly trace: TraceFile;
 }
 
 /** A page of the traces in a directory. */
 export interface TracePage {
+  /** The page. */
   readonly traces: TraceEntry[];
   /** Number of readable traces in the directory. */
   readonly total: number;
+  /** The first place of the page. */
   readonly offset: number;
+  /** The length of the page. */
   readonly limit: number;
 }
 

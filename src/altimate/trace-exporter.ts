@@ -14,6 +14,7 @@ export interface TraceFile extends Omit<WrittenTraceFile, "endedAt"> {
 
 /** Exports documents. Users write exporters: a call may never settle, or resolve with any value. */
 export interface TraceExporter {
+  /** For messages. */
   readonly name: string;
   /** Exports a document. Resolves with the location of the exported document, if there is one. */
   export(trace: TraceFile): Promise<string | undefined>;

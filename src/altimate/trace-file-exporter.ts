@@ -63,6 +63,7 @@ const machine = () => ({
 
 /** Writes the documents of running sessions span by span, and whole documents with `export`. */
 export class FileExporter implements TraceExporter {
+  /** `file`. */
   readonly name = "file";
   readonly #dir: string;
   readonly #maxFiles: number;

@@ -16,22 +16,31 @@ export type SpanKind = "session" | "generation" | "embedding" | "tool" | "text" 
 
 /** Five disjoint counts. Unlike the GenAI conventions, `input` does not include cached tokens. */
 export interface TokenCounts {
+  /** Tokens of the prompt that no cache had. */
   input: number;
+  /** Tokens of the answer, without reasoning. */
   output: number;
+  /** Tokens that the model thought with. */
   reasoning: number;
+  /** Tokens of the prompt that came from a cache. */
   cacheRead: number;
+  /** Tokens of the prompt that went into a cache. */
   cacheWrite: number;
 }
 
 /** The counts of one generation, with their sum. */
 export interface TokenUsage extends TokenCounts {
+  /** The sum of the five counts. */
   total: number;
 }
 
 /** The model that answered a generation. */
 export interface SpanModel {
+  /** The name of the model, as its provider gives it. */
   modelId?: string;
+  /** `openai`, `anthropic` and the like. */
   providerId?: string;
+  /** A variant of the model that the program chose, such as a level of effort. */
   variant?: string;
 }
 
@@ -41,25 +50,33 @@ export interface TraceSpan {
   spanId: string;
   /** `null` only for the session span. */
   parentSpanId: string | null;
+  /** As the instrumentation named it; of a tool call, the name of the tool. */
   name: string;
+  /** What the span represents. */
   kind: SpanKind;
   /** Epoch milliseconds. */
   startTime: number;
   /** Epoch milliseconds; absent while the span is open. */
   endTime?: number;
+  /** `error` only if the work failed. */
   status: "ok" | "error";
   /** What went wrong. */
   statusMessage?: string;
   /** A crash, a recovery, a resume or the end of the session closed the span, not the program: the tool or model did not fail. */
   interrupted?: true;
+  /** Of a generation or an embedding. */
   model?: SpanModel;
   /** Why the model stopped, in the provider's word. */
   finishReason?: string;
   /** In the currency of the program that set it; usually dollars. */
   cost?: number;
+  /** Of a generation or an embedding. */
   tokens?: TokenUsage;
+  /** Of a tool call: the id that the model gave the call, and its duration in milliseconds. */
   tool?: { callId?: string; durationMs?: number };
+  /** What a generation or a tool was given: messages, a text, or arguments. */
   input?: unknown;
+  /** What a generation or a tool returned. */
   output?: unknown;
   /** All attributes that are not one of the other members. */
   attributes?: Record<string, unknown>;
@@ -77,33 +94,45 @@ export interface TraceSpan {
 
 /** A resource of OpenTelemetry: the program and the machine that produced spans. */
 export interface ResourceRecord {
+  /** `service.name`, `host.name` and the like. */
   attributes: Record<string, unknown>;
+  /** The version of the conventions that the attributes follow. */
   schemaUrl?: string;
 }
 
 /** An instrumentation scope of OpenTelemetry: the library that produced spans. */
 export interface ScopeRecord {
+  /** The package that made the spans. */
   name: string;
+  /** The version of that package. */
   version?: string;
+  /** The version of the conventions that its attributes follow. */
   schemaUrl?: string;
+  /** Attributes of the scope itself. */
   attributes?: Record<string, unknown>;
 }
 
 /** Facts about the session as a whole. */
 export interface SessionMetadata {
+  /** A title for people. */
   title?: string;
   /** `<provider>/<model>`. */
   model?: string;
+  /** The provider of the model. */
   providerId?: string;
+  /** The name of the agent. */
   agent?: string;
+  /** The variant of the model. */
   variant?: string;
   /** The user's first words. */
   prompt?: string;
+  /** The user whose session it is. */
   userId?: string;
   /** The deployment environment: `production`, for example. */
   environment?: string;
   /** The version of the program. */
   version?: string;
+  /** Labels of the program. */
   tags?: string[];
   /** The model name of a chat front end. */
   owuiModel?: string;
@@ -111,9 +140,11 @@ export interface SessionMetadata {
 
 /** A tool that was called repeatedly with the same input. */
 export interface ToolLoop {
+  /** The name of the tool. */
   tool: string;
   /** Hash of the input's JSON, in hex digits. */
   inputHash?: string;
+  /** Calls with that input. */
   count: number;
   /** For people. */
   description: string;
@@ -121,6 +152,7 @@ export interface ToolLoop {
 
 /** What loops compare of a tool call. */
 export interface ToolCallKey {
+  /** The name of the tool. */
   tool: string;
   /** Hash of the input's JSON, in hex digits; empty where no input was recorded. */
   inputHash: string;
@@ -131,7 +163,9 @@ export type ToolCall = ToolCallKey;
 
 /** How often a tool was called, and for how long in total. */
 export interface ToolUse {
+  /** The name of the tool. */
   name: string;
+  /** Calls. */
   count: number;
   /** Milliseconds. */
   totalDuration: number;
@@ -139,6 +173,7 @@ export interface ToolUse {
 
 /** Totals over every span that the session ever had, also over spans that a cap left out. */
 export interface SessionSummary {
+  /** The sum of the totals of all generations. */
   totalTokens: number;
   /** In the currency of the spans. */
   totalCost: number;
@@ -173,7 +208,9 @@ export interface SessionSummary {
   detector?: string;
   /** Recovery wrote how the session crashed, after the process was gone. */
   reconstructed?: true;
+  /** The sums of the five counts. */
   tokens: TokenCounts;
+  /** Tools that were called at least three times with one input within ten calls. */
   loops?: ToolLoop[];
   /** The session in a few words, once it has ended. */
   narrative?: string;
@@ -183,6 +220,7 @@ export interface SessionSummary {
 
 /** The layout of the file, for writers and listings. Other readers may ignore it. */
 export interface TraceLayout {
+  /** The version of the layout. */
   v: 1;
   /** Recovery closed the session, not the program. */
   recovered?: true;
@@ -213,22 +251,28 @@ export interface TraceLayout {
 
 /** A whole trace document. */
 export interface TraceFile {
+  /** The version of the document. */
   version: 2;
   /** The raw session id. */
   id?: string;
+  /** The trace of every span that names no other one. */
   traceId: string;
   /** The session id in the form of the file name. */
   sessionId: string;
+  /** When the session began. */
   startedAt: string;
   /** When the session ended; in a running document, when it was last written. */
   endedAt: string;
+  /** Facts about the session as a whole. */
   metadata: SessionMetadata;
   /** In order of completion, but a generation comes before its tool calls; open spans are last. */
   spans: TraceSpan[];
+  /** Totals, and how the session ended. */
   summary: SessionSummary;
   /** The resources of the spans, by the keys that `resource` of a span has. Absent in documents of 0.1.0. */
   resources?: Record<string, ResourceRecord>;
   /** The instrumentation scopes of the spans, by the keys that `scope` of a span has. */
   scopes?: Record<string, ScopeRecord>;
+  /** For writers and listings; other readers may ignore it. */
   layout?: TraceLayout;
 }

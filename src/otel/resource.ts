@@ -9,6 +9,7 @@ export const unknownService = "unknown_service";
 
 /** A resource of the SDK, or the attributes of one. */
 export interface ResourceLike {
+  /** The attributes of the resource. */
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 

@@ -21,6 +21,7 @@ const errorBrand = Symbol.for("opentelemetry-exporter-crash-safe-file/error/1");
 
 /** The only error class of this package: `code` for programs, `message` for people, `cause` for the original error. */
 export class CrashSafeFileError extends Error {
+  /** The name of the class, also where a bundler has shortened that. */
   override readonly name = "CrashSafeFileError";
   /** The reason, in one word. */
   readonly code: CrashSafeErrorCode;

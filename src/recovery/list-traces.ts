@@ -21,11 +21,17 @@ export interface ListedTrace {
   readonly path: string;
   /** The raw session id, if the document has it. */
   readonly id: string | undefined;
+  /** The session id in the form of the file name. */
   readonly sessionId: string;
+  /** The trace of the session. */
   readonly traceId: string;
+  /** When the session began, ISO 8601. */
   readonly startedAt: string;
+  /** When the session ended or was last written, ISO 8601. */
   readonly endedAt: string;
+  /** Facts about the session as a whole. */
   readonly metadata: SessionMetadata;
+  /** Totals, and how the session ended. */
   readonly summary: SessionSummary;
   /** Size of the document in bytes; 0 for a session that was never published. */
   readonly bytes: number;
@@ -33,10 +39,13 @@ export interface ListedTrace {
 
 /** A page of a listing. */
 export interface TraceListing {
+  /** The page. */
   readonly traces: readonly ListedTrace[];
   /** Number of documents in the directory, readable or not, and of sessions that were never published. */
   readonly total: number;
+  /** The first place of the page. */
   readonly offset: number;
+  /** The length of the page. */
   readonly limit: number;
 }
 

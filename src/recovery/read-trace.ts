@@ -29,7 +29,9 @@ export interface TraceDamage {
 
 /** A trace as it is now. */
 export interface ReadTrace {
+  /** The document with all that its writers have recorded since. */
   readonly trace: TraceFile;
+  /** What could not be read; empty where everything could. */
   readonly damage: TraceDamage;
 }
 

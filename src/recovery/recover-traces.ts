@@ -23,6 +23,7 @@ export interface RecoveredSession {
    * was complete, and only leftover files were removed.
    */
   readonly action: "rebuilt" | "committed" | "swept";
+  /** How the session ended. */
   readonly status: SessionStatus;
   /** Spans that the document lacked. */
   readonly recoveredSpans: number;
@@ -38,13 +39,17 @@ export interface RecoveredSession {
 
 /** A session whose recovery failed; its files stay as they are. */
 export interface RecoveryFailure {
+  /** The document or side file. */
   readonly path: string;
+  /** Why it could not be recovered. */
   readonly error: unknown;
 }
 
 /** What recovery did in a directory. */
 export interface RecoveryReport {
+  /** What was completed. */
   readonly sessions: readonly RecoveredSession[];
+  /** What could not be, and why. */
   readonly failures: readonly RecoveryFailure[];
   /** Sessions with a living writer, which recovery leaves alone. */
   readonly running: number;

@@ -54,6 +54,7 @@ export interface ReplayedTrace {
 
 /** A session that was sent in part or not at all. The next replay goes on there. */
 export interface ReplayFailure {
+  /** The document. */
   readonly path: string;
   /** Spans that this call sent before the failure. */
   readonly spans: number;
@@ -63,7 +64,9 @@ export interface ReplayFailure {
 
 /** What a replay did in a directory. */
 export interface ReplayReport {
+  /** Sessions that were sent completely. */
   readonly sessions: readonly ReplayedTrace[];
+  /** Sessions that were not. */
   readonly failures: readonly ReplayFailure[];
   /** Sessions that an earlier replay has sent completely. */
   readonly settled: number;

@@ -10,6 +10,7 @@ import type { TurnIds } from "../otel/ids.js";
 export interface ParentSession {
   /** The raw id; `undefined` before the first start. */
   readonly sessionId: string | undefined;
+  /** Whether that session is still open. */
   readonly isOpen: boolean;
   /** A context with the running span. */
   context(): Context;
@@ -87,17 +88,23 @@ export interface StepStartPart {
 
 /** Text of a model. */
 export interface TextPart {
+  /** What the model wrote. */
   readonly text?: string;
+  /** The id of the step. */
   readonly id?: string;
+  /** The message that the text belongs to. */
   readonly messageID?: string;
 }
 
 /** A model has answered. */
 export interface StepFinishPart {
+  /** The id of the step. */
   readonly id?: string;
+  /** The message that the step belongs to. */
   readonly messageID?: string;
   /** Why the model stopped. */
   readonly reason?: string;
+  /** In the currency of the program. */
   readonly cost?: number;
   /** Disjoint counts: `input` excludes cached tokens, and `output` excludes tokens of reasoning. */
   readonly tokens?: {
@@ -114,7 +121,9 @@ export interface ToolCallPart {
   readonly tool?: string;
   /** Id of the call. A repeated report of an ended call, of the same tool and with the same start, is ignored. */
   readonly callID?: string;
+  /** The message that asked for the call. */
   readonly messageID?: string;
+  /** How far the call is, and what it was given and returned. */
   readonly state: {
     /** `pending`, `running` or `error`; any other value: the call has succeeded. */
     readonly status?: string;
@@ -128,19 +137,27 @@ export interface ToolCallPart {
 
 /** An operation of the host that has ended. */
 export interface CustomSpan {
+  /** The name of the operation. */
   readonly name: string;
   /** Epoch milliseconds. */
   readonly startTime: number;
+  /** Epoch milliseconds. */
   readonly endTime: number;
+  /** `error` if the operation failed. */
   readonly status?: "ok" | "error";
+  /** What the operation was given. */
   readonly input?: unknown;
+  /** What the operation returned. */
   readonly output?: unknown;
+  /** Any other attributes. */
   readonly attributes?: Readonly<Record<string, unknown>>;
 }
 
 /** W3C trace context, as headers. */
 export interface TraceHeaders {
+  /** The header of that name (W3C Trace Context). */
   readonly traceparent: string;
+  /** The header of that name (W3C Trace Context). */
   readonly tracestate?: string;
 }
 
@@ -152,6 +169,7 @@ export type SpanStarter = Pick<Tracer, "startSpan">;
 
 /** Ports of a session tracer. */
 export interface SessionTracerPorts {
+  /** The tracer of the SDK that makes the spans. */
   readonly tracer: SpanStarter;
   /** Stores of documents; empty where spans only go to a backend. */
   readonly recorders: readonly SessionStore[];

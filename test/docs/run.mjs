@@ -1,0 +1,44 @@
+/**
+ * The spelling of the pages, and the API reference: every export of the entries has a description.
+ *
+ *   npm run test:docs       checks both, and writes the reference into `build/docs`
+ *
+ * Ends with 1 when a word is unknown (`words.txt` lists those of this project) or an export has no description. Skips, with the
+ * reason, where the tools cannot be installed.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const tool = (path) => join(here, "node_modules", path);
+
+if (!existsSync(tool("typedoc/bin/typedoc")) || !existsSync(tool("cspell/bin.mjs"))) {
+  const flags = ["install", "--no-package-lock", "--no-audit", "--no-fund"];
+  const { status, stderr } = spawnSync("npm", flags, { cwd: here, encoding: "utf8" });
+  if (status !== 0) {
+    console.log(`SKIPPED the pages: their tools cannot be installed: ${stderr.trim().split("\n").at(-1)}`);
+    process.exit(0);
+  }
+}
+
+const pages = ["*.md", "docs/**/*.md", "{src,examples}/**/*.md", "test/*/README.md"];
+
+/** Runs a tool with its output on the terminal. Returns whether it found nothing. */
+const isClean = (...args) => spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status === 0;
+
+const results = [
+  isClean(
+    tool("cspell/bin.mjs"),
+    "--config",
+    join(here, "cspell.json"),
+    "--no-progress",
+    "--no-summary",
+    ...pages,
+  ),
+  isClean(tool("typedoc/bin/typedoc"), "--options", join(here, "typedoc.json")),
+];
+console.log(results.every(Boolean) ? "The pages are spelt well, and each export is described." : "FAILED");
+process.exit(results.every(Boolean) ? 0 : 1);
