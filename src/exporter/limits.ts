@@ -145,7 +145,7 @@ function cutText(text: string, max: number): string {
   const bytes = Buffer.byteLength(text);
   if (bytes <= max) return text;
   // The text may be cut already: one marker counts the bytes of both cuts.
-  const earlier = /…\[(\d{1,15}) bytes cut\]$/.exec(text.slice(-40));
+  const earlier = /\u2026\[(\d{1,15}) bytes cut\]$/.exec(text.slice(-40));
   const own = bytes - (earlier ? Buffer.byteLength(earlier[0]) : 0);
   const missing = Number(earlier?.[1] ?? 0);
   // A copy of the bytes, because a slice would keep the whole text in memory for as long as its beginning.

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 /** The longest session name in bytes. Side files add up to 60 bytes; file systems allow 255. */
 const maxNameBytes = 120;
 
-const deviceName = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])$/i;
+const deviceName = /^(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])$/i;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const controlCharacters = /[\u0000-\u001f\u007f-\u009f]/g;
 

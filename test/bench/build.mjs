@@ -5,9 +5,14 @@
 import { basename, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-const build = process.env.BENCH_BUILD ?? fileURLToPath(new URL("../../build/", import.meta.url));
+const { BENCH_BUILD } = process.env;
+const build = BENCH_BUILD ?? fileURLToPath(new URL("../../build/", import.meta.url));
 
 const load = (file) => import(pathToFileURL(join(build, file)).href);
+
+/** An entry as it is shipped, for what a program pays once: the build has a file for each source. */
+export const shipped = (name) =>
+  BENCH_BUILD ? entry(name) : import(new URL(`../../dist/${name}.mjs`, import.meta.url).href);
 
 /** An entry of the package: `index`, `reader`, `session`. */
 export const entry = (name = "index") => load(`${name}.mjs`);

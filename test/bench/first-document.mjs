@@ -5,14 +5,14 @@
  */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { entry } from "./build.mjs";
+import { shipped } from "./build.mjs";
 
 const [what, dir] = process.argv.slice(2);
 const options = { title: "bench", prompt: "Why is the report late?" };
 const begin = process.cpuUsage();
 
 async function firstDocument() {
-  const { FileExporter, Trace } = await entry("altimate");
+  const { FileExporter, Trace } = await shipped("altimate");
   const trace = Trace.withExporters([new FileExporter(dir)]);
   trace.startTrace("ses_1", options);
   return trace;

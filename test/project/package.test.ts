@@ -217,6 +217,13 @@ describe("the files of the package", () => {
     expect([...packages].filter((one) => !one.startsWith("node:"))).toEqual([]);
   });
 
+  test("are ASCII: one other character doubles what V8 keeps of a file", () => {
+    const scripts = files().filter((file) => /\.m?js$/.test(file));
+    const found = scripts.filter((file) => Buffer.byteLength(script(file)) !== script(file).length);
+    expect(scripts.length).toBeGreaterThan(20);
+    expect(found).toEqual([]);
+  });
+
   test("have comments only in their types", () => {
     const commented = files().filter(
       (file) => /\.[mc]?js$/.test(file) && /^\s*(\/\*|\/\/)/m.test(script(file)),
