@@ -265,6 +265,18 @@ export function gistOf(input: unknown): unknown {
   return texts.length === 1 ? texts[0] : input;
 }
 
+/** What the parts of messages say, and which tools they call: `I look first. → read_file`. Any other value as it is. */
+export function spokenIn(value: unknown): unknown {
+  if (!Array.isArray(value)) return value;
+  const parts = value.flatMap((message: { content?: unknown } | null) => message?.content ?? []);
+  const said = parts.flatMap((part: { type?: unknown; content?: unknown; name?: unknown } | string) => {
+    if (typeof part === "string") return part;
+    if (part?.type === "tool_call" && typeof part.name === "string") return `→ ${part.name}`;
+    return part?.type === "text" && typeof part.content === "string" ? part.content : [];
+  });
+  return said.length > 0 ? said.join(" ") : value;
+}
+
 const gistKeys = [
   "command",
   "cmd",

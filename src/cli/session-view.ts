@@ -5,7 +5,16 @@
 
 import { isRecord } from "../format/json-value.js";
 import type { ResourceRecord, ScopeRecord, SessionMetadata, TraceSpan } from "../format/trace-file.js";
-import { analyse, contextOf, durationOf, gistOf, type Node, nameOf, type SpanState } from "./analysis.js";
+import {
+  analyse,
+  contextOf,
+  durationOf,
+  gistOf,
+  type Node,
+  nameOf,
+  type SpanState,
+  spokenIn,
+} from "./analysis.js";
 import { safeText, valueLine } from "./display-text.js";
 import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
 import { type ParentSession, parentOf, type SessionState, type WriterState } from "./session-catalog.js";
@@ -227,7 +236,7 @@ function rowOf(
 
 /** What a model answered, and what a tool or a user was given. */
 const gist = ({ kind, input, output }: TraceSpan): unknown =>
-  kind === "generation" || kind === "text" ? output : gistOf(input);
+  kind === "generation" || kind === "text" ? spokenIn(output) : gistOf(spokenIn(input));
 
 function stepOf({ input, output, message, ...step }: Step): ViewStep {
   return {

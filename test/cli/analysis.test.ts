@@ -1,6 +1,6 @@
 /** What commands conclude from spans: retries, requests that were not started, turns, circles of parents. */
-import { expect, test } from "vitest";
-import { analyse } from "../../src/cli/analysis.js";
+import { describe, expect, test } from "vitest";
+import { analyse, spokenIn } from "../../src/cli/analysis.js";
 import { postmortemOf } from "../../src/cli/postmortem.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { documentOf, rootSpan } from "../support/trace-documents.js";
@@ -108,4 +108,28 @@ test("undone: tools that the model asked for and that were not started, without 
     "tool write: the model asked for it, and it was not started",
     "the answer to the user's message of turn 1",
   ]);
+});
+
+describe("what messages say", () => {
+  test("is their texts and the tools that they call, in one line", () => {
+    const content = [
+      { type: "reasoning", content: "hm" },
+      { type: "text", content: "I look first." },
+      { type: "tool_call", id: "1", name: "read_file", arguments: { path: "a" } },
+    ];
+    expect(spokenIn([{ role: "assistant", content }])).toBe("I look first. → read_file");
+    expect(spokenIn([{ role: "user", content: "Hello" }])).toBe("Hello");
+  });
+
+  test("is the value where there is no text in it", () => {
+    for (const value of [
+      undefined,
+      "text",
+      5,
+      { a: 1 },
+      [],
+      [null, 1, { content: [null, { type: "text" }] }],
+    ])
+      expect(spokenIn(value)).toBe(value);
+  });
 });
