@@ -58,7 +58,7 @@ async function shipped(script) {
     platform,
     target,
     minify: true,
-    lineLimit: 300,
+    lineLimit: 500,
     logLevel: "error",
   });
   const at = code.lastIndexOf("try{");

@@ -27,7 +27,7 @@ const nodeSdk = {
   text: 'new NodeSDK({ spanProcessors: [processor] }).start();\nconst tracer = trace.getTracer("matrix");',
 };
 
-/** Each project is installed once. `runtime` is the oldest that its SDK supports. */
+/** Each project is installed once. `runtime` is the oldest that its SDK supports; CI leaves out what `isLong`. */
 export const projects = [
   {
     name: "sdk-trace-base 2.0.1",
@@ -89,6 +89,15 @@ export const projects = [
     ],
     provider: providerOf("BasicTracerProvider", "@opentelemetry/sdk-trace-base"),
     ways: [...Object.keys(bundled), "Bun bundle", "Deno", "Jest"],
+  },
+  {
+    name: "Next.js",
+    isLong: true,
+    runtime: "node22",
+    packages: ["api@1.9.1", "core@2.12.1", "sdk-trace-base@2.12.1"],
+    tools: ["next@16.4.6", "react@19", "react-dom@19"],
+    provider: providerOf("BasicTracerProvider", "@opentelemetry/sdk-trace-base"),
+    ways: ["Next.js, turbopack", "Next.js, webpack"],
   },
   {
     name: "api 1.9 alone",

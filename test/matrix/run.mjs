@@ -61,6 +61,10 @@ async function useProjects() {
       const began = performance.now();
       const at = join(dir, `project ${index}`);
       const row = { what: project.name, passed: 0, failed: 0, skipped: 0, output: "" };
+      if (values.ci && project.isLong) {
+        rows.push(printed({ ...row, skipped: project.ways.length, seconds: 0 }));
+        continue;
+      }
       try {
         install(at, tarball, project);
         for (const way of project.ways) {

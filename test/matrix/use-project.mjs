@@ -20,7 +20,7 @@ import { bundled } from "./projects.mjs";
 import { runtimes } from "./runtimes.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const hungMillis = 60_000;
+const hungMillis = 180_000;
 
 /** Runs a program to its end. Throws its output when it failed. */
 function run(cwd, command, args) {
@@ -135,6 +135,29 @@ const ways = {
   },
 };
 
+for (const bundler of ["turbopack", "webpack"]) {
+  /** The program is what an application has in `instrumentation.js`. */
+  ways[`Next.js, ${bundler}`] = (dir, { runtime }, { record, read }) => {
+    const files = {
+      "instrumentation.js":
+        'export const register = () => process.env.NEXT_RUNTIME === "nodejs" && import("./record.mjs");',
+      "app/layout.js": "export default ({ children }) => <html><body>{children}</body></html>;",
+      "app/page.js": "export default () => <p>traced</p>;",
+      "record.mjs": asModule(record).replace("process.argv.at(-1)", "process.env.TRACES"),
+      "read.mjs": asModule(read),
+    };
+    mkdirSync(join(dir, "app"), { recursive: true });
+    for (const [path, text] of Object.entries(files)) writeFileSync(join(dir, path), text);
+    const next = `NEXT_TELEMETRY_DISABLED=1 exec "${runtimes[runtime]}" node_modules/next/dist/bin/next`;
+    const logged = run(dir, "sh", ["-c", `${next} build --${bundler} 2>&1`]);
+    if (/warn|⚠/i.test(logged)) throw new Error(`the bundler logs ${logged}`);
+    return (name) =>
+      name === "record"
+        ? ["sh", "-c", `TRACES="$1" ${next} start --port 0`, "next"]
+        : [runtimes[runtime], "read.mjs"];
+  };
+}
+
 for (const [way, end] of Object.entries(bundled)) {
   ways[way] = (dir, { runtime }, texts) => {
     cpSync(join(root, "test/matrix/bundlers.mjs"), join(dir, "bundlers.mjs"));
@@ -198,7 +221,10 @@ async function recordAndDie(cwd, [command, ...args], traces) {
   child.stderr.setEncoding("utf8").on("data", (chunk) => {
     stderr += chunk;
   });
-  createInterface({ input: child.stdout }).on("line", () => child.kill("SIGKILL"));
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    // Next.js prints lines of its own.
+    if (line.startsWith("recorded")) child.kill("SIGKILL");
+  });
   const [code, signal] = await once(child, "close");
   clearTimeout(hung);
   if (signal !== "SIGKILL")
