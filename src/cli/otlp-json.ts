@@ -78,16 +78,19 @@ function otlpSpan(span: ReadableSpan): object {
     endTimeUnixNano: nanos(span.endTime),
     attributes: keyValues(span.attributes),
     droppedAttributesCount: span.droppedAttributesCount,
-    events: span.events.map(({ name, time, attributes = {} }) => ({
+    events: span.events.map(({ name, time, attributes = {}, droppedAttributesCount }) => ({
       timeUnixNano: nanos(time),
       name,
       attributes: keyValues(attributes),
+      ...(droppedAttributesCount && { droppedAttributesCount }),
     })),
     droppedEventsCount: span.droppedEventsCount,
-    links: span.links.map(({ context, attributes = {} }) => ({
+    links: span.links.map(({ context, attributes = {}, droppedAttributesCount }) => ({
       traceId: context.traceId,
       spanId: context.spanId,
+      ...(context.traceState && { traceState: context.traceState.serialize() }),
       attributes: keyValues(attributes),
+      ...(droppedAttributesCount && { droppedAttributesCount }),
     })),
     droppedLinksCount: span.droppedLinksCount,
     status: { code, ...(message !== undefined && { message }) },

@@ -2,6 +2,7 @@
  * An exporter's use of a directory: the implementation of the contract in `shared-directory.ts`.
  */
 
+import type { SessionStart } from "../format/beginnings.js";
 import { noHistory, type SessionHistory } from "../format/history.js";
 import type { HookEvent, SessionEnd } from "../format/session-end.js";
 import type { SpanIds } from "../format/span-map.js";
@@ -13,7 +14,7 @@ import { findResumable } from "../recovery/resume.js";
 import { rewriteHead } from "../storage/merge.js";
 import { closePeerSpans, hasPeerFilesNow } from "../storage/publish.js";
 import { readHistory } from "../storage/session-history.js";
-import type { SessionChange, SessionStart } from "../storage/session-state.js";
+import type { SessionChange } from "../storage/session-state.js";
 import type { Housekeeping } from "./housekeeping.js";
 import { moveSpan } from "./moves.js";
 import type { SessionEntry } from "./sessions.js";
@@ -258,8 +259,8 @@ class Shared implements SharedSession {
   }
 
   summary(): SessionSummary {
-    const { session, ports } = this.#entry.writer;
-    return session.tail(ports.clock.now()).summary;
+    const { session, clock } = this.#entry.writer;
+    return session.tail(clock.now()).summary;
   }
 
   recordStart(

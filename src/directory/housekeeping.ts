@@ -108,7 +108,7 @@ export class Housekeeping {
     const now = directory.ports.clock.monotonic();
     for (const entry of directory.sessions) {
       const { isExplicit, openSpans, writer, quietMillis, verdict } = entry;
-      const state = { isExplicit, openSpans, silentMillis: now - writer.lastActive };
+      const state = { isExplicit, openSpans, silentMillis: now - writer.clock.lastActive };
       // The verdict of a process hook is final only after the silence of all sessions: a caller may shut down until then.
       const idleMillis = verdict ? undefined : quietMillis;
       if (isIdle(state, idleMillis ?? this.#options.sessionIdleMillis))

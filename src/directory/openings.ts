@@ -2,9 +2,10 @@
  * How the sessions of a directory get their writers: at their first span or call, and again after the fence of a process
  * hook (`suspension.ts`).
  */
+
+import type { SessionStart } from "../format/beginnings.js";
 import { implicitEnd } from "../format/session-end.js";
 import { findPath } from "../storage/document-file.js";
-import type { SessionStart } from "../storage/session-state.js";
 import { SessionWriter } from "../storage/session-writer.js";
 import type { SuspendedSession } from "../storage/suspended-session.js";
 import { PublishScheduler, type WorkQueues } from "./publish-scheduler.js";

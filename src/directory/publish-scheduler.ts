@@ -200,16 +200,16 @@ export class PublishScheduler {
   constructor(writer: SessionWriter, queues: WorkQueues, pace: Pace, onUse: () => void) {
     this.#writer = writer;
     this.#queues = queues;
-    this.#seenActive = writer.lastActive;
+    this.#seenActive = writer.clock.lastActive;
     this.#budget = new PublishBudget(pace, writer.ports.clock.monotonic(), queues.bucket);
     this.#onUse = onUse;
   }
 
   /** Something was recorded. Cheap: most calls find the publish scheduled. */
   changed(): void {
-    const { log, lastActive } = this.#writer;
-    if (!this.#scheduled && lastActive - this.#seenActive >= quietMillis) this.#rounds = 0;
-    this.#seenActive = lastActive;
+    const { log, clock } = this.#writer;
+    if (!this.#scheduled && clock.lastActive - this.#seenActive >= quietMillis) this.#rounds = 0;
+    this.#seenActive = clock.lastActive;
     if (log.unsynced > backgroundSyncBytes) this.sync([log]);
     if (this.#scheduled && (this.#scheduled.isUrgent || !this.#budget.hasGrown(this.#copyBytes))) return;
     this.#scheduled?.timer.cancel();

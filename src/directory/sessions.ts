@@ -125,6 +125,7 @@ export class SessionEntry {
 
   makeExplicit(): void {
     this.#isExplicit = true;
+    this.writer.session.openByCall();
   }
 
   /** Returns whether the session was opened explicitly. */

@@ -6,6 +6,7 @@
  * copies of this version act as peer writers.
  */
 
+import type { SessionStart } from "../format/beginnings.js";
 import type { SessionHistory } from "../format/history.js";
 import type { HookEvent, SessionEnd } from "../format/session-end.js";
 import type { SpanIds } from "../format/span-map.js";
@@ -13,7 +14,7 @@ import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace
 import type { Capability, Refusal } from "../platform/ground.js";
 import type { IoCounts } from "../platform/io-counters.js";
 import type { AppliedLimits } from "../recovery/retention.js";
-import type { SessionChange, SessionStart } from "../storage/session-state.js";
+import type { SessionChange } from "../storage/session-state.js";
 
 /** A directory that is open in this process. */
 export interface SharedDirectory {

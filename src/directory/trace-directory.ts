@@ -2,6 +2,7 @@
  * One directory of sessions in this process: opens sessions, records spans, ends sessions.
  */
 
+import type { SessionStart } from "../format/beginnings.js";
 import { implicitEnd, type SessionEnd } from "../format/session-end.js";
 import type { SpanIds } from "../format/span-map.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
@@ -9,7 +10,7 @@ import { releaseToken } from "../platform/liveness.js";
 import { findPath } from "../storage/document-file.js";
 import { recreateFiles, recreateIfRemoved } from "../storage/merge.js";
 import { interruptOpen } from "../storage/seal.js";
-import type { SessionChange, SessionStart } from "../storage/session-state.js";
+import type { SessionChange } from "../storage/session-state.js";
 import type { SessionWriter, WriterPorts } from "../storage/session-writer.js";
 import { retryOnEmfile } from "./emfile-retry.js";
 import { type Closed, EndedSessions } from "./ended-sessions.js";
@@ -115,9 +116,9 @@ export class TraceDirectory {
 
   /** The session that takes a span; opened where a span may open it. */
   admit(user: number, start: SessionStart): SessionEntry | Closed {
-    return (
-      this.#sessions.openFor(user, start.id) ?? this.#ended.closed(user, start.id) ?? this.#open(user, start)
-    );
+    const { id } = start;
+    const known = this.#sessions.openFor(user, id) ?? this.#ended.closed(user, id);
+    return known ?? this.#open(user, { ...start, bySpan: true });
   }
 
   /** `source` is the span as its processor knows it, `span` its state now, `read` returns its later states. `full`: as below. */

@@ -1,6 +1,5 @@
 /**
- * The traces of this process whose spans name no session yet: filed in the unnamed log, until a span names a session or
- * the policy decides.
+ * Traces whose spans name no session yet: filed in the unnamed log, until a span names one or the policy decides.
  *
  * A move is written to the log first, then the spans go into the files of their session, then the log forgets the spans:
  * whatever is killed when, recovery finds each span in one place, or finishes the move.
@@ -8,7 +7,7 @@
 import { encodeSpan } from "../format/document.js";
 import { underSession } from "../format/parent-places.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
-import { sessionByPolicy, type UnnamedPolicy } from "../format/unnamed-policy.js";
+import { markByPolicy, sessionByPolicy, type UnnamedPolicy } from "../format/unnamed-policy.js";
 import { unnamedBounds } from "../recovery/retention.js";
 import { moveDocument, placeBelow, settleAt } from "./moves.js";
 import { ProvisionalSpans } from "./provisional-spans.js";
@@ -271,9 +270,8 @@ export class UnnamedTraces {
     for (const { trace, span, session } of this.#watched.named()) this.#openSpanNames(trace, span, session);
   }
 
-  #openSpanNames({ user, id: traceId }: UnnamedTrace, span: TraceSpan, session: string): void {
-    const { spanId, parentSpanId } = span;
-    this.named(user, { traceId, spanId, parentSpanId, isStart: false }, session);
+  #openSpanNames({ user, id }: UnnamedTrace, { spanId, parentSpanId }: TraceSpan, session: string): void {
+    this.named(user, { traceId: id, spanId, parentSpanId, isStart: false }, session);
   }
 
   /** Without a name, the trace is decided when its last open span ends. */
@@ -308,8 +306,8 @@ export class UnnamedTraces {
 
   /** The spans of a trace that names no session go on in the session that the policy gives the trace. */
   #moveByPolicy(trace: UnnamedTrace, spans: readonly Provisional[]): void {
-    const target = sessionByPolicy(this.#policy, trace.id);
     const ids = spans.map(({ span }) => span.spanId);
+    const target = sessionByPolicy(this.#policy, trace.id);
     if (target !== undefined) this.#move(trace, ids, target);
   }
 
@@ -390,11 +388,13 @@ export class UnnamedTraces {
     const isOpen = this.#directory.openEntry(id) !== undefined;
     const entry = this.#directory.admit(user, { id, traceId: trace.id, startTime });
     if (typeof entry === "string") return undefined;
-    if (id === trace.id && !isOpen) {
-      entry.endAfterQuiet(trace.quietMillis);
-      trace.markOpened();
-    }
     trace.sendTo(id);
+    if (isOpen) return entry;
+    // A document that is there has the mark, unless a program named the session.
+    if (!entry.writer.base.published) this.#directory.learn(entry, markByPolicy(this.#policy, id));
+    if (id !== trace.id) return entry;
+    entry.endAfterQuiet(trace.quietMillis);
+    trace.markOpened();
     return entry;
   }
 }

@@ -3,6 +3,7 @@
  */
 
 import { isoTime } from "../format/document.js";
+import { nameStem } from "../format/file-names.js";
 import type { UnnamedPolicy, WithoutSession } from "../format/unnamed-policy.js";
 import { knownAttributes, unknownService } from "../otel/resource.js";
 import type { ReadableSpan } from "../otel/types.js";
@@ -10,6 +11,9 @@ import { tryOr } from "../platform/errors.js";
 
 /** Start of this process: with the process number it names one run of the program. */
 const startMillis = Date.now() - process.uptime() * 1_000;
+
+/** Bytes of the service name in the id of the session. The file name is the id then, and ends with what retention looks for. */
+const serviceBytes = 80;
 
 /** @internal The policy of one exporter. */
 export class SessionPolicy implements UnnamedPolicy {
@@ -23,7 +27,8 @@ export class SessionPolicy implements UnnamedPolicy {
   /** The session of this run of the program: service name, start of the process, and process number. */
   get processSession(): string {
     const started = isoTime(startMillis).replace(/[-:]|\.\d+/g, "");
-    return `${this.#service ?? unknownService}-${started}-${process.pid}`;
+    const service = nameStem(this.#service ?? unknownService, serviceBytes);
+    return `${service}-${started}-${process.pid}`;
   }
 
   /** The first span without a session gives its service name to the session of the process. */

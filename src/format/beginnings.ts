@@ -22,18 +22,26 @@ export function mergeHeads<Id extends string | undefined>(
   };
 }
 
-/** The session span of a new session; `name` is the raw id by default, `startTime` in epoch milliseconds. */
+/** The opening of a session. Part of the contract between copies of the package (`directory/shared-directory.ts`). */
+export interface SessionStart {
+  readonly id: string;
+  readonly traceId: string;
+  /** Epoch milliseconds. */
+  readonly startTime: number;
+  /** Name of the session span; the raw id by default. */
+  readonly name?: string;
+  readonly input?: unknown;
+  /** A span opens the session, not a call. */
+  readonly bySpan?: true;
+}
+
+/** The session span of a new session. */
 export const sessionSpan = ({
   id,
   name = id,
   startTime,
   input,
-}: {
-  readonly id: string;
-  readonly name?: string;
-  readonly startTime: number;
-  readonly input?: unknown;
-}): TraceSpan => ({
+}: Omit<SessionStart, "traceId" | "bySpan">): TraceSpan => ({
   spanId: sessionSpanId(id),
   parentSpanId: null,
   name,

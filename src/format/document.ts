@@ -13,7 +13,7 @@
 import { isUtf8 } from "node:buffer";
 import { isRecord, jsonText, parseJson, toJsonValue } from "./json-value.js";
 import { hasLongText, type LongJson, longJson } from "./long-json.js";
-import { splitOrigins, withOrigins } from "./origins.js";
+import { isMarkedUnnamed, splitOrigins, withOrigins } from "./origins.js";
 import type { SessionMetadata, SessionSummary, TraceFile, TraceLayout, TraceSpan } from "./trace-file.js";
 import { validMetadata, validSummary } from "./validate.js";
 
@@ -149,7 +149,10 @@ export function encodeTail(tail: DocumentTail, tailStart: number, isFirst: boole
   const separator = isFirst || tail.spans.length === 0 ? "" : ",";
   const { summary, endedAt } = tail;
   const { metadata, resources, scopes } = splitOrigins(tail.metadata);
-  const layout = { ...tail.layout, tailStart };
+  // The last members: `endMarksIn` reads them from the end of a file.
+  const { unnamed: _, provisional, ...shape } = tail.layout;
+  const unnamed = isMarkedUnnamed(tail.metadata) || undefined;
+  const layout = { ...shape, unnamed, provisional, tailStart };
   let rest: string;
   try {
     rest = JSON.stringify({ metadata, resources, scopes, summary, endedAt, layout });
@@ -195,11 +198,21 @@ export function tailStartIn(lastBytes: Buffer): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
-const provisionalEnd = /"provisional":"([^"\\]+)","tailStart":\d+\}\}\n?$/;
+const marksEnd = /("unnamed":true,)?(?:"provisional":"([^"\\]+)",)?"tailStart":\d+\}\}\n?$/;
 
-/** The token of the writer that may take the end of the session back, read from the last bytes of a document. */
-export const provisionalIn = (lastBytes: Buffer): string | undefined =>
-  provisionalEnd.exec(lastBytes.subarray(-256).toString("latin1"))?.[1];
+/** What the last bytes of a document say of its session. */
+export interface EndMarks {
+  /** No program named the session. */
+  readonly isUnnamed: boolean;
+  /** The token of the writer that may take the end of the session back. */
+  readonly provisional: string | undefined;
+}
+
+/** Reads the last bytes of a document, 256 of which suffice. */
+export function endMarksIn(lastBytes: Buffer): EndMarks {
+  const [, unnamed, provisional] = marksEnd.exec(lastBytes.subarray(-256).toString("latin1")) ?? [];
+  return { isUnnamed: unnamed !== undefined, provisional };
+}
 
 /** Reads one whole line, without its newline, that begins at `offset`. */
 export function decodeLine(line: Buffer, offset: number): DecodedLine {

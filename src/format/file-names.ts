@@ -23,10 +23,14 @@ export function safeId(rawId: string): string {
 export function nameCandidates(rawId: string): readonly string[] {
   const plain = safeId(rawId);
   const hash = createHash("sha256").update(rawId).digest("hex");
-  const stem = truncate(plain.replace(controlCharacters, "_").toWellFormed(), maxNameBytes - 65);
+  const stem = nameStem(plain, maxNameBytes - 65);
   const hashed = [8, 16, 64].map((digits) => `${stem}-${hash.slice(0, digits)}`);
   return isPortable(plain) ? [plain, ...hashed] : hashed;
 }
+
+/** The beginning of a text that is to be part of a file name, without characters that a file name cannot have. */
+export const nameStem = (text: string, maxBytes: number): string =>
+  truncate(text.replace(controlCharacters, "_").toWellFormed(), maxBytes);
 
 function isPortable(name: string): boolean {
   controlCharacters.lastIndex = 0;

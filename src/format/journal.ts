@@ -27,6 +27,8 @@ export interface JournaledSession {
   readonly startedAt: string;
   readonly root: TraceSpan;
   readonly metadata: SessionMetadata;
+  /** A span opened the session, and no call has: without any span there is nothing to keep. Absent in journals of 0.1.0. */
+  readonly bySpan?: true | undefined;
   /** When the document was ended that this writer resumed. */
   readonly resumed?: string | undefined;
   /** The writer began another run then: loops of tool calls are found within one run. */

@@ -1,8 +1,10 @@
 /**
  * The origins of spans: resources and instrumentation scopes, which a document has once, under keys that its spans name.
+ * And the mark of a session that no program named.
  *
  * In memory and in journals an origin is a member of the metadata of its session, under a key with a prefix: whatever
- * merges, moves or recovers metadata does the same with origins. A document has them in tables of their own.
+ * merges, moves or recovers metadata does the same with origins. A document has them in tables of their own, and the mark
+ * in its layout.
  */
 import { isRecord, setOwn } from "./json-value.js";
 import type { ResourceRecord, ScopeRecord, SessionMetadata, TraceFile } from "./trace-file.js";
@@ -10,6 +12,15 @@ import type { ResourceRecord, ScopeRecord, SessionMetadata, TraceFile } from "./
 const prefixes = { resources: "resource:", scopes: "scope:" } as const;
 type Table = keyof typeof prefixes;
 const tables = Object.keys(prefixes) as Table[];
+
+const unnamedMember = "layout:unnamed";
+
+/** The mark of the session that the policy `process` gives to spans without a session, as a member of metadata. */
+export const unnamedMark = { [unnamedMember]: true } as Partial<SessionMetadata>;
+
+/** Whether the session of this metadata has the {@link unnamedMark}. */
+export const isMarkedUnnamed = (metadata: Partial<SessionMetadata>): boolean =>
+  Object.hasOwn(metadata, unnamedMember);
 
 /** The origin as a member of metadata. */
 export const originMember = (
@@ -29,11 +40,13 @@ export function splitOrigins<Metadata extends Partial<SessionMetadata>>(
   described: Metadata,
 ): Pick<TraceFile, "resources" | "scopes"> & { readonly metadata: Metadata } {
   const members = Object.entries(described);
-  if (!members.some(([member]) => isOrigin(member))) return { metadata: described };
+  if (!members.some(([member]) => isOrigin(member) || member === unnamedMember))
+    return { metadata: described };
   const metadata: Record<string, unknown> = {};
   const found: Partial<Record<Table, Record<string, unknown>>> = {};
   for (const [member, value] of members) {
     const table = tables.find((one) => member.startsWith(prefixes[one]));
+    if (member === unnamedMember) continue;
     if (!table) {
       setOwn(metadata, member, value);
       continue;
@@ -44,12 +57,14 @@ export function splitOrigins<Metadata extends Partial<SessionMetadata>>(
   return { metadata: metadata as Metadata, ...(found as Pick<TraceFile, "resources" | "scopes">) };
 }
 
-/** The metadata of a document with its tables as members: the inverse of {@link splitOrigins}. */
+/** The metadata of a document with its tables and its mark as members: the inverse of {@link splitOrigins}. */
 export function withOrigins(
   metadata: SessionMetadata,
-  document: { readonly [K in Table]?: unknown },
+  document: { readonly [K in Table | "layout"]?: unknown },
 ): SessionMetadata {
+  const { layout } = document;
   let described: SessionMetadata | undefined;
+  if (isRecord(layout) && layout.unnamed === true) described = { ...metadata, ...unnamedMark };
   for (const table of tables) {
     const records = document[table];
     if (!isRecord(records)) continue;

@@ -40,17 +40,20 @@ export interface SessionSnapshot {
 
 /** The tail of a session's document. */
 export function buildTail(session: SessionSnapshot): DocumentTail {
-  const { head, root, rootEnd, spans, metadata, verdict, nowMillis, isRecovered } = session;
+  const { head, root, rootEnd, spans, metadata, verdict, isRecovered } = session;
+  const startedMillis = Date.parse(head.startedAt) || 0;
+  // The clock of another writer, or of this one before it was set back, may be ahead: no session ends before it starts.
+  const nowMillis = Math.max(session.nowMillis, startedMillis);
   const ended = spans.filter((span) => span.endTime !== undefined);
   const open = spans.filter((span) => span.endTime === undefined);
   const totals = ended.length > 0 ? session.totals.with(ended) : session.totals;
-  const lastActivity = lastActivityOf(session, totals, open);
+  const lastActivity = Math.max(startedMillis, Math.min(lastTimeOf(totals, open), nowMillis));
   const endedMillis = rootEnd?.isImplicit ? lastActivity : nowMillis;
   const started = startedBy(open);
   const state = {
     ...statusOf(session, open.length > 0),
     error: verdict.error,
-    duration: endedMillis - Date.parse(head.startedAt),
+    duration: endedMillis - startedMillis,
     lastActivityAt: isoTime(lastActivity),
     detector: verdict.end?.detector ?? session.lostWriter,
     ...(isRecovered && { reconstructed: true as const }),
@@ -71,7 +74,6 @@ export function buildTail(session: SessionSnapshot): DocumentTail {
       ...movedOf(session),
       ...(session.isLeft && { left: isoTime(nowMillis) }),
       ...(endedMillis !== nowMillis && { written: isoTime(nowMillis) }),
-      // The last member: `provisionalIn` reads it from the end of a file.
       ...(rootEnd?.provisional !== undefined && { provisional: rootEnd.provisional }),
     },
   };
@@ -105,15 +107,8 @@ export function parentsFirst(spans: readonly TraceSpan[]): readonly TraceSpan[] 
 }
 
 /** The latest start or end of a span. A span may state any time: one in the future counts as now. */
-function lastActivityOf(
-  { head, nowMillis }: SessionSnapshot,
-  { lastEnd }: Totals,
-  open: readonly TraceSpan[],
-): number {
-  const startedMillis = Date.parse(head.startedAt) || 0;
-  const last = open.reduce((latest, { startTime }) => Math.max(latest, finite(startTime)), lastEnd);
-  return Math.max(startedMillis, Math.min(last, nowMillis));
-}
+const lastTimeOf = ({ lastEnd }: Totals, open: readonly TraceSpan[]): number =>
+  open.reduce((latest, { startTime }) => Math.max(latest, finite(startTime)), lastEnd);
 
 function statusOf(
   { verdict, awaits }: SessionSnapshot,

@@ -243,6 +243,8 @@ export interface TraceLayout {
   left?: string;
   /** When the document was ended, ISO 8601; present where `endedAt` is earlier: it is the last activity. */
   written?: string;
+  /** No program named the session: it has the spans without a session of one run (`withoutSession: "process"`). */
+  unnamed?: true;
   /** The token of the writer that takes this end back if its process lives on after a signal or an exception. */
   provisional?: string;
   /** Byte offset of the last line, which has open spans and totals. */

@@ -18,13 +18,15 @@ import type { JournaledSession } from "./journal.js";
 import { isRecord, parseJson } from "./json-value.js";
 import { underSession } from "./parent-places.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
-import { sessionByPolicy, type UnnamedPolicy } from "./unnamed-policy.js";
+import { markByPolicy, sessionByPolicy, type UnnamedPolicy } from "./unnamed-policy.js";
 import { validMetadata } from "./validate.js";
 
 const line = (record: object): Buffer => Buffer.from(`${JSON.stringify(record)}\n`);
 
-export const encodeUnnamedOwner = (token: string, policy: UnnamedPolicy): Buffer =>
-  line({ owner: { token, pid: process.pid, ...policy } });
+export const encodeUnnamedOwner = (
+  token: string,
+  { withoutSession, processSession }: UnnamedPolicy,
+): Buffer => line({ owner: { token, pid: process.pid, withoutSession, processSession } });
 
 export const encodeUnnamedTrace = (id: string, metadata: Partial<SessionMetadata>): Buffer =>
   line({ trace: { id, metadata } });
@@ -124,14 +126,17 @@ const texts = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
 
 function bySession(traces: readonly LoggedTrace[], policy: UnnamedPolicy): UnnamedSession[] {
-  const found = new Map<string, { traceId: string; metadata: SessionMetadata; spans: TraceSpan[] }>();
+  const found = new Map<
+    string,
+    { traceId: string; metadata: Partial<SessionMetadata>; spans: TraceSpan[] }
+  >();
   for (const trace of traces) {
     for (const span of trace.spans.values()) {
       const id = homeOf(trace, span, policy);
       if (id === undefined) continue;
       let target = found.get(id);
       if (!target) {
-        target = { traceId: trace.id, metadata: {}, spans: [] };
+        target = { traceId: trace.id, metadata: markByPolicy(policy, id), spans: [] };
         found.set(id, target);
       }
       target.metadata = { ...trace.metadata, ...target.metadata };

@@ -2,6 +2,9 @@
  * Where the spans of traces go that name no session.
  */
 
+import { unnamedMark } from "./origins.js";
+import type { SessionMetadata } from "./trace-file.js";
+
 /** Where the spans of a trace go that names no session: a document of their own, one of the process, or none. */
 export type WithoutSession = "trace" | "process" | "drop";
 
@@ -26,3 +29,7 @@ export function sessionByPolicy(
       return undefined;
   }
 }
+
+/** What marks the session of the process. The session of a trace has the trace id for its name, and needs no mark. */
+export const markByPolicy = (policy: UnnamedPolicy, session: string): Partial<SessionMetadata> =>
+  policy.withoutSession === "process" && session === policy.processSession ? unnamedMark : {};

@@ -8,6 +8,7 @@
  */
 import { diag } from "@opentelemetry/api";
 import { type Clock, type Timer, timers } from "../platform/clock.js";
+import { reportGlobally } from "./global-error-handler.js";
 import { untracedClock } from "./untraced.js";
 
 /** A level of `diag`. */
@@ -60,15 +61,17 @@ export class Diagnostics {
     this.#repeated = new CoalescedLog(clock, 1_000);
   }
 
-  /** Logs one message; `cause` becomes a second argument of `diag`. */
+  /** Logs one message; `cause` becomes a second argument of `diag`. An error also reaches the SDK's global error handler. */
   log(level: LogLevel, message: string, cause?: unknown): void {
     const details = cause === undefined ? [] : [cause];
     const write = () => {
+      const text = `${this.#component}: ${message}`;
       try {
-        diag[level](`${this.#component}: ${message}`, ...details);
+        diag[level](text, ...details);
       } catch {
         // The logger itself failed, so there is no place to report it.
       }
+      if (level === "error") reportGlobally(text, cause);
     };
     if (this.#isDeferred) reports.add(write);
     else write();

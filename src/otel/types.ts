@@ -45,13 +45,21 @@ export interface ReadableSpan {
   readonly status: { readonly code: number; readonly message?: string | undefined };
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly links: ReadonlyArray<{
-    readonly context: { readonly traceId: string; readonly spanId: string };
+    readonly context: {
+      readonly traceId: string;
+      readonly spanId: string;
+      readonly traceFlags?: number | undefined;
+      readonly isRemote?: boolean | undefined;
+      readonly traceState?: { serialize(): string } | undefined;
+    };
     readonly attributes?: Readonly<Record<string, unknown>> | undefined;
+    readonly droppedAttributesCount?: number | undefined;
   }>;
   readonly events: ReadonlyArray<{
     readonly name: string;
     readonly time: HrTime;
     readonly attributes?: Readonly<Record<string, unknown>> | undefined;
+    readonly droppedAttributesCount?: number | undefined;
   }>;
   readonly duration: HrTime;
   readonly ended: boolean;

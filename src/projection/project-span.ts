@@ -111,14 +111,15 @@ function projectForeign(span: ReadableSpan, view: SpanView, origin: SpanOrigin):
   const code = tryOr(() => span.status.code, UNSET_STATUS);
   if (fields.kind === "tool" && fields.toolName !== undefined) projected.name = fields.toolName;
   normalise(view);
-  if (code === ERROR_STATUS || hasFailed(span, view, code)) {
+  if (code === ERROR_STATUS || hasFailed(span, view, code))
     setError(projected, fields.statusMessage ?? errorMessageOf(span, view));
-  }
   setFields(projected, fields);
   setTokens(projected, tokensOf(fields), view);
   const attributes = plainAttributes(view.attributes, view.parsed);
   if (projected.name !== name) attributes["otel.span_name"] = name;
-  if (code === OK_STATUS) describeStatus(span, attributes);
+  // A message that was found elsewhere: a replay gives the status back as it was.
+  const isFound = code === ERROR_STATUS && projected.statusMessage !== statusMessageOf(span);
+  if (code === OK_STATUS || isFound) describeStatus(span, attributes);
   // The dialect found the failure. The specification has no value for an unset status, which a replay restores.
   else if (code === UNSET_STATUS && projected.status === "error") attributes["otel.status_code"] = "UNSET";
   describeOtel(span, attributes, view.taken);

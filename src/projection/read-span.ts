@@ -118,20 +118,35 @@ function describeEvent(
       name: String(event.name),
       time: millis(event.time),
       ...attributesMember(taken === undefined ? event.attributes : leftOf(event.attributes, taken)),
+      ...droppedMember(event),
     }),
     "[unreadable event]",
   );
 }
 
+const sampled = 1;
+
 function describeLink(link: ReadableSpan["links"][number]): unknown {
-  return tryOr<unknown>(
-    () => ({
-      traceId: String(link.context.traceId),
-      spanId: String(link.context.spanId),
+  return tryOr<unknown>(() => {
+    const { traceId, spanId, traceFlags, isRemote } = link.context;
+    const traceState = tryOr(() => nonEmptyText(link.context.traceState?.serialize()), undefined);
+    return {
+      traceId: String(traceId),
+      spanId: String(spanId),
+      ...(traceState !== undefined && { traceState }),
+      // Most links are to sampled spans of this process.
+      ...(typeof traceFlags === "number" && traceFlags !== sampled && { traceFlags }),
+      ...(isRemote === true && { isRemote }),
       ...attributesMember(link.attributes),
-    }),
-    "[unreadable link]",
-  );
+      ...droppedMember(link),
+    };
+  }, "[unreadable link]");
+}
+
+/** How many attributes of an event or a link the SDK has dropped. */
+function droppedMember({ droppedAttributesCount }: { readonly droppedAttributesCount?: unknown }): object {
+  const dropped = positive(droppedAttributesCount);
+  return dropped === undefined ? {} : { droppedAttributesCount: dropped };
 }
 
 const leftOf = (attributes: Readonly<Record<string, unknown>> | undefined, taken: ReadonlySet<string>) =>

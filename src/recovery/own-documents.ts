@@ -3,10 +3,11 @@
  * document of ours if its head is the head of a document of version 2, and the session id of the head fits the name of
  * the file.
  *
- * The document of a trace that named no session has the trace id as its raw session id.
+ * The document of a trace that named no session has the trace id as its raw session id. The document of one run of a
+ * program, with its spans without a session, has a mark in its layout.
  */
 
-import { type DocumentHead, provisionalIn } from "../format/document.js";
+import { type DocumentHead, endMarksIn } from "../format/document.js";
 import { documentPath, nameCandidates, type SessionFiles, safeId } from "../format/file-names.js";
 import { decodeLeadingHead } from "../format/leading-head.js";
 import { Descriptor } from "../platform/descriptor.js";
@@ -21,7 +22,7 @@ const headBytes = [4_096, 1 << 20];
 
 /** A file with the name of a document. */
 export interface Recognized {
-  /** No document of ours, that of a named session, or that of an unnamed trace. */
+  /** No document of ours, that of a named session, or that of spans without a session. */
   readonly kind: "foreign" | "named" | "unnamed";
   /** The token of the writer that may take the end of the document back: a process hook has ended the session. */
   readonly provisional?: string | undefined;
@@ -32,10 +33,15 @@ const foreign: Recognized = { kind: "foreign" };
 /** Results by path. A file that has not changed is not read again: retention runs every 10 s. */
 const results = new RecentMap<string, Recognized & { readonly checked: FileStat }>(16_384);
 
-/** Whether a name can be that of an unnamed trace, whose raw id is its trace id. */
-export const isTraceIdName = (name: string): boolean => /^[0-9a-f]{32}$/.test(name);
+const isTraceIdName = (name: string): boolean => /^[0-9a-f]{32}$/.test(name);
 
-/** The member that names the writer of a provisional end is within so many bytes of the end of a document. */
+/** With a hash behind it where another session has the name. */
+const runName = /-\d{8}T\d{6}Z-\d+(?:-[0-9a-f]{8,64})?$/;
+
+/** Whether a name can be that of spans without a session: the id of a trace, or service, start and process number. */
+export const isUnnamedName = (name: string): boolean => isTraceIdName(name) || runName.test(name);
+
+/** The marks in the layout of a document are within so many bytes of its end. */
 const endBytes = 256;
 
 /**
@@ -55,12 +61,13 @@ export function* recognize(
     file = new Descriptor(fileSystem, yield* io.open(path, "read"));
     const head = yield* readHead(file.fd, found.size);
     const isOwn = head !== undefined && (yield* isNameOf(head, files, found));
-    const isUnnamed = isOwn && isTraceIdName(files.name) && head.id === head.traceId;
-    const kind = isUnnamed ? "unnamed" : isOwn ? "named" : "foreign";
-    const end = isOwn ? yield* readRange(file.fd, Math.max(0, found.size - endBytes), found.size) : undefined;
+    const isTrace = isOwn && isTraceIdName(files.name) && head.id === head.traceId;
+    const end = yield* readRange(file.fd, Math.max(0, found.size - endBytes), isOwn ? found.size : 0);
+    const { isUnnamed, provisional } = endMarksIn(end);
+    const kind = isTrace || isUnnamed ? "unnamed" : isOwn ? "named" : "foreign";
     // Another file may have had the path while the head was read. Renames to and fro change the change time.
     if (!isUntouched(yield* io.lstat(path), found)) return foreign;
-    const result = { checked: found, kind, provisional: end && provisionalIn(end) } as const;
+    const result = { checked: found, kind, provisional } as const;
     results.set(path, result);
     return result;
   } catch {

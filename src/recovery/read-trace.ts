@@ -104,7 +104,7 @@ async function read(path: string, sides?: FoundSides, onSpan?: OnSpan): Promise<
     const spans: TraceSpan[] = [];
     const paths = new Map(orphans.map(({ log, token }) => [log?.fd, appendLogPath(files, token)]));
     const pathOf = (fd: number) => paths.get(fd) ?? path;
-    const { report, head, tail } = await recoverDocument(nodeFileSystem, {
+    const { report, head, tail, isEmpty } = await recoverDocument(nodeFileSystem, {
       id: ids[0] as string,
       files,
       published: known,
@@ -116,6 +116,7 @@ async function read(path: string, sides?: FoundSides, onSpan?: OnSpan): Promise<
       },
       hasPeers: orphans.some((owner) => owner.isAlive),
     });
+    if (isEmpty && !isSide) return await readDocument(path, undefined, onSpan);
     const { tornBytes, corruptLines } = report;
     return { trace: traceOf(head, spans, tail), damage: { tornBytes, corruptLines } };
   } finally {

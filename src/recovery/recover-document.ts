@@ -51,6 +51,8 @@ export interface RecoveredDocument {
   readonly corrupt: ReadonlySet<OrphanedFiles>;
   /** Whether the published file is no document, or has corrupt lines. */
   readonly isPublishedCorrupt: boolean;
+  /** Whether no writer recorded anything: each died before the first span of a session that no call had opened. */
+  readonly isEmpty: boolean;
   readonly head: DocumentHead;
   readonly tail: DocumentTail;
 }
@@ -136,8 +138,17 @@ export async function recoverDocument(
   const isPublishedCorrupt =
     published !== undefined &&
     (published.body.type === "unreadable" || withCorruptLines([published], merged).length > 0);
-  return { report, corrupt, isPublishedCorrupt, head, tail };
+  const hasSpans = merged.lines > 0 || closed.stillOpen.length > 0;
+  const isEmpty = !published && !hasSpans && corrupt.size === 0 && orphans.every(isBare);
+  return { report, corrupt, isPublishedCorrupt, isEmpty, head, tail };
 }
+
+/** Whether a dead owner recorded nothing of its session but that it opened it for a span. Torn bytes may be of a span. */
+const isBare = ({ isAlive, tail, tornBytes, journal }: OrphanedFiles): boolean => {
+  const { session, corruptLines } = journal;
+  if (isAlive || tail || tornBytes + journal.tornBytes + corruptLines > 0) return false;
+  return session === undefined || session.bySpan === true;
+};
 
 function headOf({ id, files, published, orphans }: RecoveryInput): DocumentHead {
   const heads = [published?.head, ...orphans.map((one) => one.head ?? one.journal.session)].filter(

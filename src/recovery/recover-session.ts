@@ -93,8 +93,10 @@ export async function recoverSession(
       const finished = ports.dryRun ? { left: group, targets: [] } : await finishMoves(ports, group);
       targets.push(...finished.targets);
       const [first, ...rest] = finished.left;
-      if (first)
-        reports.push(await recoverGroup(ports, id, [first, ...rest], listed && { ...listed, taken: owners }));
+      if (!first) continue;
+      const found = listed && { ...listed, taken: owners };
+      const report = await recoverGroup(ports, id, [first, ...rest], found);
+      if (report) reports.push(report);
     }
   } finally {
     for (const { log } of orphans) log?.release();
@@ -117,12 +119,13 @@ function groupById(orphans: readonly OrphanedFiles[]): Map<string, Group> {
   return groups;
 }
 
+/** `undefined` for a session without any record: only its files are removed. */
 async function recoverGroup(
   ports: RecoveryPorts,
   id: string,
   orphans: Group,
   listed: FoundOwners | undefined,
-): Promise<RecoveredSession> {
+): Promise<RecoveredSession | undefined> {
   const { fileSystem } = ports;
   const run = <T>(operation: Gensync<T>): Promise<T> => runAsync(fileSystem, operation);
   const [first] = orphans;
@@ -157,6 +160,8 @@ async function recoverGroup(
         (await run(hasPeerWriters(ports, files, id, tokens)));
       const input = { id, files, published, orphans, out: out?.fd, hasPeers };
       const recovered = await recoverDocument(fileSystem, input);
+      if (recovered.isEmpty && !ports.dryRun) removeSideFiles(fileSystem.sync, orphans, new Set());
+      if (recovered.isEmpty) return undefined;
       if (ports.dryRun) return recovered.report;
       if (recovered.report.action === "rebuilt") {
         if (published && recovered.isPublishedCorrupt)

@@ -1,7 +1,8 @@
 /**
  * Limits of a directory: removes documents that are too many, too old, or too large together, with the damaged files and
  * the replay checkpoint of each document. Never removes the files of a live session, a file that is no document of ours,
- * or files with the name of such a file. Without limits of the program, removes documents of unnamed traces only.
+ * or files with the name of such a file. Without limits of the program, removes documents of spans without a session only:
+ * those of unnamed traces, and those of whole runs of a program.
  */
 
 import { appendLogPath, documentPath, parseEntry, type SessionFiles } from "../format/file-names.js";
@@ -9,7 +10,7 @@ import { type FileStat, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, pause, sync } from "../platform/gensync.js";
 import { isOrphaned, newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
-import { isTraceIdName, isUnchanged, type Recognized, recognize } from "./own-documents.js";
+import { isUnchanged, isUnnamedName, type Recognized, recognize } from "./own-documents.js";
 
 /**
  * The largest difference between the clocks of two machines or two time zones (FAT stores local time). A time further in
@@ -22,7 +23,7 @@ const batchSize = 64;
 
 /** Limits of a directory; 0: no limit. */
 export interface Retention {
-  /** Absent: no limit, and {@link unnamedBounds} for documents of unnamed traces. */
+  /** Absent: no limit, and {@link unnamedBounds} for documents of spans without a session. */
   readonly maxFiles: number | undefined;
   /** Time since the last write to a document. */
   readonly maxFileAgeMillis: number;
@@ -31,8 +32,8 @@ export interface Retention {
 }
 
 /**
- * What documents of unnamed traces may have together by default: a server whose spans name no session writes one document
- * per trace, and would fill the disk.
+ * What documents of spans without a session may have together by default: a server whose spans name no session writes one
+ * document per trace or per run, and would fill the disk.
  */
 export const unnamedBounds = { maxFiles: 1_000, maxTotalBytes: 256_000_000 } as const;
 
@@ -61,7 +62,7 @@ interface PrunePorts extends CommitPorts {
 }
 
 /**
- * Removes documents until the limits hold: those of unnamed traces first, then the oldest. Calls `onRemoved` with the path
+ * Removes documents until the limits hold: those of spans without a session first, then the oldest. Calls `onRemoved` with the path
  * of each removed document.
  */
 export function* prune(
@@ -77,7 +78,7 @@ export function* prune(
   };
   const limits = { maxFiles: maxFiles ?? 0, maxFileAgeMillis, maxTotalBytes: maxTotalBytes ?? 0 };
   const names = namesIn(dir, yield* io.readdir(dir));
-  const unnamed = new Map([...names].filter(([name, { hasDocument }]) => hasDocument && isTraceIdName(name)));
+  const unnamed = new Map([...names].filter(([name, { hasDocument }]) => hasDocument && isUnnamedName(name)));
   yield* keepWithin(ports, dir, unnamed, bounds, "default", onRemoved);
   yield* keepWithin(ports, dir, names, limits, "given", onRemoved);
 }
@@ -102,7 +103,7 @@ function namesIn(dir: string, fileNames: readonly string[]): Map<string, Named> 
   return names;
 }
 
-/** Removes documents with these names until the limits hold; by default bounds those of unnamed traces only. */
+/** Removes documents with these names until the limits hold; by default bounds those of spans without a session only. */
 function* keepWithin(
   ports: PrunePorts,
   dir: string,
@@ -128,7 +129,7 @@ function* keepWithin(
 
 /**
  * The candidates beyond the limits that the limits count, in the order of their removal: documents of ours, by default
- * bounds of unnamed traces only. All candidates count at first; another file stops counting when it is recognized. Each
+ * bounds of spans without a session only. All candidates count at first; another file stops counting when it is recognized. Each
  * candidate that is still beyond the limits is checked: in the end either the limits hold, or all candidates were checked
  * and the counts are exact.
  */

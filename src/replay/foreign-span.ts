@@ -27,6 +27,7 @@ import type { ReadableSpan } from "../otel/types.js";
 import { conventionalMessages } from "../projection/messages.js";
 import { ERROR_STATUS, nonEmptyText, OK_STATUS, UNSET_STATUS } from "../projection/read-span.js";
 import { exactAttributes } from "../projection/to-attributes.js";
+import { sampled, statedMember } from "./replayed-context.js";
 import type { ReplayIds, SpanParts } from "./replayed-span.js";
 
 const kinds: readonly unknown[] = ["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
@@ -162,23 +163,31 @@ const count = (value: unknown): number => (typeof value === "number" && value > 
 /** Exporters of SDK 2.x also read a dropped count from each event and each link. */
 type Counted<T> = T & { readonly droppedAttributesCount: number };
 
-function eventOf({ name, time, attributes }: JsonRecord): Counted<ReadableSpan["events"][number]> {
+function eventOf({
+  name,
+  time,
+  attributes,
+  droppedAttributesCount,
+}: JsonRecord): Counted<ReadableSpan["events"][number]> {
   return {
     name: nonEmptyText(name) ?? "",
     time: microTimeOf(typeof time === "number" ? time : 0),
     attributes: isRecord(attributes) ? attributes : {},
-    droppedAttributesCount: 0,
+    droppedAttributesCount: count(droppedAttributesCount),
   };
 }
 
 function linkOf(
-  { traceId, spanId, attributes }: JsonRecord,
+  { traceId, spanId, traceState, traceFlags, isRemote, attributes, droppedAttributesCount }: JsonRecord,
   ids: ReplayIds,
 ): Counted<ReadableSpan["links"][number]> {
   const context = {
     traceId: ids.traceId(nonEmptyText(traceId) ?? ""),
     spanId: ids.spanId(nonEmptyText(spanId) ?? ""),
-    traceFlags: 1,
+    traceFlags: typeof traceFlags === "number" ? traceFlags : sampled,
+    ...(isRemote === true && { isRemote }),
+    ...statedMember(traceState),
   };
-  return { context, attributes: isRecord(attributes) ? attributes : {}, droppedAttributesCount: 0 };
+  const dropped = count(droppedAttributesCount);
+  return { context, attributes: isRecord(attributes) ? attributes : {}, droppedAttributesCount: dropped };
 }

@@ -1,7 +1,6 @@
 /** A span of a document as a `ReadableSpan`, with the ids, times and attributes of the span that it was made from. */
 
 import { createHash } from "node:crypto";
-import type { TraceState } from "@opentelemetry/api";
 import { interruptedMessage } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import {
@@ -17,7 +16,7 @@ import {
 import { durationOf, laterOf, microTimeOf, millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
-import { ERROR_STATUS, OK_STATUS } from "../projection/read-span.js";
+import { ERROR_STATUS, UNSET_STATUS } from "../projection/read-span.js";
 import { bareModel, exactAttributes, setExactTime } from "../projection/to-attributes.js";
 import {
   describedHistory,
@@ -27,6 +26,7 @@ import {
   isInstrumented,
   ownAttributes,
 } from "./foreign-span.js";
+import { sampled, statedMember } from "./replayed-context.js";
 import type { ReplayedOrigins, ReplayedResource } from "./replayed-origins.js";
 
 /** The session whose document is replayed. */
@@ -53,8 +53,6 @@ export interface TurnPlace {
 /** `SpanKind` of the API. */
 const internal = 0;
 const client = 2;
-
-const sampled = 1;
 
 /** `turn`: the turn of the span's trace, if the trace is one of a turn. */
 export function replayedSpan(
@@ -104,8 +102,8 @@ export const errorStatus = (message: string | undefined): ReadableSpan["status"]
 /** The OpenTelemetry status of a span, and the span without the attributes that describe the status. */
 function withStatus(span: ClosedSpan): { status: ReadableSpan["status"]; span: ClosedSpan } {
   const { status, attributes } = describedStatus(span.attributes ?? {});
-  // The projection takes some spans for failed that have no status ERROR.
-  const isDescribed = status.code === OK_STATUS || span.attributes?.["otel.status_code"] === "UNSET";
+  // The projection takes some spans for failed that have no status ERROR, and finds messages that their status lacks.
+  const isDescribed = status.code !== UNSET_STATUS || span.attributes?.["otel.status_code"] === "UNSET";
   if (span.status === "error" && (span.interrupted || !isDescribed))
     return { status: errorStatus(span.statusMessage), span };
   return { status, span: { ...span, attributes } };
@@ -189,14 +187,7 @@ export function readableSpan(parts: SpanParts, resource: ReplayedResource): Read
   const { traceId, spanId, parentSpanId, isParentRemote, status, dropped } = parts;
   const startTime = microTimeOf(parts.startTime);
   const endTime = laterOf(startTime, microTimeOf(parts.endTime));
-  const { traceState } = parts;
-  const isStated = typeof traceState === "string" && traceState !== "";
-  const context = {
-    traceId,
-    spanId,
-    traceFlags: sampled,
-    ...(isStated && { traceState: stateOf(traceState) }),
-  };
+  const context = { traceId, spanId, traceFlags: sampled, ...statedMember(parts.traceState) };
   const attributes: Record<string, unknown> = { ...parts.attributes };
   if (millis(startTime) !== parts.startTime)
     setExactTime(attributes, ATTR_CRASH_SAFE_FILE_START_TIME, parts.startTime);
@@ -226,22 +217,6 @@ export function readableSpan(parts: SpanParts, resource: ReplayedResource): Read
     droppedLinksCount: dropped.links,
   };
 }
-
-/** The `tracestate` of a span that has ended. Not the API's: the command runs without packages of OpenTelemetry. */
-function stateOf(header: string): TraceState {
-  const members = new Map(
-    header.split(",").map((member) => splitAt(member.trim(), member.trim().indexOf("="))),
-  );
-  const state: TraceState = {
-    get: (key) => members.get(key),
-    set: () => state,
-    unset: () => state,
-    serialize: () => header,
-  };
-  return state;
-}
-
-const splitAt = (text: string, at: number): [string, string] => [text.slice(0, at), text.slice(at + 1)];
 
 /** Ids of zeros alone are invalid (W3C Trace Context). */
 const otelSpanId = /^(?!0{16}$)[0-9a-f]{16}$/;

@@ -58,7 +58,7 @@ function* publishCopy(
   const { session, ports, base, files, token } = writer;
   // From here to the copy is one turn: the tail, and the lines beside it. Reading open spans runs code of the host.
   // A standing verdict holds for what is added to the session, unless a peer writer continues the session.
-  const tail = session.tail(ports.clock.now(), isFenced ? session.verdict?.end : undefined);
+  const tail = session.tail(writer.clock.now(), isFenced ? session.verdict?.end : undefined);
   if (!isCurrent()) return "fenced";
   // A span that ended since, and that the disk refused, has no line yet, and no place in the tail any more.
   writer.mustSettle();

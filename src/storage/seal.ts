@@ -105,13 +105,13 @@ function* appendTail(
   end: SessionEnd,
   effective: SessionEnd | undefined,
 ): Gensync<boolean> {
-  const { session, log, ports } = writer;
+  const { session, log } = writer;
   if (log.unsynced > backgroundSyncBytes) yield* log.syncNew();
   // One turn: nothing comes between the last line and the tail.
   return sync(() => {
     if (!closeOpenSpans(writer, end)) return false;
     writer.mustSettle();
-    const tail = session.tail(ports.clock.now(), effective, effective === undefined);
+    const tail = session.tail(writer.clock.now(), effective, effective === undefined);
     writer.finalizeLog(encodeTail(tail, log.size, log.lines === 0), end);
     return true;
   });
@@ -158,7 +158,7 @@ function* isListedAlone(writer: SessionWriter, isAlone: boolean | EndingTogether
 
 /** Ends the open spans with their session. `false`: the crash fence ran while the spans were read. */
 function closeOpenSpans(writer: SessionWriter, end: SessionEnd): boolean {
-  const now = writer.ports.clock.now();
+  const now = writer.clock.now();
   if (writer.closeOpen((span) => endWithSession(span, end, now)) === undefined) return false;
   if (end.status !== "crashed") cutTurn(writer);
   return true;
@@ -166,7 +166,7 @@ function closeOpenSpans(writer: SessionWriter, end: SessionEnd): boolean {
 
 /** Interrupts the open spans of a tracer that is gone. Returns as `closeOpen` of the writer does. */
 export function interruptOpen(writer: SessionWriter): readonly object[] | undefined {
-  const now = writer.ports.clock.now();
+  const now = writer.clock.now();
   const closed = writer.closeOpen((span) => interrupt(span, now, lostOwner));
   if (!closed) return undefined;
   cutTurn(writer);
@@ -193,7 +193,7 @@ function* commitCapped(
   return yield* writer.buildFile(function* (file) {
     if (!closeOpenSpans(writer, end)) return "fenced";
     writer.mustSettle();
-    const tail = session.tail(ports.clock.now(), end);
+    const tail = session.tail(writer.clock.now(), end);
     yield* copyDocument(writer, file.fd, tail, capOf(writer));
     // As in a publish: the append log has no tail that shows which file is later.
     if (ports.durability !== "process") yield* writer.journal.syncAll();

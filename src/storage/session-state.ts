@@ -2,7 +2,13 @@
  * The state of a session that its spans on disk do not carry: head, session span, metadata, totals, open spans.
  */
 
-import { mergeHeads, mergeSessionSpans, reopened, sessionSpan } from "../format/beginnings.js";
+import {
+  mergeHeads,
+  mergeSessionSpans,
+  reopened,
+  type SessionStart,
+  sessionSpan,
+} from "../format/beginnings.js";
 import type { CounterName } from "../format/counters.js";
 import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "../format/document.js";
 import type { JournaledSession, MovedSpan } from "../format/journal.js";
@@ -28,18 +34,10 @@ import { MovedSpans } from "./moved-spans.js";
 import { OpenSpans } from "./open-spans.js";
 import type { SuspendedSession } from "./suspended-session.js";
 
-/** The opening of a session. Part of the contract between copies of the package (`directory/shared-directory.ts`). */
-export interface SessionStart {
-  readonly id: string;
-  readonly traceId: string;
-  /** Epoch milliseconds. */
-  readonly startTime: number;
-  /** Name of the session span; the raw id by default. */
-  readonly name?: string;
-  readonly input?: unknown;
-}
-
-/** A change of the session as a whole; absent members stay as they are. Part of the same contract. */
+/**
+ * A change of the session as a whole; absent members stay as they are. Part of the contract between copies of the package
+ * (`directory/shared-directory.ts`).
+ */
 export interface SessionChange {
   /** Name of the session span. */
   readonly name?: string;
@@ -74,8 +72,8 @@ export class SessionState {
   #awaited: Awaited = "user";
   /** What ended a peer writer that was under way, while the session went on. */
   #lostWriter: string | undefined;
-  /** Ends of the document after which this writer went on. */
-  #passedEnds: Pick<JournaledSession, "resumed" | "newRun" | "outlived"> = {};
+  /** How this writer opened the session, and the ends of the document after which it went on. */
+  #opening: Pick<JournaledSession, "bySpan" | "resumed" | "newRun" | "outlived">;
   #moved: MovedSpans;
   #movedTo: string | undefined;
   /** The worst error or crash that a peer writer, or this one beside living peers, left for the end of the session. */
@@ -84,7 +82,6 @@ export class SessionState {
   #verdict: HookVerdict | undefined;
   /** The totals include spans that were interrupted by a process hook and run on. */
   #countsOpenSpans = false;
-
   readonly #token: string;
 
   /** `name`: the session id as file names have it. `token`: of the writer. */
@@ -94,6 +91,7 @@ export class SessionState {
     this.#head = { id, traceId, sessionId: name, startedAt: isoTime(startTime) };
     this.#root = sessionSpan(start);
     this.#moved = new MovedSpans(id);
+    this.#opening = { bySpan: start.bySpan };
   }
 
   get head(): SessionHead {
@@ -188,20 +186,20 @@ export class SessionState {
     if (head) this.#head = { ...this.#head, traceId: head.traceId };
     if (!tail) return;
     this.#mergeTail(published, tail);
-    if (isOver(tail.summary)) this.#passedEnds = { resumed: endMark(tail) };
+    if (isOver(tail.summary)) this.#opening = { ...this.#opening, resumed: endMark(tail) };
     this.#totals = totalsOf(tail, body.type === "spans" ? body.spans : []);
   }
 
   /** Another process took this writer for dead, and may have ended the document: the writer goes on. */
   outlive({ tail }: Published): void {
-    if (tail && isOver(tail.summary)) this.#passedEnds = { ...this.#passedEnds, outlived: endMark(tail) };
+    if (tail && isOver(tail.summary)) this.#opening = { ...this.#opening, outlived: endMark(tail) };
   }
 
   /** Another run begins: loops are found within one run. Returns whether the session had ended before. */
   beginRun(): boolean {
     this.#totals.beginRun();
-    const { resumed } = this.#passedEnds;
-    if (resumed !== undefined) this.#passedEnds = { ...this.#passedEnds, newRun: true };
+    const { resumed } = this.#opening;
+    if (resumed !== undefined) this.#opening = { ...this.#opening, newRun: true };
     return resumed !== undefined;
   }
 
@@ -252,6 +250,11 @@ export class SessionState {
     this.#head = { ...head, id: this.#head.id };
   }
 
+  /** A call opens the session, which a span may have opened before. */
+  openByCall(): void {
+    this.#opening = { ...this.#opening, bySpan: undefined };
+  }
+
   /** Adds metadata; returns whether a value changed. */
   learn(metadata: Partial<SessionMetadata>): boolean {
     const known = this.#metadata as Record<string, unknown>;
@@ -269,12 +272,8 @@ export class SessionState {
     limit: (root: TraceSpan) => TraceSpan = (root) => root,
   ): void {
     if (metadata) this.#metadata = { ...this.#metadata, ...metadata };
-    if (name !== undefined || input !== undefined)
-      this.#root = limit({
-        ...this.root,
-        ...(name !== undefined && { name }),
-        ...(input !== undefined && { input }),
-      });
+    const named = { ...(name !== undefined && { name }), ...(input !== undefined && { input }) };
+    if (name !== undefined || input !== undefined) this.#root = limit({ ...this.root, ...named });
     if (attributes) this.#addToRoot(attributes, limit);
   }
 
@@ -322,7 +321,7 @@ export class SessionState {
     const { id, traceId, startedAt } = this.#head;
     const [root, metadata] = [this.root, this.#metadata];
     const moved = this.#moved.recent.length > 0 ? this.#moved.recent : undefined;
-    const own = { id, traceId, startedAt, root, metadata, ...this.#passedEnds };
+    const own = { id, traceId, startedAt, root, metadata, ...this.#opening };
     return { ...own, moved, movedTo: this.#movedTo, fenced: this.#verdict };
   }
 

@@ -4,6 +4,7 @@
  * Recording is synchronous, in this file. The operations in `merge.ts`, `publish.ts` and `seal.ts` make documents of
  * what was recorded; at most one of them runs at a time for a session.
  */
+import type { SessionStart } from "../format/beginnings.js";
 import { encodeHead, encodeLineIntoScratch } from "../format/document.js";
 import {
   appendLogPath,
@@ -29,7 +30,8 @@ import { BaseVersion, findDocument, type Published } from "./document-file.js";
 import type { Durability } from "./durability.js";
 import { Journal, type JournalSource } from "./journal-file.js";
 import { SessionLock } from "./lock.js";
-import { type SessionStart, SessionState } from "./session-state.js";
+import { SessionClock } from "./session-clock.js";
+import { SessionState } from "./session-state.js";
 import type { SuspendedSession } from "./suspended-session.js";
 
 /** What a writer works with. */
@@ -43,6 +45,7 @@ export interface WriterPorts extends CommitPorts {
 export class SessionWriter implements JournalSource {
   readonly ports: WriterPorts;
   readonly token: string;
+  readonly clock: SessionClock;
   readonly session: SessionState;
   readonly log: AppendLog;
   readonly journal: Journal;
@@ -58,12 +61,11 @@ export class SessionWriter implements JournalSource {
   #sealedAs: SessionEnd | undefined;
   #epoch = 0;
   #isClean = true;
-  #lastActive: number;
 
   /** Opens a session, resumes that of a document, or continues a `suspended` one. Faults are reported, not thrown. */
   constructor(ports: WriterPorts, dir: string, start: SessionStart, suspended?: SuspendedSession) {
     this.ports = ports;
-    this.#lastActive = ports.clock.monotonic();
+    this.clock = new SessionClock(ports.clock);
     this.token = ports.liveness.newToken();
     this.#files = { dir, name: nameCandidates(start.id)[0] as string };
     const published = this.#findDocument(start.id);
@@ -105,11 +107,6 @@ export class SessionWriter implements JournalSource {
   /** The end that the tail of the append log states. */
   get sealedAs(): SessionEnd | undefined {
     return this.#sealedAs;
-  }
-
-  /** Monotonic milliseconds of the last record. */
-  get lastActive(): number {
-    return this.#lastActive;
   }
 
   /** Files that are being built. */
@@ -200,9 +197,8 @@ export class SessionWriter implements JournalSource {
   /** Appends the line of a span and counts the span; `false` when the queue has no room for the line. */
   appendSpan(span: TraceSpan): boolean {
     const text = this.session.openSpans.end(span);
-    const appended = encodeLineIntoScratch(text, this.session.head.traceId, (line) =>
-      this.log.appendLine(line),
-    );
+    const { traceId } = this.session.head;
+    const appended = encodeLineIntoScratch(text, traceId, (line) => this.log.appendLine(line));
     if (appended === "dropped") return false;
     this.session.count(span);
     return true;
@@ -364,7 +360,7 @@ export class SessionWriter implements JournalSource {
 
   #touch(): void {
     this.#version++;
-    this.#lastActive = this.ports.clock.monotonic();
+    this.clock.touch();
     this.#reopenFiles();
   }
 

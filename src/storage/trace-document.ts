@@ -3,6 +3,7 @@
  * has its name, its spans are safe in the unnamed log.
  */
 
+import type { SessionStart } from "../format/beginnings.js";
 import { encodeHead, encodeLineIntoScratch, encodeSpan, encodeTail } from "../format/document.js";
 import { documentPath, type SessionFiles } from "../format/file-names.js";
 import type { SessionEnd } from "../format/session-end.js";
@@ -11,7 +12,7 @@ import { type Gensync, io } from "../platform/gensync.js";
 import { buildFile } from "./build-file.js";
 import { commit } from "./commit.js";
 import { writeAll } from "./lines.js";
-import { type SessionStart, SessionState } from "./session-state.js";
+import { SessionState } from "./session-state.js";
 import type { WriterPorts } from "./session-writer.js";
 
 const always = () => true;

@@ -1,6 +1,6 @@
 /**
  * The exact spans of the document, and the facts about the session, for each client that `fixtures/capture` recorded.
- * `npx vitest run -u test/projection/captured-documents.test.ts` writes the files, to be read before the commit.
+ * `npx vitest run test/projection/captured-documents.test.ts -u` writes the files, to be read before the commit.
  */
 import { expect, test } from "vitest";
 import { projectSpan } from "../../src/projection/project-span.js";

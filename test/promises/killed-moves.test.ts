@@ -50,7 +50,13 @@ class Life {
   }
 
   start(name: string, parent?: Span, context = ROOT_CONTEXT): Span {
-    const span = this.#tracer.startSpan(name, {}, parent ? trace.setSpan(context, parent) : context);
+    const model = { "gen_ai.operation.name": "chat", "gen_ai.request.model": "m" };
+    const attributes = name === "chat" ? model : {};
+    const span = this.#tracer.startSpan(
+      name,
+      { attributes },
+      parent ? trace.setSpan(context, parent) : context,
+    );
     if (this.isAlive) this.started.add(name);
     return span;
   }
@@ -205,6 +211,8 @@ async function dieAt({ run, homes, decidedBy, documents }: Scenario, nth: number
   const found = new Map<string, { session: string; interrupted: boolean }[]>();
   for (const file of files) {
     const document: TraceFile = JSON.parse(fs.readFileSync(join(dir, file), "utf8"));
+    // A document of a session without spans is a ghost.
+    expect({ file, spans: document.spans.length > 1 }).toEqual({ file, spans: true });
     const ids = new Set(document.spans.map(({ spanId }) => spanId));
     for (const { kind, name, parentSpanId, interrupted } of document.spans) {
       if (kind === "session") continue;

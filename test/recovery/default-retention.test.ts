@@ -1,12 +1,13 @@
 /** Default bounds: documents of traces that name no session, and nothing else. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { TraceFile } from "../../src/format/trace-file.js";
 import { systemClock } from "../../src/platform/clock.js";
 import { type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
 import { runAsync } from "../../src/platform/gensync.js";
+import { recoverDirectory, untilRecovered } from "../../src/recovery/recover-directory.js";
 import { prune, type Retention, unnamedBounds } from "../../src/recovery/retention.js";
 import { Stage } from "../support/session-stage.js";
 import { documentOf } from "../support/trace-documents.js";
@@ -89,6 +90,14 @@ function named(): string[] {
   return ["ses_old", ...ids, oldHex].map((id) => `${id}.json`);
 }
 
+/** The document of one run with the policy `process`; `unnamed`: as this package marks it. */
+const runId = (n: number) => `my-server-20261130T081500Z-${n}`;
+function run(n: number, days: number, unnamed: boolean): void {
+  const document = documentOf(runId(n));
+  const layout = { v: 1 as const, ...(unnamed && { unnamed: true as const }), tailStart: 1 };
+  write({ ...document, layout }, days);
+}
+
 const none: Retention = { maxFiles: undefined, maxFileAgeMillis: 0, maxTotalBytes: undefined };
 
 async function keep(
@@ -146,6 +155,40 @@ describe("P9 default bounds", () => {
     expect(await keep()).toEqual([]);
     expect(await keep({ maxTotalBytes: 0 })).toEqual([]);
   });
+
+  test("documents of whole runs (withoutSession: process) count, and a session that a program named so does not", async () => {
+    for (let n = 0; n < most + 2; n++) run(n, 500 - n / 10, n !== 1);
+    expect(await keep()).toEqual([`${runId(0)}.json`]);
+    expect(await keep()).toEqual([]);
+    run(0, 600, true);
+    expect(await keep({ maxFiles: most + 1 })).toEqual([`${runId(0)}.json`]);
+  });
+
+  test.each(["shutdown", "kill", "kill before the move", "resume"] as const)(
+    "the document of a run is marked after %s",
+    async (way) => {
+      const options = { withoutSession: "process" as const };
+      const actor = stage.actor(options);
+      actor.startUnnamed("HTTP").end();
+      if (way === "kill before the move") actor.startUnnamed("open");
+      else await actor.processor.forceFlush();
+      if (way === "shutdown") await actor.processor.shutdown();
+      else stage.liveness.bury();
+      if (way === "resume") {
+        const second = stage.actor(options);
+        second.startUnnamed("later").end();
+        await second.processor.shutdown();
+      }
+      const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness: stage.liveness };
+      expect((await recoverDirectory(ports, stage.dir, untilRecovered)).failures).toEqual([]);
+      const [fileName] = stage.files;
+      expect(stage.files).toEqual([expect.stringMatching(/^unknown_service\w*-\d{8}T\d{6}Z-\d+\.json$/)]);
+      const document: TraceFile = JSON.parse(readFileSync(at(fileName as string), "utf8"));
+      expect(document.layout).toMatchObject({ unnamed: true });
+      expect(document.metadata).toEqual({});
+      expect(Object.keys(document)).not.toContain("unnamed");
+    },
+  );
 
   test("no head is read while the bounds hold", async () => {
     named();

@@ -29,6 +29,16 @@ function seen(span: ReadableSpan) {
   };
 }
 
+/** The parts of a span that come back as they were. */
+const plainParts = (span: ReadableSpan) => ({
+  ...{ name: span.name, kind: span.kind, status: span.status, start: span.startTime, end: span.endTime },
+  events: span.events.map(({ name, time, attributes = {} }) => ({ name, time, attributes })),
+  links: span.links.map(({ context, attributes = {} }) => ({ id: context.spanId, attributes })),
+  scope: [span.instrumentationScope.name, span.instrumentationScope.version],
+  resource: span.resource.attributes,
+  dropped: [span.droppedAttributesCount, span.droppedEventsCount, span.droppedLinksCount],
+});
+
 const byId = <T>(spans: readonly ReadableSpan[], read: (span: ReadableSpan) => T) =>
   new Map(spans.map((span): [string, T] => [span.spanContext().spanId, read(span)]));
 
@@ -42,9 +52,8 @@ test.each(captures)("P10 %s", async (name) => {
   expect(report.failures).toEqual([]);
   const replayed = memory.getFinishedSpans() as unknown as ReadableSpan[];
   expect(byId(replayed, seen)).toEqual(byId(spans, seen));
-  expect(byId(replayed, ({ status, kind, name: own }) => [own, kind, status.code])).toEqual(
-    byId(spans, ({ status, kind, name: own }) => [own, kind, status.code]),
-  );
+  // All but the attributes, of which those that became fields come back under other keys (docs/attributes.md).
+  expect(byId(replayed, plainParts)).toEqual(byId(spans, plainParts));
   for (const span of spans) {
     const { model = {} } = projectSpan(span).span;
     const again = replayed.find((one) => one.spanContext().spanId === span.spanContext().spanId);

@@ -118,6 +118,11 @@ export class Actor {
     return span;
   }
 
+  /** A span that names no session, in a trace of its own. */
+  startUnnamed(name: string): Span {
+    return this.#tracer.startSpan(name);
+  }
+
   end(span: Span): void {
     const { spanId } = span.spanContext();
     span.end();
