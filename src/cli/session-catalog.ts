@@ -172,8 +172,8 @@ export function ownersOf(
   liveness = new LivenessNow(),
 ): WriterOwner[] {
   const ports = { liveness, clock: systemClock };
-  const ownerOf = (token: string, state: "orphaned" | "owned" | "absent"): WriterOwner[] => {
-    if (state === "absent") return [];
+  const ownerOf = (token: string, state: "orphaned" | "owned" | "absent" | "foreign"): WriterOwner[] => {
+    if (state === "absent" || state === "foreign") return [];
     const isRecovery = state === "owned" && isRecoveryToken(token);
     const isAlive = state === "owned" && !isRecovery;
     // The first part of a token is the number of its process, in base 36 (`platform/liveness.ts`).

@@ -100,26 +100,36 @@ export const encodeAttributes = (
   attributes: Readonly<Record<string, unknown>>,
 ): Buffer => Buffer.from(`${jsonText({ owner: null, of: { spanId, traceId }, attributes })}\n`);
 
+/** A journal without records, to be replayed into. */
+export const emptyJournal = (): JournalState => ({
+  owner: undefined,
+  awaited: undefined,
+  session: undefined,
+  spans: new SpanMap(),
+  corruptLines: 0,
+  tornBytes: 0,
+});
+
 /** Replays a journal. Never throws: a torn last line, NUL bytes at the end or a corrupt line lose only themselves. */
 export function replayJournal(bytes: Buffer): JournalState {
-  const state: JournalState = {
-    owner: undefined,
-    awaited: undefined,
-    session: undefined,
-    spans: new SpanMap(),
-    corruptLines: 0,
-    tornBytes: 0,
-  };
+  const state = emptyJournal();
   let from = 0;
-  while (from < bytes.length) {
-    const end = bytes.indexOf(0x0a, from);
-    const line = bytes.subarray(from, end < 0 ? bytes.length : end);
-    from = end < 0 ? bytes.length : end + 1;
-    if (replayLine(state, line)) continue;
-    if (end >= 0) state.corruptLines++;
-    else state.tornBytes = line.length;
+  for (let end = bytes.indexOf(0x0a); end >= 0; end = bytes.indexOf(0x0a, from)) {
+    replayWhole(state, bytes.subarray(from, end));
+    from = end + 1;
   }
+  replayTorn(state, bytes.subarray(from));
   return state;
+}
+
+/** Replays a line that had a newline. */
+export function replayWhole(state: JournalState, line: Buffer): void {
+  if (!replayLine(state, line)) state.corruptLines++;
+}
+
+/** Replays what follows the last newline. */
+export function replayTorn(state: JournalState, line: Buffer): void {
+  if (line.length > 0 && !replayLine(state, line)) state.tornBytes = line.length;
 }
 
 function replayLine(state: JournalState, line: Buffer): boolean {

@@ -12,7 +12,7 @@ import {
   lineKey,
 } from "../format/document.js";
 import { appendLogPath, journalPath } from "../format/file-names.js";
-import { type JournalState, replayJournal } from "../format/journal.js";
+import { emptyJournal, type JournalState, replayTorn, replayWhole } from "../format/journal.js";
 import { firstEvent, interrupt, interruptedMessage, isOver, type SessionEnd } from "../format/session-end.js";
 import { SpanMap, withTrace } from "../format/span-map.js";
 import type { TraceSpan } from "../format/trace-file.js";
@@ -20,13 +20,16 @@ import { type Awaited, awaitedAfter, awaitedAfterAll, readAwaits } from "../form
 import { isWholeSummary } from "../format/validate.js";
 import type { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileCalls, type FileSystem } from "../platform/file-system.js";
-import { runAsync } from "../platform/gensync.js";
+import { type Gensync, runAsync } from "../platform/gensync.js";
 import { detectorOf } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { type Published, readHeadLine } from "../storage/document-file.js";
 import { chunkBytes, type LineRange, lastLine, readRange, scanLines } from "../storage/lines.js";
 import type { Source } from "../storage/merged-file.js";
 import { type SideFiles, tryOpen } from "../storage/side-files.js";
+
+/** A longer rest of a journal is no record that lacks its newline. */
+const maxTornBytes = 64_000_000;
 
 const newline = 0x0a;
 const comma = 0x2c;
@@ -89,11 +92,11 @@ export async function readSideFiles(
   try {
     journalFile = await runAsync(fileSystem, tryOpen(fileSystem, journalPath(files, token)));
     let lastWrite = 0;
-    let journal = replayJournal(Buffer.alloc(0));
+    let journal = emptyJournal();
     if (journalFile) {
       const { fd } = journalFile;
       const { size, mtimeMs } = await fileSystem.async.fstat(fd);
-      journal = replayJournal(await runAsync(fileSystem, readRange(fd, 0, size)));
+      journal = await runAsync(fileSystem, readJournal(fd, size));
       lastWrite = mtimeMs;
     }
     const pending = new SpanMap<TraceSpan>(journal.session?.traceId);
@@ -124,6 +127,15 @@ export async function readSideFiles(
   } finally {
     journalFile?.release();
   }
+}
+
+/** Replays a journal line by line: a file of any size and content is read in bounded memory. */
+function* readJournal(fd: number, size: number): Gensync<JournalState> {
+  const journal = emptyJournal();
+  const from = yield* scanLines(fd, 0, size, (line) => replayWhole(journal, line));
+  if (size - from <= maxTornBytes) replayTorn(journal, yield* readRange(fd, from, size));
+  else journal.tornBytes = size - from;
+  return journal;
 }
 
 type Outline = Pick<OrphanedFiles, "head" | "from" | "to" | "tail" | "tornBytes">;

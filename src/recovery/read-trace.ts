@@ -12,7 +12,7 @@ import { nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { mustBePath, type PathLike } from "../platform/paths.js";
-import { maxWholeBytes, openPublished, type Published } from "../storage/document-file.js";
+import { isHollow, maxWholeBytes, openPublished, type Published } from "../storage/document-file.js";
 import { readRange, scanLines } from "../storage/lines.js";
 import { listSideFiles, type SideFiles, sideFileState } from "../storage/side-files.js";
 import { type OrphanedFiles, readSideFiles } from "./orphans.js";
@@ -217,7 +217,7 @@ async function readDocument(
     return { ...lines, trace: { ...lines.trace, layout: { ...tail.layout, tailStart: body.to } } };
   if (size <= maxWholeBytes) {
     const bytes = await run(readRange(descriptor.fd, 0, size));
-    const trace = decodeDocument(bytes.toString("utf8"));
+    const trace = isHollow(bytes) ? undefined : decodeDocument(bytes.toString("utf8"));
     if (trace) return { trace, damage: { tornBytes: 0, corruptLines: 0 } };
   }
   const readable = await readLines(path, published);

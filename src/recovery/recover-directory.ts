@@ -6,6 +6,7 @@ import { errorCode } from "../platform/file-system.js";
 import { type Gensync, pause, runAsync } from "../platform/gensync.js";
 import { isRecoveryToken } from "../platform/liveness.js";
 import { listSideFiles, type SideFiles, sideFileState } from "../storage/side-files.js";
+import { Ghosts } from "./ghosts.js";
 import type { OrphanedFiles } from "./orphans.js";
 import { type ListedOwners, type RecoveryPorts, recoverSession } from "./recover-session.js";
 import type { RecoveredSession, RecoveryFailure, RecoveryReport } from "./recover-traces.js";
@@ -60,11 +61,12 @@ export async function recoverInRounds(
   const failures: RecoveryFailure[] = [];
   const running = new Set<string>();
   let wanted = names;
+  const ghosts = new Ghosts();
   for (let attempt = 1; ; attempt++) {
     const inRecovery: string[] = [];
     const split = ports.dryRun
       ? { failures: [], hasRecovery: false }
-      : await run(splitOrphanedLogs(ports, dir));
+      : await run(splitOrphanedLogs(ports, dir, ghosts));
     failures.push(...split.failures);
     let found = await listOwners(ports, dir);
     const unnamed = ports.dryRun ? await run(orphanedUnnamedSides(ports, dir)) : [];
@@ -75,15 +77,21 @@ export async function recoverInRounds(
     for (const name of listed) {
       const path = `${dir}/${name}.json`;
       try {
-        const owners = await sortOwners(ports, found.owners.get(name) ?? []);
+        const owners = await sortOwners(ports, found.owners.get(name) ?? [], ghosts);
         if (owners.hasWriter) running.add(name);
-        const { reports, missed, targets } = await recoverSession(
+        const {
+          reports,
+          missed,
+          targets,
+          failures: unread,
+        } = await recoverSession(
           ports,
           owners.orphaned,
           unnamed.filter(({ files }) => files.name === name),
           found,
         );
         sessions.push(...reports);
+        failures.push(...unread);
         if (targets.length > 0) found = await listOwners(ports, dir);
         listed.push(...targets);
         // The recovery that takes the files over first recovers them: this one, or the one of another exporter.
@@ -120,14 +128,20 @@ interface SortedOwners {
   readonly hasRecovery: boolean;
 }
 
-async function sortOwners(ports: RecoveryPorts, owners: readonly SideFiles[]): Promise<SortedOwners> {
+async function sortOwners(
+  ports: RecoveryPorts,
+  owners: readonly SideFiles[],
+  ghosts: Ghosts,
+): Promise<SortedOwners> {
   const orphaned: SideFiles[] = [];
   let [hasWriter, hasRecovery] = [false, false];
   for (const owner of owners) {
     const state = await runAsync(ports.fileSystem, sideFileState(ports, owner));
     if (state === "orphaned") orphaned.push(owner);
+    else if (state === "foreign") continue;
     // Files that were listed and are absent now: a recovery took them over, or their session has ended.
-    else if (state === "absent" || isRecoveryToken(owner.token)) hasRecovery = true;
+    else if (state === "absent") hasRecovery ||= !ghosts.isKnown(owner.token);
+    else if (isRecoveryToken(owner.token)) hasRecovery = true;
     else hasWriter = true;
   }
   return { orphaned, hasWriter, hasRecovery };

@@ -22,7 +22,7 @@ import { hasPeerWriters, type SideFiles } from "../storage/side-files.js";
 import { finishMoves } from "./finish-moves.js";
 import { isIntact, type OrphanedFiles, readSideFiles, takeOver } from "./orphans.js";
 import { recoverDocument } from "./recover-document.js";
-import type { RecoveredSession } from "./recover-traces.js";
+import type { RecoveredSession, RecoveryFailure } from "./recover-traces.js";
 
 const always = () => true;
 
@@ -66,6 +66,8 @@ interface Recovered {
   readonly missed: number;
   /** File names of sessions that spans have moved to: those have orphaned files now. */
   readonly targets: readonly string[];
+  /** Files that could not be read: they stay for a later recovery, and hold up no other file of the session. */
+  readonly failures: readonly RecoveryFailure[];
 }
 
 /**
@@ -82,12 +84,21 @@ export async function recoverSession(
   const tokens: string[] = [];
   const reports: RecoveredSession[] = [];
   const targets: string[] = [];
+  const failures: RecoveryFailure[] = [];
+  let missed = 0;
   try {
     for (const owner of owners) {
       const token = newRecoveryToken(ports.liveness);
       tokens.push(token);
       const own = ports.dryRun ? owner : takeOver(ports.fileSystem.sync, owner, token);
-      if (own) orphans.push(await readSideFiles(ports, own, false));
+      if (own === undefined) missed++;
+      else {
+        try {
+          orphans.push(await readSideFiles(ports, own, false));
+        } catch (error) {
+          failures.push({ path: appendLogPath(own.files, own.token), error });
+        }
+      }
     }
     for (const [id, group] of groupById([...orphans, ...unnamed])) {
       const finished = ports.dryRun ? { left: group, targets: [] } : await finishMoves(ports, group);
@@ -102,7 +113,7 @@ export async function recoverSession(
     for (const { log } of orphans) log?.release();
     for (const token of tokens) releaseToken(token);
   }
-  return { reports, missed: owners.length - orphans.length, targets };
+  return { reports, missed, targets, failures };
 }
 
 type Group = [OrphanedFiles, ...OrphanedFiles[]];

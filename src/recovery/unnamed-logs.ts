@@ -34,8 +34,9 @@ import {
 } from "../platform/liveness.js";
 import { buildFile } from "../storage/build-file.js";
 import type { CommitPorts } from "../storage/commit.js";
-import { readRange, writeAll } from "../storage/lines.js";
+import { readRange, scanLines, writeAll } from "../storage/lines.js";
 import { type StatePorts, tryOpen } from "../storage/side-files.js";
+import type { Ghosts } from "./ghosts.js";
 import type { OrphanedFiles } from "./orphans.js";
 import type { RecoveryFailure } from "./recover-traces.js";
 
@@ -90,11 +91,12 @@ interface SplitLogs {
 }
 
 /** Splits the logs of dead processes into journals of their sessions. A log that fails stays for the next recovery. */
-export function* splitOrphanedLogs(ports: CommitPorts, dir: string): Gensync<SplitLogs> {
+export function* splitOrphanedLogs(ports: CommitPorts, dir: string, ghosts: Ghosts): Gensync<SplitLogs> {
   const failures: RecoveryFailure[] = [];
   let hasRecovery = false;
   for (const { token, state } of yield* listUnnamedLogs(ports, dir)) {
-    hasRecovery ||= state === "gone" || (state === "owned" && isRecoveryToken(token));
+    const isTaken = state === "gone" && !ghosts.isKnown(token);
+    hasRecovery ||= isTaken || (state === "owned" && isRecoveryToken(token));
     if (state !== "orphaned") continue;
     try {
       hasRecovery = (yield* splitOrphanedLog(ports, dir, token)) === "taken" || hasRecovery;
@@ -142,10 +144,26 @@ function* readUnnamedLog(
   if (!file) return undefined;
   try {
     const { size } = yield* io.fstat(file.fd);
-    return splitUnnamedLog(yield* readRange(file.fd, 0, size));
+    return splitUnnamedLog(yield* readRecords(file.fd, size));
   } finally {
     file.release();
   }
+}
+
+/** Bytes of an unnamed log at most: it is read as a whole, and a longer one is left alone. */
+const maxLogBytes = 1 << 28;
+
+/** The lines of an unnamed log. A line that is too long, such as the hole of a sparse file, becomes an empty one. */
+function* readRecords(fd: number, size: number): Gensync<Buffer> {
+  if (size <= maxLogBytes) return yield* readRange(fd, 0, size);
+  const lines: Buffer[] = [];
+  let bytes = 0;
+  yield* scanLines(fd, 0, size, (line) => {
+    bytes += line.length + 1;
+    if (bytes <= maxLogBytes) lines.push(Buffer.from(line), Buffer.of(0x0a));
+  });
+  if (bytes > maxLogBytes) throw new Error(`the unnamed log has more than ${maxLogBytes} bytes`);
+  return Buffer.concat(lines);
 }
 
 /**

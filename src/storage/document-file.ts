@@ -21,7 +21,7 @@ import { createNow, Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileCalls, type FileSystem, isNoFile, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, runSync } from "../platform/gensync.js";
 import { type Identity, identityOf, isSameFile, isVersion } from "./identity.js";
-import { copyRange, readRange } from "./lines.js";
+import { afterNewline, copyRange, maxLineBytes, readRange } from "./lines.js";
 import { isUnlinkable } from "./lock.js";
 
 /** Where the span lines of a document are. */
@@ -110,7 +110,7 @@ export class BaseVersion {
  * Bytes of the longest document that is read as one text. Parsing takes several times as much memory, and V8 has no
  * text beyond 512 MB. Documents of this package are read line by line, and may be longer.
  */
-export const maxWholeBytes = 1 << 28;
+export const maxWholeBytes = maxLineBytes;
 
 /** An open file under a document's name; the caller releases the descriptor. */
 export type OpenDocument = Pick<Published, "descriptor" | "identity" | "size">;
@@ -170,7 +170,7 @@ const usualTailBytes = 4_000;
 export function* readOutline(fd: number, size: number): Gensync<Outline> {
   const last = yield* readRange(fd, Math.max(0, size - usualTailBytes), size);
   const tailStart = tailStartIn(last);
-  if (tailStart !== undefined && tailStart > 0 && tailStart < size) {
+  if (tailStart !== undefined && tailStart > 0 && tailStart < size && size - tailStart < maxLineBytes) {
     const head = yield* readHeadLine(fd, tailStart);
     const headEnd = head.length;
     const decodedHead = decodeHead(head);
@@ -184,11 +184,29 @@ export function* readOutline(fd: number, size: number): Gensync<Outline> {
     }
   }
   if (size > maxWholeBytes) return outlineOf(undefined);
-  return outlineOf(decodeDocument((yield* readRange(fd, 0, size)).toString("utf8")));
+  const bytes = yield* readRange(fd, 0, size);
+  return outlineOf(isHollow(bytes) ? undefined : decodeDocument(bytes.toString("utf8")));
+}
+
+/** A shorter document is parsed within a second, whatever it holds. */
+const hollowBytes = 8_000_000;
+
+/**
+ * Whether a long text is mostly brackets, such as `{},{},…`: each takes some 50 bytes of memory and as long as a kilobyte
+ * of text. A span has hundreds of bytes, most of them text.
+ */
+export function isHollow(bytes: Buffer): boolean {
+  if (bytes.length < hollowBytes) return false;
+  let brackets = 0;
+  for (const byte of bytes) if (byte === 0x7b || byte === 0x5b) brackets++;
+  return brackets > bytes.length / 12;
 }
 
 /** The head line of most documents fits into this many bytes. */
 const usualHeadBytes = 1_000;
+
+/** A head of more than this many bytes is read in a buffer of its size. */
+const seekHeadBytes = 1_000_000;
 
 /**
  * The first line, with its newline; empty when there is no newline before `end`. The line is as long as the session id:
@@ -200,6 +218,10 @@ export function* readHeadLine(fd: number, end: number): Gensync<Buffer> {
     const bytes = yield* readRange(fd, 0, Math.min(wanted, most));
     const newline = bytes.indexOf(0x0a);
     if (newline >= 0 || wanted >= most) return bytes.subarray(0, newline + 1);
+    if (wanted < seekHeadBytes) continue;
+    // A sparse file may have no newline for gigabytes: its end is looked for in pieces.
+    const after = yield* afterNewline(fd, bytes.length, most);
+    return after === undefined ? Buffer.alloc(0) : yield* readRange(fd, 0, after);
   }
 }
 

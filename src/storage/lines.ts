@@ -10,6 +10,13 @@ const comma = 0x2c;
 export const chunkBytes = 1 << 20;
 /** Bytes per call when scanning, all handled in one turn of the event loop; parsing 512 KB takes about 1.5 ms. */
 const scanBytes = 1 << 19;
+/** Bytes per call when only a newline is looked for: 3 GB of a sparse file take some seconds. */
+const seekBytes = 1 << 22;
+/**
+ * Bytes of the longest line that is read: V8 has no text beyond 512 MB, and parsing takes several times as much memory. A
+ * longer line counts as corrupt, and costs only itself.
+ */
+export const maxLineBytes = 1 << 28;
 /** A file is synced after this many bytes, so that the last sync and the rename after it have little left to do. */
 const syncEveryBytes = 8 * chunkBytes;
 
@@ -24,8 +31,37 @@ export interface LineRange {
 export type OnLine = (line: Buffer, offset: number) => void;
 
 /**
- * Calls `onLine` for each line that ends in a newline within `[from, to)`, and runs `afterChunk` between reads.
- * Returns the offset after the last of these lines: what follows is a torn line.
+ * The offset after the first newline in `[from, to)`; `undefined` where there is none. A hole of a sparse file ends the
+ * search where no line is that long: a line has no NUL bytes, and 3 GB of them take many seconds to read.
+ */
+export function* afterNewline(fd: number, from: number, to: number): Gensync<number | undefined> {
+  const piece = Buffer.allocUnsafe(Math.min(seekBytes, Math.max(0, to - from)));
+  for (let position = from; position < to; ) {
+    const got = yield* io.read(fd, piece, 0, Math.min(piece.length, to - position), position);
+    if (got === 0) return undefined;
+    const bytes = piece.subarray(0, got);
+    const found = bytes.indexOf(newline);
+    if (found >= 0) return position + found + 1;
+    position += got;
+    if (position - from > maxLineBytes && bytes.equals(Buffer.alloc(got))) return undefined;
+  }
+  return undefined;
+}
+
+/** The offset of the last newline in `[from, to)`; `undefined` where there is none. */
+function* lastNewline(fd: number, from: number, to: number): Gensync<number | undefined> {
+  for (let end = to, wanted = scanBytes; end > from; wanted = seekBytes) {
+    const begin = Math.max(from, end - wanted);
+    const found = (yield* readRange(fd, begin, end)).lastIndexOf(newline);
+    if (found >= 0) return begin + found;
+    end = begin;
+  }
+  return undefined;
+}
+
+/**
+ * Calls `onLine` for each line that ends in a newline within `[from, to)`, and runs `afterChunk` between reads. A line of
+ * more than `maxBytes` is given as an empty one, which is no record. Returns the offset after the last of these lines: what follows is a torn line.
  */
 export function* scanLines(
   fd: number,
@@ -33,14 +69,25 @@ export function* scanLines(
   to: number,
   onLine: OnLine,
   afterChunk?: () => Gensync<void>,
+  maxBytes = maxLineBytes,
 ): Gensync<number> {
   let buffer = Buffer.allocUnsafe(scanBytes);
   let filled = 0;
   let position = from;
   let lineStart = from;
   for (;;) {
-    // The line is longer than the buffer: enlarge the buffer.
-    if (filled === buffer.length) buffer = Buffer.concat([buffer], buffer.length * 2);
+    if (filled === buffer.length) {
+      // The line is longer than the buffer. Its end is looked for first: a sparse file may have none for gigabytes.
+      const end = yield* afterNewline(fd, position, to);
+      if (end === undefined) return lineStart;
+      if (end - lineStart <= maxBytes) buffer = Buffer.concat([buffer], end - lineStart);
+      else {
+        onLine(Buffer.alloc(0), lineStart);
+        lineStart = end;
+        position = end;
+        filled = 0;
+      }
+    }
     const wanted = Math.min(buffer.length - filled, to - position);
     const got = wanted <= 0 ? 0 : yield* io.read(fd, buffer, filled, wanted, position);
     if (got === 0) return lineStart;
@@ -65,15 +112,16 @@ export function* scanLines(
 
 /** The last line that ends in a newline, without the newline, and its range; empty where there is no such line. */
 export function* lastLine(fd: number, size: number): Gensync<{ line: Buffer; from: number; to: number }> {
-  for (let wanted = scanBytes; ; wanted *= 2) {
-    const begin = Math.max(0, size - wanted);
-    const bytes = yield* readRange(fd, begin, size);
-    const end = bytes.lastIndexOf(newline);
-    const before = end > 0 ? bytes.lastIndexOf(newline, end - 1) : -1;
-    if (before < 0 && begin > 0) continue;
-    const from = begin + before + 1;
-    return { line: bytes.subarray(before + 1, Math.max(0, end)), from, to: begin + end + 1 };
-  }
+  // The rest after the last line is a part of a line, or the hole of a sparse file: then the lines come before it.
+  const last = yield* lastNewline(fd, Math.max(0, size - maxLineBytes), size);
+  const end = last ?? (yield* scanLines(fd, 0, size, () => {})) - 1;
+  if (end < 0) return { line: Buffer.alloc(0), from: 0, to: 0 };
+  const longest = Math.max(0, end - maxLineBytes);
+  const before = yield* lastNewline(fd, longest, end);
+  // A line that is too long is no record: the file counts as ending with it.
+  if (before === undefined && longest > 0) return { line: Buffer.alloc(0), from: end + 1, to: end + 1 };
+  const from = before === undefined ? 0 : before + 1;
+  return { line: yield* readRange(fd, from, end), from, to: end + 1 };
 }
 
 /** Reads exactly `[from, to)`, or up to the end of the file if that comes first. */

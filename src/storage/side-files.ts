@@ -12,7 +12,7 @@ import { type Gensync, io, pause } from "../platform/gensync.js";
 import { isOrphaned, isRecoveryToken, type Liveness } from "../platform/liveness.js";
 import type { CommitPorts } from "./commit.js";
 import { readHeadLine } from "./document-file.js";
-import { readRange } from "./lines.js";
+import { maxLineBytes, readRange } from "./lines.js";
 
 /** The side files of one owner. */
 export interface SideFiles {
@@ -93,14 +93,18 @@ export interface StatePorts {
   readonly clock: Pick<Clock, "now">;
 }
 
-/** State of the side files of one owner. `absent`: they were listed and do not exist any more. */
+/**
+ * State of the side files of one owner. `absent`: they were listed and do not exist any more; `foreign`: the names are
+ * borne by directories, links, pipes or sockets, which hold no records.
+ */
 export function* sideFileState(
   { liveness, clock }: StatePorts,
   { files, token }: SideFiles,
-): Gensync<"orphaned" | "owned" | "absent"> {
+): Gensync<"orphaned" | "owned" | "absent" | "foreign"> {
   // The owner touches its journal as a heartbeat. Without a journal, the time of the append log counts.
-  const stat = (yield* io.lstat(journalPath(files, token))) ?? (yield* io.lstat(appendLogPath(files, token)));
-  if (stat === undefined) return "absent";
+  const journal = yield* io.lstat(journalPath(files, token));
+  const stat = journal?.isFile ? journal : yield* io.lstat(appendLogPath(files, token));
+  if (!stat?.isFile) return journal === undefined && stat === undefined ? "absent" : "foreign";
   return isOrphaned(liveness, token, stat.mtimeMs, clock.now()) ? "orphaned" : "owned";
 }
 
@@ -117,7 +121,8 @@ export function* hasPeerWriters(
 ): Gensync<boolean> {
   for (const owner of (yield* listSideFiles(files.dir)).get(files.name) ?? []) {
     if (owners.has(owner.token) || isRecoveryToken(owner.token)) continue;
-    if ((yield* sideFileState(ports, owner)) === "orphaned") continue;
+    const state = yield* sideFileState(ports, owner);
+    if (state === "orphaned" || state === "foreign") continue;
     if (yield* isWriting(ports.fileSystem, owner, id)) return true;
   }
   return false;
@@ -134,6 +139,7 @@ function* isWriting(fileSystem: FileSystem, { files, token }: SideFiles, id: str
     const head = decodeHead(yield* readHeadLine(log.fd, size));
     if (head && head.id !== id) return false;
     if (tailStart === undefined || tailStart < 1 || tailStart >= size) return true;
+    if (size - tailStart > maxLineBytes) return true;
     // The last bytes of a span can look like the end of a tail. They do not decode as a tail.
     const tail = yield* readRange(log.fd, tailStart - 1, size);
     return tail[0] !== 0x0a || decodeTail(tail.subarray(1)) === undefined;
@@ -142,11 +148,16 @@ function* isWriting(fileSystem: FileSystem, { files, token }: SideFiles, id: str
   }
 }
 
-/** Opens a file; `undefined` where there is none. A symlink or a socket in the place of a side file counts as none. */
+/** Opens a file; `undefined` where there is none. A symlink, a directory, a pipe or a socket counts as none. */
 export function* tryOpen(fileSystem: FileSystem, path: string): Gensync<Descriptor | undefined> {
+  let file: Descriptor | undefined;
   try {
-    return new Descriptor(fileSystem, yield* io.open(path, "read"));
+    file = new Descriptor(fileSystem, yield* io.open(path, "read"));
+    if ((yield* io.fstat(file.fd)).isFile) return file;
+    file.release();
+    return undefined;
   } catch (error) {
+    file?.release();
     if (isNoFile(error)) return undefined;
     throw error;
   }
