@@ -94,10 +94,15 @@ export class SystemLiveness implements Liveness {
     }
     const thread = this.#threadStat(owner.pid, owner.thread);
     if (thread === "unreadable") return "unknown";
-    if (thread === "absent") return "dead";
+    if (thread === "absent") return this.#isHidden(owner.pid) ? "unknown" : "dead";
     return thread.started === owner.started && thread.state !== "Z" && thread.state !== "X"
       ? "alive"
       : "dead";
+  }
+
+  /** Whether a process runs that /proc does not show: with the mount option `hidepid`, those of other users. */
+  #isHidden(pid: number): boolean {
+    return !this.#calls.exists(`/proc/${pid}`) && processExists(pid);
   }
 
   #threadStat(pid: number, thread: number): { state: string; started: string } | "absent" | "unreadable" {
@@ -112,26 +117,31 @@ export class SystemLiveness implements Liveness {
   }
 
   #identifySelf(): TokenParts {
+    const scope = this.#scope();
     try {
       // `thread-self` is "<pid>/task/<tid>". Another pid than ours: the /proc of another namespace.
       const [pid, , thread] = this.#calls.readlink("/proc/thread-self").split("/").map(Number);
       if (pid === process.pid && thread !== undefined) {
         const stat = this.#threadStat(pid, thread);
-        if (typeof stat === "object") {
-          const boot = this.#calls.readText("/proc/sys/kernel/random/boot_id").trim();
-          const scope = shortHash(`${boot} ${this.#calls.readlink("/proc/self/ns/pid")}`);
-          return { pid, thread, started: stat.started, scope };
-        }
+        if (typeof stat === "object") return { pid, thread, started: stat.started, scope };
       }
     } catch {
       // No /proc here: macOS, Windows, a hardened container.
     }
-    return {
-      pid: process.pid,
-      thread: 0,
-      started: "0",
-      scope: shortHash(`${process.platform} ${hostname()}`),
-    };
+    return { pid: process.pid, thread: 0, started: "0", scope };
+  }
+
+  /**
+   * Where process numbers mean the same. The /proc of another process namespace shows the own one, too: two sandboxes that
+   * have the /proc of their host must not look up each other's numbers in their own namespace.
+   */
+  #scope(): string {
+    try {
+      const boot = this.#calls.readText("/proc/sys/kernel/random/boot_id").trim();
+      return shortHash(`${boot} ${this.#calls.readlink("/proc/self/ns/pid")}`);
+    } catch {
+      return shortHash(`${process.platform} ${hostname()}`);
+    }
   }
 }
 

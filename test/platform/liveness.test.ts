@@ -109,6 +109,38 @@ describe.runIf(process.platform === "linux")("P2 P7 owners", () => {
     expect(blind.verdict([base36(gone), ...own.split("-").slice(1)].join("-"))).toBe("dead");
   });
 
+  it("P7 P12 sandboxes with process namespaces of their own and the /proc of their host prove nothing to each other", () => {
+    const inNamespace = (namespace: string) =>
+      new SystemLiveness({
+        ...nodeFileSystem.sync,
+        readlink: (path) => (path === "/proc/self/ns/pid" ? namespace : "999999/task/999999"),
+      });
+    const [one, two] = [inNamespace("pid:[1]"), inNamespace("pid:[2]")];
+    // The number of a process that runs in the other namespace, and that is free in this one.
+    const gone = spawnSync("true").pid;
+    const numbered = (of: SystemLiveness) => [base36(gone), ...of.newToken().split("-").slice(1)].join("-");
+    expect(one.verdict(numbered(one))).toBe("dead");
+    expect(one.verdict(numbered(two))).toBe("unknown");
+    expect(two.verdict(numbered(one))).toBe("unknown");
+  });
+
+  it("P7 P12 a process that /proc does not show to this user (hidepid) is not dead", async () => {
+    const child = spawn("sleep", ["60"]);
+    const token = tokenOf(child.pid as number);
+    const isHidden = (path: string) => path.startsWith(`/proc/${child.pid}`);
+    const hiding = new SystemLiveness({
+      ...nodeFileSystem.sync,
+      exists: (path) => !isHidden(path) && nodeFileSystem.sync.exists(path),
+      readText(path) {
+        if (!isHidden(path)) return nodeFileSystem.sync.readText(path);
+        throw Object.assign(new Error("hidden"), { code: "ENOENT" });
+      },
+    });
+    expect(hiding.verdict(token)).toBe("unknown");
+    await kill(child);
+    expect(hiding.verdict(token)).toBe("dead");
+  });
+
   it("P7 a stat file that cannot be read proves nothing", () => {
     let isReadable = true;
     const calls: FileCalls = {
