@@ -77,6 +77,7 @@ export function* writeDocument(
   for (let index = 0; index < names.length; ) {
     const files: SessionFiles = { dir, name: names[index] as string };
     const published = yield* openDocument(ports.fileSystem, files);
+    let held = published?.descriptor;
     try {
       const owner = published ? yield* ownerOf(published, id) : "this session";
       if (owner === "another session") {
@@ -88,12 +89,13 @@ export function* writeDocument(
         if (published && owner === "no session")
           yield* keepDamaged(ports.fileSystem, files, token, published);
         const base = published?.identity;
+        if (ports.fileSystem.locksOpenFiles) held = void held?.release();
         return yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
       });
       if (outcome === "committed") return documentPath(files);
       if (outcome === "fenced") return undefined;
     } finally {
-      published?.descriptor.release();
+      held?.release();
     }
   }
   throw new Error(`no file name is left for session ${JSON.stringify(id)}`);

@@ -313,8 +313,10 @@ export class TraceDirectory {
       // A session that ends is published by its final document.
       if (!writer.life.isOpen) continue;
       if (!writer.isSettled) writer.settle();
-      if (writer.isPublished) continue;
+      const isDoubtful = writer.log.isDoubtful || writer.journal.isDoubtful;
+      if (writer.isPublished && !isDoubtful) continue;
       recreateIfRemoved(writer);
+      if (writer.isPublished) continue;
       publisher.changed();
     }
     // A slow disk must not collect retries: the next ones wait for these.

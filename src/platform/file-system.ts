@@ -79,6 +79,8 @@ export interface FileSystem {
   readonly async: AsyncFileCalls;
   /** What the directory refuses that these calls are made in. Absent: nothing is known to be refused. */
   readonly ground?: Ground | undefined;
+  /** Windows: no rename replaces a file that is open, in this process or another one. */
+  readonly locksOpenFiles?: boolean | undefined;
 }
 
 // The default import is the object whose functions instrumentations replace, in CommonJS and in ES modules.
@@ -240,7 +242,7 @@ const async: AsyncFileCalls = {
 };
 
 /** The machine's file system. */
-export const nodeFileSystem: FileSystem = { sync, async };
+export const nodeFileSystem: FileSystem = { sync, async, locksOpenFiles: process.platform === "win32" };
 
 /** The `code` of a system error, such as `ENOENT`. */
 export function errorCode(error: unknown): string | undefined {

@@ -102,7 +102,8 @@ export class Ground {
 }
 
 /** The file system as calls on this ground find it: a sync that is refused for good succeeds, and is remembered. */
-export function onGround({ sync, async: later }: FileSystem, ground: Ground): FileSystem {
+export function onGround(fileSystem: FileSystem, ground: Ground): FileSystem {
+  const { sync, async: later } = fileSystem;
   const isRefusal = (capability: "sync" | "directorySync", error: unknown): boolean => {
     const codes = capability === "sync" ? syncRefused : directorySyncRefused;
     if (!codes.has(errorCode(error) ?? "")) return false;
@@ -139,5 +140,5 @@ export function onGround({ sync, async: later }: FileSystem, ground: Ground): Fi
     fdatasync: afterwards("sync", later.fdatasync),
     syncDirectory: afterwards("directorySync", later.syncDirectory),
   };
-  return { sync: onlySync, async: onlyAsync, ground };
+  return { ...fileSystem, sync: onlySync, async: onlyAsync, ground };
 }

@@ -37,15 +37,16 @@ export class IoCounters {
   }
 
   /** A file system that counts the bytes written through it. */
-  counting({ sync, async: later, ground }: FileSystem): FileSystem {
+  counting(fileSystem: FileSystem): FileSystem {
+    const { sync, async: later } = fileSystem;
     const count = (written: number) => {
       this.#writtenBytes += written;
       return written;
     };
     return {
+      ...fileSystem,
       sync: { ...sync, write: (...args) => count(sync.write(...args)) },
       async: { ...later, write: async (...args) => count(await later.write(...args)) },
-      ground,
     };
   }
 }

@@ -146,6 +146,7 @@ async function recoverGroup(
     mustProgress(attempt, documentPath(first.files));
     const { files, published } = await run(findDocument(fileSystem, id, first.files));
     const temp = tempPath(files, first.token);
+    let held = published?.descriptor;
     let out: Descriptor | undefined;
     try {
       const base = published?.identity;
@@ -177,13 +178,14 @@ async function recoverGroup(
       if (recovered.report.action === "rebuilt") {
         if (published && recovered.isPublishedCorrupt)
           await run(keepDamaged(fileSystem, files, first.token, published));
+        if (fileSystem.locksOpenFiles) held = void held?.release();
         const outcome = await run(commit(ports, { ...request, source: temp, by: "move" }));
         if (outcome !== "committed") continue;
         await fileSystem.async.syncDirectory(files.dir);
       }
       return { ...recovered.report, keptAs: removeSideFiles(fileSystem.sync, orphans, recovered.corrupt) };
     } finally {
-      published?.descriptor.release();
+      held?.release();
       if (out) {
         out.release();
         tryUnlink(fileSystem.sync, temp);

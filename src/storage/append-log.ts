@@ -7,7 +7,8 @@
 import { dirname } from "node:path";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileSystem, zeroBytesWritten } from "../platform/file-system.js";
-import { type Gensync, io } from "../platform/gensync.js";
+import type { Gensync } from "../platform/gensync.js";
+import { SyncDebt } from "./sync-debt.js";
 
 /** Bytes that wait in memory while the file system refuses them; further records are dropped. */
 const maxQueuedBytes = 32_000_000;
@@ -35,7 +36,7 @@ interface Queued {
 
 /** A file that replaces the one that a log appends to. */
 export interface Replacement {
-  readonly descriptor: Descriptor;
+  readonly descriptor: Descriptor | undefined;
   /** Bytes of whole records. */
   readonly size: number;
   /** Span lines among the records. */
@@ -53,14 +54,7 @@ export class AppendLog {
   #lines = 0;
   #hasElisionMarker = false;
   #tail: "none" | "torn" | "whole" = "none";
-  /** Bytes written since the last sync began. */
-  #unsynced = 0;
-  /** Syncs under way. */
-  #syncs = 0;
-  /** The name of the file is younger than the last sync of its directory: a power cut would take the name back. */
-  #hasNewName = false;
-  /** The topmost directory that was made for the file, until the directory's own name is synced. */
-  #newDirectory: string | undefined;
+  readonly #debt = new SyncDebt();
   /** A record was written since the last {@link checkRemoved}. */
   #hasNews = false;
   #fault: unknown;
@@ -110,12 +104,17 @@ export class AppendLog {
 
   /** Bytes written since the last sync began. */
   get unsynced(): number {
-    return this.#unsynced;
+    return this.#debt.bytes;
   }
 
   /** Whether a power cut could take something: bytes, or the name of the file. */
   get needsSync(): boolean {
-    return this.#unsynced > 0 || this.#hasNewName;
+    return this.#debt.isOwed;
+  }
+
+  /** Whether a sync has failed: then the file must be written anew. */
+  get isDoubtful(): boolean {
+    return this.#debt.isDoubtful;
   }
 
   /** Whether every record is in the file. */
@@ -172,7 +171,7 @@ export class AppendLog {
       if (written === 0) throw zeroBytesWritten();
       done += written;
     }
-    this.#unsynced += bytes.length;
+    this.#debt.wrote(bytes.length);
   }
 
   /** The file with its tail is synced. */
@@ -190,45 +189,25 @@ export class AppendLog {
 
   /** Syncs the bytes written since the last sync began, on this thread. */
   syncNow(): void {
-    if (this.#unsynced === 0) return;
-    this.#fileSystem.sync.fdatasync(this.ensureOpen().fd);
-    this.#unsynced = 0;
+    this.#debt.payNow(this.#fileSystem, () => this.ensureOpen());
   }
 
   /** Syncs the bytes written since the last sync began. */
-  *syncNew(): Gensync<void> {
-    if (this.#unsynced > 0) yield* this.#sync();
+  syncNew(): Gensync<void> {
+    return this.#debt.pay(() => this.ensureOpen(), "new");
   }
 
   /** Waits until every byte written so far is on the disk, those of a sync that is under way included. */
-  *syncAll(): Gensync<void> {
-    if (this.#unsynced > 0 || this.#syncs > 0) yield* this.#sync();
+  syncAll(): Gensync<void> {
+    return this.#debt.pay(() => this.ensureOpen(), "all");
   }
 
-  /**
-   * Makes the names of those of these logs durable that are new. Throws when the file system refuses: then no name is.
-   *
-   * A file that was created or renamed keeps its name through a power cut only when its directory was synced since
-   * (fsync(2)). Journaling file systems often sync the directory with any file; nothing says that they must.
-   */
-  static *syncNames(dir: string, logs: readonly AppendLog[]): Gensync<void> {
-    const renamed = logs.filter((log) => log.#hasNewName);
-    if (renamed.length === 0) return;
-    // Cleared before the call: a file that is renamed during the call needs another sync.
-    for (const log of renamed) log.#hasNewName = false;
-    try {
-      yield* io.syncDirectory(dir);
-      for (const log of renamed) {
-        const newDirectory = log.#newDirectory;
-        if (newDirectory === undefined) continue;
-        for (let made = dir; made.length >= newDirectory.length; made = dirname(made))
-          yield* io.syncDirectory(dirname(made));
-        log.#newDirectory = undefined;
-      }
-    } catch (error) {
-      for (const log of renamed) log.#hasNewName = true;
-      throw error;
-    }
+  /** Makes the names of those of these logs durable that are new. Throws when the file system refuses: then no name is. */
+  static syncNames(dir: string, logs: readonly AppendLog[]): Gensync<void> {
+    return SyncDebt.payNames(
+      dir,
+      logs.map((log) => log.#debt),
+    );
   }
 
   /** Closes the file until the next write. `false` while a record is half written, or when the file is closed. */
@@ -237,6 +216,13 @@ export class AppendLog {
     this.#descriptor.releaseNow();
     this.#descriptor = undefined;
     return true;
+  }
+
+  /** Closes the file, which is about to be replaced, where an open file cannot be. A record from within a write goes on. */
+  closeToReplace(): void {
+    if (!this.#fileSystem.locksOpenFiles || this.#isWriting) return;
+    this.#descriptor?.releaseNow();
+    this.#descriptor = undefined;
   }
 
   /** Opens the file again after {@link closeIdle}. Throws ENOENT when another process removed the file. */
@@ -249,41 +235,26 @@ export class AppendLog {
 
   /** Creates the directory of the file if it is missing. */
   ensureDirectory(): void {
-    this.#newDirectory = this.#fileSystem.sync.mkdirs(dirname(this.#path)) ?? this.#newDirectory;
+    const made = this.#fileSystem.sync.mkdirs(dirname(this.#path));
+    if (made !== undefined) this.#debt.named(made);
   }
 
   /** Continues in a file that was renamed to this path. */
-  replace({ descriptor, size, lines, hasElisionMarker }: Replacement): void {
-    this.#descriptor?.release();
-    this.#descriptor = descriptor;
-    this.#exists = true;
-    this.#size = size;
-    this.#lines = lines;
-    this.#hasElisionMarker = hasElisionMarker;
-    this.#unsynced = 0;
-    this.#hasNewName = true;
-    this.#tail = "none";
-    this.#begun = 0;
+  replace(file: Replacement): void {
+    this.#begin(file);
+    this.#debt.named();
   }
 
   /** Begins an empty file: the old one was taken by a recovery, which has its records. */
   restart(): void {
-    this.#descriptor?.release();
-    this.#descriptor = undefined;
-    this.#exists = false;
-    this.#size = 0;
-    this.#lines = 0;
-    this.#hasElisionMarker = false;
-    this.#unsynced = 0;
-    this.#tail = "none";
-    this.#begun = 0;
+    this.#begin({ descriptor: undefined, size: 0, lines: 0, hasElisionMarker: false });
   }
 
   /** Renames the file. Throws what rename(2) says; then nothing has changed. */
   rename(path: string): void {
     this.#fileSystem.sync.rename(this.#path, path);
     this.#path = path;
-    this.#hasNewName = true;
+    this.#debt.named();
   }
 
   /** Closes the file for good and forgets queued records. */
@@ -299,20 +270,16 @@ export class AppendLog {
     this.#queuedBytes = 0;
   }
 
-  *#sync(): Gensync<void> {
-    const held = this.ensureOpen().hold();
-    const pending = this.#unsynced;
-    this.#unsynced = 0;
-    this.#syncs++;
-    try {
-      yield* io.fdatasync(held.fd);
-    } catch (error) {
-      this.#unsynced += pending;
-      throw error;
-    } finally {
-      this.#syncs--;
-      held.release();
-    }
+  #begin({ descriptor, size, lines, hasElisionMarker }: Replacement): void {
+    this.#descriptor?.release();
+    this.#descriptor = descriptor;
+    this.#exists = descriptor !== undefined;
+    this.#size = size;
+    this.#lines = lines;
+    this.#hasElisionMarker = hasElisionMarker;
+    this.#debt.forgetBytes();
+    this.#tail = "none";
+    this.#begun = 0;
   }
 
   #add(record: Queued): Appended {
@@ -375,7 +342,7 @@ export class AppendLog {
       const offset = from + this.#begun;
       const written = this.#fileSystem.sync.write(fd, bytes, offset, bytes.length - offset);
       this.#begun += written;
-      this.#unsynced += written;
+      this.#debt.wrote(written);
       if (written === 0) throw zeroBytesWritten();
     }
     this.#size += bytes.length - from;
@@ -387,12 +354,12 @@ export class AppendLog {
   #openOrCreate(): number {
     const { sync } = this.#fileSystem;
     if (this.#exists) return sync.open(this.#path, "append");
-    this.#hasNewName = true;
+    this.#debt.named();
     try {
       return sync.open(this.#path, "create");
     } catch (error) {
       if (errorCode(error) !== "ENOENT") throw error;
-      this.#newDirectory = sync.mkdirs(this.#path.slice(0, this.#path.lastIndexOf("/")));
+      this.#debt.named(sync.mkdirs(this.#path.slice(0, this.#path.lastIndexOf("/"))));
       return sync.open(this.#path, "create");
     }
   }

@@ -62,7 +62,10 @@ export class BaseVersion {
     return this.#identity;
   }
 
-  /** Held open, so that its inode is not reused; not while the writer's files are closed. */
+  /**
+   * Held open, so that its inode is not reused; not while the writer's files are closed, nor where the content identifies
+   * the document.
+   */
   get published(): Published | undefined {
     return this.#published;
   }
@@ -79,6 +82,11 @@ export class BaseVersion {
     this.#published = published;
     this.#identity = published?.identity;
     this.#isMerged = isMerged;
+    // What the content identifies need not be held open, and an open file cannot be replaced everywhere.
+    if (isMerged && published && "content" in published.identity) {
+      published.descriptor.release();
+      this.#published = undefined;
+    }
   }
 
   /** The append log may lack lines of the document: the next publish or end merges. */

@@ -24,11 +24,13 @@ const contentBytes = 4_096;
 
 /** The identity of an open file. `stat`: what is known of it. */
 export function* identityOf(
-  { ground }: FileSystem,
+  { ground, locksOpenFiles }: FileSystem,
   fd: number,
   { dev, ino, size }: Pick<FileStat, "dev" | "ino" | "size">,
 ): Gensync<Identity> {
-  return ground?.refuses("stableInodes") ? { content: yield* contentOf(fd, size) } : { dev, ino };
+  // A document that is to be replaced cannot be held open there, and the inode of a closed file is soon another one's.
+  const isByContent = locksOpenFiles || ground?.refuses("stableInodes");
+  return isByContent ? { content: yield* contentOf(fd, size) } : { dev, ino };
 }
 
 /** Whether the file under a path is this version; `undefined`: whether there is no document. */

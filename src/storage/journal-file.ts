@@ -59,9 +59,9 @@ export class Journal extends AppendLog {
     return encodeJournalSpanIntoScratch(json, (bytes) => this.append(bytes));
   }
 
-  /** Rewrites a journal that another process renamed or deleted. */
+  /** Rewrites a journal that another process renamed or deleted, or whose sync failed. */
   recreateIfRemoved(): void {
-    if (this.isRemoved()) this.rewrite();
+    if (this.isDoubtful || this.isRemoved()) this.rewrite();
   }
 
   /**
@@ -94,6 +94,7 @@ export class Journal extends AppendLog {
         return false;
       }
       if (this.#isSynced) calls.fdatasync(fresh.descriptor.fd);
+      this.closeToReplace();
       calls.rename(path, this.path);
       this.discardQueue();
       const { size } = fresh;

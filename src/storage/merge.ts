@@ -11,14 +11,18 @@ import { ParentPlaces } from "../format/parent-places.js";
 import { type SpanIds, SpanMap } from "../format/span-map.js";
 import { missingCounters } from "../format/summary.js";
 import { pendingSpans } from "../format/tail.js";
-import { type Gensync, runSync, sync } from "../platform/gensync.js";
+import type { Descriptor } from "../platform/descriptor.js";
+import { type Gensync, pause, runSync, sync } from "../platform/gensync.js";
 import type { NewFile } from "./build-file.js";
-import { isSwept } from "./commit.js";
+import { isHeld, isSwept } from "./commit.js";
 import { keepDamaged, openPublished, type Published, readHeadLine } from "./document-file.js";
 import { isSameVersion } from "./identity.js";
 import { scanLines } from "./lines.js";
 import { MergedFile, type Placement, type Source } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
+
+/** Copies of an append log at most that another program keeps from taking their name. */
+const heldCopies = 5;
 
 /** Lines that were added while the merge was built, and are copied in one turn of the event loop: at most so many bytes. */
 const catchUpBytes = 256 * 1024;
@@ -113,9 +117,10 @@ export function* rewriteHead(writer: SessionWriter, head: DocumentHead): Gensync
   yield* replaceLog(writer, { head, known: [], count: false }, () => writer.session.setHead(head));
 }
 
-/** Recreates side files that a recovery took or that were deleted. A fault is reported. */
+/** Recreates side files that a recovery took, that were deleted, or whose sync failed. A fault is reported. */
 export function recreateIfRemoved(writer: SessionWriter): void {
-  if (writer.log.isRemoved() || writer.journal.checkRemoved()) recreateFiles(writer);
+  const isDoubtful = writer.log.isDoubtful || writer.journal.isDoubtful;
+  if (isDoubtful || writer.log.isRemoved() || writer.journal.checkRemoved()) recreateFiles(writer);
 }
 
 /** Builds the side files again. A fault is reported. */
@@ -125,7 +130,7 @@ export function recreateFiles(writer: SessionWriter): void {
   try {
     writer.log.ensureDirectory();
     // The append log first; a journal that exists stays: it has the start of a span until the span's line has a name.
-    if (writer.log.isRemoved()) runSync(fileSystem, rewriteLog(writer));
+    if (writer.log.isDoubtful || writer.log.isRemoved()) runSync(fileSystem, rewriteLog(writer));
     const found = runSync(fileSystem, openPublished(fileSystem, writer.files));
     if (found) writer.session.outlive(found);
     found?.descriptor.release();
@@ -160,6 +165,8 @@ function* replaceLog(
   for (let copies = 1; ; copies++) {
     if (yield* writer.buildFile((file) => buildReplacement(writer, request, onReplaced, { file, copies })))
       return;
+    // Another program may hold the append log for a moment (Windows: virus scanners, indexers).
+    if (copies > 1) yield* pause(2 ** copies);
   }
 }
 
@@ -172,16 +179,17 @@ function* buildReplacement(
 ): Gensync<boolean> {
   const { session, log, ports } = writer;
   const ownTraceId = session.head.traceId;
-  const own = log.ensureOpen().hold();
+  const held = log.ensureOpen();
+  let own: Descriptor | undefined = held.hold();
   try {
     const ownLines = (from: number, to: number): Source => ({
       type: "lines",
-      fd: own.fd,
+      fd: held.fd,
       from,
       to,
       traceId: ownTraceId,
     });
-    const headEnd = (yield* readHeadLine(own.fd, log.size)).length;
+    const headEnd = (yield* readHeadLine(held.fd, log.size)).length;
     let to = log.size;
     // A recovery that took this owner for dead gave these spans lines; they run on, and end in lines of their own.
     const open = session.openSpans.inDocument(head.traceId);
@@ -192,21 +200,26 @@ function* buildReplacement(
     yield* merged.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);
     for (const published of withCorruptLines(known, merged))
       yield* keepDamaged(ports.fileSystem, writer.files, writer.token, published);
-    while (log.descriptor === own && log.size - to > catchUpBytes) {
+    while (log.descriptor === held && log.size - to > catchUpBytes) {
       const until = log.size;
       yield* merged.append(ownLines(to, until));
       to = until;
     }
     return sync(() => {
-      if (log.descriptor !== own) return false;
+      if (log.descriptor !== held) return false;
       if (log.size > to) runSync(ports.fileSystem, merged.append(ownLines(to, log.size)));
       if (!log.isSettled && log.tail === "none") throw log.fault;
       // The journal must not have starts whose ends are about to leave the document: they would look interrupted.
       if (select && !writer.journal.rewrite()) return true;
+      if (ports.fileSystem.locksOpenFiles) {
+        own?.releaseNow();
+        own = undefined;
+        log.closeToReplace();
+      }
       try {
         ports.fileSystem.sync.rename(file.path, log.path);
       } catch (error) {
-        if (isSwept(error, copies)) return false;
+        if (isSwept(error, copies) || (isHeld(error) && copies < heldCopies)) return false;
         throw error;
       }
       file.markRenamed();
@@ -216,7 +229,7 @@ function* buildReplacement(
       return true;
     });
   } finally {
-    own.release();
+    own?.release();
   }
 }
 

@@ -76,7 +76,7 @@ function* sealOnce(
 ): Gensync<CommitOutcome> {
   if (!(yield* isSealedAs(writer, end))) {
     const isFence = end.status === "crashed" || end.provisional !== undefined;
-    if (writer.log.tail !== "none") yield* rewriteLog(writer);
+    if (writer.log.tail !== "none" || writer.log.isDoubtful) yield* rewriteLog(writer);
     if (!writer.refreshOpen()) return "fenced";
     writer.mustSettle();
     yield* mergePublished(writer);

@@ -39,6 +39,7 @@ const grounds: Readonly<Record<string, Refusals & { readonly as?: string; readon
   "inodes that are new at each look": { inodes: "new at each look", as: "stableInodes", code: "INODES" },
   "inodes that are all zero": { inodes: "all zero", as: "stableInodes", code: "INODES" },
   "a document that is held for two renames": { heldRenames: 2 },
+  "open files that no rename replaces": { locksOpenFiles: true },
 };
 
 /** Grounds, alone and in pairs. */

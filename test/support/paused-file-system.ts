@@ -35,6 +35,7 @@ const unsynced: FileSystem = {
 export class PausedFileSystem implements FileSystem {
   readonly sync: FileCalls;
   readonly async: AsyncFileCalls;
+  readonly locksOpenFiles: boolean | undefined;
   /** Names of the asynchronous calls since the last `mark`. */
   readonly names: (keyof FileCalls)[] = [];
   readonly #holds = new Set<PlannedHold>();
@@ -44,6 +45,7 @@ export class PausedFileSystem implements FileSystem {
 
   constructor(below: FileSystem = unsynced) {
     this.sync = below.sync;
+    this.locksOpenFiles = below.locksOpenFiles;
     const names = Object.keys(below.async) as (keyof FileCalls)[];
     this.async = Object.fromEntries(
       names.map((name) => [

@@ -16,27 +16,30 @@ export interface Refusals {
   readonly inodes?: WrongInodes;
   /** Renames over a document fail with EPERM so often: another program holds the document. */
   readonly heldRenames?: number;
+  /** A rename over a file that is open fails with EPERM, as on Windows. */
+  readonly locksOpenFiles?: boolean;
 }
 
 export class RefusingFileSystem implements FileSystem {
   readonly sync: FileCalls;
   readonly async: AsyncFileCalls;
+  readonly locksOpenFiles: boolean | undefined;
   readonly #refusals: Refusals;
+  /** Inodes that are open, by descriptor. */
+  readonly #open = new Map<number, bigint>();
   #held: number;
   #looks = 0n;
   #calls = 0;
 
   constructor(refusals: Refusals) {
     this.#refusals = refusals;
+    this.locksOpenFiles = refusals.locksOpenFiles;
     this.#held = refusals.heldRenames ?? 0;
     const names = Object.keys(nodeFileSystem.sync) as (keyof FileCalls)[];
     const now = (name: keyof FileCalls) =>
-      [name, (...args: unknown[]) => this.#answer(name, args, this.#run(name, args))] as const;
+      [name, (...args: unknown[]) => this.#answer(name, this.#run(name, args))] as const;
     const later = (name: keyof FileCalls) =>
-      [
-        name,
-        async (...args: unknown[]) => this.#answer(name, args, await this.#runLater(name, args)),
-      ] as const;
+      [name, async (...args: unknown[]) => this.#answer(name, await this.#runLater(name, args))] as const;
     this.sync = Object.fromEntries(names.map(now)) as unknown as FileCalls;
     this.async = Object.fromEntries(names.map(later)) as unknown as AsyncFileCalls;
   }
@@ -65,9 +68,16 @@ export class RefusingFileSystem implements FileSystem {
       this.#held--;
       throw Object.assign(new Error("EPERM: held, rename"), { code: "EPERM" });
     }
+    if (name === "close") this.#open.delete(args[0] as number);
+    if (name === "rename" && this.locksOpenFiles) {
+      const replaced = nodeFileSystem.sync.lstat(String(args[1]))?.ino;
+      if (replaced !== undefined && [...this.#open.values()].includes(replaced))
+        throw Object.assign(new Error("EPERM: open, rename"), { code: "EPERM" });
+    }
   }
 
-  #answer(name: keyof FileCalls, _args: unknown[], result: unknown): unknown {
+  #answer(name: keyof FileCalls, result: unknown): unknown {
+    if (name === "open") this.#open.set(result as number, nodeFileSystem.sync.fstat(result as number).ino);
     if (!this.#refusals.inodes || (name !== "lstat" && name !== "fstat") || result === undefined)
       return result;
     const stat = result as FileStat;
