@@ -130,7 +130,8 @@ export function recreateFiles(writer: SessionWriter): void {
   try {
     writer.log.ensureDirectory();
     // The append log first; a journal that exists stays: it has the start of a span until the span's line has a name.
-    if (writer.log.isDoubtful || writer.log.isRemoved()) runSync(fileSystem, rewriteLog(writer));
+    const isDoubtful = writer.log.isDoubtful && writer.log.isSettled;
+    if (isDoubtful || writer.log.isRemoved()) runSync(fileSystem, rewriteLog(writer));
     const found = runSync(fileSystem, openPublished(fileSystem, writer.files));
     if (found) writer.session.outlive(found);
     found?.descriptor.release();

@@ -76,9 +76,10 @@ function* sealOnce(
 ): Gensync<CommitOutcome> {
   if (!(yield* isSealedAs(writer, end))) {
     const isFence = end.status === "crashed" || end.provisional !== undefined;
-    if (writer.log.tail !== "none" || writer.log.isDoubtful) yield* rewriteLog(writer);
+    if (writer.log.tail !== "none") yield* rewriteLog(writer);
     if (!writer.refreshOpen()) return "fenced";
     writer.mustSettle();
+    if (writer.log.isDoubtful) yield* rewriteLog(writer);
     yield* mergePublished(writer);
     yield* placeSpans(writer, !isFence || writer.log.size <= placedInFenceBytes);
     const effective = yield* endBesidePeers(writer, end, isAlone);

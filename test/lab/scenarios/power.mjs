@@ -199,8 +199,8 @@ const brokenWriters = {
       patch: [
         {
           file: "storage/append-log.js",
-          from: /(this\.#unsynced = 0;\s+)this\.#hasNewName = true;/,
-          to: "this.#unsynced = 0;",
+          from: /(this\.#begin\(file\);\s+)this\.#debt\.named\(\);/,
+          to: "this.#begin(file);",
         },
       ],
       catches: /lost \d/,

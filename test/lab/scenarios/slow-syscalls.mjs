@@ -48,7 +48,7 @@ const scenarioOf = (runtime) => ({
         },
         {
           file: "directory/trace-directory.js",
-          from: /\(0, merge_js_1\.recreateIfRemoved\)\(writer\);\s+publisher\.changed\(\);/,
+          from: /\(0, merge_js_1\.recreateIfRemoved\)\(writer\);\s+if \(writer\.isPublished\)\s+continue;\s+publisher\.changed\(\);/,
           to: "",
         },
       ],
