@@ -159,6 +159,8 @@ const needed = ["write", "fdatasync", "link", "mkdir", "rename", "lstat", "open"
 describe("P5 P14 a failed shutdown", () => {
   for (const code of faultCodes) {
     for (const name of needed) {
+      // No fault: there are no hard links then, and a copy takes the name (test/promises/refused-ground.test.ts).
+      if (name === "link" && code === "EACCES") continue;
       it(`P5 P14 ${name} fails with ${code} since the first span: words agree with the disk, and retries write all`, async () => {
         const fileSystem = new FaultyFileSystem();
         const recording = new Recording(fileSystem);
@@ -319,7 +321,7 @@ describe("P5 P14 a failed shutdown", () => {
     const fileSystem = new FaultyFileSystem();
     const recording = new Recording(fileSystem);
     for (let i = 0; i < 20; i++) recording.record(1, `s${i}`);
-    fileSystem.fail("link", "EACCES");
+    fileSystem.fail("mkdir", "EACCES");
     await expect(recording.processor.shutdown()).rejects.toThrow(
       /cannot write .*s0\.json: .*, and 19 more documents\. .*check the write permissions/,
     );
