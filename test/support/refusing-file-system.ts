@@ -8,7 +8,7 @@ import {
 } from "../../src/platform/file-system.js";
 
 /** How inode numbers are wrong. */
-export type WrongInodes = "differ by call" | "new at each look" | "all zero";
+type WrongInodes = "differ by call" | "new at each look" | "all zero";
 
 export interface Refusals {
   /** These calls always fail with this code. */
