@@ -46,11 +46,13 @@ const bundled = {
   external: ["@opentelemetry/*"],
 };
 
+/** Lines are short, since Node prints the line of an error. */
+const lineLimit = 500;
+
 /**
  * JavaScript as it is shipped. All characters are ASCII: with one other character, V8 takes two bytes for each of a file.
- * Lines are short, since Node prints the line of an error. Functions, classes and methods keep the names that stack traces
- * show; only names inside of functions are short. A call of `eval` makes esbuild keep the names around it, and is removed
- * again.
+ * Functions, classes and methods keep the names that stack traces show; only names inside of functions are short. A call of
+ * `eval` makes esbuild keep the names around it, and is removed again.
  */
 async function shipped(script) {
   const { platform, target } = bundled;
@@ -58,7 +60,7 @@ async function shipped(script) {
     platform,
     target,
     minify: true,
-    lineLimit: 500,
+    lineLimit,
     logLevel: "error",
   });
   const at = code.lastIndexOf("try{");
@@ -172,8 +174,13 @@ async function bundleCommand(target) {
       });
     },
   };
-  const { metafile, outputFiles } = await build({ ...options, plugins: [otherRooms] });
-  writeFileSync(target, await shipped(outputFiles[0].text), { mode: 0o755 });
+  const { metafile, outputFiles } = await build({
+    ...options,
+    minify: true,
+    lineLimit,
+    plugins: [otherRooms],
+  });
+  writeFileSync(target, outputFiles[0].text, { mode: 0o755 });
   return { packages: packagesIn(metafile), parts };
 }
 

@@ -35,7 +35,7 @@ const heldAttempts = 9;
 const heldCodes = new Set(["EPERM", "EACCES", "EBUSY"]);
 
 /** Whether a rename failed because another program holds the file, as far as the error shows. */
-const isHeld = (error: unknown): boolean => heldCodes.has(errorCode(error) ?? "");
+export const isHeld = (error: unknown): boolean => heldCodes.has(errorCode(error) ?? "");
 
 /** A commit to make. */
 export interface CommitRequest extends Entrance {
