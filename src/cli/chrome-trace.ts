@@ -5,6 +5,7 @@
  */
 import { type Analysis, gistOf, type Node, nameOf } from "./analysis.js";
 import { valueLine } from "./display-text.js";
+import type { ReadSession } from "./session-reference.js";
 import { spanWords } from "./signs.js";
 
 /** Characters of an input or an output in the arguments of an event. */
@@ -16,7 +17,11 @@ interface Track {
 }
 
 /** Events of one session. `process`: its number in the file, from 1. */
-export function chromeEvents(id: string, { nodes, roots, to }: Analysis, process: number): object[] {
+export function* chromeEvents(
+  { id, whole }: Pick<ReadSession, "id" | "whole">,
+  { nodes, roots, to }: Analysis,
+  process: number,
+): Generator<object, void> {
   const all = [...new Set([...roots, ...nodes])];
   const placed = all
     .map((node) => ({ node, start: micros(node.span.startTime), end: micros(node.span.endTime ?? to) }))
@@ -25,16 +30,15 @@ export function chromeEvents(id: string, { nodes, roots, to }: Analysis, process
     .sort((a, b) => a.start - b.start || b.end - a.end || a.node.depth - b.node.depth);
   const tracks: Track[] = [];
   const trackOf = new Map<Node, number>();
-  const events: object[] = [metadata("process_name", process, 0, id)];
+  yield metadata("process_name", process, 0, id);
   for (const { node, start, end } of placed) {
     const preferred = node.parent && trackOf.get(node.parent);
     const track = fittingTrack(tracks, preferred, start, end);
     trackOf.set(node, track);
-    events.push(eventOf(node, process, track, start, end));
+    yield eventOf({ ...node, span: whole(node.span) }, process, track, start, end);
   }
   for (let track = 0; track < tracks.length; track++)
-    events.push(metadata("thread_name", process, track, track === 0 ? "session" : `in parallel ${track}`));
-  return events;
+    yield metadata("thread_name", process, track, track === 0 ? "session" : `in parallel ${track}`);
 }
 
 const micros = (millis: number): number => Math.round((Number.isFinite(millis) ? millis : 0) * 1_000);

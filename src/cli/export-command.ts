@@ -1,4 +1,6 @@
 /** `export`: sessions in the formats of other tools, to stdout. */
+
+import type { ReadableSpan } from "../otel/types.js";
 import { analyse } from "./analysis.js";
 import { chromeEvents } from "./chrome-trace.js";
 import { defineCommand, type Options, oneOf, UsageError } from "./command.js";
@@ -40,7 +42,7 @@ export const exportCommand = defineCommand({
     const writer = writers[format];
     await writer.begin?.(terminal);
     for (const [index, one] of found.entries()) {
-      const session = await readSession(one);
+      const session = await readSession(one, { terminal });
       if (session.damage.corruptLines > 0)
         terminal.note(
           `${session.id}: ${plural(session.damage.corruptLines, "line")} could not be read; verify shows where`,
@@ -66,8 +68,16 @@ const writers: Readonly<Record<(typeof formats)[number], Writer>> = {
   otlp: {
     async write(session, _, terminal) {
       const { spans, left } = replayedSpans(session, terminal.env);
-      for (let from = 0; from < spans.length; from += spansPerLine)
-        await terminal.printAll(`${JSON.stringify(tracesData(spans.slice(from, from + spansPerLine)))}\n`);
+      let line: ReadableSpan[] = [];
+      const print = () => terminal.printAll(`${JSON.stringify(tracesData(line))}\n`);
+      for (const span of spans) {
+        line.push(span);
+        if (line.length < spansPerLine) continue;
+        await print();
+        line = [];
+        if (terminal.signal.aborted) return;
+      }
+      if (line.length > 0) await print();
       if (left > 0)
         terminal.note(
           `${session.id}: ${plural(left, "span")} that still ${left === 1 ? "runs is" : "run are"} left out, since OTLP has ended spans only`,
@@ -77,19 +87,23 @@ const writers: Readonly<Record<(typeof formats)[number], Writer>> = {
   chrome: {
     begin: (terminal) => terminal.printAll('{"displayTimeUnit":"ms","traceEvents":['),
     async write(session, index, terminal) {
-      const events = chromeEvents(session.id, analyse(session.trace), index + 1);
-      const lines = events.map((event) => JSON.stringify(event)).join(",\n");
-      await terminal.printAll(`${index === 0 ? "\n" : ",\n"}${lines}`);
+      let separator = index === 0 ? "\n" : ",\n";
+      for (const event of chromeEvents(session, analyse(session.trace), index + 1)) {
+        await terminal.printAll(`${separator}${JSON.stringify(event)}`);
+        separator = ",\n";
+        if (terminal.signal.aborted) return;
+      }
     },
     end: (terminal) => terminal.printAll("\n]}\n"),
   },
   jsonl: {
     async write(session, _, terminal) {
       const { nodes, roots } = analyse(session.trace);
-      for (const { span, turn } of new Set([...roots, ...nodes]))
-        await terminal.printAll(
-          `${JSON.stringify({ schema: "crash-safe-file/export/1", session: session.id, turn, ...span })}\n`,
-        );
+      for (const { span, turn } of new Set([...roots, ...nodes])) {
+        const head = { schema: "crash-safe-file/export/1", session: session.id, turn };
+        await terminal.printAll(`${JSON.stringify({ ...head, ...session.whole(span) })}\n`);
+        if (terminal.signal.aborted) return;
+      }
     },
   },
   md: {

@@ -21,20 +21,32 @@ const keptLevels = 8;
 
 export class LongSession {
   readonly #wholeBytes: number;
+  readonly #change: (span: TraceSpan) => TraceSpan;
   /** Spans that are whole, the oldest first. */
   #whole: { readonly span: TraceSpan; readonly place: LinePlace }[] = [];
   #bytes = 0;
   /** Places of the spans that were cut. */
   readonly #places = new Map<string, LinePlace>();
 
-  /** @param bytes bytes of lines whose spans stay whole */
-  constructor(bytes = wholeBytes) {
+  /**
+   * @param bytes bytes of lines whose spans stay whole
+   * @param change what a command shows of a span
+   */
+  constructor(bytes = wholeBytes, change: (span: TraceSpan) => TraceSpan = (span) => span) {
     this.#wholeBytes = bytes;
+    this.#change = change;
   }
 
-  /** Takes a span that was just read. It may cut it, or one before it. */
-  take(span: TraceSpan, place: LinePlace | undefined): void {
-    if (!place) return;
+  /** Takes a span that was just read, and returns what is shown of it. It may cut that, or a span before it. */
+  take(given: TraceSpan, place: LinePlace | undefined): TraceSpan {
+    // Before a text is cut: the first half of a secret does not look like one.
+    cutDeepValues([given]);
+    const span = this.#change(given);
+    if (place) this.#keep(span, place);
+    return span;
+  }
+
+  #keep(span: TraceSpan, place: LinePlace): void {
     this.#whole.push({ span, place });
     this.#bytes += place.bytes;
     if (this.#bytes < 2 * this.#wholeBytes) return;
@@ -50,7 +62,7 @@ export class LongSession {
     this.#whole = this.#whole.slice(count);
   }
 
-  /** The span as it was recorded. Where its line is gone, the span as it is: its texts show that they were cut. */
+  /** All that is shown of the span. Where its line is gone, the span as it is: its texts show that they were cut. */
   whole(span: TraceSpan): TraceSpan {
     const place = this.#places.get(keyOf(span));
     if (!place) return span;
@@ -62,7 +74,7 @@ export class LongSession {
       cutDeepValues([found]);
       // Trace and parent as in the session, which may be another one than that of the line.
       const { parentSpanId, traceId } = span;
-      return { ...found, parentSpanId, ...(traceId !== undefined && { traceId }) };
+      return { ...this.#change(found), parentSpanId, ...(traceId !== undefined && { traceId }) };
     }
     return span;
   }

@@ -32,11 +32,7 @@ export const postmortemCommand = defineCommand({
   ],
   options,
   async run({ terminal, dir, json, args, values }) {
-    const session = await readSession(
-      resolveSession(args[0] ?? "latest", dir, terminal.cwd),
-      "beginnings",
-      terminal,
-    );
+    const session = await readSession(resolveSession(args[0] ?? "latest", dir, terminal.cwd), { terminal });
     const report = postmortemOf(session, analyse(session.trace));
     if (json) terminal.printJson("postmortem/1", report);
     else if (values.md) terminal.print(markdown(report));

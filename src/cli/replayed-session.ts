@@ -1,6 +1,7 @@
 /** A session that was read, as the OpenTelemetry spans that a replay of it would send. */
 import { elidedTotals } from "../format/cap.js";
 import { isRoot } from "../format/document.js";
+import type { TraceSpan } from "../format/trace-file.js";
 import { validMetadata, validSpan } from "../format/validate.js";
 import { resourceAttributesOf, unknownService } from "../otel/resource.js";
 import type { ReadableSpan } from "../otel/types.js";
@@ -12,11 +13,19 @@ import type { ReadSession } from "./session-reference.js";
 
 /** Spans in the order of the document, each turn's root after its last span. OTLP has no open spans: `left` counts them. */
 export function replayedSpans(
-  { id, trace }: ReadSession,
+  session: ReadSession,
   env: Environment,
-): { readonly spans: readonly ReadableSpan[]; readonly left: number } {
-  const all = trace.spans.filter((span) => !isRoot(span) && elidedTotals(span) === undefined).map(validSpan);
+): { readonly spans: Iterable<ReadableSpan>; readonly left: number } {
+  const all = session.trace.spans.filter((span) => !isRoot(span) && elidedTotals(span) === undefined);
   const ended = all.filter((span) => span.endTime !== undefined || span.interrupted);
+  return { spans: spansOf(session, ended, env), left: all.length - ended.length };
+}
+
+function* spansOf(
+  { id, trace, whole }: ReadSession,
+  ended: readonly TraceSpan[],
+  env: Environment,
+): Generator<ReadableSpan, void> {
   const session = {
     id,
     traceId: trace.traceId,
@@ -29,12 +38,12 @@ export function replayedSpans(
     }),
   };
   const turns = new ReplayedTurns(session);
-  for (const [position, span] of ended.entries()) turns.survey(span, position);
-  const spans: ReadableSpan[] = [];
-  for (const [position, span] of ended.entries()) {
+  for (const [position, span] of ended.entries()) turns.survey(validSpan(whole(span)), position);
+  for (const [position, listed] of ended.entries()) {
+    const span = validSpan(whole(listed));
     const sent = replayedSpan(span, session, turns.of(span));
     const root = turns.pass(span, sent, position);
-    spans.push(sent, ...(root ? [root] : []));
+    yield sent;
+    if (root) yield root;
   }
-  return { spans, left: all.length - ended.length };
 }

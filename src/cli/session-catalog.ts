@@ -18,7 +18,7 @@ import { CrashSafeFileError } from "../platform/errors.js";
 import { errorCode, nodeFileSystem } from "../platform/file-system.js";
 import { runSync } from "../platform/gensync.js";
 import { isRecoveryToken, type Liveness, SystemLiveness, type Verdict } from "../platform/liveness.js";
-import { readFoundTrace } from "../recovery/read-trace.js";
+import { readFoundTrace, readFoundTraceSync } from "../recovery/read-trace.js";
 import { sessionNamesIn, unnamedLogState } from "../recovery/unnamed-logs.js";
 import { maxWholeBytes, openPublished, type Published } from "../storage/document-file.js";
 import { readRange } from "../storage/lines.js";
@@ -212,6 +212,9 @@ export function stateOf(
   return spans.find(isRoot)?.status === "error" ? "error" : "completed";
 }
 
+/** Bytes of files that are read in one turn of the event loop, in some milliseconds. */
+const shortBytes = 1 << 20;
+
 /** A session whose entry takes a whole reading: its writer is gone, or it has no document yet. */
 export class UnreadEntry {
   readonly #found: FoundSession;
@@ -231,8 +234,11 @@ export class UnreadEntry {
   /** What a listing shows of it; `undefined` for one that was removed meanwhile. */
   async read(): Promise<CatalogEntry | undefined> {
     const [found, writer] = [this.#found, this.#writer];
+    const bytes = sizeOf(found);
+    const total = pathsOf(found).reduce((sum, path) => sum + (nodeFileSystem.sync.lstat(path)?.size ?? 0), 0);
     try {
-      return entryOf(found, writer, await readFoundTrace(found.path, found), sizeOf(found));
+      const read = total <= shortBytes ? readFoundTraceSync : readFoundTrace;
+      return entryOf(found, writer, await read(found.path, found), bytes);
     } catch (error) {
       const isGone =
         error instanceof CrashSafeFileError && error.code === "READ_FAILED" && !found.hasDocument;

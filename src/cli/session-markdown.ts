@@ -43,7 +43,7 @@ export function* sessionMarkdown(session: ReadSession, analysis: Analysis): Gene
       turn = node.turn;
       yield `## Turn ${turn}\n`;
     }
-    yield `${entry(node, analysis).join("\n")}\n`;
+    yield `${entry({ ...node, span: session.whole(node.span) }, analysis).join("\n")}\n`;
   }
 }
 

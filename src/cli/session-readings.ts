@@ -5,7 +5,7 @@
  */
 import { CommandError } from "./command.js";
 import { type FoundSession, findSessions, hasFiles, versionOf } from "./session-catalog.js";
-import { type ReadSession, readSession } from "./session-reference.js";
+import { type ReadSession, SessionReader } from "./session-reference.js";
 
 /** What a look found: the session, none, or files that cannot be read. */
 export type Reading = ReadSession | "removed" | CommandError;
@@ -22,12 +22,13 @@ export async function* readings(
   let wait = shortestWaitMillis;
   let version = "";
   let before: Reading | undefined;
+  const reader = new SessionReader();
   while (!signal.aborted) {
     const session = currentSession(found);
     const current = versionOf(session);
     if (current !== version) {
       const begun = now();
-      const reading = await readNow(session);
+      const reading = await readNow(session, reader);
       if (reading !== before) yield reading;
       before = reading;
       version = current;
@@ -38,9 +39,9 @@ export async function* readings(
   }
 }
 
-async function readNow(session: FoundSession): Promise<Reading> {
+async function readNow(session: FoundSession, reader: SessionReader): Promise<Reading> {
   try {
-    return await readSession(session, "beginnings");
+    return await reader.read(session);
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     return hasFiles(session) ? error : "removed";

@@ -5,9 +5,8 @@ import type { TraceSpan } from "../format/trace-file.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { nearestName } from "../platform/options.js";
-import { type LinePlace, type ReadTrace, readFoundTrace } from "../recovery/read-trace.js";
+import { FollowedTrace, type ReadTrace } from "../recovery/read-trace.js";
 import { CommandError } from "./command.js";
-import { cutDeepValues } from "./deep-values.js";
 import { oneLine } from "./display-text.js";
 import { LongSession } from "./long-session.js";
 import {
@@ -83,38 +82,56 @@ function newest(sessions: readonly FoundSession[]): FoundSession {
   return dated.reduce((a, b) => (b.at > a.at ? b : a)).session;
 }
 
+/** What a command reads a session with. */
+export interface ReadingOptions {
+  /** Shows how far the reading is. */
+  readonly terminal?: Terminal;
+  /** What the command shows of a span, and what is in memory of the span before. */
+  readonly change?: (span: TraceSpan) => TraceSpan;
+}
+
 /**
- * Reads a session, and shows on a terminal how far the reading is. `beginnings`: of the old spans of a long session, only the beginnings of their texts, in less memory.
+ * Reads a session. Of the old spans of a long session, only the beginnings of their texts stay in memory: `whole` reads
+ * such a span again.
  *
  * @throws CommandError if it cannot be read
  */
-export async function readSession(
-  found: FoundSession,
-  texts: "whole" | "beginnings" = "whole",
-  terminal?: Terminal,
-): Promise<ReadSession> {
-  const owners = ownersOf(found);
-  const writer = writerOf(owners);
-  const long = texts === "beginnings" ? new LongSession() : undefined;
-  const megabytes = Math.ceil((nodeFileSystem.sync.lstat(found.path)?.size ?? 0) / 1e6);
-  const progress = terminal?.progress(`reading ${oneLine(found.files.name)}, MB`, megabytes);
-  try {
-    const onSpan =
-      long &&
-      ((span: TraceSpan, place: LinePlace | undefined) => {
-        long.take(span, place);
-        progress?.step((place?.bytes ?? 0) / 1e6);
-      });
-    const { trace, damage } = await readFoundTrace(found.path, found, onSpan);
-    cutDeepValues(trace.spans);
-    const id = trace.id ?? (trace.sessionId || found.files.name);
-    const state = stateOf(trace.summary, writer, trace.spans);
-    const whole = (span: TraceSpan) => long?.whole(span) ?? span;
-    return { found, trace, damage, id, writer, owners, state, whole };
-  } catch (error) {
-    if (!(error instanceof CrashSafeFileError)) throw error;
-    throw new CommandError(`${error.message}; \`crash-safe-file verify\` says more`, { cause: error });
-  } finally {
-    progress?.end();
+export const readSession = (found: FoundSession, options?: ReadingOptions): Promise<ReadSession> =>
+  new SessionReader(options).read(found);
+
+/** Reads one session, again where it has changed: of the lines that a living writer adds, only the new ones. */
+export class SessionReader {
+  readonly #terminal: Terminal | undefined;
+  readonly #long: LongSession;
+  readonly #trace: FollowedTrace;
+  #progress: ReturnType<Terminal["progress"]> | undefined;
+
+  constructor({ terminal, change }: ReadingOptions = {}) {
+    this.#terminal = terminal;
+    this.#long = new LongSession(undefined, change);
+    this.#trace = new FollowedTrace((span, place) => {
+      this.#progress?.step((place?.bytes ?? 0) / 1e6);
+      return this.#long.take(span, place);
+    });
+  }
+
+  /** @throws CommandError if it cannot be read */
+  async read(found: FoundSession): Promise<ReadSession> {
+    const owners = ownersOf(found);
+    const writer = writerOf(owners);
+    const megabytes = Math.ceil((nodeFileSystem.sync.lstat(found.path)?.size ?? 0) / 1e6);
+    this.#progress = this.#terminal?.progress(`reading ${oneLine(found.files.name)}, MB`, megabytes);
+    try {
+      const { trace, damage } = await this.#trace.read(found.path, found);
+      const id = trace.id ?? (trace.sessionId || found.files.name);
+      const state = stateOf(trace.summary, writer, trace.spans);
+      const whole = (span: TraceSpan) => this.#long.whole(span);
+      return { found, trace, damage, id, writer, owners, state, whole };
+    } catch (error) {
+      if (!(error instanceof CrashSafeFileError)) throw error;
+      throw new CommandError(`${error.message}; \`crash-safe-file verify\` says more`, { cause: error });
+    } finally {
+      this.#progress?.end();
+    }
   }
 }

@@ -3,14 +3,14 @@ import { basename, resolve } from "node:path";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { TraceSpan } from "../format/trace-file.js";
-import { errorCode, nodeFileSystem } from "../platform/file-system.js";
+import { errorCode, nodeFileSystem, tryUnlink } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
 import { writeAll } from "../storage/lines.js";
 import { CommandError, defineCommand, type Options, UsageError } from "./command.js";
 import { byteCount, oneLine, plural } from "./display-text.js";
 import { readSession, resolveSession } from "./session-reference.js";
 import { RowNumbers, type SessionView, type ViewedSession, viewOf } from "./session-view.js";
-import { bareTrace, redactedTrace, type SharedTrace, type TakenOut } from "./shared-trace.js";
+import { everything, type TakenOut, withoutContent, withoutSecrets } from "./shared-trace.js";
 import type { Terminal } from "./terminal.js";
 import { viewerPageParts } from "./viewer-page.js";
 
@@ -37,28 +37,31 @@ export const shareCommand = defineCommand({
       throw new UsageError("share needs a session: an id, the beginning of one, a path, or latest");
     if (values["no-content"] && values["no-redact"])
       throw new UsageError("--no-content and --no-redact exclude each other");
-    const session = await readSession(resolveSession(reference, dir, terminal.cwd));
-    const { trace, takenOut }: SharedTrace = values["no-redact"]
-      ? { trace: session.trace, takenOut: new Map() }
-      : values["no-content"]
-        ? bareTrace(session.trace)
-        : redactedTrace(session.trace);
-    const page = await sharedPage(viewOf({ ...session, trace }, new RowNumbers()));
-    const output = values.output ?? `${basename(session.found.files.name)}.html`;
     const kind = values["no-redact"] ? "nothing" : values["no-content"] ? "content" : "secrets";
-    if (output === "-") await terminal.printAll(page);
-    else await write(resolve(terminal.cwd, output), page, values.force);
+    const sharing = sharings[kind]();
+    const found = resolveSession(reference, dir, terminal.cwd);
+    const session = await readSession(found, { terminal, change: sharing.span });
+    const trace = sharing.trace(session.trace);
+    const takenOut = sharing.takenOut();
+    const page = pageParts(viewOf({ ...session, trace }, new RowNumbers()), session.whole);
+    const output = values.output ?? `${basename(session.found.files.name)}.html`;
+    let bytes = 0;
+    if (output === "-") for await (const part of page) await terminal.printAll(part);
+    else bytes = await write(resolve(terminal.cwd, output), page, values.force);
     if (json && output !== "-")
       terminal.printJson("share/1", {
         session: session.id,
         path: resolve(terminal.cwd, output),
-        bytes: Buffer.byteLength(page),
+        bytes,
         takenOut: { what: kind, counts: Object.fromEntries(takenOut) },
       });
-    else report(terminal, kind, takenOut, output, Buffer.byteLength(page));
+    else report(terminal, kind, takenOut, output, bytes);
     return 0;
   },
 });
+
+/** By what is taken out. */
+const sharings = { nothing: () => everything, content: withoutContent, secrets: withoutSecrets } as const;
 
 function report(terminal: Terminal, kind: string, takenOut: TakenOut, output: string, bytes: number): void {
   if (output !== "-") terminal.print(`${oneLine(output)}  ${byteCount(bytes)}`);
@@ -84,8 +87,8 @@ function report(terminal: Terminal, kind: string, takenOut: TakenOut, output: st
 
 const pluralOf = (name: string): string => (name === "set of attributes" ? "sets of attributes" : `${name}s`);
 
-/** Private like a document. A name that exists is never followed: it may be a link. */
-async function write(path: string, page: string, isForced: boolean): Promise<void> {
+/** Writes a file that is private like a document, and returns its size. A name that exists is never followed: it may be a link. */
+async function write(path: string, page: AsyncIterable<string>, isForced: boolean): Promise<number> {
   const { sync } = nodeFileSystem;
   let fd: number;
   try {
@@ -96,8 +99,18 @@ async function write(path: string, page: string, isForced: boolean): Promise<voi
     const reason = code === "EEXIST" ? "it exists; --force replaces it, --output names another file" : code;
     throw new CommandError(`cannot write ${oneLine(path)}: ${reason ?? String(error)}`);
   }
+  let size = 0;
   try {
-    await runAsync(nodeFileSystem, writeAll(fd, Buffer.from(page)));
+    for await (const part of page) {
+      const bytes = Buffer.from(part);
+      await runAsync(nodeFileSystem, writeAll(fd, bytes));
+      size += bytes.length;
+    }
+    return size;
+  } catch (error) {
+    // A part of a page shows nothing.
+    tryUnlink(sync, path);
+    throw new CommandError(`cannot write ${oneLine(path)}: ${errorCode(error) ?? String(error)}`);
   } finally {
     sync.close(fd);
   }
@@ -109,36 +122,42 @@ const blockBytes = 1 << 20;
 const compress = promisify(gzip);
 
 /**
- * The page with the data as compressed blocks. A script element whose type is no script is data: it is not run, and
- * base64 cannot end it.
+ * The page with the data as compressed blocks, part by part: a long session is never in memory as a whole. A script
+ * element whose type is no script is data: it is not run, and base64 cannot end it.
  */
-async function sharedPage({ head, rows, spans }: ViewedSession): Promise<string> {
-  const blocks: string[] = [];
+async function* pageParts(
+  { head, rows, spans }: ViewedSession,
+  whole: (span: TraceSpan) => TraceSpan,
+): AsyncGenerator<string, void> {
+  const [before, after] = viewerPageParts();
+  yield before;
   const blockOf = new Map<number, number>();
-  let block: (readonly [number, TraceSpan])[] = [];
+  let blocks = 0;
+  let block: string[] = [];
   let bytes = 0;
   const close = async () => {
-    blocks.push(await dataElement(`spans-${blocks.length}`, block));
+    const element = await dataElement(`spans-${blocks++}`, `[${block.join(",")}]`);
     block = [];
     bytes = 0;
+    return `\n${element}`;
   };
   for (const [n, span] of spans) {
-    const size = JSON.stringify(span).length;
-    if (bytes > 0 && bytes + size > blockBytes) await close();
-    blockOf.set(n, blocks.length);
-    block.push([n, span]);
-    bytes += size;
+    const text = JSON.stringify([n, whole(span)]);
+    if (bytes > 0 && bytes + text.length > blockBytes) yield await close();
+    blockOf.set(n, blocks);
+    block.push(text);
+    bytes += text.length;
   }
-  if (block.length > 0) await close();
+  if (block.length > 0) yield await close();
   const view: SessionView = {
     head,
     rows: rows.map((row) => ({ ...row, block: blockOf.get(row.n) as number })),
   };
-  const [before, after] = viewerPageParts();
-  return [before, await dataElement("view", view), ...blocks, after].join("\n");
+  yield `\n${await dataElement("view", JSON.stringify(view))}\n`;
+  yield after;
 }
 
-async function dataElement(id: string, value: unknown): Promise<string> {
-  const data = await compress(JSON.stringify(value));
+async function dataElement(id: string, json: string): Promise<string> {
+  const data = await compress(json);
   return `<script type="application/octet-stream" id="${id}">${data.toString("base64")}</script>`;
 }

@@ -1,4 +1,4 @@
-/** What of a session may be shared: redacted, or its structure and numbers only; and what was taken out. */
+/** What of a session may be shared: all of it, without secrets, or its structure and numbers only; and what was taken out. */
 import { ContentFilter } from "../exporter/content-filter.js";
 import { redactSecrets } from "../exporter/redact-secrets.js";
 import { elidedTotals } from "../format/cap.js";
@@ -7,13 +7,25 @@ import type { SessionMetadata, TraceFile, TraceSpan } from "../format/trace-file
 /** How many values of each kind were taken out. */
 export type TakenOut = ReadonlyMap<string, number>;
 
-export interface SharedTrace {
-  readonly trace: TraceFile;
-  readonly takenOut: TakenOut;
+/** What `share` shows of a session. */
+export interface Sharing {
+  /** What is shown of a span; counts what was taken out. */
+  span(span: TraceSpan): TraceSpan;
+  /** What is shown of all but the spans of a trace, which passed {@link span} before. */
+  trace(trace: TraceFile): TraceFile;
+  /** What was taken out so far. */
+  takenOut(): TakenOut;
 }
 
-/** The trace with its secrets replaced, as `redactSecrets` finds them. */
-export function redactedTrace(trace: TraceFile): SharedTrace {
+/** All that was recorded. */
+export const everything: Sharing = {
+  span: (span) => span,
+  trace: (trace) => trace,
+  takenOut: () => new Map(),
+};
+
+/** Everything but secrets, as `redactSecrets` finds them. */
+export function withoutSecrets(): Sharing {
   const takenOut = new Map<string, number>();
   const redact = redactSecrets();
   const filter = new ContentFilter(
@@ -24,7 +36,12 @@ export function redactedTrace(trace: TraceFile): SharedTrace {
     },
     { maxValueBytes: 0, maxSpanBytes: 0 },
   );
-  return { trace: filter.document(trace) as unknown as TraceFile, takenOut };
+  const shown = (document: object) => filter.document(document) as unknown as TraceFile;
+  return {
+    span: (span) => shown({ spans: [span] }).spans[0] as TraceSpan,
+    trace: ({ spans, ...rest }) => ({ ...shown(rest), spans }),
+    takenOut: () => new Map(takenOut),
+  };
 }
 
 const marker = /\[redacted:([^\]"]{1,60})\]/g;
@@ -40,42 +57,47 @@ function countMarkers(takenOut: Map<string, number>, before: unknown, after: unk
   }
 }
 
-/** The trace without inputs, outputs, messages, attributes and resources, and without what names a user or a task. */
-export function bareTrace(trace: TraceFile): SharedTrace {
+/** No inputs, outputs, messages, attributes and resources, and nothing that names a user or a task. */
+export function withoutContent(): Sharing {
   const takenOut = new Map<string, number>();
   const count = (what: string, value: unknown) => {
     if (value !== undefined) takenOut.set(what, (takenOut.get(what) ?? 0) + 1);
   };
-  const spans = trace.spans.map((span): TraceSpan => {
-    const {
-      input,
-      output,
-      statusMessage,
-      attributes,
-      resource: _,
-      scope: __,
-      traceState: ___,
-      ...rest
-    } = span;
-    count("input", input);
-    count("output", output);
-    count("message", statusMessage);
-    const kept = elidedTotals(span) ? attributes : undefined;
-    if (!kept) count("set of attributes", attributes);
-    return {
-      ...rest,
-      name: span.kind === "session" ? "session" : span.name,
-      ...(kept && { attributes: kept }),
-    };
-  });
-  const { model, providerId, agent, variant, version } = trace.metadata;
-  const metadata = definedOf({ model, providerId, agent, variant, version });
-  const { error, narrative: _, ...summary } = trace.summary;
-  count("message", error);
-  const { resources = {}, scopes = {}, ...bare } = trace;
-  for (const resource of Object.values(resources)) count("resource", resource);
-  for (const scope of Object.values(scopes)) count("scope", scope);
-  return { trace: { ...bare, metadata, spans, summary }, takenOut };
+  return {
+    span(span) {
+      const {
+        input,
+        output,
+        statusMessage,
+        attributes,
+        resource: _,
+        scope: __,
+        traceState: ___,
+        ...rest
+      } = span;
+      count("input", input);
+      count("output", output);
+      count("message", statusMessage);
+      const kept = elidedTotals(span) ? attributes : undefined;
+      if (!kept) count("set of attributes", attributes);
+      return {
+        ...rest,
+        name: span.kind === "session" ? "session" : span.name,
+        ...(kept && { attributes: kept }),
+      };
+    },
+    trace(trace) {
+      const { model, providerId, agent, variant, version } = trace.metadata;
+      const metadata = definedOf({ model, providerId, agent, variant, version });
+      const { error, narrative: _, ...summary } = trace.summary;
+      count("message", error);
+      const { resources = {}, scopes = {}, ...bare } = trace;
+      for (const resource of Object.values(resources)) count("resource", resource);
+      for (const scope of Object.values(scopes)) count("scope", scope);
+      return { ...bare, metadata, summary };
+    },
+    takenOut: () => new Map(takenOut),
+  };
 }
 
 const definedOf = (metadata: Record<string, string | undefined>): SessionMetadata =>

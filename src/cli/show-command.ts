@@ -58,11 +58,7 @@ export const showCommand = defineCommand({
   ],
   options,
   async run({ terminal, dir, json, args, values }) {
-    const session = await readSession(
-      resolveSession(args[0] ?? "latest", dir, terminal.cwd),
-      json && values.span === undefined ? "whole" : "beginnings",
-      terminal,
-    );
+    const session = await readSession(resolveSession(args[0] ?? "latest", dir, terminal.cwd), { terminal });
     const analysis = analyse(session.trace);
     if (values.span !== undefined) {
       const found = findSpan(analysis, session, values.span);
@@ -82,8 +78,8 @@ export const showCommand = defineCommand({
     if (turn !== undefined && turn > analysis.turns.length)
       throw new CommandError(`there is no turn ${turn}: the session has ${analysis.turns.length}`);
     if (json) {
-      const spans = [...wanted].map(({ span, turn: own }) => ({ turn: own, ...span }));
-      terminal.printJson("show/1", { ...headJson(session, analysis), spans });
+      const spans = [...wanted].map(({ span, turn: own }) => () => ({ turn: own, ...session.whole(span) }));
+      await terminal.printJsonList("show/1", headJson(session, analysis), "spans", spans);
       return 0;
     }
     terminal.print(...sessionHeader(session, analysis, terminal), "");

@@ -35,7 +35,7 @@ export const statsCommand = defineCommand({
     const after = values.since === undefined ? Number.NEGATIVE_INFINITY : terminal.now() - values.since;
     for (const one of found) {
       try {
-        const session = await readSession(one, "beginnings");
+        const session = await readSession(one);
         const analysis = analyse(session.trace);
         if (analysis.from >= after) usage.add(session.id, analysis);
       } catch (error) {

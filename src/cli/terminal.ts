@@ -93,6 +93,23 @@ export class Terminal {
     this.print(JSON.stringify({ schema: `crash-safe-file/${schema}`, ...value }, null, 2));
   }
 
+  /** As {@link printJson}, with a list as its last member. An item is made when it is written: all together may be long. */
+  async printJsonList(
+    schema: string,
+    value: object,
+    name: string,
+    items: readonly (() => object)[],
+  ): Promise<void> {
+    const head = JSON.stringify({ schema: `crash-safe-file/${schema}`, ...value }, null, 2);
+    await this.printAll(`${head.slice(0, -2)},\n  ${JSON.stringify(name)}: [`);
+    for (const [at, item] of items.entries()) {
+      const text = JSON.stringify(item(), null, 2).replaceAll("\n", "\n    ");
+      await this.printAll(`${at === 0 ? "" : ","}\n    ${text}`);
+      if (this.signal.aborted) return;
+    }
+    await this.printAll(items.length > 0 ? "\n  ]\n}\n" : "]\n}\n");
+  }
+
   /** One JSON value in one line, of a stream of them. */
   printJsonLine(schema: string, value: object): void {
     this.print(JSON.stringify({ schema: `crash-safe-file/${schema}`, ...value }));

@@ -19,8 +19,8 @@ import type { TraceSpan } from "../format/trace-file.js";
 import { type Awaited, awaitedAfter, awaitedAfterAll, readAwaits } from "../format/under-way.js";
 import { isWholeSummary } from "../format/validate.js";
 import type { Descriptor } from "../platform/descriptor.js";
-import { errorCode, type FileCalls, type FileSystem } from "../platform/file-system.js";
-import { type Gensync, runAsync } from "../platform/gensync.js";
+import { errorCode, type FileCalls } from "../platform/file-system.js";
+import { type Gensync, io } from "../platform/gensync.js";
 import { detectorOf } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { type Published, readHeadLine } from "../storage/document-file.js";
@@ -81,34 +81,42 @@ export function takeOver(
   return taken > 0 ? { files, token: ownToken } : undefined;
 }
 
-/** Reads side files without changing them. */
-export async function readSideFiles(
+/** The lines of an append log that an earlier reading has. */
+export interface EarlierRange {
+  readonly to: number;
+  readonly spans: Pick<SpanMap<TraceSpan>, "has">;
+}
+
+/** Reads side files without changing them. `earlier`: the range of the lines begins after these. */
+export function* readSideFiles(
   { fileSystem, liveness }: Pick<CommitPorts, "fileSystem" | "liveness">,
   { files, token }: SideFiles,
   isAlive: boolean,
-): Promise<OrphanedFiles> {
-  const log = await runAsync(fileSystem, tryOpen(fileSystem, appendLogPath(files, token)));
+  earlier?: EarlierRange,
+): Gensync<OrphanedFiles> {
+  const log = yield* tryOpen(fileSystem, appendLogPath(files, token));
   let journalFile: Descriptor | undefined;
   try {
-    journalFile = await runAsync(fileSystem, tryOpen(fileSystem, journalPath(files, token)));
+    journalFile = yield* tryOpen(fileSystem, journalPath(files, token));
     let lastWrite = 0;
     let journal = emptyJournal();
     if (journalFile) {
       const { fd } = journalFile;
-      const { size, mtimeMs } = await fileSystem.async.fstat(fd);
-      journal = await runAsync(fileSystem, readJournal(fd, size));
+      const { size, mtimeMs } = yield* io.fstat(fd);
+      journal = yield* readJournal(fd, size);
       lastWrite = mtimeMs;
     }
     const pending = new SpanMap<TraceSpan>(journal.session?.traceId);
-    for (const span of journal.spans.values()) if (span.endTime !== undefined) pending.set(span, span);
+    for (const span of journal.spans.values())
+      if (span.endTime !== undefined && !earlier?.spans.has(span)) pending.set(span, span);
     let outline: Outline = { head: undefined, from: 0, to: 0, tail: undefined, tornBytes: 0 };
     if (log) {
-      const { size, mtimeMs } = await fileSystem.async.fstat(log.fd);
-      outline = await readOutline(fileSystem, log.fd, size, pending);
+      const { size, mtimeMs } = yield* io.fstat(log.fd);
+      outline = yield* readOutline(log.fd, size, pending, earlier?.to);
       lastWrite = Math.max(lastWrite, mtimeMs);
     }
     // A version without this record wrote the journal, or there is none: the lines, in order, say it as well.
-    const before = journal.awaited ?? (log ? await awaitedInLines(fileSystem, log.fd, outline) : "user");
+    const before = journal.awaited ?? (log ? yield* awaitedInLines(log.fd, outline) : "user");
     return {
       files,
       token,
@@ -141,16 +149,11 @@ function* readJournal(fd: number, size: number): Gensync<JournalState> {
 type Outline = Pick<OrphanedFiles, "head" | "from" | "to" | "tail" | "tornBytes">;
 
 /** Finds head, lines, tail and torn end of an append log. Removes the spans that have lines from `pending`. */
-async function readOutline(
-  fileSystem: FileSystem,
-  fd: number,
-  size: number,
-  pending: SpanMap<TraceSpan>,
-): Promise<Outline> {
-  const first = await runAsync(fileSystem, readHeadLine(fd, size));
+function* readOutline(fd: number, size: number, pending: SpanMap<TraceSpan>, earlier = 0): Gensync<Outline> {
+  const first = yield* readHeadLine(fd, size);
   const head = decodeHead(first);
-  const from = head ? first.length : 0;
-  const last = await runAsync(fileSystem, lastLine(fd, size));
+  const from = Math.max(earlier, head ? first.length : 0);
+  const last = yield* lastLine(fd, size);
   const decoded = decodeLine(last.line, last.from);
   const to = Math.max(from, decoded.type === "tail" ? last.from : last.to);
   if (pending.size > 0) {
@@ -158,35 +161,34 @@ async function readOutline(
       const key = lineKey(line);
       if (key) pending.delete({ ...key, traceId: key.traceId ?? head?.traceId });
     };
-    await runAsync(fileSystem, scanLines(fd, from, to, dropPending));
+    yield* scanLines(fd, from, to, dropPending);
   }
   // A tail is the end of its file: with bytes after it, it is none.
   const tail = decoded.type === "tail" && last.to === size ? decoded.tail : undefined;
   return { head, from, to, tail, tornBytes: size - last.to };
 }
 
-async function awaitedInLines(fileSystem: FileSystem, fd: number, { from, to }: Outline): Promise<Awaited> {
+function* awaitedInLines(fd: number, { from, to }: Outline): Gensync<Awaited> {
   let awaited: Awaited = "user";
   const follow = (line: Buffer, offset: number) => {
     const decoded = decodeLine(line, offset);
     if (decoded.type === "span") awaited = awaitedAfter(awaited, decoded.span);
   };
-  await runAsync(fileSystem, scanLines(fd, from, to, follow));
+  yield* scanLines(fd, from, to, follow);
   return awaited;
 }
 
 /** The lines of an append log, as a source of a merge, without the lines that the published document begins with. */
-export async function logSource(
-  fileSystem: FileSystem,
+export function* logSource(
   { from, to, head, journal }: OrphanedFiles,
   fd: number,
   into: DocumentHead,
   published: Source | undefined,
-): Promise<Source> {
+): Gensync<Source> {
   const traceId = head?.traceId ?? journal.session?.traceId ?? into.traceId;
   const own = { type: "lines" as const, fd, from, to, traceId };
   if (published?.type !== "lines" || published.traceId !== traceId) return own;
-  return { ...own, from: from + (await commonLines(fileSystem, published, own)) };
+  return { ...own, from: from + (yield* commonLines(published, own)) };
 }
 
 /** Oldest writer first: its start is the start of the session, and later writers override its metadata. */
@@ -238,10 +240,7 @@ export function waitingIn({ journal, pending }: OrphanedFiles): SpanMap<TraceSpa
 }
 
 /** Whether a finalized append log can take the name of its session unchanged: any of its lines may be corrupt. */
-export async function isIntact(
-  fileSystem: FileSystem,
-  { log, head, from, to, tail, journal }: OrphanedFiles,
-): Promise<boolean> {
+export function* isIntact({ log, head, from, to, tail, journal }: OrphanedFiles): Gensync<boolean> {
   const root = tail?.spans.find(isRoot);
   if (!log || !head || !tail || !root || !isWholeSummary(tail.summary)) return false;
   // All spans are children of the session span: one changed digit of its id would detach them, and still decode.
@@ -255,10 +254,10 @@ export async function isIntact(
     if (decoded.type !== "span" || hasComma !== offset > from || found.has(decoded.span)) isIntact = false;
     else found.set(decoded.span, true);
   };
-  await runAsync(fileSystem, scanLines(log.fd, from, to, check));
+  yield* scanLines(log.fd, from, to, check);
   // Decoding a tail drops unknown and invalid members, so the encoded bytes are compared as well.
   const encoded = encodeTail(tail, to, to === from);
-  const bytes = await runAsync(fileSystem, readRange(log.fd, to, to + encoded.length + 1));
+  const bytes = yield* readRange(log.fd, to, to + encoded.length + 1);
   const isWhole = [...journal.spans.values()].every((span) => found.has(span));
   return isIntact && isWhole && bytes.equals(encoded);
 }
@@ -267,13 +266,13 @@ export async function isIntact(
  * The number of bytes, in whole lines, that two files begin with alike. A published document is a copy of the append log
  * at that time, and comparing lines costs about a tenth of parsing them.
  */
-export async function commonLines(fileSystem: FileSystem, a: LineRange, b: LineRange): Promise<number> {
+export function* commonLines(a: LineRange, b: LineRange): Gensync<number> {
   const most = Math.min(a.to - a.from, b.to - b.from);
   let whole = 0;
   for (let done = 0; done < most; ) {
     const wanted = Math.min(chunkBytes, most - done);
-    const ours = await runAsync(fileSystem, readRange(a.fd, a.from + done, a.from + done + wanted));
-    const theirs = await runAsync(fileSystem, readRange(b.fd, b.from + done, b.from + done + wanted));
+    const ours = yield* readRange(a.fd, a.from + done, a.from + done + wanted);
+    const theirs = yield* readRange(b.fd, b.from + done, b.from + done + wanted);
     const alike = commonBytes(ours, theirs);
     const end = alike === 0 ? -1 : ours.lastIndexOf(newline, alike - 1);
     if (end >= 0) whole = done + end + 1;

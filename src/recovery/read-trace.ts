@@ -9,12 +9,13 @@ import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { systemClock } from "../platform/clock.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
-import { type Gensync, io, runAsync } from "../platform/gensync.js";
+import { type Gensync, io, runAsync, runSync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { mustBePath, type PathLike } from "../platform/paths.js";
 import { isHollow, maxWholeBytes, openPublished, type Published } from "../storage/document-file.js";
 import { readRange, scanLines } from "../storage/lines.js";
 import { listSideFiles, type SideFiles, sideFileState } from "../storage/side-files.js";
+import { KnownLines, withoutLines } from "./known-lines.js";
 import { type OrphanedFiles, readSideFiles } from "./orphans.js";
 import { recoverDocument } from "./recover-document.js";
 import { readUnnamedSides } from "./unnamed-logs.js";
@@ -43,12 +44,12 @@ export interface ReadTrace {
  * @throws CrashSafeFileError `INVALID_OPTION` if `path` is no path, `READ_FAILED` if there is nothing to read, `NOT_A_TRACE` if the file is no trace
  */
 export async function readTrace(path: PathLike): Promise<ReadTrace> {
-  return readNamed(mustBePath("readTrace", "path", path));
+  return runAsync(nodeFileSystem, readNamed(mustBePath("readTrace", "path", path)));
 }
 
-async function readNamed(path: string, sides?: FoundSides, onSpan?: OnSpan): Promise<ReadTrace> {
+function* readNamed(path: string, options: ReadOptions = {}): Gensync<ReadTrace> {
   try {
-    return await read(resolve(path), sides, onSpan);
+    return yield* read(resolve(path), options);
   } catch (error) {
     if (error instanceof CrashSafeFileError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
@@ -72,53 +73,107 @@ export interface LinePlace {
 }
 
 /**
- * @internal Is called with each span when it was read. It may change the span, to keep less of a long session in memory:
- * the span has a line at `place`, or is in no line.
+ * @internal Is called with each span when it was read, and returns the span to keep, to keep less of a long session in
+ * memory, for example. The span has a line at `place`, or is in no line of its own. It belongs to this reading alone.
  */
-export type OnSpan = (span: TraceSpan, place: LinePlace | undefined) => void;
+export type OnSpan = (span: TraceSpan, place: LinePlace | undefined) => TraceSpan;
+
+/** How a session is read. */
+interface ReadOptions {
+  readonly sides?: FoundSides;
+  readonly onSpan?: OnSpan | undefined;
+  /** Lines that earlier readings have. It learns those of this one. */
+  readonly lines?: KnownLines;
+}
 
 /**
  * @internal As {@link readTrace}, for a document whose directory the caller has listed: to list a directory for each of its
  * sessions took ten seconds for 1,000 sessions of dead processes.
  */
 export const readFoundTrace = (path: string, sides: FoundSides, onSpan?: OnSpan): Promise<ReadTrace> =>
-  readNamed(path, sides, onSpan);
+  runAsync(nodeFileSystem, readNamed(path, { sides, onSpan }));
 
-const run = <T>(operation: Gensync<T>): Promise<T> => runAsync(nodeFileSystem, operation);
+/** @internal As {@link readFoundTrace}, in this turn of the event loop: for short files, the thread pool takes most of the time. */
+export const readFoundTraceSync = (path: string, sides: FoundSides): ReadTrace =>
+  runSync(nodeFileSystem, readNamed(path, { sides }));
 
-async function read(path: string, sides?: FoundSides, onSpan?: OnSpan): Promise<ReadTrace> {
+/**
+ * @internal A session that is read again and again. While its writers are the same living ones, a reading takes the new
+ * lines of their logs only: a session of 200 MB took a second of work and 400 MB of reads, each time.
+ */
+export class FollowedTrace {
+  readonly #onSpan: OnSpan;
+  #lines = new KnownLines();
+
+  /** `onSpan` is called with each span once as it was in its line, and at each reading with those that have none. */
+  constructor(onSpan: OnSpan) {
+    this.#onSpan = onSpan;
+  }
+
+  async read(path: string, sides: FoundSides): Promise<ReadTrace> {
+    const options = { sides, onSpan: this.#onSpan, lines: this.#lines };
+    try {
+      return await runAsync(nodeFileSystem, readNamed(path, options));
+    } catch (error) {
+      const hadLines = this.#lines.spans.length > 0;
+      // What is known of the lines may be a part of this reading.
+      this.#lines = new KnownLines();
+      if (hadLines) return this.read(path, sides);
+      throw error;
+    }
+  }
+}
+
+function* read(path: string, { sides, onSpan, lines }: ReadOptions): Gensync<ReadTrace> {
   const dir = dirname(path);
   const entry = parseEntry(basename(path));
   const isSide = entry.type === "open" || entry.type === "live";
   const files = { dir, name: isSide || entry.type === "document" ? entry.name : basename(path, ".json") };
-  const owners = await readOwners(files, isSide ? entry.token : undefined, sides);
+  const owners = yield* readOwners(files, isSide ? entry.token : undefined, sides, lines);
   let published: Published | undefined;
   try {
     // After the side files: a writer that ends in between publishes first and then removes its side files.
-    published = isSide ? undefined : await run(openPublished(nodeFileSystem, files));
+    published = isSide ? undefined : yield* openPublished(nodeFileSystem, files);
+    if (lines && !(yield* lines.fit(owners, published))) {
+      // With what is known, the logs were read from the middle on.
+      lines.forget();
+      return yield* read(path, { ...(sides && { sides }), onSpan, lines });
+    }
     const known = published?.body.type === "unreadable" ? undefined : published;
     // Two ids can share a name until one is published: the document has the id, otherwise the first owner.
     const ids = [known?.head?.id, ...owners.map(idOf), files.name].filter((id) => id !== undefined);
     const orphans = owners.filter((owner) => (idOf(owner) ?? ids[0]) === ids[0]);
-    if (orphans.length === 0) return await readDocument(path, published, onSpan);
-    const spans: TraceSpan[] = [];
+    if (orphans.length === 0) {
+      lines?.forget();
+      return yield* readDocument(path, published, onSpan);
+    }
+    const earlier = lines?.earlier;
+    const count = lines && (yield* lines.learn(orphans, published));
+    const spans: TraceSpan[] = [...(lines?.spans ?? [])];
+    const newSpans: TraceSpan[] = [];
     const paths = new Map(orphans.map(({ log, token }) => [log?.fd, appendLogPath(files, token)]));
     const pathOf = (fd: number) => paths.get(fd) ?? path;
-    const { report, head, tail, isEmpty } = await recoverDocument(nodeFileSystem, {
+    const { report, head, tail, isEmpty } = yield* recoverDocument({
       id: ids[0] as string,
       files,
-      published: known,
+      published: known && earlier ? withoutLines(known) : known,
       orphans,
       out: (line, from) => {
         const span = JSON.parse(line.toString("utf8")) as TraceSpan;
-        spans.push(span);
-        onSpan?.(span, from && { path: pathOf(from.fd), offset: from.offset, bytes: from.bytes });
+        if (from) count?.(span, from.fd);
+        const place = from && { path: pathOf(from.fd), offset: from.offset, bytes: from.bytes };
+        const kept = onSpan ? onSpan(span, place) : span;
+        spans.push(kept);
+        if (from) newSpans.push(kept);
       },
       hasPeers: orphans.some((owner) => owner.isAlive),
+      earlier,
     });
-    if (isEmpty && !isSide) return await readDocument(path, undefined, onSpan);
+    if (isEmpty && !isSide) return yield* readDocument(path, undefined, onSpan);
     const { tornBytes, corruptLines } = report;
-    return { trace: traceOf(head, spans, tail), damage: { tornBytes, corruptLines } };
+    if (count && corruptLines === 0) lines?.add(newSpans, head.traceId);
+    else lines?.forget();
+    return { trace: traceOf(head, spans, tail, onSpan), damage: { tornBytes, corruptLines } };
   } finally {
     published?.descriptor.release();
     for (const { log } of owners) log?.release();
@@ -132,27 +187,28 @@ const maxListings = 5;
 
 let liveness: SystemLiveness | undefined;
 
-async function readOwners(
+function* readOwners(
   files: SessionFiles,
   token: string | undefined,
   sides?: FoundSides,
+  lines?: KnownLines,
   listing = 1,
-): Promise<OrphanedFiles[]> {
+): Gensync<OrphanedFiles[]> {
   liveness ??= new SystemLiveness(nodeFileSystem.sync);
   const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
   // Before the side files: a recovery that splits a log writes the side files first, and then removes the log.
   const found =
-    token === undefined ? await run(readUnnamedSides(ports, files.dir, files.name, sides?.unnamed)) : [];
+    token === undefined ? yield* readUnnamedSides(ports, files.dir, files.name, sides?.unnamed) : [];
   const listed = sides?.tokens.map((one): SideFiles => ({ files, token: one }));
-  for (const owner of listed ?? (await run(listSideFiles(files.dir))).get(files.name) ?? []) {
+  for (const owner of listed ?? (yield* listSideFiles(files.dir)).get(files.name) ?? []) {
     if (token !== undefined && owner.token !== token) continue;
-    const isAlive = (await run(sideFileState(ports, owner))) !== "orphaned";
-    const side = await readSideFiles(ports, owner, isAlive);
+    const isAlive = (yield* sideFileState(ports, owner)) !== "orphaned";
+    const side = yield* readSideFiles(ports, owner, isAlive, lines?.rangeOf(owner.token));
     if (side.log || side.journal.session || side.journal.spans.size > 0) found.push(side);
     // Since the directory was read, the session was published, or a recovery gave the files other names.
-    else if (token === undefined && listing < maxListings && (await run(isGone(owner)))) {
+    else if (token === undefined && listing < maxListings && (yield* isGone(owner))) {
       for (const { log } of found) log?.release();
-      return readOwners(files, token, undefined, listing + 1);
+      return yield* readOwners(files, token, undefined, lines, listing + 1);
     }
   }
   return found;
@@ -163,29 +219,30 @@ function* isGone({ files, token }: SideFiles): Gensync<boolean> {
 }
 
 /** The readable spans of a document of ours that has corrupt lines, or that is too long for one string. */
-async function readLines(
+function* readLines(
   path: string,
   { descriptor, head, tail, body }: Published,
   onSpan?: OnSpan,
-): Promise<ReadTrace | undefined> {
+): Gensync<ReadTrace | undefined> {
   if (!head || !tail || body.type !== "lines") return undefined;
   const spans: TraceSpan[] = [];
   let corruptLines = 0;
   const take = (line: Buffer, offset: number) => {
     const decoded = decodeLine(line, offset);
     if (decoded.type === "span") {
-      spans.push(decoded.span);
-      onSpan?.(decoded.span, { path, offset, bytes: line.length });
+      const { span } = decoded;
+      spans.push(onSpan ? onSpan(span, { path, offset, bytes: line.length }) : span);
     } else corruptLines++;
   };
-  await run(scanLines(descriptor.fd, body.from, body.to, take));
-  return { trace: traceOf(head, spans, tail), damage: { tornBytes: 0, corruptLines } };
+  yield* scanLines(descriptor.fd, body.from, body.to, take);
+  return { trace: traceOf(head, spans, tail, onSpan), damage: { tornBytes: 0, corruptLines } };
 }
 
 function traceOf(
   { id, traceId, sessionId, startedAt }: DocumentHead,
   lines: readonly TraceSpan[],
   { spans, metadata: described, summary, endedAt }: DocumentTail,
+  onSpan: OnSpan = (span) => span,
 ): TraceFile {
   const { metadata, ...origins } = splitOrigins(described);
   return {
@@ -196,31 +253,34 @@ function traceOf(
     startedAt,
     endedAt,
     metadata,
-    spans: [...lines, ...spans],
+    spans: [...lines, ...spans.map((span) => onSpan(span, undefined))],
     summary,
     ...origins,
   };
 }
 
 /** A document without side files. */
-async function readDocument(
+function* readDocument(
   path: string,
   published: Published | undefined,
   onSpan: OnSpan | undefined,
-): Promise<ReadTrace> {
+): Gensync<ReadTrace> {
   if (!published) throw new CrashSafeFileError("READ_FAILED", `there is no trace at ${path}`);
   const { descriptor, size } = published;
   const { tail, body } = published;
   // Line by line, a long document is never in memory as a whole.
-  const lines = onSpan && (await readLines(path, published, onSpan));
+  const lines = onSpan && (yield* readLines(path, published, onSpan));
   if (lines && tail && body.type === "lines")
     return { ...lines, trace: { ...lines.trace, layout: { ...tail.layout, tailStart: body.to } } };
   if (size <= maxWholeBytes) {
-    const bytes = await run(readRange(descriptor.fd, 0, size));
+    const bytes = yield* readRange(descriptor.fd, 0, size);
     const trace = isHollow(bytes) ? undefined : decodeDocument(bytes.toString("utf8"));
-    if (trace) return { trace, damage: { tornBytes: 0, corruptLines: 0 } };
+    if (trace) {
+      const spans = onSpan ? trace.spans.map((span) => onSpan(span, undefined)) : trace.spans;
+      return { trace: { ...trace, spans }, damage: { tornBytes: 0, corruptLines: 0 } };
+    }
   }
-  const readable = await readLines(path, published);
+  const readable = yield* readLines(path, published, onSpan);
   if (readable) return readable;
   throw new CrashSafeFileError(
     "NOT_A_TRACE",

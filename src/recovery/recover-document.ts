@@ -14,12 +14,11 @@ import { inTrace, type SpanIds, SpanMap, traceIdOf, withTrace } from "../format/
 import { buildTail, parentsFirst, pendingSpans, readMoved } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
-import type { FileSystem } from "../platform/file-system.js";
-import { runAsync } from "../platform/gensync.js";
+import { type Gensync, io } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
 import { type LineSink, writeAll } from "../storage/lines.js";
 import { publishedSources, withCorruptLines } from "../storage/merge.js";
-import { MergedFile, type Placement, type Source } from "../storage/merged-file.js";
+import { type EarlierLines, MergedFile, type Placement, type Source } from "../storage/merged-file.js";
 import {
   awaitsOfOthers,
   byAge,
@@ -42,6 +41,8 @@ export interface RecoveryInput {
   readonly out: LineSink;
   /** Whether another writer still writes to the session: then the session goes on. */
   readonly hasPeers: boolean;
+  /** What an earlier reading has of the lines: then the published document and the append logs begin after them. */
+  readonly earlier?: EarlierLines | undefined;
 }
 
 /** A recovered document. */
@@ -58,17 +59,15 @@ export interface RecoveredDocument {
 }
 
 /** Writes the document. If the published document is complete, `action` of the report is `swept`. */
-export async function recoverDocument(
-  fileSystem: FileSystem,
-  given: RecoveryInput,
-): Promise<RecoveredDocument> {
+export function* recoverDocument(given: RecoveryInput): Gensync<RecoveredDocument> {
   const orphansByAge = [...given.orphans].sort(byAge);
   const input = { ...given, ...withoutMoved(orphansByAge, given.published) };
-  const { id, files, published, orphans, out, hasPeers } = input;
+  const { id, files, published, orphans, out, hasPeers, earlier } = input;
   const head = headOf(input);
   const fromPublished = published ? publishedSources(published) : [];
   // A living peer writer may own these spans: it gives them their lines.
-  const pending = hasPeers ? [] : pendingSpans(published?.tail);
+  const ended = pendingSpans(published?.tail);
+  const [pending, unlined] = hasPeers ? [[], ended] : [ended, []];
   if (pending.length > 0)
     fromPublished.push({ type: "spans", spans: pending, traceId: published?.head?.traceId ?? "" });
   const root = rootOf(input, head);
@@ -79,24 +78,22 @@ export async function recoverDocument(
   const places = new ParentPlaces(id, moved);
   const placement = { places, rootSpanId: root.spanId };
   const running = { has: (span: SpanIds) => places.isAway(span) };
-  const stated = statedLoops(published?.tail, orphans, fromPublished.length);
-  const merged = new MergedFile(out, head, { parse: true, placement, running, stated });
+  // The earlier lines show their loops.
+  const stated = earlier ? undefined : statedLoops(published?.tail, orphans, fromPublished.length, unlined);
+  const merged = new MergedFile(out, head, { parse: true, placement, running, stated, earlier });
   const fromLogs: Source[] = [];
   for (const one of orphans)
-    if (one.log) fromLogs.push(await logSource(fileSystem, one, one.log.fd, head, fromPublished[0]));
+    if (one.log) fromLogs.push(yield* logSource(one, one.log.fd, head, fromPublished[0]));
   const lines = [...fromPublished, ...fromLogs];
   // Pending spans come last: another writer may have older lines of them.
   const sources = [...lines, ...orphans.flatMap((one) => pendingSources(one, head))];
-  await runAsync(
-    fileSystem,
-    merged.write(sources, (count, hasMarker) => {
-      const { spans, stillOpen } = closedByCrash(input, { merged, placement, head, root });
-      // A living peer writer may have the parents, and an elision marker may stand for them.
-      if (!hasPeers && !hasMarker) addMissingParents(places, merged, spans, head);
-      const others = spans.length + stillOpen.length + 1;
-      return keepLines({ lines: count, hasMarker, others }, { id, rootSpanId: root.spanId });
-    }),
-  );
+  yield* merged.write(sources, (count, hasMarker) => {
+    const { spans, stillOpen } = closedByCrash(input, { merged, placement, head, root });
+    // A living peer writer may have the parents, and an elision marker may stand for them.
+    if (!hasPeers && !hasMarker) addMissingParents(places, merged, spans, head);
+    const others = spans.length + stillOpen.length + 1;
+    return keepLines({ lines: count, hasMarker, others }, { id, rootSpanId: root.spanId });
+  });
   const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + (count ?? 0), 0);
   // The document lacks an end, too, if it has the span as interrupted by a process that did not know of the end.
   const corrected = sum(merged.corrected.slice(0, fromPublished.length));
@@ -104,14 +101,14 @@ export async function recoverDocument(
   const changed = sum(merged.taken.slice(lines.length));
 
   const closed = closedByCrash(input, { merged, placement, head, root });
-  await runAsync(fileSystem, merged.append({ type: "spans", spans: closed.spans, traceId: head.traceId }));
+  yield* merged.append({ type: "spans", spans: closed.spans, traceId: head.traceId });
   // A writer that did not know of a move had given the span a line.
   const moves = sum(merged.leftOut.slice(0, fromPublished.length));
   const end = endOf(input, closed, { added: recovered + changed + closed.spans.length, moves });
   const tail = tailOf(input, { head, root, end, totals: merged.totals, open: closed.stillOpen, moved });
   if (typeof out === "number" && end.isNew) {
-    await runAsync(fileSystem, writeAll(out, encodeTail(tail, merged.size, merged.lines === 0)));
-    await fileSystem.async.fdatasync(out);
+    yield* writeAll(out, encodeTail(tail, merged.size, merged.lines === 0));
+    yield* io.fdatasync(out);
   }
 
   const withLog = orphans.filter((one) => one.log);

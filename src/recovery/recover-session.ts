@@ -94,7 +94,7 @@ export async function recoverSession(
       if (own === undefined) missed++;
       else {
         try {
-          orphans.push(await readSideFiles(ports, own, false));
+          orphans.push(await runAsync(ports.fileSystem, readSideFiles(ports, own, false)));
         } catch (error) {
           failures.push({ path: appendLogPath(own.files, own.token), error });
         }
@@ -141,7 +141,7 @@ async function recoverGroup(
   const run = <T>(operation: Gensync<T>): Promise<T> => runAsync(fileSystem, operation);
   const [first] = orphans;
   const canSync = fileSystem.ground?.copyMode !== "createSynced";
-  let canLink = canSync && orphans.length === 1 && (await isIntact(fileSystem, first));
+  let canLink = canSync && orphans.length === 1 && (await run(isIntact(first)));
   for (let attempt = 1; ; attempt++) {
     mustProgress(attempt, documentPath(first.files));
     const { files, published } = await run(findDocument(fileSystem, id, first.files));
@@ -171,7 +171,7 @@ async function recoverGroup(
         !(listed && (await isListedAlone(ports, listed, files.name, published))) &&
         (await run(hasPeerWriters(ports, files, id, tokens)));
       const input = { id, files, published, orphans, out: out?.fd, hasPeers };
-      const recovered = await recoverDocument(fileSystem, input);
+      const recovered = await run(recoverDocument(input));
       if (recovered.isEmpty && !ports.dryRun) removeSideFiles(fileSystem.sync, orphans, new Set());
       if (recovered.isEmpty) return undefined;
       if (ports.dryRun) return recovered.report;

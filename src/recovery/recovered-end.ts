@@ -14,7 +14,7 @@ import {
   worseEnd,
 } from "../format/session-end.js";
 import { endMark } from "../format/tail.js";
-import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import type { SessionMetadata, ToolCallKey, TraceSpan } from "../format/trace-file.js";
 import type { Published } from "../storage/document-file.js";
 import type { StatedLoops } from "../storage/merged-file.js";
 import { firstDetector, type OrphanedFiles, verdictIn } from "./orphans.js";
@@ -64,15 +64,22 @@ function bringsMetadata({ journal, isAlive }: OrphanedFiles, tail: DocumentTail)
   );
 }
 
-/** The loops that a document of ours states. A writer that began a new run has none of its last calls in a loop. */
+/**
+ * The loops that a document of ours states. A writer that began a new run has none of its last calls in a loop.
+ * `unlined`: spans of the document that the first sources lack. Their calls are the last ones, and come from another source.
+ */
 export function statedLoops(
   tail: DocumentTail | undefined,
   orphans: readonly OrphanedFiles[],
   sources: number,
+  unlined: readonly TraceSpan[],
 ): StatedLoops | undefined {
   if (!tail?.layout.tools) return undefined;
   const isNewRun = orphans.some(({ journal: { session } }) => session?.newRun && isResumedBy(session, tail));
-  return { sources, loops: tail.summary.loops ?? [], calls: (!isNewRun && tail.layout.calls) || [] };
+  const { calls: listed }: { readonly calls?: unknown } = tail.layout;
+  const calls: readonly ToolCallKey[] = !isNewRun && Array.isArray(listed) ? listed : [];
+  const counted = calls.length - unlined.filter(({ kind }) => kind === "tool").length;
+  return { sources, loops: tail.summary.loops ?? [], calls: calls.slice(0, Math.max(0, counted)) };
 }
 
 /** Whether a writer resumed the session from this very end. Times do not show it: the clock may have been set back. */

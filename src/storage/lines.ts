@@ -71,11 +71,12 @@ export function* scanLines(
   afterChunk?: () => Gensync<void>,
   maxBytes = maxLineBytes,
 ): Gensync<number> {
-  let buffer = Buffer.allocUnsafe(scanBytes);
+  // Not more than there is: buffers of that size for 1,000 short logs were a third of the time of their listing.
+  let buffer = Buffer.allocUnsafe(Math.max(1, Math.min(scanBytes, to - from)));
   let filled = 0;
   let position = from;
   let lineStart = from;
-  for (;;) {
+  while (position < to) {
     if (filled === buffer.length) {
       // The line is longer than the buffer. Its end is looked for first: a sparse file may have none for gigabytes.
       const end = yield* afterNewline(fd, position, to);
@@ -89,7 +90,7 @@ export function* scanLines(
       }
     }
     const wanted = Math.min(buffer.length - filled, to - position);
-    const got = wanted <= 0 ? 0 : yield* io.read(fd, buffer, filled, wanted, position);
+    const got = yield* io.read(fd, buffer, filled, wanted, position);
     if (got === 0) return lineStart;
     const searchFrom = filled;
     filled += got;
@@ -108,6 +109,7 @@ export function* scanLines(
     filled -= begin;
     if (afterChunk) yield* afterChunk();
   }
+  return lineStart;
 }
 
 /** The last line that ends in a newline, without the newline, and its range; empty where there is no such line. */

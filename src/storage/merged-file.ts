@@ -27,7 +27,7 @@ import {
 import type { ParentPlaces } from "../format/parent-places.js";
 import { inTrace, type SpanIds, SpanMap, traceIdOf, withTrace } from "../format/span-map.js";
 import type { ToolLoopsJson } from "../format/tool-loops.js";
-import { Totals } from "../format/totals.js";
+import { type ReadTotals, Totals } from "../format/totals.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import type { Gensync } from "../platform/gensync.js";
 import { type LineOrigin, type LineSink, LineWriter, scanLines } from "./lines.js";
@@ -73,6 +73,12 @@ export interface StatedLoops extends Pick<ToolLoopsJson, "loops" | "calls"> {
   readonly sources: number;
 }
 
+/** Lines before those of the sources: an earlier reading has them. */
+export interface EarlierLines {
+  readonly spans: Pick<SpanMap<TraceSpan>, "has" | "get">;
+  readonly totals: ReadTotals;
+}
+
 /** Where the spans of a file are to stand. */
 export interface Placement {
   readonly places: ParentPlaces;
@@ -103,6 +109,7 @@ export class MergedFile {
   readonly #running: Pick<SpanMap<unknown>, "has">;
   readonly #placement: Placement | undefined;
   readonly #stated: StatedLoops;
+  readonly #earlier: EarlierLines | undefined;
   readonly #out: LineWriter;
   /** Without the line of the elision marker, which belongs to no trace. */
   readonly #winners: SpanMap<Winner>;
@@ -118,6 +125,7 @@ export class MergedFile {
    * @param running spans whose lines are left out; with their trace ids
    * @param placement may get more parents until the second pass begins
    * @param stated the loops in the first sources, which their lines do not show: a loop is within one run
+   * @param earlier lines that the sources do not have; none of their spans may be in a source
    */
   constructor(
     out: LineSink,
@@ -128,12 +136,14 @@ export class MergedFile {
       running = new SpanMap(),
       placement,
       stated = { sources: 0, loops: [], calls: [] },
+      earlier,
     }: {
       readonly parse: boolean;
       readonly count?: boolean;
       readonly running?: Pick<SpanMap<unknown>, "has">;
       readonly placement?: Placement | undefined;
       readonly stated?: StatedLoops | undefined;
+      readonly earlier?: EarlierLines | undefined;
     },
   ) {
     this.#head = head;
@@ -145,7 +155,14 @@ export class MergedFile {
     this.#winners = new SpanMap(head.traceId);
     this.#parents = new SpanMap(head.traceId);
     this.#out = new LineWriter(out, encodeHead(head));
-    this.#totals = count ? new Totals(this.#stated) : undefined;
+    this.#earlier = earlier;
+    this.#totals = count ? this.#newTotals() : undefined;
+  }
+
+  #newTotals(): Totals {
+    const totals = new Totals(this.#stated);
+    if (this.#earlier) totals.merge(this.#earlier.totals);
+    return totals;
   }
 
   /** Totals of all lines, if they are counted; lines that a selection left out are included. */
@@ -193,7 +210,7 @@ export class MergedFile {
 
   /** Whether the span has a line. A span that names no trace belongs to that of the merged file. */
   has(ids: SpanIds): boolean {
-    return this.#winners.has(ids);
+    return this.#winners.has(ids) || this.#earlier?.spans.has(ids) === true;
   }
 
   /** Parents that lines name and that have no line. Found only when lines are parsed. */
@@ -203,13 +220,13 @@ export class MergedFile {
 
   /** Whether the span has a line, as interrupted. */
   hasInterrupted(ids: SpanIds): boolean {
-    return this.#winners.get(ids)?.interrupted === true;
+    return (this.#winners.get(ids) ?? this.#earlier?.spans.get(ids))?.interrupted === true;
   }
 
   /** Merges the sources in two passes: the first finds the line of each span, the second writes. Syncs as it goes. */
   *write(sources: readonly Source[], select?: SelectLines): Gensync<void> {
     const { markers, unchanged, unordered, isCounted } = yield* this.#findWinners(sources);
-    if (this.#totals && !isCounted) this.#totals = new Totals(this.#stated);
+    if (this.#totals && !isCounted) this.#totals = this.#newTotals();
     // If several markers stand for spans without lines, the marker of the highest count covers the other markers.
     const marker = markers.filter(({ last }) => !this.#hasLast(last)).sort((a, b) => b.elided - a.elided)[0];
     const selection = select?.(this.#winners.size, marker !== undefined);

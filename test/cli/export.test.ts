@@ -134,11 +134,8 @@ describe("chrome", () => {
             status: "ok",
           }),
         );
-        const events = chromeEvents(
-          "ses",
-          analyse(documentOf("ses", { spans: [rootSpan({ startTime: 0 }), ...spans] })),
-          1,
-        );
+        const analysis = analyse(documentOf("ses", { spans: [rootSpan({ startTime: 0 }), ...spans] }));
+        const events = [...chromeEvents({ id: "ses", whole: (span) => span }, analysis, 1)];
         expect(crossings(events as ChromeEvent[])).toEqual([]);
         expect(events.filter((event) => (event as ChromeEvent).ph === "X")).toHaveLength(given.length + 1);
       }),

@@ -43,7 +43,7 @@ test("P9 takes secrets out by default, and reports how many of each kind", async
   expect(err).toMatch(/^taken out: 2 × anthropic-key, 1 × secret\n/);
   const page = readFileSync(join(dir, "ses_1.html"), "utf8");
   const data = dataOf(page);
-  expect([...data.keys()]).toEqual(["view", "spans-0"]);
+  expect([...data.keys()]).toEqual(["spans-0", "view"]);
   const text = JSON.stringify([...data]);
   expect(text).not.toContain(secret);
   expect(text).not.toContain("hunter2");

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
+import { runAsync } from "../../src/platform/gensync.js";
 import { commonLines } from "../../src/recovery/orphans.js";
 import type { LineRange } from "../../src/storage/lines.js";
 
@@ -19,7 +20,7 @@ async function measure(texts: readonly [string, string], heads: readonly [string
     return { fd: fs.openSync(path, "r"), from, to: from + Buffer.byteLength(text) };
   }) as [LineRange, LineRange];
   try {
-    return await commonLines(nodeFileSystem, a, b);
+    return await runAsync(nodeFileSystem, commonLines(a, b));
   } finally {
     for (const { fd } of [a, b]) fs.closeSync(fd);
   }
