@@ -16,9 +16,9 @@ import {
 import { systemClock } from "../platform/clock.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { errorCode, nodeFileSystem } from "../platform/file-system.js";
-import { runSync } from "../platform/gensync.js";
+import { runAsync, runSync } from "../platform/gensync.js";
 import { isRecoveryToken, type Liveness, SystemLiveness, type Verdict } from "../platform/liveness.js";
-import { readFoundTrace, readFoundTraceSync } from "../recovery/read-trace.js";
+import { readFoundOutline } from "../recovery/read-trace.js";
 import { sessionNamesIn, unnamedLogState } from "../recovery/unnamed-logs.js";
 import { maxWholeBytes, openPublished, type Published } from "../storage/document-file.js";
 import { readRange } from "../storage/lines.js";
@@ -237,8 +237,8 @@ export class UnreadEntry {
     const bytes = sizeOf(found);
     const total = pathsOf(found).reduce((sum, path) => sum + (nodeFileSystem.sync.lstat(path)?.size ?? 0), 0);
     try {
-      const read = total <= shortBytes ? readFoundTraceSync : readFoundTrace;
-      return entryOf(found, writer, await read(found.path, found), bytes);
+      const run = total <= shortBytes ? runSync : runAsync;
+      return entryOf(found, writer, await run(nodeFileSystem, readFoundOutline(found.path, found)), bytes);
     } catch (error) {
       const isGone =
         error instanceof CrashSafeFileError && error.code === "READ_FAILED" && !found.hasDocument;

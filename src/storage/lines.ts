@@ -201,9 +201,9 @@ export class LineWriter {
     return this.#lines;
   }
 
-  /** Whether `addRange` can be used. */
-  get isFile(): boolean {
-    return typeof this.#out === "number";
+  /** Whether each line is passed to a function: then `addRange` cannot be used. */
+  get takesLines(): boolean {
+    return typeof this.#out === "function";
   }
 
   /** Adds a line; `text` has neither comma nor newline. */
@@ -228,7 +228,8 @@ export class LineWriter {
    * times as long.
    */
   *addRange({ fd, from, to }: LineRange, lines: number): Gensync<void> {
-    for (let position = from; position < to; ) {
+    // Without a destination, lines are only counted.
+    for (let position = from; typeof this.#out === "number" && position < to; ) {
       const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, to - position));
       const got = yield* io.read(fd, chunk, 0, chunk.length, position);
       if (got === 0) throw new Error("a file of lines was truncated while it was read");

@@ -253,7 +253,7 @@ export class MergedFile {
     };
     for (const [index, source] of sources.entries()) {
       const isPlaced = !this.#placement || this.#placement.places.size === 0;
-      const canCopy = this.#out.isFile && !elision && isPlaced && (isCounted || !this.#totals);
+      const canCopy = !this.#out.takesLines && !elision && isPlaced && (isCounted || !this.#totals);
       const lines = canCopy ? unchanged[index] : undefined;
       if (lines === undefined || source.type !== "lines") {
         yield* eachLine(source, emit(index, source), () => this.#out.drain());
