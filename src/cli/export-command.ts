@@ -8,7 +8,7 @@ import { plural } from "./display-text.js";
 import { tracesData } from "./otlp-json.js";
 import { replayedSpans } from "./replayed-session.js";
 import { sessionMarkdown } from "./session-markdown.js";
-import { type ReadSession, readSession, resolveSession } from "./session-reference.js";
+import { type ReadSession, readSession, resolveSessions } from "./session-reference.js";
 import type { Terminal } from "./terminal.js";
 
 const formats = ["otlp", "chrome", "jsonl", "md"] as const;
@@ -38,7 +38,7 @@ export const exportCommand = defineCommand({
     if (format === undefined) throw new UsageError(`export needs --format: ${formats.join(", ")}`);
     if (args.length === 0)
       throw new UsageError("export needs a session: an id, the beginning of one, a path, or latest");
-    const found = args.map((one) => resolveSession(one, dir, terminal.cwd));
+    const found = await resolveSessions(args, dir, terminal.cwd);
     const writer = writers[format];
     await writer.begin?.(terminal);
     for (const [index, one] of found.entries()) {
@@ -63,18 +63,24 @@ interface Writer {
 
 /** Spans per line: the batch size of the SDK. A whole session in one line may be longer than a reader's buffer. */
 const spansPerLine = 512;
+/** Of texts, per line: a line of 512 long spans had 20 MB. */
+const charactersPerLine = 1 << 20;
 
 const writers: Readonly<Record<(typeof formats)[number], Writer>> = {
   otlp: {
     async write(session, _, terminal) {
       const { spans, left } = replayedSpans(session, terminal.env);
       let line: ReadableSpan[] = [];
+      let characters = 0;
       const print = () => terminal.printAll(`${JSON.stringify(tracesData(line))}\n`);
       for (const span of spans) {
         line.push(span);
-        if (line.length < spansPerLine) continue;
+        for (const value of Object.values(span.attributes))
+          characters += typeof value === "string" ? value.length : 0;
+        if (line.length < spansPerLine && characters < charactersPerLine) continue;
         await print();
         line = [];
+        characters = 0;
         if (terminal.signal.aborted) return;
       }
       if (line.length > 0) await print();

@@ -3,6 +3,7 @@ import { nameCandidates } from "../format/file-names.js";
 import type { SessionSummary } from "../format/trace-file.js";
 import { defineCommand, durationMillis, type Options, someOf, UsageError, wholeNumber } from "./command.js";
 import { age, money, oneLine, plural, shortDuration, shortNumber } from "./display-text.js";
+import { newest } from "./newest-sessions.js";
 import {
   type CatalogEntry,
   findSessions,
@@ -69,7 +70,10 @@ export const listCommand = defineCommand({
       (search === undefined || searched(entry).includes(search.toLowerCase()));
     const matching = listed.filter((entry) => entry instanceof UnreadEntry || isMatch(entry));
     const limit = values.limit ?? defaultLimit;
-    const shown = await newest(matching, limit === 0 ? matching.length : limit, terminal);
+    const unread = matching.filter((entry) => entry instanceof UnreadEntry).length;
+    const reading = terminal.progress("reading what dead processes left", unread);
+    const shown = await newest(matching, limit === 0 ? matching.length : limit, () => reading.step());
+    reading.end();
     const total = matching.length;
     if (json) {
       terminal.printJson("list/1", { dir, total, sessions: shown.map(listedJson) });
@@ -98,36 +102,6 @@ function timeOrDuration(text: string): (now: number) => number {
     throw new UsageError(
       `${JSON.stringify(text)} is neither a duration such as 2h or 7d nor a date such as 2026-01-31`,
     );
-  }
-}
-
-/** The order of a listing. One that is not read yet comes where its last write would place it: not after its place. */
-export const newestFirst = (a: CatalogEntry | UnreadEntry, b: CatalogEntry | UnreadEntry): number =>
-  (b.lastActivityAt || 0) - (a.lastActivityAt || 0) || (a.name < b.name ? -1 : 1);
-
-/** The first of a listing. Of sessions that take a whole reading, only those are read that can be among them. */
-async function newest(
-  listed: readonly (CatalogEntry | UnreadEntry)[],
-  limit: number,
-  terminal: Terminal,
-): Promise<CatalogEntry[]> {
-  const count = listed.filter((entry) => entry instanceof UnreadEntry).length;
-  const progress = terminal.progress("reading what dead processes left", count);
-  let sorted = [...listed];
-  for (;;) {
-    sorted.sort(newestFirst);
-    const first = sorted.slice(0, limit);
-    if (!first.some((entry) => entry instanceof UnreadEntry)) {
-      progress.end();
-      return first as CatalogEntry[];
-    }
-    const read: CatalogEntry[] = [];
-    for (const entry of first) {
-      const known = entry instanceof UnreadEntry ? await entry.read() : entry;
-      if (entry instanceof UnreadEntry) progress.step();
-      if (known) read.push(known);
-    }
-    sorted = [...read, ...sorted.slice(limit)];
   }
 }
 

@@ -19,7 +19,7 @@ export const openCommand = defineCommand({
   ],
   options,
   async run({ terminal, dir, json, args, values }) {
-    const found = args[0] === undefined ? undefined : resolveSession(args[0], dir, terminal.cwd);
+    const found = args[0] === undefined ? undefined : await resolveSession(args[0], dir, terminal.cwd);
     const server = new ViewerServer(dir, found, () => terminal.now());
     const url = await server.listen();
     if (json) terminal.printJsonLine("open/1", { url });

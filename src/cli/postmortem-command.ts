@@ -15,6 +15,7 @@ import {
 } from "./display-text.js";
 import { escaped, fenced, inlineCode } from "./markdown-text.js";
 import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
+import { isFoundDead } from "./session-header.js";
 import { readSession, resolveSession } from "./session-reference.js";
 import { stateSigns, stateStyle } from "./signs.js";
 import type { Terminal } from "./terminal.js";
@@ -32,7 +33,9 @@ export const postmortemCommand = defineCommand({
   ],
   options,
   async run({ terminal, dir, json, args, values }) {
-    const session = await readSession(resolveSession(args[0] ?? "latest", dir, terminal.cwd), { terminal });
+    const session = await readSession(await resolveSession(args[0] ?? "latest", dir, terminal.cwd), {
+      terminal,
+    });
     const report = postmortemOf(session, analyse(session.trace));
     if (json) terminal.printJson("postmortem/1", report);
     else if (values.md) terminal.print(markdown(report));
@@ -52,20 +55,26 @@ interface Section {
 const longestQuote = 1_200;
 
 /** The verdict in one sentence. */
-function verdict({ status, evidence, lastSeenAt, turn, open, startedAt }: Postmortem): string {
+function verdict(report: Postmortem): string {
+  const { status, evidence, lastSeenAt, turn, open, startedAt } = report;
   const when = `${lastSeenAt.slice(0, 19).replace("T", " ")}Z`;
   const after = shortDuration(Date.parse(lastSeenAt) - Date.parse(startedAt));
   const where = turn > 0 ? `, in turn ${turn}` : "";
   const why = evidence ? `: ${oneLine(evidence)}` : "";
   if (status === "crashed") {
     const doing = open[0] ? `, while ${doingOf(open[0])}` : "";
-    return `Died at ${when}, ${after} after its start${where}${doing}${why}.`;
+    const seen = diedUnseen(report) ? "Last seen alive" : "Died";
+    return `${seen} at ${when}, ${after} after its start${where}${doing}${why}.`;
   }
   if (status === "error") return `Ended with an error at ${when}, ${after} after its start${where}${why}.`;
   if (status === "running") return `Under way for ${after}${where}${why}.`;
   if (status === "idle") return `Waits for its next message, last active at ${when}${why}.`;
   return `Ended by itself at ${when}, ${after} after its start.`;
 }
+
+/** Nothing recorded the death: it was later than the last record. */
+const diedUnseen = ({ status, detector, isReconstructed }: Postmortem): boolean =>
+  status === "crashed" && isFoundDead({ reconstructed: isReconstructed, ...(detector && { detector }) });
 
 const doingOf = ({ kind, name }: Step): string => {
   if (kind === "generation") return `${oneLine(name)} was answering`;
@@ -90,7 +99,10 @@ function sections(report: Postmortem): Section[] {
   const all: (Section | undefined | false)[] = [
     open.length > 0 && {
       title: report.status === "running" ? "Running now" : "Running when it died",
-      lines: open.map((step) => `${stepLine(step)}, for ${shortDuration(step.durationMs)}`),
+      lines: open.map(
+        (step) =>
+          `${stepLine(step)}, for ${diedUnseen(report) ? "at least " : ""}${shortDuration(step.durationMs)}`,
+      ),
       quote: deepest && inputOf(deepest),
     },
     undone.length > 0 && { title: "Undone", lines: undone.map(oneLine) },
@@ -181,13 +193,14 @@ function contentOf(what: string, value: unknown): string | undefined {
   return `${text.slice(0, half)}\n… ${left} characters left out${what ? ` of the ${what}` : ""} …\n${text.slice(-half)}`.toWellFormed();
 }
 
-function facts({ path, title, agent, model, isReconstructed, detector }: Postmortem): string[] {
+function facts({ title, agent, model, isReconstructed, detector, writer }: Postmortem): string[] {
   return [
     title && `Title: ${oneLine(title)}`,
     [agent && `agent ${oneLine(agent)}`, model && `model ${oneLine(model)}`].filter(Boolean).join(", "),
     detector && `Detector: ${oneLine(detector)}`,
-    isReconstructed && "Evidence: a recovery wrote the end of the document, not the program",
-    `File: ${path}`,
+    isReconstructed &&
+      writer.state === "none" &&
+      "Evidence: a recovery wrote the end of the document, not the program",
   ].filter((fact): fact is string => typeof fact === "string" && fact !== "");
 }
 
@@ -200,7 +213,7 @@ function textLines(
   const lines = [
     `${colors.bold(oneLine(report.id))}  ${stateStyle(state, terminal)(`${stateSigns[state]} ${state}`)}`,
     ...wrap(verdict(report), columns),
-    ...facts(report).map((fact) => colors.dim(cut(fact, columns))),
+    ...[...facts(report), `File: ${report.path}`].map((fact) => colors.dim(cut(fact, columns))),
   ];
   for (const { title, lines: own, quote } of sections(report)) {
     lines.push("", colors.bold(title));
@@ -222,6 +235,7 @@ function markdown(report: Postmortem): string {
     `**${report.status}.** ${escaped(verdict(report))}`,
     "",
     ...facts(report).map((fact) => `- ${escaped(fact)}`),
+    `- File: ${inlineCode(report.path)}`,
   ];
   for (const { title, lines, quote } of sections(report)) {
     parts.push("", `## ${title}`, "");

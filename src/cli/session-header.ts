@@ -1,4 +1,5 @@
 /** The lines about a session as a whole that `show` and other commands begin with. */
+import type { SessionSummary } from "../format/trace-file.js";
 import type { Analysis } from "./analysis.js";
 import { cut, dateTime, groupedNumber, money, oneLine, plural, shortDuration, wrap } from "./display-text.js";
 import { parentOf, type SessionState } from "./session-catalog.js";
@@ -6,23 +7,34 @@ import type { ReadSession } from "./session-reference.js";
 import { stateSigns, stateStyle } from "./signs.js";
 import type { Terminal } from "./terminal.js";
 
+const leaseExpired = "lease expired";
+
+/** Whether the writer was found dead later: nothing recorded its death, and its last record is the last sign of life. */
+export const isFoundDead = ({
+  detector,
+  reconstructed,
+}: {
+  readonly detector?: string;
+  readonly reconstructed?: boolean;
+}): boolean => reconstructed === true && (detector === "process gone" || detector === leaseExpired);
+
 /** Why the state is what it is, as far as the files show. */
 export function evidenceOf({ state, writer, owners, trace }: ReadSession): string {
-  const { error, detector, reconstructed } = trace.summary as {
-    error?: string;
-    detector?: string;
-    reconstructed?: boolean;
-  };
+  const { error, detector, reconstructed }: Partial<SessionSummary> = trace.summary;
   const dead = owners.filter(({ isAlive, isRecovery }) => !isAlive && !isRecovery);
   const alive = owners.filter(({ isAlive, isLocal }) => isAlive && isLocal).map(({ pid }) => pid);
   const isRemote = owners.some(({ isAlive, isLocal }) => isAlive && !isLocal);
   const gone = dead.every(({ isLocal }) => isLocal)
     ? `process ${dead.map(({ pid }) => pid).join(", ")} is gone`
     : "the lease of its writer has expired";
+  // What a reader or a recovery found states itself: its error and its detector add nothing.
+  const isFound = state === "crashed" && isFoundDead(trace.summary);
+  const was = detector === leaseExpired ? "the lease of its writer had expired" : "its process was gone";
   const parts = [
-    (state === "error" || state === "crashed") && error,
-    state === "crashed" && detector && !error?.includes(detector) && `detected by: ${detector}`,
-    reconstructed && writer === "none" && "reconstructed by a recovery",
+    (state === "error" || state === "crashed") && !isFound && error,
+    state === "crashed" && !isFound && detector && !error?.includes(detector) && `detected by: ${detector}`,
+    isFound && writer !== "gone" && `${was}; a recovery completed the document`,
+    !isFound && reconstructed && writer === "none" && "reconstructed by a recovery",
     alive.length > 0 && `process ${alive.join(", ")} is writing`,
     isRemote && "a writer of another host or container has touched its files within a minute",
     writer === "gone" && dead.length > 0 && `${gone}; its files are not recovered yet`,

@@ -9,10 +9,10 @@ import { FollowedTrace, type ReadTrace } from "../recovery/read-trace.js";
 import { CommandError } from "./command.js";
 import { oneLine } from "./display-text.js";
 import { LongSession } from "./long-session.js";
+import { newestOf } from "./newest-sessions.js";
 import {
   type FoundSession,
   findSessions,
-  lastWriteOf,
   ownersOf,
   type SessionState,
   sessionAt,
@@ -39,7 +39,7 @@ export interface ReadSession extends ReadTrace {
  *
  * @throws CommandError if there is none, or several
  */
-export function resolveSession(reference: string, dir: string, cwd: string): FoundSession {
+export async function resolveSession(reference: string, dir: string, cwd: string): Promise<FoundSession> {
   if (isPath(reference)) {
     const path = resolve(cwd, reference);
     const found = sessionAt(dirname(path), basename(path));
@@ -49,8 +49,11 @@ export function resolveSession(reference: string, dir: string, cwd: string): Fou
   }
   const sessions = findSessions(dir);
   if (sessions.length === 0) throw new CommandError(`there are no traces in ${dir}`);
-  if (reference === "latest" && !sessions.some(({ files }) => files.name === "latest"))
-    return newest(sessions);
+  if (reference === "latest" && !sessions.some(({ files }) => files.name === "latest")) {
+    const first = await newestOf(sessions);
+    if (first) return first;
+    throw new CommandError(`there are no traces in ${dir}`);
+  }
   for (const name of [...nameCandidates(reference), reference]) {
     const exact = sessions.find(({ files }) => files.name === name);
     if (exact) return exact;
@@ -72,15 +75,21 @@ export function resolveSession(reference: string, dir: string, cwd: string): Fou
   throw new CommandError(`there is no session ${oneLine(reference)} in ${dir}${hint}`);
 }
 
+/** As {@link resolveSession}, for several references. */
+export async function resolveSessions(
+  references: readonly string[],
+  dir: string,
+  cwd: string,
+): Promise<FoundSession[]> {
+  const found: FoundSession[] = [];
+  for (const one of references) found.push(await resolveSession(one, dir, cwd));
+  return found;
+}
+
 const isPath = (reference: string): boolean =>
   /[/\\]/.test(reference)
     ? nodeFileSystem.sync.exists(resolve(reference)) || /\.(json|open|live)$/.test(reference)
     : /\.(json|open|live)$/.test(reference);
-
-function newest(sessions: readonly FoundSession[]): FoundSession {
-  const dated = sessions.map((session) => ({ session, at: lastWriteOf(session) }));
-  return dated.reduce((a, b) => (b.at > a.at ? b : a)).session;
-}
 
 /** What a command reads a session with. */
 export interface ReadingOptions {

@@ -39,7 +39,7 @@ export const shareCommand = defineCommand({
       throw new UsageError("--no-content and --no-redact exclude each other");
     const kind = values["no-redact"] ? "nothing" : values["no-content"] ? "content" : "secrets";
     const sharing = sharings[kind]();
-    const found = resolveSession(reference, dir, terminal.cwd);
+    const found = await resolveSession(reference, dir, terminal.cwd);
     const session = await readSession(found, { terminal, change: sharing.span });
     const trace = sharing.trace(session.trace);
     const takenOut = sharing.takenOut();

@@ -58,7 +58,9 @@ export const showCommand = defineCommand({
   ],
   options,
   async run({ terminal, dir, json, args, values }) {
-    const session = await readSession(resolveSession(args[0] ?? "latest", dir, terminal.cwd), { terminal });
+    const session = await readSession(await resolveSession(args[0] ?? "latest", dir, terminal.cwd), {
+      terminal,
+    });
     const analysis = analyse(session.trace);
     if (values.span !== undefined) {
       const found = findSpan(analysis, session, values.span);

@@ -3,7 +3,7 @@ import { analyse } from "./analysis.js";
 import { defineCommand, durationMillis, type Options } from "./command.js";
 import { groupedNumber, money, oneLine, plural, shortDuration, shortNumber } from "./display-text.js";
 import { findSessions } from "./session-catalog.js";
-import { readSession, resolveSession } from "./session-reference.js";
+import { readSession, resolveSessions } from "./session-reference.js";
 import { type Column, tableLines } from "./table.js";
 import type { Terminal } from "./terminal.js";
 import { type ContextPoint, Usage, type UsageReport } from "./usage.js";
@@ -28,8 +28,7 @@ export const statsCommand = defineCommand({
   options,
   maxArgs: Number.POSITIVE_INFINITY,
   async run({ terminal, dir, json, args, values }) {
-    const found =
-      args.length > 0 ? args.map((one) => resolveSession(one, dir, terminal.cwd)) : findSessions(dir);
+    const found = args.length > 0 ? await resolveSessions(args, dir, terminal.cwd) : findSessions(dir);
     const progress = terminal.progress("reading", found.length);
     const usage = new Usage();
     const after = values.since === undefined ? Number.NEGATIVE_INFINITY : terminal.now() - values.since;

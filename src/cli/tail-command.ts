@@ -11,6 +11,7 @@ import {
   valueLine,
   widthOf,
 } from "./display-text.js";
+import { newestOf } from "./newest-sessions.js";
 import type { FoundSession, SessionState } from "./session-catalog.js";
 import { evidenceOf } from "./session-header.js";
 import { pauseOf, type Reading, readings, sessionsIn } from "./session-readings.js";
@@ -68,7 +69,8 @@ async function firstSession(
   if (reference !== undefined && reference !== "latest") return resolveSession(reference, dir, terminal.cwd);
   for (let isWaiting = false; !terminal.signal.aborted; isWaiting = true) {
     const sessions = sessionsIn(dir);
-    if (sessions.length > 0) return resolveSession("latest", dir, terminal.cwd);
+    const found = sessions.find(({ files }) => files.name === reference) ?? (await newestOf(sessions));
+    if (found) return found;
     if (!isWaiting) terminal.note(`waiting for a session in ${dir}`);
     await pauseOf(waitMillis, terminal.signal);
   }

@@ -9,7 +9,7 @@ import { readRange, scanLines } from "../storage/lines.js";
 import { defineCommand, type ExitCode, type Options } from "./command.js";
 import { byteCount, cut, groupedNumber, oneLine, plural } from "./display-text.js";
 import { catalogEntry, type FoundSession, findSessions, ownersOf, writerOf } from "./session-catalog.js";
-import { resolveSession } from "./session-reference.js";
+import { resolveSessions } from "./session-reference.js";
 import type { Terminal } from "./terminal.js";
 
 /** In rising order: the exit code. */
@@ -53,8 +53,7 @@ export const verifyCommand = defineCommand({
   maxArgs: Number.POSITIVE_INFINITY,
   options,
   async run({ terminal, dir, json, args }) {
-    const sessions =
-      args.length > 0 ? args.map((one) => resolveSession(one, dir, terminal.cwd)) : findSessions(dir);
+    const sessions = args.length > 0 ? await resolveSessions(args, dir, terminal.cwd) : findSessions(dir);
     const progress = terminal.progress("verifying", sessions.length);
     const verified: Verified[] = [];
     for (const session of sessions) {

@@ -6,7 +6,8 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { listedJson, newestFirst } from "./list-command.js";
+import { listedJson } from "./list-command.js";
+import { newestFirst } from "./newest-sessions.js";
 import {
   type CatalogEntry,
   catalogEntry,

@@ -22,11 +22,34 @@ describe("a session", () => {
     expect(await idOf("/nowhere", "ses_finish.json", dir)).toBe("ses_finish");
     expect(await idOf(dir, join(dir, "ses_killed.json"))).toBe("ses_killed");
     expect(await idOf(dir, join(dir, "ses_killed.json.1-1-0-00000000-00000000.open"))).toBe("ses_killed");
-    const newest = documentOf("ses/of:1");
+    const newest = documentOf("ses/of:1", { endedAt: new Date().toISOString() });
     writeFileSync(join(dir, "ses_of_1.json"), JSON.stringify(newest));
     expect(await idOf(dir, "latest")).toBe("ses/of:1");
     expect(await idOf(dir, "ses/of:1")).toBe("ses/of:1");
     expect(await idOf(dir, "ses/of")).toBe("ses/of:1");
+  });
+
+  test("latest is the first of the list: not the one whose files are newest, and no file of another program", async () => {
+    const dir = emptyDirectory();
+    expect(await idOf(dir, "latest")).toBe(`error: there are no traces in ${dir}\n`);
+    writeFileSync(join(dir, "package.json"), "{}");
+    expect(await idOf(dir, "latest")).toBe(`error: there are no traces in ${dir}\n`);
+    const at = (hour: number, id: string) => {
+      const time = new Date(Date.UTC(2026, 0, 2, hour)).toISOString();
+      writeFileSync(
+        join(dir, `${id}.json`),
+        JSON.stringify(documentOf(id, { startedAt: time, endedAt: time })),
+      );
+    };
+    // A recovery, or a copy, writes the document of an old session last.
+    at(9, "ses_new");
+    at(3, "ses_old");
+    for (let n = 0; n < 1_000; n++) writeFileSync(join(dir, `other${n}.json`), `{"n":${n}}`);
+    const { sessions } = JSON.parse((await command(dir, ["list", "--json"])).out);
+    expect(sessions.map(({ id }: { id: string }) => id)).toEqual(["ses_new", "ses_old"]);
+    expect(await idOf(dir, "latest")).toBe("ses_new");
+    const { out, err } = await command(dir, ["tail", "--exit"]);
+    expect(out + err).toContain("ses_new");
   });
 
   test("that is several or none is an error that helps", async () => {
