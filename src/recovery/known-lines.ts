@@ -8,17 +8,20 @@ import { SpanMap } from "../format/span-map.js";
 import { pendingSpans, readMoved } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
 import type { TraceSpan } from "../format/trace-file.js";
+import type { FileStat } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
-import { type Identity, isSame } from "../storage/commit.js";
 import type { Published } from "../storage/document-file.js";
+import { isSameFile } from "../storage/identity.js";
 import { type LineRange, readRange } from "../storage/lines.js";
 import type { EarlierLines } from "../storage/merged-file.js";
 import type { EarlierRange, OrphanedFiles } from "./orphans.js";
 import { statedLoops } from "./recovered-end.js";
 
+type Inode = Pick<FileStat, "dev" | "ino">;
+
 /** An append log as a reading has it. */
 interface ReadLog {
-  readonly identity: Identity;
+  readonly identity: Inode;
   /** Its first line of a span. */
   readonly from: number;
   readonly to: number;
@@ -29,7 +32,7 @@ const comparedBytes = 1 << 16;
 
 export class KnownLines {
   #logs: ReadonlyMap<string, ReadLog> = new Map();
-  #published: Identity | undefined;
+  #published: FileStat | undefined;
   #moved = "";
   #totals = new Totals();
   /** The file descriptor of a document whose loops its tail states. */
@@ -69,11 +72,12 @@ export class KnownLines {
     if (owners.length !== this.#logs.size || this.#moved !== movedIn(owners, published)) return false;
     for (const { token, log, to } of owners) {
       const known = this.#logs.get(token);
-      if (!known || !log || to < known.to || !isSame(yield* io.fstat(log.fd), known.identity)) return false;
+      if (!known || !log || to < known.to || !isOneFile(yield* io.fstat(log.fd), known.identity))
+        return false;
     }
     if (!areReadable(owners, published)) return false;
     if (!published) return this.#published === undefined;
-    if (this.#published && isSame(yield* io.fstat(published.descriptor.fd), this.#published)) return true;
+    if (this.#published && isOneFile(yield* io.fstat(published.descriptor.fd), this.#published)) return true;
     for (const owner of owners) if ((yield* this.#endIn(owner, published)) !== undefined) return true;
     return false;
   }
@@ -140,6 +144,10 @@ export class KnownLines {
     return ofLog.equals(yield* bytesOf({ fd: descriptor.fd, to: body.to })) ? end : undefined;
   }
 }
+
+/** Some file systems have no inode numbers: then nothing shows that a file is the one of the reading before. */
+const isOneFile = (current: FileStat, before: Inode & Partial<FileStat>): boolean =>
+  current.ino !== 0n && isSameFile(current, before);
 
 /** Whether all writers live and go on, and the document, if there is one, has lines. Writers of 0.1.0 journal less. */
 const areReadable = (owners: readonly OrphanedFiles[], published: Published | undefined): boolean =>
