@@ -15,22 +15,15 @@ import {
   markerSpanId,
   type SelectLines,
 } from "../format/cap.js";
-import {
-  type DocumentHead,
-  decodeLine,
-  encodeHead,
-  encodeSpan,
-  type LineKey,
-  lineKey,
-  withoutComma,
-} from "../format/document.js";
+import { type DocumentHead, decodeLine, encodeHead, encodeSpan, withoutComma } from "../format/document.js";
 import type { ParentPlaces } from "../format/parent-places.js";
-import { inTrace, type SpanIds, SpanMap, traceIdOf, withTrace } from "../format/span-map.js";
+import { type SpanIds, SpanMap, traceIdOf } from "../format/span-map.js";
 import type { ToolLoopsJson } from "../format/tool-loops.js";
 import { type ReadTotals, Totals } from "../format/totals.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import type { Gensync } from "../platform/gensync.js";
 import { type LineOrigin, type LineSink, LineWriter, scanLines } from "./lines.js";
+import { type FoundLine, readLine, withTraceId } from "./merged-line.js";
 
 /** Lines to merge. Spans of a source that name no trace belong to the `traceId` of the source. */
 export type Source = { readonly traceId: string } & (
@@ -378,38 +371,4 @@ function* eachLine(
   for (const [index, span] of source.spans.entries()) onLine(Buffer.from(encodeSpan(span)), index);
   if (afterChunk) yield* afterChunk();
   return source.spans.length;
-}
-
-/** What was read of a line. */
-type FoundLine = LineKey &
-  (
-    | { readonly isOrdered: true; readonly span?: TraceSpan }
-    /** The first and last bytes do not give the key that the JSON gives. The line is to be encoded anew. */
-    | { readonly isOrdered: false; readonly span: TraceSpan }
-  );
-
-/** The key of a span's line; `undefined` for a line that is no span. */
-function readLine(line: Buffer, offset: number, parse: boolean): FoundLine | undefined {
-  const key = lineKey(line);
-  if (key && !parse)
-    return { spanId: key.spanId, traceId: key.traceId, interrupted: key.interrupted, isOrdered: true };
-  const decoded = decodeLine(line, offset);
-  // A tail is the last line of a file and no line of a span. A tail among the lines was put there.
-  if (decoded.type !== "span") return undefined;
-  const { span } = decoded;
-  const { spanId } = span;
-  const traceId = traceIdOf(span, "");
-  const interrupted = span.interrupted === true;
-  // If a line has the member `spanId` twice, its first bytes name another span than its JSON.
-  if (key && key.spanId !== spanId) return undefined;
-  const isOrdered = !key || (key.interrupted === interrupted && (key.traceId ?? "") === traceId);
-  return { spanId, traceId, interrupted, span, isOrdered };
-}
-
-/** A line without a trace id belongs to the trace of its own document: in another document the line names the trace. */
-function withTraceId(text: Buffer, from: string, to: string): Buffer {
-  if (from === to) return text;
-  const decoded = decodeLine(text, -1);
-  if (decoded.type !== "span") return text;
-  return Buffer.from(encodeSpan(inTrace(withTrace(decoded.span, from), to)));
 }

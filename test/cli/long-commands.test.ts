@@ -7,9 +7,9 @@ import { emptyDirectory } from "../support/command-stage.js";
 import { documentOf, rootSpan } from "../support/trace-documents.js";
 import { trials } from "../support/trials.js";
 
-const megabytes = trials(60, 400);
+const megabytes = trials(90, 400);
 /** Of the heap: what Node needs, the last spans, and the beginnings of the texts of the others. */
-const heapMegabytes = trials(72, 130);
+const heapMegabytes = trials(64, 130);
 const bytesPerSpan = 40_000;
 const count = Math.round((megabytes * 1e6) / bytesPerSpan);
 
