@@ -14,6 +14,11 @@ const load = (file) => import(pathToFileURL(join(build, file)).href);
 export const shipped = (name) =>
   BENCH_BUILD ? entry(name) : import(new URL(`../../dist/${name}.mjs`, import.meta.url).href);
 
+/** The command, as it is shipped. */
+export const command = BENCH_BUILD
+  ? join(build, "cli.js")
+  : fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
+
 /** An entry of the package: `index`, `reader`, `session`. */
 export const entry = (name = "index") => load(`${name}.mjs`);
 

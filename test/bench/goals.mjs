@@ -76,6 +76,10 @@ export const goals = [
     ),
   ]),
   atMost("list 1,000 sessions", 150, ms, ({ list }) => figureOf(list, "ours", "list")),
+  atMost("… by the command, after its start", 150, ms, ({ list }) => figureOf(list, "ours", "commandList")),
+  atMost("start of the command, beyond the runtime", 60, ms, ({ list }) =>
+    figureOf(list, "ours", "commandStart"),
+  ),
   atLeast(
     "main-thread time of the rewriter, paced / ours",
     100,

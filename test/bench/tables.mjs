@@ -113,6 +113,8 @@ const phases = [
   ["fence", "fence", millis, "plainWrite", "stringify + writeFileSync"],
   ["heap growth while filling", "heapGrown", (value) => `${digits(value)} MB`],
   ["list", "list", millis, "plainParse", "read and parse all"],
+  ["… by the command, processor", "commandList", millis, "plainParse", "read and parse all"],
+  ["start of the command, processor", "commandStart", millis],
   ["end all sessions", "endMany", millis, "plainFiles", "create, write, sync and rename as many files"],
   ["… longest gap", "endManyGap", millis],
   ["recover all sessions", "recoverMany", millis, "plainFiles", "the same"],

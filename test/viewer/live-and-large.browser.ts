@@ -53,7 +53,7 @@ describe.skipIf(withoutChromium !== undefined)("the viewer", () => {
     await show(page, "overview");
     expect(await page.locator(".evidence").innerText()).toContain("is gone");
     run(dir, "recover");
-    await page.locator(".evidence", { hasText: "reconstructed by a recovery" }).waitFor();
+    await page.locator(".evidence", { hasText: "a recovery completed the document" }).waitFor();
     expect(await status.innerText()).toContain("crashed");
     expect(await page.evaluate(() => "isSamePage" in globalThis)).toBe(true);
     expect([...complaints, ...second.complaints]).toEqual([]);

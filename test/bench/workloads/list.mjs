@@ -1,7 +1,9 @@
-/** Listing a directory of 1,000 sessions, against reading and parsing them. */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+/** Listing a directory of 1,000 sessions, as a function and by the command, against reading and parsing them. */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { entry } from "../build.mjs";
+import { fileURLToPath } from "node:url";
+import { command, entry } from "../build.mjs";
 import { timed } from "../meter.mjs";
 import { openOurs } from "../ours.mjs";
 import { SpanMaker } from "../spans.mjs";
@@ -37,7 +39,30 @@ async function list({ dir }) {
     found = (await listTraces(dir, { limit: files })).traces;
   });
   if (found.length !== files) throw new Error(`${found.length} sessions were listed`);
-  return { list: millis, plainParse: parse };
+  // 0.1.0 has no command.
+  if (!existsSync(command)) return { list: millis, plainParse: parse };
+  const empty = join(dir, "empty");
+  mkdirSync(empty);
+  const start = processorOf(command, "list", "--dir", empty);
+  return {
+    list: millis,
+    plainParse: parse,
+    commandList: processorOf(command, "list", "--limit", "0", "--dir", dir) - start,
+    commandStart: start - processorOf(nothing),
+  };
+}
+
+const nothing = fileURLToPath(new URL("../processor-at-exit.cjs", import.meta.url));
+
+/** Milliseconds of the processor that a program takes; the least of some runs. */
+function processorOf(...program) {
+  const runs = Array.from({ length: 5 }, () => {
+    const stdio = ["ignore", "ignore", "inherit", "pipe"];
+    const { status, output } = spawnSync(process.execPath, ["--require", nothing, ...program], { stdio });
+    if (status !== 0) throw new Error(`${program.join(" ")} ended with ${status}`);
+    return Number(output[3]);
+  });
+  return Math.min(...runs);
 }
 
 export default {
