@@ -131,8 +131,8 @@ test("P7 a reading takes the new lines of a long session only, also when its doc
   for (let look = 0; look < 6; look++) {
     await step("call");
     if (look % 2 === 1) await step("flush");
-    // The last lines of the log, the outlines of both files, and the journal.
-    expect(await bytesReadBy(read)).toBeLessThan(1_500_000);
+    // The end of the log, the outlines of both files, and the journal: bounded, however long the session is.
+    expect(await bytesReadBy(read)).toBeLessThan(3_000_000);
   }
   // Each line once, and at each look what has none, such as the session span.
   expect(given - before).toBeLessThan(6 * 8);
