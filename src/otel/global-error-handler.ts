@@ -5,12 +5,13 @@
  * The package is not imported. Only a copy of it that the host has loaded can have a handler, and there may be several
  * copies: they are found among the loaded modules.
  */
-import { createRequire } from "node:module";
+// The default export: webpack would read a call of `createRequire`, and log a warning about what is no literal.
+import nodeModule from "node:module";
 import { tryOr } from "../platform/errors.js";
 
 /** A loaded module: CommonJS, and under Bun an ES module too. */
 type Loaded = { readonly exports?: { readonly globalErrorHandler?: (error: Error) => void } } | undefined;
-const loaded: Readonly<Record<string, Loaded>> = createRequire(process.execPath).cache ?? {};
+const loaded: Readonly<Record<string, Loaded>> = nodeModule.createRequire(process.execPath).cache ?? {};
 
 const coreEntry = /[\\/]@opentelemetry[\\/]core[\\/]build[\\/]\w+[\\/]index\.js$/;
 

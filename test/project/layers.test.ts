@@ -140,6 +140,10 @@ describe("the dependencies of a room", () => {
     expect(importers).toEqual(["platform/file-system.ts"]);
   });
 
+  test("no file imports createRequire by its name, which webpack would read and warn about", () => {
+    expect(files.filter((file) => /import \{[^}]*\bcreateRequire\b/.test(textOf(file)))).toEqual([]);
+  });
+
   test("only one file reads the environment", () => {
     expect(files.filter((file) => textOf(file).includes("process.env"))).toEqual(["platform/environment.ts"]);
   });
