@@ -62,6 +62,8 @@ export interface MovedSpan {
 export interface JournalState {
   /** The token of the writer, which a recovery that takes the file over does not find in the file's name. */
   owner: string | undefined;
+  /** Epoch milliseconds of the writer's last record, where the time of the file is another one. */
+  lastWrite: number | undefined;
   /** What the writer's turn waits for, pending spans left out; `undefined` in a journal of 0.1.0. */
   awaited: Awaited | undefined;
   session: JournaledSession | undefined;
@@ -73,9 +75,12 @@ export interface JournalState {
   tornBytes: number;
 }
 
-/** A reader of 0.1.0 ignores the second member of an owner's line, and takes a line of another kind for corrupt. */
-export const encodeOwner = (token: string, awaits: Awaited): Buffer =>
-  Buffer.from(`${JSON.stringify({ owner: { token, pid: process.pid }, awaits })}\n`);
+/**
+ * A reader of 0.1.0 ignores other members of an owner's line, and takes a line of another kind for corrupt. `lastWrite`: epoch
+ * milliseconds of the writer's last record, in a journal that a recovery made of records of that writer.
+ */
+export const encodeOwner = (token: string, awaits: Awaited, lastWrite?: number): Buffer =>
+  Buffer.from(`${JSON.stringify({ owner: { token, pid: process.pid, lastWrite }, awaits })}\n`);
 
 /** Never throws: metadata from another program's document may be nested deeper than `JSON.stringify` can write. */
 export function encodeSession(session: JournaledSession): Buffer {
@@ -103,6 +108,7 @@ export const encodeAttributes = (
 /** A journal without records, to be replayed into. */
 export const emptyJournal = (): JournalState => ({
   owner: undefined,
+  lastWrite: undefined,
   awaited: undefined,
   session: undefined,
   spans: new SpanMap(),
@@ -176,6 +182,7 @@ function replayLine(state: JournalState, line: Buffer): boolean {
   } else if ("owner" in record) {
     const { owner, awaits } = record;
     if (isRecord(owner) && typeof owner.token === "string") state.owner = owner.token;
+    if (isRecord(owner) && Number.isFinite(owner.lastWrite)) state.lastWrite = owner.lastWrite as number;
     if (awaits === "user" || awaits === "model" || awaits === "tools") state.awaited = awaits;
   } else return false;
   return true;

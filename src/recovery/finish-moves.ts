@@ -102,8 +102,13 @@ async function give(
   );
   const session = { ...from, id: to, root, moved: undefined, movedTo: undefined, resumed: undefined };
   const token = newRecoveryToken(ports.liveness);
+  const newest = owners.reduce((one, other) => (other.lastWrite > one.lastWrite ? other : one));
+  const writer = { token: newest.journal.owner ?? newest.token, lastWrite: newest.lastWrite };
   try {
-    await runAsync(ports.fileSystem, writeJournal(ports, files.dir, token, { session, spans: placed }));
+    await runAsync(
+      ports.fileSystem,
+      writeJournal(ports, files.dir, token, { session, spans: placed }, writer),
+    );
     await ports.fileSystem.async.syncDirectory(files.dir);
   } finally {
     releaseToken(token);

@@ -104,7 +104,7 @@ export function* readSideFiles(
       const { fd } = journalFile;
       const { size, mtimeMs } = yield* io.fstat(fd);
       journal = yield* readJournal(fd, size);
-      lastWrite = mtimeMs;
+      lastWrite = journal.lastWrite ?? mtimeMs;
     }
     const pending = new SpanMap<TraceSpan>(journal.session?.traceId);
     for (const span of journal.spans.values())

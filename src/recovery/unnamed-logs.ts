@@ -113,6 +113,7 @@ function* splitOrphanedLog(ports: CommitPorts, dir: string, token: string): Gens
   const own = newRecoveryToken(liveness);
   const path = unnamedPath(dir, own);
   try {
+    const lastWrite = fileSystem.sync.lstat(unnamedPath(dir, token))?.mtimeMs;
     try {
       // If the owner is alive after all, it misses its file at the next record and begins a new one.
       fileSystem.sync.rename(unnamedPath(dir, token), path);
@@ -122,7 +123,7 @@ function* splitOrphanedLog(ports: CommitPorts, dir: string, token: string): Gens
     }
     const { sessions, corruptLines } =
       (yield* readUnnamedLog(ports, dir, own)) ?? splitUnnamedLog(Buffer.alloc(0));
-    for (const session of sessions) yield* writeJournal(ports, dir, own, session);
+    for (const session of sessions) yield* writeJournal(ports, dir, own, session, { token, lastWrite });
     // Before the log goes: a power cut must not take both.
     yield* io.syncDirectory(dir);
     if (corruptLines > 0) fileSystem.sync.rename(path, `${dir}/unnamed.json.damaged.${own}.live`);
@@ -205,7 +206,7 @@ export function* readUnnamedSides(
     for (const { session, spans } of split?.sessions ?? []) {
       const files = { dir, name: sessionName(session.id) };
       if (only !== undefined && files.name !== only) continue;
-      const journal = replayJournal(Buffer.concat(journalOf(token, session, spans)));
+      const journal = replayJournal(Buffer.concat(journalOf({ token, lastWrite }, session, spans)));
       const pending = spans.filter(({ endTime }) => endTime !== undefined);
       const none = { log: undefined, head: undefined, tail: undefined, from: 0, to: 0, tornBytes: 0 };
       const awaited = awaitedAfterAll("user", pending);
@@ -220,24 +221,36 @@ export function* readUnnamedSides(
 /** The first of the file names that a session may have. */
 export const sessionName = (id: string): string => nameCandidates(id)[0] as string;
 
-/** Writes the journal of an orphaned owner of a session. */
+/** The writer that died, which a journal made by a recovery names. */
+export interface DeadWriter {
+  readonly token: string;
+  /** Epoch milliseconds of the last record. */
+  readonly lastWrite: number | undefined;
+}
+
+/** Writes the journal of an orphaned owner of a session. `token`: that of the recovery. */
 export function* writeJournal(
   { fileSystem }: CommitPorts,
   dir: string,
   token: string,
   { session, spans }: UnnamedSession,
+  writer: DeadWriter,
 ): Gensync<void> {
   const path = journalPath({ dir, name: sessionName(session.id) }, token);
   yield* buildFile(fileSystem, path, function* (file) {
-    yield* writeAll(file.fd, Buffer.concat(journalOf(token, session, spans)));
+    yield* writeAll(file.fd, Buffer.concat(journalOf(writer, session, spans)));
     yield* io.fdatasync(file.fd);
     file.markRenamed();
   });
 }
 
-const journalOf = (token: string, session: JournaledSession, spans: readonly TraceSpan[]): Buffer[] => [
+const journalOf = (
+  { token, lastWrite }: DeadWriter,
+  session: JournaledSession,
+  spans: readonly TraceSpan[],
+): Buffer[] => [
   // What its turn waits for follows from the spans: all of them are in the journal.
-  encodeOwner(token, "user"),
+  encodeOwner(token, "user", lastWrite),
   encodeSession(session),
   ...spans.map((span) => encodeJournalSpan(encodeSpan(span))),
 ];

@@ -68,7 +68,9 @@ function diedUnnamed(): void {
     span(unnamed, "b".repeat(16), {}),
   ];
   writeFileSync(`${stage.dir}/unnamed.${deadToken()}.live`, text.join(""));
+  utimesSync(`${stage.dir}/unnamed.${deadToken()}.live`, diedAt / 1_000, diedAt / 1_000);
 }
+const diedAt = Date.UTC(2026, 0, 1);
 
 describe("P14 traces of a dead process that named no session yet", () => {
   test("P14 are listed, read, and reported by a dry run, and nothing is written", async () => {
@@ -100,6 +102,20 @@ describe("P14 traces of a dead process that named no session yet", () => {
       ["late", "completed"],
     ]);
     expect(readdirSync(stage.dir).sort()).toEqual([`${unnamed}.json`, "late.json"]);
+  });
+
+  test("P14 end when their process wrote last, by the detector of its death, before and after a recovery", async () => {
+    diedUnnamed();
+    const path = `${stage.dir}/${"2".repeat(32)}.json`;
+    const { trace: before } = await readTrace(path);
+    await recoverTraces(stage.dir);
+    const { trace: after } = await readTrace(path);
+    for (const { summary, spans, endedAt } of [before, after]) {
+      expect(summary).toMatchObject({ status: "crashed", detector: "process gone", interrupted: 1 });
+      expect(spans.map(({ endTime }) => endTime)).toEqual([diedAt, diedAt]);
+      expect(Date.parse(endedAt)).toBe(diedAt);
+    }
+    expect(after.summary).toEqual({ ...before.summary, reconstructed: true });
   });
 });
 
