@@ -99,7 +99,6 @@ describe("the package", () => {
 
   test("has the build, the pages and the files npm requires, and no more", () => {
     expect(readdirSync(root).sort()).toEqual([
-      "CHANGELOG.md",
       "LICENSE",
       "README.md",
       "SECURITY.md",
