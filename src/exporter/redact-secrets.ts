@@ -8,7 +8,9 @@ import type { Redact } from "./content-filter.js";
 import {
   isSecretNumber,
   isSecretValue,
+  namesIn,
   redacted,
+  redactNamed,
   redactText,
   type SecretPattern,
   type Suspicion,
@@ -50,11 +52,12 @@ const plainName = (name: string): string => name.replace(/[_.\s-]/g, "").toLower
 export function redactSecrets(options: RedactSecretsOptions = {}): Redact {
   rejectUnknownOptions(component, options, ["patterns", "keys"]);
   const patterns = patternsOf(options?.patterns);
-  const isKnown = keysOf(options?.keys);
+  const keys = keysOf(options?.keys);
+  const { isKnown } = keys;
   const suspicion = (name: string): Suspicion => (isKnown(name) ? "strong" : suspicionOf(name));
   return (value, field) => {
     const name = /^(?:attributes|metadata)\.(.*)/s.exec(field)?.[1] ?? "";
-    return new Walk(patterns, suspicion).visit(value, suspicion(name), 0);
+    return new Walk(patterns, suspicion, keys.inText).visit(value, suspicion(name), 0);
   };
 }
 
@@ -62,17 +65,29 @@ export function redactSecrets(options: RedactSecretsOptions = {}): Redact {
 class Walk {
   readonly #patterns: readonly SecretPattern[];
   readonly #suspicionOf: (name: string) => Suspicion;
+  readonly #names: RegExp | undefined;
   #nodes = 0;
 
-  constructor(patterns: readonly SecretPattern[], suspicion: (name: string) => Suspicion) {
+  /** `names`: names of the program, for {@link redactNamed}. */
+  constructor(
+    patterns: readonly SecretPattern[],
+    suspicion: (name: string) => Suspicion,
+    names: RegExp | undefined,
+  ) {
     this.#patterns = patterns;
     this.#suspicionOf = suspicion;
+    this.#names = names;
+  }
+
+  #text(text: string): string {
+    const shown = redactText(text, this.#patterns);
+    return this.#names ? redactNamed(shown, this.#names) : shown;
   }
 
   /** Returns `value` itself if it holds no secret. `suspicion` is that of the name of the value. */
   visit(value: unknown, suspicion: Suspicion, depth: number): unknown {
     if (typeof value === "string")
-      return isSecretValue(suspicion, value) ? redacted("secret") : redactText(value, this.#patterns);
+      return isSecretValue(suspicion, value) ? redacted("secret") : this.#text(value);
     if (typeof value === "number" || typeof value === "bigint")
       return isSecretNumber(suspicion, value) ? redacted("secret") : value;
     if (typeof value !== "object" || value === null) return value;
@@ -80,7 +95,7 @@ class Walk {
     const plain = isPlain(value) ? value : toJsonValue(value);
     if (Array.isArray(plain)) return this.#elements(plain, suspicion, depth);
     return typeof plain === "object" && plain !== null
-      ? this.#members(plain, depth)
+      ? this.#members(plain, suspicion, depth)
       : this.visit(plain, suspicion, depth);
   }
 
@@ -95,13 +110,19 @@ class Walk {
     return copy ?? value;
   }
 
+  #suspicionOfMember(key: string, named: Suspicion, ofWhole: Suspicion): Suspicion {
+    if (named !== "none" && isValueKey(key)) return named;
+    return ofWhole === "all" ? ofWhole : this.#suspicionOf(key);
+  }
+
   /** `{ name: "password", value: "…" }`: how suspicious the value is. */
   #suspicionOfPair(members: readonly (readonly [string, unknown])[]): Suspicion {
     const name = members.find(([key]) => isNameKey(key))?.[1];
     return typeof name === "string" ? this.#suspicionOf(name) : "none";
   }
 
-  #members(value: object, depth: number): unknown {
+  /** `suspicion`: that of the name of the whole. */
+  #members(value: object, suspicion: Suspicion, depth: number): unknown {
     let isChanged = false;
     const copy: Record<string, unknown> = {};
     const members = Object.entries(value);
@@ -109,11 +130,7 @@ class Walk {
     for (const [key, member] of members) {
       // A shorter key has no room for a token.
       const shownKey = key.length < 16 ? key : redactText(key, this.#patterns);
-      const shown = this.visit(
-        member,
-        named !== "none" && isValueKey(key) ? named : this.#suspicionOf(key),
-        depth + 1,
-      );
+      const shown = this.visit(member, this.#suspicionOfMember(key, named, suspicion), depth + 1);
       isChanged ||= shown !== member || shownKey !== key;
       setOwn(copy, shownKey, shown);
     }
@@ -156,7 +173,14 @@ function patternsOf(given: RedactSecretsOptions["patterns"]): SecretPattern[] {
   });
 }
 
-function keysOf(given: RedactSecretsOptions["keys"]): (name: string) => boolean {
+/** The names that the program adds. */
+interface OwnNames {
+  readonly isKnown: (name: string) => boolean;
+  /** For {@link redactNamed}: those that are texts. */
+  readonly inText: RegExp | undefined;
+}
+
+function keysOf(given: RedactSecretsOptions["keys"]): OwnNames {
   if (given !== undefined && !Array.isArray(given))
     throw invalidOption(component, "keys", given, "an array of names or regular expressions");
   const names = new Set<string>();
@@ -166,6 +190,8 @@ function keysOf(given: RedactSecretsOptions["keys"]): (name: string) => boolean 
     else if (typeof key === "string" && plainName(key) !== "") names.add(plainName(key));
     else throw invalidOption(component, "keys", key, "a name or a regular expression");
   }
-  if (names.size === 0 && expressions.length === 0) return () => false;
-  return (name) => names.has(plainName(name)) || expressions.some((expression) => expression.test(name));
+  return {
+    isKnown: (name) => names.has(plainName(name)) || expressions.some((expression) => expression.test(name)),
+    inText: names.size > 0 ? namesIn([...names]) : undefined,
+  };
 }

@@ -116,12 +116,27 @@ const cookie = /(ookie:\s{0,3})[^\r\n"'\\=]{1,100}=[^\r\n"'\\]{0,4096}/gi;
 /** The password of a connection to Oracle: `thin:user/password@host`. */
 const oraclePassword = /(oracle:(?:thin|oci):[^\s/@"'\\]{1,100}\/)[^\s@"'\\]{1,300}(?=@)/g;
 
+/** Ends of names whose values may be secret. */
+const nameEnds = "passw(?:or)?ds?|passphrase|pwd|secrets?|token|key|key_?base|authorization|credentials?";
+
 /**
- * The end of a name that may be secret, the separator, and the value: in quotes, which may be escaped, or up to a
- * character that ends a value. JSON inside of JSON doubles the backslashes: 63 are six levels.
+ * The end of a name, the separator, and either the quote that begins the value, or a value without quotes, up to a character
+ * that ends it. JSON inside of JSON doubles the backslashes before a quote: 63 are six levels.
  */
-const assignment =
-  /(passw(?:or)?d|passphrase|pwd|secret|token|key|key_?base|authorization|credentials?)((?:\\{0,63}["'])?(\s{0,3})(?:=>|[:=])\s{0,3})(?:(\\{0,63}(["'`]))((?:(?!\5)[^\\\r\n]|\\(?!\5)[^\r\n]){1,4096})|((?:(?:bearer|basic|token)\s{1,3})?[^\s"'`\\,;&<>(){}[\]]{3,4096}))/gi;
+const assignmentOf = (names: string): RegExp =>
+  new RegExp(
+    String.raw`(${names})((?:\\{0,63}["']\]?)?(\s{0,3})(?:=>|[:=])\s{0,3})(?:(\\{0,63})(["'\x60])|((?:(?:bearer|basic|token)\s{1,3})?[^\s"'\x60\\,;&<>(){}[\]]{2,4096}))`,
+    "gi",
+  );
+const assignment = assignmentOf(nameEnds);
+
+/** An option of a command line that has a secret: `--password hunter2`. */
+const flag =
+  /((?:^|\s)--[a-z-]{0,40}(?:password|passwd|passphrase|secret|token|api-?key|access-?key)(?:\s{1,3}|=)["']?)(?![-$<{%"'\s]|\[redacted)[^\s"']{3,4096}/gi;
+
+/** The user of `curl` with a password. No numbers: `docker run -u 1000:1000`. */
+const userFlag =
+  /(\s(?:-u|--user)[\s=]{1,3}["']?[^\s:"'$]{1,100}:)(?!\d{1,9}(?:\s|$)|[$"'\s]|\[redacted)[^\s"']{1,300}/g;
 
 /** A pair of JSON: `{ "name": "password", "value": "…" }`. */
 const pair =
@@ -134,15 +149,15 @@ const pairOfLines =
 /** @internal All expressions, for the test of the rules at the top of this file. */
 export const expressions: Readonly<Record<string, RegExp>> = {
   ...{ anyToken, sasSignature, slackWebhook, privateKey, urlPassword, oraclePassword, bearer, cookie },
-  ...{ assignment, pair, pairOfLines },
+  ...{ assignment, flag, userFlag, pair, pairOfLines },
   ...Object.fromEntries(Object.entries(tokens).map(([name, source]) => [name, new RegExp(source, "g")])),
 };
 
-/** How certain it is that the value of a name is secret. */
-export type Suspicion = "none" | "weak" | "strong";
+/** How certain it is that the value of a name is secret. `all`: each member of an object with that name, too. */
+export type Suspicion = "none" | "weak" | "strong" | "all";
 
 const strongName =
-  /(?:passw(?:or)?d|passphrase|pwd|secret|credentials?|authorization|cookie|(?:api|access|account|secret|private|master|signing|encryption|auth|shared)key|keybase|(?:api|auth|access|refresh|bearer|session|id|bot|secret)token)$/;
+  /(?:passw(?:or)?ds?|passphrase|pwd|^pass|secrets?|credentials?|authorization|cookie|(?:api|access|account|secret|private|master|signing|encryption|auth|shared)key|keybase|(?:api|auth|access|refresh|bearer|session|id|bot|secret)token)$/;
 
 /** The suspicion of the name of a member or a variable. Only the end of a long name counts. */
 export function suspicionOf(name: string): Suspicion {
@@ -150,6 +165,7 @@ export function suspicionOf(name: string): Suspicion {
     .slice(-60)
     .replace(/[_.\s-]/g, "")
     .toLowerCase();
+  if (/(?:passwords|secrets|credentials)$/.test(plain)) return "all";
   if (strongName.test(plain)) return "strong";
   if (/(?<!page|next|cursor|public)token$/.test(plain)) return "weak";
   return /[A-Z0-9]_KEY$/.test(name) && !/PUBLIC_KEY$/.test(name) ? "weak" : "none";
@@ -157,7 +173,7 @@ export function suspicionOf(name: string): Suspicion {
 
 /** Values that are no secrets: placeholders, types, labels. */
 const placeholder =
-  /^(?:[$<{%]|\*+$|\[redacted|process\.|os\.|env\.|(?:string|number|boolean|text|object|any|unknown|required|optional|hidden|true|false|null|none|undefined|password|secret|token|bearer|basic)$)/i;
+  /^(?:[$<{%]|\*+$|\[redacted|process\.|os\.|env\.|(?:string|number|boolean|text|object|any|unknown|required|optional|hidden|true|false|null|none|undefined|password|secret|token|bearer|basic|include|omit|same-origin)$)/i;
 
 const isRandom = (value: string): boolean =>
   value.length >= 16 && /\d/.test(value) && /[a-z]/i.test(value) && !/\s/.test(value);
@@ -167,11 +183,13 @@ export const isSecretValue = (suspicion: Suspicion, value: string): boolean =>
   suspicion !== "none" &&
   value !== "" &&
   !placeholder.test(value) &&
-  (suspicion === "strong" || isRandom(value));
+  (isStrong(suspicion) || isRandom(value));
 
 /** Whether a complete number is redacted: a PIN or a code, but no flag and no count of few. */
 export const isSecretNumber = (suspicion: Suspicion, value: number | bigint): boolean =>
-  suspicion === "strong" && value >= 1000;
+  isStrong(suspicion) && value >= 1000;
+
+const isStrong = (suspicion: Suspicion): boolean => suspicion === "strong" || suspicion === "all";
 
 const isPassword = (name: string): boolean => /(?:passw(?:or)?d|passphrase|pwd)$/i.test(name);
 const isLastInLine = (next: string): boolean => next === "" || next === "\n" || next === "\r";
@@ -187,6 +205,9 @@ function isSecretWord(
   if (!isSecretValue(suspicion, word) || next === "(") return false;
   const isVariable = /^[A-Z0-9_]+$/.test(name);
   if (isVariable && !hasSpace) return true;
+  const [, scheme, credential] = /^(bearer|basic|token)\s+(.*)$/i.exec(word) ?? [];
+  if (scheme && /authorization$/i.test(name))
+    return (credential ?? "").length >= 4 && !placeholder.test(credential ?? "");
   if (isPassword(name) && (/^\d{4,}$/.test(word) || (isLastInLine(next) && /^[\w!@#%^*+-]{4,}$/.test(word))))
     return true;
   const isCode = /^[A-Za-z_$][\w$]*[?!]?\.[\w$.]+$/.test(word) && !/\d/.test(word);
@@ -242,17 +263,103 @@ function redactKnown(text: string): string {
   if (/ookie:/i.test(shown)) shown = shown.replace(cookie, `$1${redacted("cookie")}`);
   if (shown.includes("alue")) shown = shown.replace(pair, redactedPair);
   if (shown.includes("value:")) shown = shown.replace(pairOfLines, redactedPair);
-  return shown.replace(assignment, (match, end, between, space, quotes, _quote, quoted, word, at, whole) => {
-    const name = (/[\w.-]{0,40}$/.exec(whole.slice(Math.max(0, at - 40), at))?.[0] ?? "") + end;
-    const suspicion = suspicionOf(name);
-    const isSecret =
-      quoted === undefined
-        ? isSecretWord(suspicion, name, space !== "", word, whole.charAt(at + match.length))
-        : isSecretValue(suspicion, quoted) &&
-          (!/\s/.test(quoted) || /^(?:bearer|basic|token) /i.test(quoted));
-    return isSecret ? `${end}${between}${quotes ?? ""}${redacted("secret")}` : match;
-  });
+  if (shown.includes("--")) shown = shown.replace(flag, `$1${redacted("secret")}`);
+  if (shown.includes("-u") || shown.includes("--user"))
+    shown = shown.replace(userFlag, `$1${redacted("password")}`);
+  return redactAssignments(shown, assignment, isSecretAssignment);
 }
+
+/** A name, and the value that is assigned to it. */
+interface Assignment {
+  readonly name: string;
+  /** Between the name and the value. */
+  readonly between: string;
+  readonly hasSpace: boolean;
+  readonly value: string;
+  readonly isQuoted: boolean;
+  /** The character after a value without quotes. */
+  readonly next: string;
+}
+
+/** Characters of a value in quotes at most. */
+const longestValue = 4_096;
+
+/** Replaces values of assignments. A value that stays is searched for further ones. */
+function redactAssignments(
+  text: string,
+  expression: RegExp,
+  isSecret: (assignment: Assignment) => boolean,
+): string {
+  let shown = "";
+  let done = 0;
+  expression.lastIndex = 0;
+  for (let match = expression.exec(text); match; match = expression.exec(text)) {
+    const [whole, end = "", between = "", space, escapes, quote, word = ""] = match;
+    const after = match.index + whole.length;
+    const from = after - word.length;
+    const to = quote === undefined ? after : endOfQuoted(text, from, (escapes ?? "").length, quote);
+    const before = text.slice(Math.max(0, match.index - 40), match.index);
+    const isFound = isSecret({
+      name: (/[\w.-]{0,40}$/.exec(before)?.[0] ?? "") + end,
+      between,
+      hasSpace: space !== "",
+      value: text.slice(from, to),
+      isQuoted: quote !== undefined,
+      next: text.charAt(to),
+    });
+    if (!isFound) {
+      if (quote !== undefined) expression.lastIndex = from;
+      continue;
+    }
+    shown += text.slice(done, from) + redacted("secret");
+    done = to;
+    expression.lastIndex = to;
+  }
+  return done === 0 ? text : shown + text.slice(done);
+}
+
+/**
+ * Where a value in quotes ends: at its closing quote, else at the end of the line. `depth`: backslashes before the opening
+ * quote. A quote inside of the value has twice as many and one; in single quotes of YAML and SQL it is doubled.
+ */
+function endOfQuoted(text: string, from: number, depth: number, quote: string): number {
+  const last = Math.min(text.length, from + longestValue);
+  let slashes = 0;
+  for (let at = from; at < last; at++) {
+    const char = text.charAt(at);
+    if (char === "\\") slashes++;
+    else if (char === "\n" || char === "\r") return at;
+    else if (char !== quote) slashes = 0;
+    else if (quote === "'" && at > from && depth === 0 && text.charAt(at + 1) === "'") at++;
+    else if (slashes % (2 * (depth + 1)) <= depth) return at - Math.min(slashes, depth);
+    else slashes = 0;
+  }
+  return last;
+}
+
+function isSecretAssignment({ name, between, hasSpace, value, isQuoted, next }: Assignment): boolean {
+  const suspicion = suspicionOf(name);
+  if (!isQuoted) return isSecretWord(suspicion, name, hasSpace, value, next);
+  if (!isSecretValue(suspicion, value)) return false;
+  // A member of JSON, or a variable: else words may be prose or code.
+  const isMember = /^\\*"/.test(between) || /^[A-Z0-9_]+$/.test(name);
+  return isMember || !/\s/.test(value) || /^(?:bearer|basic|token) /i.test(value);
+}
+
+/** Replaces each value that is assigned to one of these names in a text. `names`: sources of expressions. */
+export function redactNamed(text: string, names: RegExp): string {
+  return redactAssignments(
+    text,
+    names,
+    ({ value, isQuoted, next }) => value !== "" && !placeholder.test(value) && (isQuoted || next !== "("),
+  );
+}
+
+/** An expression for {@link redactNamed}: these names, compared without case, `_`, `-` and `.`. */
+export const namesIn = (names: readonly string[]): RegExp =>
+  assignmentOf(
+    `(?<![A-Za-z0-9])(?:${names.map((name) => [...name].map((char) => char.replace(/\W/g, "\\$&")).join("[_.-]?")).join("|")})`,
+  );
 
 /** A match of {@link pair} or {@link pairOfLines} with its value replaced, where its name marks the value as secret. */
 function redactedPair(match: string, before: string, name: string, between: string): string {

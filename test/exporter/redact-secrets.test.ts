@@ -137,6 +137,35 @@ const secrets: [what: string, text: string, secret: string, kind: string][] = [
   ["a Ruby hash", `:password => "hunter2"`, "hunter2", "secret"],
   ["JSON nested six times", nested({ password: "hunter2", next: 1 }, 6), "hunter2", "secret"],
   ["a list in JSON nested four times", nested([{ a: [{ apiKey: random(24) }] }], 4), random(24), "secret"],
+  ["a value with an escaped quote", String.raw`{"password":"abc\"-SECRET","n":1}`, "-SECRET", "secret"],
+  [
+    "a value with a quote, nested three times",
+    nested({ password: 'abc"-SECRET', n: 1 }, 3),
+    "-SECRET",
+    "secret",
+  ],
+  ["a value that ends in a backslash", JSON.stringify({ password: "SECRET\\", n: 1 }), "SECRET", "secret"],
+  ["a variable with an escaped quote", String.raw`API_KEY="a\"SECRET" B=1`, "SECRET", "secret"],
+  ["doubled quotes of YAML", "password: 'it''s-SECRET'\nb: 1", "SECRET", "secret"],
+  ["words in JSON", '{"clientSecret":"two words here","n":1}', "two words here", "secret"],
+  ["words in a variable", 'export API_KEY="abc def ghi"', "abc def ghi", "secret"],
+  ["a bearer without digits", "Authorization: Bearer mysecrettoken", "mysecrettoken", "secret"],
+  [
+    "a bearer without digits in curl",
+    'curl -H "Authorization: Bearer AbCdEfGhIjKlMnOpQrStUv" x',
+    "AbCdEf",
+    "secret",
+  ],
+  ["short basic authorization", "Authorization: Basic dXNlcjpwYXNz", "dXNlcjpwYXNz", "secret"],
+  ["an option of a command", "login --password hunter2 now", "hunter2", "secret"],
+  ["an option with =", "deploy --api-token=abcd1234 now", "abcd1234", "secret"],
+  ["the user of curl", "curl -u ada:hunter2 https://a.example", "hunter2", "password"],
+  [
+    "a member of the environment",
+    'os.environ["API_KEY"] = "abc123def456ghi789"',
+    "abc123def456ghi789",
+    "secret",
+  ],
   ["a number in JSON", '{"user":"a","password":12345678,"n":1}', "12345678", "secret"],
   ["a number in nested JSON", nested({ password: 12345678 }, 3), "12345678", "secret"],
   ["a number in YAML", "user: a\npassword: 12345678\nport: 80", "12345678", "secret"],
@@ -252,6 +281,29 @@ describe("P9 redactSecrets removes", () => {
     });
   });
 
+  test("lists and objects with secret names", () => {
+    const gone = "[redacted:secret]";
+    const value = {
+      passwords: ["hunter2"],
+      secrets: { db: "x", port: 1 },
+      credentials: { user: "a", pass: "p" },
+    };
+    expect(shown(value)).toEqual({
+      passwords: [gone],
+      secrets: { db: gone, port: 1 },
+      credentials: { user: gone, pass: gone },
+    });
+  });
+
+  test("only the secret, where a quote is inside of it", () => {
+    expect(shown(String.raw`{"password":"a\"b","next":"c"}`)).toBe(
+      '{"password":"[redacted:secret]","next":"c"}',
+    );
+    expect(shown("password: 'it''s' # comment")).toBe("password: '[redacted:secret]' # comment");
+    expect(shown('{"password":"","next":"c"}')).toBe('{"password":"","next":"c"}');
+    expect(shown('{"user":"password","next":"c"}')).toBe('{"user":"password","next":"c"}');
+  });
+
   test("keys of members that have the shape of a secret", () => {
     expect(shown({ [`AKIA${upper(16)}`]: 1 })).toEqual({ "[redacted:aws-access-key]": 1 });
   });
@@ -312,6 +364,11 @@ describe("redactSecrets leaves", () => {
     ],
     ["css and html", '<input type="password" name="token" id="secret"> .token { color: red }'],
     ["pairs without a secret", '{"name":"city","value":"Paris"} - name: CITY\n  value: Paris\n'],
+    [
+      "the user of a container",
+      "docker run -u 1000:1000 --user 1000:1000 image --token $TOKEN --password-stdin",
+    ],
+    ["an option of fetch", "fetch(url, { credentials: 'include' }); f({ credentials: \"same-origin\" })"],
     ["a list of required fields", { required: ["password", "username"], name: "form", value: "x" }],
     [
       "dates and versions",
@@ -393,6 +450,14 @@ describe("options of redactSecrets", () => {
     expect(own("acme-12 and acme-34, badge seven", "output")).toBe(
       "[redacted:custom] and [redacted:custom], [redacted:badge]",
     );
+    for (const text of [
+      '{"badgeNumber":"a42x"}',
+      "badge_number: hunter",
+      "badge-number=A-12",
+      "BADGE.NUMBER = '7'",
+    ])
+      expect(own(text, "output"), text).toMatch(/badge.?number["']?\s*[:=]\s*["']?\[redacted:secret\]/i);
+    expect(own("the badgeNumber is printed", "output")).toBe("the badgeNumber is printed");
     expect(own({ badgeNumber: "7", "x-acme-id": "8", other: "9" }, "input")).toEqual({
       ...{ badgeNumber: "[redacted:secret]", "x-acme-id": "[redacted:secret]", other: "9" },
     });
@@ -507,6 +572,11 @@ describe("P8 redactSecrets is linear", () => {
       '"name":"password","value":"',
       "name: a\nvalue: ",
       "oracle:thin:a/",
+      " --password ",
+      " -u a:",
+      'password="\\',
+      "password='a''",
+      '"password":"\\',
       "hooks.slack.com/services/",
       '\\\\\\"secret\\\\\\":\\\\\\"',
       "key='\\",
