@@ -84,7 +84,8 @@ export const durationOf = ({ startTime, endTime, tool }: TraceSpan, to: number):
 
 const byStart = (a: Node, b: Node): number => a.span.startTime - b.span.startTime;
 
-export function analyse(given: TraceFile): Analysis {
+/** `now`: epoch milliseconds, for a session that a living process writes. */
+export function analyse(given: TraceFile, now = 0): Analysis {
   const spans = given.spans.map(validSpan);
   const trace = { ...given, metadata: validMetadata(given.metadata), summary: wholeSummary(given, spans) };
   const elided = spans.reduce((sum, span) => sum + (elidedTotals(span) ? elidedCount(span) : 0), 0);
@@ -100,7 +101,7 @@ export function analyse(given: TraceFile): Analysis {
   );
   const ends = all.map(({ span }) => span.endTime ?? span.startTime).filter(Number.isFinite);
   const ended = Date.parse(trace.endedAt);
-  const to = ends.reduce((a, b) => Math.max(a, b), Number.isNaN(ended) ? from : ended);
+  const to = ends.reduce((a, b) => Math.max(a, b), Math.max(now, Number.isNaN(ended) ? from : ended));
   const turns = assignTurns(nodes, trace);
   return {
     trace,

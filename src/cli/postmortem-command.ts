@@ -15,7 +15,7 @@ import {
 } from "./display-text.js";
 import { escaped, fenced, inlineCode } from "./markdown-text.js";
 import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
-import { isFoundDead } from "./session-header.js";
+import { isFoundDead, nowOf } from "./session-header.js";
 import { readSession, resolveSession } from "./session-reference.js";
 import { stateSigns, stateStyle } from "./signs.js";
 import type { Terminal } from "./terminal.js";
@@ -36,7 +36,7 @@ export const postmortemCommand = defineCommand({
     const session = await readSession(await resolveSession(args[0] ?? "latest", dir, terminal.cwd), {
       terminal,
     });
-    const report = postmortemOf(session, analyse(session.trace));
+    const report = postmortemOf(session, analyse(session.trace, nowOf(session, terminal)));
     if (json) terminal.printJson("postmortem/1", report);
     else if (values.md) terminal.print(markdown(report));
     else terminal.print(...textLines(report, session.state, terminal));
@@ -54,6 +54,8 @@ interface Section {
 
 const longestQuote = 1_200;
 
+const tokenCount = (count: number): string => `${shortNumber(count)} ${count === 1 ? "token" : "tokens"}`;
+
 /** The verdict in one sentence. */
 function verdict(report: Postmortem): string {
   const { status, evidence, lastSeenAt, turn, open, startedAt } = report;
@@ -69,7 +71,14 @@ function verdict(report: Postmortem): string {
   if (status === "error") return `Ended with an error at ${when}, ${after} after its start${where}${why}.`;
   if (status === "running") return `Under way for ${after}${where}${why}.`;
   if (status === "idle") return `Waits for its next message, last active at ${when}${why}.`;
-  return `Ended by itself at ${when}, ${after} after its start.`;
+  const cut = open.length > 0 ? `, with ${plural(open.length, "span")} interrupted` : "";
+  return `Ended at ${when}, ${after} after its start${cut}${why}.`;
+}
+
+/** What spans without an end of their own were, by the end of the session. */
+function openTitle({ status }: Postmortem): string {
+  if (status === "running") return "Running now";
+  return status === "crashed" || status === "error" ? "Running when it died" : "Interrupted";
 }
 
 /** Nothing recorded the death: it was later than the last record. */
@@ -98,7 +107,7 @@ function sections(report: Postmortem): Section[] {
   const deepest = open[0];
   const all: (Section | undefined | false)[] = [
     open.length > 0 && {
-      title: report.status === "running" ? "Running now" : "Running when it died",
+      title: openTitle(report),
       lines: open.map(
         (step) =>
           `${stepLine(step)}, for ${diedUnseen(report) ? "at least " : ""}${shortDuration(step.durationMs)}`,
@@ -114,8 +123,8 @@ function sections(report: Postmortem): Section[] {
           oneLine(lastModelCall.name),
           shortDuration(lastModelCall.durationMs),
           lastModelCall.finishReason && `finish reason ${oneLine(lastModelCall.finishReason)}`,
-          lastModelCall.contextTokens > 0 && `context ${shortNumber(lastModelCall.contextTokens)} tokens`,
-          lastModelCall.tokens && `${shortNumber(lastModelCall.tokens.output ?? 0)} tokens written`,
+          lastModelCall.contextTokens > 0 && `context ${tokenCount(lastModelCall.contextTokens)}`,
+          lastModelCall.tokens && `${tokenCount(lastModelCall.tokens.output ?? 0)} written`,
           lastModelCall.cost !== undefined && money(lastModelCall.cost),
         ]
           .filter(Boolean)
@@ -138,11 +147,11 @@ function sections(report: Postmortem): Section[] {
     {
       title: "Cost",
       lines: [
-        `${groupedNumber(totals.tokens)} tokens · ${money(totals.cost)} · ${plural(totals.modelCalls, "model call")} · ${plural(totals.toolCalls, "tool call")}`,
+        `${plural(totals.tokens, "token")} · ${money(totals.cost)} · ${plural(totals.modelCalls, "model call")} · ${plural(totals.toolCalls, "tool call")}`,
         ...(models.length > 1
           ? models.map(
               ({ model, calls, tokens, cost }) =>
-                `${oneLine(model)}: ${plural(calls, "call")}, ${groupedNumber(tokens)} tokens, ${money(cost)}`,
+                `${oneLine(model)}: ${plural(calls, "call")}, ${plural(tokens, "token")}, ${money(cost)}`,
             )
           : []),
       ],
@@ -152,7 +161,7 @@ function sections(report: Postmortem): Section[] {
       lines: [
         ...loops.map(({ tool, count }) => `${oneLine(String(tool))}: ${count} calls with one input`),
         ...retries.map(({ name, attempts, failed, wastedMillis, wastedTokens, isSolved }) => {
-          const tokens = wastedTokens > 0 ? ` and ${groupedNumber(wastedTokens)} tokens` : "";
+          const tokens = wastedTokens > 0 ? ` and ${plural(wastedTokens, "token")}` : "";
           return `${oneLine(name)}: ${failed} of ${attempts} attempts failed, ${isSolved ? "the last one succeeded" : "none succeeded"}; ${shortDuration(wastedMillis)}${tokens} spent on failures`;
         }),
       ],

@@ -225,7 +225,7 @@ function undoneOf(
     if (/tool/i.test(last.span.finishReason ?? "") && !isOver && open.length === 0)
       undone.push("the results of the last tool calls: the model has not seen them");
   }
-  if (turn && !isOver) {
+  if (turn?.message !== undefined && !isOver) {
     const answer = nodes
       .filter((node) => node.turn === turn.index && node.span.kind === "generation" && node.state === "ok")
       .at(-1);

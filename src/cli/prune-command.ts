@@ -55,7 +55,7 @@ export const pruneCommand = defineCommand({
     }
     for (const one of removed) terminal.print(`${oneLine(basename(one.path))}  ${byteCount(one.bytes)}`);
     const { colors } = terminal;
-    const kept = held.length > 0 ? `; ${plural(held.length, "session")} with a writer left alone` : "";
+    const kept = held.length > 0 ? `; ${plural(held.length, "session")} with side files left alone` : "";
     terminal.note(
       colors.dim(
         `${plural(removed.length, "document")} ${dryRun ? "would be " : ""}removed, ${byteCount(total)}${kept}`,

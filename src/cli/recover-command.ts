@@ -5,6 +5,13 @@ import { byteCount, oneLine, plural } from "./display-text.js";
 
 const options = { "dry-run": { help: "only report what would be done" } } as const satisfies Options;
 
+/** What a recovery does, for people. */
+const actions = {
+  rebuilt: "completed from its side files",
+  committed: "completed from its log",
+  swept: "cleared of leftover side files",
+} as const;
+
 export const recoverCommand = defineCommand({
   usage: "",
   about:
@@ -38,9 +45,9 @@ export const recoverCommand = defineCommand({
       keptAs,
     } of sessions) {
       const facts = [
-        `${action}, now ${status}`,
-        plural(recoveredSpans, "recovered span"),
-        interrupted.length > 0 && `running: ${interrupted.map(oneLine).join(", ")}`,
+        `${dryRun ? "would be " : ""}${actions[action]}: ${status}`,
+        recoveredSpans > 0 && plural(recoveredSpans, "recovered span"),
+        interrupted.length > 0 && `interrupted: ${interrupted.map(oneLine).join(", ")}`,
         tornBytes > 0 && `${byteCount(tornBytes)} torn`,
         corruptLines > 0 && `${plural(corruptLines, "line")} not readable, kept as ${keptAs.join(", ")}`,
       ].filter((fact) => fact !== false);

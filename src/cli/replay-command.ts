@@ -79,7 +79,7 @@ function tracesUrl(text: string): string {
     throw new UsageError(`--otlp: ${JSON.stringify(text)} is no address such as http://localhost:4318`);
   }
   if (url.protocol !== "http:" && url.protocol !== "https:")
-    throw new UsageError(`--otlp: ${url.protocol} is neither http: nor https:`);
+    throw new UsageError(`--otlp: ${JSON.stringify(text)} does not begin with http:// or https://`);
   if (url.pathname === "/") url.pathname = "/v1/traces";
   return url.href;
 }

@@ -41,8 +41,15 @@ export function evidenceOf({ state, writer, owners, trace }: ReadSession): strin
     owners.some(({ isRecovery }) => isRecovery) && "a recovery is under way",
     state === "running" && writer === "none" && "no writer is known: nothing shows that it still runs",
   ];
-  return parts.filter((part) => part !== false && part !== "" && part !== undefined).join("; ");
+  return parts
+    .filter((part) => typeof part === "string" && part !== "")
+    .map((part) => String(part).replace(/\.$/, ""))
+    .join("; ");
 }
+
+/** Until when what is open has lasted: now, where a living process has it; absent where only the files say. */
+export const nowOf = ({ state, writer }: ReadSession, terminal: Terminal): number | undefined =>
+  state === "running" && writer === "alive" ? terminal.now() : undefined;
 
 export function sessionHeader(session: ReadSession, analysis: Analysis, terminal: Terminal): string[] {
   const { colors, columns } = terminal;
@@ -52,14 +59,18 @@ export function sessionHeader(session: ReadSession, analysis: Analysis, terminal
   const { agent, model, title, prompt } = metadata;
   const failed = analysis.nodes.filter((node) => node.state === "failed").length;
   const interrupted = analysis.nodes.filter((node) => node.state === "cut").length;
+  // Requests of a server have no turns, models and tools.
+  const { turns = 0, totalGenerations = 0, totalToolCalls = 0, totalTokens = 0 } = summary;
+  const isAgent = Math.max(turns, totalGenerations, totalToolCalls, totalTokens) > 0;
   const numbers = [
     dateTime(analysis.from),
     shortDuration(analysis.to - analysis.from),
-    plural(analysis.turns.length, "turn"),
-    plural(summary.totalGenerations ?? 0, "model call"),
-    plural(summary.totalToolCalls ?? 0, "tool call"),
-    `${groupedNumber(summary.totalTokens ?? 0)} tokens`,
-    money(summary.totalCost ?? 0),
+    isAgent && plural(analysis.turns.length, "turn"),
+    isAgent && plural(summary.totalGenerations ?? 0, "model call"),
+    isAgent && plural(summary.totalToolCalls ?? 0, "tool call"),
+    !isAgent && plural(analysis.nodes.length, "span"),
+    isAgent && plural(summary.totalTokens ?? 0, "token"),
+    isAgent && money(summary.totalCost ?? 0),
     failed > 0 && plural(failed, "error"),
     interrupted > 0 && `${interrupted} interrupted`,
     analysis.elided > 0 && `${groupedNumber(analysis.elided)} spans elided`,

@@ -16,12 +16,13 @@ import {
   widthOf,
   wrap,
 } from "./display-text.js";
-import { sessionHeader } from "./session-header.js";
+import { nowOf, sessionHeader } from "./session-header.js";
 import { type ReadSession, readSession, resolveSession } from "./session-reference.js";
 import { spanSign, spanStyle, spanWords } from "./signs.js";
 import type { Terminal } from "./terminal.js";
 
-const kinds = ["generation", "embedding", "tool", "text", "user-message", "span"] as const;
+/** `model` is the name of a generation in the tree. */
+const kinds = ["generation", "model", "embedding", "tool", "text", "user-message", "span"] as const;
 const defaultLimit = 300;
 
 const options = {
@@ -61,7 +62,7 @@ export const showCommand = defineCommand({
     const session = await readSession(await resolveSession(args[0] ?? "latest", dir, terminal.cwd), {
       terminal,
     });
-    const analysis = analyse(session.trace);
+    const analysis = analyse(session.trace, nowOf(session, terminal));
     if (values.span !== undefined) {
       const found = findSpan(analysis, session, values.span);
       const node = { ...found, span: session.whole(found.span) };
@@ -72,7 +73,9 @@ export const showCommand = defineCommand({
     const { turn, kind, errors, "min-duration": least } = values;
     const isWanted = ({ span, state, turn: own }: Node): boolean =>
       (turn === undefined || own === turn) &&
-      (kind === undefined || (kind as ReadonlySet<string>).has(span.kind)) &&
+      (kind === undefined ||
+        (kind as ReadonlySet<string>).has(span.kind) ||
+        (kind.has("model") && span.kind === "generation")) &&
       (!errors || state === "failed" || state === "cut") &&
       (least === undefined || durationOf(span, analysis.to) >= least);
     const isFiltered = turn !== undefined || kind !== undefined || errors || least !== undefined;

@@ -118,7 +118,11 @@ async function verify(found: FoundSession, isNamed: boolean): Promise<Verified |
     if (findings.length === 0) findings.push({ level: "corrupt", file, message });
   }
   for (const kept of found.kept)
-    findings.push({ level: "note", file: kept, message: "kept by a recovery, since it could not be read" });
+    findings.push({
+      level: "note",
+      file: kept,
+      message: "kept aside: it was in the place of the document, or has lines that cannot be read",
+    });
   const worst = findings.reduce(
     (level, { level: own }) => Math.max(level, own === "note" ? 0 : levels.indexOf(own)),
     0,

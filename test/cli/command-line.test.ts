@@ -86,7 +86,7 @@ describe("exit codes", () => {
     [["export", "--format", "md"], 2, "export needs a session"],
     [["export", "ses_empty", "--format", "md"], 1, "verify"],
     [["replay"], 2, "replay needs --otlp"],
-    [["replay", "--otlp", "localhost:4318"], 2, "neither http: nor https:"],
+    [["replay", "--otlp", "localhost:4318"], 2, "does not begin with http"],
     [["prune"], 2, "prune needs a limit"],
     [["prune", "--keep", "0"], 2, "--keep:"],
     [["prune", "--older-than", "0s"], 2, "would remove everything"],
