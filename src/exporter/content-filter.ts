@@ -4,6 +4,7 @@
 import { isRecord, setOwn, unreadable } from "../format/json-value.js";
 import { inertJson } from "../format/long-json.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import { Diagnostics } from "../otel/diagnostics.js";
 import { type Limits, limitSpan, limitValue } from "./limits.js";
 import type { SessionFacts } from "./session-store.js";
 
@@ -21,6 +22,9 @@ import type { SessionFacts } from "./session-store.js";
 export type Redact = (value: unknown, field: string) => unknown;
 
 const failed = "[redaction failed]";
+
+/** The redactor of a host runs while spans are recorded, so messages wait. */
+const diagnostics = new Diagnostics("redact", { isDeferred: true });
 
 /** @internal The filter of one exporter. Methods return what may be written, and never change their argument. */
 export class ContentFilter {
@@ -186,11 +190,16 @@ const redactTexts = (redact: Redact, value: unknown, field: string): unknown =>
 function apply(redact: Redact, value: unknown, field: string): unknown {
   try {
     const shown = redact(value, field);
+    if (typeof shown === "function") {
+      diagnostics.failure(`returned a function, so that fields are "${failed}"`, undefined);
+      return failed;
+    }
     if (!(shown instanceof Promise)) return inertJson(shown);
     // A rejection without a handler would end the process.
     shown.catch(() => {});
-  } catch {
-    // The value is replaced below, like that of a promise.
+    diagnostics.failure(`returned a promise, so that fields are "${failed}"; make it synchronous`, undefined);
+  } catch (error) {
+    diagnostics.failure(`threw, so that fields are "${failed}"; check the redactor`, error);
   }
   return failed;
 }

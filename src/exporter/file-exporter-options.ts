@@ -192,6 +192,9 @@ export const exporterOptions = {
   },
   redact: {
     ...isFunction<Redact>(),
+    allowed: "a function of a value and its field, such as redactSecrets(), with its parentheses",
+    accepts: (value): value is Redact | undefined =>
+      isFunction<Redact>().accepts(value) && (value as unknown) !== redactSecrets,
     variable: {
       name: "CRASH_SAFE_FILE_REDACT",
       parse: (text) => (text === "secrets" ? redactSecrets() : text),
@@ -254,17 +257,25 @@ const reportedVariables = new Set<string>();
 
 /** @internal Logs each variable of our namespace that does not exist, once per process. */
 export function reportUnknownVariables(env: Environment): void {
+  for (const message of unknownVariables(env)) {
+    if (reportedVariables.has(message)) continue;
+    reportedVariables.add(message);
+    diagnostics.log("warn", message);
+  }
+}
+
+/** @internal A message for each variable of our namespace that does not exist. */
+export function unknownVariables(env: Environment): string[] {
   const known = Object.values(exporterOptions).flatMap((spec) =>
     "variable" in spec ? [spec.variable.name as string] : [],
   );
-  for (const variable of Object.keys(env)) {
-    if (!variable.startsWith(prefix) || known.includes(variable)) continue;
-    if (reportedVariables.has(variable)) continue;
-    reportedVariables.add(variable);
-    const near = nearestVariable(variable, known);
-    const hint = near === undefined ? `the variables are ${known.join(", ")}` : `did you mean ${near}?`;
-    diagnostics.log("warn", `there is no variable ${variable}; ${hint}`);
-  }
+  return Object.keys(env)
+    .filter((variable) => variable.startsWith(prefix) && !known.includes(variable))
+    .map((variable) => {
+      const near = nearestVariable(variable, known);
+      const hint = near === undefined ? `the variables are ${known.join(", ")}` : `did you mean ${near}?`;
+      return `there is no variable ${variable}; ${hint}`;
+    });
 }
 
 /** Compared without the prefix, which would make all names alike. */

@@ -3,12 +3,16 @@
  */
 
 import type { Context } from "@opentelemetry/api";
+import { Diagnostics } from "../otel/diagnostics.js";
 import { sessionIdText } from "../otel/session-attributes.js";
 import { ownSessionId, sessionAround, stampedSessionId } from "../otel/session-context.js";
 import type { ReadableSpan } from "../otel/types.js";
 
 /** Returns the session of a span, or `undefined` where the attributes decide. */
 export type SessionIdOption = (span: ReadableSpan) => string | number | undefined;
+
+/** The option of a host runs while spans are recorded, so messages wait. */
+const diagnostics = new Diagnostics("sessionId", { isDeferred: true });
 
 /** @internal */
 export class SessionRouter {
@@ -34,8 +38,9 @@ export class SessionRouter {
   #fromOption(span: ReadableSpan): string | undefined {
     try {
       return sessionIdText(this.#option?.(span), "the result of the option sessionId");
-    } catch {
-      // The option of the host failed for this span; its attributes and its trace can still name the session.
+    } catch (error) {
+      // The attributes of the span and its trace can still name the session.
+      diagnostics.failure("threw, so that attributes and traces name sessions; check the function", error);
       return undefined;
     }
   }

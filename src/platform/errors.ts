@@ -59,7 +59,12 @@ export function invalidOption(
 /** A value as text for a message. Never throws. */
 export function shownValue(value: unknown): string {
   try {
-    return typeof value === "string" ? JSON.stringify(value) : String(value);
+    if (typeof value === "string" || Array.isArray(value))
+      return (JSON.stringify(value) ?? "a list").slice(0, 200);
+    if (typeof value === "function") return `a function${value.name ? ` (${value.name})` : ""}`;
+    if (typeof value !== "object" || value === null) return String(value);
+    // `[object Object]` says nothing.
+    return String(value).startsWith("[object ") ? `an object (${value.constructor?.name})` : String(value);
   } catch {
     return typeof value;
   }

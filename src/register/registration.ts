@@ -14,6 +14,7 @@ import {
   type TracerProvider,
   trace,
 } from "@opentelemetry/api";
+import { unknownVariables } from "../exporter/file-exporter-options.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import { resourceAttributesOf } from "../otel/resource.js";
 import type { SpanExporter, SpanProcessor } from "../otel/types.js";
@@ -30,7 +31,22 @@ import { packageOf, placeIn } from "./program-packages.cjs";
 const diagnostics = new Diagnostics("register");
 
 /** One registration per thread, whatever the number of copies of this package and of ways to load it. */
-const registration = sharedState("registration/1", () => ({ isDone: false }));
+const registration = sharedState("registration/1", () => ({
+  isDone: false,
+  processors: [] as readonly SpanProcessor[],
+}));
+
+/**
+ * Ends the sessions of this thread in good order and sends what waits for a backend: for a handler of a signal, after the last
+ * request is answered. Spans that end later are dropped. Does nothing where `register` traces nothing.
+ *
+ * @throws CrashSafeFileError rejects with `WRITE_FAILED` if a document cannot be written, `EXPORT_TIMEOUT` or
+ * `EXPORT_FAILED` if a backend does not take its spans; each of them is tried
+ */
+export async function shutdown(): Promise<void> {
+  const results = await Promise.allSettled(registration.processors.map((processor) => processor.shutdown()));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
 
 /**
  * Traces this program, unless `OTEL_SDK_DISABLED` is true, or a provider is registered already. Prints one line to stderr:
@@ -43,6 +59,7 @@ export function registerTracing(): void {
     const env = environment();
     if (variableOf(env, "OTEL_SDK_DISABLED")?.toLowerCase() === "true") return;
     print(hasProvider() ? besideProvider : setUp(env, process.cwd()));
+    unknownVariables(env).forEach(print);
   } catch (error) {
     print(`this program is not traced: ${messageOf(error)}`);
   }
@@ -70,6 +87,7 @@ function setUp(env: Environment, directory: string): string {
   if (NodeSdk) startNodeSdk(NodeSdk, processors, env, directory);
   else startProvider(processors, env, directory);
   for (const processor of processors) installCrashFence(processor);
+  registration.processors = processors;
   const places = made.map(({ planned }) => placeOf(planned, env));
   if (places.length === 0) return "spans of this program go nowhere (OTEL_TRACES_EXPORTER is none)";
   const hasDocuments = made.some(({ planned: { type } }) => type === "crash-safe-file");

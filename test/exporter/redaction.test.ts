@@ -1,7 +1,8 @@
 /** A redactor gets all content before any file does. */
-import { context, SpanStatusCode, trace } from "@opentelemetry/api";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { context, diag, SpanStatusCode, trace } from "@opentelemetry/api";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import type { Redact } from "../../src/exporter/content-filter.js";
+import { redactSecrets } from "../../src/exporter/redact-secrets.js";
 import type { TraceFile } from "../../src/format/trace-file.js";
 import { type FileCalls, type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
 import type { SessionTracer } from "../../src/tracer/session-tracer.js";
@@ -210,6 +211,30 @@ describe("P6 a redactor that fails", () => {
     expect(own.exporter.stats()).toMatchObject({ dropped: 0, faults: 0 });
     return stage.document("s");
   };
+
+  test("is logged, once for all fields, with what to do", async () => {
+    const logged: string[] = [];
+    const ignored = () => {};
+    const error = (message: string) => void logged.push(message);
+    diag.setLogger({ error, warn: ignored, info: ignored, debug: ignored, verbose: ignored });
+    onTestFinished(() => diag.disable());
+    class Broken extends Error {
+      override readonly name = "Broken";
+    }
+    await withRedactor(() => {
+      throw new Broken("no");
+    });
+    expect(logged).toEqual(['redact: threw, so that fields are "[redaction failed]"; check the redactor']);
+    logged.length = 0;
+    const { metadata } = await withRedactor(() => () => "no");
+    expect(metadata.title).toBe("[redaction failed]");
+    expect(logged).toEqual(['redact: returned a function, so that fields are "[redaction failed]"']);
+  });
+
+  test("is refused at construction where it is redactSecrets without its parentheses", () => {
+    const construct = () => stage.process({ redact: redactSecrets as unknown as Redact });
+    expect(construct).toThrow(/redact is a function \(redactSecrets\), and must be .* with its parentheses/);
+  });
 
   test.for<[string, Redact]>([
     [

@@ -134,6 +134,20 @@ describe("a program without code for tracing", () => {
 });
 
 describe("register never ends a program, and prints what it does not do", () => {
+  test("P11 a session that a handler of SIGTERM drains and shuts down is completed", async () => {
+    expect(await run({ file: "registered-drain.mjs" })).toMatchObject({ code: 0, signal: null });
+    const { trace } = await readTrace(join(dir, "ses_drained.json"));
+    expect(trace.summary).toMatchObject({ status: "completed", interrupted: 0 });
+    expect(trace.spans.map(({ name }) => name)).toContain("GET /slow");
+  });
+
+  test("a variable that does not exist is printed, with the nearest one", async () => {
+    const { lines } = await run({ env: { CRASH_SAFE_FILE_MAX_FILE: "3" } });
+    expect(lines).toContainEqual(
+      "crash-safe-file: there is no variable CRASH_SAFE_FILE_MAX_FILE; did you mean CRASH_SAFE_FILE_MAX_FILES?",
+    );
+  });
+
   test("nothing with OTEL_SDK_DISABLED", async () => {
     expect(await run({ env: { OTEL_SDK_DISABLED: "TRUE" } })).toMatchObject({ code: 0, lines: [] });
     expect(existsSync(dir)).toBe(false);
