@@ -1,4 +1,5 @@
 /** `postmortem`: what a session was doing when it died, as text, Markdown or JSON. */
+import { redactSecrets } from "../exporter/redact-secrets.js";
 import { analyse, gistOf } from "./analysis.js";
 import { defineCommand, type Options } from "./command.js";
 import {
@@ -20,7 +21,10 @@ import { readSession, resolveSession } from "./session-reference.js";
 import { stateSigns, stateStyle } from "./signs.js";
 import type { Terminal } from "./terminal.js";
 
-const options = { md: { help: "Markdown" } } as const satisfies Options;
+const options = {
+  md: { help: "Markdown, without secrets of known shapes" },
+  "no-redact": { help: "with --md: everything as it was recorded" },
+} as const satisfies Options;
 
 export const postmortemCommand = defineCommand({
   usage: "[session]",
@@ -38,8 +42,12 @@ export const postmortemCommand = defineCommand({
     });
     const report = postmortemOf(session, analyse(session.trace, nowOf(session, terminal)));
     if (json) terminal.printJson("postmortem/1", report);
-    else if (values.md) terminal.print(markdown(report));
-    else terminal.print(...textLines(report, session.state, terminal));
+    else if (values.md) {
+      // To be pasted where other people read it.
+      const shown = values["no-redact"] ? report : (redactSecrets()(report, "postmortem") as Postmortem);
+      if (shown !== report) terminal.note("secrets were taken out; --no-redact leaves them in");
+      terminal.print(markdown(shown));
+    } else terminal.print(...textLines(report, session.state, terminal));
     return 0;
   },
 });

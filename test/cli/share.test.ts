@@ -146,3 +146,15 @@ test("P9 a hostile document is data: nothing in it ends an element or begins one
   expect(out.match(/<script/g)).toHaveLength(1 + dataOf(out).size);
   expect(out.includes("'owned'")).toBe(false);
 });
+
+test("P9 postmortem --md takes secrets out as well, and --no-redact leaves them in", async () => {
+  const dir = secretDirectory();
+  const { code, out, err } = await command(dir, ["postmortem", "ses_1", "--md"]);
+  expect(code).toBe(0);
+  expect(out).toContain("use [redacted:anthropic-key], please");
+  expect(out).not.toContain(secret);
+  expect(err).toBe("secrets were taken out; --no-redact leaves them in\n");
+  const whole = await command(dir, ["postmortem", "ses_1", "--md", "--no-redact"]);
+  expect(whole.out).toContain(`use ${secret}, please`);
+  expect(whole.err).toBe("");
+});
