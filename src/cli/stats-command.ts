@@ -105,13 +105,13 @@ function statsLines(report: UsageReport, terminal: Terminal): string[] {
     ];
     const cells = tools
       .slice(0, mostRows)
-      .map(({ tool, calls, errors, interrupted, durationMs, slowestMs }) => [
+      .map(({ tool, calls, errors, interrupted, durationMs, slowestMs, meanMs }) => [
         oneLine(tool),
         shortNumber(calls),
         errors ? shortNumber(errors) : "",
         interrupted ? shortNumber(interrupted) : "",
         shortDuration(durationMs),
-        shortDuration(durationMs / calls),
+        meanMs === null ? "-" : shortDuration(meanMs),
         shortDuration(slowestMs),
       ]);
     lines.push(

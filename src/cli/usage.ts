@@ -16,6 +16,9 @@ interface ToolAmount {
   interrupted: number;
   durationMs: number;
   slowestMs: number;
+  /** Calls that ended, and their milliseconds. */
+  ended: number;
+  endedMs: number;
 }
 
 /** A model call of one session: what it read. */
@@ -64,10 +67,16 @@ export class Usage {
           interrupted: 0,
           durationMs: 0,
           slowestMs: 0,
+          ended: 0,
+          endedMs: 0,
         }));
         tool.calls++;
         if (state === "failed") tool.errors++;
         if (state === "cut") tool.interrupted++;
+        if (state === "ok" || state === "failed") {
+          tool.ended++;
+          tool.endedMs += durationMs;
+        }
         tool.durationMs += durationMs;
         tool.slowestMs = Math.max(tool.slowestMs, durationMs);
       }
@@ -110,7 +119,12 @@ export class Usage {
         .map(([day, amount]) => ({ day, ...withRatio(amount) })),
       tools: [...this.#tools]
         .sort(([, a], [, b]) => b.durationMs - a.durationMs)
-        .map(([tool, amount]) => ({ tool, ...amount })),
+        .map(([tool, { ended, endedMs, ...use }]) => ({
+          tool,
+          ...use,
+          // How long an interrupted call would have taken is not known.
+          meanMs: ended > 0 ? endedMs / ended : null,
+        })),
       loops: this.#loops,
       retries: this.#retries,
       ...(isSingle && { context: this.#context }),

@@ -151,6 +151,7 @@ const schemas = {
         interrupted: count,
         durationMs: z.number(),
         slowestMs: z.number(),
+        meanMs: z.number().nullable(),
       }),
     ),
     loops: z.array(z.strictObject({ session: z.string(), tool: z.string(), count })),
