@@ -273,6 +273,8 @@ export function outlineOf(
     const trace = { ...head, metadata, summary, endedAt, spans };
     return entryOf(found, writer, { trace }, size);
   } catch (error) {
+    // A directory or a link under the name of a document is no session.
+    if (nodeFileSystem.sync.lstat(found.path)?.isFile === false) return undefined;
     return damagedEntry(found, writer, `it cannot be read (${errorCode(error) ?? String(error)})`);
   } finally {
     published?.descriptor.releaseNow();

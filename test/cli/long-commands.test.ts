@@ -5,11 +5,11 @@ import { expect, test } from "vitest";
 import { encodeHead, encodeSpan, encodeTail } from "../../src/format/document.js";
 import { emptyDirectory } from "../support/command-stage.js";
 import { documentOf, rootSpan } from "../support/trace-documents.js";
-import { trials } from "../support/trials.js";
+import { isTorture } from "../support/trials.js";
 
-const megabytes = trials(70, 400);
+const megabytes = isTorture ? 400 : 70;
 /** Of the heap: what Node needs, the last spans, and the beginnings of the texts of the others. */
-const heapMegabytes = trials(56, 130);
+const heapMegabytes = isTorture ? 130 : 56;
 const bytesPerSpan = 40_000;
 const count = Math.round((megabytes * 1e6) / bytesPerSpan);
 
@@ -55,7 +55,7 @@ test.skipIf(process.versions.bun !== undefined)(
       ["lines", "export", "latest", "--format", "jsonl"],
       ["lines", "export", "latest", "--format", "otlp"],
     ];
-    for (const [format, ...args] of all.slice(0, trials(1, 4))) {
+    for (const [format, ...args] of all.slice(0, isTorture ? 4 : 1)) {
       const { status, stdout, stderr } = spawnSync(
         process.execPath,
         [`--max-old-space-size=${heapMegabytes}`, "build/cli.js", ...args, "--dir", dir],

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { TraceFile, TraceSpan } from "../../src/format/trace-file.js";
 import { recoverTraces } from "../../src/recovery/recover-traces.js";
 import { CommandedHost } from "../support/commanded-host.js";
-import { trials } from "../support/trials.js";
+import { isTorture } from "../support/trials.js";
 
 let dir: string;
 let hosts: CommandedHost[];
@@ -23,7 +23,6 @@ afterEach(async () => {
 });
 
 const hour = 3_600_000;
-const isTorture = trials(0, 1) > 0;
 
 /** A process whose clock is ahead. */
 async function processAhead(millis: number): Promise<CommandedHost> {
