@@ -83,7 +83,7 @@ function verdict(report: Postmortem): string {
   return `Ended at ${when}, ${after} after its start${cut}${why}.`;
 }
 
-/** What spans without an end of their own were, by the end of the session. */
+/** The title over the spans that have no end of their own. */
 function openTitle({ status }: Postmortem): string {
   if (status === "running") return "Running now";
   return status === "crashed" || status === "error" ? "Running when it died" : "Interrupted";

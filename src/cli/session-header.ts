@@ -47,7 +47,7 @@ export function evidenceOf({ state, writer, owners, trace }: ReadSession): strin
     .join("; ");
 }
 
-/** Until when what is open has lasted: now, where a living process has it; absent where only the files say. */
+/** The time now, for spans that a living process has open; `undefined` where the last record is all that is known. */
 export const nowOf = ({ state, writer }: ReadSession, terminal: Terminal): number | undefined =>
   state === "running" && writer === "alive" ? terminal.now() : undefined;
 

@@ -23,7 +23,7 @@ export type Redact = (value: unknown, field: string) => unknown;
 
 const failed = "[redaction failed]";
 
-/** The redactor of a host runs while spans are recorded, so messages wait. */
+/** Messages wait until the span is recorded: the redactor is called in between. */
 const diagnostics = new Diagnostics("redact", { isDeferred: true });
 
 /** @internal The filter of one exporter. Methods return what may be written, and never change their argument. */

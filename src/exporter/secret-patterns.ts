@@ -96,7 +96,7 @@ function isTokenCharacter(text: string, at: number): boolean {
 /** The signature in a URL that grants access to Azure storage. */
 const sasSignature = /([?&;]sig=)[A-Za-z0-9%+/=]{20,200}/g;
 
-/** The path of a webhook of Slack, which lets everybody post. */
+/** The path of a webhook of Slack: whoever has it may post. */
 const slackWebhook = /(hooks\.slack\.com\/(?:services|workflows|triggers)\/)[\w/-]{10,200}/g;
 
 /** Private keys, truncated ones included, with line breaks of any kind, also as JSON escapes them. */
@@ -153,7 +153,7 @@ export const expressions: Readonly<Record<string, RegExp>> = {
   ...Object.fromEntries(Object.entries(tokens).map(([name, source]) => [name, new RegExp(source, "g")])),
 };
 
-/** How certain it is that the value of a name is secret. `all`: each member of an object with that name, too. */
+/** How certain it is that the value of a name is secret. `all`: if it is an object, each of its members is, too. */
 export type Suspicion = "none" | "weak" | "strong" | "all";
 
 const strongName =
@@ -185,7 +185,7 @@ export const isSecretValue = (suspicion: Suspicion, value: string): boolean =>
   !placeholder.test(value) &&
   (isStrong(suspicion) || isRandom(value));
 
-/** Whether a complete number is redacted: a PIN or a code, but no flag and no count of few. */
+/** Whether a complete number is redacted. A number below 1,000 is taken for a flag or a count. */
 export const isSecretNumber = (suspicion: Suspicion, value: number | bigint): boolean =>
   isStrong(suspicion) && value >= 1000;
 
@@ -284,7 +284,7 @@ interface Assignment {
 /** Characters of a value in quotes at most. */
 const longestValue = 4_096;
 
-/** Replaces values of assignments. A value that stays is searched for further ones. */
+/** Replaces secret values of assignments. A value that is not replaced is searched for assignments inside of it. */
 function redactAssignments(
   text: string,
   expression: RegExp,

@@ -11,7 +11,7 @@ import type { ReadableSpan } from "../otel/types.js";
 /** Returns the session of a span, or `undefined` where the attributes decide. */
 export type SessionIdOption = (span: ReadableSpan) => string | number | undefined;
 
-/** The option of a host runs while spans are recorded, so messages wait. */
+/** Messages wait until the span is recorded: the option is called in between. */
 const diagnostics = new Diagnostics("sessionId", { isDeferred: true });
 
 /** @internal */

@@ -1,7 +1,7 @@
 /**
- * The lines of a session that readings before have, and until where in the append logs of its writers they go. They hold for
- * the next reading while the session has the same living writers, their logs have only grown, and its document is the one
- * of the reading before, or begins like a log.
+ * The lines of a session that earlier readings have counted, and how far they go in the append logs of its writers. The next
+ * reading can begin after them while the session has the same living writers, their logs have only grown, and its document
+ * is unchanged or begins like a log.
  */
 import { countSpan, elidedTotals } from "../format/cap.js";
 import { SpanMap } from "../format/span-map.js";
@@ -66,7 +66,7 @@ export class KnownLines {
     this.#spans = [];
   }
 
-  /** Whether the lines are still those that the session begins with; so it is as long as none are known. */
+  /** Whether the session still begins with the known lines. */
   *fit(owners: readonly OrphanedFiles[], published: Published | undefined): Gensync<boolean> {
     if (this.#logs.size === 0) return true;
     if (owners.length !== this.#logs.size || this.#moved !== movedIn(owners, published)) return false;

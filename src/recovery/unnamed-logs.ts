@@ -221,7 +221,7 @@ export function* readUnnamedSides(
 /** The first of the file names that a session may have. */
 export const sessionName = (id: string): string => nameCandidates(id)[0] as string;
 
-/** The writer that died, which a journal made by a recovery names. */
+/** The dead writer whose records a recovery writes into a journal. */
 export interface DeadWriter {
   readonly token: string;
   /** Epoch milliseconds of the last record. */

@@ -41,7 +41,7 @@ const registration = sharedState("registration/1", () => ({
  * request is answered. Spans that end later are dropped. Does nothing where `register` traces nothing.
  *
  * @throws CrashSafeFileError rejects with `WRITE_FAILED` if a document cannot be written, `EXPORT_TIMEOUT` or
- * `EXPORT_FAILED` if a backend does not take its spans; each of them is tried
+ * `EXPORT_FAILED` if a backend does not take its spans; all exporters are shut down before it rejects
  */
 export async function shutdown(): Promise<void> {
   const results = await Promise.allSettled(registration.processors.map((processor) => processor.shutdown()));
