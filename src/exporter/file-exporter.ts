@@ -373,7 +373,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     const { inflight } = this.#account.stats();
     const where =
       inflight > 0
-        ? `${counted(inflight, "span")} of this exporter ${inflight === 1 ? "waits" : "wait"} in memory, and would be lost with the process`
+        ? `${counted(inflight, "span")} of this exporter ${inflight === 1 ? "waits" : "wait"} in memory and would be lost with the process`
         : `All recorded spans are in side files in ${this.#options.dir} and are not lost with the process`;
     const next = `The write is retried while the process lives; ${advice(errorCode(cause))}, and call ${what}() again`;
     return `${where}. ${next}`;

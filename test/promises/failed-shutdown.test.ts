@@ -129,7 +129,7 @@ async function failAndRecover(
   expect(failure.message).toContain(code);
   const { inflight } = exporter.stats();
   const where =
-    inflight > 0 ? /spans? of this exporter waits? in memory, and would be lost with/ : /in side files in/;
+    inflight > 0 ? /spans? of this exporter waits? in memory and would be lost with/ : /in side files in/;
   expect(failure.message).toMatch(where);
   await recording.expectTrueCounters(1);
 
