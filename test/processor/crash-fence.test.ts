@@ -127,8 +127,8 @@ describe("P6 invalid options of the crash fence", () => {
   it.each<[unknown, unknown, string]>([
     [{}, {}, "crash(reason)"],
     [undefined, {}, "crash(reason)"],
-    [{ crash() {} }, { signals: ["SIGKILL"] }, "signals is SIGKILL"],
-    [{ crash() {} }, { signals: ["sigterm"] }, "signals is sigterm"],
+    [{ crash() {} }, { signals: ["SIGKILL"] }, 'signals is ["SIGKILL"]'],
+    [{ crash() {} }, { signals: ["sigterm"] }, 'signals is ["sigterm"]'],
     [{ crash() {} }, { signals: true }, "signals is true"],
     [{ crash() {} }, { exit: 1 }, "exit is 1"],
     [{ crash() {} }, { uncaughtException: "yes" }, 'uncaughtException is "yes"'],
