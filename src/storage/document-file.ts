@@ -206,7 +206,8 @@ const hollowBytes = 8_000_000;
 export function isHollow(bytes: Buffer): boolean {
   if (bytes.length < hollowBytes) return false;
   let brackets = 0;
-  for (const byte of bytes) if (byte === 0x7b || byte === 0x5b) brackets++;
+  // 1 ms per MB; an iterator took 17. `[` and `{` differ in this bit.
+  for (let at = 0; at < bytes.length; at++) if (((bytes[at] as number) | 0x20) === 0x7b) brackets++;
   return brackets > bytes.length / 12;
 }
 
