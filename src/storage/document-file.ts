@@ -205,10 +205,15 @@ const hollowBytes = 8_000_000;
  */
 export function isHollow(bytes: Buffer): boolean {
   if (bytes.length < hollowBytes) return false;
-  let brackets = 0;
-  // 1 ms per MB; an iterator took 17. `[` and `{` differ in this bit.
-  for (let at = 0; at < bytes.length; at++) if (((bytes[at] as number) | 0x20) === 0x7b) brackets++;
-  return brackets > bytes.length / 12;
+  let [brackets, looks, step] = [0, 0, 0];
+  // One byte in 33, at changing distances, so that no pattern hides in between: every byte took a third of a read.
+  for (let at = 0; at < bytes.length; at += step + 1) {
+    looks++;
+    // `[` and `{` differ in this bit.
+    if (((bytes[at] as number) | 0x20) === 0x7b) brackets++;
+    step = (step * 5 + 3) & 63;
+  }
+  return brackets > looks / 12;
 }
 
 /** The head line of most documents fits into this many bytes. */
