@@ -96,7 +96,7 @@ function isTokenCharacter(text: string, at: number): boolean {
 /** The signature in a URL that grants access to Azure storage. */
 const sasSignature = /([?&;]sig=)[A-Za-z0-9%+/=]{20,200}/g;
 
-/** The path of a webhook of Slack: whoever has it may post. */
+/** The path of a webhook of Slack. The path alone allows a caller to post. */
 const slackWebhook = /(hooks\.slack\.com\/(?:services|workflows|triggers)\/)[\w/-]{10,200}/g;
 
 /** Private keys, truncated ones included, with line breaks of any kind, also as JSON escapes them. */

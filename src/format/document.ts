@@ -208,7 +208,7 @@ export interface EndMarks {
   readonly provisional: string | undefined;
 }
 
-/** Reads the last bytes of a document, 256 of which suffice. */
+/** Reads the marks from the last bytes of a document. The caller passes 256 bytes or more. */
 export function endMarksIn(lastBytes: Buffer): EndMarks {
   const [, unnamed, provisional] = marksEnd.exec(lastBytes.subarray(-256).toString("latin1")) ?? [];
   return { isUnnamed: unnamed !== undefined, provisional };

@@ -18,6 +18,7 @@ import { unknownVariables } from "../exporter/file-exporter-options.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import { resourceAttributesOf } from "../otel/resource.js";
 import type { SpanExporter, SpanProcessor } from "../otel/types.js";
+import { allSettledOrThrow } from "../platform/async.js";
 import { type Environment, environment, variableOf } from "../platform/environment.js";
 import { CrashSafeFileError } from "../platform/errors.js";
 import { pathOf } from "../platform/paths.js";
@@ -44,8 +45,7 @@ const registration = sharedState("registration/1", () => ({
  * `EXPORT_FAILED` if a backend does not take its spans; all exporters are shut down before it rejects
  */
 export async function shutdown(): Promise<void> {
-  const results = await Promise.allSettled(registration.processors.map((processor) => processor.shutdown()));
-  for (const result of results) if (result.status === "rejected") throw result.reason;
+  await allSettledOrThrow(registration.processors.map((processor) => processor.shutdown()));
 }
 
 /**
