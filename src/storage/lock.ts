@@ -18,6 +18,9 @@ import { isToken, lockPath, type SessionFiles } from "../format/file-names.js";
 import { errorCode, type FileCalls, tryRemoveDirectory, tryUnlink } from "../platform/file-system.js";
 import { isDead, type Liveness } from "../platform/liveness.js";
 
+/** Attempts to enter a lock that other committers remove, or whose claim keeps its name after it was deleted (Windows). */
+const maxEntries = 100;
+
 /** A commit takes milliseconds: an older claim was left by a process whose state is unknown. */
 const staleClaimMillis = 3_600_000;
 
@@ -96,13 +99,13 @@ export class SessionLock {
           this.leave();
           return "unlinkable";
         }
-        if (code === "EEXIST") {
+        if (code === "EEXIST" && attempt < maxEntries) {
           calls.unlink(claim);
           continue;
         }
         // ENOENT: another process has taken the source, or another committer has just removed the empty directory.
         if (code === "ENOENT" && !calls.exists(source)) return "superseded";
-        if (code !== "ENOENT" || attempt > 100) throw error;
+        if (code !== "ENOENT" || attempt >= maxEntries) throw error;
       }
     }
   }

@@ -211,6 +211,8 @@ function* commitSealed(writer: SessionWriter, mayCommit: () => boolean): Gensync
   const { log, ports } = writer;
   const { ground } = ports.fileSystem;
   if (!ground?.refuses("hardLinks") && ground?.copyMode !== "createSynced") {
+    // The claim is a link to the append log. On Windows, a claim that is withdrawn keeps its name while the log is open.
+    log.closeToReplace();
     const linked = yield* commit(ports, requestOf(writer, { source: log.path, by: "link", mayCommit }));
     if (linked !== "unlinkable") return linked;
   }

@@ -16,7 +16,7 @@ export interface Refusals {
   readonly inodes?: WrongInodes;
   /** Renames over a document fail with EPERM so often: another program holds the document. */
   readonly heldRenames?: number;
-  /** A rename over a file that is open fails with EPERM, as on Windows. */
+  /** As on Windows: a rename over an open file fails with EPERM, and a deleted file keeps its names until the last close. */
   readonly locksOpenFiles?: boolean;
 }
 
@@ -27,6 +27,10 @@ export class RefusingFileSystem implements FileSystem {
   readonly #refusals: Refusals;
   /** Inodes that are open, by descriptor. */
   readonly #open = new Map<number, bigint>();
+  /** Names of open files that were deleted, with their inodes. */
+  readonly #deleted = new Map<string, bigint>();
+  /** Descriptors of another program. */
+  readonly #others: number[] = [];
   #held: number;
   #looks = 0n;
   #calls = 0;
@@ -49,14 +53,50 @@ export class RefusingFileSystem implements FileSystem {
     return this.#calls;
   }
 
-  #run(name: keyof FileCalls, args: unknown[]): unknown {
-    this.#refuse(name, args);
-    return (nodeFileSystem.sync[name] as (...args: unknown[]) => unknown)(...args);
+  /** Another program opens a file for reading, and keeps it open until {@link letGo}. */
+  hold(path: string): void {
+    const fd = nodeFileSystem.sync.open(path, "read");
+    this.#others.push(fd);
+    this.#open.set(fd, nodeFileSystem.sync.fstat(fd).ino);
   }
 
-  #runLater(name: keyof FileCalls, args: unknown[]): Promise<unknown> {
+  /** The other program closes its files. */
+  letGo(): void {
+    for (const fd of this.#others.splice(0)) this.sync.close(fd);
+  }
+
+  #run(name: keyof FileCalls, args: unknown[]): unknown {
     this.#refuse(name, args);
-    return (nodeFileSystem.async[name] as (...args: unknown[]) => Promise<unknown>)(...args);
+    if (this.#delays(name, args)) return undefined;
+    const result = (nodeFileSystem.sync[name] as (...args: unknown[]) => unknown)(...args);
+    if (name === "close") this.#deleteClosed();
+    return result;
+  }
+
+  async #runLater(name: keyof FileCalls, args: unknown[]): Promise<unknown> {
+    this.#refuse(name, args);
+    if (this.#delays(name, args)) return undefined;
+    const result = await (nodeFileSystem.async[name] as (...args: unknown[]) => Promise<unknown>)(...args);
+    if (name === "close") this.#deleteClosed();
+    return result;
+  }
+
+  /** Whether a deletion waits until the file is closed. */
+  #delays(name: keyof FileCalls, args: unknown[]): boolean {
+    if (name !== "unlink" || !this.locksOpenFiles) return false;
+    const ino = nodeFileSystem.sync.lstat(String(args[0]))?.ino;
+    if (ino === undefined || ![...this.#open.values()].includes(ino)) return false;
+    this.#deleted.set(String(args[0]), ino);
+    return true;
+  }
+
+  #deleteClosed(): void {
+    const open = new Set(this.#open.values());
+    for (const [path, ino] of this.#deleted) {
+      if (open.has(ino)) continue;
+      this.#deleted.delete(path);
+      if (nodeFileSystem.sync.lstat(path)?.ino === ino) nodeFileSystem.sync.unlink(path);
+    }
   }
 
   #refuse(name: keyof FileCalls, args: unknown[]): void {
