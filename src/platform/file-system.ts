@@ -21,6 +21,10 @@ export interface FileStat {
   readonly ctimeNs: bigint;
   readonly isFile: boolean;
   readonly isDirectory: boolean;
+  readonly uid: number;
+  readonly gid: number;
+  /** The permissions alone. */
+  readonly mode: number;
 }
 
 /**
@@ -62,6 +66,8 @@ export interface FileCalls {
   readdir(path: string): string[];
   /** Sets both times to now; of a symlink the times of the link itself. */
   touch(path: string): void;
+  /** Gives a file an owner, a group and permissions. Throws where one of them is refused. */
+  adopt(path: string, like: Pick<FileStat, "uid" | "gid" | "mode">): void;
   /** Makes renames and new names in a directory durable. Does nothing on Windows. */
   syncDirectory(path: string): void;
   readText(path: string): string;
@@ -112,6 +118,9 @@ function toStat(stat: nodeFs.BigIntStats): FileStat {
     ctimeNs: stat.ctimeNs,
     isFile: stat.isFile(),
     isDirectory: stat.isDirectory(),
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    mode: Number(stat.mode) & 0o777,
   };
 }
 
@@ -167,6 +176,16 @@ const sync: FileCalls = {
   touch(path) {
     const now = new Date();
     fs.lutimesSync(path, now, now);
+  },
+  adopt(path, { uid, gid, mode }) {
+    const fd = fs.openSync(path, flags.read);
+    try {
+      // First the owner: a change of the owner can take permissions away (chown(2)).
+      fs.fchownSync(fd, uid, gid);
+      fs.fchmodSync(fd, mode);
+    } finally {
+      fs.closeSync(fd);
+    }
   },
   syncDirectory,
   readText(path) {
@@ -228,6 +247,8 @@ const async: AsyncFileCalls = {
     const now = new Date();
     await promises.lutimes(path, now, now);
   },
+  // Within the turn of a commit only.
+  adopt: async (path, like) => sync.adopt(path, like),
   async syncDirectory(path) {
     if (!canSyncDirectories) return;
     const fd = await openLater(path, O_RDONLY);

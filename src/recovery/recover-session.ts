@@ -12,7 +12,7 @@ import {
 } from "../format/file-names.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { type FileCalls, tryUnlink } from "../platform/file-system.js";
-import { type Gensync, runAsync } from "../platform/gensync.js";
+import { type Gensync, io, runAsync } from "../platform/gensync.js";
 import { newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import { type CommitPorts, commit } from "../storage/commit.js";
 import { findDocument, keepDamaged, type Published } from "../storage/document-file.js";
@@ -150,7 +150,8 @@ async function recoverGroup(
     let out: Descriptor | undefined;
     try {
       const base = published?.identity;
-      const request = { files, token: first.token, base, mayCommit: always };
+      const owner = first.log && (await run(io.fstat(first.log.fd)));
+      const request = { files, token: first.token, base, owner, mayCommit: always };
       if (canLink && !published && first.tail && !ports.dryRun) {
         // The append log is finalized, and only the name is missing.
         const source = appendLogPath(first.files, first.token);

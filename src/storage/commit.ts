@@ -12,6 +12,7 @@ import type { Clock } from "../platform/clock.js";
 import {
   errorCode,
   type FileCalls,
+  type FileStat,
   type FileSystem,
   noRegularFile,
   tryUnlink,
@@ -42,6 +43,8 @@ export interface CommitRequest extends Entrance {
   readonly files: SessionFiles;
   /** The document that the source was built against. */
   readonly base: Identity | undefined;
+  /** A file whose owner a document gets that replaces none. Absent: the document belongs to this process. */
+  readonly owner?: FileStat | undefined;
   /** Called in the same turn as the rename; `false` after a crash fence. */
   mayCommit(): boolean;
 }
@@ -106,7 +109,7 @@ function tryCommit(
     else if (lock.clear(others, liveness, isTimedOut)) outcome = "busy";
     else if (!runSync(fileSystem, isVersion(fileSystem, documentPath(request.files), request.base)))
       outcome = "superseded";
-    else outcome = renameClaim(calls, claim, documentPath(request.files));
+    else outcome = renameClaim(calls, claim, documentPath(request.files), request.owner);
   } finally {
     if (outcome !== "committed") lock.withdraw(request);
     // rename(2) of two links to one file does nothing and leaves both: then the claim is still there.
@@ -118,9 +121,12 @@ function tryCommit(
   return outcome;
 }
 
-function renameClaim(calls: FileCalls, claim: string, path: string): CommitOutcome | Held {
+function renameClaim(calls: FileCalls, claim: string, path: string, owner?: FileStat): CommitOutcome | Held {
+  const own = calls.lstat(claim);
   // The source was replaced after it was written: a document must not be a link to a file of the user.
-  if (calls.lstat(claim)?.isFile === false) throw noRegularFile(claim);
+  if (own?.isFile === false) throw noRegularFile(claim);
+  const replaced = calls.lstat(path);
+  if (own) keepOwner(calls, claim, own, replaced?.isFile ? replaced : owner);
   try {
     calls.rename(claim, path);
   } catch (error) {
@@ -129,6 +135,23 @@ function renameClaim(calls: FileCalls, claim: string, path: string): CommitOutco
     throw error;
   }
   return "committed";
+}
+
+/**
+ * A document keeps the owner and the permissions of the file that it replaces: root's recovery would take it from its user.
+ * Only root can give a file away; without that, permissions which another user has chosen would open a file of ours.
+ */
+function keepOwner(calls: FileCalls, claim: string, own: FileStat, like: FileStat | undefined): void {
+  if (!like) return;
+  // Its owner can write it, whatever a user took away: an append log that is linked as a claim is written again after a failure.
+  const mode = like.mode | 0o600;
+  if (like.uid === own.uid && like.gid === own.gid && mode === own.mode) return;
+  if (like.uid !== own.uid && process.getuid?.() !== 0) return;
+  try {
+    calls.adopt(claim, { ...like, mode });
+  } catch {
+    // User namespaces, FAT, some network shares: the document belongs to this process.
+  }
 }
 
 /** Copies to build at most: a process that takes the owner for dead sweeps them once in some seconds. */

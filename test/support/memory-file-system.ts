@@ -165,6 +165,9 @@ export class MemoryFileSystem implements FileSystem {
       touch: (path) => {
         this.#find(path).mtimeMs = Date.now();
       },
+      adopt: (path) => {
+        this.#find(path);
+      },
       syncDirectory: (path) => {
         this.#find(path);
         const isIn = (name: string) => name !== "/" && parentOf(name) === path;
@@ -253,6 +256,18 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   #stat({ ino, size, nlink, mtimeMs, ctime, isDirectory }: Inode): FileStat {
-    return { dev: 1n, ino, size, nlink, mtimeMs, ctimeNs: ctime, isFile: !isDirectory, isDirectory };
+    return {
+      dev: 1n,
+      ino,
+      size,
+      nlink,
+      mtimeMs,
+      ctimeNs: ctime,
+      isFile: !isDirectory,
+      isDirectory,
+      uid: 0,
+      gid: 0,
+      mode: 0o600,
+    };
   }
 }
