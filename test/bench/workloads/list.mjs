@@ -44,15 +44,19 @@ async function list({ dir }) {
   const empty = join(dir, "empty");
   mkdirSync(empty);
   const start = processorOf(command, "list", "--dir", empty);
+  const bare = processorOf(nothing);
   return {
     list: millis,
     plainParse: parse,
     commandList: processorOf(command, "list", "--limit", "0", "--dir", dir) - start,
-    commandStart: start - processorOf(nothing),
+    plainList: processorOf(plainList, dir) - bare,
+    commandStart: start - bare,
+    bareStart: bare,
   };
 }
 
 const nothing = fileURLToPath(new URL("../processor-at-exit.cjs", import.meta.url));
+const plainList = fileURLToPath(new URL("../plain-list.cjs", import.meta.url));
 
 /** Milliseconds of the processor that a program takes; the least of some runs. */
 function processorOf(...program) {
