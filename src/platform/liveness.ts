@@ -18,6 +18,8 @@ export interface Liveness {
   newToken(): string;
   /** State of the owner of a token. */
   verdict(token: string): Verdict;
+  /** How long this owner counts as alive while its state is unknown, from the last touch of its journal. Absent: 60 s. */
+  leaseMillis?(token: string): number;
 }
 
 const recoveryMark = "-recovery";
@@ -35,12 +37,21 @@ const released = sharedState("released-tokens/1", () => new Set<string>());
 export const releaseToken = (token: string): void => void released.add(token);
 
 /** How long an owner of unknown state counts as alive, from the last touch of its journal. */
-const leaseMillis = 60_000;
+const usualLeaseMillis = 60_000;
+
+/**
+ * The same, for an owner with the process number of this process: mostly the process that this one replaces in a container
+ * that has restarted. Owners touch their journals every 15 s.
+ */
+const predecessorLeaseMillis = 20_000;
+
+/** Seconds between two readings of the start time of one process: a clock can be set. */
+const startTolerance = 10;
 
 interface TokenParts {
   readonly pid: number;
   readonly thread: number;
-  /** Clock ticks since boot; `0` where there is no /proc. */
+  /** Clock ticks since boot. Without /proc, where `thread` is 0: seconds of the epoch, or `0` where they are not known. */
   readonly started: string;
   readonly scope: string;
 }
@@ -88,9 +99,9 @@ export class SystemLiveness implements Liveness {
   verdict(token: string): Verdict {
     const owner = parseToken(token);
     if (owner === undefined || owner.scope !== this.#self.scope) return "unknown";
-    if (owner.started === "0" || this.#self.started === "0") {
-      // Without start times a reused process number looks alive: the lease decides, not the number.
-      return processExists(owner.pid) ? "unknown" : "dead";
+    if (owner.thread === 0 || this.#self.thread === 0) {
+      // Without start times of others a reused process number looks alive: the lease decides, not the number.
+      return processExists(owner.pid) && !this.#isPredecessor(owner) ? "unknown" : "dead";
     }
     const thread = this.#threadStat(owner.pid, owner.thread);
     if (thread === "unreadable") return "unknown";
@@ -98,6 +109,17 @@ export class SystemLiveness implements Liveness {
     return thread.started === owner.started && thread.state !== "Z" && thread.state !== "X"
       ? "alive"
       : "dead";
+  }
+
+  leaseMillis(token: string): number {
+    return parseToken(token)?.pid === this.#self.pid ? predecessorLeaseMillis : usualLeaseMillis;
+  }
+
+  /** Whether an earlier process had the number of this one: where there is no /proc, this start time alone is known. */
+  #isPredecessor({ pid, started }: TokenParts): boolean {
+    const [theirs, ours] = [started, this.#self.started].map((seconds) => parseInt(seconds, 36));
+    if (pid !== this.#self.pid || !theirs || !ours) return false;
+    return Math.abs(theirs - ours) > startTolerance;
   }
 
   /** Whether a process runs that /proc does not show: with the mount option `hidepid`, those of other users. */
@@ -128,7 +150,7 @@ export class SystemLiveness implements Liveness {
     } catch {
       // No /proc here: macOS, Windows, a hardened container.
     }
-    return { pid: process.pid, thread: 0, started: "0", scope };
+    return { pid: process.pid, thread: 0, started: startedSeconds(), scope };
   }
 
   /**
@@ -144,6 +166,10 @@ export class SystemLiveness implements Liveness {
     }
   }
 }
+
+/** Start of this process, in seconds of the epoch. In a thread of Bun, `process.uptime()` is that of the thread. */
+const startedSeconds = (): string =>
+  process.versions.bun === undefined ? Math.round(Date.now() / 1_000 - process.uptime()).toString(36) : "0";
 
 function shortHash(text: string): string {
   return createHash("sha256").update(text).digest().readUIntBE(0, 5).toString(36).padStart(8, "0");
@@ -167,12 +193,13 @@ export const isDead = (liveness: Liveness, token: string): boolean =>
  * lease expired. A clock that was set back or forward far counts as an expired lease, so that no lease lasts for ever.
  */
 export function isOrphaned(
-  liveness: Pick<Liveness, "verdict">,
+  liveness: Pick<Liveness, "verdict" | "leaseMillis">,
   token: string,
   touchedMillis: number,
   nowMillis: number,
 ): boolean {
   if (released.has(token)) return true;
   const verdict = liveness.verdict(token);
-  return verdict === "dead" || (verdict === "unknown" && Math.abs(nowMillis - touchedMillis) > leaseMillis);
+  if (verdict !== "unknown") return verdict === "dead";
+  return Math.abs(nowMillis - touchedMillis) > (liveness.leaseMillis?.(token) ?? usualLeaseMillis);
 }

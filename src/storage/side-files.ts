@@ -89,7 +89,7 @@ export class OwnersListing {
 
 /** What the state of an owner is found with. */
 export interface StatePorts {
-  readonly liveness: Pick<Liveness, "verdict">;
+  readonly liveness: Pick<Liveness, "verdict" | "leaseMillis">;
   readonly clock: Pick<Clock, "now">;
 }
 

@@ -305,8 +305,8 @@ export default {
       patch: [
         {
           file: "platform/liveness.js",
-          from: '(verdict === "unknown" && ',
-          to: '(verdict === "unknown" || ',
+          from: "return Math.abs(nowMillis - touchedMillis) > ",
+          to: "return true || ",
         },
       ],
       catches: /while the writer lived/,
@@ -317,8 +317,8 @@ export default {
       patch: [
         {
           file: "platform/liveness.js",
-          from: "const leaseMillis = 60_000;",
-          to: "const leaseMillis = Infinity;",
+          from: "const usualLeaseMillis = 60_000;",
+          to: "const usualLeaseMillis = Infinity;",
         },
       ],
       catches: /when its lease had run out/,
