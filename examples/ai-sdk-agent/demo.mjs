@@ -9,9 +9,10 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { recoverTraces } from "opentelemetry-exporter-crash-safe-file";
+import { byteCount, colors } from "../../test/support/text-output.mjs";
 import { AgentProcess, inTime } from "./agent-process.mjs";
+import { show } from "./show.mjs";
 import { historyCommand } from "./tools.mjs";
-import { paint, waterfall } from "./waterfall.mjs";
 
 const longTool = "time_disk_sync";
 const dir = resolve(process.argv[2] ?? mkdtempSync(join(tmpdir(), "crash-safe-demo-")));
@@ -52,7 +53,7 @@ const crashed = readDocument();
 const isInterrupted = (span) => span.interrupted === true;
 shell("jq -r '.summary | .status, .error'", crashed?.summary.status, crashed?.summary.error);
 shell("jq -r '.spans[] | select(.interrupted).name'", ...namesOf(crashed, isInterrupted));
-draw(crashed);
+draw();
 promise("one session was recovered, without a failure", sessions.length === 1 && failures.length === 0);
 promise('its status is "crashed"', crashed?.summary.status === "crashed");
 promise(`${longTool} is there, marked interrupted`, namesOf(crashed, isInterrupted).includes(longTool));
@@ -72,7 +73,7 @@ step(6, "One document tells both runs");
 const whole = readDocument();
 const { status, totalTokens } = whole?.summary ?? {};
 shell("jq -r '.summary | .status, .totalTokens'", status, totalTokens);
-draw(whole);
+draw();
 const kept = new Set(whole?.spans.map(({ spanId }) => spanId));
 promise('its status is "completed"', status === "completed");
 promise(`the interrupted ${longTool} is still there`, namesOf(whole, isInterrupted).includes(longTool));
@@ -90,7 +91,7 @@ if (broken.length === 0) {
   note(`npx crash-safe-file show ${sessionId} --dir ${dir}`);
   note(`jq . ${join(dir, fileName)}`);
 } else {
-  say(paint("red", `Not as promised: ${broken.join("; ")}`));
+  say(colors.red(`Not as promised: ${broken.join("; ")}`));
   process.exitCode = 1;
 }
 
@@ -99,7 +100,7 @@ function say(line) {
 }
 
 function step(number, title) {
-  say(`\n${paint("bold", `${number}  ${title}`)}`);
+  say(`\n${colors.bold(`${number}  ${title}`)}`);
 }
 
 function note(line) {
@@ -108,18 +109,19 @@ function note(line) {
 
 /** A command to try, and what it prints here. */
 function shell(line, ...output) {
-  note(paint("dim", `$ ${line} ${fileName}`));
+  note(colors.dim(`$ ${line} ${fileName}`));
   for (const text of output) note(String(text));
 }
 
 function promise(what, isKept) {
-  note(isKept ? `${paint("green", "✓")} ${what}` : paint("red", `✗ ${what}`));
+  note(isKept ? `${colors.green("✓")} ${what}` : colors.red(`✗ ${what}`));
   if (!isKept) broken.push(what);
 }
 
-function draw(document) {
+function draw() {
+  note(colors.dim(`$ npx crash-safe-file show ${sessionId}`));
   say("");
-  for (const line of document ? waterfall(document) : []) say(line);
+  show(sessionId, dir);
   say("");
 }
 
@@ -128,7 +130,7 @@ function files() {
 }
 
 function size(name) {
-  return `${(statSync(join(dir, name)).size / 1000).toFixed(1)} kB`;
+  return byteCount(statSync(join(dir, name)).size);
 }
 
 function roleOf(name) {

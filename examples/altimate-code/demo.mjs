@@ -11,7 +11,8 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Trace } from "opentelemetry-exporter-crash-safe-file/altimate";
-import { paint, waterfall } from "../ai-sdk-agent/waterfall.mjs";
+import { colors } from "../../test/support/text-output.mjs";
+import { show } from "../ai-sdk-agent/show.mjs";
 
 const agent = fileURLToPath(new URL("agent.mjs", import.meta.url));
 const dir = resolve(process.argv[2] ?? mkdtempSync(join(tmpdir(), "altimate-code-")));
@@ -30,7 +31,7 @@ promise('while it ran, its status was "running", and find_gaps was open', () => 
   return running.summary.status === "running" && tool(running, "find_gaps").endTime === undefined;
 });
 const crashed = document();
-draw(crashed);
+draw();
 promise("the signal ended it: exit code 143", () => exitCode === 143);
 promise('the status is "crashed", and why: "Ended by SIGTERM"', () => {
   return crashed.summary.status === "crashed" && crashed.summary.error === "Ended by SIGTERM";
@@ -55,7 +56,7 @@ const [secondCode] = await start().closed;
 
 step(4, "One document tells both runs");
 const whole = document();
-draw(whole);
+draw();
 note(whole.summary.narrative);
 promise("it ended normally", () => secondCode === 0 && whole.summary.status === "completed");
 promise("nothing of the first run is lost", () => {
@@ -78,7 +79,7 @@ promise("listTraces and loadTrace find it", () => {
 console.log(
   broken.length === 0
     ? `\nEverything was as promised. The trace: ${join(dir, `${sessionId}.json`)}`
-    : paint("red", `\nNot as promised: ${broken.join("; ")}`),
+    : colors.red(`\nNot as promised: ${broken.join("; ")}`),
 );
 process.exitCode = broken.length === 0 ? 0 : 1;
 
@@ -119,12 +120,14 @@ function tool({ spans }, name) {
   return spans.find((span) => span.kind === "tool" && span.name === name);
 }
 
-function draw(trace) {
-  for (const line of waterfall(trace)) console.log(line);
+function draw() {
+  console.log("");
+  show(sessionId, dir);
+  console.log("");
 }
 
 function step(number, title) {
-  console.log(paint("bold", `\n${number}  ${title}`));
+  console.log(colors.bold(`\n${number}  ${title}`));
 }
 
 function note(line) {
@@ -133,6 +136,6 @@ function note(line) {
 
 function promise(what, isKept) {
   const kept = isKept();
-  note(kept ? `${paint("green", "✓")} ${what}` : paint("red", `✗ ${what}`));
+  note(kept ? `${colors.green("✓")} ${what}` : colors.red(`✗ ${what}`));
   if (!kept) broken.push(what);
 }

@@ -20,7 +20,7 @@ import {
   readTrace,
 } from "opentelemetry-exporter-crash-safe-file";
 import { createSessionTracing } from "opentelemetry-exporter-crash-safe-file/session";
-import { waterfall } from "../ai-sdk-agent/waterfall.mjs";
+import { show } from "../ai-sdk-agent/show.mjs";
 
 const dir = process.argv[2] ?? (await mkdtemp(join(tmpdir(), "existing-provider-")));
 
@@ -66,8 +66,8 @@ const documents = await Promise.all([
   ask("ses_bob", "How many orders?", "orders"),
 ]);
 for (const document of documents) {
-  console.log(`\n${document.sessionId}, ${document.summary.status}: ${document.metadata.title}`);
-  for (const line of waterfall(document)) console.log(line);
+  console.log("");
+  show(document.sessionId, dir);
 }
 
 await tracing.shutdown();

@@ -3,8 +3,9 @@
  * one track must nest perfectly; spans that overlap without nesting, such as parallel tools, get tracks of their own.
  * https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
  */
+
+import { valueLine } from "../text/display-text.js";
 import { type Analysis, gistOf, type Node, nameOf } from "./analysis.js";
-import { valueLine } from "./display-text.js";
 import type { ReadSession } from "./session-reference.js";
 import { spanWords } from "./signs.js";
 

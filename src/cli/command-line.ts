@@ -6,6 +6,7 @@ import { shownValue } from "../platform/errors.js";
 import { errorCode } from "../platform/file-system.js";
 import { nearestName } from "../platform/options.js";
 import { pathOf } from "../platform/paths.js";
+import { padEnd, safeText } from "../text/display-text.js";
 import {
   type Command,
   CommandError,
@@ -16,7 +17,6 @@ import {
   UsageError,
 } from "./command.js";
 import { commands } from "./commands.js";
-import { padEnd, safeText } from "./display-text.js";
 import { Terminal, type TerminalPorts } from "./terminal.js";
 
 const program = "crash-safe-file";

@@ -1,10 +1,10 @@
 /** `export`: sessions in the formats of other tools, to stdout. */
 
 import type { ReadableSpan } from "../otel/types.js";
+import { plural } from "../text/display-text.js";
 import { analyse } from "./analysis.js";
 import { chromeEvents } from "./chrome-trace.js";
 import { defineCommand, type Options, oneOf, UsageError } from "./command.js";
-import { plural } from "./display-text.js";
 import { tracesData } from "./otlp-json.js";
 import { replayedSpans } from "./replayed-session.js";
 import { sessionMarkdown } from "./session-markdown.js";

@@ -1,8 +1,9 @@
 /** `list`: the sessions of a directory, newest first. */
 import { nameCandidates } from "../format/file-names.js";
 import type { SessionSummary } from "../format/trace-file.js";
+import { age, money, oneLine, plural, shortDuration, shortNumber } from "../text/display-text.js";
+import { type Column, tableLines } from "../text/table.js";
 import { defineCommand, durationMillis, type Options, someOf, UsageError, wholeNumber } from "./command.js";
-import { age, money, oneLine, plural, shortDuration, shortNumber } from "./display-text.js";
 import { newest } from "./newest-sessions.js";
 import {
   type CatalogEntry,
@@ -13,7 +14,6 @@ import {
   UnreadEntry,
 } from "./session-catalog.js";
 import { stateSigns, stateStyle } from "./signs.js";
-import { type Column, tableLines } from "./table.js";
 import type { Terminal } from "./terminal.js";
 
 const defaultLimit = 20;

@@ -1,5 +1,5 @@
 /** Texts of a trace in Markdown: marks and HTML in them stay text. */
-import { oneLine } from "./display-text.js";
+import { oneLine } from "../text/display-text.js";
 
 export const escaped = (text: string): string => text.replace(/[\\`*_[\]<>#|~]/g, "\\$&");
 

@@ -1,7 +1,5 @@
 /** `postmortem`: what a session was doing when it died, as text, Markdown or JSON. */
 import { redactSecrets } from "../exporter/redact-secrets.js";
-import { analyse, gistOf } from "./analysis.js";
-import { defineCommand, type Options } from "./command.js";
 import {
   cut,
   groupedNumber,
@@ -13,7 +11,9 @@ import {
   shortNumber,
   valueLine,
   wrap,
-} from "./display-text.js";
+} from "../text/display-text.js";
+import { analyse, gistOf } from "./analysis.js";
+import { defineCommand, type Options } from "./command.js";
 import { escaped, fenced, inlineCode } from "./markdown-text.js";
 import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
 import { isFoundDead, nowOf } from "./session-header.js";

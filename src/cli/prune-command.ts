@@ -5,8 +5,8 @@ import { nodeFileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { prune } from "../recovery/retention.js";
+import { byteCount, oneLine, plural } from "../text/display-text.js";
 import { byteSize, defineCommand, durationMillis, type Options, UsageError, wholeNumber } from "./command.js";
-import { byteCount, oneLine, plural } from "./display-text.js";
 import { findSessions } from "./session-catalog.js";
 
 const options = {

@@ -1,7 +1,7 @@
 /** `recover`: completes the documents of dead processes. */
 import { recoverTraces } from "../recovery/recover-traces.js";
+import { byteCount, oneLine, plural } from "../text/display-text.js";
 import { defineCommand, type Options } from "./command.js";
-import { byteCount, oneLine, plural } from "./display-text.js";
 
 const options = { "dry-run": { help: "only report what would be done" } } as const satisfies Options;
 

@@ -6,8 +6,8 @@ import { nodeFileSystem } from "../platform/file-system.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { ReplayCheckpoint } from "../replay/checkpoint.js";
 import { replayTraces } from "../replay/replay-traces.js";
+import { oneLine, plural } from "../text/display-text.js";
 import { defineCommand, type Options, oneOf, UsageError } from "./command.js";
-import { oneLine, plural } from "./display-text.js";
 import { OtlpSender } from "./otlp-sender.js";
 import { type CatalogEntry, catalogEntry, findSessions } from "./session-catalog.js";
 

@@ -1,7 +1,16 @@
 /** The lines about a session as a whole that `show` and other commands begin with. */
 import type { SessionSummary } from "../format/trace-file.js";
+import {
+  cut,
+  dateTime,
+  groupedNumber,
+  money,
+  oneLine,
+  plural,
+  shortDuration,
+  wrap,
+} from "../text/display-text.js";
 import type { Analysis } from "./analysis.js";
-import { cut, dateTime, groupedNumber, money, oneLine, plural, shortDuration, wrap } from "./display-text.js";
 import { parentOf, type SessionState } from "./session-catalog.js";
 import type { ReadSession } from "./session-reference.js";
 import { stateSigns, stateStyle } from "./signs.js";
@@ -70,7 +79,7 @@ export function sessionHeader(session: ReadSession, analysis: Analysis, terminal
     isAgent && plural(summary.totalToolCalls ?? 0, "tool call"),
     !isAgent && plural(analysis.nodes.length, "span"),
     isAgent && plural(summary.totalTokens ?? 0, "token"),
-    isAgent && money(summary.totalCost ?? 0),
+    (summary.totalCost ?? 0) > 0 && money(summary.totalCost),
     failed > 0 && plural(failed, "error"),
     interrupted > 0 && `${interrupted} interrupted`,
     analysis.elided > 0 && `${groupedNumber(analysis.elided)} spans elided`,

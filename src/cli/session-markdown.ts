@@ -1,5 +1,5 @@
 /** A session as a Markdown document: a conversation with its tool calls. Texts of the trace stay text. */
-import { type Analysis, durationOf, gistOf, type Node, nameOf } from "./analysis.js";
+
 import {
   dateTime,
   groupedNumber,
@@ -9,7 +9,8 @@ import {
   safeText,
   shortDuration,
   valueLine,
-} from "./display-text.js";
+} from "../text/display-text.js";
+import { type Analysis, durationOf, gistOf, type Node, nameOf } from "./analysis.js";
 import { escaped, fenced, inlineCode } from "./markdown-text.js";
 import { evidenceOf } from "./session-header.js";
 import type { ReadSession } from "./session-reference.js";

@@ -6,8 +6,8 @@ import { CrashSafeFileError } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { nearestName } from "../platform/options.js";
 import { FollowedTrace, type ReadTrace } from "../recovery/read-trace.js";
+import { oneLine } from "../text/display-text.js";
 import { CommandError } from "./command.js";
-import { oneLine } from "./display-text.js";
 import { LongSession } from "./long-session.js";
 import { newestOf } from "./newest-sessions.js";
 import {

@@ -5,6 +5,7 @@
 
 import { isRecord } from "../format/json-value.js";
 import type { ResourceRecord, ScopeRecord, SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import { safeText, valueLine } from "../text/display-text.js";
 import {
   analyse,
   contextOf,
@@ -15,7 +16,6 @@ import {
   type SpanState,
   spokenIn,
 } from "./analysis.js";
-import { safeText, valueLine } from "./display-text.js";
 import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
 import { type ParentSession, parentOf, type SessionState, type WriterState } from "./session-catalog.js";
 import type { ReadSession } from "./session-reference.js";

@@ -1,7 +1,6 @@
 /** `show`: a session as a tree on a time axis, or everything about one of its spans. */
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
-import { type Analysis, analyse, durationOf, gistOf, type Node, nameOf, spanState } from "./analysis.js";
-import { CommandError, defineCommand, durationMillis, type Options, someOf, wholeNumber } from "./command.js";
+import { TimeBars } from "../text/bars.js";
 import {
   cut,
   dateTime,
@@ -15,7 +14,10 @@ import {
   valueLine,
   widthOf,
   wrap,
-} from "./display-text.js";
+} from "../text/display-text.js";
+import { treeRows } from "../text/tree.js";
+import { type Analysis, analyse, durationOf, gistOf, type Node, nameOf, spanState } from "./analysis.js";
+import { CommandError, defineCommand, durationMillis, type Options, someOf, wholeNumber } from "./command.js";
 import { nowOf, sessionHeader } from "./session-header.js";
 import { type ReadSession, readSession, resolveSession } from "./session-reference.js";
 import { spanSign, spanStyle, spanWords } from "./signs.js";
@@ -131,6 +133,8 @@ function findSpan({ nodes, roots }: Analysis, { id }: ReadSession, prefix: strin
 }
 
 const mostAttention = 12;
+/** A message is shown beside a name in no fewer columns. */
+const fewestMessage = 16;
 
 /** What failed, runs or was interrupted comes first: it is what the reader looks for. */
 function attentionLines({ nodes, to }: Analysis, wanted: ReadonlySet<Node>, terminal: Terminal): string[] {
@@ -144,9 +148,12 @@ function attentionLines({ nodes, to }: Analysis, wanted: ReadonlySet<Node>, term
     const label = `${spanSign(state)} ${padEnd(spanWords[state], 11)} ${padStart(shortDuration(durationOf(span, to)), 7)}  `;
     const gist = valueLine(gistOf(span.input));
     const name = `${oneLine(nameOf(span))}${gist ? ` ${gist}` : ""}`;
-    const message = state === "failed" && span.statusMessage ? oneLine(span.statusMessage) : "";
     const room = columns - widthOf(label);
-    const nameRoom = message ? Math.max(16, Math.min(widthOf(name), Math.floor(room * 0.5))) : room;
+    const hasRoom = room >= fewestMessage * 2;
+    const message = hasRoom && state === "failed" && span.statusMessage ? oneLine(span.statusMessage) : "";
+    const nameRoom = message
+      ? Math.max(fewestMessage, Math.min(widthOf(name), Math.floor(room * 0.5)))
+      : room;
     const head = `${spanStyle(state, terminal)(label)}${cut(name, nameRoom)}`;
     return message
       ? `${head}${colors.dim(cut(`  ${message}`, room - Math.min(nameRoom, widthOf(name))))}`
@@ -169,27 +176,14 @@ function rowsOf({ roots }: Analysis, wanted: ReadonlySet<Node>): Row[] {
   const needed = new Set<Node>();
   for (const node of wanted)
     for (let at: Node | undefined = node; at && !needed.has(at); at = at.parent) needed.add(at);
-  const rows: Row[] = [];
-  // A stack of its own: a chain of 20,000 spans would exhaust that of the program.
-  const stack = roots
-    .filter((node) => needed.has(node))
-    .reverse()
-    .map((node) => ({ node, before: "", branch: "" }));
-  for (let next = stack.pop(); next; next = stack.pop()) {
-    const { node, before, branch } = next;
-    rows.push({
+  const isNeeded = (node: Node) => needed.has(node);
+  return treeRows(roots.filter(isNeeded), ({ children }) => children.filter(isNeeded)).map(
+    ({ item: node, branch }) => ({
       node,
-      branch: before + branch,
+      branch,
       isContext: !wanted.has(node) && node.span.kind !== "session",
-    });
-    const inner = node.children.filter((child) => needed.has(child));
-    const isTop = branch === "" && before === "";
-    // Deeper levels than fit are not drawn, and their prefix does not grow.
-    const indent = isTop || before.length > 60 ? before : before + (branch === "└ " ? "  " : "│ ");
-    for (let at = inner.length - 1; at >= 0; at--)
-      stack.push({ node: inner[at] as Node, before: indent, branch: at === inner.length - 1 ? "└ " : "├ " });
-  }
-  return rows;
+    }),
+  );
 }
 
 const timeWidth = 8;
@@ -205,14 +199,10 @@ function waterfall(rows: readonly Row[], { from, to }: Analysis, terminal: Termi
     (most, { name, gist }) => Math.max(most, widthOf(name) + (gist ? widthOf(gist) + 1 : 0)),
     0,
   );
-  const labelWidth = Math.min(widest, Math.max(24, Math.floor((columns - numbers) * 0.55)));
-  const barWidth = columns - labelWidth - numbers - 5;
-  const length = Math.max(1, to - from);
-  const place = (time: number) =>
-    Math.max(0, Math.min(barWidth - 1, Math.round(((time - from) / length) * (barWidth - 1))));
-  const axis = `0${padStart(shortDuration(to - from), Math.max(1, barWidth - 1))}`;
+  const labelWidth = Math.min(widest, Math.max(12, Math.floor((columns - numbers) * 0.55)));
+  const bars = new TimeBars(from, to, columns - labelWidth - numbers - 5);
   const titles = `${padStart("time", timeWidth)}${hasTokens ? padStart("tokens", tokenWidth) : ""}`;
-  const header = colors.dim(`${" ".repeat(labelWidth + 2)}${titles}  ${axis}`);
+  const header = colors.dim(`${" ".repeat(labelWidth + 2)}${titles}  ${bars.axis()}`);
   const lines = rows.map(({ node, isContext }, at) => {
     const { span, state } = node;
     const { name, gist } = labels[at] as { name: string; gist: string };
@@ -223,10 +213,10 @@ function waterfall(rows: readonly Row[], { from, to }: Analysis, terminal: Termi
     const rest = " ".repeat(Math.max(0, labelWidth - widthOf(shownName) - widthOf(shownGist)));
     const time = padStart(isInstant(span) ? "" : shortDuration(durationOf(span, to)), timeWidth);
     const tokens = hasTokens ? padStart(span.tokens ? shortNumber(span.tokens.total) : "", tokenWidth) : "";
-    const begin = place(span.startTime);
-    const end = place(span.endTime ?? to);
-    const bar = isInstant(span) ? "·" : `${"━".repeat(Math.max(0, end - begin))}${barEnds[state]}`;
-    return `${style(spanSign(state))} ${kind(style(shownName))}${colors.dim(shownGist)}${rest}${time}${colors.dim(tokens)}  ${" ".repeat(begin)}${kind(style(bar))}`.trimEnd();
+    const { before, bar } = isInstant(span)
+      ? bars.point(span.startTime, "·")
+      : bars.bar(span.startTime, span.endTime ?? to, barEnds[state]);
+    return `${style(spanSign(state))} ${kind(style(shownName))}${colors.dim(shownGist)}${rest}${time}${colors.dim(tokens)}  ${before}${kind(style(bar))}`.trimEnd();
   });
   return [header, ...lines];
 }

@@ -1,10 +1,11 @@
 /** `stats`: what sessions used, by model, day and tool; how the context grew; what loops and retries cost. */
+
+import { groupedNumber, money, oneLine, plural, shortDuration, shortNumber } from "../text/display-text.js";
+import { type Column, tableLines } from "../text/table.js";
 import { analyse } from "./analysis.js";
 import { defineCommand, durationMillis, type Options } from "./command.js";
-import { groupedNumber, money, oneLine, plural, shortDuration, shortNumber } from "./display-text.js";
 import { findSessions } from "./session-catalog.js";
 import { readSession, resolveSessions } from "./session-reference.js";
-import { type Column, tableLines } from "./table.js";
 import type { Terminal } from "./terminal.js";
 import { type ContextPoint, Usage, type UsageReport } from "./usage.js";
 

@@ -1,6 +1,5 @@
 /** `tail`: follows a session, and prints what each reading has that the one before had not. */
-import { type Analysis, analyse, durationOf, gistOf, type Node, nameOf, type SpanState } from "./analysis.js";
-import { CommandError, defineCommand, type ExitCode, type Options, wholeNumber } from "./command.js";
+
 import {
   cut,
   oneLine,
@@ -10,7 +9,9 @@ import {
   shortNumber,
   valueLine,
   widthOf,
-} from "./display-text.js";
+} from "../text/display-text.js";
+import { type Analysis, analyse, durationOf, gistOf, type Node, nameOf, type SpanState } from "./analysis.js";
+import { CommandError, defineCommand, type ExitCode, type Options, wholeNumber } from "./command.js";
 import { newestOf } from "./newest-sessions.js";
 import type { FoundSession, SessionState } from "./session-catalog.js";
 import { evidenceOf } from "./session-header.js";

@@ -1,12 +1,11 @@
 /** Where a command writes: data to stdout, messages to stderr, with colours where the terminal shows them. */
-import pico from "picocolors";
 import { type Environment, environment } from "../platform/environment.js";
 import { errorCode } from "../platform/file-system.js";
+import { meter } from "../text/bars.js";
+import { columnsOf, type Palette, paletteOf, plainPalette, type Screen } from "../text/palette.js";
 
 /** A stream of the process, or a test's. */
-interface Output {
-  readonly isTTY?: boolean | undefined;
-  readonly columns?: number | undefined;
+interface Output extends Screen {
   write(text: string): boolean;
   once?(event: "drain", listener: () => void): unknown;
 }
@@ -24,16 +23,13 @@ export interface TerminalPorts {
   readonly signal: AbortSignal;
 }
 
-const defaultColumns = 100;
-const fewestColumns = 40;
-
 export class Terminal {
   readonly #ports: TerminalPorts;
-  #colors: ReturnType<typeof pico.createColors>;
+  #colors: Palette;
 
   constructor(ports: TerminalPorts) {
     this.#ports = ports;
-    this.#colors = pico.createColors(hasColors(ports));
+    this.#colors = paletteOf(ports.stdout, ports.env);
   }
 
   get env(): Environment {
@@ -49,15 +45,13 @@ export class Terminal {
   }
 
   /** Colours, or functions that return their text where colours are off. */
-  get colors(): ReturnType<typeof pico.createColors> {
+  get colors(): Palette {
     return this.#colors;
   }
 
   /** Columns of the terminal; where stdout is none, those of `COLUMNS`. */
   get columns(): number {
-    const { stdout, env } = this.#ports;
-    const columns = (stdout.isTTY && stdout.columns) || Number(env.COLUMNS) || defaultColumns;
-    return Math.max(fewestColumns, columns);
+    return columnsOf(this.#ports.stdout, this.#ports.env);
   }
 
   /** Whether a person reads stdout. */
@@ -70,7 +64,7 @@ export class Terminal {
   }
 
   withoutColors(): void {
-    this.#colors = pico.createColors(false);
+    this.#colors = plainPalette();
   }
 
   /** Writes lines of data to stdout. */
@@ -136,23 +130,13 @@ export class Terminal {
         const at = now();
         if (at - begun < 1_000 || at - shown < 100) return;
         shown = at;
-        const filled = Math.round((done / Math.max(1, total)) * 20);
-        stderr.write(
-          `\r${what} ${"█".repeat(filled)}${"░".repeat(20 - filled)} ${Math.floor(done)}/${total}`,
-        );
+        stderr.write(`\r${what} ${meter(done, total)}`);
       },
       end() {
         if (shown > 0) stderr.write("\r\x1b[2K");
       },
     };
   }
-}
-
-/** https://no-color.org, and `FORCE_COLOR` as Node reads it. */
-function hasColors({ stdout, env }: TerminalPorts): boolean {
-  if (env.NO_COLOR) return false;
-  if (env.FORCE_COLOR !== undefined) return env.FORCE_COLOR !== "0" && env.FORCE_COLOR !== "false";
-  return stdout.isTTY === true && env.TERM !== "dumb";
 }
 
 /**

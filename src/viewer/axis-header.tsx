@@ -1,7 +1,7 @@
 /** The time axis above the rows: offsets, folded gaps, turns; zoomed by the wheel, moved by dragging. */
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { shortDuration } from "../cli/display-text.js";
+import { shortDuration } from "../text/display-text.js";
 import { panned, placeOf, type TimeAxis, ticksOf, wholeAxis, type Zoom, zoomed } from "./time-axis.js";
 import { useViewer } from "./viewer-state.js";
 

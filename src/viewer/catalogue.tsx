@@ -1,6 +1,7 @@
 /** The sessions of a directory, newest first. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import type { listedJson } from "../cli/list-command.js";
 import {
   age,
   groupedNumber,
@@ -9,8 +10,7 @@ import {
   safeText,
   shortDuration,
   shortNumber,
-} from "../cli/display-text.js";
-import type { listedJson } from "../cli/list-command.js";
+} from "../text/display-text.js";
 import { linkHash } from "./deep-link.js";
 import { StatusMark } from "./status-mark.js";
 

@@ -1,9 +1,9 @@
 /** The session as a conversation: messages, thinking, tool calls and their results. Spans are loaded when they come near. */
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { groupedNumber, safeText, shortDuration } from "../cli/display-text.js";
 import type { ViewRow } from "../cli/session-view.js";
 import type { TraceSpan } from "../format/trace-file.js";
+import { groupedNumber, safeText, shortDuration } from "../text/display-text.js";
 import { clock } from "./log.js";
 import { lastUserParts, type Part, partsOf } from "./message-parts.js";
 import { rowName, StateSign, stateWords } from "./row-signs.js";

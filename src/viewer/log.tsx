@@ -1,8 +1,8 @@
 /** Everything in the order of time: each start and each end; with a search, where the text was found. */
 import type { JSX } from "preact";
 import { useLayoutEffect, useMemo } from "preact/hooks";
-import { groupedNumber, plural, safeText, shortDuration } from "../cli/display-text.js";
 import type { ViewRow } from "../cli/session-view.js";
+import { groupedNumber, plural, safeText, shortDuration } from "../text/display-text.js";
 import { FilterBar } from "./filter-bar.js";
 import { KindMark, kindWord, rowName, StateSign } from "./row-signs.js";
 import { kindOf, passes } from "./session-rows.js";

@@ -1,7 +1,7 @@
 /** What happened, on one page: the verdict with its evidence, what was running, errors, tokens, context, tools, waste. */
 import type { ComponentChildren, JSX } from "preact";
-import { groupedNumber, money, plural, shortDuration, shortNumber } from "../cli/display-text.js";
 import type { ViewRow, ViewStep } from "../cli/session-view.js";
+import { groupedNumber, money, plural, shortDuration, shortNumber } from "../text/display-text.js";
 import { clock } from "./log.js";
 import { RelatedList } from "./related-sessions.js";
 import type { SessionRows } from "./session-rows.js";

@@ -1,8 +1,8 @@
 /** Sessions beside the one that is shown: the one that started it, and the subagents that it started. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { safeText } from "../cli/display-text.js";
 import type { RelatedSession, RelatedSessions } from "../cli/viewer-server.js";
+import { safeText } from "../text/display-text.js";
 import { linkHash } from "./deep-link.js";
 import type { SessionSource } from "./session-source.js";
 import { StatusMark } from "./status-mark.js";

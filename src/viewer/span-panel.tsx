@@ -1,9 +1,9 @@
 /** Everything of one span. */
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { dateTime, groupedNumber, money, safeText, shortDuration } from "../cli/display-text.js";
 import type { ViewRow } from "../cli/session-view.js";
 import type { ResourceRecord, ScopeRecord, TraceSpan } from "../format/trace-file.js";
+import { dateTime, groupedNumber, money, safeText, shortDuration } from "../text/display-text.js";
 import { clock } from "./log.js";
 import { RelatedList } from "./related-sessions.js";
 import { KindMark, kindWord, rowName, StateSign, stateWords } from "./row-signs.js";

@@ -1,8 +1,8 @@
 /** The waterfall: a tree of spans on a time axis. */
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
-import { groupedNumber, plural, shortDuration } from "../cli/display-text.js";
 import type { ViewRow } from "../cli/session-view.js";
+import { groupedNumber, plural, shortDuration } from "../text/display-text.js";
 import { AxisHeader, percent, wheel } from "./axis-header.js";
 import { criticalPath } from "./critical-path.js";
 import { FilterBar } from "./filter-bar.js";

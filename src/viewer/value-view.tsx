@@ -1,7 +1,7 @@
 /** A value of a span: as text, as a tree, or as an image. Long and deep ones are shown in parts. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { byteCount, groupedNumber, safeText } from "../cli/display-text.js";
+import { byteCount, groupedNumber, safeText } from "../text/display-text.js";
 import { type BinaryText, binaryText, bytesIn, isImage } from "./binary-text.js";
 import { Markdown } from "./markdown.js";
 import { parsedValue } from "./message-parts.js";

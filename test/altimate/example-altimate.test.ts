@@ -29,15 +29,15 @@ describe("examples/altimate-code", () => {
 
   test("P3 a signal in the middle of a tool call, and a resume: everything is as promised", () => {
     expect(output).toContain("Everything was as promised");
-    expect(output).not.toContain("✗ ");
-    expect(output.match(/✓/g)).toHaveLength(11);
+    expect(output).not.toContain("Not as promised");
+    expect(output.match(/^ {3}✓ /gm)).toHaveLength(11);
     expect(output).toMatch(/exit 0$/);
     expect(readdirSync(dir)).toEqual(["ses_tuesday.json"]);
   });
 
   test("it prints what a person wants to know", () => {
     expect(output).toMatch(/Tue █+ 16287\n +Wed █+ 21010/);
-    expect(output).toMatch(/tool find_gaps +interrupted +━+✗/);
+    expect(output).toMatch(/find_gaps .*[^ ]s +━+!/);
     expect(output).toContain("Made 6 LLM calls using 3 tools (find_gaps, sum_by_day, describe_table).");
   });
 

@@ -1,31 +1,20 @@
 /** The results as tables for people. */
-import { styleText } from "node:util";
-import Table from "cli-table3";
+
+import { colors, right, table } from "../support/text-output.mjs";
 import { contenders, missing } from "./contenders.mjs";
 import { amplificationOf, figureOf, ratioOf, survivingOf } from "./figures.mjs";
 import { goals } from "./goals.mjs";
 import { workloadNamed } from "./workloads.mjs";
 
-const hasColors = process.stdout.isTTY && process.stdout.hasColors() && !process.env.NO_COLOR;
-const paint = (style, text) => (hasColors ? styleText(style, text) : text);
-
-const within = ["mid", "left-mid", "mid-mid", "right-mid"];
-const around = ["top", "bottom"].flatMap((edge) => ["", "-mid", "-left", "-right"].map((at) => edge + at));
-const empty = (names) => Object.fromEntries(names.map((name) => [name, ""]));
-
 /** For a page of documentation, with --markdown. */
 const isMarkdown = process.argv.includes("--markdown");
 
-function newTable(head, aligns) {
-  const bars = { left: "|", middle: "|", right: "|" };
-  const table = new Table({
-    head: head.map((text) => paint("bold", text)),
-    colAligns: aligns,
-    chars: isMarkdown ? { ...empty([...within, ...around]), ...bars } : empty(within),
-    style: { head: [], border: hasColors ? ["dim"] : [] },
-  });
-  if (isMarkdown) table.push(aligns.map((align) => (align === "right" ? "--:" : "---")));
-  return table;
+/** A table as text. Titles and alignments of its columns, then its rows. */
+function tableText(head, aligns, rows) {
+  const columns = head.map((title, at) => (aligns[at] === "right" ? right(title) : title));
+  if (!isMarkdown) return table(columns, rows).join("\n");
+  const line = (cells) => `| ${cells.map((cell) => cell ?? "").join(" | ")} |`;
+  return [head, aligns.map((align) => (align === "right" ? "--:" : "---")), ...rows].map(line).join("\n");
 }
 
 const none = "–";
@@ -73,7 +62,7 @@ function comparison(result, columns, hasKills) {
   const bytes = ["bytes"];
   const alive = ["survive"];
   const head = ["", ...columns.map(([title]) => title), ...(hasKills ? [...bytes, ...alive] : [])];
-  const table = newTable(head, ["left", ...head.slice(1).map(() => "right")]);
+  const rows = [];
   const marks = [];
   for (const { name, title } of contenders) {
     const note = result.notes[name];
@@ -83,18 +72,19 @@ function comparison(result, columns, hasKills) {
     const isOurs = name.startsWith("ours");
     const spans = result.samples[name][0].spans;
     const share = spans < result.settings.spans ? ` (${spans.toLocaleString("en")} spans)` : "";
-    table.push([
-      (isOurs ? paint("bold", title) : title) + share,
+    rows.push([
+      (isOurs ? colors.bold(title) : title) + share,
       ...columns.map((column) => cell(result, name, column)),
       ...(hasKills
         ? [
             shown(amplificationOf(result, name), (value) => value.toFixed(1)),
-            shown(surviving, (value) => paint(value === 1 ? "green" : "red", percent(value))),
+            shown(surviving, (value) => (value === 1 ? colors.green : colors.red)(percent(value))),
           ]
         : []),
     ]);
   }
-  return [table.toString(), ...marks.map((mark) => paint("dim", `  ${mark}`))].join("\n");
+  const text = tableText(head, ["left", ...head.slice(1).map(() => "right")], rows);
+  return [text, ...marks.map((mark) => colors.dim(`  ${mark}`))].join("\n");
 }
 
 /** The floor of the altimate entry. */
@@ -148,28 +138,31 @@ const phases = [
 ];
 
 function phaseTable(result) {
-  const table = newTable(["", "ours", "floor", "ratio", ""], ["left", "right", "right", "right", "left"]);
+  const rows = [];
   for (const [title, key, show, baseKey, base] of phases) {
     const value = figureOf(result, "ours", key);
     if (!Number.isFinite(value)) continue;
-    table.push([
+    rows.push([
       title,
       show(value),
       baseKey ? shown(figureOf(result, "ours", baseKey), show) : "",
       baseKey ? shown(ratioOf(result, "ours", key, "ours", baseKey), (ratio) => `${digits(ratio)}x`) : "",
-      paint("dim", base ?? ""),
+      base ? colors.dim(base) : "",
     ]);
   }
-  const failed = Object.values(result.notes).map((note) => paint("red", `\n  ${note}`));
-  return table.toString() + failed.join("");
+  const failed = Object.values(result.notes).map((note) => colors.red(`\n  ${note}`));
+  const text = tableText(
+    ["", "ours", "floor", "ratio", ""],
+    ["left", "right", "right", "right", "left"],
+    rows,
+  );
+  return text + failed.join("");
 }
 
 export function printWorkload(name, result) {
   const { title, kind } = workloadNamed(name);
   const runs = Math.max(0, ...Object.values(result.samples).map((list) => list.length));
-  console.log(
-    `\n${paint("bold", name)}  ${title}  ${paint("dim", `median of ${runs}, ${result.seconds} s`)}`,
-  );
+  console.log(`\n${colors.bold(name)}  ${title}  ${colors.dim(`median of ${runs}, ${result.seconds} s`)}`);
   if (kind === "phases") console.log(phaseTable(result));
   else if (kind === "record") console.log(comparison(result, recordColumns, false));
   else console.log(comparison(result, spanColumns, true));
@@ -178,7 +171,7 @@ export function printWorkload(name, result) {
 export function printGoals(byRuntime) {
   const runtimes = Object.keys(byRuntime);
   const head = ["goal", "limit", ...runtimes.flatMap((title) => [title, ""])];
-  const table = newTable(head, ["left", "right", ...runtimes.flatMap(() => ["right", "left"])]);
+  const rows = [];
   let [reached, measured] = [0, 0];
   for (const { what, limit, show, measure, isReached, isLeast } of goals) {
     const cells = Object.values(byRuntime).flatMap(({ workloads }) => {
@@ -186,34 +179,34 @@ export function printGoals(byRuntime) {
       if (!Number.isFinite(value)) return [none, ""];
       measured++;
       if (isReached(value)) reached++;
-      return [show(value), isReached(value) ? paint("green", "reached") : paint("red", "missed")];
+      return [show(value), isReached(value) ? colors.green("reached") : colors.red("missed")];
     });
     if (cells.some((text) => text !== none && text !== ""))
-      table.push([what, `${isLeast ? "≥" : "≤"} ${show(limit)}`, ...cells]);
+      rows.push([what, `${isLeast ? "≥" : "≤"} ${show(limit)}`, ...cells]);
   }
-  if (measured > 0) console.log(`\n${table}\n${reached} of ${measured} goals reached`);
+  if (measured === 0) return;
+  const text = tableText(head, ["left", "right", ...runtimes.flatMap(() => ["right", "left"])], rows);
+  console.log(`\n${text}\n${reached} of ${measured} goals reached`);
 }
 
 export function printCheck(rows, tolerance) {
-  const table = newTable(
+  const text = tableText(
     ["check", "", "committed", "now", `at most ${tolerance}x`],
     ["left", "left", "right", "right", "left"],
-  );
-  for (const { workload, what, before, value, isKept } of rows)
-    table.push([
+    rows.map(({ workload, what, before, value, isKept }) => [
       workload,
       what,
       before,
       shown(value, (now) => now.toPrecision(3)),
-      isKept ? paint("green", "kept") : paint("red", "WORSE"),
-    ]);
-  console.log(`\n${table}`);
+      isKept ? colors.green("kept") : colors.red("WORSE"),
+    ]),
+  );
+  console.log(`\n${text}`);
 }
 
 export function printLegend() {
   console.log(
-    paint(
-      "dim",
+    colors.dim(
       [
         "\nRatios are to the floor, whose own figures are shown. span: one onEnd, median; start: one onStart; main thread and",
         "CPU: per span, with all that is done later; gap: the longest stillness of the event loop (in a burst: of its flush);",

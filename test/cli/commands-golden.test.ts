@@ -3,7 +3,7 @@
  * looked at and taken with `npx vitest run test/cli -u`.
  */
 import { expect, test } from "vitest";
-import { widthOf } from "../../src/cli/display-text.js";
+import { widthOf } from "../../src/text/display-text.js";
 import { command, commandDirectory, golden } from "../support/command-stage.js";
 
 const lines: readonly (readonly [name: string, args: readonly string[]])[] = [

@@ -12,8 +12,8 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs, styleText } from "node:util";
-import Table from "cli-table3";
+import { parseArgs } from "node:util";
+import { colors, printTable, right, shortDuration } from "../support/text-output.mjs";
 import { projects } from "./projects.mjs";
 import { installRuntimes, runtimes } from "./runtimes.mjs";
 import { runSuite, sameOnEachNode } from "./suite.mjs";
@@ -93,17 +93,13 @@ function printed(row) {
 }
 
 function print() {
-  const table = new Table({
-    head: ["", "passed", "failed", "skipped", "time"],
-    colAligns: ["left", "right", "right", "right", "right"],
-    style: { head: [], border: [] },
-    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-  });
-  for (const { what, passed, failed, skipped, seconds } of rows) {
-    const red = failed > 0 ? styleText("red", String(failed)) : "0";
-    table.push([what, passed, red, skipped, `${seconds.toFixed(0)} s`]);
-  }
-  console.log(table.toString());
+  printTable(
+    ["", right("passed"), right("failed"), right("skipped"), right("time")],
+    rows.map(({ what, passed, failed, skipped, seconds }) => {
+      const time = shortDuration(seconds * 1_000);
+      return [what, passed, failed > 0 ? colors.red(String(failed)) : failed, skipped, time];
+    }),
+  );
   for (const { what, output, failed } of rows) if (failed > 0) console.log(`\nFAILED ${what}\n${output}`);
   const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
   console.log(`\nmatrix: ${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`);

@@ -47,7 +47,7 @@ test("hosted-otlp: sends to the reader's collector", async () => {
 
 test("existing-provider: spans of the host are nested under the right tool of the right session", async () => {
   const output = await run("existing-provider/host.mjs", [scratch]);
-  expect(output).toContain("ses_ada, completed: How many customers?");
+  expect(output).toMatch(/^ses_ada {2}✓ completed\nHow many customers\?/m);
   expect(output).toMatch(/other processor has had 10 spans as well/);
   for (const [id, table] of [
     ["ses_ada", "customers"],

@@ -16,7 +16,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { trace as api, ROOT_CONTEXT } from "@opentelemetry/api";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
-import Table from "cli-table3";
+import { printTable, right } from "../support/text-output.mjs";
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -201,18 +201,12 @@ async function measure(dir) {
 }
 
 function print(steps) {
-  const table = new Table({
-    head: ["step", "files", "without projection", "functions"],
-    colAligns: ["left", "right", "right", "right"],
-    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-    style: { head: [], border: [] },
-  });
-  for (const [step, found] of Object.entries(steps)) {
+  const rows = Object.entries(steps).map(([step, found]) => {
     const files = [...found.keys()];
     const functions = [...found.values()].reduce((sum, count) => sum + count, 0);
-    table.push([step, files.length, files.filter((file) => !isProjection(file)).length, functions]);
-  }
-  console.log(table.toString());
+    return [step, files.length, files.filter((file) => !isProjection(file)).length, functions];
+  });
+  printTable(["step", right("files"), right("without projection"), right("functions")], rows);
   if (!options.list) return;
   for (const [step, found] of Object.entries(steps)) {
     console.log(`\n${step}`);

@@ -195,8 +195,8 @@ describe("the dependencies of a room", () => {
         .map(({ from }) => `${roomOf(file)}: ${from}`),
     );
     expect([...new Set(foreign)].sort()).toEqual([
-      "cli: fast-string-truncated-width",
-      "cli: picocolors",
+      "text: fast-string-truncated-width",
+      "text: picocolors",
       "viewer: preact",
       "viewer: preact/hooks",
     ]);

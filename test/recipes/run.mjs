@@ -16,10 +16,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs, styleText } from "node:util";
-import Table from "cli-table3";
+import { parseArgs } from "node:util";
 import { closeModels, origin } from "../fixtures/capture/fake-models.mjs";
 import { installRuntimes, runtimes } from "../matrix/runtimes.mjs";
+import { colors, printTable, right, shortDuration } from "../support/text-output.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const packageName = "opentelemetry-exporter-crash-safe-file";
@@ -140,19 +140,14 @@ async function run(cwd, line) {
 }
 
 function print() {
-  const table = new Table({
-    head: ["recipe", "commands", "result", "time"],
-    colAligns: ["left", "right", "left", "right"],
-    style: { head: [], border: [] },
-    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-  });
-  for (const { name, commands, fault, seconds } of rows)
-    table.push([
+  printTable(
+    ["recipe", right("commands"), "result", right("time")],
+    rows.map(({ name, commands, fault, seconds }) => [
       name,
       commands,
-      fault ? styleText("red", "FAILED") : "a trace, as the page says",
-      `${seconds.toFixed(0)} s`,
-    ]);
-  console.log(table.toString());
+      fault ? colors.red("FAILED") : "a trace, as the page says",
+      shortDuration(seconds * 1_000),
+    ]),
+  );
   for (const { name, fault } of rows) if (fault) console.log(`\nFAILED ${name}: ${fault}`);
 }

@@ -13,8 +13,8 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isDeepStrictEqual, parseArgs, styleText } from "node:util";
-import Table from "cli-table3";
+import { isDeepStrictEqual, parseArgs } from "node:util";
+import { colors, right, shortDuration, table } from "../support/text-output.mjs";
 import { ended, survivedAsInit } from "./ends.mjs";
 import { bounds, connections, loads, underLoad } from "./loads.mjs";
 import { ownWork } from "./own-work.mjs";
@@ -22,8 +22,6 @@ import { ownWork } from "./own-work.mjs";
 const here = fileURLToPath(new URL(".", import.meta.url));
 const { values } = parseArgs({ options: { ci: { type: "boolean", default: false } } });
 const seconds = values.ci ? { load: 4, ownWork: 8 } : { load: 30, ownWork: 60 };
-const hasColors = process.stdout.isTTY && process.stdout.hasColors() && !process.env.NO_COLOR;
-const paint = (style, text) => (hasColors ? styleText(style, text) : text);
 
 const reason = installed();
 if (reason) {
@@ -48,8 +46,8 @@ try {
 } finally {
   rmSync(root, { recursive: true, force: true, maxRetries: 5 });
 }
-for (const fault of faults) console.log(paint("red", `FAILED ${fault}`));
-const took = `${((performance.now() - began) / 1_000).toFixed(0)} s, Node ${process.version}`;
+for (const fault of faults) console.log(colors.red(`FAILED ${fault}`));
+const took = `${shortDuration(performance.now() - began)}, Node ${process.version}`;
 console.log(
   faults.length > 0
     ? `${faults.length} failed (${took})`
@@ -99,17 +97,10 @@ async function endRows() {
 }
 
 function print(title, head, rows) {
-  const table = new Table({
-    head: head.map((text) => paint("bold", text)),
-    colAligns: [
-      "left",
-      ...head.slice(1).map((_, at) => (typeof rows[0]?.[at + 1] === "number" ? "right" : "left")),
-    ],
-    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "", "mid-left": "" },
-    style: { head: [], border: hasColors ? ["dim"] : [] },
-  });
-  for (const cells of rows) table.push(cells.map((cell) => cell ?? "?"));
-  console.log(`\n${title}\n${table}`);
+  const isNumber = (at) => typeof rows[0]?.[at] === "number";
+  const columns = head.map((text, at) => (isNumber(at) ? right(text) : text));
+  const cells = rows.map((row) => row.map((cell) => cell ?? "?"));
+  console.log(`\n${colors.bold(title)}\n${table(columns, cells).join("\n")}`);
 }
 
 function printLoads(rows) {
@@ -127,7 +118,7 @@ function printLoads(rows) {
         `${openSessions} sessions, ${files} files after ${after.toFixed(1)} s`,
         documents,
       ]),
-    [paint("dim", "bound"), "", bounds.openSessions, bounds.descriptors, bounds.megabytes, "", "", ""],
+    [colors.dim("bound"), "", bounds.openSessions, bounds.descriptors, bounds.megabytes, "", "", ""],
   ]);
 }
 
@@ -154,8 +145,7 @@ function printHosts(rows) {
     ]),
   );
   console.log(
-    paint(
-      "dim",
+    colors.dim(
       "Without a context manager nothing shows an instrumentation that a request is ours. Our processor leaves its span out.",
     ),
   );

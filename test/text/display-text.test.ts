@@ -9,7 +9,7 @@ import {
   valueLine,
   widthOf,
   wrap,
-} from "../../src/cli/display-text.js";
+} from "../../src/text/display-text.js";
 
 const anyText = fc.oneof(
   fc.string({ unit: "binary" }),
