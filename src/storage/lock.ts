@@ -130,6 +130,18 @@ export class SessionLock {
     return removed.length < claims.length;
   }
 
+  /**
+   * Takes every claim away, whoever made it. Returns whether there was one. What is no directory is no lock: no committer can
+   * have a claim in it.
+   */
+  takeAll(): boolean {
+    if (!this.#calls.lstat(this.#path)?.isDirectory) return false;
+    const claims = this.list();
+    for (const token of claims) tryUnlink(this.#calls, this.claim(token));
+    if (claims.length > 0) this.leave();
+    return claims.length > 0;
+  }
+
   /** Takes the own claim out again: a copy gets its name back. */
   withdraw({ token, source, by }: Entrance): void {
     const claim = this.claim(token);

@@ -10,7 +10,7 @@ import type { SessionEnd } from "../format/session-end.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { type Gensync, io } from "../platform/gensync.js";
 import { buildFile } from "./build-file.js";
-import { commit } from "./commit.js";
+import { commitFirst } from "./commit.js";
 import { writeAll } from "./lines.js";
 import { SessionState } from "./session-state.js";
 import type { WriterPorts } from "./session-writer.js";
@@ -68,8 +68,6 @@ export function* writeWholeDocument(
       base: undefined,
       mayCommit: always,
     } as const;
-    if ((yield* commit(ports, request)) !== "committed") return false;
-    file.markRenamed();
-    return true;
+    return (yield* commitFirst(ports, request)) === "committed";
   });
 }

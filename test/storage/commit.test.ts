@@ -17,7 +17,7 @@ import { type Clock, systemClock } from "../../src/platform/clock.js";
 import { errorCode, type FileCalls, nodeFileSystem } from "../../src/platform/file-system.js";
 import { runAsync, runSync } from "../../src/platform/gensync.js";
 import type { Verdict } from "../../src/platform/liveness.js";
-import { type CommitOutcome, type CommitRequest, commit } from "../../src/storage/commit.js";
+import { type CommitOutcome, type CommitRequest, commit, commitFirst } from "../../src/storage/commit.js";
 import { type Identity, isSameVersion } from "../../src/storage/identity.js";
 
 let dir: string;
@@ -63,8 +63,8 @@ function requestOf(token: string, members: Partial<CommitRequest> = {}): CommitR
   };
 }
 
-const commitNow = (request: CommitRequest, ports = portsOf()): CommitOutcome =>
-  runSync(ports.fileSystem, commit(ports, request));
+const commitNow = (request: CommitRequest, ports = portsOf(), how = commit): CommitOutcome =>
+  runSync(ports.fileSystem, how(ports, request));
 
 function claim(token: string): void {
   mkdirSync(path("s.json.lock"), { recursive: true });
@@ -197,6 +197,20 @@ function errorOf(run: () => void): string | undefined {
   return "nothing was thrown";
 }
 
+/** Calls that let another committer run before the nth of them. */
+function stoppedBefore(n: number, meanwhile: () => void, own: Partial<FileCalls> = {}): FileCalls {
+  let calls = 0;
+  return Object.fromEntries(
+    Object.entries({ ...nodeFileSystem.sync, ...own }).map(([name, run]) => [
+      name,
+      (...args: never[]) => {
+        if (++calls === n) meanwhile();
+        return (run as (...args: never[]) => unknown)(...args);
+      },
+    ]),
+  ) as unknown as FileCalls;
+}
+
 /**
  * Stops one committer before its nth call to the file system, lets another commit meanwhile, and checks whether an
  * update was lost: both commits succeed, and neither has the other as its base.
@@ -211,24 +225,12 @@ function lostUpdates(
     mkdirSync(dir);
     commitNow(requestOf("zero"));
     const request = requestOf("a", { by });
-    let calls = 0;
     let other: { outcome: CommitOutcome; base: Identity | undefined } | undefined;
     const meanwhile = () => {
-      if (++calls !== n) return;
       const late = requestOf("b");
       other = { outcome: commitNow(late, portsOf(broken("b"))), base: late.base };
     };
-    const sync = { ...nodeFileSystem.sync, ...broken("a") };
-    const watched = Object.fromEntries(
-      Object.entries(sync).map(([name, run]) => [
-        name,
-        (...args: never[]) => {
-          meanwhile();
-          return (run as (...args: never[]) => unknown)(...args);
-        },
-      ]),
-    ) as unknown as FileCalls;
-    const outcome = commitNow(request, portsOf(watched));
+    const outcome = commitNow(request, portsOf(stoppedBefore(n, meanwhile, broken("a"))));
     if (other === undefined) return lost;
     const isBuiltOnIt = !(other.base && request.base && isSameVersion(other.base, request.base));
     if (outcome === "committed" && other.outcome === "committed" && !isBuiltOnIt) lost.push(n);
@@ -240,6 +242,89 @@ function lostUpdates(
 /** Sees only its own claim. */
 const alone = (token: string) => ({
   readdir: (at: string) => readdirSync(at).filter((name) => name === token),
+});
+
+/** Like {@link lostUpdates}, for a session without a document: two that commit would be one too many. */
+function lostFirsts(stopped: typeof commit, other: typeof commit, broken: Partial<FileCalls> = {}): number[] {
+  const lost: number[] = [];
+  for (let n = 1; ; n++) {
+    rmSync(dir, { recursive: true });
+    mkdirSync(dir);
+    const request = requestOf("a");
+    const late = requestOf("b");
+    let second: CommitOutcome | undefined;
+    const meanwhile = () => {
+      second = commitNow(late, portsOf(broken), other);
+    };
+    const first = commitNow(request, portsOf(stoppedBefore(n, meanwhile)), stopped);
+    if (second === undefined) return lost;
+    if ([first, second].filter((outcome) => outcome === "committed").length !== 1) lost.push(n);
+    else expect(content()).toBe(first === "committed" ? "a" : "b");
+  }
+}
+
+describe("P7 the first document of a session", () => {
+  test.each([
+    ["without a lock, by one", commitFirst, commit],
+    ["without a lock, by the other", commit, commitFirst],
+    ["without a lock, by both", commitFirst, commitFirst],
+    ["under the lock", commit, commit],
+  ])("P7 is committed once, whichever committer stands still when: %s", (_, stopped, other) => {
+    expect(lostFirsts(stopped, other)).toEqual([]);
+  });
+
+  test("P7 would be overwritten if the claims of others were left", () => {
+    const lstat: FileCalls["lstat"] = (at) =>
+      at === path("s.json.lock") ? undefined : nodeFileSystem.sync.lstat(at);
+    expect(lostFirsts(commit, commitFirst, { lstat })).not.toEqual([]);
+  });
+
+  test("P13 takes its name with one link, and no lock", () => {
+    const called: string[] = [];
+    const request = requestOf("a");
+    const calls = Object.fromEntries(
+      Object.entries(nodeFileSystem.sync).map(([name, run]) => [
+        name,
+        (...args: never[]) => {
+          called.push(name);
+          return (run as (...args: never[]) => unknown)(...args);
+        },
+      ]),
+    );
+    expect(commitNow(request, portsOf(calls), commitFirst)).toBe("committed");
+    expect(called).toEqual(["link", "lstat"]);
+    expect(readdirSync(dir)).toEqual(["s.json", "s.json.tmp.a"]);
+  });
+
+  test.each(["EPERM", "ENOTSUP", "EMLINK"])(
+    "P12 is committed under the lock if links fail with %s",
+    (code) => {
+      const link = () => {
+        throw Object.assign(new Error(code), { code });
+      };
+      expect(commitNow(requestOf("a"), portsOf({ link }), commitFirst)).toBe("committed");
+      expect(readdirSync(dir)).toEqual(["s.json"]);
+    },
+  );
+
+  test("P9 replaces a symlink in the place of the document, and follows no file in the place of the lock", () => {
+    writeFileSync(path("target"), "mine");
+    symlinkSync(path("target"), path());
+    const request = requestOf("a", { base: undefined });
+    expect(commitNow(request, portsOf(), commitFirst)).toBe("committed");
+    expect(lstatSync(path()).isFile()).toBe(true);
+    expect(readFileSync(path("target"), "utf8")).toBe("mine");
+    rmSync(path());
+    rmSync(path("target"));
+    writeFileSync(path("s.json.lock"), "mine");
+    expect(commitNow(requestOf("b"), portsOf(), commitFirst)).toBe("committed");
+    expect(readFileSync(path("s.json.lock"), "utf8")).toBe("mine");
+  });
+
+  test("P3 that was cancelled changes nothing", () => {
+    expect(commitNow(requestOf("a", { mayCommit: () => false }), portsOf(), commitFirst)).toBe("fenced");
+    expect(readdirSync(dir)).toEqual(["s.json.tmp.a"]);
+  });
 });
 
 describe("P7 a committer that is stopped before any of its calls", () => {
