@@ -257,9 +257,10 @@ function groupOf(run: readonly Node[], failed: readonly Node[], to: number): Ret
   };
 }
 
-/** The part of an input that says most about a call: its only text, else a well-known member, else its JSON. */
+/** The part of an input that says most about a call: what messages say, its only text, a well-known member, else its JSON. */
 export function gistOf(input: unknown): unknown {
-  if (typeof input !== "object" || input === null || Array.isArray(input)) return input;
+  if (Array.isArray(input)) return spokenIn(input);
+  if (typeof input !== "object" || input === null) return input;
   const members = input as Record<string, unknown>;
   for (const key of gistKeys)
     if (typeof members[key] === "string" && members[key] !== "") return members[key];
@@ -277,6 +278,32 @@ export function spokenIn(value: unknown): unknown {
     return part?.type === "text" && typeof part.content === "string" ? part.content : [];
   });
   return said.length > 0 ? said.join(" ") : value;
+}
+
+/** A value in full: messages as a conversation, other values that are no text as JSON. */
+export const valueText = (value: unknown): string =>
+  typeof value === "string" ? value : (conversationIn(value) ?? JSON.stringify(value, null, 2) ?? "");
+
+/** Messages as a text with all that they hold; `undefined` where they hold more than texts and calls of tools. */
+function conversationIn(value: unknown): string | undefined {
+  if (!Array.isArray(value) || value.length === 0) return undefined;
+  const lines: string[] = [];
+  for (const message of value as readonly ({ role?: unknown; content?: unknown } | null)[]) {
+    const { role, content } = message ?? {};
+    const parts: unknown = typeof content === "string" ? [{ type: "text", content }] : content;
+    if (!Array.isArray(parts)) return undefined;
+    const isAnswer = role === undefined || role === "assistant";
+    for (const part of parts) {
+      if (part?.type === "text" && typeof part.content === "string")
+        lines.push(isAnswer ? part.content : `${role}: ${part.content}`);
+      else if (part?.type === "tool_call" && typeof part.name === "string")
+        lines.push(
+          `→ ${part.name}${part.arguments === undefined ? "" : ` ${JSON.stringify(part.arguments)}`}`,
+        );
+      else return undefined;
+    }
+  }
+  return lines.join("\n");
 }
 
 const gistKeys = [

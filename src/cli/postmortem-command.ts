@@ -3,7 +3,7 @@ import { redactSecrets } from "../exporter/redact-secrets.js";
 import {
   cut,
   groupedNumber,
-  money,
+  knownCost,
   oneLine,
   plural,
   safeText,
@@ -12,7 +12,7 @@ import {
   valueLine,
   wrap,
 } from "../text/display-text.js";
-import { analyse, gistOf } from "./analysis.js";
+import { analyse, gistOf, valueText } from "./analysis.js";
 import { defineCommand, type Options } from "./command.js";
 import { escaped, fenced, inlineCode } from "./markdown-text.js";
 import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
@@ -116,10 +116,7 @@ function sections(report: Postmortem): Section[] {
   const all: (Section | undefined | false)[] = [
     open.length > 0 && {
       title: openTitle(report),
-      lines: open.map(
-        (step) =>
-          `${stepLine(step)}, for ${diedUnseen(report) ? "at least " : ""}${shortDuration(step.durationMs)}`,
-      ),
+      lines: open.map((step) => `${stepLine(step)}, for ${openTime(step, report)}`),
       quote: deepest && inputOf(deepest),
     },
     undone.length > 0 && { title: "Undone", lines: undone.map(oneLine) },
@@ -133,7 +130,7 @@ function sections(report: Postmortem): Section[] {
           lastModelCall.finishReason && `finish reason ${oneLine(lastModelCall.finishReason)}`,
           lastModelCall.contextTokens > 0 && `context ${tokenCount(lastModelCall.contextTokens)}`,
           lastModelCall.tokens && `${tokenCount(lastModelCall.tokens.output ?? 0)} written`,
-          lastModelCall.cost !== undefined && money(lastModelCall.cost),
+          ...knownCost(lastModelCall.cost),
         ]
           .filter(Boolean)
           .join(" · "),
@@ -155,11 +152,16 @@ function sections(report: Postmortem): Section[] {
     {
       title: "Cost",
       lines: [
-        `${plural(totals.tokens, "token")} · ${money(totals.cost)} · ${plural(totals.modelCalls, "model call")} · ${plural(totals.toolCalls, "tool call")}`,
+        [
+          plural(totals.tokens, "token"),
+          ...knownCost(totals.cost),
+          plural(totals.modelCalls, "model call"),
+          plural(totals.toolCalls, "tool call"),
+        ].join(" · "),
         ...(models.length > 1
           ? models.map(
               ({ model, calls, tokens, cost }) =>
-                `${oneLine(model)}: ${plural(calls, "call")}, ${plural(tokens, "token")}, ${money(cost)}`,
+                `${oneLine(model)}: ${[plural(calls, "call"), plural(tokens, "token"), ...knownCost(cost)].join(", ")}`,
             )
           : []),
       ],
@@ -182,6 +184,12 @@ function sections(report: Postmortem): Section[] {
   return all.filter((section): section is Section => typeof section === "object");
 }
 
+/** How long a step was open: of a process that nobody saw die, until its last sign of life. */
+const openTime = ({ durationMs }: Step, report: Postmortem): string => {
+  if (!diedUnseen(report)) return shortDuration(durationMs);
+  return durationMs < 1 ? "an unknown time" : `at least ${shortDuration(durationMs)}`;
+};
+
 /** The input of a step; absent where its line shows all of it. */
 function inputOf({ kind, input }: Step): string | undefined {
   const gist = gistOf(input);
@@ -203,7 +211,7 @@ function stepLine({ kind, name, within, input }: Step): string {
 /** The text of a value; its end is the part that says most about a result that is too long. */
 function contentOf(what: string, value: unknown): string | undefined {
   if (value === undefined || value === null || value === "") return undefined;
-  const text = safeText(typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? ""));
+  const text = safeText(valueText(value));
   if (text.length <= longestQuote) return text;
   const half = longestQuote / 2;
   const left = groupedNumber(text.length - longestQuote);

@@ -3,14 +3,14 @@
 import {
   dateTime,
   groupedNumber,
-  money,
+  knownCost,
   oneLine,
   plural,
   safeText,
   shortDuration,
   valueLine,
 } from "../text/display-text.js";
-import { type Analysis, durationOf, gistOf, type Node, nameOf } from "./analysis.js";
+import { type Analysis, durationOf, gistOf, type Node, nameOf, valueText } from "./analysis.js";
 import { escaped, fenced, inlineCode } from "./markdown-text.js";
 import { evidenceOf } from "./session-header.js";
 import type { ReadSession } from "./session-reference.js";
@@ -33,7 +33,7 @@ export function* sessionMarkdown(session: ReadSession, analysis: Analysis): Gene
       .filter((part) => part)
       .map((part) => escaped(String(part)))
       .join(", "),
-    `${dateTime(analysis.from)}, ${shortDuration(analysis.to - analysis.from)}, ${plural(analysis.turns.length, "turn")}, ${plural(summary.totalToolCalls ?? 0, "tool call")}, ${groupedNumber(summary.totalTokens ?? 0)} tokens, ${money(summary.totalCost ?? 0)}`,
+    `${dateTime(analysis.from)}, ${shortDuration(analysis.to - analysis.from)}, ${[plural(analysis.turns.length, "turn"), plural(summary.totalToolCalls ?? 0, "tool call"), plural(summary.totalTokens ?? 0, "token"), ...knownCost(summary.totalCost)].join(", ")}`,
   ].filter((fact) => fact !== "");
   yield `${facts.map((fact) => `- ${fact}`).join("\n")}\n`;
   if (analysis.elided > 0)
@@ -80,7 +80,7 @@ function entry(node: Node, { to }: Analysis): string[] {
 
 function block(value: unknown): string[] {
   if (value === undefined || value === null || value === "") return [];
-  const text = safeText(typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? ""));
+  const text = safeText(valueText(value));
   const left = text.length - longestContent;
   return fenced(
     left > 0 ? `${text.slice(0, longestContent)}\n… ${groupedNumber(left)} characters left out` : text,

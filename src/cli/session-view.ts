@@ -236,7 +236,7 @@ function rowOf(
 
 /** What a model answered, and what a tool or a user was given. */
 const gist = ({ kind, input, output }: TraceSpan): unknown =>
-  kind === "generation" || kind === "text" ? spokenIn(output) : gistOf(spokenIn(input));
+  kind === "generation" || kind === "text" ? spokenIn(output) : gistOf(input);
 
 function stepOf({ input, output, message, ...step }: Step): ViewStep {
   return {

@@ -1,6 +1,6 @@
 /** `stats`: what sessions used, by model, day and tool; how the context grew; what loops and retries cost. */
 
-import { groupedNumber, money, oneLine, plural, shortDuration, shortNumber } from "../text/display-text.js";
+import { knownCost, money, oneLine, plural, shortDuration, shortNumber } from "../text/display-text.js";
 import { type Column, tableLines } from "../text/table.js";
 import { analyse } from "./analysis.js";
 import { defineCommand, durationMillis, type Options } from "./command.js";
@@ -62,7 +62,13 @@ function statsLines(report: UsageReport, terminal: Terminal): string[] {
   const { colors, columns } = terminal;
   const { sessions, total, models, days, tools, loops, retries, context, elidedSpans } = report;
   const lines = [
-    `${colors.bold(plural(sessions, "session"))} · ${groupedNumber(total.tokens.total)} tokens · ${colors.bold(money(total.cost))} · ${plural(total.calls, "model call")} · cache hits ${percent(total.cacheHitRatio)}`,
+    [
+      colors.bold(plural(sessions, "session")),
+      plural(total.tokens.total, "token"),
+      ...knownCost(total.cost).map(colors.bold),
+      plural(total.calls, "model call"),
+      `cache hits ${percent(total.cacheHitRatio)}`,
+    ].join(" · "),
   ];
   const amounts = (title: string, rows: readonly (readonly [string, UsageReport["total"]])[]) => {
     if (rows.length === 0) return;
@@ -83,7 +89,7 @@ function statsLines(report: UsageReport, terminal: Terminal): string[] {
       shortNumber(tokens.cacheRead),
       percent(cacheHitRatio),
       shortDuration(durationMs),
-      money(cost),
+      ...(total.cost > 0 ? [money(cost)] : [""]),
     ]);
     lines.push("", ...tableLines(header, cells, columns, [undefined, undefined, colors.red], colors.dim));
   };
@@ -146,10 +152,8 @@ function wasteLines(loops: UsageReport["loops"], retries: UsageReport["retries"]
     lines.push(
       `${oneLine(session)}: ${oneLine(name)} failed ${failed} of ${attempts} times, ${isSolved ? "then succeeded" : "and never succeeded"}`,
     );
-  if (retries.length > 0)
-    lines.push(
-      `failed attempts took ${shortDuration(wasted)}, ${groupedNumber(tokens)} tokens and ${money(cost)}`,
-    );
+  const spent = [shortDuration(wasted), ...(tokens > 0 ? [plural(tokens, "token")] : []), ...knownCost(cost)];
+  if (retries.length > 0) lines.push(`spent on failed attempts: ${spent.join(", ")}`);
   return lines;
 }
 

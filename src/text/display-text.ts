@@ -149,6 +149,9 @@ export function money(value: number): string {
   return `${sign}$${size === 0 || size >= 0.1 ? size.toFixed(2) : size.toFixed(4)}`;
 }
 
+/** {@link money} as a part of a list; none where there is no cost: most instrumentations record none. */
+export const knownCost = (cost: number | undefined): string[] => (cost ? [money(cost)] : []);
+
 const sizes = ["B", "KB", "MB", "GB"] as const;
 
 /** `950 B`, `1.2 MB`; units are powers of 1,024. */

@@ -1,6 +1,6 @@
 /** What commands conclude from spans: retries, requests that were not started, turns, circles of parents. */
 import { describe, expect, test } from "vitest";
-import { analyse, spokenIn } from "../../src/cli/analysis.js";
+import { analyse, gistOf, spokenIn, valueText } from "../../src/cli/analysis.js";
 import { postmortemOf } from "../../src/cli/postmortem.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { documentOf, rootSpan } from "../support/trace-documents.js";
@@ -159,4 +159,27 @@ test("P13 the turns of a long session are found in one pass over its spans", () 
   };
   const few = readsWith(10);
   expect(readsWith(1_000)).toBeLessThan(few * 1.1);
+});
+
+test("messages are shown as a conversation, and whole where they hold more than texts and calls", () => {
+  const answer = [
+    {
+      role: "assistant",
+      content: [
+        { type: "text", content: "I run the tests." },
+        { type: "tool_call", id: "c1", name: "bash", arguments: { command: "npm test" } },
+      ],
+    },
+  ];
+  expect(valueText(answer)).toBe('I run the tests.\n→ bash {"command":"npm test"}');
+  expect(gistOf(answer)).toBe("I run the tests. → bash");
+  const asked = [
+    { role: "system", content: "Be brief." },
+    { role: "user", content: [{ type: "text", content: "Why?" }] },
+  ];
+  expect(valueText(asked)).toBe("system: Be brief.\nuser: Why?");
+  const thinking = [{ role: "assistant", content: [{ type: "reasoning", content: "Hm." }] }];
+  for (const value of [thinking, [], [1, 2], [null], { a: 1 }])
+    expect(valueText(value)).toBe(JSON.stringify(value, null, 2));
+  expect(valueText(undefined)).toBe("");
 });
