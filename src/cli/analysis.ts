@@ -201,12 +201,20 @@ function assignTurns(nodes: readonly Node[], trace: TraceFile): Turn[] {
     const turn = turns.get(key) ?? {
       index: turns.size + 1,
       startedAt: node.span.startTime,
-      message: turns.size === 0 ? trace.metadata.prompt : undefined,
+      message: (turns.size === 0 ? trace.metadata.prompt : undefined) ?? askedIn(node.span.input),
     };
     turns.set(key, turn);
     node.turn = turn.index;
   }
   return [...turns.values()];
+}
+
+/** What the user wrote last, in the messages that an agent or a model was given. */
+function askedIn(input: unknown): string | undefined {
+  if (!Array.isArray(input)) return undefined;
+  const messages: readonly ({ role?: unknown } | null)[] = input;
+  const said = spokenIn(messages.filter((message) => message?.role === "user").slice(-1));
+  return typeof said === "string" ? said : undefined;
 }
 
 function loopsOf({ summary }: TraceFile, nodes: readonly Node[]): readonly ToolLoop[] {

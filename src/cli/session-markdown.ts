@@ -38,11 +38,15 @@ export function* sessionMarkdown(session: ReadSession, analysis: Analysis): Gene
   yield `${facts.map((fact) => `- ${fact}`).join("\n")}\n`;
   if (analysis.elided > 0)
     yield `*${plural(analysis.elided, "span")} in the middle were left out by a limit.*\n`;
+  const hasMessages = analysis.nodes.some(({ span }) => span.kind === "user-message");
   let turn = 0;
   for (const node of analysis.nodes) {
     if (node.turn !== turn) {
       turn = node.turn;
       yield `## Turn ${turn}\n`;
+      // The spans of other clients have the message within the input of an agent or a model.
+      const { message } = analysis.turns[turn - 1] ?? {};
+      if (!hasMessages && message !== undefined) yield `${["### User", "", ...block(message)].join("\n")}\n`;
     }
     yield `${entry({ ...node, span: session.whole(node.span) }, analysis).join("\n")}\n`;
   }
@@ -50,10 +54,9 @@ export function* sessionMarkdown(session: ReadSession, analysis: Analysis): Gene
 
 function entry(node: Node, { to }: Analysis): string[] {
   const { span, state } = node;
-  const note =
-    state === "ok"
-      ? ""
-      : ` — **${spanWords[state]}**${span.statusMessage ? `: ${escaped(oneLine(span.statusMessage))}` : ""}`;
+  // The word is there already.
+  const reason = oneLine(span.statusMessage ?? "").replace(/^Interrupted: /, "");
+  const note = state === "ok" ? "" : ` — **${spanWords[state]}**${reason ? `: ${escaped(reason)}` : ""}`;
   const took = shortDuration(durationOf(span, to));
   if (span.kind === "user-message") return ["### User", "", ...block(span.input)];
   if (span.kind === "generation") {

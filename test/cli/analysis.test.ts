@@ -183,3 +183,17 @@ test("messages are shown as a conversation, and whole where they hold more than 
     expect(valueText(value)).toBe(JSON.stringify(value, null, 2));
   expect(valueText(undefined)).toBe("");
 });
+
+test("a turn of another client has the last message of the user in its first span", () => {
+  const asked = (text: string) => [
+    { role: "user", content: "Before." },
+    { role: "assistant", content: "Yes." },
+    { role: "user", content: [{ type: "text", content: text }] },
+  ];
+  const { turns } = analysed(
+    span("a", { startTime: 1, endTime: 2, traceId: "t1", input: asked("First.") }),
+    span("b", { startTime: 3, endTime: 4, traceId: "t2", input: asked("Second.") }),
+    span("c", { startTime: 5, endTime: 6, traceId: "t3", input: { url: "/" } }),
+  );
+  expect(turns.map(({ message }) => message)).toEqual(["First.", "Second.", undefined]);
+});
