@@ -123,6 +123,9 @@ interface NewerSummary extends Partial<SessionSummary> {
   readonly detector?: string;
 }
 
+/** Characters of a prompt in a listing. */
+const longestPrompt = 200;
+
 /** A session of a listing for programs, and for the list of the viewer. */
 export function listedJson({
   id,
@@ -156,6 +159,7 @@ export function listedJson({
     toolCalls: totalToolCalls ?? null,
     generations: totalGenerations ?? null,
     title: metadata.title ?? null,
+    prompt: metadata.prompt?.slice(0, longestPrompt).toWellFormed() ?? null,
     model: metadata.model ?? null,
     agent: metadata.agent ?? null,
     error: error ?? damage ?? null,

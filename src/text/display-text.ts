@@ -127,7 +127,7 @@ export function age(millis: number): string {
 export function shortNumber(value: number): string {
   if (!Number.isFinite(value)) return "?";
   if (Math.abs(value) >= 1e13) return value.toExponential(1);
-  if (Math.abs(value) < 10_000) return String(Math.round(value * 100) / 100);
+  if (Math.abs(value) < 10_000) return groupedNumber(Math.round(value * 100) / 100);
   const [size, unit] = Math.abs(value) < 999_950 ? [1_000, "k"] : [1_000_000, "M"];
   return `${(value / Number(size)).toFixed(1)}${unit}`;
 }

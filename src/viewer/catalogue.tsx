@@ -59,8 +59,8 @@ export function Catalogue(): JSX.Element {
   if (!listing)
     return <p class="loading">{isLost ? "The server of the viewer does not answer." : "Loading…"}</p>;
   const wanted = text.toLowerCase();
-  const matching = listing.sessions.filter(({ id, title, model, agent, error, status }) =>
-    [id, title, model, agent, error, status].some((part) => part?.toLowerCase().includes(wanted)),
+  const matching = listing.sessions.filter(({ id, title, prompt, model, agent, error, status }) =>
+    [id, title, prompt, model, agent, error, status].some((part) => part?.toLowerCase().includes(wanted)),
   );
   return (
     <main class="catalogue">
@@ -99,8 +99,8 @@ export function Catalogue(): JSX.Element {
 }
 
 function Session({ session, now }: { readonly session: Listed; readonly now: number }): JSX.Element {
-  const { name, id, title, status, lastActivityAt, durationMs, tokens, cost, errors, turns, error, model } =
-    session;
+  const { name, id, status, lastActivityAt, durationMs, tokens, cost, errors, turns, error, model } = session;
+  const title = session.title || session.prompt;
   const shown = (text: string | null): string => (text === null ? "" : safeText(text));
   const facts = [
     lastActivityAt && age(now - Date.parse(lastActivityAt)),

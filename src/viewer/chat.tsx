@@ -113,6 +113,13 @@ function firstCalls({ rows }: SessionRows): ReadonlySet<number> {
   return first;
 }
 
+/** What the user asked before a model call. The message may be in the input of an agent only. */
+function questionOf({ head }: SessionRows, { turn }: ViewRow, { input }: TraceSpan): readonly Part[] {
+  const parts = lastUserParts(input);
+  const { message } = head.turns[turn - 1] ?? {};
+  return parts.length > 0 || message === undefined ? parts : [{ type: "text", text: message }];
+}
+
 interface ItemProps {
   readonly row: ViewRow;
   readonly span: TraceSpan | undefined;
@@ -126,7 +133,7 @@ function Item({ row, span, isFirst, isSelected }: ItemProps): JSX.Element {
   const inside = ancestorsOf(session, row).filter(({ kind }) => kind === "tool").length;
   const author = row.kind === "user-message" ? "user" : rowName(row);
   const tokens = row.tokens ? `${groupedNumber(row.tokens)} tokens` : "";
-  const asked = isFirst && span ? lastUserParts(span.input) : [];
+  const asked = isFirst && span ? questionOf(session, row, span) : [];
   return (
     <>
       {asked.length > 0 && (

@@ -1,7 +1,7 @@
 /** What happened, on one page: the verdict with its evidence, what was running, errors, tokens, context, tools, waste. */
 import type { ComponentChildren, JSX } from "preact";
 import type { ViewRow, ViewStep } from "../cli/session-view.js";
-import { groupedNumber, money, plural, shortDuration, shortNumber } from "../text/display-text.js";
+import { groupedNumber, knownCost, money, plural, shortDuration, shortNumber } from "../text/display-text.js";
 import { clock } from "./log.js";
 import { RelatedList } from "./related-sessions.js";
 import type { SessionRows } from "./session-rows.js";
@@ -84,7 +84,7 @@ function Verdict(): JSX.Element {
     [groupedNumber(report.totals.modelCalls), report.totals.modelCalls === 1 ? "model call" : "model calls"],
     [groupedNumber(report.totals.toolCalls), report.totals.toolCalls === 1 ? "tool call" : "tool calls"],
     [shortNumber(report.totals.tokens), "tokens"],
-    [money(report.totals.cost), "cost"],
+    ...knownCost(report.totals.cost).map((cost) => [cost, "cost"] as const),
     ...(usage.total.cacheHitRatio === null
       ? []
       : ([[`${Math.round(usage.total.cacheHitRatio * 100)}%`, "cache hits"]] as const)),
@@ -277,6 +277,8 @@ const mostRows = 12;
 
 function Models(): JSX.Element {
   const { usage } = useViewer().session.head;
+  const hasCost = usage.total.cost > 0;
+  const titles = ["calls", "input", "cached", "output", "time", ...(hasCost ? ["cost"] : [])];
   return (
     <Card title="Models">
       <div class="scroll">
@@ -284,7 +286,7 @@ function Models(): JSX.Element {
           <thead>
             <tr>
               <th>model</th>
-              {["calls", "input", "cached", "output", "time", "cost"].map((title) => (
+              {titles.map((title) => (
                 <th class="number">{title}</th>
               ))}
             </tr>
@@ -300,7 +302,7 @@ function Models(): JSX.Element {
                 <td class="number">{shortNumber(tokens.cacheRead)}</td>
                 <td class="number">{shortNumber(tokens.output + tokens.reasoning)}</td>
                 <td class="number">{shortDuration(durationMs)}</td>
-                <td class="number">{money(cost)}</td>
+                {hasCost && <td class="number">{money(cost)}</td>}
               </tr>
             ))}
           </tbody>

@@ -71,6 +71,7 @@ const schemas = {
         toolCalls: count.nullable(),
         generations: count.nullable(),
         title: z.string().nullable(),
+        prompt: z.string().nullable(),
         model: z.string().nullable(),
         agent: z.string().nullable(),
         error: z.string().nullable(),

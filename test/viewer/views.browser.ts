@@ -3,6 +3,7 @@ import { cpSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
+import { documentOf, rootSpan, startedAt } from "../support/trace-documents.js";
 import {
   accessibilityFaults,
   expectTrueWords,
@@ -64,6 +65,35 @@ describe.skipIf(withoutChromium !== undefined)("the viewer", () => {
         } else if (view === "timeline") expect(await page.locator(".row").count()).toBeGreaterThan(0);
       }
     }
+    expect(complaints).toEqual([]);
+  });
+
+  test("P14 a session of another client has its question, and no cost where none is known", async () => {
+    const ids = { traceId: "t1", parentSpanId: "agent" };
+    const at = { startTime: startedAt, endTime: startedAt + 50, status: "ok" as const };
+    const dir = traceDirectory({
+      ses_1: documentOf("ses_1", {
+        metadata: { prompt: "Why is it late?" },
+        spans: [
+          rootSpan(),
+          {
+            ...{ ...at, ...ids, spanId: "agent", parentSpanId: rootSpan().spanId, kind: "span" },
+            ...{ name: "invoke_agent", input: [{ role: "user", content: "Why is it late?" }] },
+          },
+          { ...at, ...ids, spanId: "call", kind: "generation", name: "chat", output: "A job failed." },
+        ],
+      }),
+    });
+    const { page, complaints } = await viewing(dir);
+    expect(await page.locator(".sessions .title").innerText()).toBe("Why is it late?");
+    await page.locator(".sessions a").click();
+    await page.locator(".verdict-box dl.facts").waitFor();
+    expect(await page.locator(".body > .overview").innerText()).not.toContain("$");
+    await show(page, "chat");
+    await page.locator(".message.generation").waitFor();
+    const texts = (await page.locator(".message").allInnerTexts()).map((text) => text.replace(/\s+/g, " "));
+    expect(texts[0]).toBe("user Why is it late?");
+    expect(texts[1]).toContain("A job failed.");
     expect(complaints).toEqual([]);
   });
 
