@@ -146,7 +146,7 @@ export class SessionEntry {
 }
 
 /** Each open session holds up to three descriptors: append log, journal, published document. */
-const maxWarm = 64;
+const maxWarm = 40;
 
 /** The table of entries. */
 export class Sessions {
@@ -249,7 +249,7 @@ export class Sessions {
     this.clean();
   }
 
-  /** The files of an entry were used just now; beyond 64 entries the least recently used ones close theirs. */
+  /** The files of an entry were used just now; beyond {@link maxWarm} entries the least recently used ones close theirs. */
   use(entry: SessionEntry): void {
     this.#warm.delete(entry);
     this.#warm.add(entry);

@@ -108,3 +108,20 @@ function startTimer(clock: Clock | undefined, millis: number, run: () => void): 
   const timer = timers.setTimeout(run, millis);
   return { cancel: () => timers.clearTimeout(timer) };
 }
+
+/** Files read at the same time: one by one, a listing of 1,000 took four times as long, mostly waiting for the pool. */
+const concurrency = 8;
+
+/** The results of `work` for each item, in the order of the items; eight at a time. Rejects with the first error. */
+export async function mapConcurrently<Item, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result>,
+): Promise<Result[]> {
+  const results = new Array<Result>(items.length);
+  const rest = items.entries();
+  const worker = async () => {
+    for (const [index, item] of rest) results[index] = await work(item);
+  };
+  await Promise.all(Array.from({ length: concurrency }, worker));
+  return results;
+}

@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import { documentPath, parseEntry } from "../format/file-names.js";
 import { splitOrigins } from "../format/origins.js";
 import type { SessionMetadata, SessionSummary } from "../format/trace-file.js";
+import { mapConcurrently } from "../platform/async.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, nodeFileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
@@ -77,23 +78,6 @@ export async function listTraces(
     if (errorCode(error) === "ENOENT") return { traces: [], total: 0, offset, limit };
     throw error;
   }
-}
-
-/** Files read at the same time: one by one, a listing of 1,000 took four times as long, mostly waiting for the pool. */
-const concurrency = 8;
-
-/** The results of `work` for each item, in the order of the items. */
-async function mapConcurrently<Item, Result>(
-  items: readonly Item[],
-  work: (item: Item) => Promise<Result>,
-): Promise<Result[]> {
-  const results = new Array<Result>(items.length);
-  const rest = items.entries();
-  const worker = async () => {
-    for (const [index, item] of rest) results[index] = await work(item);
-  };
-  await Promise.all(Array.from({ length: concurrency }, worker));
-  return results;
 }
 
 function wholeNumber(value: unknown, fallback: number, least: number): number {

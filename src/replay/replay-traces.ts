@@ -6,11 +6,12 @@ import { splitOrigins } from "../format/origins.js";
 import { isOver } from "../format/session-end.js";
 import { type ResourceLike, resourceAttributesOf, unknownService } from "../otel/resource.js";
 import type { SpanExporter } from "../otel/types.js";
+import { mapConcurrently } from "../platform/async.js";
 import { systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { type CrashSafeFileError, invalidOption } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
-import { type Gensync, io, runAsync } from "../platform/gensync.js";
+import { runAsync } from "../platform/gensync.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import {
   checked,
@@ -109,28 +110,30 @@ export async function replayTraces(
   const failures: ReplayFailure[] = recovery.failures.map((failure) => ({ ...failure, spans: 0 }));
   const unrecovered = new Set(recovery.failures.map(({ path }) => path));
   let settled = 0;
-  let running = 0;
   const replay = { ...ports, token: liveness.newToken() };
-  for (const files of await runAsync(nodeFileSystem, documentsIn(directory))) {
-    const path = documentPath(files);
-    if (unrecovered.has(path)) continue;
-    let session: SessionReplay | undefined;
-    let published: Published | undefined;
-    try {
-      if (await runAsync(nodeFileSystem, isOwned(files))) {
-        running++;
-        continue;
+  const { documents, owned } = await contentsOf(directory);
+  const free = documents.filter(({ name }) => !owned.has(name));
+  const running = documents.length - free.length;
+  const known = free.filter((files) => !unrecovered.has(documentPath(files)));
+  for (let first = 0; first < known.length; first += openedAtOnce) {
+    const some = known.slice(first, first + openedAtOnce);
+    const opening = some.map((files) => runAsync(nodeFileSystem, openPublished(nodeFileSystem, files)));
+    for (const [index, opened] of (await Promise.allSettled(opening)).entries()) {
+      const files = some[index] as SessionFiles;
+      const path = documentPath(files);
+      let session: SessionReplay | undefined;
+      try {
+        if (opened.status === "rejected") throw opened.reason;
+        const document = opened.value && readable(opened.value);
+        if (!document || !choose(listed(path, document))) continue;
+        session = new SessionReplay(replay, files, document);
+        if (await session.run()) sessions.push({ id: document.head.id, path, spans: session.sent });
+        else settled++;
+      } catch (error) {
+        failures.push({ path, spans: session?.sent ?? 0, error });
+      } finally {
+        if (opened.status === "fulfilled") opened.value?.descriptor.release();
       }
-      published = await runAsync(nodeFileSystem, openPublished(nodeFileSystem, files));
-      const document = published && readable(published);
-      if (!document || !choose(listed(path, document))) continue;
-      session = new SessionReplay(replay, files, document);
-      if (await session.run()) sessions.push({ id: document.head.id, path, spans: session.sent });
-      else settled++;
-    } catch (error) {
-      failures.push({ path, spans: session?.sent ?? 0, error });
-    } finally {
-      published?.descriptor.release();
     }
   }
   return { sessions, failures, settled, running };
@@ -175,27 +178,35 @@ function chooserOf(sessions: ReplayOptions["sessions"] = "crashed"): (trace: Lis
 const invalid = (option: string, value: unknown, allowed: string): CrashSafeFileError =>
   invalidOption(component, option, value, allowed);
 
-/** Oldest first, so that a backend gets the sessions in the order of their ends. */
-function* documentsIn(dir: string): Gensync<SessionFiles[]> {
-  const found: { files: SessionFiles; mtimeMs: number }[] = [];
-  // A directory that does not exist yet has nothing to replay.
-  if (!(yield* io.isDirectory(dir))) return [];
-  // Documents of one tick of the kernel's clock are in the order of their names.
-  for (const fileName of (yield* io.readdir(dir)).sort()) {
-    const entry = parseEntry(fileName);
-    if (entry.type !== "document") continue;
-    const stat = yield* io.lstat(`${dir}/${fileName}`);
-    if (stat?.isFile) found.push({ files: { dir, name: entry.name }, mtimeMs: stat.mtimeMs });
-  }
-  return found.sort((a, b) => a.mtimeMs - b.mtimeMs).map(({ files }) => files);
-}
+/** Documents that are open at a time: one by one, most of the time goes into waiting for the thread pool. */
+const openedAtOnce = 8;
 
-/** Whether a process writes to the session now. Side files of dead processes have been recovered before. */
-function* isOwned({ dir, name }: SessionFiles): Gensync<boolean> {
-  return (yield* io.readdir(dir)).some((fileName) => {
+/**
+ * The documents of a directory, oldest first, so that a backend gets the sessions in the order of their ends; and the names
+ * of sessions to which a process writes. The directory is read once.
+ */
+async function contentsOf(
+  dir: string,
+): Promise<{ readonly documents: readonly SessionFiles[]; readonly owned: ReadonlySet<string> }> {
+  const { async: calls } = nodeFileSystem;
+  const owned = new Set<string>();
+  // A directory that does not exist yet has nothing to replay.
+  if (!(await calls.isDirectory(dir))) return { documents: [], owned };
+  const names: string[] = [];
+  // Documents of one tick of the kernel's clock are in the order of their names.
+  for (const fileName of (await calls.readdir(dir)).sort()) {
     const entry = parseEntry(fileName);
-    return (entry.type === "open" || entry.type === "live") && entry.name === name;
+    if (entry.type === "document") names.push(entry.name);
+    // Side files of dead processes have been recovered before.
+    else if (entry.type === "open" || entry.type === "live") owned.add(entry.name);
+  }
+  const dated = await mapConcurrently(names, async (name) => {
+    const files = { dir, name };
+    const stat = await calls.lstat(documentPath(files));
+    return stat?.isFile ? { files, mtimeMs: stat.mtimeMs } : undefined;
   });
+  const found = dated.filter((one) => one !== undefined).sort((a, b) => a.mtimeMs - b.mtimeMs);
+  return { documents: found.map(({ files }) => files), owned };
 }
 
 function readable(published: Published): ReadableDocument | undefined {

@@ -147,7 +147,7 @@ test("P8 publishing and syncing many sessions holds no more of their files open 
   const { fileSystem, clock, start } = stage("interval");
   const sessions = 150;
   for (let i = 0; i < sessions; i++) start(`s${i}`).end();
-  await vi.waitFor(() => expect(fileSystem.held.size).toBeLessThanOrEqual(2 * 64), inTime);
+  await vi.waitFor(() => expect(fileSystem.held.size).toBeLessThanOrEqual(2 * 40), inTime);
   fileSystem.takeSynced();
   clock.pass(1_000);
   // The first record of a session is synced with it. The end came later.
@@ -155,5 +155,5 @@ test("P8 publishing and syncing many sessions holds no more of their files open 
     () => expect(fileSystem.synced.filter((side) => side === "open")).toHaveLength(sessions),
     inTime,
   );
-  await vi.waitFor(() => expect(fileSystem.held.size).toBeLessThanOrEqual(2 * 64), inTime);
+  await vi.waitFor(() => expect(fileSystem.held.size).toBeLessThanOrEqual(2 * 40), inTime);
 });

@@ -185,6 +185,19 @@ describe("the choice of sessions", () => {
     expect(report.sessions).toHaveLength(2);
   });
 
+  test("P13 is made with a few listings of the directory, however many documents it has", async () => {
+    for (let n = 0; n < 30; n++) stage.write(documentOf(`ses_${n}`));
+    stage.write(crashed("dead"));
+    const listings = vi.spyOn(nodeFileSystem.async, "readdir");
+    try {
+      const report = await replayTraces(stage.dir, new InMemorySpanExporter());
+      expect(report.sessions.map(({ id }) => id)).toContain("dead");
+      expect(listings.mock.calls.length).toBeLessThanOrEqual(4);
+    } finally {
+      listings.mockRestore();
+    }
+  });
+
   test("a missing directory has no sessions, and is not created", async () => {
     const missing = join(stage.dir, "missing");
     expect(await replayTraces(missing, new InMemorySpanExporter())).toEqual({
