@@ -6,7 +6,7 @@ import { leadingIds } from "../format/leading-head.js";
 import { type Gensync, io } from "../platform/gensync.js";
 import { buildFile } from "../storage/build-file.js";
 import { type CommitPorts, commit } from "../storage/commit.js";
-import { keepDamaged, type OpenDocument, openDocument } from "../storage/document-file.js";
+import { canName, keepDamaged, type OpenDocument, openDocument } from "../storage/document-file.js";
 import { chunkBytes, readRange, writeAll } from "../storage/lines.js";
 
 /** A document as JSON, in pieces: a text has at most 512 MB in V8. */
@@ -79,6 +79,10 @@ export function* writeDocument(
     const published = yield* openDocument(ports.fileSystem, files);
     let held = published?.descriptor;
     try {
+      if (!published && !(yield* canName(files))) {
+        index++;
+        continue;
+      }
       const owner = published ? yield* ownerOf(published, id) : "this session";
       if (owner === "another session") {
         index++;

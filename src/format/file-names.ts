@@ -118,6 +118,10 @@ export const lockPath = (files: SessionFiles): string => `${documentPath(files)}
 /** The checkpoint of a replay: how much of the document a backend has. It is deleted with the document. */
 export const replayedPath = (files: SessionFiles): string => `${documentPath(files)}.replayed`;
 
+/** A path as long as the longest of a session's files: a damaged append log that a recovery keeps. */
+export const longestPath = (files: SessionFiles): string =>
+  `${documentPath(files)}.damaged.${"0".repeat(48)}-recovery.open`;
+
 let temps = 0;
 /** A unique path: the token is unique to the writer, the number within this copy of the module. */
 export const tempPath = (files: SessionFiles, token: string): string =>

@@ -271,9 +271,9 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === "string" ? code : undefined;
 }
 
-/** Whether a failed open means that there is no file: nothing, a symlink, or (ENXIO) a socket bears the name. */
+/** Whether a failed open means that there is no file: nothing, a symlink, or (ENXIO) a socket bears the name, or nothing can. */
 export const isNoFile = (error: unknown): boolean =>
-  ["ENOENT", "ELOOP", "ENXIO"].includes(errorCode(error) ?? "");
+  ["ENOENT", "ELOOP", "ENXIO", "ENAMETOOLONG"].includes(errorCode(error) ?? "");
 
 /** Thrown for a write that succeeded with 0 bytes: an immediate retry would loop. */
 export const zeroBytesWritten = (): Error =>

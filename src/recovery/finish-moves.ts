@@ -51,7 +51,7 @@ export async function finishMoves(
       tryUnlink(ports.fileSystem.sync, appendLogPath(files, token));
       tryUnlink(ports.fileSystem.sync, journalPath(files, token));
     }
-    targets.push(sessionName(movedTo.movedTo));
+    targets.push(sessionName(ports, (whole[0] as OrphanedFiles).files.dir, movedTo.movedTo));
   }
   for (const one of left) {
     const byTarget = new Map<string, TraceSpan[]>();
@@ -65,7 +65,7 @@ export async function finishMoves(
     }
     for (const [to, spans] of byTarget) {
       await give(ports, [one], to, spans);
-      targets.push(sessionName(to));
+      targets.push(sessionName(ports, one.files.dir, to));
     }
   }
   return { left, targets };

@@ -110,7 +110,11 @@ export async function recoverSession(
       if (report) reports.push(report);
     }
   } finally {
-    for (const { log } of orphans) log?.release();
+    for (const { log, files } of orphans) {
+      log?.release();
+      // On Windows, a dead claim that is a link to the log keeps its name until here.
+      if (ports.fileSystem.locksOpenFiles) new SessionLock(ports.fileSystem.sync, files).leave();
+    }
     for (const token of tokens) releaseToken(token);
   }
   return { reports, missed, targets, failures };

@@ -24,7 +24,7 @@ import type { TraceSpan } from "../format/trace-file.js";
 import { awaitedAfterAll } from "../format/under-way.js";
 import { type SplitLog, splitUnnamedLog, type UnnamedSession } from "../format/unnamed-log.js";
 import { errorCode, tryUnlink } from "../platform/file-system.js";
-import { type Gensync, io } from "../platform/gensync.js";
+import { type Gensync, io, runSync } from "../platform/gensync.js";
 import {
   detectorOf,
   isOrphaned,
@@ -34,6 +34,7 @@ import {
 } from "../platform/liveness.js";
 import { buildFile } from "../storage/build-file.js";
 import type { CommitPorts } from "../storage/commit.js";
+import { canName } from "../storage/document-file.js";
 import { readRange, scanLines, writeAll } from "../storage/lines.js";
 import { type StatePorts, tryOpen } from "../storage/side-files.js";
 import type { Ghosts } from "./ghosts.js";
@@ -179,7 +180,7 @@ export function* sessionNamesIn(
   const stat = yield* io.lstat(unnamedPath(dir, token));
   if (!stat?.isFile) return stat && [];
   const split = yield* readUnnamedLog(ports, dir, token);
-  return split?.sessions.map(({ session }) => sessionName(session.id));
+  return split?.sessions.map(({ session }) => sessionName(ports, dir, session.id));
 }
 
 /** Listings at most: each repeats only while a recovery takes logs over. */
@@ -204,7 +205,7 @@ export function* readUnnamedSides(
     if (!split && listing < maxListings)
       return yield* readUnnamedSides(ports, dir, only, undefined, listing + 1);
     for (const { session, spans } of split?.sessions ?? []) {
-      const files = { dir, name: sessionName(session.id) };
+      const files = { dir, name: sessionName(ports, dir, session.id) };
       if (only !== undefined && files.name !== only) continue;
       const journal = replayJournal(Buffer.concat(journalOf({ token, lastWrite }, session, spans)));
       const pending = spans.filter(({ endTime }) => endTime !== undefined);
@@ -218,8 +219,15 @@ export function* readUnnamedSides(
   return found;
 }
 
-/** The first of the file names that a session may have. */
-export const sessionName = (id: string): string => nameCandidates(id)[0] as string;
+/** The first of the file names that a session may have in a directory. */
+export function sessionName(
+  { fileSystem }: Pick<CommitPorts, "fileSystem">,
+  dir: string,
+  id: string,
+): string {
+  const names = nameCandidates(id);
+  return names.find((name) => runSync(fileSystem, canName({ dir, name }))) ?? (names[0] as string);
+}
 
 /** The dead writer whose records a recovery writes into a journal. */
 export interface DeadWriter {
@@ -230,14 +238,14 @@ export interface DeadWriter {
 
 /** Writes the journal of an orphaned owner of a session. `token`: that of the recovery. */
 export function* writeJournal(
-  { fileSystem }: CommitPorts,
+  ports: CommitPorts,
   dir: string,
   token: string,
   { session, spans }: UnnamedSession,
   writer: DeadWriter,
 ): Gensync<void> {
-  const path = journalPath({ dir, name: sessionName(session.id) }, token);
-  yield* buildFile(fileSystem, path, function* (file) {
+  const path = journalPath({ dir, name: sessionName(ports, dir, session.id) }, token);
+  yield* buildFile(ports.fileSystem, path, function* (file) {
     yield* writeAll(file.fd, Buffer.concat(journalOf(writer, session, spans)));
     yield* io.fdatasync(file.fd);
     file.markRenamed();

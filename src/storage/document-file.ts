@@ -12,7 +12,13 @@ import {
   isRoot,
   tailStartIn,
 } from "../format/document.js";
-import { documentPath, nameCandidates, type SessionFiles, safeId } from "../format/file-names.js";
+import {
+  documentPath,
+  longestPath,
+  nameCandidates,
+  type SessionFiles,
+  safeId,
+} from "../format/file-names.js";
 import { withOrigins } from "../format/origins.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { validMetadata, validSummary } from "../format/validate.js";
@@ -263,10 +269,25 @@ export function* findDocument(
   for (const candidate of [name, ...candidates.slice(candidates.indexOf(name) + 1)]) {
     const files = { dir, name: candidate };
     const published = yield* openPublished(fileSystem, files);
-    if (!published || isDocumentOf(id, published.head)) return { files, published };
-    published.descriptor.release();
+    const isOurs = published ? isDocumentOf(id, published.head) : yield* canName(files);
+    if (isOurs) return { files, published };
+    published?.descriptor.release();
   }
   throw new Error(`no file name is left for session ${JSON.stringify(id)}`);
+}
+
+/** Session names of this many bytes leave room for the rest of a file name on every file system: eCryptfs has 143. */
+const alwaysRoomBytes = 64;
+
+/** Whether all files of a session can have this name here: names are shorter on some file systems than on others. */
+export function* canName(files: SessionFiles): Gensync<boolean> {
+  if (Buffer.byteLength(files.name) <= alwaysRoomBytes) return true;
+  try {
+    yield* io.lstat(longestPath(files));
+  } catch (error) {
+    return errorCode(error) !== "ENAMETOOLONG";
+  }
+  return true;
 }
 
 /** Where the session's document is, or would be: the first of its names may be another session's. Never throws. */

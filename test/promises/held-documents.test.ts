@@ -1,4 +1,5 @@
 /** Another program holds a document open where an open file cannot be replaced (Windows): nothing is lost, and no work hangs. */
+import { linkSync, mkdirSync } from "node:fs";
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Ground, onGround } from "../../src/platform/ground.js";
@@ -94,6 +95,17 @@ describe.each([
     expect(((await counted(() => recover(actor))) as { failures: unknown[] }).failures).toHaveLength(1);
     expect(ended(stage.document("s"))).toHaveLength(2);
     fileSystem.letGo();
+    expect((await recover(actor)).failures).toEqual([]);
+    expect(ended(stage.document("s"))).toHaveLength(3);
+    expect(stage.files).toEqual(["s.json"]);
+  });
+
+  test("P2 P12 recovery removes the lock of a writer that died in a commit", async () => {
+    const actor = await withNews(refusals);
+    bury(refusals);
+    const log = stage.files.find((name) => name.endsWith(".open")) ?? "";
+    mkdirSync(`${path()}.lock`);
+    linkSync(`${stage.dir}/${log}`, `${path()}.lock/${log.split(".").at(-2)}`);
     expect((await recover(actor)).failures).toEqual([]);
     expect(ended(stage.document("s"))).toHaveLength(3);
     expect(stage.files).toEqual(["s.json"]);

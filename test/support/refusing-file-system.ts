@@ -16,9 +16,14 @@ export interface Refusals {
   readonly inodes?: WrongInodes;
   /** Renames over a document fail with EPERM so often: another program holds the document. */
   readonly heldRenames?: number;
+  /** Names of more bytes are refused with ENAMETOOLONG: 143 on eCryptfs. */
+  readonly maxNameBytes?: number;
   /** As on Windows: a rename over an open file fails with EPERM, and a deleted file keeps its names until the last close. */
   readonly locksOpenFiles?: boolean;
 }
+
+/** Calls that answer a name which is too long like one that nothing bears. */
+const answering = new Set<keyof FileCalls>(["exists", "existsQuickly", "isDirectory"]);
 
 export class RefusingFileSystem implements FileSystem {
   readonly sync: FileCalls;
@@ -102,6 +107,9 @@ export class RefusingFileSystem implements FileSystem {
   #refuse(name: keyof FileCalls, args: unknown[]): void {
     // A loop of this many calls would not end: the test fails in the call, also where the event loop stands still.
     if (++this.#calls > 20_000) throw new Error("20,000 calls: the operation makes no progress");
+    const longest = Math.max(...args.map((arg) => (typeof arg === "string" ? nameBytes(arg) : 0)));
+    if (longest > (this.#refusals.maxNameBytes ?? 255) && !answering.has(name))
+      throw Object.assign(new Error(`ENAMETOOLONG: name too long, ${name}`), { code: "ENAMETOOLONG" });
     const code = this.#refusals.calls?.[name];
     if (code !== undefined) throw Object.assign(new Error(`${code}: refused, ${name}`), { code });
     if (name === "rename" && String(args[1]).endsWith(".json") && this.#held > 0) {
@@ -131,3 +139,5 @@ export class RefusingFileSystem implements FileSystem {
     }
   }
 }
+
+const nameBytes = (path: string): number => Buffer.byteLength(path.slice(path.lastIndexOf("/") + 1));
