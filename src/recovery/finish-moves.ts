@@ -43,7 +43,12 @@ export async function finishMoves(
   const left = orphans.filter((one) => !isMoved(one));
   if (movedTo?.movedTo !== undefined) {
     const spans = new Map<string, TraceSpan>();
-    for (const one of whole) for (const span of await spansOf(ports, one)) spans.set(keyOf(span), span);
+    for (const one of whole)
+      for (const span of await spansOf(ports, one)) {
+        // The two files of one owner come in any order, after a recovery that died between them.
+        const before = spans.get(keyOf(span));
+        if (!before || stateOf(span) >= stateOf(before)) spans.set(keyOf(span), span);
+      }
     await give(ports, whole, movedTo.movedTo, [...spans.values()]);
     if (left.length === 0) await removeCovered(ports, whole[0] as OrphanedFiles, spans);
     for (const { files, token } of whole) {
@@ -72,6 +77,10 @@ export async function finishMoves(
 }
 
 const keyOf = ({ traceId = "", spanId }: TraceSpan): string => `${traceId} ${spanId}`;
+
+/** Open, interrupted, ended. */
+const stateOf = ({ endTime, interrupted }: TraceSpan): number =>
+  endTime === undefined ? 0 : interrupted ? 1 : 2;
 
 /** Every span of an owner: an ended state comes after an earlier one. */
 async function spansOf({ fileSystem }: CommitPorts, one: OrphanedFiles): Promise<TraceSpan[]> {

@@ -13,6 +13,7 @@ import type { TraceFile } from "../../src/format/trace-file.js";
 import { setSessionId } from "../../src/otel/session-context.js";
 import { systemClock } from "../../src/platform/clock.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
+import { newRecoveryToken } from "../../src/platform/liveness.js";
 import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
 import { oneAttempt, recoverDirectory, untilRecovered } from "../../src/recovery/recover-directory.js";
 import { FaultyFileSystem } from "../support/faulty-file-system.js";
@@ -245,5 +246,53 @@ describe("P2 P11 a process that dies while spans move to their session", () => {
         throw new Error(`dead before call ${nth} of ${calls}`, { cause: error });
       }
     }
+  });
+});
+
+describe("P2 P11 a recovery that dies between the two files of a session that moves", () => {
+  const scenario = scenarios.find(
+    ({ name }) => name === "a document of a trace that moves whole",
+  ) as Scenario;
+
+  /** Recovers what a life leaves that dies before this call, if its session moves and has its append log still. */
+  async function recoverMoving(nth: number, place: string): Promise<boolean> {
+    const dir = join(root, `${++directories}`);
+    const life = new Life(dir, nth);
+    await scenario.run(life);
+    await life.fileSystem.die();
+    const { liveness } = life;
+    const isMoving = (name: string) =>
+      /^[0-9a-f]{32}\.json\..*\.live$/.test(name) &&
+      fs.readFileSync(join(dir, name), "utf8").includes('"movedTo"') &&
+      fs.existsSync(join(dir, name.replace(/live$/, "open")));
+    const journal = fs.readdirSync(dir).find(isMoving);
+    if (journal === undefined) return false;
+    const log = journal.replace(/live$/, "open");
+    const taken = log.replace(/\.[^.]+\.open$/, `.${newRecoveryToken(liveness)}.open`);
+    fs.renameSync(join(dir, log), join(dir, taken));
+    liveness.killAll();
+    const inOrder = (names: string[]) => {
+      const others = names.filter((name) => name !== taken).sort();
+      if (!names.includes(taken)) return others;
+      return place === "first" ? [taken, ...others] : [...others, taken];
+    };
+    const { sync, async: later } = nodeFileSystem;
+    const fileSystem = {
+      sync: { ...sync, readdir: (path: string) => inOrder(sync.readdir(path)) },
+      async: { ...later, readdir: async (path: string) => inOrder(await later.readdir(path)) },
+    };
+    const ports = { fileSystem, clock: systemClock, liveness };
+    expect((await recoverDirectory(ports, dir, untilRecovered)).failures).toEqual([]);
+    expect(fs.readdirSync(dir)).toEqual(["S.json"]);
+    const { spans }: TraceFile = JSON.parse(fs.readFileSync(join(dir, "S.json"), "utf8"));
+    for (const name of life.ended)
+      expect([name, spans.find((span) => span.name === name)?.interrupted]).toEqual([name, undefined]);
+    return true;
+  }
+
+  it.each(["first", "last"])("P2 P11 the file that it has taken is listed %s", async (place) => {
+    let moving = 0;
+    for (let nth = 100; nth < 150; nth++) if (await recoverMoving(nth, place)) moving++;
+    expect(moving).toBeGreaterThan(3);
   });
 });
