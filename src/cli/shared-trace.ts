@@ -70,6 +70,7 @@ export function withoutContent(): Sharing {
         output,
         statusMessage,
         attributes,
+        original: ____,
         resource: _,
         scope: __,
         traceState: ___,

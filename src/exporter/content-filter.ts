@@ -38,12 +38,20 @@ export class ContentFilter {
 
   /** The span redacted and within the limits; the same object where neither changes it. */
   span(span: TraceSpan): TraceSpan {
-    return limitSpan(this.#limits, this.#redact ? redactSpan(this.#redact, span) : span);
+    return this.assembled(this.#redact ? redactSpan(this.#redact, withoutOriginal(span)) : span);
+  }
+
+  /** Whether a redactor decides what is written: it does not see the attributes as the instrumentation set them. */
+  get redacts(): boolean {
+    return this.#redact !== undefined;
   }
 
   /** The limits only: for a span whose parts were redacted one by one. */
   assembled(span: TraceSpan): TraceSpan {
-    return limitSpan(this.#limits, span);
+    const limited = limitSpan(this.#limits, span);
+    return limited === span || span.original === undefined
+      ? limited
+      : limitSpan(this.#limits, withoutOriginal(span));
   }
 
   /** Name, input, attributes and metadata of a session as a whole. */
@@ -78,7 +86,7 @@ export class ContentFilter {
   document(document: object): Record<string, unknown> {
     return mapMembers(plainMembers(document), (value, key) => {
       if (key === "spans" && Array.isArray(value))
-        return Array.from(value, (span: unknown) => limitSpan(this.#limits, this.#documentSpan(span)));
+        return Array.from(value, (span: unknown) => this.#documentSpan(span));
       return limitValue(this.#limits, this.#redact ? redactMember(this.#redact, key, value) : value);
     });
   }
@@ -86,11 +94,23 @@ export class ContentFilter {
   #documentSpan(span: unknown): TraceSpan {
     const redact = this.#redact;
     // The span is only written: as JSON, which may have any shape.
-    if (!redact) return span as TraceSpan;
+    if (!redact)
+      return isRecord(span)
+        ? this.assembled(span as unknown as TraceSpan)
+        : limitSpan(this.#limits, span as TraceSpan);
     const plain = inertJson(span);
-    if (!isRecord(plain)) return apply(redact, plain, "spans") as TraceSpan;
-    return mapMembers(plain, (value, key) => redactSpanMember(redact, key, value)) as unknown as TraceSpan;
+    if (!isRecord(plain)) return limitSpan(this.#limits, apply(redact, plain, "spans") as TraceSpan);
+    delete plain.original;
+    const shown = mapMembers(plain, (value, key) => redactSpanMember(redact, key, value));
+    return limitSpan(this.#limits, shown as unknown as TraceSpan);
   }
+}
+
+/** The values of the span have changed: the originals would have what is not to be there, or would refer to it. */
+function withoutOriginal(span: TraceSpan): TraceSpan {
+  if (span.original === undefined) return span;
+  const { original: _, ...rest } = span;
+  return rest;
 }
 
 /** The members of an object, each read once. A member that cannot be read is replaced by a marker. */

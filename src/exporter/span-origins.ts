@@ -101,10 +101,16 @@ export class SpanOrigins {
       return last.origin;
     const known = this.#resources.get(resource) ?? this.#begin(resource);
     const named = this.#scopes.get(scope) ?? this.#beginScope(scope);
+    const keepsOriginals = this.#filter?.redacts !== true;
     const origin =
       named === "plain"
-        ? { resource: known.key, metadata: known.metadata }
-        : { resource: known.key, scope: named.key, metadata: { ...known.metadata, ...named.metadata } };
+        ? { resource: known.key, metadata: known.metadata, keepsOriginals }
+        : {
+            resource: known.key,
+            scope: named.key,
+            metadata: { ...known.metadata, ...named.metadata },
+            keepsOriginals,
+          };
     this.#last = { resource, known, metadata: known.metadata, scope, origin };
     return origin;
   }

@@ -20,6 +20,7 @@ import {
   UNSET_STATUS,
 } from "../projection/read-span.js";
 import type { ContentFilter } from "./content-filter.js";
+import { NestedCalls } from "./nested-calls.js";
 import { SpanOrigins } from "./span-origins.js";
 
 /** Turns to remember. Projected children of an older turn keep a parent that is not in the document. */
@@ -39,6 +40,7 @@ export class SpanConverter {
   readonly origins: SpanOrigins;
   /** The traces of the turns with a span id: span ids are unique within a trace only. */
   readonly #turns = new RecentMap<string, readonly string[]>(maxTurns);
+  readonly #calls = new NestedCalls();
   /** Kept for the next span of the trace: a hash for each span would cost 2 µs. */
   #lastTurn: { readonly traceId: string; readonly spanId: string } | undefined;
 
@@ -61,12 +63,16 @@ export class SpanConverter {
       const origin = this.origins.of(span);
       const parent = this.#parentOf(span, parentId, rootSpanId);
       const exact = exactSpan(span, attachment, parent, origin.resource);
+      if (startedIn) this.#calls.addExact(exact);
       return { span: this.#filteredExact(exact, attachment), metadata: origin.metadata };
     }
     const origin = this.origins.of(span);
-    const { span: projected, metadata, isTurn } = projectSpanFrom(span, origin);
+    const read = projectSpanFrom(span, origin);
+    if (read.isTurn) return this.#turn(span, this.#filter?.metadata(read.metadata) ?? read.metadata);
+    const { span: projected, metadata } = this.#calls.place(read, () =>
+      projectSpanFrom(span, origin, "part"),
+    );
     const filtered = this.#filter?.metadata(metadata) ?? metadata;
-    if (isTurn) return this.#turn(span, filtered);
     // The projection made this object, and no other code has it yet.
     projected.parentSpanId = this.#parentOf(span, projected.parentSpanId, rootSpanId);
     return {

@@ -44,6 +44,38 @@ export interface SpanModel {
   variant?: string;
 }
 
+/**
+ * How a replay makes the attributes of a span that the document has in another form. A text of an instrumentation refers to
+ * the texts of the span, so that content is in the document once. Readers of documents do not need it.
+ */
+export interface OriginalAttributes {
+  /** JSON pointers into the span (RFC 6901). Values refer to them by position. */
+  at?: string[];
+  /** By the key of the attribute. */
+  values: Record<string, OriginalValue>;
+  /** Attributes of events that the span has as content, by the position of the event in `otel.events`. */
+  events?: Record<string, Record<string, OriginalValue>>;
+}
+
+/**
+ * `null`: the span has no such attribute. A text, a number, a boolean: the value. A list: the parts of a text. `at`: the value at
+ * that pointer. `list`: a list. `json`: the value of the JSON of these parts. `number`: `NaN` or infinity. `isBytes`: the bytes whose base64 is the attribute.
+ */
+export type OriginalValue =
+  | null
+  | string
+  | number
+  | boolean
+  | OriginalPart[]
+  | { at: number }
+  | { list: OriginalValue[] }
+  | { json: OriginalPart[] }
+  | { number: string }
+  | { isBytes: true };
+
+/** A text; a number: the JSON of the value at that pointer; a list of one number: the text there; `json`: the JSON of the text of these parts. */
+export type OriginalPart = string | number | [number] | { json: OriginalPart[] };
+
 /** One span of a session. Children may come before their parents: order is order of completion. */
 export interface TraceSpan {
   /** 16 hex digits for OpenTelemetry spans; any string in documents of other programs. */
@@ -80,6 +112,8 @@ export interface TraceSpan {
   output?: unknown;
   /** All attributes that are not one of the other members. */
   attributes?: Record<string, unknown>;
+  /** The attributes as the instrumentation set them, for a replay; absent if `attributes` has all of them. */
+  original?: OriginalAttributes;
   /** The parent in another process or session, or in none: then the span stands under the session span. */
   remoteParentSpanId?: string;
   /** `tracestate` of the span's context, where it has one (W3C Trace Context). */

@@ -65,6 +65,7 @@ const spanChecks: Readonly<Partial<Record<keyof TraceSpan, Check>>> = {
     (value.callId === undefined || isText(value.callId)) &&
     (value.durationMs === undefined || isNumber(value.durationMs)),
   attributes: isRecord,
+  original: (value) => isRecord(value) && isRecord(value.values),
   remoteParentSpanId: isText,
   traceId: isText,
 };

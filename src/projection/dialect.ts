@@ -11,6 +11,7 @@ import type { SpanKind, TokenUsage } from "../format/trace-file.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
 import { decode, type Encoding, unflatten } from "./content.js";
+import type { GivenAttributes } from "./read-span.js";
 
 /** A vocabulary of attributes that some instrumentation writes. `Fields`: the fields that the dialect may fill. */
 export interface Dialect<Fields extends SharedFields = SpanFields> {
@@ -105,7 +106,7 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
   /** Keys that repeat a token count of the document, and the name of that count. */
   readonly restated: [key: string, part: keyof TokenUsage][] = [];
   /** The attributes that have not become fields. */
-  readonly attributes: Map<string, unknown>;
+  readonly attributes: GivenAttributes;
   /** Keys of attributes whose values were parsed from JSON text: plain values, however deep. */
   readonly parsed = new Set<string>();
   /** The instrumentation scope's name. */
@@ -113,9 +114,19 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
   /** Attributes of events that have become fields, by event. */
   readonly taken = new Map<object, Set<string>>();
 
+  /** The span is a part of a call that another span records: a span of kind `span`, whose counts stay attributes. */
+  readonly isPart: boolean;
+
   readonly #span: Pick<ReadableSpan, "name" | "events">;
 
-  constructor(attributes: Map<string, unknown>, scope: string, span: Pick<ReadableSpan, "name" | "events">) {
+  constructor(
+    attributes: GivenAttributes,
+    scope: string,
+    span: Pick<ReadableSpan, "name" | "events">,
+    isPart = false,
+  ) {
+    this.isPart = isPart;
+    if (isPart) this.fields.kind = "span";
     this.attributes = attributes;
     this.scope = scope;
     this.#span = span;
@@ -171,7 +182,7 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
 
   /** Like {@link takeText} for numbers. A number that is not finite becomes 0. */
   takeNumber(field: FieldOf<Fields, number>, ...keys: string[]): void {
-    for (const key of keys) {
+    for (const key of this.isPart ? [] : keys) {
       const value = this.attributes.get(key);
       if (typeof value !== "number" && typeof value !== "bigint") continue;
       if (fill(this.fields, field, finite(Number(value)))) this.attributes.delete(key);

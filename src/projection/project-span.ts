@@ -4,36 +4,33 @@
  */
 
 import type { SessionMetadata, SpanModel, TokenUsage, TraceSpan } from "../format/trace-file.js";
-import { knownAttributes } from "../otel/resource.js";
 import {
-  ATTR_DEPLOYMENT_ENVIRONMENT_NAME,
   ATTR_ERROR_TYPE,
   ATTR_EXCEPTION_MESSAGE,
   ATTR_EXCEPTION_TYPE,
   ATTR_GEN_AI_INPUT_MESSAGES,
   ATTR_GEN_AI_OUTPUT_MESSAGES,
   ATTR_GEN_AI_RESPONSE_FINISH_REASONS,
-  ATTR_SERVICE_VERSION,
-  ATTR_USER_ID,
 } from "../otel/semantic-conventions.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
-import { userText } from "./content.js";
+import { metadataOf, tracedMetadata } from "./added-metadata.js";
 import { type SharedFields, type SpanFields, SpanView, type TracerFields } from "./dialect.js";
 import { ownTracer } from "./dialects/own-tracer.js";
 import { dialects } from "./dialects.js";
 import { normalFinishReason } from "./finish-reasons.js";
 import { generationContent, messagesIn } from "./messages.js";
+import { originalsOf } from "./original-attributes.js";
 import {
   describeHistory,
   describeOtel,
   describeStatus,
   ERROR_STATUS,
+  GivenAttributes,
   nonEmptyText,
   OK_STATUS,
   plainAttributes,
-  readAttributes,
   UNSET_STATUS,
 } from "./read-span.js";
 
@@ -50,9 +47,9 @@ export interface ProjectedSpan {
 export interface SpanOrigin {
   readonly resource?: string | undefined;
   readonly scope?: string | undefined;
+  /** `false`: what the span had before a redactor is not kept. */
+  readonly keepsOriginals?: boolean;
 }
-
-const MAX_PROMPT_CHARS = 4000;
 
 /**
  * Any OpenTelemetry span as a span of a document. Never throws: a value that cannot be read loses only itself, and a
@@ -62,11 +59,14 @@ const MAX_PROMPT_CHARS = 4000;
  */
 export const projectSpan = (span: ReadableSpan): ProjectedSpan => projectSpanFrom(span, {});
 
-/** As {@link projectSpan}, with the keys that the document has for the resource and the scope of the span. */
-export function projectSpanFrom(span: ReadableSpan, origin: SpanOrigin): ProjectedSpan {
-  const attributes = readAttributes(tryOr(() => span.attributes, undefined));
+/**
+ * As {@link projectSpan}, with the keys that the document has for the resource and the scope of the span. A `part` of a call
+ * that another span records is no call itself: its counts stay attributes.
+ */
+export function projectSpanFrom(span: ReadableSpan, origin: SpanOrigin, as?: "part"): ProjectedSpan {
+  const attributes = GivenAttributes.of(span);
   const scope = nonEmptyText(tryOr(() => span.instrumentationScope?.name, undefined)) ?? "";
-  const view = new SpanView<SpanFields & TracerFields>(attributes, scope, span);
+  const view = new SpanView<SpanFields & TracerFields>(attributes, scope, span, as === "part");
   return tryOr(() => ownTracer.matches(view), false)
     ? projectTraced(span, view, origin)
     : projectForeign(span, view, origin);
@@ -124,9 +124,27 @@ function projectForeign(span: ReadableSpan, view: SpanView, origin: SpanOrigin):
   else if (code === UNSET_STATUS && projected.status === "error") attributes["otel.status_code"] = "UNSET";
   describeOtel(span, attributes, view.taken);
   setAttributes(projected, attributes);
+  if (projected.endTime !== undefined && origin.keepsOriginals !== false) setOriginals(projected, view);
   setOrigin(projected, span, origin);
   projected.traceId = identity.traceId;
   return { span: projected, metadata: metadataOf(span, view, projected) };
+}
+
+/** A span whose attributes cannot be kept as they were is replayed with the keys of the conventions. */
+function setOriginals(projected: TraceSpan, view: SpanView): void {
+  const original = tryOr(() => originalsOf(view.attributes, takenOf(view), projected), undefined);
+  if (original !== undefined) projected.original = original;
+}
+
+/** Attributes of events that have become fields, by the position of their event. */
+function takenOf({ taken, events }: SpanView): Map<number, Record<string, unknown>> {
+  const found = new Map<number, Record<string, unknown>>();
+  if (taken.size === 0) return found;
+  for (const [at, event] of events.entries()) {
+    const keys = taken.get(event);
+    if (keys) found.set(at, Object.fromEntries([...keys].map((key) => [key, event.attributes?.[key]])));
+  }
+  return found;
 }
 
 /** Content and finish reason of all dialects in one shape. A finish reason that changes stays an attribute, too. */
@@ -337,64 +355,4 @@ function tokensOf(fields: SharedFields): TokenUsage | undefined {
 
 function withoutPart(whole: number, part: number): number {
   return part > whole ? whole : whole - part;
-}
-
-function metadataOf(span: ReadableSpan, view: SpanView, projected: TraceSpan): Partial<SessionMetadata> {
-  const { fields } = view;
-  const metadata: Partial<SessionMetadata> = {};
-  if (fields.role === "conversation") {
-    const model = fields.requestedModel ?? fields.modelId;
-    const { providerId } = fields;
-    const isQualified = providerId === undefined || model?.startsWith(`${providerId}/`);
-    if (model !== undefined) metadata.model = isQualified ? model : `${providerId}/${model}`;
-    if (providerId !== undefined) metadata.providerId = providerId;
-    const prompt = isLocalRoot(span) ? userText(projected.input)?.slice(0, MAX_PROMPT_CHARS) : undefined;
-    if (prompt !== undefined) metadata.prompt = prompt;
-  }
-  if (fields.title !== undefined) metadata.title = fields.title;
-  if (fields.agent !== undefined) metadata.agent = fields.agent;
-  if (fields.variant !== undefined) metadata.variant = fields.variant;
-  const userId = view.text(ATTR_USER_ID) ?? view.text("enduser.id") ?? fields.userId;
-  if (userId !== undefined) metadata.userId = userId;
-  if (fields.tags !== undefined && fields.tags.length > 0) metadata.tags = fields.tags;
-  const resource = tryOr(() => knownAttributes(span.resource), undefined);
-  const environment = tryOr(
-    () =>
-      nonEmptyText(resource?.[ATTR_DEPLOYMENT_ENVIRONMENT_NAME]) ??
-      nonEmptyText(resource?.["deployment.environment"]),
-    undefined,
-  );
-  const version = tryOr(() => nonEmptyText(resource?.[ATTR_SERVICE_VERSION]), undefined);
-  if (environment !== undefined) metadata.environment = environment;
-  if (version !== undefined) metadata.version = version;
-  return metadata;
-}
-
-/** The metadata of a session: each turn of a session tracer has all of it. */
-function tracedMetadata(view: SpanView<TracerFields>): Partial<SessionMetadata> {
-  const { fields } = view;
-  if (!fields.isTurn) return {};
-  const known = {
-    title: fields.title,
-    model: fields.modelId,
-    providerId: fields.providerId,
-    agent: fields.agent,
-    variant: fields.variant,
-    prompt: fields.prompt,
-    userId: view.text(ATTR_USER_ID),
-    environment: view.text(ATTR_DEPLOYMENT_ENVIRONMENT_NAME),
-    version: view.text(ATTR_SERVICE_VERSION),
-    tags: fields.tags,
-    owuiModel: fields.owuiModel,
-  };
-  return Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
-}
-
-/** Whether a span has no parent in this process: a parent in another process (a client's `traceparent`) does not count. */
-function isLocalRoot(span: ReadableSpan): boolean {
-  const parent: { spanId?: string; isRemote?: boolean | undefined } | undefined = tryOr(
-    () => span.parentSpanContext,
-    undefined,
-  );
-  return parent === undefined || parent === null || parent.isRemote === true || !parent.spanId;
 }

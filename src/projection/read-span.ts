@@ -15,8 +15,10 @@ export function nonEmptyText(value: unknown): string | undefined {
 }
 
 /** Copies the attributes. Each is read once: a getter may return another value the next time. */
-export function readAttributes(source: Readonly<Record<string, unknown>> | undefined): Map<string, unknown> {
-  const attributes = new Map<string, unknown>();
+export function readAttributes(
+  source: Readonly<Record<string, unknown>> | undefined,
+  attributes = new Map<string, unknown>(),
+): Map<string, unknown> {
   if (source === undefined || source === null) return attributes;
   try {
     for (const key of Object.keys(source)) {
@@ -30,6 +32,37 @@ export function readAttributes(source: Readonly<Record<string, unknown>> | undef
     attributes.set("otel.attributes", unreadable(error));
   }
   return attributes;
+}
+
+/** The attributes of a span, from which dialects take. */
+export class GivenAttributes extends Map<string, unknown> {
+  #given: Map<string, unknown> | undefined;
+  #isRead = false;
+
+  static of(span: ReadableSpan): GivenAttributes {
+    const attributes = new GivenAttributes();
+    readAttributes(
+      tryOr(() => span.attributes, undefined),
+      attributes,
+    );
+    attributes.#isRead = true;
+    return attributes;
+  }
+
+  /** The attributes as they were read; `undefined` if none was taken or set since: most spans are not copied. */
+  get given(): ReadonlyMap<string, unknown> | undefined {
+    return this.#given;
+  }
+
+  override delete(key: string): boolean {
+    this.#given ??= new Map(this);
+    return super.delete(key);
+  }
+
+  override set(key: string, value: unknown): this {
+    if (this.#isRead) this.#given ??= new Map(this);
+    return super.set(key, value);
+  }
 }
 
 /** Attributes as plain JSON values. The values of the keys `parsed` are plain already. */

@@ -25,6 +25,7 @@ import {
 import { microTimeOf } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { conventionalMessages } from "../projection/messages.js";
+import { restoredAttributes, restoredEvents } from "../projection/original-attributes.js";
 import { ERROR_STATUS, nonEmptyText, OK_STATUS, UNSET_STATUS } from "../projection/read-span.js";
 import { exactAttributes } from "../projection/to-attributes.js";
 import { sampled, statedMember } from "./replayed-context.js";
@@ -49,8 +50,8 @@ const describedKeys: ReadonlySet<string> = new Set([
  * Whether an instrumentation made the span. Spans of session tracers, and of altimate-code's earlier tracer, have no
  * scope in the document. A span whose instrumentation scope has no name cannot be distinguished from those.
  */
-export const isInstrumented = ({ attributes }: TraceSpan): boolean =>
-  typeof attributes?.["otel.scope.name"] === "string";
+export const isInstrumented = ({ attributes, original }: TraceSpan): boolean =>
+  typeof attributes?.["otel.scope.name"] === "string" || original !== undefined;
 
 /** The attributes without the keys that describe the span. */
 export function ownAttributes({ attributes }: TraceSpan): Record<string, unknown> {
@@ -74,11 +75,13 @@ export function describedIdentity(span: TraceSpan): Pick<SpanParts, "name" | "ki
 
 /** Events, links and dropped counts of any span. */
 export function describedHistory(
-  { attributes = {} }: TraceSpan,
+  span: TraceSpan,
   ids: ReplayIds,
 ): Pick<SpanParts, "events" | "links" | "dropped"> {
+  const { attributes = {} } = span;
+  const taken = restoredEvents(span);
   return {
-    events: records(attributes["otel.events"]).map(eventOf),
+    events: records(attributes["otel.events"]).map((event, at) => eventOf(event, taken[at])),
     links: records(attributes["otel.links"]).map((link) => linkOf(link, ids)),
     dropped: {
       attributes: count(attributes["otel.dropped_attributes_count"]),
@@ -104,12 +107,14 @@ export function describedStatus(
 }
 
 /**
- * The attributes of an instrumented span. The document does not keep keys of a dialect that became fields
- * (`ai.usage.promptTokens`, `llm.model_name`): their values come back under the keys of the GenAI conventions. All
- * other attributes are as they were.
+ * The attributes of an instrumented span, as they were. Without the originals (a redactor, a limit, an open span, a document of
+ * 0.1.0), values that became fields come back under the keys of the GenAI conventions.
  */
-export function foreignAttributes(span: TraceSpan): Record<string, unknown> {
-  const { input, output, attributes: _attributes, ...fields } = span;
+export const foreignAttributes = (span: TraceSpan): Record<string, unknown> =>
+  restoredAttributes(span, ownAttributes(span)) ?? conventionalAttributes(span);
+
+function conventionalAttributes(span: TraceSpan): Record<string, unknown> {
+  const { input, output, attributes: _attributes, original: _original, ...fields } = span;
   const own = ownAttributes(span);
   const restored: Record<string, unknown> = exactAttributes(fields);
   // Keys that only the session tracer writes.
@@ -163,16 +168,14 @@ const count = (value: unknown): number => (typeof value === "number" && value > 
 /** Exporters of SDK 2.x also read a dropped count from each event and each link. */
 type Counted<T> = T & { readonly droppedAttributesCount: number };
 
-function eventOf({
-  name,
-  time,
-  attributes,
-  droppedAttributesCount,
-}: JsonRecord): Counted<ReadableSpan["events"][number]> {
+function eventOf(
+  { name, time, attributes, droppedAttributesCount }: JsonRecord,
+  taken: JsonRecord | undefined,
+): Counted<ReadableSpan["events"][number]> {
   return {
     name: nonEmptyText(name) ?? "",
     time: microTimeOf(typeof time === "number" ? time : 0),
-    attributes: isRecord(attributes) ? attributes : {},
+    attributes: { ...(isRecord(attributes) && attributes), ...taken },
     droppedAttributesCount: count(droppedAttributesCount),
   };
 }

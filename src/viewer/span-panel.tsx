@@ -228,6 +228,7 @@ const knownMembers: readonly string[] = [
   "input",
   "output",
   "attributes",
+  "original",
   "tool",
   "remoteParentSpanId",
   "traceId",

@@ -2,12 +2,15 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace-otlp-http";
+import { OTLPTraceExporter as ProtobufExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { InMemorySpanExporter } from "@opentelemetry/sdk-trace-base";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { CrashSafeFileSpanExporter } from "../../src/index.js";
 import type { ReadableSpan } from "../../src/otel/types.js";
 import { projectSpan } from "../../src/projection/project-span.js";
 import { replayTraces } from "../../src/replay/replay-traces.js";
+import { OtlpServer, type PlainSpan } from "../support/otlp-server.js";
 import { capturedSpans, captures } from "../support/projection-span.js";
 
 let dir: string;
@@ -39,6 +42,12 @@ const plainParts = (span: ReadableSpan) => ({
   dropped: [span.droppedAttributesCount, span.droppedEventsCount, span.droppedLinksCount],
 });
 
+/** All but the session, which a replay adds. */
+function attributesOf({ attributes }: ReadableSpan): ReadableSpan["attributes"] {
+  const { "session.id": _, "gen_ai.conversation.id": __, ...own } = attributes;
+  return own;
+}
+
 const byId = <T>(spans: readonly ReadableSpan[], read: (span: ReadableSpan) => T) =>
   new Map(spans.map((span): [string, T] => [span.spanContext().spanId, read(span)]));
 
@@ -52,14 +61,42 @@ test.each(captures)("P10 %s", async (name) => {
   expect(report.failures).toEqual([]);
   const replayed = memory.getFinishedSpans() as unknown as ReadableSpan[];
   expect(byId(replayed, seen)).toEqual(byId(spans, seen));
-  // All but the attributes, of which those that became fields come back under other keys (docs/attributes.md).
   expect(byId(replayed, plainParts)).toEqual(byId(spans, plainParts));
-  for (const span of spans) {
-    const { model = {} } = projectSpan(span).span;
-    const again = replayed.find((one) => one.spanContext().spanId === span.spanContext().spanId);
-    const values = Object.values(again?.attributes ?? {});
-    if (model.modelId !== undefined)
-      expect(values).toContain(model.modelId.replace(`${model.providerId}/`, ""));
-    if (model.providerId !== undefined) expect(values).toContain(model.providerId);
-  }
+  expect(byId(replayed, attributesOf)).toEqual(byId(spans, attributesOf));
+});
+
+/** As `attributesOf`. The order of the spans of a batch is that of their scopes. */
+const received = (spans: readonly PlainSpan[]) =>
+  new Map(
+    spans
+      .toSorted((a, b) => (a.spanId < b.spanId ? -1 : 1))
+      .map((span): [string, PlainSpan] => {
+        const { "session.id": _, "gen_ai.conversation.id": __, ...attributes } = span.attributes;
+        return [span.spanId, { ...span, attributes }];
+      }),
+  );
+
+describe.each([
+  ["JSON", JsonExporter],
+  ["protobuf", ProtobufExporter],
+] as const)("P10 a replay by OTLP as %s equals the direct export", (_, Exporter) => {
+  test.each(captures)("%s", async (name) => {
+    const [direct, replayed] = [await OtlpServer.start(), await OtlpServer.start()];
+    try {
+      const spans = capturedSpans(name);
+      const exporter = new CrashSafeFileSpanExporter({ dir, sessionId: () => "ses_1" });
+      const backend = new Exporter({ url: direct.url });
+      for (const one of [exporter, backend])
+        await new Promise<void>((resolve) => one.export(spans as never, () => resolve()));
+      await Promise.all([exporter.shutdown(), backend.shutdown()]);
+      const target = new Exporter({ url: replayed.url });
+      const report = await replayTraces(dir, target, { sessions: "ended" });
+      await target.shutdown();
+      expect(report.failures).toEqual([]);
+      expect(received(replayed.spans)).toEqual(received(direct.spans));
+      expect(direct.spans).toHaveLength(spans.length);
+    } finally {
+      await Promise.all([direct.close(), replayed.close()]);
+    }
+  });
 });

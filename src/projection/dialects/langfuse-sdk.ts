@@ -33,6 +33,7 @@ export const langfuseSdk: Dialect = {
     }
     const tags = view.attributes.get("langfuse.trace.tags");
     if (Array.isArray(tags)) fields.tags ??= tags.filter((tag) => typeof tag === "string");
+    if (view.isPart) return;
     if (fields.kind !== "tool") readUsage(view);
     readCost(view);
   },
