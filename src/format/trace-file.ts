@@ -44,22 +44,19 @@ export interface SpanModel {
   variant?: string;
 }
 
-/**
- * How a replay makes the attributes of a span that the document has in another form. A text of an instrumentation refers to
- * the texts of the span, so that content is in the document once. Readers of documents do not need it.
- */
+/** How a replay makes attributes that a span has in another form. Texts refer to texts of the span. */
 export interface OriginalAttributes {
-  /** JSON pointers into the span (RFC 6901). Values refer to them by position. */
+  /** JSON pointers (RFC 6901) into the span. */
   at?: string[];
   /** By the key of the attribute. */
   values: Record<string, OriginalValue>;
-  /** Attributes of events that the span has as content, by the position of the event in `otel.events`. */
+  /** By the position of the event in `otel.events`. */
   events?: Record<string, Record<string, OriginalValue>>;
 }
 
 /**
- * `null`: the span has no such attribute. A text, a number, a boolean: the value. A list: the parts of a text. `at`: the value at
- * that pointer. `list`: a list. `json`: the value of the JSON of these parts. `number`: `NaN` or infinity. `isBytes`: the bytes whose base64 is the attribute.
+ * `null`: no attribute. A list: parts of a text. `at`: the value at a pointer. `json`: the value of that JSON. `number`: not
+ * finite. `isBytes`: the bytes of base64.
  */
 export type OriginalValue =
   | null
@@ -73,7 +70,7 @@ export type OriginalValue =
   | { number: string }
   | { isBytes: true };
 
-/** A text; a number: the JSON of the value at that pointer; a list of one number: the text there; `json`: the JSON of the text of these parts. */
+/** A text; the JSON of the value at a pointer; the text at a pointer; a text in JSON. */
 export type OriginalPart = string | number | [number] | { json: OriginalPart[] };
 
 /** One span of a session. Children may come before their parents: order is order of completion. */

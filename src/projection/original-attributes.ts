@@ -4,6 +4,7 @@
  * request refers to the texts of the span (JSON Pointer, RFC 6901): content is in the document once.
  */
 
+import { longChars } from "../format/base64-runs.js";
 import { isRecord, jsonText, setOwn } from "../format/json-value.js";
 import type { OriginalAttributes, OriginalPart, OriginalValue, TraceSpan } from "../format/trace-file.js";
 import type { GivenAttributes } from "./read-span.js";
@@ -149,11 +150,11 @@ function isQuoted(known: KnownText, token: string): boolean {
   return known.quoted === token;
 }
 
-/** Whether a text is the JSON of a value. The JSON of messages never is: the document has them in a shape of its own. */
+/** Whether a text is the JSON of a value; long texts are compared in parts. The JSON of messages never is: the document has them in a shape of its own. */
 function isJsonOf(value: unknown, text: string): boolean {
   if (typeof value === "string")
     return text[0] === '"' && text.length >= value.length + 2 && JSON.stringify(value) === text;
-  if (typeof value !== "object" || value === null) return false;
+  if (typeof value !== "object" || value === null || text.length >= longChars) return false;
   if (
     Array.isArray(value) !== (text[0] === "[") ||
     (Array.isArray(value) && isRecord(value[0]) && "role" in value[0])
@@ -233,7 +234,7 @@ function textOf(text: string, places: Places): OriginalValue {
   if (text.length > longest) throw new Error("too long");
   const whole = places.whole(text);
   if (whole) return whole;
-  if (text.length < shortest || !/^\s*[[{"]/.test(text)) return text;
+  if (text.length < shortest || !/^\s*[[{"]/.test(text.slice(0, startChars))) return text;
   const parts = partsOf(text, places, 0);
   return parts.length === 1 && typeof parts[0] === "string" ? text : parts;
 }
@@ -281,7 +282,11 @@ function endOfText(json: string, start: number): number {
 
 /** A text that is JSON itself: the arguments of a call. */
 function nested(token: string, places: Places, nesting: number): OriginalPart | undefined {
-  if (nesting >= maxNesting || token.length <= startChars || !/^"\s*(?:[[{]|\\")/.test(token))
+  if (
+    nesting >= maxNesting ||
+    token.length <= startChars ||
+    !/^"\s*(?:[[{]|\\")/.test(token.slice(0, startChars))
+  )
     return undefined;
   try {
     const inner: unknown = JSON.parse(token);

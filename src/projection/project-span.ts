@@ -47,7 +47,7 @@ export interface ProjectedSpan {
 export interface SpanOrigin {
   readonly resource?: string | undefined;
   readonly scope?: string | undefined;
-  /** `false`: what the span had before a redactor is not kept. */
+  /** Whether the span keeps its attributes as they were, for replays. */
   readonly keepsOriginals?: boolean;
 }
 
@@ -124,7 +124,7 @@ function projectForeign(span: ReadableSpan, view: SpanView, origin: SpanOrigin):
   else if (code === UNSET_STATUS && projected.status === "error") attributes["otel.status_code"] = "UNSET";
   describeOtel(span, attributes, view.taken);
   setAttributes(projected, attributes);
-  if (projected.endTime !== undefined && origin.keepsOriginals !== false) setOriginals(projected, view);
+  if (projected.endTime !== undefined && origin.keepsOriginals) setOriginals(projected, view);
   setOrigin(projected, span, origin);
   projected.traceId = identity.traceId;
   return { span: projected, metadata: metadataOf(span, view, projected) };
