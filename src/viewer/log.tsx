@@ -96,6 +96,12 @@ interface LogRowProps {
   select(): void;
 }
 
+/** The gist of a model call is its answer, which is known at its end; that of any other span is its input. */
+function gistAt(type: Entry["type"], { kind, error, gist }: ViewRow): string | undefined {
+  if (type === "end") return error ?? (kind === "generation" ? gist : undefined);
+  return type === "start" && kind === "generation" ? undefined : gist;
+}
+
 function LogRow({ entry: { type, at, row }, index, match, isSelected, select }: LogRowProps): JSX.Element {
   const sign = type === "start" ? "▸" : type === "end" && row.state === "ok" ? "✓" : "";
   return (
@@ -124,7 +130,7 @@ function LogRow({ entry: { type, at, row }, index, match, isSelected, select }: 
         </span>
         {type === "end" && <span class="took">{shortDuration(row.ms)}</span>}
         <span class="gist" dir="auto">
-          {match && type !== "end" ? <Snippet match={match} /> : type === "end" ? row.error : row.gist}
+          {match && type !== "end" ? <Snippet match={match} /> : gistAt(type, row)}
         </span>
       </div>
     </div>

@@ -94,6 +94,12 @@ describe.skipIf(withoutChromium !== undefined)("the viewer", () => {
     const texts = (await page.locator(".message").allInnerTexts()).map((text) => text.replace(/\s+/g, " "));
     expect(texts[0]).toBe("user Why is it late?");
     expect(texts[1]).toContain("A job failed.");
+    await show(page, "log");
+    const events = await page.locator(".log .row").allInnerTexts();
+    // The answer is known when the call ends.
+    const end = events.findIndex((text) => text.includes("end model"));
+    expect(end).toBeGreaterThan(0);
+    expect(events.findIndex((text) => text.includes("A job failed."))).toBe(end);
     expect(complaints).toEqual([]);
   });
 
