@@ -11,6 +11,7 @@ import { CommandError } from "./command.js";
 import { LongSession } from "./long-session.js";
 import { newestOf } from "./newest-sessions.js";
 import {
+  catalogEntry,
   type FoundSession,
   findSessions,
   ownersOf,
@@ -54,12 +55,9 @@ export async function resolveSession(reference: string, dir: string, cwd: string
     if (first) return first;
     throw new CommandError(`there are no traces in ${dir}`);
   }
-  for (const name of [...nameCandidates(reference), reference]) {
-    const exact = sessions.find(({ files }) => files.name === name);
-    if (exact) return exact;
-  }
-  const prefix = safeId(reference);
-  const matches = sessions.filter(({ files }) => files.name.startsWith(prefix));
+  const exact = await withId(reference, sessions);
+  if (exact) return exact;
+  const matches = await thatBegin(reference, sessions);
   if (matches.length === 1) return matches[0] as FoundSession;
   const names = matches.map(({ files }) => files.name).sort();
   if (names.length > 1) {
@@ -73,6 +71,31 @@ export async function resolveSession(reference: string, dir: string, cwd: string
   );
   const hint = near === undefined ? "; `crash-safe-file list` shows all" : `; did you mean ${near}?`;
   throw new CommandError(`there is no session ${oneLine(reference)} in ${dir}${hint}`);
+}
+
+/**
+ * The session with this id; else the one whose document has this name. Several ids may have one name: `team/1` and `team_1`
+ * are in `team_1.json` and in a file with a hash.
+ */
+async function withId(
+  reference: string,
+  sessions: readonly FoundSession[],
+): Promise<FoundSession | undefined> {
+  for (const name of nameCandidates(reference)) {
+    const session = sessions.find(({ files }) => files.name === name);
+    if (session && (await catalogEntry(session))?.id === reference) return session;
+  }
+  return sessions.find(({ files }) => files.name === reference);
+}
+
+/** The sessions whose name, or whose id, begins like this. */
+async function thatBegin(reference: string, sessions: readonly FoundSession[]): Promise<FoundSession[]> {
+  const prefix = safeId(reference);
+  const named = sessions.filter(({ files }) => files.name.startsWith(prefix));
+  // A name tells the id only as far as it has the same characters.
+  if (prefix === reference) return named;
+  const entries = await Promise.all(named.map((session) => catalogEntry(session)));
+  return named.filter((_, index) => entries[index]?.id.startsWith(reference));
 }
 
 /** As {@link resolveSession}, for several references. */

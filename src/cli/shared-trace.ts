@@ -57,8 +57,12 @@ function countMarkers(takenOut: Map<string, number>, before: unknown, after: unk
   }
 }
 
-/** No inputs, outputs, messages, attributes and resources, and nothing that names a user or a task. */
+/**
+ * No inputs, outputs, messages, attributes and resources, and nothing that names a user or a task. Names and ids are left,
+ * without secrets.
+ */
 export function withoutContent(): Sharing {
+  const secrets = withoutSecrets();
   const takenOut = new Map<string, number>();
   const count = (what: string, value: unknown) => {
     if (value !== undefined) takenOut.set(what, (takenOut.get(what) ?? 0) + 1);
@@ -81,11 +85,11 @@ export function withoutContent(): Sharing {
       count("message", statusMessage);
       const kept = elidedTotals(span) ? attributes : undefined;
       if (!kept) count("set of attributes", attributes);
-      return {
+      return secrets.span({
         ...rest,
         name: span.kind === "session" ? "session" : span.name,
         ...(kept && { attributes: kept }),
-      };
+      });
     },
     trace(trace) {
       const { model, providerId, agent, variant, version } = trace.metadata;
@@ -95,9 +99,9 @@ export function withoutContent(): Sharing {
       const { resources = {}, scopes = {}, ...bare } = trace;
       for (const resource of Object.values(resources)) count("resource", resource);
       for (const scope of Object.values(scopes)) count("scope", scope);
-      return { ...bare, metadata, summary };
+      return secrets.trace({ ...bare, metadata, summary });
     },
-    takenOut: () => new Map(takenOut),
+    takenOut: () => new Map([...takenOut, ...secrets.takenOut()]),
   };
 }
 

@@ -35,7 +35,7 @@ export interface FileExporterStats {
   readonly operationMillis: number;
   /** Sessions that are open, or whose final document is not written yet. */
   readonly openSessions: number;
-  /** Bytes that wait in memory because writing to the disk fails. At most 32 MB per file. */
+  /** Bytes that wait in memory because writing to the disk fails. At most 32 MB per file, and 64 MB of all. */
   readonly queuedBytes: number;
   /** Bytes written to any file of the directory. */
   readonly writtenBytes: number;

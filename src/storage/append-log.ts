@@ -8,10 +8,15 @@ import { dirname } from "node:path";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileSystem, zeroBytesWritten } from "../platform/file-system.js";
 import type { Gensync } from "../platform/gensync.js";
+import { sharedState } from "../platform/shared-state.js";
 import { SyncDebt } from "./sync-debt.js";
 
-/** Bytes that wait in memory while the file system refuses them; further records are dropped. */
+/** Bytes that wait in memory while the file system refuses them: of one file, and of all; further records are dropped. */
 const maxQueuedBytes = 32_000_000;
+const maxQueuedBytesOfAll = 64_000_000;
+
+/** What waits in all files of the process. */
+const waiting = sharedState("queued-records/1", () => ({ bytes: 0 }));
 
 /**
  * Records that are queued while another record is written. They come from code of the host that runs in a call of the
@@ -30,6 +35,8 @@ export interface StorageEvents {
 
 interface Queued {
   readonly bytes: Buffer;
+  /** A span: its file can do without. Other records are few, and later ones need them. */
+  readonly isSpan: boolean;
   /** Lines begin with a comma, which the first line of a file leaves out. */
   readonly isLine: boolean;
 }
@@ -153,13 +160,13 @@ export class AppendLog {
   }
 
   /** Appends a record. */
-  append(bytes: Buffer): Appended {
-    return this.#add({ bytes, isLine: false });
+  append(bytes: Buffer, isSpan = false): Appended {
+    return this.#add({ bytes, isSpan, isLine: false });
   }
 
   /** Appends a span's line; `line` begins with the comma that separates the line from the one before. */
   appendLine(line: Buffer): Appended {
-    return this.#add({ bytes: line, isLine: true });
+    return this.#add({ bytes: line, isSpan: true, isLine: true });
   }
 
   /** Writes the tail, which the caller syncs and confirms. Throws when the file system refuses: then the file must be replaced. */
@@ -267,7 +274,12 @@ export class AppendLog {
   /** Forgets queued records: the file that replaces this one has them. */
   protected discardQueue(): void {
     this.#queue = [];
-    this.#queuedBytes = 0;
+    this.#count(-this.#queuedBytes);
+  }
+
+  #count(bytes: number): void {
+    this.#queuedBytes += bytes;
+    waiting.bytes += bytes;
   }
 
   #begin({ descriptor, size, lines, hasElisionMarker }: Replacement): void {
@@ -300,7 +312,7 @@ export class AppendLog {
     for (let first = this.#queue[0]; first; first = this.#queue[0]) {
       if (!this.#tryWrite(first)) return false;
       this.#queue.shift();
-      this.#queuedBytes -= first.bytes.length;
+      this.#count(-first.bytes.length);
     }
     this.#fault = undefined;
     return true;
@@ -308,11 +320,15 @@ export class AppendLog {
 
   /** Queues a copy: as the `first` record, when the file may have its beginning, or as the `last` one, if there is room. */
   #keep(record: Queued, place: "first" | "last"): Appended {
+    const { length } = record.bytes;
+    if (place === "last" && this.#queuedBytes + length > maxQueuedBytes) return "dropped";
+    // The file has the beginning of the record: without the rest, no later record could be read.
+    const isBegun = place === "first" && this.#begun > 0;
+    if (record.isSpan && !isBegun && waiting.bytes + length > maxQueuedBytesOfAll) return "dropped";
     const kept = { ...record, bytes: Buffer.from(record.bytes) };
     if (place === "first") this.#queue.unshift(kept);
-    else if (this.#queuedBytes + record.bytes.length > maxQueuedBytes) return "dropped";
     else this.#queue.push(kept);
-    this.#queuedBytes += record.bytes.length;
+    this.#count(length);
     return "queued";
   }
 

@@ -48,15 +48,15 @@ export class Journal extends AppendLog {
     this.append(Buffer.concat(this.#source.journalContent()));
   }
 
-  override append(bytes: Buffer): Appended {
-    const appended = super.append(bytes);
+  override append(bytes: Buffer, isSpan = false): Appended {
+    const appended = super.append(bytes, isSpan);
     if (this.size > this.#rewriteBytes) this.rewrite();
     return appended;
   }
 
   /** Appends the start of a span, or a change of an open span. */
   appendSpan(json: SpanJson): Appended {
-    return encodeJournalSpanIntoScratch(json, (bytes) => this.append(bytes));
+    return encodeJournalSpanIntoScratch(json, (bytes) => this.append(bytes, true));
   }
 
   /** Rewrites a journal that another process renamed or deleted, or whose sync failed. */

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { commands } from "../../src/cli/commands.js";
+import { nameCandidates } from "../../src/format/file-names.js";
 import { command, commandDirectory, emptyDirectory } from "../support/command-stage.js";
 import { documentOf, rootSpan } from "../support/trace-documents.js";
 
@@ -50,6 +51,23 @@ describe("a session", () => {
     expect(await idOf(dir, "latest")).toBe("ses_new");
     const { out, err } = await command(dir, ["tail", "--exit"]);
     expect(out + err).toContain("ses_new");
+  });
+
+  test("is an id before it is a name: several ids may have one name", async () => {
+    const dir = emptyDirectory();
+    const write = (name: string, id: string) =>
+      writeFileSync(join(dir, `${name}.json`), JSON.stringify({ ...documentOf(name), id }));
+    write("team_1", "team/1");
+    expect(await idOf(dir, "team/1")).toBe("team/1");
+    // The name of a document.
+    expect(await idOf(dir, "team_1")).toBe("team/1");
+    expect(await idOf(dir, "team.1")).toContain("there is no session team.1");
+    expect(await idOf(dir, "team/")).toBe("team/1");
+    expect(await idOf(dir, "team.")).toContain("there is no session team.");
+    const [, hashed = ""] = nameCandidates("team_1");
+    write(hashed, "team_1");
+    expect(await idOf(dir, "team_1")).toBe("team_1");
+    expect(await idOf(dir, "team/1")).toBe("team/1");
   });
 
   test("that is several or none is an error that helps", async () => {

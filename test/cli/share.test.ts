@@ -2,7 +2,10 @@
 import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { expect, test } from "vitest";
+import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
+import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
 import { command, commandDirectory, emptyDirectory } from "../support/command-stage.js";
 import { agentDocument, hostileDocument } from "../support/viewer-sessions.js";
 
@@ -81,6 +84,23 @@ test("P9 --no-content leaves structure and numbers only", async () => {
   };
   expect(rows.some(({ tokens = 0 }) => tokens > 0)).toBe(true);
   expect(head.report.totals).toMatchObject({ modelCalls: 4 });
+});
+
+test("P9 --no-content takes secrets out of names and ids, too", async () => {
+  const dir = emptyDirectory();
+  const exporter = new CrashSafeFileSpanExporter({ dir });
+  const provider = new BasicTracerProvider({ spanProcessors: [new CrashSafeSpanProcessor(exporter)] });
+  const attributes = {
+    "session.id": "ses_1",
+    "gen_ai.operation.name": "execute_tool",
+    "gen_ai.tool.name": secret,
+  };
+  provider.getTracer("test").startSpan(`run ${secret}`, { attributes }).end();
+  await provider.shutdown();
+  const { code, err } = await command(dir, ["share", "ses_1", "--no-content"]);
+  expect(code).toBe(0);
+  expect(err).toContain("anthropic-key");
+  expect(readFileSync(join(dir, "ses_1.html"), "utf8")).not.toContain(secret);
 });
 
 test("--no-redact keeps everything, and says so", async () => {

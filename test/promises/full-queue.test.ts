@@ -59,3 +59,31 @@ test("P6 starts that found the queue full are counted", async () => {
   await exporter.shutdown();
   expect(names()).toHaveLength(6);
 });
+
+test("P6 all sessions of a process keep at most 64 MB in memory, and what was kept is written later", async () => {
+  const sessions = Array.from({ length: 100 }, (_, n) => `s${n}`);
+  for (const id of sessions) tracer.startSpan("first", { attributes: { "session.id": id } }).end();
+  fileSystem.fail("write", "ENOSPC");
+  const megabyte = "x".repeat(1_000_000);
+  for (const id of sessions)
+    tracer
+      .startSpan("late", { attributes: { "session.id": id } })
+      .setAttribute("large", megabyte)
+      .end();
+  const { queuedBytes, dropped } = exporter.stats();
+  expect(queuedBytes).toBeGreaterThan(60_000_000);
+  expect(queuedBytes).toBeLessThan(65_000_000);
+  expect(dropped).toBeGreaterThan(30);
+  fileSystem.clear();
+  await exporter.forceFlush();
+  expect(exporter.stats().queuedBytes).toBe(0);
+  await exporter.shutdown();
+  const documents = sessions.map(
+    (id) => JSON.parse(readFileSync(join(dir, `${id}.json`), "utf8")) as TraceFile,
+  );
+  const late = documents.filter(({ spans }) =>
+    spans.some(({ name, interrupted }) => name === "late" && !interrupted),
+  );
+  // Each of the two processors counts the span that it brings.
+  expect(late.length).toBe(100 - dropped / 2);
+});
