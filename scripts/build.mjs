@@ -48,7 +48,7 @@ const bundled = {
 };
 
 /** Lines end, since Node prints the line of an error; the end of a line costs bytes of the package. */
-const lineLimit = 3_000;
+const lineLimit = 6_000;
 
 /**
  * JavaScript as it is shipped. All characters are ASCII: with one other character, V8 takes two bytes for each of a file.
