@@ -69,6 +69,29 @@ async function shipped(script) {
   return `${code.slice(0, at)}\n`;
 }
 
+const conventions = "src/otel/semantic-conventions.ts";
+
+/** The keys of the conventions in the place of their names: top-level names stay long, and the keys are used 400 times. */
+function withKeys() {
+  const keys = new Map(
+    [...readFileSync(conventions, "utf8").matchAll(/^export const (ATTR_\w+) =\s+("[^"]+");/gm)].map(
+      ([, name, key]) => [name, key],
+    ),
+  );
+  return {
+    name: "with-keys",
+    setup({ onLoad }) {
+      onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
+        const source = readFileSync(path, "utf8");
+        if (!source.includes("ATTR_") || path.endsWith(conventions)) return undefined;
+        // Imports and exports have names.
+        const named = /^(?:import\b|export [{*])[^;]*;|\bATTR_\w+/gm;
+        return { contents: source.replace(named, (name) => keys.get(name) ?? name), loader: "ts" };
+      });
+    },
+  };
+}
+
 /** Sources in CommonJS are files of their own: bundlers of users read each `require` in them as it is written. */
 const filesInCommonJs = {
   name: "files-in-commonjs",
@@ -136,7 +159,7 @@ async function bundleEntries(parts) {
     splitting: true,
     format: "esm",
     outExtension: { ".js": ".mjs" },
-    plugins: [filesInCommonJs, filesOfParts],
+    plugins: [filesInCommonJs, filesOfParts, withKeys()],
   });
   for (const { path, text } of outputFiles) await writeBothForms(basename(path, ".mjs"), text);
   for (const part of parts.keys()) rmSync(join(packed, `${part}.mjs`));
