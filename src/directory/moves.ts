@@ -7,7 +7,6 @@
 
 import { decodeLine } from "../format/document.js";
 import type { MovedSpan } from "../format/journal.js";
-import { underSession } from "../format/parent-places.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { tryUnlink } from "../platform/file-system.js";
 import { runSync } from "../platform/gensync.js";
@@ -53,13 +52,9 @@ export function placeBelow(
 ): "below" | "elsewhere" {
   const home = trace.settledHome(parentSpanId);
   if (home === session) return "below";
-  const wasBelow = trace.noteBelow(parentSpanId, session);
-  if (home !== undefined) return "elsewhere";
-  const moved = directory.openEntry(session)?.writer.session.moved;
-  const parent = { traceId: trace.id, spanId: parentSpanId };
-  if (!moved || moved.expects(parent)) return "below";
-  // The session has ended without the parent: the spans of that time stand under the session span.
-  return !wasBelow && moved.expect(parent) ? "below" : "elsewhere";
+  trace.noteBelow(parentSpanId, session);
+  if (home === undefined) directory.openEntry(session)?.writer.session.moved.wait();
+  return "elsewhere";
 }
 
 /**
@@ -80,12 +75,11 @@ export function settleAt(
       const admitted = directory.admit(user, { ...span, id: to, startTime: directory.ports.clock.now() });
       if (typeof admitted !== "string") entry = admitted;
     }
-    // Spans below an expected parent stand below it already.
-    if (!entry || (entry.writer.session.moved.found(span) && session === to)) continue;
+    if (!entry) continue;
     const writer = directory.writerOf(entry);
-    const hasOpen = writer.session.addMoved({ ...span, to });
-    writer.recordSession();
-    if (hasOpen) writer.journal.rewrite();
+    const changed = writer.session.addMoved({ ...span, to });
+    if (changed.session) writer.recordSession();
+    if (changed.openSpans) writer.journal.rewrite();
     directory.changed(entry);
   }
 }
@@ -172,14 +166,11 @@ function copySpans(
   to: SessionEntry,
   lines: readonly TraceSpan[],
 ): void {
-  const { head, metadata, moved, openSpans, rootSpanId } = from.writer.session;
+  const { head, metadata, openSpans, rootSpanId } = from.writer.session;
   const root = to.writer.session.rootSpanId;
   const at = (given: TraceSpan): TraceSpan => {
     const span = { ...given, traceId: given.traceId ?? head.traceId };
-    const { parentSpanId, traceId } = span;
-    if (parentSpanId === rootSpanId) return { ...span, parentSpanId: root };
-    const isExpected = parentSpanId !== null && moved.expects({ spanId: parentSpanId, traceId });
-    return isExpected ? underSession(span, root) : span;
+    return span.parentSpanId === rootSpanId ? { ...span, parentSpanId: root } : span;
   };
   const { prompt: _later, ...added } = metadata;
   directory.learn(to, to.writer.session.metadata.prompt === undefined ? metadata : added);

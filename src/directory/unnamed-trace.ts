@@ -195,13 +195,11 @@ export class UnnamedTrace {
     return true;
   }
 
-  /** A span of the session is below a parent that is not in the session now. Returns whether an earlier one was. */
-  noteBelow(parentSpanId: string, session: string): boolean {
+  /** A span of the session is below a parent that is not in the session now. */
+  noteBelow(parentSpanId: string, session: string): void {
     this.#below ??= new RecentMap(maxHomes);
     const sessions = this.#below.get(parentSpanId) ?? [];
-    if (sessions.includes(session)) return true;
-    this.#below.set(parentSpanId, [...sessions, session]);
-    return false;
+    if (!sessions.includes(session)) this.#below.set(parentSpanId, [...sessions, session]);
   }
 
   /** The span belongs to a session now. Returns the sessions with spans below it that were recorded before. */

@@ -324,6 +324,19 @@ export function lineKey(line: Buffer): LineKey | undefined {
   return { spanId: line.toString("latin1", from, to), traceId: lineTraceId(line), interrupted };
 }
 
+const parentMember = /^,?\{"spanId":"[^"\\]*"(?:,"interrupted":true)?,"parentSpanId":"([^"\\]+)"/;
+
+/** Bytes of a line that hold its first members. */
+const firstBytes = 512;
+
+/** The parent in the line of a span, which is parsed only where another program wrote it. */
+export function lineParent(line: Buffer): string | undefined {
+  const found = parentMember.exec(line.toString("latin1", 0, firstBytes))?.[1];
+  if (found !== undefined) return found;
+  const decoded = decodeLine(line, -1);
+  return (decoded.type === "span" && decoded.span.parentSpanId) || undefined;
+}
+
 /** Reads a document in any layout: pretty-printed, edited, or written by the tracer before ours. */
 export function decodeDocument(text: string): TraceFile | undefined {
   // Some editors begin a file with a byte-order mark, which JSON.parse refuses.

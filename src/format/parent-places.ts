@@ -11,10 +11,13 @@ import type { TraceSpan } from "./trace-file.js";
 /** More ids than these are not looked for in the bytes of a line: the line is parsed. */
 const fewIds = 16;
 
+const remoteKey = Buffer.from('"remoteParentSpanId":');
+
 export class ParentPlaces {
   readonly #sessionId: string;
   readonly #places = new SpanMap<"here" | "away">();
   readonly #spanIds = new Set<string>();
+  #hasAway = false;
 
   constructor(sessionId: string, moved: Iterable<MovedSpan> = []) {
     this.#sessionId = sessionId;
@@ -27,8 +30,14 @@ export class ParentPlaces {
 
   /** Of two records of a span the later one holds. */
   add(moved: MovedSpan): void {
+    if (moved.to !== this.#sessionId) this.#hasAway = true;
     this.#places.set(moved, moved.to === this.#sessionId ? "here" : "away");
     this.#spanIds.add(moved.spanId);
+  }
+
+  /** The span is in the document. */
+  addHere({ spanId, traceId = "" }: SpanIds): void {
+    this.add({ spanId, traceId, to: this.#sessionId });
   }
 
   /** Whether the span is in another session, or in none. */
@@ -38,6 +47,7 @@ export class ParentPlaces {
 
   /** Whether the line may be that of a span with one of these parents. */
   mayConcern(line: Buffer): boolean {
+    if (!this.#hasAway) return this.size > 0 && isBelowSession(line);
     if (this.#spanIds.size > fewIds) return true;
     for (const spanId of this.#spanIds) if (line.includes(spanId)) return true;
     return false;
@@ -56,6 +66,15 @@ export class ParentPlaces {
     return isBelow ? underSession(span, rootSpanId) : span;
   }
 }
+
+/** Whether the line may be that of a span under the session span that names another parent. */
+export const isBelowSession = (line: Buffer): boolean => line.includes(remoteKey);
+
+/** The parent that a span under the session span names instead. */
+export const otherParentOf = (span: TraceSpan, rootSpanId: string): SpanIds | undefined => {
+  const { parentSpanId, remoteParentSpanId: spanId, traceId } = span;
+  return parentSpanId === rootSpanId && typeof spanId === "string" ? { spanId, traceId } : undefined;
+};
 
 /** The span under the session span, because its parent is not in the document. */
 export function underSession(span: TraceSpan, rootSpanId: string): TraceSpan {

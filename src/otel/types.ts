@@ -37,7 +37,12 @@ export interface ReadableSpan {
     readonly traceState?: { serialize(): string } | undefined;
   };
   readonly parentSpanContext?:
-    | { readonly traceId: string; readonly spanId: string; readonly isRemote?: boolean | undefined }
+    | {
+        readonly traceId: string;
+        readonly spanId: string;
+        readonly traceFlags?: number | undefined;
+        readonly isRemote?: boolean | undefined;
+      }
     | undefined;
   readonly startTime: HrTime;
   /** `[0, 0]` while the span is open. */

@@ -28,6 +28,7 @@ import {
   describeStatus,
   ERROR_STATUS,
   GivenAttributes,
+  isElsewhere,
   nonEmptyText,
   OK_STATUS,
   plainAttributes,
@@ -214,18 +215,11 @@ function identify(span: ReadableSpan): Identity {
 /** A span of the document that has no trace id yet: a member that is added last is last in JSON, where a line has it. */
 function spanOf(identity: Identity): TraceSpan {
   const { spanId, name, startTime, endTime, parent, isRemote } = identity;
+  const parentSpanId = isRemote ? null : parent;
   const identified: TraceSpan =
     endTime === undefined
-      ? { spanId, parentSpanId: isRemote ? null : parent, name, kind: "span", startTime, status: "ok" }
-      : {
-          spanId,
-          parentSpanId: isRemote ? null : parent,
-          name,
-          kind: "span",
-          startTime,
-          endTime,
-          status: "ok",
-        };
+      ? { spanId, parentSpanId, name, kind: "span", startTime, status: "ok" }
+      : { spanId, parentSpanId, name, kind: "span", startTime, endTime, status: "ok" };
   if (isRemote && parent !== null) identified.remoteParentSpanId = parent;
   return identified;
 }
@@ -248,7 +242,7 @@ function readIdentity(span: ReadableSpan): Identity {
     startTime: millis(span.startTime),
     endTime: span.ended === false ? undefined : millis(span.endTime),
     parent: nonEmptyText(parent?.spanId) ?? null,
-    isRemote: parent?.isRemote === true,
+    isRemote: isElsewhere(parent),
   };
 }
 
@@ -264,7 +258,7 @@ function readIdentityPartByPart(span: ReadableSpan): Identity {
     startTime,
     endTime: isOpen ? undefined : tryOr(() => millis(span.endTime), startTime),
     parent: tryOr(() => nonEmptyText(span.parentSpanContext?.spanId), undefined) ?? null,
-    isRemote: tryOr(() => span.parentSpanContext?.isRemote, false) === true,
+    isRemote: tryOr(() => isElsewhere(span.parentSpanContext), false),
   };
 }
 

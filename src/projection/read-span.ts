@@ -1,4 +1,5 @@
 /** Reads an OpenTelemetry span that may throw, and describes its members that are not attributes. */
+import { TraceFlags } from "@opentelemetry/api";
 import { setOwn, toJsonValue, unreadable } from "../format/json-value.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
@@ -188,4 +189,10 @@ const leftOf = (attributes: Readonly<Record<string, unknown>> | undefined, taken
 function attributesMember(source: Readonly<Record<string, unknown>> | undefined): { attributes?: unknown } {
   const attributes = plainAttributes(readAttributes(source));
   return Object.keys(attributes).length > 0 ? { attributes } : {};
+}
+
+/** Whether no document of this process has the parent: it is in another process, or unsampled, so that no exporter gets it. */
+export function isElsewhere(parent: ReadableSpan["parentSpanContext"]): boolean {
+  const { isRemote, traceFlags } = parent ?? {};
+  return isRemote === true || (typeof traceFlags === "number" && (traceFlags & TraceFlags.SAMPLED) === 0);
 }

@@ -38,6 +38,8 @@ export class KnownLines {
   /** The file descriptor of a document whose loops its tail states. */
   #statedFd = -1;
   #byIds = new SpanMap<TraceSpan>();
+  /** Parents that no line was of when spans below them were read. */
+  #otherParents = new SpanMap<true>();
   #traceId: string | undefined;
   #spans: TraceSpan[] = [];
 
@@ -62,6 +64,7 @@ export class KnownLines {
     this.#published = undefined;
     this.#totals = new Totals();
     this.#byIds = new SpanMap();
+    this.#otherParents = new SpanMap();
     this.#traceId = undefined;
     this.#spans = [];
   }
@@ -113,16 +116,25 @@ export class KnownLines {
       this.#totals = new Totals(statedLoops(published?.tail, owners, 1, pendingSpans(published?.tail)));
       this.#statedFd = published?.descriptor.fd ?? -1;
     } else this.#statedFd = -1;
-    return (span, fd) => countSpan(span, this.#totals, fd !== this.#statedFd);
+    return (span, fd) => {
+      countSpan(span, this.#totals, fd !== this.#statedFd);
+      const { remoteParentSpanId: spanId, traceId } = span;
+      if (typeof spanId === "string") this.#otherParents.set({ spanId, traceId }, true);
+    };
   }
 
-  /** Adds the spans of new lines. Throws where a line before has one of them, or another document began. */
+  /**
+   * Adds the spans of new lines. Throws where a line before has one of them or is of a span below one of them, or another
+   * document began.
+   */
   add(spans: readonly TraceSpan[], traceId: string): void {
     if (this.#traceId === undefined) this.#byIds = new SpanMap(traceId);
     else if (this.#traceId !== traceId) throw new Error("the session has another first trace by now");
     this.#traceId = traceId;
     for (const span of spans) {
       if (this.#byIds.has(span)) throw new Error(`span ${span.spanId} has another line by now`);
+      if (this.#otherParents.has({ spanId: span.spanId, traceId: span.traceId }))
+        throw new Error(`spans stand below ${span.spanId} by now`);
       this.#byIds.set(span, span);
       this.#spans.push(span);
     }

@@ -8,7 +8,7 @@ import { keepLines } from "../format/cap.js";
 import { type DocumentHead, type DocumentTail, encodeTail, isoTime, isRoot } from "../format/document.js";
 import { documentPath, type SessionFiles, sessionSpanId } from "../format/file-names.js";
 import type { MovedSpan } from "../format/journal.js";
-import { ParentPlaces } from "../format/parent-places.js";
+import { otherParentOf, ParentPlaces } from "../format/parent-places.js";
 import { interrupt, interruptedMessage, rootEndOf } from "../format/session-end.js";
 import { inTrace, type SpanIds, SpanMap, traceIdOf, withTrace } from "../format/span-map.js";
 import { buildTail, parentsFirst, pendingSpans, readMoved } from "../format/tail.js";
@@ -18,7 +18,8 @@ import { type Gensync, io } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
 import { type LineSink, writeAll } from "../storage/lines.js";
 import { publishedSources, withCorruptLines } from "../storage/merge.js";
-import { type EarlierLines, MergedFile, type Placement, type Source } from "../storage/merged-file.js";
+import { type EarlierLines, MergedFile, type Source } from "../storage/merged-file.js";
+import type { Placement } from "../storage/merged-line.js";
 import {
   awaitsOfOthers,
   byAge,
@@ -89,8 +90,7 @@ export function* recoverDocument(given: RecoveryInput): Gensync<RecoveredDocumen
   const sources = [...lines, ...orphans.flatMap((one) => pendingSources(one, head))];
   yield* merged.write(sources, (count, hasMarker) => {
     const { spans, stillOpen } = closedByCrash(input, { merged, placement, head, root });
-    // A living peer writer may have the parents, and an elision marker may stand for them.
-    if (!hasPeers && !hasMarker) addMissingParents(placement, merged, spans, head);
+    placeParents(places, merged, { closed: spans, stillOpen, root }, head);
     const others = spans.length + stillOpen.length + 1;
     return keepLines({ lines: count, hasMarker, others }, { id, rootSpanId: root.spanId });
   });
@@ -158,23 +158,36 @@ function headOf({ id, files, published, orphans }: RecoveryInput): DocumentHead 
 const lastWrite = (orphans: readonly OrphanedFiles[]): number =>
   Math.max(0, ...orphans.map((one) => one.lastWrite));
 
-/** Parents that no span of the document is: the spans below them are to stand under the session span. */
-function addMissingParents(
-  { places, rootSpanId }: Placement,
+/**
+ * Spans below parents that the document lacks are to stand under the session span, and spans under the session span below
+ * parents that it has by now. Another recovery, or a living peer writer, may add a parent later.
+ */
+function placeParents(
+  places: ParentPlaces,
   merged: MergedFile,
-  closed: readonly TraceSpan[],
+  {
+    closed,
+    stillOpen,
+    root,
+  }: Pick<ClosedSpans, "stillOpen"> & { closed: readonly TraceSpan[]; root: TraceSpan },
   { traceId }: DocumentHead,
 ): void {
   const own = new SpanMap<true>(traceId);
-  for (const span of closed) own.set(span, true);
-  const named = [...merged.parentsWithoutLines];
-  for (const { parentSpanId, ...span } of closed)
-    if (typeof parentSpanId === "string" && parentSpanId !== rootSpanId)
-      named.push({ spanId: parentSpanId, traceId: traceIdOf(span, traceId) });
-  for (const parent of named) {
-    if (own.has(parent) || merged.has(parent)) continue;
-    places.add({ spanId: parent.spanId, traceId: traceIdOf(parent, traceId), to: "" });
+  for (const span of [...closed, ...stillOpen]) own.set(span, true);
+  const has = (span: SpanIds) => own.has(span) || merged.has(span);
+  const named: SpanIds[] = [...merged.parentsWithoutLines];
+  const others: SpanIds[] = [...merged.otherParents];
+  for (const span of closed) {
+    const of = traceIdOf(span, traceId);
+    const other = otherParentOf(span, root.spanId);
+    if (other) others.push({ spanId: other.spanId, traceId: of });
+    else if (typeof span.parentSpanId === "string" && span.parentSpanId !== root.spanId)
+      named.push({ spanId: span.parentSpanId, traceId: of });
   }
+  for (const parent of named)
+    if (!has(parent)) places.add({ spanId: parent.spanId, traceId: traceIdOf(parent, traceId), to: "" });
+  for (const parent of others)
+    if (has(parent)) places.addHere({ spanId: parent.spanId, traceId: traceIdOf(parent, traceId) });
 }
 
 /** What a document is built of, besides its input. */

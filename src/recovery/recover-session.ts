@@ -105,7 +105,8 @@ export async function recoverSession(
       targets.push(...finished.targets);
       const [first, ...rest] = finished.left;
       if (!first) continue;
-      const found = listed && { ...listed, taken: owners };
+      // Another recovery that took files first has its share of the session.
+      const found = missed === 0 && listed ? { ...listed, taken: owners } : undefined;
       const report = await recoverGroup(ports, id, [first, ...rest], found);
       if (report) reports.push(report);
     }

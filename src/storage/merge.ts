@@ -5,9 +5,9 @@
 
 import { mergeHeads } from "../format/beginnings.js";
 import type { SelectLines } from "../format/cap.js";
-import { type DocumentHead, lineKey } from "../format/document.js";
+import { type DocumentHead, decodeLine, lineKey, lineParent } from "../format/document.js";
 import type { MovedSpan } from "../format/journal.js";
-import { ParentPlaces } from "../format/parent-places.js";
+import { isBelowSession, otherParentOf, ParentPlaces } from "../format/parent-places.js";
 import { type SpanIds, SpanMap } from "../format/span-map.js";
 import { missingCounters } from "../format/summary.js";
 import { pendingSpans } from "../format/tail.js";
@@ -18,7 +18,8 @@ import { isHeld, isSwept } from "./commit.js";
 import { keepDamaged, openPublished, type Published, readHeadLine } from "./document-file.js";
 import { isSameVersion } from "./identity.js";
 import { scanLines } from "./lines.js";
-import { MergedFile, type Placement, type Source } from "./merged-file.js";
+import { MergedFile, type Source } from "./merged-file.js";
+import type { Placement } from "./merged-line.js";
 import type { SessionWriter } from "./session-writer.js";
 
 /** Copies of an append log at most that another program keeps from taking their name. */
@@ -26,6 +27,13 @@ const heldCopies = 5;
 
 /** Lines that were added while the merge was built, and are copied in one turn of the event loop: at most so many bytes. */
 const catchUpBytes = 256 * 1024;
+
+/** Where spans stand in a file of the session, as far as its lines and the spans without lines decide it. */
+export const placementOf = ({ session }: SessionWriter): Placement => ({
+  places: new ParentPlaces(session.head.id),
+  rootSpanId: session.rootSpanId,
+  open: { has: (span) => session.openSpans.has(span) || session.peerSpans.has(span) },
+});
 
 /** The spans of a published document that have lines, as a source. */
 export function publishedSources({ descriptor, head, body }: Published): Source[] {
@@ -62,7 +70,9 @@ export function* merge(writer: SessionWriter, current: Published | undefined): G
   const hasTotals = isResume && !session.countsOpenSpans && pendingSpans(resumed.tail).length === 0;
   const missing = hasTotals && resumed.tail ? missingCounters(resumed.tail.summary) : [];
   const isCounted = hasTotals && missing.length === 0;
-  yield* replaceLog(writer, { head, known, count: current !== undefined && !isCounted }, (merged) => {
+  const placement = placementOf(writer);
+  const isCountedAnew = current !== undefined && !isCounted;
+  yield* replaceLog(writer, { head, known, count: isCountedAnew, placement }, (merged) => {
     if (current && !isResume) session.adopt(current, merged.totals);
     else if (merged.totals) session.setTotals(merged.totals, hasTotals ? missing : undefined);
     session.setHead(head);
@@ -77,39 +87,67 @@ export function* merge(writer: SessionWriter, current: Published | undefined): G
  * log has a tail, and with `select` when the log grew past its cap.
  */
 export function* rewriteLog(writer: SessionWriter, select?: SelectLines): Gensync<void> {
-  yield* replaceLog(writer, { head: writer.session.head, known: [], count: false, select }, () => {});
+  const request = {
+    head: writer.session.head,
+    known: [],
+    count: false,
+    select,
+    placement: placementOf(writer),
+  };
+  yield* replaceLog(writer, request, () => {});
 }
 
 /**
- * Spans stand under their parents, or under the session span, as far as that has changed. `isEnd`: parents that have not come
- * are missing in the document. Throws; then nothing has changed.
+ * Spans stand under their parents, or under the session span, as far as that has changed. `isEnd`: also those that nothing
+ * has noted. Throws; then nothing has changed.
  */
 export function* placeSpans(writer: SessionWriter, isEnd: boolean): Gensync<void> {
   const { session, log } = writer;
-  const { head, moved, rootSpanId, openSpans } = session;
-  const missing = new SpanMap<MovedSpan>(head.traceId);
-  for (const parent of isEnd ? session.missingParents : []) missing.set(parent, parent);
+  const { head, moved, rootSpanId } = session;
   const { displaced } = moved;
-  if (displaced.length === 0 && missing.size === 0) return;
-  const all = new ParentPlaces(head.id, [...displaced, ...missing.values()]);
+  const isElided = isEnd && log.hasElisionMarker;
+  const isLate = isEnd && (moved.hasWaiting || isElided);
+  if (displaced.length === 0 && !isLate) return;
+  const { open, ...placement } = { ...placementOf(writer), places: new ParentPlaces(head.id, displaced) };
+  const { places } = placement;
   const own = log.ensureOpen().hold();
   let isNamed = false;
   try {
     const from = (yield* readHeadLine(own.fd, log.size)).length;
+    const waiting = new SpanMap<MovedSpan>(head.traceId);
+    const parents = new SpanMap<MovedSpan>(head.traceId);
     yield* scanLines(own.fd, from, log.size, (line) => {
-      isNamed ||= all.mayConcern(line);
-      const key = missing.size > 0 ? lineKey(line) : undefined;
-      if (key) missing.delete(key);
+      isNamed ||= places.mayConcern(line);
+      const other = isLate && isBelowSession(line) ? otherParentIn(line, rootSpanId) : undefined;
+      const spanId = other ?? (isElided ? lineParent(line) : undefined);
+      if (spanId === undefined || spanId === rootSpanId) return;
+      const parent = { spanId, traceId: lineKey(line)?.traceId ?? head.traceId, to: "" };
+      (other === undefined ? parents : waiting).set(parent, parent);
     });
+    const findParent = (line: Buffer) => {
+      const key = lineKey(line);
+      if (key) parents.delete(key);
+      const parent = key && waiting.delete(key);
+      if (parent) places.addHere(parent);
+      isNamed ||= parent !== undefined;
+    };
+    if (waiting.size + parents.size > 0) yield* scanLines(own.fd, from, log.size, findParent);
+    // Parents that are not open and have no line: an elision marker stands for them.
+    for (const parent of parents.values()) {
+      if (open?.has(parent)) continue;
+      places.add(parent);
+      isNamed = true;
+    }
   } finally {
     own.release();
   }
-  const places = new ParentPlaces(head.id, [...displaced, ...missing.values()]);
-  const placement = { places, rootSpanId };
   if (isNamed) yield* replaceLog(writer, { head, known: [], count: false, placement }, () => {});
   moved.forgetDisplaced(displaced);
-  for (const parent of missing.values()) moved.found(parent);
-  if (missing.size > 0) openSpans.placeAgain((span) => places.place(span, rootSpanId));
+}
+
+function otherParentIn(line: Buffer, rootSpanId: string): string | undefined {
+  const decoded = decodeLine(line, -1);
+  return decoded.type === "span" ? otherParentOf(decoded.span, rootSpanId)?.spanId : undefined;
 }
 
 /** Replaces the head of the own append log, which has no lines yet. Throws; then nothing has changed. */

@@ -12,18 +12,19 @@ import {
   decodeMarker,
   Elision,
   type ElisionMarker,
+  type LineSelection,
   markerSpanId,
   type SelectLines,
 } from "../format/cap.js";
-import { type DocumentHead, decodeLine, encodeHead, encodeSpan, withoutComma } from "../format/document.js";
-import type { ParentPlaces } from "../format/parent-places.js";
+import { type DocumentHead, encodeHead, encodeSpan, withoutComma } from "../format/document.js";
+import { otherParentOf } from "../format/parent-places.js";
 import { type SpanIds, SpanMap, traceIdOf } from "../format/span-map.js";
 import type { ToolLoopsJson } from "../format/tool-loops.js";
 import { type ReadTotals, Totals } from "../format/totals.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import type { Gensync } from "../platform/gensync.js";
 import { type LineOrigin, type LineSink, LineWriter, scanLines } from "./lines.js";
-import { type FoundLine, readLine, withTraceId } from "./merged-line.js";
+import { type FoundLine, type Placement, readLine, spanIn, underKept, withTraceId } from "./merged-line.js";
 
 /** Lines to merge. Spans of a source that name no trace belong to the `traceId` of the source. */
 export type Source = { readonly traceId: string } & (
@@ -46,6 +47,8 @@ interface Winner {
   source: number;
   offset: number;
   interrupted: boolean;
+  /** The elision marker stands for the line. */
+  isElided?: boolean;
 }
 
 type FoundMarker = ElisionMarker & { readonly winner: Winner };
@@ -70,18 +73,6 @@ export interface StatedLoops extends Pick<ToolLoopsJson, "loops" | "calls"> {
 export interface EarlierLines {
   readonly spans: Pick<SpanMap<TraceSpan>, "has" | "get">;
   readonly totals: ReadTotals;
-}
-
-/** Where the spans of a file are to stand. */
-export interface Placement {
-  readonly places: ParentPlaces;
-  /** The session span. */
-  readonly rootSpanId: string;
-}
-
-function spanIn(line: Buffer): TraceSpan | undefined {
-  const decoded = decodeLine(line, -1);
-  return decoded.type === "span" ? decoded.span : undefined;
 }
 
 const comma = 0x2c;
@@ -109,6 +100,8 @@ export class MergedFile {
   readonly #markerId: string;
   /** Parents that lines name. Found only when lines are parsed. */
   readonly #parents: SpanMap<SpanIds>;
+  /** Parents that lines of spans under the session span name. Found only when lines are parsed. */
+  readonly #otherParents: SpanMap<SpanIds>;
   #hasMarker = false;
   #totals: Totals | undefined;
 
@@ -147,6 +140,7 @@ export class MergedFile {
     this.#markerId = markerSpanId(head.id ?? "");
     this.#winners = new SpanMap(head.traceId);
     this.#parents = new SpanMap(head.traceId);
+    this.#otherParents = new SpanMap(head.traceId);
     this.#out = new LineWriter(out, encodeHead(head));
     this.#earlier = earlier;
     this.#totals = count ? this.#newTotals() : undefined;
@@ -211,6 +205,11 @@ export class MergedFile {
     return [...this.#parents.values()].filter((parent) => !this.#winners.has(parent));
   }
 
+  /** Parents that lines of spans under the session span name. Found only when lines are parsed. */
+  get otherParents(): Iterable<SpanIds> {
+    return this.#otherParents.values();
+  }
+
   /** Whether the span has a line, as interrupted. */
   hasInterrupted(ids: SpanIds): boolean {
     return (this.#winners.get(ids) ?? this.#earlier?.spans.get(ids))?.interrupted === true;
@@ -220,10 +219,14 @@ export class MergedFile {
   *write(sources: readonly Source[], select?: SelectLines): Gensync<void> {
     const { markers, unchanged, unordered, isCounted } = yield* this.#findWinners(sources);
     if (this.#totals && !isCounted) this.#totals = this.#newTotals();
+    // A writer that did not have the parent had put the span under the session span.
+    for (const parent of this.#otherParents.values())
+      if (this.has(parent) || this.#placement?.open?.has(parent)) this.#placement?.places.addHere(parent);
     // If several markers stand for spans without lines, the marker of the highest count covers the other markers.
     const marker = markers.filter(({ last }) => !this.#hasLast(last)).sort((a, b) => b.elided - a.elided)[0];
     const selection = select?.(this.#winners.size, marker !== undefined);
     const elision = selection && new Elision(selection, marker);
+    const elides = selection !== undefined && this.#markElided(selection);
     this.#hasMarker = marker !== undefined || elision !== undefined;
     const mark = (next: "line" | "marker" | "end") => {
       const span = elision?.marker(next);
@@ -242,7 +245,8 @@ export class MergedFile {
       mark(isMarker ? "marker" : "line");
       if (elision && (isMarker || !elision.keeps(line, ids))) return;
       const from = source.type === "lines" ? { fd: source.fd, offset, bytes: line.length } : undefined;
-      this.#put(this.#placed(found, line, source), source, from);
+      const placed = this.#placed(found, line, source);
+      this.#put(elides && !isMarker ? this.#underKept(placed, ids) : placed, source, from);
     };
     for (const [index, source] of sources.entries()) {
       const isPlaced = !this.#placement || this.#placement.places.size === 0;
@@ -295,6 +299,12 @@ export class MergedFile {
         }
         if (isCounted && this.#totals && found.span)
           countSpan(found.span, this.#totals, index >= this.#stated.sources);
+        const { rootSpanId = "" } = this.#placement ?? {};
+        const other = found.span && otherParentOf(found.span, rootSpanId);
+        if (other) {
+          const parent = { spanId: other.spanId, traceId: ids.traceId };
+          this.#otherParents.set(parent, parent);
+        }
         const named: unknown = found.span?.parentSpanId;
         // Each trace of a session has roots below the session span: 40,000 traces took 20 s.
         if (typeof named === "string" && named !== "" && named !== this.#placement?.rootSpanId) {
@@ -355,6 +365,22 @@ export class MergedFile {
       if (placed !== span) return Buffer.from(encodeSpan(placed));
     }
     return found.isOrdered ? line : Buffer.from(encodeSpan(found.span));
+  }
+
+  /** Whether the marker stands for lines. */
+  #markElided({ head, tail }: LineSelection): boolean {
+    const inOrder = [...this.#winners.values()].sort((a, b) => a.source - b.source || a.offset - b.offset);
+    for (const winner of inOrder.slice(head, tail)) winner.isElided = true;
+    return tail > head;
+  }
+
+  /** The line of a span under the session span, where the elision marker stands for its parent. */
+  #underKept(line: Buffer, { traceId }: SpanIds): Buffer {
+    const isKept = (spanId: string): boolean => {
+      const parent = this.#winners.get({ spanId, traceId });
+      return parent ? !parent.isElided : this.#placement?.open?.has({ spanId, traceId }) !== false;
+    };
+    return this.#placement ? underKept(line, this.#placement.rootSpanId, isKept) : line;
   }
 
   #put(line: Buffer, source: Source, from?: LineOrigin): void {

@@ -1,7 +1,22 @@
 /** Lines of spans, as a merge reads them and as it writes them. Pure. */
-import { decodeLine, encodeSpan, type LineKey, lineKey } from "../format/document.js";
-import { inTrace, traceIdOf, withTrace } from "../format/span-map.js";
+import { decodeLine, encodeSpan, type LineKey, lineKey, lineParent } from "../format/document.js";
+import { type ParentPlaces, underSession } from "../format/parent-places.js";
+import { inTrace, type SpanMap, traceIdOf, withTrace } from "../format/span-map.js";
 import type { TraceSpan } from "../format/trace-file.js";
+
+/** Where the spans of a file are to stand. */
+export interface Placement {
+  readonly places: ParentPlaces;
+  /** The session span. */
+  readonly rootSpanId: string;
+  /** Spans of the document that have no line. */
+  readonly open?: Pick<SpanMap<unknown>, "has">;
+}
+
+export function spanIn(line: Buffer): TraceSpan | undefined {
+  const decoded = decodeLine(line, -1);
+  return decoded.type === "span" ? decoded.span : undefined;
+}
 
 /** What was read of a line. */
 export type FoundLine = LineKey &
@@ -35,4 +50,11 @@ export function withTraceId(text: Buffer, from: string, to: string): Buffer {
   const decoded = decodeLine(text, -1);
   if (decoded.type !== "span") return text;
   return Buffer.from(encodeSpan(inTrace(withTrace(decoded.span, from), to)));
+}
+
+/** The line of a span, under the session span where the document does not have its parent. */
+export function underKept(line: Buffer, rootSpanId: string, isKept: (spanId: string) => boolean): Buffer {
+  const parent = lineParent(line);
+  const span = parent === undefined || parent === rootSpanId || isKept(parent) ? undefined : spanIn(line);
+  return span ? Buffer.from(encodeSpan(underSession(span, rootSpanId))) : line;
 }

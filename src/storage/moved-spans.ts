@@ -1,20 +1,17 @@
 /**
  * Spans in other sessions, as far as they concern this one: they were recorded here, or spans of this session have them as
- * parents. Also parents that are in no session yet.
+ * parents. A span whose parent is in no session yet stands under the session span until the parent comes.
  */
 
 import type { MovedSpan } from "../format/journal.js";
 import { ParentPlaces } from "../format/parent-places.js";
-import { type SpanIds, SpanMap } from "../format/span-map.js";
+import type { SpanIds, SpanMap } from "../format/span-map.js";
 import { readMoved } from "../format/tail.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import type { Published } from "./document-file.js";
 
 /** Spans to remember of a session. */
 const maxMoved = 10_000;
-
-/** Parents to wait for in a session: below further ones, spans stand under the session span until the parent comes. */
-const maxExpected = 1_000;
 
 /** Spans in one record of the journal: older ones are in no document any more. */
 const maxRecent = 100;
@@ -25,8 +22,8 @@ export class MovedSpans {
   #places: ParentPlaces;
   #recent: readonly MovedSpan[] = [];
   #last: readonly MovedSpan[] = [];
-  #displaced: readonly MovedSpan[] = [];
-  readonly #expected = new SpanMap<SpanIds>();
+  #displaced: MovedSpan[] = [];
+  #hasWaiting = false;
 
   constructor(sessionId: string) {
     this.#sessionId = sessionId;
@@ -38,10 +35,15 @@ export class MovedSpans {
     return this.#places.isAway(span);
   }
 
-  /** A span has moved, or has come. */
-  add(moved: MovedSpan): void {
-    this.#recent = [...this.#recent.slice(-maxRecent), moved];
+  /**
+   * A span has moved, or has come. Returns whether the journal needs a record: spans that wait below the session span for a
+   * parent that comes are found by any reader of the lines.
+   */
+  add(moved: MovedSpan): boolean {
+    const isRecorded = moved.to !== this.#sessionId || this.has(moved);
+    if (isRecorded) this.#recent = [...this.#recent.slice(-maxRecent), moved];
     this.#note(moved);
+    return isRecorded;
   }
 
   /** Spans that a document of a peer writer lists as moved; not those that are open here. */
@@ -59,26 +61,14 @@ export class MovedSpans {
     return this.#places.size === 0 ? span : this.#places.place(span, rootSpanId);
   }
 
-  /** A span of this session has a parent that is in no session yet. `false`: of too many such parents. */
-  expect({ traceId, spanId }: SpanIds): boolean {
-    if (this.#expected.size >= maxExpected) return false;
-    this.#expected.set({ traceId, spanId }, { traceId, spanId });
-    return true;
+  /** A span stands under the session span, because its parent is in no session yet. */
+  wait(): void {
+    this.#hasWaiting = true;
   }
 
-  /** Whether spans of this session stand below that parent, which is in no session yet. */
-  expects(parent: SpanIds): boolean {
-    return this.#expected.has(parent);
-  }
-
-  /** The parent is in a session now. Returns whether spans of this session stand below it. */
-  found(parent: SpanIds): boolean {
-    return this.#expected.delete(parent) !== undefined;
-  }
-
-  /** The parents that are expected, as spans of no session. */
-  get expected(): readonly MovedSpan[] {
-    return Array.from(this.#expected.values(), ({ traceId = "", spanId }) => ({ traceId, spanId, to: "" }));
+  /** Whether spans stand under the session span whose parents may have come since. */
+  get hasWaiting(): boolean {
+    return this.#hasWaiting;
   }
 
   /** Those that the published document, or the journal, may still have. */
@@ -93,18 +83,19 @@ export class MovedSpans {
 
   /** Those below which lines in the append log may not stand where they should. */
   get displaced(): readonly MovedSpan[] {
-    return this.#displaced;
+    return [...this.#displaced];
   }
 
   /** The lines stand where they should. */
   forgetDisplaced(displaced: readonly MovedSpan[]): void {
-    this.#displaced = this.#displaced.filter((one) => !displaced.includes(one));
+    const placed = new Set(displaced);
+    this.#displaced = this.#displaced.filter((one) => !placed.has(one));
   }
 
   #note(moved: MovedSpan): void {
     if (this.#places.size >= maxMoved) this.#places = new ParentPlaces(this.#sessionId);
     this.#places.add(moved);
-    this.#displaced = [...this.#displaced, moved];
+    this.#displaced.push(moved);
     this.#last = [...this.#last.slice(-maxRecent), moved];
   }
 }

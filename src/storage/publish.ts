@@ -11,7 +11,7 @@ import { type CommitOutcome, commit } from "./commit.js";
 import { isDocumentOf, openPublished } from "./document-file.js";
 import { identityOf, isVersion, mustProgress } from "./identity.js";
 import { copyRange, writeAll } from "./lines.js";
-import { merge, placeSpans, rewriteLog } from "./merge.js";
+import { merge, placementOf, placeSpans, rewriteLog } from "./merge.js";
 import { MergedFile, type Source } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
 import { hasPeerWriters, listSideFiles } from "./side-files.js";
@@ -136,7 +136,7 @@ export function* copyDocument(
     let isEmpty = lines === 0;
     if (select && exceedsCap(writer)) {
       const { traceId } = session.head;
-      const merged = new MergedFile(out, session.head, { parse: false });
+      const merged = new MergedFile(out, session.head, { parse: false, placement: placementOf(writer) });
       const from = encodeHead(session.head).length;
       const own: Source = { type: "lines", fd: source.fd, from, to: end, traceId };
       yield* merged.write([own], (...counted) => {

@@ -118,7 +118,7 @@ export class SessionState {
   }
 
   /** Spans of peer writers that have no line yet. */
-  get peerSpans(): Pick<SpanMap<TraceSpan>, "size"> {
+  get peerSpans(): Pick<SpanMap<TraceSpan>, "size" | "has"> {
     return this.#peerSpans;
   }
 
@@ -325,20 +325,15 @@ export class SessionState {
     return { ...own, moved, movedTo: this.#movedTo, fenced: this.#verdict };
   }
 
-  /** A span is in another session, or came here after spans below it. Returns whether open spans are below it. */
-  addMoved(moved: MovedSpan): boolean {
-    this.#moved.add(moved);
-    return this.openSpans.placeAgain((span) => this.placed(span));
+  /** A span is in another session, or came here after spans below it. Returns what the journal is to have anew. */
+  addMoved(moved: MovedSpan): { readonly session: boolean; readonly openSpans: boolean } {
+    const session = this.#moved.add(moved);
+    return { session, openSpans: this.openSpans.placeAgain((span) => this.placed(span)) };
   }
 
   /** The span as this session holds it: below a span of another session, it stands under the session span. */
   placed(span: TraceSpan): TraceSpan {
     return this.#moved.place(span, this.#root.spanId);
-  }
-
-  /** Parents of own spans that are not in this session, as far as this writer knows. */
-  get missingParents(): readonly MovedSpan[] {
-    return this.#moved.expected.filter((span) => !this.openSpans.has(span) && !this.#peerSpans.has(span));
   }
 
   /** Spans in other sessions. */

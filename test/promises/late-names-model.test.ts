@@ -13,6 +13,7 @@ import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { listTraces } from "../../src/recovery/list-traces.js";
 import { readTrace } from "../../src/recovery/read-trace.js";
 import { recoverDirectory, untilRecovered } from "../../src/recovery/recover-directory.js";
+import { danglingIn } from "../support/dangling-spans.js";
 import { allowedSessions, ProgramRun, programs, type Step } from "../support/late-names-program.js";
 import { isTorture, runSeed, trials } from "../support/trials.js";
 
@@ -63,6 +64,8 @@ async function runProgram(steps: readonly Step[], isStock: boolean): Promise<voi
   for (const step of steps) {
     await run.step(step);
     if (step.do === "flush") await expectFlushed(dir, run);
+    // Other readers look at the files as they are, at any time.
+    expect(danglingIn(dir)).toEqual({});
   }
   await run.end();
   // Waits for what an exporter still recovers in the background.
