@@ -101,8 +101,11 @@ export function moveDocument(
   const to = directory.admit(user, { id: session, ...start });
   const from = directory.admit(user, { id: trace.id, ...start });
   if (typeof to === "string" || typeof from === "string") return;
-  if (moveWhole(directory, from, to)) trace.moveTo(session);
-  else from.endAfterQuiet(decideMillis);
+  if (moveWhole(directory, from, to)) {
+    trace.moveTo(session);
+    const { title } = trace.metadata;
+    if (title !== undefined) directory.learn(to, { title });
+  } else from.endAfterQuiet(decideMillis);
 }
 
 /** Whether a session has one span only, which is open. */
@@ -172,8 +175,10 @@ function copySpans(
     const span = { ...given, traceId: given.traceId ?? head.traceId };
     return span.parentSpanId === rootSpanId ? { ...span, parentSpanId: root } : span;
   };
-  const { prompt: _later, ...added } = metadata;
-  directory.learn(to, to.writer.session.metadata.prompt === undefined ? metadata : added);
+  // A title of a session is none of another one, least of all that of a trace without a session.
+  const { title: _title, ...first } = metadata;
+  const { prompt: _later, ...added } = first;
+  directory.learn(to, to.writer.session.metadata.prompt === undefined ? first : added);
   for (const span of lines) directory.recordEnd(to, span, at(span), {});
   for (const { span, read, source } of openSpans.all()) {
     if (span.endTime === undefined) directory.recordStart(to, source, at(span), () => at(read()), {});

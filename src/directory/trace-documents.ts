@@ -196,7 +196,7 @@ export class TraceDocuments {
     const ids = new Set(spans.map(({ span }) => span.spanId));
     const session: WholeSession = {
       start: { id: trace.id, traceId: trace.id, startTime },
-      metadata: trace.metadata,
+      metadata: { ...trace.metadata, ...trace.title },
       spans: spans.map(({ span }) => {
         const { parentSpanId } = span;
         if (parentSpanId !== null && ids.has(parentSpanId)) return span;

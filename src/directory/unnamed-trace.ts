@@ -7,6 +7,7 @@
 
 import { isOrigin } from "../format/origins.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import { titleOf } from "../format/unnamed-policy.js";
 import { RecentMap } from "../platform/recent-map.js";
 
 /** A span whose session is not decided yet. */
@@ -124,6 +125,11 @@ export class UnnamedTrace {
 
   get metadata(): Partial<SessionMetadata> {
     return this.#metadata;
+  }
+
+  /** For the document of the trace. */
+  get title(): Pick<SessionMetadata, "title"> {
+    return this.#metadata.title === undefined ? titleOf(Array.from(this.spans(), ({ span }) => span)) : {};
   }
 
   spans(): Iterable<Provisional> {

@@ -391,7 +391,7 @@ export class UnnamedTraces {
     trace.sendTo(id);
     if (isOpen) return entry;
     // A document that is there has the mark, unless a program named the session.
-    if (!entry.writer.base.published) this.#directory.learn(entry, markByPolicy(this.#policy, id));
+    if (!entry.writer.base.published) this.#directory.learn(entry, markByPolicy(this.#policy, id, trace));
     if (id !== trace.id) return entry;
     entry.endAfterQuiet(trace.quietMillis);
     trace.markOpened();

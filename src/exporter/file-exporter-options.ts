@@ -264,17 +264,20 @@ export function reportUnknownVariables(env: Environment): void {
   }
 }
 
-/** @internal A message for each variable of our namespace that does not exist. */
+/** @internal A message for each variable of our namespace that does not exist, or that is blank. */
 export function unknownVariables(env: Environment): string[] {
   const known = Object.values(exporterOptions).flatMap((spec) =>
     "variable" in spec ? [spec.variable.name as string] : [],
   );
   return Object.keys(env)
-    .filter((variable) => variable.startsWith(prefix) && !known.includes(variable))
-    .map((variable) => {
+    .filter((variable) => variable.startsWith(prefix))
+    .flatMap((variable) => {
+      // An empty text unsets a variable (OpenTelemetry specification, "Environment variables"). Blanks look like a mistake.
+      const isBlank = env[variable] !== "" && env[variable]?.trim() === "";
+      if (known.includes(variable)) return isBlank ? [`${variable} is blank and counts as not set`] : [];
       const near = nearestVariable(variable, known);
       const hint = near === undefined ? `the variables are ${known.join(", ")}` : `did you mean ${near}?`;
-      return `there is no variable ${variable}; ${hint}`;
+      return [`there is no variable ${variable}; ${hint}`];
     });
 }
 

@@ -18,7 +18,7 @@ import type { JournaledSession } from "./journal.js";
 import { isRecord, parseJson } from "./json-value.js";
 import { underSession } from "./parent-places.js";
 import type { SessionMetadata, TraceSpan } from "./trace-file.js";
-import { markByPolicy, sessionByPolicy, type UnnamedPolicy } from "./unnamed-policy.js";
+import { markByPolicy, sessionByPolicy, titleOf, type UnnamedPolicy } from "./unnamed-policy.js";
 import { validMetadata } from "./validate.js";
 
 const line = (record: object): Buffer => Buffer.from(`${JSON.stringify(record)}\n`);
@@ -136,7 +136,9 @@ function bySession(traces: readonly LoggedTrace[], policy: UnnamedPolicy): Unnam
       if (id === undefined) continue;
       let target = found.get(id);
       if (!target) {
-        target = { traceId: trace.id, metadata: markByPolicy(policy, id), spans: [] };
+        const marked = markByPolicy(policy, id, { id: trace.id, title: titleOf(trace.spans.values()) });
+        const metadata = id === trace.id ? { ...marked, ...trace.metadata } : marked;
+        target = { traceId: trace.id, metadata, spans: [] };
         found.set(id, target);
       }
       target.metadata = { ...trace.metadata, ...target.metadata };

@@ -3,7 +3,7 @@
  */
 
 import { unnamedMark } from "./origins.js";
-import type { SessionMetadata } from "./trace-file.js";
+import type { SessionMetadata, TraceSpan } from "./trace-file.js";
 
 /** Where the spans of a trace go that names no session: a document of their own, one of the process, or none. */
 export type WithoutSession = "trace" | "process" | "drop";
@@ -30,6 +30,33 @@ export function sessionByPolicy(
   }
 }
 
-/** What marks the session of the process. The session of a trace has the trace id for its name, and needs no mark. */
-export const markByPolicy = (policy: UnnamedPolicy, session: string): Partial<SessionMetadata> =>
-  policy.withoutSession === "process" && session === policy.processSession ? unnamedMark : {};
+/**
+ * What the policy gives a session: a mark to that of the process. The session of a trace has the trace id for its name, and
+ * needs no mark; it gets a title.
+ */
+export const markByPolicy = (
+  policy: UnnamedPolicy,
+  session: string,
+  trace: { readonly id: string; readonly title: Pick<SessionMetadata, "title"> },
+): Partial<SessionMetadata> => {
+  if (session === trace.id) return trace.title;
+  return policy.withoutSession === "process" && session === policy.processSession ? unnamedMark : {};
+};
+
+/** Attributes of an HTTP span that say what was asked for (semantic conventions, HTTP), the best first. */
+const httpPlaces = ["http.route", "url.path", "http.target"];
+
+/**
+ * The title of a trace that names no session: the name of its first top span, with the route or the path of an HTTP request
+ * where the name lacks it. None while no top is known.
+ */
+export function titleOf(spans: Iterable<TraceSpan>): Pick<SessionMetadata, "title"> {
+  let top: TraceSpan | undefined;
+  for (const span of spans)
+    if (span.parentSpanId === null && (top === undefined || span.startTime < top.startTime)) top = span;
+  if (top === undefined || top.name === "") return {};
+  const { name, attributes } = top;
+  const place = httpPlaces.map((key) => attributes?.[key]).find((value) => typeof value === "string");
+  const isWhole = typeof place !== "string" || name.includes("/");
+  return { title: isWhole ? name : `${name} ${place.replace(/[?#].*$/s, "")}` };
+}

@@ -180,13 +180,19 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
     if (fill(this.fields, field, list[0]) && list.length === 1) this.attributes.delete(key);
   }
 
-  /** Like {@link takeText} for numbers. A number that is not finite becomes 0. */
+  /** Like {@link takeText} for counts and costs. A negative number is none, and stays an attribute; one that is not finite is 0. */
   takeNumber(field: FieldOf<Fields, number>, ...keys: string[]): void {
     for (const key of this.isPart ? [] : keys) {
-      const value = this.attributes.get(key);
-      if (typeof value !== "number" && typeof value !== "bigint") continue;
+      const value = numberAt(this.attributes, key);
+      if (value === undefined || value < 0) continue;
       if (fill(this.fields, field, finite(Number(value)))) this.attributes.delete(key);
     }
+  }
+
+  /** Like {@link takeNumber} for a number of a caller of the session tracer, which may be negative. */
+  takeAnyNumber(field: FieldOf<Fields, number>, key: string): void {
+    const value = numberAt(this.attributes, key);
+    if (value !== undefined && fill(this.fields, field, finite(Number(value)))) this.attributes.delete(key);
   }
 
   /** Declares that the keys repeat a part of `tokens`. A key that does is removed; a key whose value differs stays. */
@@ -226,6 +232,11 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
     const list = unflatten(this.attributes, `${prefix}.`);
     if (list.length > 0) this.fields[field] = list;
   }
+}
+
+function numberAt(attributes: ReadonlyMap<string, unknown>, key: string): number | bigint | undefined {
+  const value = attributes.get(key);
+  return typeof value === "number" || typeof value === "bigint" ? value : undefined;
 }
 
 /** Fills a field unless it is filled. Returns whether it has this value now. */

@@ -109,7 +109,17 @@ async function give(
   const placed = spans.map((span) =>
     span.parentSpanId === from.root.spanId ? { ...span, parentSpanId: sessionSpanId(to) } : span,
   );
-  const session = { ...from, id: to, root, moved: undefined, movedTo: undefined, resumed: undefined };
+  // A title of a session is none of another one.
+  const { title: _title, ...metadata } = from.metadata;
+  const session = {
+    ...from,
+    id: to,
+    root,
+    metadata,
+    moved: undefined,
+    movedTo: undefined,
+    resumed: undefined,
+  };
   const token = newRecoveryToken(ports.liveness);
   const newest = owners.reduce((one, other) => (other.lastWrite > one.lastWrite ? other : one));
   const writer = { token: newest.journal.owner ?? newest.token, lastWrite: newest.lastWrite };

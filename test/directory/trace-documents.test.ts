@@ -7,8 +7,11 @@ import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { setSessionId } from "../../src/otel/session-context.js";
 import { provisionalFence } from "../../src/otel/types.js";
+import { systemClock } from "../../src/platform/clock.js";
+import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { listTraces } from "../../src/recovery/list-traces.js";
 import { readTrace } from "../../src/recovery/read-trace.js";
+import { recoverDirectory } from "../../src/recovery/recover-directory.js";
 import type { Durability } from "../../src/storage/durability.js";
 import { type Actor, Stage } from "../support/session-stage.js";
 
@@ -170,5 +173,46 @@ describe("P5 a flush while a trace without a name is open", () => {
     expect((await listTraces(stage.dir)).traces.map(({ id }) => id)).toEqual(["S"]);
     await actor.processor.shutdown();
     expect(stage.files).toEqual(["S.json"]);
+  });
+});
+
+describe("P14 the title of a trace without a session", () => {
+  const request = { "http.request.method": "GET", "url.path": "/users/7?key=secret" };
+  const titleOf = (id: string) => stage.document(id).metadata.title;
+
+  it("P14 is the name of its first top span, with the path of the request", async () => {
+    const actor = stage.actor();
+    const tracer = tracerOf(actor);
+    const ended = tracer.startSpan("GET", { attributes: request, root: true });
+    tracer.startSpan("middleware", {}, trace.setSpan(ROOT_CONTEXT, ended)).end();
+    ended.end();
+    const open = tracer.startSpan("job", { root: true });
+    tracer.startSpan("step", {}, trace.setSpan(ROOT_CONTEXT, open)).end();
+    await actor.processor.shutdown();
+    expect(titleOf(ended.spanContext().traceId)).toBe("GET /users/7");
+    expect(titleOf(open.spanContext().traceId)).toBe("job");
+  });
+
+  it("P14 of a process that died", async () => {
+    const actor = stage.actor();
+    const root = tracerOf(actor).startSpan("GET", { attributes: { ...request, "http.route": "/users/:id" } });
+    stage.liveness.bury();
+    const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness: stage.liveness };
+    await recoverDirectory(ports, stage.dir);
+    expect(titleOf(root.spanContext().traceId)).toBe("GET /users/:id");
+  });
+
+  it("P14 is none of the session that the trace names later", async () => {
+    const actor = stage.actor();
+    const tracer = tracerOf(actor);
+    const root = tracer.startSpan("GET", { attributes: request, root: true });
+    root.end();
+    await actor.processor.forceFlush();
+    expect(titleOf(root.spanContext().traceId)).toBe("GET /users/7");
+    const inA = { attributes: { "session.id": "A" } };
+    tracer.startSpan("chat", inA, trace.setSpan(ROOT_CONTEXT, root)).end();
+    await actor.processor.shutdown();
+    expect(stage.files).toEqual(["A.json"]);
+    expect(titleOf("A")).toBeUndefined();
   });
 });

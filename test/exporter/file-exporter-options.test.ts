@@ -91,6 +91,20 @@ describe("an option comes from the program, else from the environment, else from
     rmSync(dir, { recursive: true });
   });
 
+  test("P11 a variable of blanks counts as not set, and is reported", async () => {
+    const reported = listenToDiag();
+    const dir = mkdtempSync(join(tmpdir(), "environment-"));
+    vi.stubEnv("CRASH_SAFE_FILE_DIR", " \t");
+    vi.stubEnv("CRASH_SAFE_FILE_MAX_FILES", "");
+    expect(() => new CrashSafeFileSpanExporter()).toThrow(/set CRASH_SAFE_FILE_DIR$/);
+    await new CrashSafeFileSpanExporter({ dir }).shutdown();
+    expect(reported).toEqual([
+      "CrashSafeFileSpanExporter: CRASH_SAFE_FILE_DIR is blank and counts as not set",
+    ]);
+    diag.disable();
+    rmSync(dir, { recursive: true });
+  });
+
   test("an exporter without options takes its directory from the process's environment", async () => {
     const dir = mkdtempSync(join(tmpdir(), "environment-"));
     vi.stubEnv("CRASH_SAFE_FILE_DIR", dir);

@@ -153,6 +153,18 @@ describe("tokens", () => {
     expect(Object.keys(span.attributes ?? {}).filter((key) => key.includes("usage"))).toEqual([]);
   });
 
+  test("that are negative are none, and stay attributes", () => {
+    const span = usage(-7, 5, -1);
+    expect(span.tokens).toMatchObject({ input: 0, output: 5, cacheRead: 0, total: 5 });
+    expect(span.attributes).toMatchObject({
+      "gen_ai.usage.input_tokens": -7,
+      "gen_ai.usage.cache_read.input_tokens": -1,
+    });
+    const paid = projected({ "gen_ai.operation.name": "chat", "crash_safe_file.cost": -0.5 });
+    expect(paid).not.toHaveProperty("cost");
+    expect(paid.attributes).toMatchObject({ "crash_safe_file.cost": -0.5 });
+  });
+
   test("are absent when the span has none, and stay attributes when they have the wrong type", () => {
     const span = usage("many", undefined);
     expect(span).not.toHaveProperty("tokens");

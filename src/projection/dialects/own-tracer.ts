@@ -70,9 +70,9 @@ export const ownTracer: Dialect<TracerFields> = {
     // The tracer writes this value only. Another value describes the error of another instrumentation.
     fields.isError = attributes.get(ATTR_ERROR_TYPE) === unnamedError;
     if (fields.isError) attributes.delete(ATTR_ERROR_TYPE);
-    view.takeNumber("startTime", ATTR_CRASH_SAFE_FILE_START_TIME);
-    view.takeNumber("endTime", ATTR_CRASH_SAFE_FILE_END_TIME);
-    view.takeNumber("cost", ATTR_CRASH_SAFE_FILE_COST);
+    view.takeAnyNumber("startTime", ATTR_CRASH_SAFE_FILE_START_TIME);
+    view.takeAnyNumber("endTime", ATTR_CRASH_SAFE_FILE_END_TIME);
+    view.takeAnyNumber("cost", ATTR_CRASH_SAFE_FILE_COST);
     view.takeText("modelId", ATTR_CRASH_SAFE_FILE_MODEL_ID, ATTR_GEN_AI_REQUEST_MODEL);
     view.takeText("providerId", ATTR_GEN_AI_PROVIDER_NAME);
     view.takeText("variant", ATTR_CRASH_SAFE_FILE_VARIANT);
@@ -144,7 +144,7 @@ function readTurn(view: SpanView<TracerFields>): void {
 
 function readTool(view: SpanView<TracerFields>): void {
   view.takeText("toolCallId", ATTR_GEN_AI_TOOL_CALL_ID);
-  view.takeNumber("toolDurationMs", ATTR_CRASH_SAFE_FILE_TOOL_DURATION);
+  view.takeAnyNumber("toolDurationMs", ATTR_CRASH_SAFE_FILE_TOOL_DURATION);
   const { attributes, parsed, fields } = view;
   const input = attributes.get(ATTR_GEN_AI_TOOL_CALL_ARGUMENTS);
   attributes.delete(ATTR_GEN_AI_TOOL_CALL_ARGUMENTS);
@@ -173,11 +173,11 @@ function readContent(view: SpanView<TracerFields>): void {
 
 function readGeneration(view: SpanView<TracerFields>): void {
   view.takeFirstText("finishReason", ATTR_GEN_AI_RESPONSE_FINISH_REASONS);
-  view.takeNumber("inputTokens", ATTR_GEN_AI_USAGE_INPUT_TOKENS);
-  view.takeNumber("outputTokens", ATTR_GEN_AI_USAGE_OUTPUT_TOKENS);
-  view.takeNumber("cacheReadTokens", ATTR_GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS);
-  view.takeNumber("cacheWriteTokens", ATTR_GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS);
-  view.takeNumber("reasoningTokens", ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS);
+  view.takeAnyNumber("inputTokens", ATTR_GEN_AI_USAGE_INPUT_TOKENS);
+  view.takeAnyNumber("outputTokens", ATTR_GEN_AI_USAGE_OUTPUT_TOKENS);
+  view.takeAnyNumber("cacheReadTokens", ATTR_GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS);
+  view.takeAnyNumber("cacheWriteTokens", ATTR_GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS);
+  view.takeAnyNumber("reasoningTokens", ATTR_GEN_AI_USAGE_REASONING_OUTPUT_TOKENS);
   const tokens = view.attributes.get(ATTR_CRASH_SAFE_FILE_TOKENS);
   if (view.parsed.has(ATTR_CRASH_SAFE_FILE_TOKENS) && isTokens(tokens)) view.fields.tokens = tokens;
   view.attributes.delete(ATTR_CRASH_SAFE_FILE_TOKENS);
