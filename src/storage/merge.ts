@@ -99,15 +99,15 @@ export function* rewriteLog(writer: SessionWriter, select?: SelectLines): Gensyn
 
 /**
  * Spans stand under their parents, or under the session span, as far as that has changed. `isEnd`: also those that nothing
- * has noted. Throws; then nothing has changed.
+ * has noted. Returns the bytes that were written. Throws; then nothing has changed.
  */
-export function* placeSpans(writer: SessionWriter, isEnd: boolean): Gensync<void> {
+export function* placeSpans(writer: SessionWriter, isEnd: boolean): Gensync<number> {
   const { session, log } = writer;
   const { head, moved, rootSpanId } = session;
   const { displaced } = moved;
   const isElided = isEnd && log.hasElisionMarker;
   const isLate = isEnd && (moved.hasWaiting || isElided);
-  if (displaced.length === 0 && !isLate) return;
+  if (displaced.length === 0 && !isLate) return 0;
   const { open, ...placement } = { ...placementOf(writer), places: new ParentPlaces(head.id, displaced) };
   const { places } = placement;
   const own = log.ensureOpen().hold();
@@ -143,6 +143,7 @@ export function* placeSpans(writer: SessionWriter, isEnd: boolean): Gensync<void
   }
   if (isNamed) yield* replaceLog(writer, { head, known: [], count: false, placement }, () => {});
   moved.forgetDisplaced(displaced);
+  return isNamed ? log.size : 0;
 }
 
 function otherParentIn(line: Buffer, rootSpanId: string): string | undefined {

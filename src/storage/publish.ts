@@ -22,7 +22,7 @@ export const lostOwner = "Interrupted by a restart: not an agent failure";
 /** `summary.detector` of a session that lost a writer. */
 export const writerGone = "process gone";
 
-/** Called with the size of each copy, and with the size of the tail in it. */
+/** Called with the size of each copy, and with the size of the tail in it; also where the append log was copied. */
 type Charge = (copiedBytes: number, tailBytes: number) => void;
 
 /** Brings the document up to date with what is recorded now. `false`: the crash fence came first. */
@@ -34,7 +34,8 @@ export function* publish(writer: SessionWriter, charge: Charge): Gensync<boolean
     if (!writer.refreshOpen()) return false;
     writer.mustSettle();
     yield* mergePublished(writer);
-    yield* placeSpans(writer, false);
+    const placedBytes = yield* placeSpans(writer, false);
+    if (placedBytes > 0) charge(placedBytes, 0);
     // An elision marker does not name the writers of the lines it replaces: all lines stay while the session has peers, or
     // orphaned files that recovery will merge.
     const isAlone = (exceedsCap(writer) || session.hasPeerWork) && !(yield* hasPeerFiles(writer));

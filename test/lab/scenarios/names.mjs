@@ -96,9 +96,24 @@ async function killAt({ life, threads, call, n }, here) {
   problems.push(...words.filter(([verb]) => verb === "threw").map((word) => word.join(" ")));
   const named = (verb) => new Set(words.filter(([one]) => one === verb).map(([, name]) => name));
   const known = { started: life === "ours" ? named("started") : new Set(), ended: named("ended") };
-  if (existsSync(child.plan.dir))
+  if (existsSync(child.plan.dir)) {
+    problems.push(...parentsMissingIn(child.plan.dir).map((text) => `before the recovery, ${text}`));
     problems.push(...(await recoverAndCompare(here.build, child.plan.dir, known)));
+  }
   return { problems, wasKilled: signal === "SIGKILL" };
+}
+
+/** Spans of raw documents, as any reader finds them, whose parents their documents lack. */
+function parentsMissingIn(dir) {
+  return readdirSync(dir)
+    .filter((file) => file.endsWith(".json"))
+    .flatMap((file) => {
+      const { spans } = JSON.parse(readFileSync(join(dir, file), "utf8"));
+      const ids = new Set(spans.map(({ spanId }) => spanId));
+      return spans
+        .filter(({ kind, parentSpanId }) => kind !== "session" && !ids.has(parentSpanId))
+        .map(({ name }) => `the parent of ${name} is not in ${file}`);
+    });
 }
 
 /** Recovers, and compares with the spans that were acknowledged. Returns the problems as text. */
@@ -107,6 +122,7 @@ async function recoverAndCompare(build, dir, { started, ended }) {
   const { failures, running } = await recoverTraces(dir);
   const problems = failures.map(({ path, error }) => `recovery of ${path} failed: ${error}`);
   if (running > 0) problems.push(`recovery takes ${running} dead writers for alive`);
+  problems.push(...parentsMissingIn(dir));
   const homes = new Map();
   for (const file of readdirSync(dir)) {
     if (!file.endsWith(".json")) {
@@ -114,11 +130,9 @@ async function recoverAndCompare(build, dir, { started, ended }) {
       continue;
     }
     const { spans } = JSON.parse(readFileSync(join(dir, file), "utf8"));
-    const ids = new Set(spans.map(({ spanId }) => spanId));
     if (spans.length === 1) problems.push(`${file} has no spans`);
-    for (const { kind, name, parentSpanId, interrupted } of spans) {
+    for (const { kind, name, interrupted } of spans) {
       if (kind === "session") continue;
-      if (!ids.has(parentSpanId)) problems.push(`the parent of ${name} is not in ${file}`);
       if (homes.has(name)) problems.push(`${name} is there twice`);
       if (interrupted && ended.has(name)) problems.push(`${name} is interrupted, which had ended`);
       homes.set(name, file.slice(0, -5));
