@@ -1,5 +1,4 @@
 /** Reads an OpenTelemetry span that may throw, and describes its members that are not attributes. */
-import { TraceFlags } from "@opentelemetry/api";
 import { setOwn, toJsonValue, unreadable } from "../format/json-value.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
@@ -9,6 +8,9 @@ import { tryOr } from "../platform/errors.js";
 export const UNSET_STATUS = 0;
 export const OK_STATUS = 1;
 export const ERROR_STATUS = 2;
+
+/** The value of `TraceFlags.SAMPLED` in the API. */
+const SAMPLED_FLAG = 1;
 
 /** The value if it is a text that is not empty. */
 export function nonEmptyText(value: unknown): string | undefined {
@@ -194,5 +196,5 @@ function attributesMember(source: Readonly<Record<string, unknown>> | undefined)
 /** Whether no document of this process has the parent: it is in another process, or unsampled, so that no exporter gets it. */
 export function isElsewhere(parent: ReadableSpan["parentSpanContext"]): boolean {
   const { isRemote, traceFlags } = parent ?? {};
-  return isRemote === true || (typeof traceFlags === "number" && (traceFlags & TraceFlags.SAMPLED) === 0);
+  return isRemote === true || (typeof traceFlags === "number" && (traceFlags & SAMPLED_FLAG) === 0);
 }
