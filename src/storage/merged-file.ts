@@ -299,18 +299,7 @@ export class MergedFile {
         }
         if (isCounted && this.#totals && found.span)
           countSpan(found.span, this.#totals, index >= this.#stated.sources);
-        const { rootSpanId = "" } = this.#placement ?? {};
-        const other = found.span && otherParentOf(found.span, rootSpanId);
-        if (other) {
-          const parent = { spanId: other.spanId, traceId: ids.traceId };
-          this.#otherParents.set(parent, parent);
-        }
-        const named: unknown = found.span?.parentSpanId;
-        // Each trace of a session has roots below the session span: 40,000 traces took 20 s.
-        if (typeof named === "string" && named !== "" && named !== this.#placement?.rootSpanId) {
-          const parent = { spanId: named, traceId: ids.traceId };
-          this.#parents.set(parent, parent);
-        }
+        if (found.span) this.#findParents(found.span, ids);
         const winner = { first: index, source: index, offset, interrupted: found.interrupted };
         if (isMarker) markers.push({ ...decodeMarker(line), winner });
         else this.#keepBetter(ids, known, winner);
@@ -318,6 +307,16 @@ export class MergedFile {
       unchanged[index] = source.type === "lines" && end === source.to ? lines : undefined;
     }
     return { markers, unchanged, unordered, isCounted };
+  }
+
+  #findParents(span: TraceSpan, { traceId }: SpanIds): void {
+    const { rootSpanId = "" } = this.#placement ?? {};
+    const other = otherParentOf(span, rootSpanId);
+    const named: unknown = other?.spanId ?? span.parentSpanId;
+    // Each trace of a session has roots below the session span: 40,000 traces took 20 s.
+    if (typeof named !== "string" || named === "" || named === rootSpanId) return;
+    const parent = { spanId: named, traceId };
+    (other ? this.#otherParents : this.#parents).set(parent, parent);
   }
 
   /** Appends lines that were recorded while the merge ran. Throws when one of their spans has a line already. */
