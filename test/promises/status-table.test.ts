@@ -54,10 +54,22 @@ async function begin(dir: string, way: Way, fate: string): Promise<ChildProcess>
   return child;
 }
 
+/** What the programs have printed after the words that were awaited. A busy reader gets several words in one chunk. */
+const unread = new WeakMap<ChildProcess, string>();
+
 async function printed(child: ChildProcess, word: string): Promise<void> {
   if (!child.stdout) throw new Error("no output");
-  for await (const chunk of child.stdout.iterator({ destroyOnReturn: false }))
-    if (String(chunk).includes(word)) return;
+  let text = unread.get(child) ?? "";
+  const isPrinted = () => {
+    const at = text.indexOf(word);
+    if (at >= 0) unread.set(child, text.slice(at + word.length));
+    return at >= 0;
+  };
+  if (isPrinted()) return;
+  for await (const chunk of child.stdout.iterator({ destroyOnReturn: false })) {
+    text += String(chunk);
+    if (isPrinted()) return;
+  }
   throw new Error(`the program ended before it printed ${word}`);
 }
 
