@@ -102,7 +102,6 @@ describe("the package", () => {
       "LICENSE",
       "README.md",
       "SECURITY.md",
-      "UPGRADING.md",
       "dist",
       "docs",
       "package.json",
