@@ -8,6 +8,8 @@
  */
 import { diag } from "@opentelemetry/api";
 import { type Clock, type Timer, timers } from "../platform/clock.js";
+import { messageOf } from "../platform/errors.js";
+import { sharedState } from "../platform/shared-state.js";
 import { reportGlobally } from "./global-error-handler.js";
 import { untracedClock } from "./untraced.js";
 
@@ -45,6 +47,19 @@ class ReportQueue {
 /** One queue for all exporters, because the exporters of one directory share its work. */
 export const reports = new ReportQueue();
 
+/**
+ * What the entry `register` prints of warnings and errors while the program has set no logger of `diag`: it has no code that
+ * could set one.
+ */
+export const unheard = sharedState("unheard-messages/1", () => ({
+  print: undefined as ((text: string) => void) | undefined,
+}));
+
+/** The API keeps the logger where each copy of it looks, and has no function that returns it. */
+const hasLogger = (): boolean =>
+  (globalThis as { [key: symbol]: { diag?: object } | undefined })[Symbol.for("opentelemetry.js.api.1")]
+    ?.diag !== undefined;
+
 /** The log of one component. No method throws. */
 export class Diagnostics {
   readonly #component: string;
@@ -68,6 +83,8 @@ export class Diagnostics {
       const text = `${this.#component}: ${message}`;
       try {
         diag[level](text, ...details);
+        if (unheard.print && (level === "warn" || level === "error") && !hasLogger())
+          unheard.print(cause === undefined ? text : `${text}: ${messageOf(cause)}`);
       } catch {
         // The logger itself failed, so there is no place to report it.
       }

@@ -7,6 +7,7 @@
  * `lock.ts` refuses links before it lists one.
  */
 import nodeFs from "node:fs";
+import { dirname } from "node:path";
 import { promisify } from "node:util";
 import type { Ground } from "./ground.js";
 import { ownCalls } from "./own-work.js";
@@ -137,6 +138,44 @@ function syncDirectory(path: string): void {
   }
 }
 
+const isDirectory = (path: string): boolean => {
+  try {
+    return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  } catch {
+    return false;
+  }
+};
+
+/**
+ * Like mkdir(2) with `recursive`, which in Node never returns below a directory that was deleted, or that takes no entries:
+ * a volume that is gone, /proc. No path is tried more than twice here.
+ */
+function makeDirectories(path: string): string | undefined {
+  if (isDirectory(path)) return undefined;
+  const missing: string[] = [];
+  let made: string | undefined;
+  for (let at = path; made === undefined; at = dirname(at)) {
+    try {
+      fs.mkdirSync(at, { mode: 0o700 });
+      made = at;
+    } catch (error) {
+      if (isDirectory(at)) break;
+      if (errorCode(error) !== "ENOENT" || dirname(at) === at) throw error;
+      missing.push(at);
+    }
+  }
+  for (const one of missing.reverse()) {
+    try {
+      fs.mkdirSync(one, { mode: 0o700 });
+      made ??= one;
+    } catch (error) {
+      // Another process was faster.
+      if (!isDirectory(one)) throw error;
+    }
+  }
+  return made;
+}
+
 const sync: FileCalls = {
   open: (path, mode) => fs.openSync(path, flags[mode], 0o600),
   close: (fd) => fs.closeSync(fd),
@@ -156,20 +195,14 @@ const sync: FileCalls = {
       return false;
     }
   },
-  isDirectory(path) {
-    try {
-      return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-    } catch {
-      return false;
-    }
-  },
+  isDirectory,
   rename: (from, to) => fs.renameSync(from, to),
   link(from, to) {
     if (fs.lstatSync(from).isSymbolicLink()) throw noRegularFile(from);
     fs.linkSync(from, to);
   },
   unlink: (path) => fs.unlinkSync(path),
-  mkdirs: (path) => fs.mkdirSync(path, { recursive: true, mode: 0o700 }),
+  mkdirs: makeDirectories,
   mkdir: (path) => void fs.mkdirSync(path, { mode: 0o700 }),
   rmdir: (path) => fs.rmdirSync(path),
   readdir: (path) => fs.readdirSync(path),
@@ -239,7 +272,10 @@ const async: AsyncFileCalls = {
     await promises.link(from, to);
   },
   unlink: promisify(fs.unlink),
-  mkdirs: (path) => promises.mkdir(path, { recursive: true, mode: 0o700 }),
+  async mkdirs(path) {
+    // Most directories exist. Making one is rare, and short.
+    return (await async.isDirectory(path)) ? undefined : makeDirectories(path);
+  },
   mkdir: async (path) => void (await promises.mkdir(path, { mode: 0o700 })),
   rmdir: promisify(fs.rmdir),
   readdir: (path) => promises.readdir(path),

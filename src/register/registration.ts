@@ -15,7 +15,7 @@ import {
   trace,
 } from "@opentelemetry/api";
 import { unknownVariables } from "../exporter/file-exporter-options.js";
-import { Diagnostics } from "../otel/diagnostics.js";
+import { Diagnostics, unheard } from "../otel/diagnostics.js";
 import { resourceAttributesOf } from "../otel/resource.js";
 import type { SpanExporter, SpanProcessor } from "../otel/types.js";
 import { allSettledOrThrow } from "../platform/async.js";
@@ -55,6 +55,8 @@ export async function shutdown(): Promise<void> {
 export function registerTracing(): void {
   if (registration.isDone) return;
   registration.isDone = true;
+  // Faults of a thread are of its own.
+  unheard.print = (text) => process.stderr.write(`crash-safe-file: ${text}\n`);
   try {
     const env = environment();
     if (variableOf(env, "OTEL_SDK_DISABLED")?.toLowerCase() === "true") return;

@@ -67,6 +67,24 @@ async function spansOf(id: string) {
   return { status: trace.summary.status, spans: spans.sort() };
 }
 
+describe("a directory that cannot be written", () => {
+  test("P6 P14 is reported on stderr, once, and the program goes on", async () => {
+    writeFileSync(dir, "no directory");
+    const { code, lines } = await run({});
+    expect(code).toBe(0);
+    expect(lines.slice(0, 1)).toEqual([place()]);
+    expect(lines.slice(1).join("\n")).toMatch(/^crash-safe-file: CrashSafe\w+: .*(ENOTDIR|EEXIST)/);
+    expect(lines.length).toBeLessThan(5);
+  });
+
+  test("is not reported on stderr beside a logger of diag", async () => {
+    writeFileSync(dir, "no directory");
+    const { lines } = await run({ preload: [program("diag-logger.cjs"), register] });
+    expect(lines.filter((line) => line.startsWith("crash-safe-file: CrashSafe"))).toEqual([]);
+    expect(lines.join("\n")).toMatch(/ENOTDIR|EEXIST/);
+  });
+});
+
 describe("a program without code for tracing", () => {
   test.each([
     ["an ES module by --import", { file: "registered.mjs", by: "--import" }],
