@@ -1,10 +1,12 @@
 /** The goals: figures of a run with their limits. */
+import { contents } from "./contents.mjs";
 import { amplificationOf, figureOf, ratioOf } from "./figures.mjs";
 
 const bytesPerSecond = 1e6;
 const ms = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 const times = (value) => `${value.toFixed(value < 10 ? 2 : 0)}x`;
 const rate = (value) => `${value.toFixed(0)} MB/s`;
+const plain = (value) => Math.round(value).toLocaleString("en");
 const megabytes = (value) => `${value.toFixed(0)} MB`;
 
 const atMost = (what, limit, show, measure) => ({
@@ -67,7 +69,7 @@ export const goals = [
   ),
   atMost("event-loop gap of a publish at 100 MB", 5, ms, ofDocument(100, "publishGap")),
   ...sizes.map((size) => atLeast(`recover ${size} MB`, 300, rate, ofDocument(size, "recoverRate"))),
-  ...[1_000, 4_000].flatMap((count) => [
+  ...[1_000, 4_000, 10_000].flatMap((count) => [
     atMost(`end ${count} sessions at once / as many files`, 1.5, times, (of) =>
       ratioOf(of[`ends-${count}`], "ours", "endMany", "ours", "plainFiles"),
     ),
@@ -75,6 +77,50 @@ export const goals = [
       ratioOf(of[`ends-${count}`], "ours", "recoverMany", "ours", "plainFiles"),
     ),
   ]),
+  ...contents.flatMap((kind) => [
+    atMost(`onEnd of 5 KB of ${kind} / floor`, 1.5, times, (of) =>
+      ratioOf(of.contents, "ours", `onEnd-${kind}-end`, "ours", `floor-${kind}-end`),
+    ),
+    atMost(`onStart with 5 KB of ${kind} / floor`, 1.3, times, (of) =>
+      ratioOf(of.contents, "ours", `onStart-${kind}-start`, "ours", `floor-${kind}-start`),
+    ),
+    atMost(`logToolCall of 5 KB of ${kind} / floor`, 2, times, (of) =>
+      ratioOf(of.contents, "ours", `tool-${kind}`, "ours", `floor-tool-${kind}`),
+    ),
+  ]),
+  ...[1_000, 10_000].flatMap((count) => {
+    const figure = (key) => (of) => figureOf(of[`sessions-${count}`], "ours", key);
+    const many = count.toLocaleString("en");
+    return [
+      atMost(`crash fence of ${many} sessions, each`, 1, ms, figure("sessionFence")),
+      atMost(`heap of one of ${many} open sessions, bytes`, 8_000, plain, figure("sessionHeap")),
+      atMost(`descriptors of ${many} open sessions`, 128, plain, figure("sessionDescriptors")),
+    ];
+  }),
+  ...[10_000, 100_000].flatMap((count) => {
+    const beside = `beside ${count.toLocaleString("en")} documents`;
+    const figure = (key) => (of) => figureOf(of[`beside-${count}`], "ours", key);
+    return [
+      atMost(
+        `end of one session ${beside} / beside none`,
+        1.25,
+        times,
+        (of) => figure("endMain")(of) / figureOf(of["beside-0"], "ours", "endMain"),
+      ),
+      ...["Start", "List", "Replay"].flatMap((what) => [
+        atMost(`${what.toLowerCase()} ${beside}`, 2_000, ms, figure(`beside${what}`)),
+        atMost("… longest gap", 20, ms, figure(`beside${what}Gap`)),
+      ]),
+    ];
+  }),
+  ...["Large", "Many"].map((what) =>
+    atMost(
+      `bytes written, ${what === "Large" ? "one span of 8 MB" : "500 spans of 2 KB"} open / budget`,
+      1,
+      times,
+      (of) => figureOf(of["open-spans"], "ours", `open${what}`),
+    ),
+  ),
   atMost("list 1,000 sessions", 150, ms, ({ list }) => figureOf(list, "ours", "list")),
   atMost("… by the command, after its start", 150, ms, ({ list }) => figureOf(list, "ours", "commandList")),
   atMost("start of the command, beyond the runtime", 60, ms, ({ list }) =>

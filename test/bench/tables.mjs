@@ -2,6 +2,7 @@
 
 import { colors, right, table } from "../support/text-output.mjs";
 import { contenders, missing } from "./contenders.mjs";
+import { contents } from "./contents.mjs";
 import { amplificationOf, figureOf, ratioOf, survivingOf } from "./figures.mjs";
 import { goals } from "./goals.mjs";
 import { workloadNamed } from "./workloads.mjs";
@@ -90,6 +91,18 @@ function comparison(result, columns, hasKills) {
 /** The floor of the altimate entry. */
 const before = "model of the tracer before";
 
+const contentRows = contents.flatMap((kind) => [
+  ...["start", "end", "both"].flatMap((place) => {
+    const at = { start: "at the start", end: "at the end", both: "half and half" }[place];
+    const key = `${kind}-${place}`;
+    return [
+      [`onEnd, ${kind} ${at}`, `onEnd-${key}`, micros, `floor-${key}`, "stringify + writeSync"],
+      [`onStart, ${kind} ${at}`, `onStart-${key}`, micros, `floor-${key}`, "the same"],
+    ];
+  }),
+  [`logToolCall, ${kind}`, `tool-${kind}`, micros, `floor-tool-${kind}`, "the same"],
+]);
+
 /** Phases of this package next to the same phase with plain files, where one exists. */
 const phases = [
   ["recover", "recover", millis, "plainCopy", "copy and sync the file"],
@@ -121,6 +134,22 @@ const phases = [
   ["… code in a second", "redactCode", (value) => `${digits(value)} MB`],
   ["… JSON in a second", "redactJson", (value) => `${digits(value)} MB`],
   ["… with a secret every 450 bytes", "redactSecret", (value) => `${digits(value)} MB`],
+  ...contentRows,
+  ["memory of an open session", "sessionMemory", kilobytes],
+  ["… of the heap", "sessionHeap", kilobytes],
+  ["descriptors, at most", "sessionDescriptors", (value) => value.toFixed(0)],
+  ["crash fence, each session", "sessionFence", millis],
+  ["span, 1,000 sessions in turn, CPU", "turnsOfMany", micros, "turnsOfOne", "in one session"],
+  ["end of one session, main thread", "endMain", millis],
+  ["… until its document has its name", "endOne", millis],
+  ["start, with a first document", "besideStart", millis],
+  ["… longest gap", "besideStartGap", millis],
+  ["list the first 20", "besideList", millis],
+  ["… longest gap", "besideListGap", millis],
+  ["replay of nothing", "besideReplay", millis],
+  ["… longest gap", "besideReplayGap", millis],
+  ["one of 8 MB: written / (4 x kept + R x time)", "openLarge", (value) => value.toFixed(2)],
+  ["500 of 2 KB: the same", "openMany", (value) => value.toFixed(2)],
   ["bytes written", "hourWritten", megabytes],
   ["… of the document", "hourKept", megabytes],
   ["… / (4 x kept + R x time)", "hourBudget", (value) => value.toFixed(2)],

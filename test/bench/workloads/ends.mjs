@@ -66,7 +66,7 @@ async function run({ dir, stage, count }) {
   return { endMany: millis, endManyGap: gap, plainFiles: plainFilesMillis };
 }
 
-export default [1_000, 4_000].map((count) => ({
+export default [1_000, 4_000, 10_000].map((count) => ({
   name: `ends-${count}`,
   title: `the end and the recovery of ${count.toLocaleString("en")} sessions of one span`,
   kind: "phases",
