@@ -7,6 +7,13 @@
 import { longChars } from "../format/base64-runs.js";
 import { isRecord, jsonText, setOwn } from "../format/json-value.js";
 import type { OriginalAttributes, OriginalPart, OriginalValue, TraceSpan } from "../format/trace-file.js";
+import {
+  ATTR_GEN_AI_OPERATION_NAME,
+  ATTR_GEN_AI_TOOL_CALL_ARGUMENTS,
+  ATTR_GEN_AI_TOOL_CALL_ID,
+  ATTR_GEN_AI_TOOL_CALL_RESULT,
+  ATTR_GEN_AI_TOOL_NAME,
+} from "../otel/semantic-conventions.js";
 import type { GivenAttributes } from "./read-span.js";
 
 /** A shorter text is shorter than a reference to it. */
@@ -179,6 +186,7 @@ export function originalsOf(
   span: TraceSpan,
 ): OriginalAttributes | undefined {
   const { given } = left;
+  if (span.kind === "tool" && given && isConventionalTool(given, left, span)) return undefined;
   const values: Record<string, OriginalValue> = {};
   const places = new Places(span);
   let isEmpty = true;
@@ -203,6 +211,44 @@ export function originalsOf(
   const { used } = places;
   return { ...(used.length > 0 && { at: used }), values, ...(taken.size > 0 && { events }) };
 }
+
+/**
+ * Whether the conventions determine the attributes of a tool, which has no originals then: tools are most of an agent's spans,
+ * and a session of them had a tenth more bytes.
+ */
+function isConventionalTool(
+  given: ReadonlyMap<string, unknown>,
+  left: ReadonlyMap<string, unknown>,
+  { name, tool, input, output }: TraceSpan,
+): boolean {
+  if (
+    given.get(ATTR_GEN_AI_OPERATION_NAME) !== "execute_tool" ||
+    given.get(ATTR_GEN_AI_TOOL_NAME) !== name ||
+    given.get(ATTR_GEN_AI_TOOL_CALL_ID) !== tool?.callId ||
+    given.get(ATTR_GEN_AI_TOOL_CALL_RESULT) !== output
+  )
+    return false;
+  const asked = given.get(ATTR_GEN_AI_TOOL_CALL_ARGUMENTS);
+  if (asked !== input && !(typeof asked === "string" && isJsonOf(input, asked))) return false;
+  for (const [key, value] of given) {
+    if (left.get(key) === value) {
+      if (typeof value === "string" || typeof value === "boolean") {
+        if (!isDescribed(key)) continue;
+      } else if (typeof value === "number" && Number.isFinite(value)) continue;
+      return false;
+    }
+    if (!conventionalOfTools.has(key)) return false;
+  }
+  return true;
+}
+
+const conventionalOfTools: ReadonlySet<string> = new Set([
+  ATTR_GEN_AI_OPERATION_NAME,
+  ATTR_GEN_AI_TOOL_NAME,
+  ATTR_GEN_AI_TOOL_CALL_ID,
+  ATTR_GEN_AI_TOOL_CALL_ARGUMENTS,
+  ATTR_GEN_AI_TOOL_CALL_RESULT,
+]);
 
 /** Whether the span has no member that stands for attributes: a dialect may find a kind and content in names, too. */
 const isPlain = ({ kind, input, output, model, cost }: TraceSpan): boolean =>
@@ -296,78 +342,4 @@ function nested(token: string, places: Places, nesting: number): OriginalPart | 
   } catch {
     return undefined;
   }
-}
-
-/** The attributes of a span and of its events, as they were; `undefined` if the document was changed since. */
-export function restoredAttributes(
-  span: TraceSpan,
-  own: Readonly<Record<string, unknown>>,
-): Record<string, unknown> | undefined {
-  if (!isRecord(span.original)) return undefined;
-  try {
-    return restored(span, span.original, span.original.values, own);
-  } catch {
-    return undefined;
-  }
-}
-
-/** The attributes of the events, by position: those that became fields. */
-export function restoredEvents(span: TraceSpan): Readonly<Record<string, Record<string, unknown>>> {
-  const { original } = span;
-  if (!isRecord(original) || !isRecord(original.events)) return {};
-  try {
-    return Object.fromEntries(
-      Object.entries(original.events).map(([at, values]) => [at, restored(span, original, values, {})]),
-    );
-  } catch {
-    return {};
-  }
-}
-
-function restored(
-  span: TraceSpan,
-  { at = [] }: OriginalAttributes,
-  values: Readonly<Record<string, OriginalValue>>,
-  own: Readonly<Record<string, unknown>>,
-): Record<string, unknown> {
-  const attributes = { ...own };
-  const found = at.map((pointer) => valueAt(span, pointer));
-  for (const [key, value] of Object.entries(values)) {
-    if (value === null) delete attributes[key];
-    else setOwn(attributes, key, decoded(value, found, own[key]));
-  }
-  return attributes;
-}
-
-function decoded(value: OriginalValue, found: readonly unknown[], kept: unknown): unknown {
-  if (Array.isArray(value)) return value.map((part) => partText(part, found)).join("");
-  if (typeof value !== "object" || value === null) return value;
-  if ("list" in value) return value.list.map((one) => decoded(one, found, undefined));
-  if ("number" in value) return Number(value.number);
-  if ("json" in value) return JSON.parse(value.json.map((part) => partText(part, found)).join(""));
-  if ("isBytes" in value) return Buffer.from(textIn(kept), "base64");
-  return found[value.at];
-}
-
-function partText(part: OriginalPart, found: readonly unknown[]): string {
-  if (typeof part === "string") return part;
-  if (typeof part === "number") return JSON.stringify(found[part]);
-  if (Array.isArray(part)) return textIn(found[part[0]]);
-  return JSON.stringify(part.json.map((one) => partText(one, found)).join(""));
-}
-
-function textIn(value: unknown): string {
-  if (typeof value !== "string") throw new Error("no text");
-  return value;
-}
-
-/** @throws if the document has nothing there */
-function valueAt(span: TraceSpan, pointer: string): unknown {
-  let value: unknown = span;
-  for (const name of pointer.split("/").slice(1)) {
-    if (typeof value !== "object" || value === null) throw new Error(pointer);
-    value = (value as Record<string, unknown>)[name.replaceAll("~1", "/").replaceAll("~0", "~")];
-  }
-  if (value === undefined) throw new Error(pointer);
-  return value;
 }

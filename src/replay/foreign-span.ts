@@ -25,11 +25,11 @@ import {
 import { microTimeOf } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { conventionalMessages } from "../projection/messages.js";
-import { restoredAttributes, restoredEvents } from "../projection/original-attributes.js";
 import { ERROR_STATUS, nonEmptyText, OK_STATUS, UNSET_STATUS } from "../projection/read-span.js";
 import { exactAttributes } from "../projection/to-attributes.js";
 import { sampled, statedMember } from "./replayed-context.js";
 import type { ReplayIds, SpanParts } from "./replayed-span.js";
+import { restoredAttributes, restoredEvents } from "./restored-attributes.js";
 
 const kinds: readonly unknown[] = ["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
 

@@ -5,10 +5,10 @@ import { withoutContent, withoutSecrets } from "../../src/cli/shared-trace.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { CrashSafeFileSpanExporter } from "../../src/index.js";
 import type { ReadableSpan } from "../../src/otel/types.js";
-import { restoredAttributes, restoredEvents } from "../../src/projection/original-attributes.js";
 import { projectSpanFrom } from "../../src/projection/project-span.js";
 import { describedHistory, foreignAttributes } from "../../src/replay/foreign-span.js";
 import { ReplayIds } from "../../src/replay/replayed-span.js";
+import { restoredAttributes, restoredEvents } from "../../src/replay/restored-attributes.js";
 import { capturedSpans, captures, spanOf } from "../support/projection-span.js";
 import { Stage } from "../support/session-stage.js";
 
