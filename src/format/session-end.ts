@@ -45,12 +45,22 @@ export interface HookVerdict extends HookEvent {
  */
 const graceMillis = 90_000;
 
-/** What is known to have made the process end: the first of several events within a grace period. */
-export const firstEvent = (
-  earlier: HookVerdict | undefined,
-  event: HookEvent,
-  nowMillis: number,
-): HookEvent => (earlier && Math.abs(nowMillis - earlier.at) <= graceMillis ? earlier : event);
+/**
+ * What is known to have made the process end: the first of several events within a grace period. If the session went on after
+ * it, a later signal or exception is named as well: the process may have survived the first.
+ */
+export function firstEvent(earlier: HookVerdict | undefined, event: HookEvent, nowMillis: number): HookEvent {
+  if (!earlier || Math.abs(nowMillis - earlier.at) > graceMillis) return event;
+  const { reason, detector } = earlier;
+  const isAnother =
+    earlier.end === undefined &&
+    event.reason !== "" &&
+    event.detector !== "exit" &&
+    event.detector !== detector;
+  return { reason: isAnother ? `${reason}; then ${lowered(event.reason)}` : reason, detector };
+}
+
+const lowered = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
 /** The error of a crash without a reason from the caller. */
 export const unexplainedCrash = "Process exited before trace completed";
