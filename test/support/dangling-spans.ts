@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { TraceFile } from "../../src/format/trace-file.js";
 
 /** Names of the spans of a document whose parents the document lacks. */
-export function danglingSpans({ traceId, spans }: TraceFile): string[] {
+function danglingSpans({ traceId, spans }: TraceFile): string[] {
   const keyOf = (spanId: string | null, of: string | undefined) => `${of ?? traceId} ${spanId}`;
   const keys = new Set(spans.map((span) => keyOf(span.spanId, span.traceId)));
   const session = spans.find(({ kind, parentSpanId }) => kind === "session" && parentSpanId === null);
