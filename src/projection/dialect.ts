@@ -11,7 +11,6 @@ import type { SpanKind, TokenUsage } from "../format/trace-file.js";
 import type { ReadableSpan } from "../otel/types.js";
 import { tryOr } from "../platform/errors.js";
 import { decode, type Encoding, unflatten } from "./content.js";
-import type { GivenAttributes } from "./read-span.js";
 
 /** A vocabulary of attributes that some instrumentation writes. `Fields`: the fields that the dialect may fill. */
 export interface Dialect<Fields extends SharedFields = SpanFields> {
@@ -106,7 +105,7 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
   /** Keys that repeat a token count of the document, and the name of that count. */
   readonly restated: [key: string, part: keyof TokenUsage][] = [];
   /** The attributes that have not become fields. */
-  readonly attributes: GivenAttributes;
+  readonly attributes: Map<string, unknown>;
   /** Keys of attributes whose values were parsed from JSON text: plain values, however deep. */
   readonly parsed = new Set<string>();
   /** The instrumentation scope's name. */
@@ -120,7 +119,7 @@ export class SpanView<Fields extends SharedFields = SpanFields> {
   readonly #span: Pick<ReadableSpan, "name" | "events">;
 
   constructor(
-    attributes: GivenAttributes,
+    attributes: Map<string, unknown>,
     scope: string,
     span: Pick<ReadableSpan, "name" | "events">,
     isPart = false,

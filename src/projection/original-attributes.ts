@@ -181,12 +181,12 @@ const isDescribed = (key: string): boolean => key.startsWith("otel.");
  * other member was made of attributes. `taken`: attributes of events that became fields, by the position of the event.
  */
 export function originalsOf(
-  left: GivenAttributes,
+  attributes: GivenAttributes,
   taken: ReadonlyMap<number, Readonly<Record<string, unknown>>>,
   span: TraceSpan,
 ): OriginalAttributes | undefined {
-  const { given } = left;
-  if (span.kind === "tool" && given && isConventionalTool(given, left, span)) return undefined;
+  if (span.kind === "tool" && isConventionalTool(attributes, span)) return undefined;
+  const { given, left } = attributes;
   const values: Record<string, OriginalValue> = {};
   const places = new Places(span);
   let isEmpty = true;
@@ -217,38 +217,32 @@ export function originalsOf(
  * and a session of them had a tenth more bytes.
  */
 function isConventionalTool(
-  given: ReadonlyMap<string, unknown>,
-  left: ReadonlyMap<string, unknown>,
+  { keys, values, left }: GivenAttributes,
   { name, tool, input, output }: TraceSpan,
 ): boolean {
-  if (
-    given.get(ATTR_GEN_AI_OPERATION_NAME) !== "execute_tool" ||
-    given.get(ATTR_GEN_AI_TOOL_NAME) !== name ||
-    given.get(ATTR_GEN_AI_TOOL_CALL_ID) !== tool?.callId ||
-    given.get(ATTR_GEN_AI_TOOL_CALL_RESULT) !== output
-  )
-    return false;
-  const asked = given.get(ATTR_GEN_AI_TOOL_CALL_ARGUMENTS);
-  if (asked !== input && !(typeof asked === "string" && isJsonOf(input, asked))) return false;
-  for (const [key, value] of given) {
-    if (left.get(key) === value) {
-      if (typeof value === "string" || typeof value === "boolean") {
-        if (!isDescribed(key)) continue;
-      } else if (typeof value === "number" && Number.isFinite(value)) continue;
-      return false;
-    }
-    if (!conventionalOfTools.has(key)) return false;
+  let [operation, toolName, callId, asked, result]: unknown[] = [];
+  for (let at = 0; at < keys.length; at++) {
+    const key = keys[at] as string;
+    const value = values[at];
+    if (key === ATTR_GEN_AI_OPERATION_NAME) operation = value;
+    else if (key === ATTR_GEN_AI_TOOL_NAME) toolName = value;
+    else if (key === ATTR_GEN_AI_TOOL_CALL_ID) callId = value;
+    else if (key === ATTR_GEN_AI_TOOL_CALL_ARGUMENTS) asked = value;
+    else if (key === ATTR_GEN_AI_TOOL_CALL_RESULT) result = value;
+    else if (left.get(key) !== value || !isKeptAsItIs(value) || isDescribed(key)) return false;
   }
-  return true;
+  return (
+    operation === "execute_tool" &&
+    toolName === name &&
+    callId === tool?.callId &&
+    result === output &&
+    (asked === input || (typeof asked === "string" && isJsonOf(input, asked)))
+  );
 }
 
-const conventionalOfTools: ReadonlySet<string> = new Set([
-  ATTR_GEN_AI_OPERATION_NAME,
-  ATTR_GEN_AI_TOOL_NAME,
-  ATTR_GEN_AI_TOOL_CALL_ID,
-  ATTR_GEN_AI_TOOL_CALL_ARGUMENTS,
-  ATTR_GEN_AI_TOOL_CALL_RESULT,
-]);
+/** Whether JSON has the value as it is, and its type. */
+const isKeptAsItIs = (value: unknown): boolean =>
+  typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);
 
 /** Whether the span has no member that stands for attributes: a dialect may find a kind and content in names, too. */
 const isPlain = ({ kind, input, output, model, cost }: TraceSpan): boolean =>

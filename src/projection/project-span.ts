@@ -32,6 +32,7 @@ import {
   nonEmptyText,
   OK_STATUS,
   plainAttributes,
+  readAttributes,
   UNSET_STATUS,
 } from "./read-span.js";
 
@@ -65,12 +66,14 @@ export const projectSpan = (span: ReadableSpan): ProjectedSpan => projectSpanFro
  * that another span records is no call itself: its counts stay attributes.
  */
 export function projectSpanFrom(span: ReadableSpan, origin: SpanOrigin, as?: "part"): ProjectedSpan {
-  const attributes = GivenAttributes.of(span);
+  const attributes = readAttributes(tryOr(() => span.attributes, undefined));
+  const isEnded = tryOr(() => span.ended, true) !== false;
+  const given = isEnded && origin.keepsOriginals ? new GivenAttributes(attributes) : undefined;
   const scope = nonEmptyText(tryOr(() => span.instrumentationScope?.name, undefined)) ?? "";
   const view = new SpanView<SpanFields & TracerFields>(attributes, scope, span, as === "part");
   return tryOr(() => ownTracer.matches(view), false)
     ? projectTraced(span, view, origin)
-    : projectForeign(span, view, origin);
+    : projectForeign(span, view, origin, given);
 }
 
 /** A span of a session tracer that came without its record, from another process for example. */
@@ -96,7 +99,12 @@ function projectTraced(span: ReadableSpan, view: SpanView<TracerFields>, origin:
   return { span: projected, metadata: tracedMetadata(view), ...(fields.isTurn && { isTurn: true }) };
 }
 
-function projectForeign(span: ReadableSpan, view: SpanView, origin: SpanOrigin): ProjectedSpan {
+function projectForeign(
+  span: ReadableSpan,
+  view: SpanView,
+  origin: SpanOrigin,
+  given: GivenAttributes | undefined,
+): ProjectedSpan {
   // Messages of the conventions go before a request that an instrumentation records beside them.
   view.takeContent("input", "structure", ATTR_GEN_AI_INPUT_MESSAGES);
   view.takeContent("output", "structure", ATTR_GEN_AI_OUTPUT_MESSAGES);
@@ -125,15 +133,15 @@ function projectForeign(span: ReadableSpan, view: SpanView, origin: SpanOrigin):
   else if (code === UNSET_STATUS && projected.status === "error") attributes["otel.status_code"] = "UNSET";
   describeOtel(span, attributes, view.taken);
   setAttributes(projected, attributes);
-  if (projected.endTime !== undefined && origin.keepsOriginals) setOriginals(projected, view);
+  if (projected.endTime !== undefined && given) setOriginals(projected, view, given);
   setOrigin(projected, span, origin);
   projected.traceId = identity.traceId;
   return { span: projected, metadata: metadataOf(span, view, projected) };
 }
 
 /** A span whose attributes cannot be kept as they were is replayed with the keys of the conventions. */
-function setOriginals(projected: TraceSpan, view: SpanView): void {
-  const original = tryOr(() => originalsOf(view.attributes, takenOf(view), projected), undefined);
+function setOriginals(projected: TraceSpan, view: SpanView, given: GivenAttributes): void {
+  const original = tryOr(() => originalsOf(given, takenOf(view), projected), undefined);
   if (original !== undefined) projected.original = original;
 }
 

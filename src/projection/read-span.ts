@@ -18,10 +18,8 @@ export function nonEmptyText(value: unknown): string | undefined {
 }
 
 /** Copies the attributes. Each is read once: a getter may return another value the next time. */
-export function readAttributes(
-  source: Readonly<Record<string, unknown>> | undefined,
-  attributes = new Map<string, unknown>(),
-): Map<string, unknown> {
+export function readAttributes(source: Readonly<Record<string, unknown>> | undefined): Map<string, unknown> {
+  const attributes = new Map<string, unknown>();
   if (source === undefined || source === null) return attributes;
   try {
     for (const key of Object.keys(source)) {
@@ -37,34 +35,27 @@ export function readAttributes(
   return attributes;
 }
 
-/** The attributes of a span, from which dialects take. */
-export class GivenAttributes extends Map<string, unknown> {
-  #given: Map<string, unknown> | undefined;
-  #isRead = false;
+/**
+ * The attributes of a span as they were read, before dialects take some of them. Two arrays: a map that watches what is taken
+ * cost 2 µs for each span.
+ */
+export class GivenAttributes {
+  /** What is left of them. */
+  readonly left: ReadonlyMap<string, unknown>;
+  readonly keys: readonly string[];
+  readonly values: readonly unknown[];
 
-  static of(span: ReadableSpan): GivenAttributes {
-    const attributes = new GivenAttributes();
-    readAttributes(
-      tryOr(() => span.attributes, undefined),
-      attributes,
-    );
-    attributes.#isRead = true;
-    return attributes;
+  constructor(attributes: ReadonlyMap<string, unknown>) {
+    this.left = attributes;
+    this.keys = [...attributes.keys()];
+    this.values = [...attributes.values()];
   }
 
-  /** The attributes as they were read; `undefined` if none was taken or set since: most spans are not copied. */
+  /** `undefined` if none was taken or set since. */
   get given(): ReadonlyMap<string, unknown> | undefined {
-    return this.#given;
-  }
-
-  override delete(key: string): boolean {
-    this.#given ??= new Map(this);
-    return super.delete(key);
-  }
-
-  override set(key: string, value: unknown): this {
-    if (this.#isRead) this.#given ??= new Map(this);
-    return super.set(key, value);
+    const isSame = (value: unknown, at: number) => this.left.get(this.keys[at] as string) === value;
+    if (this.left.size === this.keys.length && this.values.every(isSame)) return undefined;
+    return new Map(this.keys.map((key, at) => [key, this.values[at]]));
   }
 }
 
