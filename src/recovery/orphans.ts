@@ -13,6 +13,7 @@ import {
 } from "../format/document.js";
 import { appendLogPath, journalPath } from "../format/file-names.js";
 import { emptyJournal, type JournalState, replayTorn, replayWhole } from "../format/journal.js";
+import { finite } from "../format/json-value.js";
 import { firstEvent, interrupt, interruptedMessage, isOver, type SessionEnd } from "../format/session-end.js";
 import { SpanMap, withTrace } from "../format/span-map.js";
 import type { TraceSpan } from "../format/trace-file.js";
@@ -87,6 +88,13 @@ export interface EarlierRange {
   readonly spans: Pick<SpanMap<TraceSpan>, "has">;
 }
 
+/** File times lag behind the clock by a kernel tick. */
+export const fileTimeMillis = 10;
+
+/** The time of a last write, in epoch milliseconds: a span of the last tick is later than the time of its file. */
+export const writtenAt = (recordedMillis: number, fileMillis: number): number =>
+  recordedMillis <= fileMillis + fileTimeMillis ? Math.max(recordedMillis, fileMillis) : fileMillis;
+
 /** Reads side files without changing them. `earlier`: the range of the lines begins after these. */
 export function* readSideFiles(
   { fileSystem, liveness }: Pick<CommitPorts, "fileSystem" | "liveness">,
@@ -117,6 +125,10 @@ export function* readSideFiles(
     }
     // A version without this record wrote the journal, or there is none: the lines, in order, say it as well.
     const before = journal.awaited ?? (log ? yield* awaitedInLines(log.fd, outline) : "user");
+    // A span that starts in the tick of the last write is not later than that write.
+    const fileMillis = lastWrite;
+    for (const { startTime, endTime } of journal.spans.values())
+      lastWrite = Math.max(lastWrite, writtenAt(finite(endTime ?? startTime), fileMillis));
     return {
       files,
       token,

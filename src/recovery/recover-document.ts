@@ -29,9 +29,10 @@ import {
   pendingSources,
   waitingIn,
   withoutMoved,
+  writtenAt,
 } from "./orphans.js";
 import type { RecoveredSession } from "./recover-traces.js";
-import { type ClosedSpans, endOf, fileTimeMillis, type RecoveredEnd, statedLoops } from "./recovered-end.js";
+import { type ClosedSpans, endOf, type RecoveredEnd, statedLoops } from "./recovered-end.js";
 
 /** The files of a session, and where its document goes. */
 export interface RecoveryInput {
@@ -250,10 +251,6 @@ function closedByCrash(
 const isDamagedRoot = ({ spanId, parentSpanId, kind }: TraceSpan, root: TraceSpan): boolean =>
   spanId === root.spanId && (parentSpanId === null || kind === "session");
 
-/** The time of the last write, in epoch milliseconds: a span of the last tick is later than the time of its file. */
-const atLeast = (lastEnd: number, writtenMillis: number): number =>
-  lastEnd <= writtenMillis + fileTimeMillis ? Math.max(lastEnd, writtenMillis) : writtenMillis;
-
 /** The session span, as one of the writers had it. */
 function rootOf({ id, published, orphans }: RecoveryInput, head: DocumentHead): TraceSpan {
   const known = [
@@ -299,7 +296,7 @@ function tailOf(
   const endedMillis =
     isOfRecord && recordedMillis > 0
       ? recordedMillis
-      : atLeast(totals.lastEnd, Math.max(lastWrite(orphans), recordedMillis));
+      : writtenAt(totals.lastEnd, Math.max(lastWrite(orphans), recordedMillis));
   const living = orphans.filter(({ isAlive }) => isAlive);
   const awaits = new Map([
     ...awaitsOfOthers(published?.tail, orphans),

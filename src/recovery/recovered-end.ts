@@ -17,7 +17,7 @@ import { endMark } from "../format/tail.js";
 import type { SessionMetadata, ToolCallKey, TraceSpan } from "../format/trace-file.js";
 import type { Published } from "../storage/document-file.js";
 import type { StatedLoops } from "../storage/merged-file.js";
-import { firstDetector, type OrphanedFiles, verdictIn } from "./orphans.js";
+import { fileTimeMillis, firstDetector, type OrphanedFiles, verdictIn } from "./orphans.js";
 
 /** What a session was recovered from. */
 interface Found {
@@ -29,9 +29,6 @@ interface Found {
 
 /** `summary.error` of a session whose process ended without an end of the session. */
 const crashError = "The process ended without closing the session";
-
-/** File times lag behind the clock by a kernel tick. */
-export const fileTimeMillis = 10;
 
 /** Spans without lines, as a recovery closes them. */
 export interface ClosedSpans {
