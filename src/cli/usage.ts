@@ -82,12 +82,12 @@ export class Usage {
       }
       if (span.kind !== "generation" && span.kind !== "embedding") continue;
       const day = dayOf(span.startTime);
-      for (const amount of [
-        entryOf(this.#models, modelOf(span), emptyAmount),
-        entryOf(this.#days, day, emptyAmount),
-        this.#total,
-      ])
+      const model = entryOf(this.#models, modelOf(span), emptyAmount);
+      for (const amount of [model, entryOf(this.#days, day, emptyAmount), this.#total]) {
+        // An embedding is no model call, but a call of its model.
+        if (amount === model || span.kind === "generation") amount.calls++;
         addTo(amount, span, state === "failed", durationMs, amount === this.#total);
+      }
       const contextTokens = contextOf(span);
       // A subagent, which a tool runs, has a context of its own.
       if (contextTokens === 0 || span.kind === "embedding" || isInTool(parent)) continue;
@@ -161,7 +161,6 @@ function addTo(
   durationMs: number,
   isTotal: boolean,
 ): void {
-  amount.calls++;
   if (isError) amount.errors++;
   amount.durationMs += durationMs;
   for (const part of ["input", "output", "reasoning", "cacheRead", "cacheWrite"] as const)

@@ -1,8 +1,8 @@
 /** `recover`, `replay` and `prune`: the only commands that write. */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { command, commandDirectory } from "../support/command-stage.js";
+import { command, commandDirectory, emptyDirectory } from "../support/command-stage.js";
 import { OtlpServer } from "../support/otlp-server.js";
 
 test("recover does what its dry run reports, and verify finds the session whole then", async () => {
@@ -22,6 +22,13 @@ test("recover does what its dry run reports, and verify finds the session whole 
   const { out } = await command(dir, ["recover", "--json"]);
   expect(JSON.parse(out).sessions).toEqual([]);
   expect(readdirSync(dir).some((name) => name.startsWith("ses_active.json."))).toBe(true);
+});
+
+test("P14 recover reports a directory that does not exist, and does not create it", async () => {
+  const dir = join(emptyDirectory(), "typo");
+  const { code, err } = await command(dir, ["recover"]);
+  expect([code, err]).toEqual([1, expect.stringContaining(`${dir}: it does not exist`)]);
+  expect(existsSync(dir)).toBe(false);
 });
 
 test("replay sends crashed sessions once, and reports a backend that refuses them", async () => {
