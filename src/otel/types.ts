@@ -12,9 +12,8 @@ export type HrTime = [number, number];
 /**
  * How an export went, as the SDK counts it.
  *
- * Our own copy of two declarations of `@opentelemetry/core`: npm cannot install a package that has the core as a peer
- * beside an SDK, because npm takes the newest core and not the one that the SDK brings (ERESOLVE, seen with sdk-node
- * 0.301 and npm 11).
+ * Our own copy of two declarations of `@opentelemetry/core`: for them alone the package would have one more peer, and npm
+ * logs "ERESOLVE overriding peer dependency" where an SDK brings another core than the newest one.
  */
 export interface ExportResult {
   /** {@link ExportResultCode} */
