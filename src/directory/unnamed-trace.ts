@@ -272,6 +272,34 @@ export class UnnamedTrace {
     return undefined;
   }
 
+  /** The ids of the provisional spans by the session of their nearest ancestor that has one, else by `otherwise`. */
+  byHome(otherwise: string): Map<string, string[]> {
+    const found = new Map<string, string[]>();
+    for (const { span } of this.#spans.values()) {
+      const home = this.homeAbove(span) ?? otherwise;
+      const ids = found.get(home) ?? [];
+      found.set(home, ids);
+      ids.push(span.spanId);
+    }
+    return found;
+  }
+
+  /** The nearest provisional ancestor that names a session by now. Runs code of the host. */
+  namedAbove(span: TraceSpan): (Provisional & { readonly session: string }) | undefined {
+    let above = this.#above(span);
+    // Parents in a circle are never passed twice.
+    for (let left = this.#spans.size; above && left > 0; left--) {
+      const session = above.sessionOf?.();
+      if (session !== undefined) return { ...above, session };
+      above = this.#above(above.span);
+    }
+    return undefined;
+  }
+
+  #above({ parentSpanId }: TraceSpan): Provisional | undefined {
+    return parentSpanId === null ? undefined : this.#spans.get(parentSpanId);
+  }
+
   /** The session of a span that is not provisional, as far as it is known. */
   settledHome(spanId: string): string | undefined {
     return this.homeOf(spanId) ?? (this.#hasStarts && !this.#spans.has(spanId) ? this.#named : undefined);

@@ -100,6 +100,10 @@ export class UnnamedTraces {
   }
 
   recordEnd(trace: UnnamedTrace, source: object, span: TraceSpan): "recorded" | "full" {
+    // Nothing reports that an attribute was set: the end of a span below is the first event after it.
+    const above = trace.namedAbove(span);
+    if (above && this.#startedIn.get(above.source) === trace)
+      this.#openSpanNames(trace, above.span, above.session);
     const ended = { span, text: encodeSpan(span), source, read: undefined, sessionOf: undefined };
     const outcome = this.#put(trace, ended);
     if (outcome === "full") return outcome;
@@ -294,14 +298,7 @@ export class UnnamedTraces {
 
   /** Each span goes where its nearest ancestor is that has a session, else to `otherwise`. */
   #moveByAncestors(trace: UnnamedTrace, otherwise: string): void {
-    const bySession = new Map<string, string[]>();
-    for (const { span } of trace.spans()) {
-      const session = trace.homeAbove(span) ?? otherwise;
-      const spans = bySession.get(session) ?? [];
-      bySession.set(session, spans);
-      spans.push(span.spanId);
-    }
-    for (const [session, spans] of bySession) this.#move(trace, spans, session);
+    for (const [session, spans] of trace.byHome(otherwise)) this.#move(trace, spans, session);
   }
 
   /** The spans of a trace that names no session go on in the session that the policy gives the trace. */
