@@ -8,7 +8,8 @@
  */
 const { context } = require("@opentelemetry/api");
 const { AsyncLocalStorageContextManager } = require("@opentelemetry/context-async-hooks");
-const { BasicTracerProvider } = require("@opentelemetry/sdk-trace-base");
+const { OTLPTraceExporter } = require("@opentelemetry/exporter-trace-otlp-proto");
+const { BasicTracerProvider, BatchSpanProcessor } = require("@opentelemetry/sdk-trace-base");
 const { getNodeAutoInstrumentations } = require("@opentelemetry/auto-instrumentations-node");
 const { registerInstrumentations } = require("@opentelemetry/instrumentation");
 const {
@@ -18,10 +19,12 @@ const {
   setSessionId,
 } = require("../../build/index.js");
 
-const { SERVER_DIR: dir, SERVER_POLICY: withoutSession, SERVER_DRAINS } = process.env;
+const { SERVER_DIR: dir, SERVER_POLICY: policy, SERVER_DRAINS, SERVER_COLLECTOR: url } = process.env;
 
-const exporter = new CrashSafeFileSpanExporter({ dir, withoutSession });
-const processor = new CrashSafeSpanProcessor(exporter);
+/** Of the policies, `none` makes spans for no processor, and `otlp` has the stock batches in the place of this package. */
+const isOurs = policy !== "none" && policy !== "otlp";
+const exporter = isOurs ? new CrashSafeFileSpanExporter({ dir, withoutSession: policy }) : undefined;
+const processor = isOurs ? new CrashSafeSpanProcessor(exporter) : undefined;
 /** Spans that are open, generations that began, and generations that ended. */
 const counts = { openSpans: 0, started: 0, generations: 0 };
 const openSpans = {
@@ -30,7 +33,9 @@ const openSpans = {
   forceFlush: async () => {},
   shutdown: async () => {},
 };
-const provider = new BasicTracerProvider({ spanProcessors: [processor, openSpans] });
+const stock = () => [new BatchSpanProcessor(new OTLPTraceExporter({ url }))];
+const spanProcessors = isOurs ? [processor, openSpans] : policy === "otlp" ? stock() : [];
+const provider = new BasicTracerProvider({ spanProcessors });
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
 // Not while modules are loaded: each call of `require` would be a trace.
 let isListening = false;
@@ -39,7 +44,7 @@ registerInstrumentations({
   tracerProvider: provider,
   instrumentations: [getNodeAutoInstrumentations({ "@opentelemetry/instrumentation-fs": fileSpans })],
 });
-installCrashFence(processor);
+if (processor) installCrashFence(processor);
 
 const express = require("express");
 const fs = require("node:fs/promises");
@@ -70,7 +75,7 @@ const server = app.listen(0, "127.0.0.1", () => {
   isListening = true;
   process.send({ port: server.address().port });
 });
-process.on("message", () => process.send({ stats: exporter.stats(), ...counts }));
+process.on("message", () => process.send({ stats: exporter?.stats(), ...counts }));
 if (SERVER_DRAINS) {
   process.on("SIGTERM", () => {
     server.close(async () => {

@@ -2,8 +2,10 @@
  * A real server under load, its ends by a signal, and hosts in which only our own work could make spans. All have every
  * instrumentation of `@opentelemetry/auto-instrumentations-node`.
  *
- *   npm run test:server              30 s of load in each row, and a minute of our own work
+ *   npm run test:server              30 s of load in each row, a minute of our own work, and requests per second beside
+ *                                    a server without this package
  *   npm run test:server -- --ci      4 s, and 8 s
+ *   npm run test:server -- --rates   the requests per second only
  *
  * Exits with 1 when something is not bounded, or a document is not what the server did. Skips, with the reason, where the
  * packages of the server cannot be installed, and the rows of PID 1 where no PID namespace can be made.
@@ -18,10 +20,13 @@ import { colors, right, shortDuration, table } from "../support/text-output.mjs"
 import { ended, survivedAsInit } from "./ends.mjs";
 import { bounds, connections, loads, underLoad } from "./loads.mjs";
 import { ownWork } from "./own-work.mjs";
+import { throughput } from "./throughput.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const { values } = parseArgs({ options: { ci: { type: "boolean", default: false } } });
-const seconds = values.ci ? { load: 4, ownWork: 8 } : { load: 30, ownWork: 60 };
+const { values } = parseArgs({
+  options: { ci: { type: "boolean", default: false }, rates: { type: "boolean", default: false } },
+});
+const seconds = values.ci ? { load: 4, ownWork: 8 } : { load: 30, ownWork: 60, throughput: 10 };
 
 const reason = installed();
 if (reason) {
@@ -32,6 +37,24 @@ const faults = [];
 const began = performance.now();
 const root = mkdtempSync(join(tmpdir(), "server-under-load-"));
 try {
+  if (!values.rates) await everything();
+  // After all others: no server that settles takes a part of the machine.
+  if (!values.ci) printRates(await throughput(root, seconds.throughput));
+} finally {
+  rmSync(root, { recursive: true, force: true, maxRetries: 5 });
+}
+if (values.rates) process.exit(0);
+for (const fault of faults) console.log(colors.red(`FAILED ${fault}`));
+const took = `${shortDuration(performance.now() - began)}, Node ${process.version}`;
+console.log(
+  faults.length > 0
+    ? `${faults.length} failed (${took})`
+    : `Every bound holds, each document is what the server did, and no span is of our own making (${took}).`,
+);
+process.exit(faults.length > 0 ? 1 : 0);
+
+/** All but the requests per second. */
+async function everything() {
   const settling = [];
   for (const load of loads)
     await row(load.what, async (expect) => {
@@ -43,21 +66,11 @@ try {
   printLoads(await Promise.all(settling));
   printEnds(ends);
   printHosts(hosts ?? []);
-} finally {
-  rmSync(root, { recursive: true, force: true, maxRetries: 5 });
 }
-for (const fault of faults) console.log(colors.red(`FAILED ${fault}`));
-const took = `${shortDuration(performance.now() - began)}, Node ${process.version}`;
-console.log(
-  faults.length > 0
-    ? `${faults.length} failed (${took})`
-    : `Every bound holds, each document is what the server did, and no span is of our own making (${took}).`,
-);
-process.exit(faults.length > 0 ? 1 : 0);
 
 /** Installs the packages of the server. Returns why that is impossible. */
 function installed() {
-  if (existsSync(join(here, "node_modules/express"))) return undefined;
+  if (existsSync(join(here, "node_modules/@opentelemetry/exporter-trace-otlp-proto"))) return undefined;
   const args = ["install", "--prefix", here, "--no-package-lock", "--no-audit", "--no-fund"];
   const { status, stderr } = spawnSync("npm", args, { encoding: "utf8" });
   return status === 0 ? undefined : `npm install ended with ${status}: ${stderr.trim().split("\n").at(-1)}`;
@@ -120,6 +133,17 @@ function printLoads(rows) {
       ]),
     [colors.dim("bound"), "", bounds.openSessions, bounds.descriptors, bounds.megabytes, "", "", ""],
   ]);
+}
+
+function printRates(rows) {
+  const cells = rows.map(({ what, perSecond, part, goal }) => [
+    what,
+    Math.round(perSecond),
+    part.toFixed(2),
+    goal === undefined ? "" : `>= ${goal}: ${part >= goal ? "reached" : "missed"}`,
+  ]);
+  const head = ["the same server", "requests/s", "of the first", "goal"];
+  print(`Requests per second, median of three runs of ${seconds.throughput} s`, head, cells);
 }
 
 function printEnds(rows) {

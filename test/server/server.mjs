@@ -20,7 +20,7 @@ export class Server {
   #child;
 
   /** `isInit`: the server is PID 1 of a PID namespace. `drains`: it has a listener for SIGTERM. */
-  static async start(root, policy, { drains = false, isInit = false } = {}) {
+  static async start(root, policy, { drains = false, isInit = false, collector } = {}) {
     const server = new Server();
     server.dir = mkdtempSync(join(root, "traces-"));
     const [command, ...args] = [...(isInit ? inPidNamespace : []), process.execPath, app];
@@ -30,6 +30,7 @@ export class Server {
         SERVER_DIR: server.dir,
         SERVER_POLICY: policy,
         ...(drains && { SERVER_DRAINS: "1" }),
+        ...(collector && { SERVER_COLLECTOR: collector }),
       },
       // `unshare` complains when it cannot end by the signal that ended the server.
       stdio: ["ignore", "inherit", isInit ? "ignore" : "inherit", "ipc"],
