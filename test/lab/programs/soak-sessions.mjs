@@ -118,9 +118,11 @@ export class SpanSession extends SoakSession {
     const key = host.nextKey();
     const bytes = this.bytes(60_000);
     const attributes = { "session.id": this.id, k: key, payload: payloadOf(key, bytes) };
-    const operation = host.oneOf(["execute_tool", "chat", undefined]);
-    if (operation) attributes["gen_ai.operation.name"] = operation;
     const parent = host.random() < 0.5 ? host.oneOf(this.#running) : undefined;
+    // A generation in a generation is one call that is recorded twice.
+    const isInCall = parent?.attributes["gen_ai.operation.name"] === "chat";
+    const operation = host.oneOf(["execute_tool", undefined, isInCall ? undefined : "chat"]);
+    if (operation) attributes["gen_ai.operation.name"] = operation;
     return { span: host.startSpan(attributes, parent), key, bytes, isCounted: operation !== undefined };
   }
 
