@@ -16,7 +16,7 @@ const options = {
   sessions: {
     value: "<which>",
     parse: oneOf("crashed", "ended"),
-    help: "crashed (default), or all that ended",
+    help: "crashed (default), or ended: all that are over",
   },
   "dry-run": { help: "only report which sessions would be sent" },
 } as const satisfies Options;

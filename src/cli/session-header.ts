@@ -40,7 +40,7 @@ export function evidenceOf({ state, writer, owners, trace }: ReadSession): strin
   const isFound = state === "crashed" && isFoundDead(trace.summary);
   const was = detector === leaseExpired ? "the lease of its writer had expired" : "its process was gone";
   const parts = [
-    (state === "error" || state === "crashed") && !isFound && error,
+    (state === "error" || state === "crashed" || state === "damaged") && !isFound && error,
     state === "crashed" && !isFound && detector && !error?.includes(detector) && `detected by: ${detector}`,
     isFound && writer !== "gone" && `${was}; a recovery completed the document`,
     !isFound && reconstructed && writer === "none" && "reconstructed by a recovery",
@@ -63,6 +63,7 @@ export const nowOf = ({ state, writer }: ReadSession, terminal: Terminal): numbe
 export function sessionHeader(session: ReadSession, analysis: Analysis, terminal: Terminal): string[] {
   const { colors, columns } = terminal;
   const { state, damage, id } = session;
+  const torn = state === "damaged" ? "a line that is cut" : "a span that was being written";
   const { metadata, summary } = analysis.trace;
   const evidence = evidenceOf(session);
   const { agent, model, title, prompt } = metadata;
@@ -106,9 +107,7 @@ export function sessionHeader(session: ReadSession, analysis: Analysis, terminal
       colors.yellow(`? ${plural(damage.corruptLines, "line")} could not be read; verify shows where`),
     );
   if (damage.tornBytes > 0 && session.writer !== "alive")
-    lines.push(
-      colors.dim(`${plural(damage.tornBytes, "byte")} of a span that was being written are left out`),
-    );
+    lines.push(colors.dim(`${plural(damage.tornBytes, "byte")} of ${torn} are left out`));
   return lines;
 }
 

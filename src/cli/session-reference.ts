@@ -156,7 +156,9 @@ export class SessionReader {
     try {
       const { trace, damage } = await this.#trace.read(found.path, found);
       const id = trace.id ?? (trace.sessionId || found.files.name);
-      const state = stateOf(trace.summary, writer, trace.spans);
+      // Torn bytes without a writer: the document itself is cut.
+      const isCut = writer === "none" && damage.tornBytes > 0;
+      const state = isCut ? "damaged" : stateOf(trace.summary, writer, trace.spans);
       const whole = (span: TraceSpan) => this.#long.whole(span);
       return { found, trace, damage, id, writer, owners, state, whole };
     } catch (error) {

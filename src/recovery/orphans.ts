@@ -11,7 +11,7 @@ import {
   isRoot,
   lineKey,
 } from "../format/document.js";
-import { appendLogPath, journalPath } from "../format/file-names.js";
+import { appendLogPath, journalPath, type SessionFiles } from "../format/file-names.js";
 import { emptyJournal, type JournalState, replayTorn, replayWhole } from "../format/journal.js";
 import { finite } from "../format/json-value.js";
 import { firstEvent, interrupt, interruptedMessage, isOver, type SessionEnd } from "../format/session-end.js";
@@ -157,6 +157,28 @@ function* readJournal(fd: number, size: number): Gensync<JournalState> {
   if (size - from <= maxTornBytes) replayTorn(journal, yield* readRange(fd, from, size));
   else journal.tornBytes = size - from;
   return journal;
+}
+
+/** A document that is cut, as the log of a writer that is gone: of such a one the whole lines count. */
+export function* cutDocument(
+  files: SessionFiles,
+  { descriptor, size }: Pick<Published, "descriptor" | "size">,
+): Gensync<OrphanedFiles | undefined> {
+  const outline = yield* readOutline(descriptor.fd, size, new SpanMap<TraceSpan>(undefined));
+  if (!outline.head || outline.tail) return undefined;
+  const { mtimeMs: lastWrite } = yield* io.fstat(descriptor.fd);
+  return {
+    files,
+    token: "",
+    isAlive: false,
+    detector: undefined,
+    log: descriptor,
+    ...outline,
+    journal: emptyJournal(),
+    pending: [],
+    awaited: yield* awaitedInLines(descriptor.fd, outline),
+    lastWrite,
+  };
 }
 
 type Outline = Pick<OrphanedFiles, "head" | "from" | "to" | "tail" | "tornBytes">;

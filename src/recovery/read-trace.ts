@@ -16,7 +16,7 @@ import { isHollow, maxWholeBytes, openPublished, type Published } from "../stora
 import { readRange, scanLines } from "../storage/lines.js";
 import { listSideFiles, type SideFiles, sideFileState } from "../storage/side-files.js";
 import { KnownLines, withoutLines } from "./known-lines.js";
-import { type OrphanedFiles, readSideFiles } from "./orphans.js";
+import { cutDocument, type OrphanedFiles, readSideFiles } from "./orphans.js";
 import { recoverDocument } from "./recover-document.js";
 import { readUnnamedSides } from "./unnamed-logs.js";
 
@@ -137,6 +137,7 @@ function* read(path: string, options: ReadOptions): Gensync<ReadTrace> {
   const files = { dir, name: isSide || entry.type === "document" ? entry.name : basename(path, ".json") };
   const owners = yield* readOwners(files, isSide ? entry.token : undefined, sides, lines);
   let published: Published | undefined;
+  let isCut = false;
   try {
     // After the side files: a writer that ends in between publishes first and then removes its side files.
     published = isSide ? undefined : yield* openPublished(nodeFileSystem, files);
@@ -151,7 +152,10 @@ function* read(path: string, options: ReadOptions): Gensync<ReadTrace> {
     const orphans = owners.filter((owner) => (idOf(owner) ?? ids[0]) === ids[0]);
     if (orphans.length === 0) {
       lines?.forget();
-      return yield* readDocument(path, published, onSpan);
+      const cut = published && !known ? yield* cutDocument(files, published) : undefined;
+      if (!cut) return yield* readDocument(path, published, onSpan);
+      orphans.push(cut);
+      isCut = true;
     }
     const earlier = lines?.earlier;
     const count = lines && (yield* lines.learn(orphans, published));
@@ -179,9 +183,10 @@ function* read(path: string, options: ReadOptions): Gensync<ReadTrace> {
     });
     if (isEmpty && !isSide) return yield* readDocument(path, undefined, onSpan);
     const { tornBytes, corruptLines } = report;
-    if (count && corruptLines === 0) lines?.add(newSpans, head.traceId);
+    if (count && corruptLines === 0 && known === published) lines?.add(newSpans, head.traceId);
     else lines?.forget();
-    return { trace: traceOf(head, spans, tail, onSpan), damage: { tornBytes, corruptLines } };
+    const trace = traceOf(head, spans, tail, onSpan);
+    return { trace: isCut ? asCut(trace) : trace, damage: { tornBytes, corruptLines } };
   } finally {
     // To hand the 3,000 files of a listing to the thread pool took 0.8 s of the main thread.
     for (const descriptor of [published?.descriptor, ...owners.map(({ log }) => log)])
@@ -267,6 +272,12 @@ function traceOf(
     summary,
     ...origins,
   };
+}
+
+/** How the session ended is not known: the last line of its document had it. */
+function asCut({ summary, ...trace }: TraceFile): TraceFile {
+  const { detector: _detector, reconstructed: _reconstructed, ...rest } = summary;
+  return { ...trace, summary: { ...rest, error: "The end of the document is missing" } };
 }
 
 /** A document without side files. */
