@@ -11,7 +11,7 @@ const warmSeconds = 2;
 const spanServer = fileURLToPath(new URL("../bench/span-server.mjs", import.meta.url));
 
 /** The servers; `goal`: least part of the requests that the first one answers. */
-export const servers = [
+const servers = [
   { policy: "none", what: "spans for no processor" },
   { policy: "otlp", what: "stock batches, OTLP to a server on this machine" },
   { policy: "drop", what: 'withoutSession: "drop"', goal: 0.9 },
