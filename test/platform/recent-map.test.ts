@@ -6,8 +6,20 @@ describe("a map of recent entries", () => {
     const map = new RecentMap<number, string>(10);
     for (let n = 0; n < 1_000; n++) {
       map.set(n, `${n}`);
-      for (let back = 0; back < Math.min(10, n + 1); back++) expect(map.get(n - back)).toBe(`${n - back}`);
+      for (let back = 0; back < Math.min(10, n + 1); back++) expect(map.has(n - back)).toBe(true);
+      expect(map.get(n)).toBe(`${n}`);
     }
+  });
+
+  test("keeps an entry that is read again and again", () => {
+    const map = new RecentMap<number, string | undefined>(10);
+    map.set(-1, "kept");
+    map.set(-2, undefined);
+    for (let n = 0; n < 1_000; n++) {
+      map.set(n, `${n}`);
+      expect([map.get(-1), map.get(-2)]).toEqual(["kept", undefined]);
+    }
+    expect([map.has(-1), map.has(-2), map.has(1)]).toEqual([true, true, false]);
   });
 
   test("P8 never has more than twice its size", () => {

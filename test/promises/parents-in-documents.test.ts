@@ -82,6 +82,16 @@ describe("P1 P11 the parent of each span is in its document", () => {
     expect(shape()).toMatchObject({ early: "root", late: "early", "chat 0": "root", "chat 1099": "root" });
   });
 
+  it("P11 under a stock processor in a running document: a parent that ended first stays the parent of thousands", async () => {
+    const { provider, tracer } = stock();
+    const early = tracer.startSpan("early", inA);
+    early.end();
+    for (let n = 0; n < 2_500; n++) tracer.startSpan(`chat ${n}`, inA, below(early)).end();
+    await provider.forceFlush();
+    expect(shape()).toMatchObject({ "chat 0": "early", "chat 2499": "early" });
+    await provider.shutdown();
+  });
+
   it.each(["a process hook", "a crash fence"])("P3 in the document of %s above 1 MB", async (how) => {
     const { exporter, provider, tracer } = stock();
     const root = tracer.startSpan("root", inA);
