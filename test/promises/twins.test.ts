@@ -52,6 +52,8 @@ async function torment(acknowledged: Acknowledged, seed: number, lies: number): 
     const chance = random();
     if (chance < 0.35) {
       const victim = pick(running.length - stopped.length > 2 ? running : stopped);
+      // Without another process that has the session, the session would end here, and begin again.
+      if (!running.some((twin) => twin !== victim && twin.hasJoined)) return;
       victim.kill();
       running = running.filter((twin) => twin !== victim);
       begin();
@@ -72,11 +74,9 @@ async function torment(acknowledged: Acknowledged, seed: number, lies: number): 
   }
   for (let i = 0; i < processes; i++) begin();
   await done;
-  for (const twin of running) {
-    if (twin.errors !== "") continue;
-    if (twin.isStopped) twin.resume();
-    twin.end();
-  }
+  for (const twin of running) if (twin.errors === "" && twin.isStopped) twin.resume();
+  await Promise.all(running.map(({ joined }) => joined));
+  for (const twin of running) if (twin.errors === "") twin.end();
   await Promise.all(twins.map((twin) => twin.gone));
   for (const twin of twins) expect(twin.errors).toBe("");
   expect(running.every((twin) => twin.sentBye)).toBe(true);

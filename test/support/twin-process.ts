@@ -28,6 +28,10 @@ export interface TwinOptions {
 
 export class TwinProcess {
   isStopped = false;
+  /** Whether it has recorded a span: then it has the session. */
+  hasJoined = false;
+  /** Resolves when it has joined, or has ended. */
+  readonly joined: Promise<void>;
   /** Resolves when it has ended and all its lines were read. */
   readonly gone: Promise<void>;
   sentBye = false;
@@ -42,15 +46,23 @@ export class TwinProcess {
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.errors += text;
     });
+    let onJoined = () => {};
     createInterface({ input: child.stdout }).on("line", (line) => {
       if (line === "bye") this.sentBye = true;
-      else if (line.startsWith("s ")) acknowledged.started.add(line.slice(2));
-      else if (line.startsWith("e ")) {
+      else if (line.startsWith("s ")) {
+        acknowledged.started.add(line.slice(2));
+        this.hasJoined = true;
+        onJoined();
+      } else if (line.startsWith("e ")) {
         acknowledged.ended.add(line.slice(2));
         onAcknowledged();
       }
     });
     this.gone = new Promise((resolve) => child.on("close", () => resolve()));
+    const joining = new Promise<void>((resolve) => {
+      onJoined = resolve;
+    });
+    this.joined = Promise.race([joining, this.gone]);
   }
 
   kill(): void {
