@@ -2,7 +2,7 @@
 import { recoverTraces } from "../recovery/recover-traces.js";
 import { byteCount, oneLine, plural } from "../text/display-text.js";
 import { defineCommand, type Options } from "./command.js";
-import { mustBeDirectory } from "./session-catalog.js";
+import { findSessions } from "./session-catalog.js";
 
 const options = { "dry-run": { help: "only report what would be done" } } as const satisfies Options;
 
@@ -26,7 +26,8 @@ export const recoverCommand = defineCommand({
   async run({ terminal, dir, json, values }) {
     const { colors } = terminal;
     const dryRun = values["dry-run"];
-    mustBeDirectory(dir);
+    // A directory that does not exist is an error for people, and nothing to do for the function.
+    findSessions(dir);
     const { sessions, failures, running } = await recoverTraces(dir, { dryRun });
     const failed = failures.map(({ path, error }) => ({
       path,

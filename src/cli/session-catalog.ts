@@ -94,14 +94,11 @@ export interface CatalogEntry {
   readonly damage?: string;
 }
 
-/** @throws CommandError if it is none, or cannot be read */
-export function mustBeDirectory(dir: string): void {
-  namesIn(dir);
-}
-
-function namesIn(dir: string): string[] {
+/** The sessions of a directory by names, in no order. A directory that does not exist is an error for people. */
+export function findSessions(dir: string): FoundSession[] {
+  let names: string[];
   try {
-    return nodeFileSystem.sync.readdir(dir);
+    names = nodeFileSystem.sync.readdir(dir).sort();
   } catch (error) {
     const reason =
       errorCode(error) === "ENOENT"
@@ -109,11 +106,6 @@ function namesIn(dir: string): string[] {
         : String(errorCode(error) ?? error);
     throw new CommandError(`cannot read the directory of traces ${dir}: ${reason}`);
   }
-}
-
-/** The sessions of a directory by names, in no order. A directory that does not exist is an error for people. */
-export function findSessions(dir: string): FoundSession[] {
-  const names = namesIn(dir).sort();
   const found = new Map<string, NamesOfSession>();
   const of = (name: string): NamesOfSession => {
     const known = found.get(name);

@@ -181,7 +181,7 @@ test("lists what `list` lists; gives spans and finds texts of a session that is 
 test("what cannot be read is reported with its reason", async () => {
   const server = await opened(commandDirectory());
   await server.enter();
-  for (const name of ["ses_cutoff", "ses_empty", "package"]) {
+  for (const name of ["ses_empty", "package"]) {
     for await (const message of server.messages(name)) {
       expect(message).toEqual({
         type: "unreadable",

@@ -98,14 +98,7 @@ describe("the package", () => {
   });
 
   test("has the build, the pages and the files npm requires, and no more", () => {
-    expect(readdirSync(root).sort()).toEqual([
-      "LICENSE",
-      "README.md",
-      "SECURITY.md",
-      "dist",
-      "docs",
-      "package.json",
-    ]);
+    expect(readdirSync(root).sort()).toEqual(["LICENSE", "README.md", "dist", "docs", "package.json"]);
     expect(readdirSync(join(root, "docs"))).toEqual(["trace-v2.schema.json"]);
     const others = files().filter((file) => !/\.(m?js|cjs|d\.m?ts)$/.test(file));
     expect(others.sort()).toEqual(["package.json", "third-party-licenses.txt", "viewer.html"]);
