@@ -86,6 +86,8 @@ interface ReadOptions {
   readonly lines?: KnownLines;
   /** Of the spans of a session with side files, only those without lines are wanted. */
   readonly isOutline?: boolean;
+  /** Whether the whole lines of a document count whose end is missing. No listing has such a document. */
+  readonly readsCut?: boolean;
 }
 
 /**
@@ -93,7 +95,7 @@ interface ReadOptions {
  * sessions took ten seconds for 1,000 sessions of dead processes.
  */
 export const readFoundTrace = (path: string, sides: FoundSides, onSpan?: OnSpan): Promise<ReadTrace> =>
-  runAsync(nodeFileSystem, readNamed(path, { sides, onSpan }));
+  runAsync(nodeFileSystem, readNamed(path, { sides, onSpan, readsCut: true }));
 
 /**
  * @internal As {@link readFoundTrace}, without the spans that have lines: those are counted, and not kept. Where files are
@@ -116,7 +118,7 @@ export class FollowedTrace {
   }
 
   async read(path: string, sides: FoundSides): Promise<ReadTrace> {
-    const options = { sides, onSpan: this.#onSpan, lines: this.#lines };
+    const options = { sides, onSpan: this.#onSpan, lines: this.#lines, readsCut: true };
     try {
       return await runAsync(nodeFileSystem, readNamed(path, options));
     } catch (error) {
@@ -130,7 +132,7 @@ export class FollowedTrace {
 }
 
 function* read(path: string, options: ReadOptions): Gensync<ReadTrace> {
-  const { sides, onSpan, lines, isOutline } = options;
+  const { sides, onSpan, lines, isOutline, readsCut } = options;
   const dir = dirname(path);
   const entry = parseEntry(basename(path));
   const isSide = entry.type === "open" || entry.type === "live";
@@ -152,7 +154,7 @@ function* read(path: string, options: ReadOptions): Gensync<ReadTrace> {
     const orphans = owners.filter((owner) => (idOf(owner) ?? ids[0]) === ids[0]);
     if (orphans.length === 0) {
       lines?.forget();
-      const cut = published && !known ? yield* cutDocument(files, published) : undefined;
+      const cut = readsCut && published && !known ? yield* cutDocument(files, published) : undefined;
       if (!cut) return yield* readDocument(path, published, onSpan);
       orphans.push(cut);
       isCut = true;
