@@ -184,7 +184,7 @@ function sections(report: Postmortem): Section[] {
   return all.filter((section): section is Section => typeof section === "object");
 }
 
-/** How long a step was open: of a process that nobody saw die, until its last sign of life. */
+/** How long a step was open. If the time of death is not known, the step counts until the last sign of life of its process. */
 const openTime = ({ durationMs }: Step, report: Postmortem): string => {
   if (!diedUnseen(report)) return shortDuration(durationMs);
   return durationMs < 1 ? "an unknown time" : `at least ${shortDuration(durationMs)}`;

@@ -92,7 +92,7 @@ async function withId(
 async function thatBegin(reference: string, sessions: readonly FoundSession[]): Promise<FoundSession[]> {
   const prefix = safeId(reference);
   const named = sessions.filter(({ files }) => files.name.startsWith(prefix));
-  // A name tells the id only as far as it has the same characters.
+  // The reference has characters that file names replace: only the id itself shows whether it begins like this.
   if (prefix === reference) return named;
   const entries = await Promise.all(named.map((session) => catalogEntry(session)));
   return named.filter((_, index) => entries[index]?.id.startsWith(reference));

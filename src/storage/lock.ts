@@ -131,8 +131,8 @@ export class SessionLock {
   }
 
   /**
-   * Takes every claim away, whoever made it. Returns whether there was one. What is no directory is no lock: no committer can
-   * have a claim in it.
+   * Removes the claims of all committers. Returns whether there was one. A file or a link in the place of the lock has no
+   * claims.
    */
   takeAll(): boolean {
     if (!this.#calls.lstat(this.#path)?.isDirectory) return false;
