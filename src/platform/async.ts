@@ -110,12 +110,13 @@ function startTimer(clock: Clock | undefined, millis: number, run: () => void): 
 }
 
 /** Files read at the same time: one by one, a listing of 1,000 took four times as long, mostly waiting for the pool. */
-const concurrency = 8;
+const filesAtOnce = 8;
 
-/** The results of `work` for each item, in the order of the items; eight at a time. Rejects with the first error. */
+/** The results of `work` for each item, in the order of the items; some at a time. Rejects with the first error. */
 export async function mapConcurrently<Item, Result>(
   items: readonly Item[],
   work: (item: Item) => Promise<Result>,
+  concurrency = filesAtOnce,
 ): Promise<Result[]> {
   const results = new Array<Result>(items.length);
   const rest = items.entries();

@@ -25,8 +25,8 @@ import { type Gensync, io } from "../platform/gensync.js";
 import { detectorOf } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { type Published, readHeadLine } from "../storage/document-file.js";
-import { chunkBytes, type LineRange, lastLine, readRange, scanLines } from "../storage/lines.js";
-import type { Source } from "../storage/merged-file.js";
+import { chunkBytes, type LineRange, lastLine, readRange, type Source, scanLines } from "../storage/lines.js";
+
 import { type SideFiles, tryOpen } from "../storage/side-files.js";
 
 /** A longer rest of a journal is no record that lacks its newline. */

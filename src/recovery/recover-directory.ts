@@ -2,6 +2,8 @@
  * Recovery of a directory in rounds: recovers orphaned files, and waits for recoveries by other processes.
  */
 
+import { mapConcurrently } from "../platform/async.js";
+import { environment, halfOfThreadPool } from "../platform/environment.js";
 import { errorCode } from "../platform/file-system.js";
 import { type Gensync, pause, runAsync } from "../platform/gensync.js";
 import { isRecoveryToken } from "../platform/liveness.js";
@@ -24,6 +26,9 @@ export const oneAttempt: RetryPolicy = { attempts: 1, delayMillis: 0 };
 
 /** For callers that read the documents next. Half a minute: a recovery reads 200 MB in a second, a stopped one nothing. */
 export const untilRecovered: RetryPolicy = { attempts: 1_500, delayMillis: 20 };
+
+/** Sessions that are recovered beside each other: the other threads of the pool are the host's. */
+const atOnce = halfOfThreadPool(environment());
 
 /** Recovers the orphaned files of a directory, then removes other leftovers. A missing directory has none. */
 export async function recoverDirectory(
@@ -70,35 +75,29 @@ export async function recoverInRounds(
     failures.push(...split.failures);
     let found = await listOwners(ports, dir);
     const unnamed = ports.dryRun ? await run(orphanedUnnamedSides(ports, dir)) : [];
-    const listed = [
-      ...new Set([...(wanted ?? found.owners.keys()), ...unnamed.map(({ files }) => files.name)]),
-    ];
-    // The list grows while spans move to other sessions.
-    for (const name of listed) {
-      const path = `${dir}/${name}.json`;
+    /** Sessions that spans have moved to. */
+    const targets = new Set<string>();
+    const recover = async (name: string): Promise<void> => {
       try {
         const owners = await sortOwners(ports, found.owners.get(name) ?? [], ghosts);
         if (owners.hasWriter) running.add(name);
-        const {
-          reports,
-          missed,
-          targets,
-          failures: unread,
-        } = await recoverSession(
-          ports,
-          owners.orphaned,
-          unnamed.filter(({ files }) => files.name === name),
-          found,
-        );
-        sessions.push(...reports);
-        failures.push(...unread);
-        if (targets.length > 0) found = await listOwners(ports, dir);
-        listed.push(...targets);
+        const own = unnamed.filter(({ files }) => files.name === name);
+        const recovered = await recoverSession(ports, owners.orphaned, own, found);
+        sessions.push(...recovered.reports);
+        failures.push(...recovered.failures);
+        for (const target of recovered.targets) targets.add(target);
         // The recovery that takes the files over first recovers them: this one, or the one of another exporter.
-        if (owners.hasRecovery || missed > 0) inRecovery.push(name);
+        if (owners.hasRecovery || recovered.missed > 0) inRecovery.push(name);
       } catch (error) {
-        failures.push({ path, error });
+        failures.push({ path: `${dir}/${name}.json`, error });
       }
+    };
+    let listed = new Set([...(wanted ?? found.owners.keys()), ...unnamed.map(({ files }) => files.name)]);
+    while (listed.size > 0) {
+      await mapConcurrently([...listed], recover, atOnce);
+      listed = new Set(targets);
+      targets.clear();
+      if (listed.size > 0) found = await listOwners(ports, dir);
     }
     const isDone = inRecovery.length === 0 && !split.hasRecovery;
     if (isDone || ports.dryRun || attempt >= attempts) {

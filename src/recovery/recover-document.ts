@@ -16,9 +16,9 @@ import { Totals } from "../format/totals.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { type Gensync, io } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
-import { type LineSink, writeAll } from "../storage/lines.js";
+import { type LineSink, type Source, writeAll } from "../storage/lines.js";
 import { publishedSources, withCorruptLines } from "../storage/merge.js";
-import { type EarlierLines, MergedFile, type Source } from "../storage/merged-file.js";
+import { type EarlierLines, MergedFile } from "../storage/merged-file.js";
 import type { Placement } from "../storage/merged-line.js";
 import {
   awaitsOfOthers,

@@ -14,7 +14,7 @@ import { Descriptor } from "../platform/descriptor.js";
 import { type FileCalls, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
 import { newRecoveryToken, releaseToken } from "../platform/liveness.js";
-import { type CommitPorts, commit } from "../storage/commit.js";
+import { type CommitPorts, commit, commitFirst } from "../storage/commit.js";
 import { findDocument, keepDamaged, type Published } from "../storage/document-file.js";
 import { mustProgress } from "../storage/identity.js";
 import { SessionLock } from "../storage/lock.js";
@@ -185,7 +185,8 @@ async function recoverGroup(
         if (published && recovered.isPublishedCorrupt)
           await run(keepDamaged(fileSystem, files, first.token, published));
         if (fileSystem.locksOpenFiles) held = void held?.release();
-        const outcome = await run(commit(ports, { ...request, source: temp, by: "move" }));
+        const committing = { ...request, source: temp, by: "move" } as const;
+        const outcome = await run(base ? commit(ports, committing) : commitFirst(ports, committing));
         if (outcome !== "committed") continue;
         await fileSystem.async.syncDirectory(files.dir);
       }

@@ -92,7 +92,7 @@ interface Held {
  * that there is no document, and would replace this one. The copy keeps its own name as well. In any other case this is
  * {@link commit}.
  *
- * A trace without a session has 4 calls that change the directory instead of 7.
+ * A trace without a session has 4 calls that change the directory instead of 7, and a recovered session 3 instead of 6.
  */
 export function* commitFirst(ports: CommitPorts, request: CommitRequest): Gensync<CommitOutcome> {
   const { fileSystem, counters } = ports;
@@ -102,7 +102,10 @@ export function* commitFirst(ports: CommitPorts, request: CommitRequest): Gensyn
     return yield* commit(ports, request);
   if (!request.mayCommit()) return "fenced";
   const path = documentPath(request.files);
+  const own = calls.lstat(request.source);
+  if (own?.isFile === false) throw noRegularFile(request.source);
   try {
+    if (own) keepOwner(calls, request.source, own, request.owner);
     calls.link(request.source, path);
   } catch (error) {
     if (isUnlinkable(error)) ground?.refuse("hardLinks", error);

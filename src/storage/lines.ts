@@ -1,6 +1,8 @@
 /**
  * Reading and writing files of lines in bounded memory.
  */
+import { encodeSpan } from "../format/document.js";
+import type { TraceSpan } from "../format/trace-file.js";
 import { zeroBytesWritten } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
 
@@ -110,6 +112,24 @@ export function* scanLines(
     if (afterChunk) yield* afterChunk();
   }
   return lineStart;
+}
+
+/** Lines to merge. Spans of a source that name no trace belong to the `traceId` of the source. */
+export type Source = { readonly traceId: string } & (
+  | ({ readonly type: "lines" } & LineRange)
+  | { readonly type: "spans"; readonly spans: readonly TraceSpan[] }
+);
+
+/** Calls `onLine` for each line of a source. Returns the offset after the last line. */
+export function* eachLine(
+  source: Source,
+  onLine: (line: Buffer, offset: number) => void,
+  afterChunk?: () => Gensync<void>,
+): Gensync<number> {
+  if (source.type === "lines") return yield* scanLines(source.fd, source.from, source.to, onLine, afterChunk);
+  for (const [index, span] of source.spans.entries()) onLine(Buffer.from(encodeSpan(span)), index);
+  if (afterChunk) yield* afterChunk();
+  return source.spans.length;
 }
 
 /** The last line that ends in a newline, without the newline, and its range; empty where there is no such line. */
@@ -257,10 +277,10 @@ export class LineWriter {
     if (this.#unsynced >= syncEveryBytes) yield* this.#sync();
   }
 
-  /** Writes the pending lines and syncs the file. */
-  *finish(): Gensync<void> {
+  /** Writes the pending lines, and syncs what is not synced. */
+  *sync(): Gensync<void> {
     yield* this.drain();
-    yield* this.#sync();
+    if (this.#unsynced > 0) yield* this.#sync();
   }
 
   *#sync(): Gensync<void> {

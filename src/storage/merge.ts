@@ -17,8 +17,8 @@ import type { NewFile } from "./build-file.js";
 import { isHeld, isSwept } from "./commit.js";
 import { keepDamaged, openPublished, type Published, readHeadLine } from "./document-file.js";
 import { isSameVersion } from "./identity.js";
-import { scanLines } from "./lines.js";
-import { MergedFile, type Source } from "./merged-file.js";
+import { type Source, scanLines } from "./lines.js";
+import { MergedFile } from "./merged-file.js";
 import type { Placement } from "./merged-line.js";
 import type { SessionWriter } from "./session-writer.js";
 
@@ -238,16 +238,21 @@ function* buildReplacement(
     // Published lines may be corrupt by now, and a corrupt line that is copied as it is would make ours no document, too.
     const merged = new MergedFile(file.fd, head, { parse: known.length > 0, count, running, placement });
     yield* merged.write([...known.flatMap(publishedSources), ownLines(headEnd, to)], select);
+    yield* merged.sync();
     for (const published of withCorruptLines(known, merged))
       yield* keepDamaged(ports.fileSystem, writer.files, writer.token, published);
     while (log.descriptor === held && log.size - to > catchUpBytes) {
       const until = log.size;
       yield* merged.append(ownLines(to, until));
+      yield* merged.sync();
       to = until;
     }
     return sync(() => {
       if (log.descriptor !== held) return false;
-      if (log.size > to) runSync(ports.fileSystem, merged.append(ownLines(to, log.size)));
+      if (log.size > to) {
+        runSync(ports.fileSystem, merged.append(ownLines(to, log.size)));
+        runSync(ports.fileSystem, merged.sync());
+      }
       if (!log.isSettled && log.tail === "none") throw log.fault;
       // The journal must not have starts whose ends are about to leave the document: they would look interrupted.
       if (select && !writer.journal.rewrite()) return true;

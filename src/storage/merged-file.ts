@@ -23,14 +23,8 @@ import type { ToolLoopsJson } from "../format/tool-loops.js";
 import { type ReadTotals, Totals } from "../format/totals.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import type { Gensync } from "../platform/gensync.js";
-import { type LineOrigin, type LineSink, LineWriter, scanLines } from "./lines.js";
+import { eachLine, type LineOrigin, type LineSink, LineWriter, type Source } from "./lines.js";
 import { type FoundLine, type Placement, readLine, spanIn, underKept, withTraceId } from "./merged-line.js";
-
-/** Lines to merge. Spans of a source that name no trace belong to the `traceId` of the source. */
-export type Source = { readonly traceId: string } & (
-  | { readonly type: "lines"; readonly fd: number; readonly from: number; readonly to: number }
-  | { readonly type: "spans"; readonly spans: readonly TraceSpan[] }
-);
 
 /** A line of a source that is no span. */
 export interface CorruptLine {
@@ -215,7 +209,7 @@ export class MergedFile {
     return (this.#winners.get(ids) ?? this.#earlier?.spans.get(ids))?.interrupted === true;
   }
 
-  /** Merges the sources in two passes: the first finds the line of each span, the second writes. Syncs as it goes. */
+  /** Merges the sources in two passes: the first finds the line of each span, the second writes. The caller syncs the end. */
   *write(sources: readonly Source[], select?: SelectLines): Gensync<void> {
     const { markers, unchanged, unordered, isCounted } = yield* this.#findWinners(sources);
     if (this.#totals && !isCounted) this.#totals = this.#newTotals();
@@ -261,7 +255,12 @@ export class MergedFile {
       }
     }
     mark("end");
-    yield* this.#out.finish();
+    yield* this.#out.drain();
+  }
+
+  /** Syncs what was written since the last sync. */
+  sync(): Gensync<void> {
+    return this.#out.sync();
   }
 
   /** The first pass: finds the line that wins for each span. */
@@ -334,7 +333,7 @@ export class MergedFile {
       },
       () => this.#out.drain(),
     );
-    yield* this.#out.finish();
+    yield* this.#out.drain();
   }
 
   /** A span that names no trace belongs to that of its source, or to that of the merged file where the source has none. */
@@ -385,16 +384,4 @@ export class MergedFile {
   #put(line: Buffer, source: Source, from?: LineOrigin): void {
     this.#out.add(withTraceId(withoutComma(line), source.traceId, this.#head.traceId), from);
   }
-}
-
-/** Calls `onLine` for each line of a source. Returns the offset after the last line. */
-function* eachLine(
-  source: Source,
-  onLine: (line: Buffer, offset: number) => void,
-  afterChunk?: () => Gensync<void>,
-): Gensync<number> {
-  if (source.type === "lines") return yield* scanLines(source.fd, source.from, source.to, onLine, afterChunk);
-  for (const [index, span] of source.spans.entries()) onLine(Buffer.from(encodeSpan(span)), index);
-  if (afterChunk) yield* afterChunk();
-  return source.spans.length;
 }

@@ -10,9 +10,9 @@ import type { NewFile } from "./build-file.js";
 import { type CommitOutcome, commit } from "./commit.js";
 import { isDocumentOf, openPublished } from "./document-file.js";
 import { identityOf, isVersion, mustProgress } from "./identity.js";
-import { copyRange, writeAll } from "./lines.js";
+import { copyRange, type Source, writeAll } from "./lines.js";
 import { merge, placementOf, placeSpans, rewriteLog } from "./merge.js";
-import { MergedFile, type Source } from "./merged-file.js";
+import { MergedFile } from "./merged-file.js";
 import type { SessionWriter } from "./session-writer.js";
 import { hasPeerWriters, listSideFiles } from "./side-files.js";
 

@@ -292,7 +292,7 @@ describe("P7 the first document of a session", () => {
       ]),
     );
     expect(commitNow(request, portsOf(calls), commitFirst)).toBe("committed");
-    expect(called).toEqual(["link", "lstat"]);
+    expect(called).toEqual(["lstat", "link", "lstat"]);
     expect(readdirSync(dir)).toEqual(["s.json", "s.json.tmp.a"]);
   });
 
@@ -319,6 +319,15 @@ describe("P7 the first document of a session", () => {
     writeFileSync(path("s.json.lock"), "mine");
     expect(commitNow(requestOf("b"), portsOf(), commitFirst)).toBe("committed");
     expect(readFileSync(path("s.json.lock"), "utf8")).toBe("mine");
+  });
+
+  test("P9 is no link to a file of the user, if its copy was replaced by one", () => {
+    const request = requestOf("a", { base: undefined });
+    writeFileSync(path("target"), "mine");
+    rmSync(request.source);
+    symlinkSync(path("target"), request.source);
+    expect(() => commitNow(request, portsOf(), commitFirst)).toThrow(/regular file/);
+    expect(lstatSync(path(), { throwIfNoEntry: false })).toBeUndefined();
   });
 
   test("P3 that was cancelled changes nothing", () => {

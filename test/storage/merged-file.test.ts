@@ -10,7 +10,8 @@ import { Totals } from "../../src/format/totals.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { runSync } from "../../src/platform/gensync.js";
-import { MergedFile, type Source } from "../../src/storage/merged-file.js";
+import type { Source } from "../../src/storage/lines.js";
+import { MergedFile } from "../../src/storage/merged-file.js";
 import { encodeLine } from "../support/trace-arbitraries.js";
 
 const dir = fs.mkdtempSync(join(os.tmpdir(), "merged-file-"));
