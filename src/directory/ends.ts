@@ -5,7 +5,7 @@
 
 import type { SessionEnd } from "../format/session-end.js";
 import type { WorkQueue } from "../platform/async.js";
-import { nextEvent, timers } from "../platform/clock.js";
+import { nextEvent, nextTurn } from "../platform/clock.js";
 import { tryUnlink } from "../platform/file-system.js";
 import { OperationCancelled, runAsync, runSync } from "../platform/gensync.js";
 import { recreateIfRemoved } from "../storage/merge.js";
@@ -38,8 +38,6 @@ export function cancelWork(entry: SessionEntry): void {
 
 /** Final documents that begin in one turn of the event loop: 100 take some 5 ms. */
 const begunPerTurn = 100;
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => timers.setImmediate(resolve));
 
 /** A final document that is being written. */
 interface Writing {

@@ -55,6 +55,9 @@ export const systemClock: Clock = {
   },
 };
 
+/** Resolves in the next turn of the event loop. */
+export const nextTurn = (): Promise<void> => new Promise((resolve) => timers.setImmediate(resolve));
+
 let events = 0;
 
 /** A number that is larger than those of all earlier calls: events of one process in their order. */

@@ -7,12 +7,14 @@ import { documentPath, parseEntry } from "../format/file-names.js";
 import { splitOrigins } from "../format/origins.js";
 import type { SessionMetadata, SessionSummary } from "../format/trace-file.js";
 import { mapConcurrently } from "../platform/async.js";
+import { nextTurn } from "../platform/clock.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, nodeFileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
 import { rejectUnknownOptions } from "../platform/options.js";
 import { mustBePath, type PathLike } from "../platform/paths.js";
 import { readOutline } from "../storage/document-file.js";
+import { namesPerTurn } from "../storage/side-files.js";
 import { readTrace } from "./read-trace.js";
 import { sessionNamesIn } from "./unnamed-logs.js";
 
@@ -69,7 +71,7 @@ export async function listTraces(
   const limit = wholeNumber(options.limit, 20, 1);
   try {
     const dated = await datedSessions(resolve(mustBePath("listTraces", "dir", dir)));
-    const page = dated.slice(offset, offset + limit);
+    const page = newest(dated, offset + limit).slice(offset);
     const read = await mapConcurrently(page, ({ path, hasDocument }) =>
       hasDocument ? readListed(path) : readUnpublished(path),
     );
@@ -98,17 +100,19 @@ export interface SessionEntries {
 export async function sessionsIn(dir: string, listing = 1): Promise<SessionEntries[]> {
   const found = new Map<string, SessionEntries & { readonly fileNames: string[] }>();
   const side: { readonly name: string; readonly fileName: string }[] = [];
+  let names = 0;
   for (const fileName of await nodeFileSystem.async.readdir(dir)) {
+    if (++names % namesPerTurn === 0) await nextTurn();
     const entry = parseEntry(fileName);
     if (entry.type === "document")
       found.set(entry.name, { path: `${dir}/${fileName}`, hasDocument: true, fileNames: [fileName] });
     else if (entry.type === "open" || entry.type === "live") side.push({ name: entry.name, fileName });
     else if (entry.type === "unnamed") {
       const ports = { fileSystem: nodeFileSystem };
-      const names = await runAsync(nodeFileSystem, sessionNamesIn(ports, dir, entry.token));
+      const moved = await runAsync(nodeFileSystem, sessionNamesIn(ports, dir, entry.token));
       // Its spans are in the files of their sessions by now: those may be newer than this listing.
-      if (names === undefined && listing < maxListings) return sessionsIn(dir, listing + 1);
-      for (const name of names ?? []) side.push({ name, fileName });
+      if (moved === undefined && listing < maxListings) return sessionsIn(dir, listing + 1);
+      for (const name of moved ?? []) side.push({ name, fileName });
     }
   }
   for (const { name, fileName } of side) {
@@ -125,7 +129,17 @@ type DatedSession = SessionEntries & { readonly mtimeMs: number };
 /** Listings at most: each repeats only while a recovery takes files over. */
 const maxListings = 5;
 
-/** Most recently written first. */
+/** The sessions that were written last, most recently written first. Sorting 100,000 sessions would stop the event loop for 80 ms. */
+function newest(sessions: readonly DatedSession[], count: number): DatedSession[] {
+  const times = Float64Array.from(sessions, ({ mtimeMs }) => mtimeMs).sort();
+  const oldest = times.at(-count) ?? Number.NEGATIVE_INFINITY;
+  return sessions
+    .filter(({ mtimeMs }) => mtimeMs >= oldest)
+    .sort((a, b) => b.mtimeMs - a.mtimeMs || (a.path < b.path ? -1 : 1))
+    .slice(0, count);
+}
+
+/** In no order. */
 async function datedSessions(dir: string): Promise<DatedSession[]> {
   for (let listing = 1; ; listing++) {
     const sessions = await sessionsIn(dir);
@@ -133,9 +147,7 @@ async function datedSessions(dir: string): Promise<DatedSession[]> {
     // Its files have other names now.
     const hasMoved = sessions.some(({ hasDocument }, index) => !hasDocument && dated[index] === undefined);
     if (hasMoved && listing < maxListings) continue;
-    return dated
-      .filter((session) => session !== undefined)
-      .sort((a, b) => b.mtimeMs - a.mtimeMs || (a.path < b.path ? -1 : 1));
+    return dated.filter((session) => session !== undefined);
   }
 }
 

@@ -41,8 +41,8 @@ export function* listSideFiles(dir: string): Gensync<Map<string, SideFiles[]>> {
   return sessions;
 }
 
-/** Names of a directory that are read in one turn of the event loop. */
-const namesPerTurn = 4_096;
+/** Names of a directory that are parsed in one turn of the event loop. */
+export const namesPerTurn = 4_096;
 
 /** One listing of the owners of side files, for all sessions that end together: with a listing for each, they took minutes. */
 export class OwnersListing {
