@@ -1,5 +1,6 @@
 /** What a session did, computed from its spans: tree, turns, model calls, tools, retries, and what was open at its end. */
 import { elidedTotals } from "../format/cap.js";
+import { beginsTurn } from "../format/counters.js";
 import { isRoot } from "../format/document.js";
 import { totalsOf } from "../format/summary.js";
 import { ToolLoops } from "../format/tool-loops.js";
@@ -116,6 +117,9 @@ export function analyse(given: TraceFile, now = 0): Analysis {
   };
 }
 
+/** The number of turns, as a listing has it; documents of older versions lack it. */
+export const turnsOf = ({ trace, turns }: Analysis): number => trace.summary.turns ?? turns.length;
+
 /** Documents of other programs may lack the sums: they are counted from the spans. */
 function wholeSummary({ summary }: TraceFile, spans: readonly TraceSpan[]): SessionSummary {
   const known = validSummary(summary);
@@ -180,12 +184,12 @@ function measureDepth(node: Node, root: Node | undefined): void {
 }
 
 function assignTurns(nodes: readonly Node[], trace: TraceFile): Turn[] {
-  const messages = nodes.filter(({ span }) => span.kind === "user-message");
+  const messages = nodes.filter(({ span }) => beginsTurn(span));
   if (messages.length > 0) {
     const turns = messages.map(({ span }, position) => ({
       index: position + 1,
       startedAt: span.startTime,
-      message: span.input,
+      message: span.kind === "user-message" ? span.input : askedOf(span, position, trace),
     }));
     // Both are in order of start. A span that started with the message of a turn belongs to the turn.
     let turn = 0;
@@ -201,13 +205,17 @@ function assignTurns(nodes: readonly Node[], trace: TraceFile): Turn[] {
     const turn = turns.get(key) ?? {
       index: turns.size + 1,
       startedAt: node.span.startTime,
-      message: (turns.size === 0 ? trace.metadata.prompt : undefined) ?? askedIn(node.span.input),
+      message: askedOf(node.span, turns.size, trace),
     };
     turns.set(key, turn);
     node.turn = turn.index;
   }
   return [...turns.values()];
 }
+
+/** What the user asked in a turn of a client that has no messages of the user. `position`: of the turn. */
+const askedOf = (span: TraceSpan, position: number, trace: TraceFile): string | undefined =>
+  (position === 0 ? trace.metadata.prompt : undefined) ?? askedIn(span.input);
 
 /** What the user wrote last, in the messages that an agent or a model was given. */
 function askedIn(input: unknown): string | undefined {

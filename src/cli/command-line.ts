@@ -126,8 +126,20 @@ function mistakeIn(name: string, args: readonly string[], options: Options, erro
   const wrong = given.find((arg) => arg.startsWith("-") && arg !== "-" && arg !== "--" && !known.has(arg));
   if (code === "ERR_PARSE_ARGS_UNKNOWN_OPTION" && wrong !== undefined)
     return unknown("option", wrong, names, `${program} ${name} --help lists them`);
+  if (code === "ERR_PARSE_ARGS_INVALID_OPTION_VALUE") checkValues(args, options);
   const message = error instanceof Error ? error.message : String(error);
   return new UsageError(message.split("\n")[0] ?? message);
+}
+
+/** An option that takes a value and is followed by none: a negative number begins with a dash as an option does. */
+function checkValues(args: readonly string[], options: Options): void {
+  for (const [option, { short, value, parse: read = String }] of Object.entries(options)) {
+    const at = args.findIndex((arg) => arg === `--${option}` || (short && arg === `-${short}`));
+    const next = args[at + 1] ?? "-";
+    if (value === undefined || at < 0 || !next.startsWith("-")) continue;
+    if (/^-\.?\d/.test(next)) readValue(option, next, read);
+    throw new UsageError(`--${option} needs a value: --${option} ${value}`);
+  }
 }
 
 function unknown(what: string, name: string, names: readonly string[], otherwise: string): UsageError {

@@ -82,7 +82,7 @@ export const listCommand = defineCommand({
     reading.end();
     const total = matching.length;
     if (json) {
-      terminal.printJson("list/1", { dir, total, sessions: shown.map(listedJson) });
+      terminal.printJson("list/1", { dir, total, sessions: shown.map(listedJson(terminal.now())) });
       return 0;
     }
     if (shown.length > 0) terminal.print(...listLines(shown, terminal));
@@ -123,24 +123,19 @@ interface NewerSummary extends Partial<SessionSummary> {
   readonly detector?: string;
 }
 
+/** How long a session has lasted, in milliseconds: until now, where a process is at work in it. */
+const durationOf = ({ state, writer, startedAt, summary }: CatalogEntry, now: number): number | undefined =>
+  state === "running" && writer === "alive" && Number.isFinite(startedAt)
+    ? Math.max(0, now - startedAt)
+    : summary.duration;
+
 /** Characters of a prompt in a listing. */
 const longestPrompt = 200;
 
 /** A session of a listing for programs, and for the list of the viewer. */
-export function listedJson({
-  id,
-  name,
-  path,
-  state,
-  writer,
-  summary,
-  metadata,
-  bytes,
-  damage,
-  parent,
-  ...times
-}: CatalogEntry) {
-  const { totalTokens, totalCost, totalToolCalls, totalGenerations, duration, error } = summary;
+export const listedJson = (now: number) => (entry: CatalogEntry) => {
+  const { id, name, path, state, writer, summary, metadata, bytes, damage, parent, ...times } = entry;
+  const { totalTokens, totalCost, totalToolCalls, totalGenerations, error } = summary;
   const { turns, errors, interrupted, detector }: NewerSummary = summary;
   return {
     id,
@@ -150,7 +145,7 @@ export function listedJson({
     writer,
     startedAt: isoOrNull(times.startedAt),
     lastActivityAt: isoOrNull(times.lastActivityAt),
-    durationMs: duration ?? null,
+    durationMs: durationOf(entry, now) ?? null,
     turns: turns ?? null,
     errors: errors ?? null,
     interrupted: interrupted ?? null,
@@ -167,7 +162,7 @@ export function listedJson({
     parent: parent ?? null,
     bytes,
   };
-}
+};
 
 const isoOrNull = (millis: number): string | null =>
   Number.isNaN(millis) ? null : new Date(millis).toISOString();
@@ -193,12 +188,13 @@ function listLines(entries: readonly CatalogEntry[], terminal: Terminal): string
     const { state, writer, summary, metadata, damage, lastActivityAt } = entry;
     const { turns, errors }: NewerSummary = summary;
     // A running document without any file of a writer: nothing shows that it still runs.
+    const duration = durationOf(entry, now);
     const isUnsure = state === "running" && writer === "none";
     return [
       `${stateSigns[state]} ${state}${isUnsure ? "?" : ""}`,
       age(now - lastActivityAt),
-      summary.duration === undefined ? "" : shortDuration(summary.duration),
-      turns === undefined ? "" : shortNumber(turns),
+      duration === undefined ? "" : shortDuration(duration),
+      turns ? shortNumber(turns) : "",
       summary.totalTokens ? shortNumber(summary.totalTokens) : "",
       summary.totalCost ? money(summary.totalCost) : "",
       errors ? shortNumber(errors) : "",

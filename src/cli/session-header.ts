@@ -10,7 +10,7 @@ import {
   shortDuration,
   wrap,
 } from "../text/display-text.js";
-import type { Analysis } from "./analysis.js";
+import { type Analysis, turnsOf } from "./analysis.js";
 import { parentOf, type SessionState } from "./session-catalog.js";
 import type { ReadSession } from "./session-reference.js";
 import { stateSigns, stateStyle } from "./signs.js";
@@ -70,12 +70,13 @@ export function sessionHeader(session: ReadSession, analysis: Analysis, terminal
   const failed = analysis.nodes.filter((node) => node.state === "failed").length;
   const interrupted = analysis.nodes.filter((node) => node.state === "cut").length;
   // Requests of a server have no turns, models and tools.
-  const { turns = 0, totalGenerations = 0, totalToolCalls = 0, totalTokens = 0 } = summary;
+  const { totalGenerations = 0, totalToolCalls = 0, totalTokens = 0 } = summary;
+  const turns = turnsOf(analysis);
   const isAgent = Math.max(turns, totalGenerations, totalToolCalls, totalTokens) > 0;
   const numbers = [
     dateTime(analysis.from),
     shortDuration(analysis.to - analysis.from),
-    isAgent && plural(analysis.turns.length, "turn"),
+    turns > 0 && plural(turns, "turn"),
     isAgent && plural(summary.totalGenerations ?? 0, "model call"),
     isAgent && plural(summary.totalToolCalls ?? 0, "tool call"),
     !isAgent && plural(analysis.nodes.length, "span"),

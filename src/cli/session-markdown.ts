@@ -10,7 +10,7 @@ import {
   shortDuration,
   valueLine,
 } from "../text/display-text.js";
-import { type Analysis, durationOf, gistOf, type Node, nameOf, valueText } from "./analysis.js";
+import { type Analysis, durationOf, gistOf, type Node, nameOf, turnsOf, valueText } from "./analysis.js";
 import { escaped, fenced, inlineCode } from "./markdown-text.js";
 import { evidenceOf } from "./session-header.js";
 import type { ReadSession } from "./session-reference.js";
@@ -23,6 +23,7 @@ export function* sessionMarkdown(session: ReadSession, analysis: Analysis): Gene
   const { metadata, summary } = analysis.trace;
   const { id, state } = session;
   const evidence = evidenceOf(session);
+  const turns = turnsOf(analysis);
   yield `# ${escaped(oneLine(metadata.title || id))}\n`;
   const facts = [
     `Session ${inlineCode(id)}, **${state}**${evidence ? `: ${escaped(oneLine(evidence))}` : ""}`,
@@ -33,7 +34,7 @@ export function* sessionMarkdown(session: ReadSession, analysis: Analysis): Gene
       .filter((part) => part)
       .map((part) => escaped(String(part)))
       .join(", "),
-    `${dateTime(analysis.from)}, ${shortDuration(analysis.to - analysis.from)}, ${[plural(analysis.turns.length, "turn"), plural(summary.totalToolCalls ?? 0, "tool call"), plural(summary.totalTokens ?? 0, "token"), ...knownCost(summary.totalCost)].join(", ")}`,
+    `${dateTime(analysis.from)}, ${shortDuration(analysis.to - analysis.from)}, ${[...(turns > 0 ? [plural(turns, "turn")] : []), plural(summary.totalToolCalls ?? 0, "tool call"), plural(summary.totalTokens ?? 0, "token"), ...knownCost(summary.totalCost)].join(", ")}`,
   ].filter((fact) => fact !== "");
   yield `${facts.map((fact) => `- ${fact}`).join("\n")}\n`;
   if (analysis.elided > 0)

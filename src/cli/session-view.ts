@@ -15,6 +15,7 @@ import {
   nameOf,
   type SpanState,
   spokenIn,
+  turnsOf,
 } from "./analysis.js";
 import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
 import { type ParentSession, parentOf, type SessionState, type WriterState } from "./session-catalog.js";
@@ -91,6 +92,8 @@ export interface ViewHead {
   readonly to: number;
   /** Spans that a limit left out. */
   readonly elided: number;
+  /** As `list` counts them; `turns` groups the spans of any client. */
+  readonly turnCount: number;
   readonly turns: readonly ViewTurn[];
   readonly report: ViewReport;
   readonly usage: UsageReport;
@@ -152,6 +155,7 @@ export function viewOf(session: ReadSession, numbers: RowNumbers): ViewedSession
       from,
       to,
       elided,
+      turnCount: turnsOf(analysis),
       turns: turns.map(({ index, startedAt, message }) => ({
         index,
         startedAt: finite(startedAt, from),

@@ -167,7 +167,8 @@ export class ViewerServer {
 
   async #sessions(): Promise<object> {
     const entries = await this.#entries(sessionsIn(this.#dir));
-    return { now: this.#now(), dir: this.#dir, sessions: entries.sort(newestFirst).map(listedJson) };
+    const now = this.#now();
+    return { now, dir: this.#dir, sessions: entries.sort(newestFirst).map(listedJson(now)) };
   }
 
   /** The session that started a session, and those that it started. */

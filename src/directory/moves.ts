@@ -50,10 +50,13 @@ export function placeBelow(
   parentSpanId: string,
   session: string,
 ): "below" | "elsewhere" {
-  const home = trace.settledHome(parentSpanId);
+  const home = trace.homeOf(parentSpanId);
   if (home === session) return "below";
+  const entry = directory.openEntry(session);
+  // More spans came between than a trace remembers.
+  if (home === undefined && entry?.runs({ traceId: trace.id, spanId: parentSpanId })) return "below";
   trace.noteBelow(parentSpanId, session);
-  if (home === undefined) directory.openEntry(session)?.writer.session.moved.wait();
+  if (home === undefined) entry?.writer.session.moved.wait();
   return "elsewhere";
 }
 

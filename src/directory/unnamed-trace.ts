@@ -211,11 +211,8 @@ export class UnnamedTrace {
   /** The span belongs to a session now. Returns the sessions with spans below it that were recorded before. */
   settleAt(spanId: string, session: string): readonly string[] {
     const below = this.#below?.get(spanId) ?? [];
-    // Most traces name one session: where nothing else is known of a span, it is there.
-    if (session !== this.#named || !this.#hasStarts || this.#homes?.has(spanId)) {
-      this.#homes ??= new RecentMap(maxHomes);
-      this.#homes.set(spanId, session);
-    }
+    this.#homes ??= new RecentMap(maxHomes);
+    this.#homes.set(spanId, session);
     return below.map((one) => (one === this.id ? (this.#movedTo ?? one) : one));
   }
 
@@ -298,11 +295,6 @@ export class UnnamedTrace {
 
   #above({ parentSpanId }: TraceSpan): Provisional | undefined {
     return parentSpanId === null ? undefined : this.#spans.get(parentSpanId);
-  }
-
-  /** The session of a span that is not provisional, as far as it is known. */
-  settledHome(spanId: string): string | undefined {
-    return this.homeOf(spanId) ?? (this.#hasStarts && !this.#spans.has(spanId) ? this.#named : undefined);
   }
 
   #takeBelow(spanId: string, decided: Set<string>, isCertain: boolean): void {

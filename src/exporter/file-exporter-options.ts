@@ -123,7 +123,6 @@ export const exporterOptions = {
     ...isPath,
     required: "pass { dir }, or set CRASH_SAFE_FILE_DIR",
     variable: { name: "CRASH_SAFE_FILE_DIR" },
-    acceptsNull: true,
     sessionTracing: "own option",
   },
   durability: {
@@ -131,40 +130,34 @@ export const exporterOptions = {
     accepts: (value): value is Durability => levels.includes(value),
     default: "process",
     variable: { name: "CRASH_SAFE_FILE_DURABILITY" },
-    acceptsNull: true,
     ...passedOn,
   },
   maxFiles: {
     ...optional(wholeNumber(0)),
     variable: numberVariable("CRASH_SAFE_FILE_MAX_FILES"),
-    acceptsNull: true,
     ...passedOn,
   },
   maxFileAgeMillis: {
     ...wholeNumber(0),
     default: 0,
     variable: numberVariable("CRASH_SAFE_FILE_MAX_FILE_AGE_MILLIS"),
-    acceptsNull: true,
     ...passedOn,
   },
   maxTotalBytes: {
     ...optional(wholeNumber(0)),
     variable: numberVariable("CRASH_SAFE_FILE_MAX_TOTAL_BYTES"),
-    acceptsNull: true,
     ...passedOn,
   },
   maxValueBytes: {
     ...limitOrZero(1_000),
     default: 16_000_000,
     variable: numberVariable("CRASH_SAFE_FILE_MAX_VALUE_BYTES"),
-    acceptsNull: true,
     ...passedOn,
   },
   maxSpanBytes: {
     ...limitOrZero(10_000),
     default: 32_000_000,
     variable: numberVariable("CRASH_SAFE_FILE_MAX_SPAN_BYTES"),
-    acceptsNull: true,
     ...passedOn,
   },
   maxSpans: {
@@ -172,14 +165,12 @@ export const exporterOptions = {
     ...limitOrZero(10),
     default: 0,
     variable: numberVariable("CRASH_SAFE_FILE_MAX_SPANS"),
-    acceptsNull: true,
     ...passedOn,
   },
   sessionIdleMillis: {
     ...wholeNumber(1),
     default: 1_800_000,
     variable: numberVariable("CRASH_SAFE_FILE_SESSION_IDLE_MILLIS"),
-    acceptsNull: true,
     ...passedOn,
   },
   withoutSession: {
@@ -187,7 +178,6 @@ export const exporterOptions = {
     accepts: (value): value is WithoutSession => policies.includes(value),
     default: "trace",
     variable: { name: "CRASH_SAFE_FILE_WITHOUT_SESSION" },
-    acceptsNull: true,
     sessionTracing: { excluded: "a session tracer names the session of each of its spans" },
   },
   redact: {

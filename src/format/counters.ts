@@ -42,7 +42,7 @@ const agentCalls: ReadonlySet<unknown> = new Set(
 );
 
 /** A message of the user; with other instrumentations, the call of an agent. */
-const beginsTurn = ({ kind, attributes }: TraceSpan): boolean =>
+export const beginsTurn = ({ kind, attributes }: TraceSpan): boolean =>
   kind === "user-message" ||
   (kind === "span" &&
     attributes !== undefined &&

@@ -30,8 +30,8 @@ export interface SessionSnapshot {
   readonly lostWriter?: string | undefined;
   /** Spans that the session has given to other sessions. */
   readonly moved?: readonly MovedSpan[];
-  /** Whether the writer ends the session in good order beside writers that may live. */
-  readonly isLeft?: boolean;
+  /** The end of a writer beside writers that may live: the session goes on. */
+  readonly left?: SessionEnd | undefined;
   /** The moment, in epoch milliseconds. */
   readonly nowMillis: number;
   /** Whether recovery ended the session, not the program. */
@@ -40,7 +40,8 @@ export interface SessionSnapshot {
 
 /** The tail of a session's document. */
 export function buildTail(session: SessionSnapshot): DocumentTail {
-  const { head, root, rootEnd, spans, metadata, verdict, isRecovered } = session;
+  const { head, root, rootEnd, left, spans, metadata, verdict, isRecovered } = session;
+  const { provisional } = rootEnd ?? left ?? {};
   const startedMillis = Date.parse(head.startedAt) || 0;
   // The clock of another writer, or of this one before it was set back, may be ahead: no session ends before it starts.
   const nowMillis = Math.max(session.nowMillis, startedMillis);
@@ -55,7 +56,7 @@ export function buildTail(session: SessionSnapshot): DocumentTail {
     error: verdict.error,
     duration: endedMillis - startedMillis,
     lastActivityAt: isoTime(lastActivity),
-    detector: verdict.end?.detector ?? session.lostWriter,
+    detector: (verdict.end ?? left)?.detector ?? session.lostWriter,
     ...(isRecovered && { reconstructed: true as const }),
   };
   const summary = summarize(totals, state, started);
@@ -72,9 +73,9 @@ export function buildTail(session: SessionSnapshot): DocumentTail {
       ...(isRecovered && { recovered: true as const }),
       ...awaitsOf(session),
       ...movedOf(session),
-      ...(session.isLeft && { left: isoTime(nowMillis) }),
+      ...(left && { left: isoTime(nowMillis) }),
       ...(endedMillis !== nowMillis && { written: isoTime(nowMillis) }),
-      ...(rootEnd?.provisional !== undefined && { provisional: rootEnd.provisional }),
+      ...(provisional !== undefined && { provisional }),
     },
   };
 }

@@ -60,12 +60,15 @@ export function sessionIdText(value: unknown, place: string): string | undefined
   if (typeof value === "string") return value === "" ? undefined : value;
   if (value === undefined || value === null) return undefined;
   if (typeof value === "bigint" || Number.isFinite(value)) return String(value);
-  if (!reportedPlaces.has(place)) {
-    reportedPlaces.add(place);
-    const shown = shownValue(value);
-    diagnostics.log("warn", `${place} is ${shown}, which names no session; it must be a text or a number`);
-  }
+  logOnce(place, value, "which names no session; it must be a text or a number");
   return undefined;
+}
+
+/** Logs a value that is of no use, once per process and place. */
+export function logOnce(place: string, value: unknown, what: string): void {
+  if (reportedPlaces.has(place)) return;
+  reportedPlaces.add(place);
+  diagnostics.log("warn", `${place} is ${shownValue(value)}, ${what}`);
 }
 
 /** A span as far as it is read here. */

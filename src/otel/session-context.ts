@@ -1,10 +1,10 @@
 /**
  * The session of the code that runs now, carried in the OpenTelemetry context.
  */
-import { type Context, propagation, trace } from "@opentelemetry/api";
+import { context as active, type Context, propagation, trace } from "@opentelemetry/api";
 import { sharedState } from "../platform/shared-state.js";
 import { ATTR_SESSION_ID } from "./semantic-conventions.js";
-import { hasSessionAttribute, sessionIdOf, sessionIdText } from "./session-attributes.js";
+import { hasSessionAttribute, logOnce, sessionIdOf, sessionIdText } from "./session-attributes.js";
 import type { ReadableSpan, StartedSpan } from "./types.js";
 
 // `Symbol.for`, so that two versions of this package in one process read each other's values.
@@ -19,13 +19,16 @@ const SESSION_ID = Symbol.for("opentelemetry-exporter-crash-safe-file/session-id
  * @returns a new context; `context` does not change
  */
 export function setSessionId(context: Context, sessionId: string | number): Context {
-  return context.setValue(SESSION_ID, sessionIdText(sessionId, "the id of setSessionId"));
+  const id = sessionIdText(sessionId, "the id of setSessionId");
+  if (typeof context?.setValue === "function") return context.setValue(SESSION_ID, id);
+  logOnce("the context of setSessionId", context, "so that the active one is taken; pass context.active()");
+  return active.active().setValue(SESSION_ID, id);
 }
 
 /** The session that {@link setSessionId} named, or `undefined`. */
 export function getSessionId(context: Context): string | undefined {
   // Another version of this package may have set the value.
-  return sessionIdText(context.getValue(SESSION_ID), "the session of the context");
+  return sessionIdText(context?.getValue?.(SESSION_ID), "the session of the context");
 }
 
 /**

@@ -18,8 +18,6 @@ export interface OptionSpec<T> extends OptionCheck<T> {
   /** For messages: how a required option is given. */
   readonly required?: string;
   readonly variable?: OptionVariable;
-  /** Whether `null` counts as not given. */
-  readonly acceptsNull?: true;
 }
 
 /** The environment variable of an option. */
@@ -97,8 +95,7 @@ export function resolveOption<T>(
   env: Environment,
 ): T {
   const { variable } = spec;
-  if (given !== undefined && !(given === null && spec.acceptsNull))
-    return checked(component, name, given, spec);
+  if (given !== undefined) return checked(component, name, given, spec);
   const text = variable && variableOf(env, variable.name);
   if (variable && text !== undefined) {
     const { parse = (text) => text, allowed = spec.allowed } = variable;

@@ -43,6 +43,8 @@ export interface RecoveryInput {
   readonly out: LineSink;
   /** Whether another writer still writes to the session: then the session goes on. */
   readonly hasPeers: boolean;
+  /** As for `endOf`. */
+  readonly isHookDead?: boolean;
   /** What an earlier reading has of the lines: then the published document and the append logs begin after them. */
   readonly earlier?: EarlierLines | undefined;
 }

@@ -176,7 +176,9 @@ async function recoverGroup(
       const hasPeers =
         !(listed && (await isListedAlone(ports, listed, files.name, published))) &&
         (await run(hasPeerWriters(ports, files, id, tokens)));
-      const input = { id, files, published, orphans, out: out?.fd, hasPeers };
+      const hook = published?.tail?.layout.provisional;
+      const isHookDead = hook !== undefined && ports.liveness.verdict(hook) === "dead";
+      const input = { id, files, published, orphans, out: out?.fd, hasPeers, isHookDead };
       const recovered = await run(recoverDocument(input));
       if (recovered.isEmpty && !ports.dryRun) removeSideFiles(fileSystem.sync, orphans, new Set());
       if (recovered.isEmpty) return undefined;

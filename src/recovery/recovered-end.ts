@@ -25,6 +25,8 @@ interface Found {
   readonly orphans: readonly OrphanedFiles[];
   /** Whether another writer still writes to the session: then the session goes on. */
   readonly hasPeers: boolean;
+  /** Whether the process is dead whose hook wrote the published verdict: no process takes the verdict back. */
+  readonly isHookDead?: boolean;
 }
 
 /** `summary.error` of a session whose process ended without an end of the session. */
@@ -89,7 +91,7 @@ const isResumedBy = ({ resumed }: JournaledSession, tail: DocumentTail): boolean
  * `news`: spans that the published document lacks, and spans that are to leave the document.
  */
 export function endOf(
-  { published, orphans, hasPeers }: Found,
+  { published, orphans, hasPeers, isHookDead }: Found,
   closed: ClosedSpans,
   news: { readonly added: number; readonly moves: number },
 ): RecoveredEnd {
@@ -125,9 +127,14 @@ export function endOf(
     ({ summary, layout }) =>
       summary.status === "crashed" && !layout.recovered && layout.provisional === undefined,
   );
+  // A process that goes on after its hook has taken the verdict back.
+  const mayLive =
+    before?.layout.provisional !== undefined &&
+    ((hasPeers && !isHookDead) ||
+      orphans.some((one) => hasResumed(one) && one.journal.session?.fenced !== undefined));
   const lostWriter =
     cut.map(firstDetector).find((one) => one !== undefined) ??
-    (isResumed || (wasOver && hasPeers) ? undefined : before?.summary.detector);
+    (mayLive ? undefined : before?.summary.detector);
   if (hasPeers && !isCrashRecorded) {
     // The error of one of several writers waits for the end of the last one. An end before these writers does not count.
     const error = [...(wasOver ? [] : ends), ...tails].find(({ summary }) => summary.error)?.summary.error;
@@ -139,13 +146,18 @@ export function endOf(
   const endedMillis = wasOver ? Date.parse(endMark(before)) || 0 : 0;
   // An end beside an owner whose lease had not expired yet, and that had died: the last container, for example.
   const leftMillis = Math.max(...[before, ...tails].map((tail) => Date.parse(tail?.layout.left ?? "") || 0));
-  const outlived = (one: OrphanedFiles) =>
+  const isOutlived = (one: OrphanedFiles) =>
     Math.max(endedMillis, one.detector === "lease expired" ? leftMillis : 0) >=
     one.lastWrite + fileTimeMillis;
   // Another process took the owner for dead and ended the session, and the owner went on.
   const wentOn = ({ journal: { session } }: OrphanedFiles) =>
     wasOver && session?.outlived !== undefined && session.outlived === endMark(before);
-  const crashed = cut.filter((one) => !outlived(one) || hasResumed(one) || wentOn(one));
+  // A writer with nothing under way that gave signs of life after the owner's last one: the session went on there.
+  const idleMillis = Math.max(0, ...endless.filter((one) => !cut.includes(one)).map(lastWriteOf));
+  const crashed = cut.filter(
+    (one) =>
+      idleMillis < one.lastWrite + fileTimeMillis && (!isOutlived(one) || hasResumed(one) || wentOn(one)),
+  );
   // Nothing says which writer left these: a document without side files was under way.
   const hasCrashed = crashed.length > 0 || (!wasOver && closed.ownerless > 0);
   if (hasCrashed && recorded?.status !== "crashed") {
@@ -162,5 +174,7 @@ export function endOf(
     isNew: true,
   };
 }
+
+const lastWriteOf = ({ lastWrite }: OrphanedFiles): number => lastWrite;
 
 const rankOf = (end: SessionEnd | undefined): number => statusRank[end?.status ?? "running"];

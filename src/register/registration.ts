@@ -59,7 +59,10 @@ export function registerTracing(): void {
   unheard.print = (text) => process.stderr.write(`crash-safe-file: ${text}\n`);
   try {
     const env = environment();
-    if (variableOf(env, "OTEL_SDK_DISABLED")?.toLowerCase() === "true") return;
+    if (variableOf(env, "OTEL_SDK_DISABLED")?.toLowerCase() === "true") {
+      print("this program is not traced: OTEL_SDK_DISABLED is true");
+      return;
+    }
     print(hasProvider() ? besideProvider : setUp(env, process.cwd()));
     unknownVariables(env).forEach(print);
   } catch (error) {
@@ -112,7 +115,7 @@ const endpointOf = (env: Environment): string | undefined =>
 /** The exporters that the environment asks for. A variable with an invalid value costs all but the documents. */
 function chosenExporters(env: Environment): readonly PlannedExporter[] {
   try {
-    const { exporters, warnings } = plannedExporters(env, {});
+    const { exporters, warnings } = plannedExporters(env, {}, "register");
     warnings.forEach(print);
     return exporters;
   } catch (error) {

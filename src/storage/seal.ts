@@ -112,7 +112,7 @@ function* appendTail(
   return sync(() => {
     if (!closeOpenSpans(writer, end)) return false;
     writer.mustSettle();
-    const tail = session.tail(writer.clock.now(), effective, effective === undefined);
+    const tail = session.tail(writer.clock.now(), effective, effective ? undefined : end);
     writer.finalizeLog(encodeTail(tail, log.size, log.lines === 0), end);
     return true;
   });

@@ -171,13 +171,14 @@ export class SessionState {
     this.#awaited = session.#awaited;
     this.#moved = session.#moved;
     this.#inheritedEnd = session.#inheritedEnd;
+    this.#lostWriter = session.#lostWriter;
     this.#verdict = verdict;
     this.openSpans.adopt(openSpans);
     this.#countsOpenSpans = openSpans.size > 0;
   }
 
-  /** Continues from a document. The end of that document no longer counts. */
-  resume(published: Published): void {
+  /** Continues from a document. The end of that document no longer counts. `isDead`: whether the owner of a token is. */
+  resume(published: Published, isDead: (token: string) => boolean): void {
     this.#moved.learn(published, this.openSpans);
     this.#mergeHead(published);
     const { head, tail, body } = published;
@@ -185,8 +186,10 @@ export class SessionState {
     // for a peer writer that resumes the document as well.
     if (head) this.#head = { ...this.#head, traceId: head.traceId };
     if (!tail) return;
-    this.#mergeTail(published, tail);
+    this.#mergeTail(published, tail, isDead);
+    const left = recordedEnd(tail.summary);
     if (isOver(tail.summary)) this.#opening = { ...this.#opening, resumed: endMark(tail) };
+    else if (left) this.inheritEnd(left);
     this.#totals = totalsOf(tail, body.type === "spans" ? body.spans : []);
   }
 
@@ -204,12 +207,12 @@ export class SessionState {
   }
 
   /** Merges the document that a peer writer published; `totals` of the lines of both, where they were counted. */
-  adopt(published: Published, totals: Totals | undefined): void {
+  adopt(published: Published, totals: Totals | undefined, isDead: (token: string) => boolean): void {
     this.#mergeHead(published);
     if (totals) this.setTotals(totals);
     const { tail } = published;
     if (!tail) return;
-    this.#mergeTail(published, tail);
+    this.#mergeTail(published, tail, isDead);
     const end = recordedEnd(tail.summary);
     // The crash that a hook of another process states is taken back if that process lives.
     const { recovered, provisional } = tail.layout;
@@ -347,7 +350,7 @@ export class SessionState {
   }
 
   /** The tail at this moment. Reads open spans, which runs code of the host; at an `end`, a standing verdict closes them. */
-  tail(nowMillis: number, end?: SessionEnd, isLeft = false): DocumentTail {
+  tail(nowMillis: number, end?: SessionEnd, left?: SessionEnd): DocumentTail {
     const open = this.openSpans.read();
     const awaited = awaitedAfterAll(this.#awaited, open);
     const at = this.#verdict?.at ?? nowMillis;
@@ -364,10 +367,10 @@ export class SessionState {
       totals: this.#totals,
       metadata: this.#metadata,
       verdict: verdictOf(end, this.#inheritedEnd),
-      awaits: new Map([...this.#peerAwaits, [this.#token, awaited]]),
+      awaits: left ? this.#peerAwaits : new Map([...this.#peerAwaits, [this.#token, awaited]]),
       lostWriter: this.#lostWriter,
       moved: this.#moved.last,
-      isLeft,
+      left,
       nowMillis,
     });
   }
@@ -379,12 +382,15 @@ export class SessionState {
     if (root) this.#root = mergeSessionSpans(reopened(root), [this.root]);
   }
 
-  #mergeTail({ head }: Published, { metadata, spans, endedAt, layout, summary }: DocumentTail): void {
+  #mergeTail({ head }: Published, tail: DocumentTail, isDead: (token: string) => boolean): void {
+    const { metadata, spans, endedAt, layout, summary } = tail;
     this.#peerSpansAt = Date.parse(endedAt) || 0;
-    const goesOn = !isOver(summary);
-    this.#peerAwaits = goesOn ? readAwaits(layout.awaits) : new Map();
+    this.#peerAwaits = isOver(summary) ? new Map() : readAwaits(layout.awaits);
     this.#peerAwaits.delete(this.#token);
-    if (goesOn) this.#lostWriter ??= summary.detector;
+    // A process that may live takes the verdict of its hook back, and this writer lives, whatever a recovery found.
+    const { provisional } = layout;
+    const isFinal = provisional === undefined || isDead(provisional);
+    if (isFinal && this.#opening.outlived !== endMark(tail)) this.#lostWriter ??= summary.detector;
     this.#metadata = { ...metadata, ...this.#metadata };
     this.#peerSpans = new SpanMap();
     const traceId = head?.traceId ?? "";

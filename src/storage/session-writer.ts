@@ -72,7 +72,7 @@ export class SessionWriter implements JournalSource {
     this.session = new SessionState(start, this.#files.name, this.token);
     if (suspended) this.session.continue(suspended);
     if (published) {
-      this.session.resume(published);
+      this.session.resume(published, this.isDead);
       this.base.set(published, false);
     }
     const { fileSystem, events, durability } = ports;
@@ -84,6 +84,9 @@ export class SessionWriter implements JournalSource {
     this.log.append(encodeHead(this.session.head));
     if (isSynced) this.#sync();
   }
+
+  /** Whether the owner of a token is dead for sure. */
+  readonly isDead = (token: string): boolean => this.ports.liveness.verdict(token) === "dead";
 
   get files(): SessionFiles {
     return this.#files;

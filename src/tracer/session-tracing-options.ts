@@ -172,9 +172,14 @@ const isKnown = (name: string): name is ExporterName => exporterNames.some((one)
  * @internal The exporters of `OTEL_TRACES_EXPORTER`. A name that is unknown is ignored and logged, as the specification
  * asks for ("Environment variables", enum values).
  *
+ * @param by the component, for messages
  * @throws CrashSafeFileError `INVALID_OPTION`
  */
-export function plannedExporters(env: Environment, user: SessionTracingOptions): ExporterChoice {
+export function plannedExporters(
+  env: Environment,
+  user: SessionTracingOptions,
+  by: string = component,
+): ExporterChoice {
   const variable = "OTEL_TRACES_EXPORTER";
   const wanted = new Set(
     (variableOf(env, variable) ?? "").split(",").map((name) => name.trim().toLowerCase()),
@@ -189,7 +194,7 @@ export function plannedExporters(env: Environment, user: SessionTracingOptions):
     );
   const known = [...wanted].filter(isKnown);
   const text = known.join(",");
-  const exporters = exportersOf(known.length > 0 ? known : ["crash-safe-file"], env, user);
+  const exporters = exportersOf(known.length > 0 ? known : ["crash-safe-file"], env, user, by);
   if (user.dir !== undefined && known.length > 0 && !known.includes("crash-safe-file"))
     warnings.push(
       `${variable} is ${text}, so no documents are written to ${shownValue(user.dir)}: set it to ` +
@@ -202,15 +207,17 @@ function exportersOf(
   names: readonly ExporterName[],
   env: Environment,
   user: SessionTracingOptions,
+  by: string,
 ): PlannedExporter[] {
   const text = names.join(",");
   if (names.includes("none") && names.length > 1)
-    throw invalid(
+    throw invalidOption(
+      by,
       "OTEL_TRACES_EXPORTER",
       text,
       'another list: "none" cannot be combined with other exporters',
     );
-  return names.filter((name) => name !== "none").map((name) => exporterNamed(name, text, env, user));
+  return names.filter((name) => name !== "none").map((name) => exporterNamed(name, text, env, user, by));
 }
 
 function exporterNamed(
@@ -218,24 +225,25 @@ function exporterNamed(
   text: string,
   env: Environment,
   user: SessionTracingOptions,
+  by: string,
 ): PlannedExporter {
   switch (name) {
     case "crash-safe-file":
       return fileExporter(user.dir ?? variableOf(env, "CRASH_SAFE_FILE_DIR") ?? missingDir(text), user);
     case "otlp":
-      return { type: name, protocol: protocolOf(env) };
+      return { type: name, protocol: protocolOf(env, by) };
     case "console":
       return { type: name };
   }
 }
 
-function protocolOf(env: Environment): OtlpProtocol {
+function protocolOf(env: Environment, by: string): OtlpProtocol {
   for (const variable of ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]) {
     const protocol = variableOf(env, variable);
     if (protocol === undefined) continue;
     if (protocol === "http/protobuf" || protocol === "http/json") return protocol;
     const instead = protocol === "grpc" ? "; for grpc, pass an exporter in the option exporter" : "";
-    throw invalid(variable, protocol, `http/protobuf or http/json${instead}`);
+    throw invalidOption(by, variable, protocol, `http/protobuf or http/json${instead}`);
   }
   return "http/protobuf";
 }

@@ -14,7 +14,7 @@ import {
 import { linkHash } from "./deep-link.js";
 import { StatusMark } from "./status-mark.js";
 
-type Listed = ReturnType<typeof listedJson>;
+type Listed = ReturnType<ReturnType<typeof listedJson>>;
 
 interface Listing {
   /** Epoch milliseconds, of the server. */

@@ -80,7 +80,9 @@ function Verdict(): JSX.Element {
   const idle = gapsOf(session.rows, head.to).reduce((sum, gap) => sum + gap.to - gap.from, 0);
   const facts: readonly (readonly [string, string])[] = [
     [shortDuration(head.to - head.from), idle > 0 ? `of which ${shortDuration(idle)} idle` : "duration"],
-    [groupedNumber(head.turns.length), head.turns.length === 1 ? "turn" : "turns"],
+    ...(head.turnCount > 0
+      ? ([[groupedNumber(head.turnCount), head.turnCount === 1 ? "turn" : "turns"]] as const)
+      : []),
     [groupedNumber(report.totals.modelCalls), report.totals.modelCalls === 1 ? "model call" : "model calls"],
     [groupedNumber(report.totals.toolCalls), report.totals.toolCalls === 1 ? "tool call" : "tool calls"],
     [shortNumber(report.totals.tokens), "tokens"],

@@ -4,9 +4,10 @@ import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { expect, onTestFinished, test } from "vitest";
 import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
 import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
-import { command, emptyDirectory } from "../support/command-stage.js";
+import { command, commandDirectory, emptyDirectory } from "../support/command-stage.js";
 
 const released = "test/fixtures/released/0.1.0";
+const agent = { "gen_ai.operation.name": "invoke_agent" };
 const deadFiles = "ses_killed.json.1-1-0-00000000-00000000";
 
 /** Sessions of a dead process: a document, and side files with the end of it. `ses_dead00` has the newest write. */
@@ -136,4 +137,36 @@ test("P11 a trace that names no session yet is listed, shown and followed under 
     expect(shown).toMatchObject({ code: 0, out: expect.stringContaining("GET /orders") });
   }
   span.end();
+});
+
+test("P14 shows a session that runs as long as show does: until now", async () => {
+  const dir = commandDirectory();
+  const { sessions } = JSON.parse((await command(dir, ["list", "--status", "running", "--json"])).out);
+  const [{ id, durationMs }] = sessions;
+  expect({ id, durationMs }).toEqual({ id: "ses_active", durationMs: 355_000 });
+  for (const args of [
+    ["list", "--status", "running"],
+    ["show", id],
+  ])
+    expect((await command(dir, args)).out).toContain("5m55s");
+});
+
+test.each([
+  ["calls of a model only", [{}, {}], 0],
+  ["calls of an agent", [agent, {}, agent], 2],
+])("P14 counts the turns of a client with %s as show does", async (_, attributes, turns) => {
+  const dir = emptyDirectory();
+  const processor = new CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir }));
+  const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("test");
+  for (const more of attributes)
+    tracer
+      .startSpan("call", { attributes: { "session.id": "ses_1", "gen_ai.operation.name": "chat", ...more } })
+      .end();
+  await processor.shutdown();
+  const { sessions } = JSON.parse((await command(dir, ["list", "--json"])).out);
+  expect(sessions).toMatchObject([{ id: "ses_1", turns }]);
+  const { out } = await command(dir, ["show", "ses_1"]);
+  expect(/(\d+) turns?/.exec(out)?.[1]).toBe(turns === 0 ? undefined : String(turns));
+  const { code } = await command(dir, ["show", "ses_1", "--turn", "2"]);
+  expect(code).toBe(0);
 });

@@ -156,6 +156,12 @@ describe("an invalid value is an error that names the option, its value and what
       { CRASH_SAFE_FILE_REDACT: "all" },
       `${component} CRASH_SAFE_FILE_REDACT is "all", and must be "secrets"`,
     ],
+    [
+      wrong({ dir: "d", maxFiles: null }),
+      {},
+      `${component} maxFiles is null, and must be a whole number of at least 0`,
+    ],
+    [wrong({ dir: null }), { CRASH_SAFE_FILE_DIR: "d" }, `${component} dir is null`],
     [wrong({ dir: "d", redact: null }), { CRASH_SAFE_FILE_REDACT: "secrets" }, `${component} redact is null`],
     [wrong({ dir: "d", redact: "secrets" }), {}, `${component} redact is "secrets", and must be a function`],
     [

@@ -9,8 +9,11 @@ import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
 import type { TraceFile, TraceSpan } from "../../src/format/trace-file.js";
 import { setSessionId } from "../../src/otel/session-context.js";
 import type { SpanProcessor } from "../../src/otel/types.js";
+import { systemClock } from "../../src/platform/clock.js";
+import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { CrashSafeSpanProcessor } from "../../src/processor/span-processor.js";
-import { Stage } from "../support/session-stage.js";
+import { recoverDirectory } from "../../src/recovery/recover-directory.js";
+import { type Actor, Stage } from "../support/session-stage.js";
 
 let stage: Stage;
 beforeEach(() => {
@@ -227,5 +230,28 @@ describe("P11 a trace that names its session late", () => {
     expect(stage.files.filter((name) => name.endsWith(".json"))).toEqual(["ses_0.json", "ses_1.json"]);
     expect(stage.files).toHaveLength(6);
     await processor.shutdown();
+  });
+
+  it("P11 P7 keeps its provisional spans to itself: a peer process with spans of the trace, and its recovery, take none", async () => {
+    const [front, back] = [stage.actor(), stage.actor()];
+    const tracerOf = ({ processor }: Actor) =>
+      new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("test");
+    const root = tracerOf(front).startSpan("front", { root: true });
+    tracerOf(front).startSpan("early", {}, inSpan(root)).end();
+    const remote = trace.setSpanContext(ROOT_CONTEXT, { ...root.spanContext(), isRemote: true });
+    const server = tracerOf(back).startSpan("back", {}, remote);
+    const ports = { fileSystem: nodeFileSystem, liveness: stage.liveness, clock: systemClock };
+    await recoverDirectory(ports, stage.dir);
+    server.setAttribute("session.id", "B");
+    server.end();
+    await back.processor.shutdown();
+    expect(shapeOf(stage.document("B"))).toEqual({ back: null });
+    expect(stage.files.filter((name) => name.endsWith(".json"))).toEqual(["B.json"]);
+    root.setAttribute("session.id", "A");
+    root.end();
+    await front.processor.shutdown();
+    expect(shapeOf(stage.document("A"))).toEqual({ front: null, early: "front" });
+    expect(shapeOf(stage.document("B"))).toEqual({ back: null });
+    expect(stage.files).toEqual(["A.json", "B.json"]);
   });
 });

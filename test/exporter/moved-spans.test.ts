@@ -146,6 +146,29 @@ describe("P11 a trace without a session for 5 seconds", () => {
     await actor.processor.shutdown();
   });
 
+  it("P11 each resume of the document doubles the quiet that ends it, up to a minute", async () => {
+    const actor = stage.actor();
+    const tracer = tracerOf(actor);
+    const root = tracer.startSpan("root", { root: true });
+    const { traceId } = root.spanContext();
+    root.end();
+    await actor.processor.forceFlush();
+    const isOver = async () => {
+      await actor.processor.forceFlush();
+      await actor.fileSystem.idle();
+      return stage.files.length === 1;
+    };
+    for (const seconds of [5, 10, 20, 40, 60, 60]) {
+      tracer.startSpan("late", {}, inSpan(root)).end();
+      actor.clock.pass((seconds - 2) * 1_000);
+      expect({ seconds, isOver: await isOver() }).toEqual({ seconds, isOver: false });
+      actor.clock.pass(4_000);
+      expect({ seconds, isOver: await isOver() }).toEqual({ seconds, isOver: true });
+    }
+    expect(stage.document(traceId).spans).toHaveLength(8);
+    await actor.processor.shutdown();
+  });
+
   it("P11 a document that has ended moves as well, under a stock processor", async () => {
     const clock = new StillClock();
     const exporter = new CrashSafeFileSpanExporter({ dir: stage.dir }, { clock, liveness: stage.liveness });

@@ -92,3 +92,23 @@ it("P11 a value that is no session id is logged once for each place", async () =
     "session id: the id of setSessionId is NaN, which names no session; it must be a text or a number",
   ]);
 });
+
+describe("a call of setSessionId without a context", () => {
+  it.each([undefined, null, "ses_1", 7, {}])(
+    "P11 P6 takes the active one, and one line of the log says so: %s",
+    (given) => {
+      const lines: string[] = [];
+      const warn = (message: string) => void lines.push(message);
+      const ignored = () => {};
+      diag.setLogger(
+        { error: ignored, warn, info: ignored, debug: ignored, verbose: ignored },
+        DiagLogLevel.WARN,
+      );
+      lines.length = 0;
+      expect(getSessionId(setSessionId(given as never, "ses_2"))).toBe("ses_2");
+      expect(getSessionId(given as never)).toBeUndefined();
+      expect(lines.length).toBeLessThan(2);
+      for (const line of lines) expect(line).toContain("the context of setSessionId is ");
+    },
+  );
+});

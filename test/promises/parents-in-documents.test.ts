@@ -178,7 +178,11 @@ describe("P1 P11 the parent of each span is in its document", () => {
     expect(stage.files).toEqual(["A.json"]);
   });
 
-  it("P11 below a parent that no processor has recorded", async () => {
+  // A parent that was not sampled; one that had started before the processor was added, or that another provider records.
+  it.each([
+    ["not sampled", 0],
+    ["sampled", 1],
+  ])("P11 below a parent that no processor has recorded, %s", async (_, traceFlags) => {
     const { processor } = stage.actor();
     const provider = new BasicTracerProvider({
       spanProcessors: [processor],
@@ -186,14 +190,89 @@ describe("P1 P11 the parent of each span is in its document", () => {
     });
     const tracer = provider.getTracer("test");
     const spanId = "0123456789abcdef";
-    const context = { traceId: "1".repeat(32), spanId, traceFlags: 0 };
+    const context = { traceId: "1".repeat(32), spanId, traceFlags };
     const span = tracer.startSpan("chat", inA, trace.setSpanContext(ROOT_CONTEXT, context));
+    tracer.startSpan("tool", {}, below(span)).end();
     await processor.forceFlush();
     expect(danglingIn(stage.dir)).toEqual({});
     span.end();
+    tracer.startSpan("late", inA, below(span)).end();
+    await processor.forceFlush();
+    expect(danglingIn(stage.dir)).toEqual({});
     await processor.shutdown();
     expect(danglingIn(stage.dir)).toEqual({});
-    expect(stage.document("A").spans[0]).toMatchObject({ name: "chat", remoteParentSpanId: spanId });
+    expect(shape()).toEqual({ tool: "chat", chat: "A", late: "chat" });
+    const chat = stage.document("A").spans.find(({ name }) => name === "chat");
+    expect(chat).toMatchObject({ remoteParentSpanId: spanId });
+  });
+
+  it.each(["ours", "stock"])(
+    "P11 below a remote parent, which the span names: %s processor",
+    async (which) => {
+      const { provider, exporter } = stock();
+      const { processor } = stage.actor();
+      const used = which === "stock" ? provider : new BasicTracerProvider({ spanProcessors: [processor] });
+      const spanId = "0123456789abcdef";
+      const remote = { traceId: "1".repeat(32), spanId, traceFlags: 1, isRemote: true };
+      const above = trace.setSpanContext(ROOT_CONTEXT, remote);
+      used.getTracer("test").startSpan("server", inA, above).end();
+      for (const isOver of [false, true]) {
+        if (isOver) await used.shutdown();
+        else await (which === "stock" ? exporter : processor).forceFlush();
+        expect(danglingIn(stage.dir)).toEqual({});
+        expect(shape()).toEqual({ server: "A" });
+        expect(stage.document("A").spans[0]).toMatchObject({ name: "server", remoteParentSpanId: spanId });
+      }
+    },
+  );
+
+  it("P11 below a span of a provider without our processor, in the middle of a trace", async () => {
+    const { processor } = stage.actor();
+    const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("test");
+    const unseen = new BasicTracerProvider().getTracer("test");
+    const root = tracer.startSpan("root", inA);
+    const between = unseen.startSpan("between", {}, below(root));
+    tracer.startSpan("chat", inA, below(between)).end();
+    between.end();
+    const tool = tracer.startSpan("tool", inA, below(between));
+    for (const how of ["running", "ended"]) {
+      if (how === "running") await processor.forceFlush();
+      else {
+        tool.end();
+        root.end();
+        await processor.shutdown();
+      }
+      expect(danglingIn(stage.dir)).toEqual({});
+      expect(shape()).toEqual({ root: "A", chat: "A", tool: "A" });
+    }
+  });
+
+  it("P11 below a local parent that an earlier process has recorded", async () => {
+    const first = tracerOf(stage.actor());
+    const parent = first.startSpan("parent", inA);
+    parent.end();
+    stage.liveness.bury();
+    const { processor } = stage.actor();
+    await recoverWith();
+    const context = { ...parent.spanContext(), isRemote: false };
+    const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("test");
+    tracer.startSpan("child", inA, trace.setSpanContext(ROOT_CONTEXT, context)).end();
+    await processor.forceFlush();
+    expect(danglingIn(stage.dir)).toEqual({});
+    await processor.shutdown();
+    expect(shape()).toEqual({ parent: "A", child: "parent" });
+  });
+
+  it("P11 below a parent that is open for longer than a trace remembers its spans", async () => {
+    const { processor } = stage.actor();
+    const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("test");
+    const root = tracer.startSpan("root", inA);
+    const chat = tracer.startSpan("chat", inA, below(root));
+    for (let n = 0; n < 2_500; n++) tracer.startSpan(`tool ${n}`, inA, below(chat)).end();
+    tracer.startSpan("late", inA, below(root)).end();
+    await processor.forceFlush();
+    expect(shape()).toMatchObject({ late: "root", "tool 2499": "chat" });
+    await processor.shutdown();
   });
 
   it("P11 a reader that follows a session puts spans below parents that come later", async () => {

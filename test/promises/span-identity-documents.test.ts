@@ -5,6 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { SpanConverter } from "../../src/exporter/to-trace-span.js";
+import { sessionSpanId } from "../../src/format/file-names.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { attach } from "../../src/projection/exact-span.js";
 import { spanOf } from "../support/projection-span.js";
@@ -142,4 +143,23 @@ test("P10 a span is a child of its own parent, where a turn of another trace has
     return converter.convert(child, "root").span?.parentSpanId;
   };
   expect([childOf(a), childOf(b)]).toEqual(["root", spanId]);
+});
+
+test("P7 a span of a program with the id of the session span is a span beside it", async () => {
+  for (const isKilled of [false, true]) {
+    const [first, second] = [twins.actor(), twins.actor()];
+    record(first, a, sessionSpanId(id), "mine");
+    record(first, a, spanId);
+    await first.processor.forceFlush();
+    if (isKilled) twins.bury();
+    else await first.processor.shutdown();
+    if (isKilled) await twins.recover();
+    record(second, b, spanId);
+    await second.processor.shutdown();
+    const { spans } = twins.document(id);
+    expect(spans.filter(({ kind }) => kind === "session")).toHaveLength(1);
+    expect(spans.filter(({ name }) => name === "mine")).toHaveLength(1);
+    expect(spans).toHaveLength(4);
+    twins.stage.clear();
+  }
 });

@@ -167,7 +167,8 @@ describe("register never ends a program, and prints what it does not do", () => 
   });
 
   test("nothing with OTEL_SDK_DISABLED", async () => {
-    expect(await run({ env: { OTEL_SDK_DISABLED: "TRUE" } })).toMatchObject({ code: 0, lines: [] });
+    const lines = ["crash-safe-file: this program is not traced: OTEL_SDK_DISABLED is true"];
+    expect(await run({ env: { OTEL_SDK_DISABLED: "TRUE" } })).toMatchObject({ code: 0, lines });
     expect(existsSync(dir)).toBe(false);
   });
 
@@ -189,7 +190,7 @@ describe("register never ends a program, and prints what it does not do", () => 
     [{ OTEL_TRACES_EXPORTER: "zipkin" }, /OTEL_TRACES_EXPORTER names "zipkin", which is ignored/],
     [
       { OTEL_EXPORTER_OTLP_ENDPOINT: "http://localhost:9", OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" },
-      /OTEL_EXPORTER_OTLP_PROTOCOL is "grpc", and must be http\/protobuf or http\/json/,
+      /^crash-safe-file: register: OTEL_EXPORTER_OTLP_PROTOCOL is "grpc", and must be http\/protobuf or http\/json/,
     ],
   ])("documents in spite of an invalid variable: %o", async (env, line) => {
     const { code, lines } = await run({ env: env as Record<string, string> });

@@ -1,0 +1,266 @@
+/**
+ * Random histories of a session: processes start and end spans, wait for tools, leave, fail, and die, some of them beside each
+ * other. The final summary follows from the history alone, whichever process looked first, and whenever it looked.
+ */
+import { utimesSync } from "node:fs";
+import { join } from "node:path";
+import type { Span, Tracer } from "@opentelemetry/api";
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { provisionalFence } from "../../src/otel/types.js";
+import type { Actor } from "../support/session-stage.js";
+import { isTorture, runSeed, trials } from "../support/trials.js";
+import { passTick, TwinStage } from "../support/twin-stage.js";
+
+const id = "ses_1";
+const inSession = { attributes: { "session.id": id } };
+const deeds = ["start", "end", "ask for tools", "answer", "leave", "fail", "die", "get SIGTERM"] as const;
+interface Step {
+  readonly deed: (typeof deeds)[number];
+  readonly process: number;
+}
+
+/** `never`: one recovery at the end. `always`: a recovery after each step. `publishing`: each process flushes, too. */
+const looks = ["never", "always", "publishing"] as const;
+
+interface Words {
+  readonly status: string | undefined;
+  readonly interrupted: number;
+  readonly detector: string | undefined;
+}
+
+/** What the summary must say. */
+class Reference {
+  readonly #writers = new Map<number, { open: number; waits: boolean }>();
+  #status: "completed" | "error" | "crashed" | undefined;
+  #hasFailed = false;
+  #interrupted = 0;
+  #detector: string | undefined;
+  #isLastDead = false;
+  isUndecided = false;
+
+  follow({ deed, process }: Step): void {
+    const writer = this.#writers.get(process);
+    if (deed === "start" || deed === "ask for tools" || deed === "answer") {
+      if (this.#writers.size === 0) {
+        // An error waits for the end of the last writer. Whether that one has died is not in the document before a recovery.
+        if (this.#hasFailed && this.#isLastDead) this.isUndecided = true;
+        this.#hasFailed = false;
+      }
+      const next = writer ?? { open: 0, waits: false };
+      if (deed === "start") next.open++;
+      else next.waits = deed === "ask for tools";
+      this.#writers.set(process, next);
+    } else if (deed === "end") {
+      if (writer && writer.open > 0) writer.open--;
+    } else if (writer) {
+      this.#writers.delete(process);
+      this.#interrupted += writer.open;
+      this.#isLastDead = deed === "die" || deed === "get SIGTERM";
+      const isCut = this.#isLastDead && (writer.open > 0 || writer.waits);
+      if (isCut) this.#detector = deed === "die" ? "process gone" : "SIGTERM";
+      if (deed === "fail") this.#hasFailed = true;
+      this.#status = isCut ? "crashed" : this.#hasFailed ? "error" : "completed";
+    }
+  }
+
+  get words(): Words {
+    return { status: this.#status, interrupted: this.#interrupted, detector: this.#detector };
+  }
+}
+
+const twins = new TwinStage();
+
+/** A process, as far as the library can see. */
+class Life {
+  readonly #actor: Actor;
+  readonly #tracer: Tracer;
+  readonly #tokens: string[] = [];
+  #open: Span[] = [];
+
+  constructor() {
+    const { liveness } = twins.stage;
+    const newToken = () => {
+      const token = liveness.newToken();
+      this.#tokens.push(token);
+      return token;
+    };
+    this.#actor = twins.actor({}, { liveness: { newToken, verdict: (token) => liveness.verdict(token) } });
+    this.#tracer = new BasicTracerProvider({ spanProcessors: [this.#actor.processor] }).getTracer("agent");
+  }
+
+  /** Returns whether the process lives on. */
+  async do(deed: Step["deed"]): Promise<boolean> {
+    const { exporter, processor } = this.#actor;
+    switch (deed) {
+      case "start":
+        this.#open.push(this.#tracer.startSpan("work", inSession));
+        return true;
+      case "end":
+        this.#open.shift()?.end();
+        return true;
+      case "ask for tools":
+      case "answer": {
+        const reasons = [deed === "answer" ? "stop" : "tool_calls"];
+        const attributes = { "gen_ai.operation.name": "chat", "gen_ai.response.finish_reasons": reasons };
+        this.#tracer.startSpan("chat", { attributes: { ...inSession.attributes, ...attributes } }).end();
+        return true;
+      }
+      case "fail":
+        this.#open = [];
+        await exporter.endSession(id, { error: "out of tokens" });
+        return true;
+      case "leave":
+        await processor.shutdown();
+        return false;
+      case "get SIGTERM":
+        exporter[provisionalFence]("Received SIGTERM", "SIGTERM");
+        this.#die();
+        return false;
+      case "die":
+        this.#die();
+        return false;
+    }
+  }
+
+  flush(): Promise<void> {
+    return this.#actor.processor.forceFlush();
+  }
+
+  /** The heartbeat of a process: of several that are found dead at once, the one that died last wrote last. */
+  beat(): void {
+    for (const name of twins.files)
+      if (name.endsWith(".live") && this.#tokens.some((token) => name.includes(token)))
+        utimesSync(join(twins.stage.dir, name), new Date(), new Date());
+  }
+
+  #die(): void {
+    for (const token of this.#tokens) twins.stage.liveness.dead.add(token);
+  }
+}
+
+const steps = fc.array(
+  fc.record({ deed: fc.constantFrom(...deeds), process: fc.integer({ min: 0, max: 2 }) }),
+  { minLength: 2, maxLength: 12 },
+);
+
+/** What the summary says when all processes are gone. */
+async function live(history: readonly Step[], look: (typeof looks)[number]): Promise<Words> {
+  const lives = new Map<number, Life>();
+  for (const { deed, process } of history) {
+    const one = lives.get(process) ?? new Life();
+    lives.set(process, one);
+    const goesOn = await one.do(deed);
+    if (!goesOn) {
+      lives.delete(process);
+      passTick();
+      for (const other of lives.values()) other.beat();
+    }
+    if (look === "publishing") for (const other of lives.values()) await other.flush();
+    if (look !== "never") await twins.recover();
+  }
+  await twins.recover();
+  const { status, interrupted, detector } = twins.document(id).summary;
+  return { status, interrupted: interrupted ?? 0, detector };
+}
+
+type Deed = Step["deed"];
+
+/** Histories whose summary once depended on which process looked first. */
+const known: readonly (readonly [
+  history: readonly (readonly [process: number, deed: Deed])[],
+  last: Deed,
+])[] = [
+  [
+    [
+      [0, "start"],
+      [0, "die"],
+      [1, "start"],
+      [1, "end"],
+    ],
+    "leave",
+  ],
+  [
+    [
+      [0, "start"],
+      [0, "die"],
+      [1, "start"],
+      [1, "end"],
+    ],
+    "die",
+  ],
+  [
+    [
+      [0, "start"],
+      [1, "start"],
+      [0, "fail"],
+      [0, "start"],
+    ],
+    "leave",
+  ],
+  [
+    [
+      [0, "start"],
+      [1, "start"],
+      [0, "get SIGTERM"],
+      [1, "leave"],
+      [0, "answer"],
+    ],
+    "die",
+  ],
+  [
+    [
+      [0, "start"],
+      [0, "get SIGTERM"],
+      [0, "start"],
+      [1, "answer"],
+    ],
+    "die",
+  ],
+  [
+    [
+      [1, "answer"],
+      [0, "ask for tools"],
+      [0, "get SIGTERM"],
+      [0, "start"],
+    ],
+    "die",
+  ],
+];
+
+describe("P14 the final summary of a session follows from its history", () => {
+  /** All processes end, so that the summary is final. */
+  const whole = (history: readonly Step[], last: Deed): readonly Step[] => [
+    ...history,
+    ...[0, 1, 2].map((process) => ({ deed: last, process })),
+  ];
+  const expectReference = async (history: readonly Step[]) => {
+    const reference = new Reference();
+    for (const step of history) reference.follow(step);
+    fc.pre(reference.words.status !== undefined && !reference.isUndecided);
+    for (const look of looks) {
+      twins.stage.clear();
+      expect({ look, ...(await live(history, look)) }).toEqual({ look, ...reference.words });
+    }
+  };
+
+  test.each(known)(
+    "whichever process looked first, and whenever it looked: %j, then all %s",
+    async (history, last) => {
+      await expectReference(
+        whole(
+          history.map(([process, deed]) => ({ process, deed })),
+          last,
+        ),
+      );
+    },
+  );
+
+  test("and so it does in random histories", { timeout: 3_600_000 }, async () => {
+    const property = fc.asyncProperty(steps, fc.constantFrom<Deed>("leave", "die"), (given, last) =>
+      expectReference(whole(given, last)),
+    );
+    await fc.assert(property, { numRuns: trials(3, 2_000), seed: isTorture ? runSeed : 14 });
+  });
+});
