@@ -23,7 +23,7 @@ const compile = (...options) =>
   execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json", ...options], {
     stdio: "inherit",
   });
-const { exports, bin, version } = JSON.parse(readFileSync("package.json", "utf8"));
+const { name: packageName, exports, bin, version } = JSON.parse(readFileSync("package.json", "utf8"));
 const [command] = Object.values(bin);
 /** Names of the entries, without the end of the file name. */
 const entries = Object.values(exports)
@@ -113,6 +113,50 @@ async function writeBothForms(name, script) {
   writeFileSync(join(packed, `${name}.js`), await shipped(inCommonJs));
 }
 
+/** Bytes of a part from which on its two forms share its code: a file more takes half a millisecond to load. */
+const sharedFrom = 30_000;
+
+/**
+ * Writes a part as an ES module and in CommonJS that share a third file: its code, as a function of what the part imports.
+ * That file has no `import` and no `require`, so it is an ES module for Node and for bundlers, and a script for Jest. The
+ * package has the code once, which makes it 110 KB smaller, and leaves room for its pages. Node 20.19 and 22.12 can `require`
+ * an ES module; importing a CommonJS file of this size would take 80 ms, since Node searches it for exports.
+ */
+async function writeShared(name, script, imports, names) {
+  const { target } = bundled;
+  const { code } = await transform(script, { platform: "neutral", target, format: "cjs" });
+  if (/\bimport\b[.(]/.test(code)) throw new Error(`${name} has an import that is no declaration`);
+  const body = await shipped(code.replaceAll(/\brequire\(/g, "load("));
+  const part = `globalThis[Symbol.for(${JSON.stringify(`${packageName}/${name}`)})]`;
+  // Without the parentheses, or as an arrow function, it would be parsed twice.
+  const whole = `${part}=(function(load,module){"use strict";${body.trimEnd()}});\n`;
+  writeFileSync(join(packed, `${name}.code.mjs`), whole);
+
+  const paths = [...new Set(imports.map(({ path, external }) => (external ? path : `./${basename(path)}`)))];
+  const inCommonJs = (path) => path.replace(/^(\.\/.*)\.mjs$/, "$1.js");
+  const listed = (textOf) => paths.map((path, at) => `${JSON.stringify(path)}:${textOf(path, at)}`).join();
+  // The default export of a module of Node is the object that instrumentations and tests change.
+  const bindingOf = (path, at) => (path.startsWith("node:") ? `m${at}` : `*as m${at}`);
+  writeFileSync(
+    join(packed, `${name}.mjs`),
+    [
+      ...paths.map((path, at) => `import ${bindingOf(path, at)} from${JSON.stringify(path)};`),
+      `import"./${name}.code.mjs";`,
+      `const modules={${listed((_, at) => `m${at}`)}},part={};`,
+      `${part}((path)=>modules[path],part);`,
+      `export const{${names.join()}}=part.exports;\n`,
+    ].join("\n"),
+  );
+  writeFileSync(
+    join(packed, `${name}.js`),
+    [
+      `"use strict";require("./${name}.code.mjs");`,
+      `const modules={${listed((path) => `require(${JSON.stringify(inCommonJs(path))})`)}};`,
+      `${part}((path)=>modules[path],module);\n`,
+    ].join("\n"),
+  );
+}
+
 /** Whether a source needs the API of OpenTelemetry, which some commands do without. */
 function needsApi(inputs, source, seen = new Set()) {
   if (seen.has(source)) return false;
@@ -149,7 +193,7 @@ async function bundleEntries(parts) {
       }));
     },
   };
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     ...bundled,
     entryPoints: [
       ...entries.map((entry) => ({ in: join("src", `${entry}.ts`), out: entry })),
@@ -161,7 +205,12 @@ async function bundleEntries(parts) {
     outExtension: { ".js": ".mjs" },
     plugins: [filesInCommonJs, filesOfParts, withKeys()],
   });
-  for (const { path, text } of outputFiles) await writeBothForms(basename(path, ".mjs"), text);
+  for (const { path, text } of outputFiles) {
+    const name = basename(path, ".mjs");
+    const { imports, exports: names, entryPoint } = metafile.outputs[relative(".", path)];
+    if (entryPoint === undefined && text.length >= sharedFrom) await writeShared(name, text, imports, names);
+    else await writeBothForms(name, text);
+  }
   for (const part of parts.keys()) rmSync(join(packed, `${part}.mjs`));
   for (const path of readdirSync("src", { recursive: true }).filter((file) => file.endsWith(".cts"))) {
     const { code } = await transform(readFileSync(join("src", path), "utf8"), {

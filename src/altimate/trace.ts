@@ -21,7 +21,14 @@ import type {
   UserMessageOptions,
 } from "../tracer/input-types.js";
 import { langfuseProcessors } from "./langfuse.js";
-import * as listing from "./listing.js";
+import {
+  getTracesDir,
+  listTraces,
+  listTracesPaginated,
+  loadTrace,
+  type TraceEntry,
+  type TracePage,
+} from "./listing.js";
 import type { TraceExporter, TraceFile, TraceLogger } from "./trace-exporter.js";
 import { FileExporter, recordingOf } from "./trace-file-exporter.js";
 import { type Destination, destinationOf, TraceSession } from "./trace-session.js";
@@ -108,7 +115,7 @@ export class Trace {
 
   /** `dir`, or altimate-code's default directory of traces. */
   static getTracesDir(dir?: PathLike): string {
-    return listing.getTracesDir(dir);
+    return getTracesDir(dir);
   }
 
   /**
@@ -116,21 +123,21 @@ export class Trace {
    * method, {@link listTracesPaginated} and {@link loadTrace} complete the documents of dead sessions that they return, in
    * the background.
    */
-  static listTraces(dir?: PathLike): Promise<listing.TraceEntry[]> {
-    return listing.listTraces(dir);
+  static listTraces(dir?: PathLike): Promise<TraceEntry[]> {
+    return listTraces(dir);
   }
 
   /** A page of {@link listTraces}: `offset` from 0 (default 0), `limit` from 1 (default 20). Never rejects. */
   static listTracesPaginated(
     dir?: PathLike,
     options?: { readonly offset?: number; readonly limit?: number },
-  ): Promise<listing.TracePage> {
-    return listing.listTracesPaginated(dir, options);
+  ): Promise<TracePage> {
+    return listTracesPaginated(dir, options);
   }
 
   /** The trace of a session, with the spans in side files; `null` without a readable one. Never rejects. */
   static loadTrace(sessionId: string | number, dir?: PathLike): Promise<TraceFile | null> {
-    return listing.loadTrace(sessionId, dir);
+    return loadTrace(sessionId, dir);
   }
 
   /**

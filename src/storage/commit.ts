@@ -87,12 +87,12 @@ interface Held {
 }
 
 /**
- * Gives a document that is a copy its name by link(2), if no document has it: the file system decides between two writers,
- * and no lock is made. In the turn of the link every claim of another writer is taken away: it may have seen before the link
- * that there is no document, and would replace this one. The copy keeps its own name as well. In any other case this is
- * {@link commit}.
+ * Gives a document that replaces none its name by link(2): the file system decides between two writers, and no lock is made.
+ * In the turn of the link every claim of another writer is taken away: it may have seen before the link that there is no
+ * document, and would replace this one. The source keeps its own name as well. In any other case this is {@link commit}.
  *
- * A trace without a session has 4 calls that change the directory instead of 7, and a recovered session 3 instead of 6.
+ * A trace without a session has 4 calls that change the directory instead of 7, a recovered session 4 instead of 6, and the
+ * crash fence of a session without a document 3 instead of 6.
  */
 export function* commitFirst(ports: CommitPorts, request: CommitRequest): Gensync<CommitOutcome> {
   const { fileSystem, counters } = ports;

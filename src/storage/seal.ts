@@ -6,7 +6,7 @@ import { encodeTail } from "../format/document.js";
 import { encodeOwner } from "../format/journal.js";
 import { endWithSession, interrupt, type SessionEnd } from "../format/session-end.js";
 import { type Gensync, io, sync } from "../platform/gensync.js";
-import { type CommitOutcome, type CommitRequest, commit } from "./commit.js";
+import { type CommitOutcome, type CommitRequest, commit, commitFirst } from "./commit.js";
 import { isVersion, mustProgress } from "./identity.js";
 import { copyRange } from "./lines.js";
 import { placeSpans, rewriteLog } from "./merge.js";
@@ -213,7 +213,8 @@ function* commitSealed(writer: SessionWriter, mayCommit: () => boolean): Gensync
   if (!ground?.refuses("hardLinks") && ground?.copyMode !== "createSynced") {
     // The claim is a link to the append log. On Windows, a claim that is withdrawn keeps its name while the log is open.
     log.closeToReplace();
-    const linked = yield* commit(ports, requestOf(writer, { source: log.path, by: "link", mayCommit }));
+    const request = requestOf(writer, { source: log.path, by: "link", mayCommit });
+    const linked = yield* request.base ? commit(ports, request) : commitFirst(ports, request);
     if (linked !== "unlinkable") return linked;
   }
   return yield* writer.buildFile(function* (file) {

@@ -12,12 +12,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
+import { Script } from "node:vm";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 /**
- * Bytes of the tarball: CONTRIBUTING.md lists where the bytes are. Comments, source maps or a third form of the code would
- * break it. The command took 40 KB of it, the viewer 30 KB.
+ * Bytes of the tarball: CONTRIBUTING.md lists where the bytes are. Source maps, pictures, or code that ES modules and
+ * CommonJS do not share would break it.
  */
 const budget = 400_000;
 /** Bytes of the page of the viewer, and compressed, as a server would send it. */
@@ -98,8 +99,12 @@ describe("the package", () => {
   });
 
   test("has the build, the pages and the files npm requires, and no more", () => {
-    expect(readdirSync(root).sort()).toEqual(["LICENSE", "README.md", "dist", "docs", "package.json"]);
-    expect(readdirSync(join(root, "docs"))).toEqual(["trace-v2.schema.json"]);
+    const pages = ["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "UPGRADING.md"];
+    expect(readdirSync(root).sort()).toEqual([...pages, "dist", "docs", "package.json"]);
+    const docs = (dir: string) =>
+      (readdirSync(join(dir, "docs"), { recursive: true }) as string[]).filter((file) => /\.\w+$/.test(file));
+    const pictures = docs(".").filter((file) => file.endsWith(".png"));
+    expect([...docs(root), ...pictures].sort()).toEqual(docs(".").sort());
     const others = files().filter((file) => !/\.(m?js|cjs|d\.m?ts)$/.test(file));
     expect(others.sort()).toEqual(["package.json", "third-party-licenses.txt", "viewer.html"]);
   });
@@ -206,6 +211,17 @@ describe("the files of the package", () => {
   test("P10 the reader loads no package", () => {
     const { packages } = reached(["reader.js", "reader.mjs"]);
     expect([...packages].filter((one) => !one.startsWith("node:"))).toEqual([]);
+  });
+
+  test("P10 have code that both forms share: a script for Jest, an ES module for Node", () => {
+    const shared = files().filter((file) => file.endsWith(".code.mjs"));
+    expect(shared.length).toBeGreaterThan(2);
+    for (const file of shared) {
+      expect(reached([file])).toEqual({ own: new Set([file]), packages: new Set() });
+      expect(() => new Script(read(`dist/${file}`), { filename: file })).not.toThrow();
+      const forms = [".js", ".mjs"].map((end) => reached([file.replace(".code.mjs", end)]).own);
+      expect(forms.map((own) => own.has(file))).toEqual([true, true]);
+    }
   });
 
   test("are ASCII: one other character doubles what V8 keeps of a file", () => {
