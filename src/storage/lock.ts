@@ -131,14 +131,14 @@ export class SessionLock {
   }
 
   /**
-   * Removes the claims of all committers. Returns whether there was one. A file or a link in the place of the lock has no
-   * claims.
+   * Removes the claims of all committers, and the directory, which a dead committer may have left empty. Returns whether
+   * there was a claim. A file or a link in the place of the lock has no claims.
    */
   takeAll(): boolean {
     if (!this.#calls.lstat(this.#path)?.isDirectory) return false;
     const claims = this.list();
     for (const token of claims) tryUnlink(this.#calls, this.claim(token));
-    if (claims.length > 0) this.leave();
+    this.leave();
     return claims.length > 0;
   }
 

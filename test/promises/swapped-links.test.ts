@@ -3,7 +3,7 @@
  * no span of the session is lost.
  */
 import * as fs from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/platform/clock.js";
 import { type FileCalls, type FileSystem, nodeFileSystem } from "../../src/platform/file-system.js";
@@ -143,15 +143,25 @@ describe.skipIf(process.platform === "win32")("P9 a symlink that replaces a file
       expect(stage.look()).toEqual(before);
     });
 
-    test.each(["move", "link"] as const)(
-      "P9 the file that a commit by %s renames: the link never becomes the document",
-      async (by) => {
+    test.each([
+      ["move", "/s.json.lock/"],
+      ["link", "/s.json"],
+      ["link", "/s.json.lock/"],
+    ] as const)(
+      "P9 the file that a commit by %s gives the name %s: the link never becomes the document",
+      async (by, as) => {
         const target = stage.makeVictim(victim);
         const before = stage.look();
         const call = by === "move" ? "rename" : "link";
+        // The first name of a document is a link to it, unless the file system refuses one.
+        const refused = (name: string, to: unknown) => {
+          if (as === "/s.json.lock/" && name === "link" && !isLock(dirname(String(to))))
+            throw Object.assign(new Error("EIO"), { code: "EIO" });
+          return false;
+        };
         const fileSystem = acting(
           "before",
-          (name, [, to]) => name === call && String(to).includes(".lock/"),
+          (name, [, to]) => refused(name, to) || (name === call && String(to).includes(as)),
           () => replaceBy(sideFile(by === "move" ? ".tmp." : ".open"), target),
         );
         const host = new SessionHost({ dir: stage.traces }, { clock: nothingRuns, fileSystem });
