@@ -1,6 +1,7 @@
 /** altimate-code's file exporter: records the spans of running sessions, and writes whole documents. */
 import { resolve } from "node:path";
 import { ContentFilter } from "../exporter/content-filter.js";
+import { refusalText } from "../exporter/fault-log.js";
 import { CrashSafeFileSpanExporter } from "../exporter/file-exporter.js";
 import {
   type CrashSafeFileSpanExporterOptions,
@@ -9,15 +10,18 @@ import {
   resolveExporterOptions,
 } from "../exporter/file-exporter-options.js";
 import { safeId } from "../format/file-names.js";
+import { Diagnostics } from "../otel/diagnostics.js";
 import { systemClock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, runAsync, runSync } from "../platform/gensync.js";
+import { Ground, onGround } from "../platform/ground.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { type PathLike, pathOf } from "../platform/paths.js";
 import { CrashSafeSpanProcessor } from "../processor/span-processor.js";
 import { prune } from "../recovery/retention.js";
 import { sweep } from "../recovery/sweep.js";
+import type { CommitPorts } from "../storage/commit.js";
 import { getTracesDir } from "./listing.js";
 import { MAX_SERIALIZED_SPANS } from "./span-cap.js";
 import type { TraceExporter, TraceFile } from "./trace-exporter.js";
@@ -53,13 +57,21 @@ const processors = new Map<string, CrashSafeSpanProcessor>();
 const redactors = new WeakMap<object, number>();
 let lastRedactor = 0;
 
-/** The ports of the machine, made when the first document is written. */
-let ports: ReturnType<typeof machine> | undefined;
-const machine = () => ({
-  fileSystem: nodeFileSystem,
-  clock: systemClock,
-  liveness: new SystemLiveness(nodeFileSystem.sync),
-});
+const diagnostics = new Diagnostics("FileExporter");
+
+/** The ports of each directory: what its file system refuses is found and logged once. */
+const ports = new Map<string, CommitPorts>();
+
+function portsOf(dir: string): CommitPorts {
+  let known = ports.get(dir);
+  if (!known) {
+    const ground = new Ground((refusal) => diagnostics.log("warn", refusalText(refusal, dir)));
+    const fileSystem = onGround(nodeFileSystem, ground);
+    known = { fileSystem, clock: systemClock, liveness: new SystemLiveness(nodeFileSystem.sync) };
+    ports.set(dir, known);
+  }
+  return known;
+}
 
 /** Writes the documents of running sessions span by span, and whole documents with `export`. */
 export class FileExporter implements TraceExporter {
@@ -113,14 +125,13 @@ export class FileExporter implements TraceExporter {
       const encoded = encodeDocument(document);
       const mayCommit = () => !this.#isCrashed(document);
       if (!mayCommit()) return undefined;
-      ports ??= machine();
-      const path = await runAsync(
-        nodeFileSystem,
-        writeDocument(ports, resolve(this.#dir), encoded, mayCommit),
-      );
+      const dir = resolve(this.#dir);
+      const ports = portsOf(dir);
+      const path = await runAsync(ports.fileSystem, writeDocument(ports, dir, encoded, mayCommit));
       if (path !== undefined) await this.#prune();
       return path;
-    } catch {
+    } catch (error) {
+      diagnostics.failure("a document was not written", error, "warn");
       return undefined;
     }
   }
@@ -142,7 +153,8 @@ export class FileExporter implements TraceExporter {
   /** Removes the oldest documents beyond the limits, except documents of open sessions. Never throws. */
   pruneSync(): void {
     try {
-      runSync(nodeFileSystem, this.#sweepAndPrune());
+      const dir = resolve(this.#dir);
+      runSync(portsOf(dir).fileSystem, this.#sweepAndPrune(dir));
     } catch {
       // The directory does not exist or cannot be changed.
     }
@@ -150,17 +162,16 @@ export class FileExporter implements TraceExporter {
 
   async #prune(): Promise<void> {
     try {
-      await runAsync(nodeFileSystem, this.#sweepAndPrune());
+      const dir = resolve(this.#dir);
+      await runAsync(portsOf(dir).fileSystem, this.#sweepAndPrune(dir));
     } catch {
       // As in `pruneSync`. The next end of a session tries again.
     }
   }
 
-  *#sweepAndPrune(): Gensync<void> {
-    ports ??= machine();
-    const dir = resolve(this.#dir);
-    yield* sweep(ports, dir);
-    yield* prune(ports, dir, this.#resolved());
+  *#sweepAndPrune(dir: string): Gensync<void> {
+    yield* sweep(portsOf(dir), dir);
+    yield* prune(portsOf(dir), dir, this.#resolved());
   }
 
   #given(): CrashSafeFileSpanExporterOptions {

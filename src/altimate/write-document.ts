@@ -79,7 +79,7 @@ export function* writeDocument(
     const published = yield* openDocument(ports.fileSystem, files);
     let held = published?.descriptor;
     try {
-      if (!published && !(yield* canName(files))) {
+      if (!published && !(yield* canName(ports.fileSystem, files))) {
         index++;
         continue;
       }

@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { systemClock } from "../platform/clock.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
+import { Ground, onGround } from "../platform/ground.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { prune } from "../recovery/retention.js";
 import { byteCount, oneLine, plural } from "../text/display-text.js";
@@ -41,9 +42,10 @@ export const pruneCommand = defineCommand({
     const sizes = new Map(found.map(({ path }) => [path, nodeFileSystem.sync.lstat(path)?.size ?? 0]));
     const liveness = new SystemLiveness(nodeFileSystem.sync);
     const limits = { maxFiles: keep ?? 0, maxFileAgeMillis: age ?? 0, maxTotalBytes: bytes ?? 0 };
+    const fileSystem = onGround(nodeFileSystem, new Ground());
     await runAsync(
-      nodeFileSystem,
-      prune({ fileSystem: nodeFileSystem, clock: systemClock, liveness, dryRun }, dir, limits, (path) => {
+      fileSystem,
+      prune({ fileSystem, clock: systemClock, liveness, dryRun }, dir, limits, (path) => {
         removed.push({ path, bytes: sizes.get(path) ?? 0 });
       }),
     );

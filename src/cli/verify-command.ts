@@ -1,4 +1,4 @@
-/** `verify`: whether the files of sessions are whole, and what is wrong where. Reads every byte, and writes nothing. */
+/** `verify`: whether the files of sessions are whole, and what is wrong where. Reads every byte; only `--ground` writes. */
 import { decodeHead, decodeLine, isRoot } from "../format/document.js";
 import { isWholeSummary } from "../format/validate.js";
 import { nodeFileSystem } from "../platform/file-system.js";
@@ -7,7 +7,8 @@ import { readFoundTrace } from "../recovery/read-trace.js";
 import { maxWholeBytes, openPublished, type Published, readHeadLine } from "../storage/document-file.js";
 import { readRange, scanLines } from "../storage/lines.js";
 import { byteCount, cut, groupedNumber, oneLine, plural } from "../text/display-text.js";
-import { defineCommand, type ExitCode, type Options } from "./command.js";
+import { defineCommand, type ExitCode, type Options, UsageError } from "./command.js";
+import { reportGround } from "./ground-report.js";
 import { catalogEntry, type FoundSession, findSessions, ownersOf, writerOf } from "./session-catalog.js";
 import { resolveSessions } from "./session-reference.js";
 import type { Terminal } from "./terminal.js";
@@ -39,20 +40,27 @@ interface Verified {
 
 const mostFindings = 20;
 
-const options = {} as const satisfies Options;
+const options = {
+  ground: { help: "what the file system of the directory and this runtime give, and what costs what" },
+} as const satisfies Options;
 
 export const verifyCommand = defineCommand({
-  usage: "[session…]",
+  usage: "[session…] | --ground",
   about:
-    "Reads every byte of sessions, by default of all, and reports what is wrong where. Exit code 0: all are whole; 1: `recover` makes them whole; 2: a part of a trace cannot be read.",
+    "Reads every byte of sessions, by default of all, and reports what is wrong where. Exit code 0: all are whole; 1: `recover` makes them whole; 2: a part of a trace cannot be read. With --ground, tries what sessions use of the file system, in a directory of its own below that of the traces, which it removes; it changes no other file. Exit code 0: documents are written here; 2: they cannot be.",
   examples: [
     ["verify", "all sessions of the directory"],
     ["verify ses_1", "one"],
+    ["verify --ground", "what the file system of the directory refuses"],
     ["verify --json | jq '.sessions[] | select(.result != \"whole\")'", "those with findings"],
   ],
   maxArgs: Number.POSITIVE_INFINITY,
   options,
-  async run({ terminal, dir, json, args }) {
+  async run({ terminal, dir, json, args, values }) {
+    if (values.ground) {
+      if (args.length > 0) throw new UsageError("--ground looks at the directory, and takes no session");
+      return reportGround(terminal, dir, json);
+    }
     const sessions = args.length > 0 ? await resolveSessions(args, dir, terminal.cwd) : findSessions(dir);
     const progress = terminal.progress("verifying", sessions.length);
     const verified: Verified[] = [];

@@ -11,7 +11,7 @@ import {
 import type { Clock } from "../platform/clock.js";
 import { messageOf } from "../platform/errors.js";
 import { errorCode } from "../platform/file-system.js";
-import type { Refusal } from "../platform/ground.js";
+import { isHeld, type Refusal } from "../platform/ground.js";
 import { type AppliedLimits, unnamedBounds } from "../recovery/retention.js";
 import type { Durability } from "../storage/durability.js";
 
@@ -96,7 +96,7 @@ export class FaultLog {
             ? `internal error while writing ${path}: ${messageOf(error)}. Some spans may be incomplete. Further errors ` +
                 "of this kind are only counted. Please report this as a bug"
             : `cannot write ${path}: ${messageOf(error)}. Spans are kept in memory and written when the disk accepts ` +
-                `them; ${advice(code)}`,
+                `them; ${advice(error)}`,
         ),
       over: (total) =>
         this.#diagnostics.log(
@@ -114,11 +114,7 @@ export class FaultLog {
     const isPromised = durability !== "process" && (capability === "sync" || capability === "directorySync");
     const broken = isPromised ? `. The durability ${JSON.stringify(durability)} cannot be kept there` : "";
     this.#losses.problem(`refused ${capability}`, {
-      first: () =>
-        this.#diagnostics.log(
-          "warn",
-          `works without ${refusedThings[capability]} in ${dir}: ${message}${broken}`,
-        ),
+      first: () => this.#diagnostics.log("warn", `${refusalText({ capability, message }, dir)}${broken}`),
     });
   }
 
@@ -180,6 +176,10 @@ export class FaultLog {
 /** The `error.type` of a loss in the metrics. */
 export const lossType = (reason: LossReason): string => losses[reason].type;
 
+/** The message about a thing that the file system of a directory refuses for good. */
+export const refusalText = ({ capability, message }: Omit<Refusal, "code">, dir: string): string =>
+  `works without ${refusedThings[capability]} in ${dir}: ${message}`;
+
 const refusedThings: Readonly<Record<Refusal["capability"], string>> = {
   sync: "syncs of files",
   directorySync: "syncs of directories",
@@ -188,8 +188,12 @@ const refusedThings: Readonly<Record<Refusal["capability"], string>> = {
 };
 
 /** What to do about a fault of the file system. */
-export function advice(code: string | undefined): string {
-  switch (code) {
+export function advice(error: unknown): string {
+  const isRename = (error as { readonly syscall?: unknown } | null | undefined)?.syscall === "rename";
+  // Windows replaces no file that is open.
+  if (isRename && isHeld(error))
+    return "close the program that holds the file open, such as a viewer, an indexer or a virus scanner, or check the write permissions there";
+  switch (errorCode(error)) {
     case "ENOSPC":
     case "EDQUOT":
       return "free some space on that disk";

@@ -21,7 +21,6 @@ import { withTimeout } from "../platform/async.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError, messageOf } from "../platform/errors.js";
 import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
-import { errorCode } from "../platform/file-system.js";
 import { Lifecycle } from "../platform/lifecycle.js";
 import { isOwnCall } from "../platform/own-work.js";
 import { ContentFilter } from "./content-filter.js";
@@ -375,7 +374,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
       inflight > 0
         ? `${counted(inflight, "span")} of this exporter ${inflight === 1 ? "waits" : "wait"} in memory and would be lost with the process`
         : `All recorded spans are in side files in ${this.#options.dir} and are not lost with the process`;
-    const next = `The write is retried while the process lives; ${advice(errorCode(cause))}, and call ${what}() again`;
+    const next = `The write is retried while the process lives; ${advice(cause)}, and call ${what}() again`;
     return `${where}. ${next}`;
   }
 

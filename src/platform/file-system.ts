@@ -88,6 +88,8 @@ export interface FileSystem {
   readonly ground?: Ground | undefined;
   /** Windows: no rename replaces a file that is open, in this process or another one. */
   readonly locksOpenFiles?: boolean | undefined;
+  /** Windows: characters that no name can have. */
+  readonly refusedInNames?: RegExp | undefined;
 }
 
 // The default import is the object whose functions instrumentations replace, in CommonJS and in ES modules.
@@ -307,7 +309,12 @@ const async: AsyncFileCalls = {
 };
 
 /** The machine's file system. */
-export const nodeFileSystem: FileSystem = { sync, async, locksOpenFiles: process.platform === "win32" };
+export const nodeFileSystem: FileSystem = {
+  sync,
+  async,
+  locksOpenFiles: process.platform === "win32",
+  refusedInNames: process.platform === "win32" ? /[<>"|?*]/ : undefined,
+};
 
 /** The `code` of a system error, such as `ENOENT`. */
 export function errorCode(error: unknown): string | undefined {

@@ -34,12 +34,40 @@ const syncRefused = new Set([
 /** A directory can be entered and not be opened, too. */
 const directorySyncRefused = new Set([...syncRefused, "EACCES", "EISDIR", "EBADF"]);
 
+/**
+ * link(2): EPERM and ENOTSUP if the file system has no hard links, EACCES on Android, ERR_ACCESS_DENIED of Node's
+ * permission model, EMLINK and EXDEV on unusual mounts.
+ */
+const linkRefused = new Set([
+  "EPERM",
+  "EACCES",
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "ENOSYS",
+  "EMLINK",
+  "EXDEV",
+  "EINVAL",
+  "ERR_ACCESS_DENIED",
+]);
+
+/** Whether a failed link means that there are no hard links here. */
+export const isUnlinkable = (error: unknown): boolean => linkRefused.has(errorCode(error) ?? "");
+
+/** rename(2) over a file that another program holds open: a later attempt can succeed. */
+const renameHeld = new Set(["EPERM", "EACCES", "EBUSY"]);
+
+/** Whether a rename failed because another program holds the file, as far as the error shows. */
+export const isHeld = (error: unknown): boolean => renameHeld.has(errorCode(error) ?? "");
+
 const costs: Readonly<Record<Capability, string>> = {
   sync: "documents are written without a sync, so a power cut can take the newest ones; the death of a process takes nothing",
   directorySync: "a power cut can take back the name of a new document; the death of a process takes nothing",
   hardLinks: "final documents are copied instead of linked, which takes longer; nothing is lost",
   stableInodes: "documents are compared by their content, which takes longer; nothing is lost",
 };
+
+const otherInodes = (what: string): Error =>
+  Object.assign(new Error(`${what} different inode numbers`), { code: "INODES" });
 
 /** The capabilities of one directory. All are there until a call shows that they are not. */
 export class Ground {
@@ -65,6 +93,14 @@ export class Ground {
     return this.#refusals.has(capability);
   }
 
+  /** What the absence of the capability costs. */
+  costOf(capability: Capability): string {
+    const hasSyncedWrites = capability === "sync" && this.#isRestricted;
+    return hasSyncedWrites
+      ? "each write of a document is synced instead, which takes longer; nothing is lost"
+      : costs[capability];
+  }
+
   /** How a copy is created that is to be durable: each write is synced where the copy cannot be synced as a whole. */
   get copyMode(): "create" | "createSynced" {
     return this.#isRestricted ? "createSynced" : "create";
@@ -74,7 +110,7 @@ export class Ground {
   refuse(capability: Capability, error: unknown): void {
     if (this.#refusals.has(capability)) return;
     const code = errorCode(error) ?? "UNKNOWN";
-    const refusal = { capability, code, message: `${messageOf(error)}: ${costs[capability]}` };
+    const refusal = { capability, code, message: `${messageOf(error)}: ${this.costOf(capability)}` };
     this.#refusals.set(capability, refusal);
     this.#onRefused(refusal);
   }
@@ -91,13 +127,14 @@ export class Ground {
     if (open.ino !== 0n && named.every((stat) => stat?.ino === open.ino && stat.dev === open.dev)) return;
     // The file may be gone: a recovery that takes this process for dead removes it. The next file shows more.
     if (named.includes(undefined)) this.#hasProbedInodes = false;
-    else
-      this.refuse(
-        "stableInodes",
-        Object.assign(new Error("fstat and lstat of one file have different inode numbers"), {
-          code: "INODES",
-        }),
-      );
+    else this.refuse("stableInodes", otherInodes("fstat and lstat of one file have"));
+  }
+
+  /** Whether a path has another inode number at each look. For an inode that is not the expected one. */
+  changesInodes(calls: FileCalls, path: string): boolean {
+    const [first, second] = [calls.lstat(path), calls.lstat(path)];
+    if (first?.ino !== second?.ino) this.refuse("stableInodes", otherInodes("two looks at one file found"));
+    return this.refuses("stableInodes");
   }
 }
 

@@ -55,18 +55,18 @@ export function* recognize(
 ): Gensync<Recognized> {
   const path = documentPath(files);
   const known = results.get(path);
-  if (known && isUntouched(found, known.checked)) return known;
+  if (known && isUntouched(fileSystem, path, found, known.checked)) return known;
   let file: Descriptor | undefined;
   try {
     file = new Descriptor(fileSystem, yield* io.open(path, "read"));
     const head = yield* readHead(file.fd, found.size);
-    const isOwn = head !== undefined && (yield* isNameOf(head, files, found));
+    const isOwn = head !== undefined && (yield* isNameOf(fileSystem, head, files, found));
     const isTrace = isOwn && isTraceIdName(files.name) && head.id === head.traceId;
     const end = yield* readRange(file.fd, Math.max(0, found.size - endBytes), isOwn ? found.size : 0);
     const { isUnnamed, provisional } = endMarksIn(end);
     const kind = isTrace || isUnnamed ? "unnamed" : isOwn ? "named" : "foreign";
     // Another file may have had the path while the head was read. Renames to and fro change the change time.
-    if (!isUntouched(yield* io.lstat(path), found)) return foreign;
+    if (!isUntouched(fileSystem, path, yield* io.lstat(path), found)) return foreign;
     const result = { checked: found, kind, provisional } as const;
     results.set(path, result);
     return result;
@@ -92,6 +92,7 @@ function* readHead(fd: number, size: number): Gensync<DocumentHead | undefined> 
 
 /** Whether a writer of this session finds the file under one of the names of the session. */
 function* isNameOf(
+  fileSystem: FileSystem,
   { id, sessionId }: DocumentHead,
   { dir, name }: SessionFiles,
   found: FileStat,
@@ -102,16 +103,23 @@ function* isNameOf(
   // macOS, Windows and ext4's casefold find a file by a name in another letter case, and keep the name of the file.
   const alike = names.find((one) => folded(one) === folded(name));
   if (alike === undefined) return false;
-  return isUnchanged(yield* io.lstat(documentPath({ dir, name: alike })), found);
+  const path = documentPath({ dir, name: alike });
+  return isUnchanged(fileSystem, path, yield* io.lstat(path), found);
 }
 
 const folded = (name: string): string => name.normalize("NFC").toLowerCase();
 
-const isUntouched = (now: FileStat | undefined, before: FileStat): boolean =>
-  isUnchanged(now, before) && now?.ctimeNs === before.ctimeNs;
+/** Whether a path still has the file, and no rename has moved the file away and back. */
+const isUntouched = (fileSystem: FileSystem, path: string, now: FileStat | undefined, before: FileStat) =>
+  now?.ctimeNs === before.ctimeNs && isUnchanged(fileSystem, path, now, before);
 
 /** Whether a path still has the checked file. Ignores the change time, which every rename sets. */
-export const isUnchanged = (
+export function isUnchanged(
+  { ground, sync }: FileSystem,
+  path: string,
   now: FileStat | undefined,
-  { dev, ino, size, mtimeMs }: Pick<FileStat, "dev" | "ino" | "size" | "mtimeMs">,
-): boolean => now?.dev === dev && now.ino === ino && now.size === size && now.mtimeMs === mtimeMs;
+  { dev, ino, size, mtimeMs }: FileStat,
+): boolean {
+  if (now?.size !== size || now.mtimeMs !== mtimeMs) return false;
+  return (now.dev === dev && now.ino === ino) || ground?.changesInodes(sync, path) === true;
+}

@@ -271,14 +271,15 @@ function* removeUnowned(
  * process is killed, and compared when no writer can replace it any more. Returns whether the document is gone.
  */
 export function removeDocument(
-  { fileSystem: { sync: calls }, liveness }: CommitPorts,
+  { fileSystem, liveness }: CommitPorts,
   files: SessionFiles,
   checked: FileStat,
 ): boolean {
   const path = documentPath(files);
   const token = newRecoveryToken(liveness);
   const taken = appendLogPath(files, token);
-  const isChecked = (at: string) => isUnchanged(calls.lstat(at), checked);
+  const calls = fileSystem.sync;
+  const isChecked = (at: string) => isUnchanged(fileSystem, at, calls.lstat(at), checked);
   try {
     if (!isChecked(path)) return !calls.exists(path);
     calls.rename(path, taken);

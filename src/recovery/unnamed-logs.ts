@@ -226,7 +226,9 @@ export function sessionName(
   id: string,
 ): string {
   const names = nameCandidates(id);
-  return names.find((name) => runSync(fileSystem, canName({ dir, name }))) ?? (names[0] as string);
+  return (
+    names.find((name) => runSync(fileSystem, canName(fileSystem, { dir, name }))) ?? (names[0] as string)
+  );
 }
 
 /** The dead writer whose records a recovery writes into a journal. */

@@ -8,6 +8,7 @@ import { replayedPath, type SessionFiles, tempPath } from "../format/file-names.
 import { type FileSystem, isNoFile } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
 import { buildFile } from "../storage/build-file.js";
+import { replaceFile } from "../storage/commit.js";
 import { readRange, writeAll } from "../storage/lines.js";
 
 /** What was sent of a document. */
@@ -88,6 +89,6 @@ function* writeProgress(
 ): Gensync<void> {
   yield* buildFile(fileSystem, temp, function* ({ fd }) {
     yield* writeAll(fd, Buffer.from(`${JSON.stringify(progress)}\n`));
-    yield* io.rename(temp, path);
+    yield* replaceFile(temp, path);
   });
 }

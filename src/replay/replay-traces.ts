@@ -12,6 +12,7 @@ import { environment } from "../platform/environment.js";
 import { type CrashSafeFileError, invalidOption } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
+import { Ground, onGround } from "../platform/ground.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import {
   checked,
@@ -101,8 +102,9 @@ export async function replayTraces(
   const ports = await portsOf(exporter, options);
   const directory = resolve(mustBePath(component, "dir", dir));
   const liveness = new SystemLiveness(nodeFileSystem.sync);
+  const { fileSystem } = ports;
   const recovery = await recoverDirectory(
-    { fileSystem: nodeFileSystem, clock: systemClock, liveness },
+    { fileSystem, clock: systemClock, liveness },
     directory,
     untilRecovered,
   );
@@ -117,7 +119,7 @@ export async function replayTraces(
   const known = free.filter((files) => !unrecovered.has(documentPath(files)));
   for (let first = 0; first < known.length; first += openedAtOnce) {
     const some = known.slice(first, first + openedAtOnce);
-    const opening = some.map((files) => runAsync(nodeFileSystem, openPublished(nodeFileSystem, files)));
+    const opening = some.map((files) => runAsync(fileSystem, openPublished(fileSystem, files)));
     for (const [index, opened] of (await Promise.allSettled(opening)).entries()) {
       const files = some[index] as SessionFiles;
       const path = documentPath(files);
@@ -149,7 +151,7 @@ async function portsOf(exporter: SpanExporter, options: ReplayOptions): Promise<
   if (!hasMethods(exporter, "export")) throw invalid("exporter", exporter, "a SpanExporter");
   checked(component, "exportTimeoutMillis", exportTimeoutMillis, integer(1, longestTimerMillis));
   return {
-    fileSystem: nodeFileSystem,
+    fileSystem: onGround(nodeFileSystem, new Ground()),
     exporter,
     resource: await resourceOf(resource),
     exportTimeoutMillis,

@@ -17,11 +17,12 @@ import {
   noRegularFile,
   tryUnlink,
 } from "../platform/file-system.js";
-import { type Gensync, pause, runSync } from "../platform/gensync.js";
+import { type Gensync, io, pause, runSync } from "../platform/gensync.js";
+import { isHeld, isUnlinkable } from "../platform/ground.js";
 import type { IoCounters } from "../platform/io-counters.js";
 import type { Liveness } from "../platform/liveness.js";
 import { type Identity, isSameFile, isVersion } from "./identity.js";
-import { type Entrance, isUnlinkable, SessionLock } from "./lock.js";
+import { type Entrance, SessionLock } from "./lock.js";
 
 /** How long a commit waits for a claim whose owner is alive or stopped. A commit holds the lock for about 50 µs. */
 const lockTimeoutMillis = 250;
@@ -31,12 +32,6 @@ const lockTimeoutMillis = 250;
  * them, some 250 ms.
  */
 const heldAttempts = 9;
-
-/** rename(2) over a file that another program holds open: a later attempt can succeed. */
-const heldCodes = new Set(["EPERM", "EACCES", "EBUSY"]);
-
-/** Whether a rename failed because another program holds the file, as far as the error shows. */
-export const isHeld = (error: unknown): boolean => heldCodes.has(errorCode(error) ?? "");
 
 /** A commit to make. */
 export interface CommitRequest extends Entrance {
@@ -72,12 +67,28 @@ export function* commit(ports: CommitPorts, request: CommitRequest): Gensync<Com
   for (let attempt = 1; ; attempt++) {
     const outcome = tryCommit(ports, request, ports.clock.monotonic() >= deadline);
     if (outcome === "committed") ports.counters?.published();
-    if (typeof outcome === "object") {
-      if (attempt >= heldAttempts) throw outcome.error;
-      yield* pause(Math.min(50, 2 ** attempt));
-    } else if (outcome !== "busy") return outcome;
+    if (typeof outcome === "object") yield* waitForHolder(attempt, outcome.error);
+    else if (outcome !== "busy") return outcome;
     // Random waits: two writers that withdraw for each other do not meet again.
     else yield* pause(1 + Math.floor(Math.random() * 5));
+  }
+}
+
+/** Waits after an attempt that another program's hold on the file has refused. Throws the error after the last attempt. */
+function* waitForHolder(attempt: number, error: unknown): Gensync<void> {
+  if (attempt >= heldAttempts) throw error;
+  yield* pause(Math.min(50, 2 ** attempt));
+}
+
+/** Replaces a file that is no document and needs no lock. */
+export function* replaceFile(from: string, to: string): Gensync<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return yield* io.rename(from, to);
+    } catch (error) {
+      if (!isHeld(error)) throw error;
+      yield* waitForHolder(attempt, error);
+    }
   }
 }
 

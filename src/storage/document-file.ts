@@ -26,9 +26,9 @@ import { type Clock, nextEvent } from "../platform/clock.js";
 import { createNow, Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileCalls, type FileSystem, isNoFile, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, runSync } from "../platform/gensync.js";
+import { isUnlinkable } from "../platform/ground.js";
 import { type Identity, identityOf, isSameFile, isVersion } from "./identity.js";
 import { afterNewline, copyRange, maxLineBytes, readRange } from "./lines.js";
-import { isUnlinkable } from "./lock.js";
 
 /** Where the span lines of a document are. */
 type Body =
@@ -269,7 +269,7 @@ export function* findDocument(
   for (const candidate of [name, ...candidates.slice(candidates.indexOf(name) + 1)]) {
     const files = { dir, name: candidate };
     const published = yield* openPublished(fileSystem, files);
-    const isOurs = published ? isDocumentOf(id, published.head) : yield* canName(files);
+    const isOurs = published ? isDocumentOf(id, published.head) : yield* canName(fileSystem, files);
     if (isOurs) return { files, published };
     published?.descriptor.release();
   }
@@ -280,7 +280,8 @@ export function* findDocument(
 const alwaysRoomBytes = 64;
 
 /** Whether all files of a session can have this name here: names are shorter on some file systems than on others. */
-export function* canName(files: SessionFiles): Gensync<boolean> {
+export function* canName({ refusedInNames }: FileSystem, files: SessionFiles): Gensync<boolean> {
+  if (refusedInNames?.test(files.name)) return false;
   if (Buffer.byteLength(files.name) <= alwaysRoomBytes) return true;
   try {
     yield* io.lstat(longestPath(files));

@@ -16,6 +16,7 @@
 
 import { isToken, lockPath, type SessionFiles } from "../format/file-names.js";
 import { errorCode, type FileCalls, tryRemoveDirectory, tryUnlink } from "../platform/file-system.js";
+import { isUnlinkable } from "../platform/ground.js";
 import { isDead, type Liveness } from "../platform/liveness.js";
 
 /** Attempts to enter a lock that other committers remove, or whose claim keeps its name after it was deleted (Windows). */
@@ -32,25 +33,6 @@ export interface Entrance {
   /** `move`: the source becomes the claim. `link`: the source keeps its name as well. */
   readonly by: "move" | "link";
 }
-
-/**
- * link(2): EPERM and ENOTSUP if the file system has no hard links, EACCES on Android, ERR_ACCESS_DENIED of Node's
- * permission model, EMLINK and EXDEV on unusual mounts.
- */
-const noHardLinks = new Set([
-  "EPERM",
-  "EACCES",
-  "ENOTSUP",
-  "EOPNOTSUPP",
-  "ENOSYS",
-  "EMLINK",
-  "EXDEV",
-  "EINVAL",
-  "ERR_ACCESS_DENIED",
-]);
-
-/** Whether a failed link means that there are no hard links here. */
-export const isUnlinkable = (error: unknown): boolean => noHardLinks.has(errorCode(error) ?? "");
 
 export class SessionLock {
   readonly #calls: FileCalls;

@@ -32,6 +32,7 @@ const lines: readonly (readonly [name: string, args: readonly string[]])[] = [
   ["prune", ["prune", "--keep", "3", "--dry-run"]],
   ["help", ["--help"]],
   ["help-list", ["list", "--help"]],
+  ["help-verify", ["verify", "--help"]],
 ];
 
 test.each(lines.flatMap(([name, args]) => [80, 120].map((columns) => ({ name, args, columns }))))(

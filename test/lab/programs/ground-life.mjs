@@ -1,0 +1,57 @@
+// One life on an unusual ground. Prints a line of JSON: what was acknowledged, or what a recovery found.
+//   whole: records, publishes, ends, resumes, ends   die: leaves an open span, and is killed   recover: recovers, and looks
+//   stay: records, publishes, and waits for its end of input; then records again and shuts down
+import { once } from "node:events";
+import { createRequire } from "node:module";
+
+const [, , build, dir, how, session = "s"] = process.argv;
+const fromBuild = createRequire(`${build}/index.js`);
+const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
+const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, recoverTraces } = fromBuild(`${build}/index.js`);
+const print = (value) => console.log(JSON.stringify(value));
+
+if (how === "recover") {
+  const { sessions, failures, running } = await recoverTraces(dir);
+  print({ recovered: sessions.length, failures: failures.map(({ error }) => String(error)), running });
+  process.exit(0);
+}
+
+const exporter = new CrashSafeFileSpanExporter({ dir });
+const processor = new CrashSafeSpanProcessor(exporter);
+const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer("ground");
+const start = (name) => tracer.startSpan(name, { attributes: { "session.id": session } });
+let spans = 0;
+const record = (count) => {
+  for (let i = 0; i < count; i++) start(`span ${++spans}`).end();
+};
+const tried = async (work) => {
+  try {
+    await work();
+    return "resolved";
+  } catch (error) {
+    return `rejected ${error.message}`;
+  }
+};
+
+record(3);
+const flushed = await tried(() => processor.forceFlush());
+if (how === "whole") {
+  await exporter.endSession(session);
+  record(2);
+}
+if (how === "die") {
+  start("open");
+  print({ flushed, spans });
+  process.stdout.write("", () => process.kill(process.pid, "SIGKILL"));
+  await new Promise(() => {});
+}
+if (how === "stay") {
+  print({ flushed, spans });
+  process.stdin.resume();
+  await once(process.stdin, "end");
+  record(2);
+}
+const shut = await tried(() => processor.shutdown());
+const { dropped, refused, faults } = exporter.stats();
+print({ flushed, shut, spans, dropped, refused, faults });
+process.exit(0);
