@@ -8,6 +8,7 @@ import { environment } from "../platform/environment.js";
 import { tryOr } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
+import { Ground, onGround } from "../platform/ground.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { type PathLike, pathOf } from "../platform/paths.js";
 import { sessionsIn } from "../recovery/list-traces.js";
@@ -103,7 +104,7 @@ export async function loadTrace(given: string | number, dir?: PathLike): Promise
  */
 function completeDead(dir: string, names: readonly string[]): void {
   const liveness = new SystemLiveness(nodeFileSystem.sync);
-  const ports = { fileSystem: nodeFileSystem, clock: systemClock, liveness };
+  const ports = { fileSystem: onGround(nodeFileSystem, new Ground()), clock: systemClock, liveness };
   // A directory that cannot be read or written to stays as it is: the next exporter, or the next call, tries again.
   void recoverInRounds(ports, resolve(dir), oneAttempt, names).catch(() => {});
 }

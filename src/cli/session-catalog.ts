@@ -14,13 +14,13 @@ import {
   ATTR_CRASH_SAFE_FILE_PARENT_SPAN_ID,
 } from "../otel/semantic-conventions.js";
 import { systemClock } from "../platform/clock.js";
-import { CrashSafeFileError } from "../platform/errors.js";
+import { CrashSafeFileError, tryOr } from "../platform/errors.js";
 import { errorCode, nodeFileSystem } from "../platform/file-system.js";
 import { runAsync, runSync } from "../platform/gensync.js";
 import { isRecoveryToken, type Liveness, SystemLiveness, type Verdict } from "../platform/liveness.js";
 import { readFoundOutline } from "../recovery/read-trace.js";
 import { sessionNamesIn, unnamedLogState } from "../recovery/unnamed-logs.js";
-import { maxWholeBytes, openPublished, type Published } from "../storage/document-file.js";
+import { hollowBytes, openPublished, type Published } from "../storage/document-file.js";
 import { readRange } from "../storage/lines.js";
 import { sideFileState } from "../storage/side-files.js";
 import { CommandError } from "./command.js";
@@ -338,16 +338,14 @@ function unreadableEntry(
   { descriptor, size }: Published,
 ): CatalogEntry | undefined {
   if (size === 0) return damagedEntry(found, writer, "the file is empty");
-  const bytes = runSync(nodeFileSystem, readRange(descriptor.fd, 0, Math.min(size, maxWholeBytes)));
-  const text = bytes.toString("utf8");
-  if (decodeLeadingHead(text).type === "head")
+  // A long file is not parsed: it is JSON of another program where it begins like JSON.
+  const isLong = size > hollowBytes;
+  const text = runSync(nodeFileSystem, readRange(descriptor.fd, 0, isLong ? 1 << 20 : size)).toString("utf8");
+  const leading = decodeLeadingHead(text);
+  if (leading.type === "head" || (leading.type === "cut" && leading.inId))
     return damagedEntry(found, writer, "the file begins like a trace, and its last line cannot be read");
-  try {
-    JSON.parse(text);
-    return undefined;
-  } catch {
-    return damagedEntry(found, writer, "the file is not JSON");
-  }
+  const isJson = isLong ? /^\s*[{[]/.test(text) : tryOr(() => JSON.parse(text) !== undefined, false);
+  return isJson ? undefined : damagedEntry(found, writer, "the file is not JSON");
 }
 
 /** Whether any file of the session was found. */

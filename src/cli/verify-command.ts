@@ -2,10 +2,10 @@
 import { decodeHead, decodeLine, isRoot } from "../format/document.js";
 import { isWholeSummary } from "../format/validate.js";
 import { nodeFileSystem } from "../platform/file-system.js";
-import { runAsync } from "../platform/gensync.js";
+import { type Gensync, runAsync } from "../platform/gensync.js";
 import { readFoundTrace } from "../recovery/read-trace.js";
-import { maxWholeBytes, openPublished, type Published, readHeadLine } from "../storage/document-file.js";
-import { readRange, scanLines } from "../storage/lines.js";
+import { hollowBytes, openPublished, type Published, readHeadLine } from "../storage/document-file.js";
+import { chunkBytes, readRange, scanLines } from "../storage/lines.js";
 import { byteCount, cut, groupedNumber, oneLine, plural } from "../text/display-text.js";
 import { defineCommand, type ExitCode, type Options, UsageError } from "./command.js";
 import { reportGround } from "./ground-report.js";
@@ -206,17 +206,29 @@ async function scanUnreadable(published: Published, file: string, findings: Find
       findings.push({ level: "corrupt", file, offset: size, message: "the last line is missing" });
     return corrupt;
   }
-  const bytes = await runAsync(nodeFileSystem, readRange(descriptor.fd, 0, Math.min(size, maxWholeBytes)));
-  const nul = bytes.indexOf(0);
-  if (nul >= 0)
+  const nul = await runAsync(nodeFileSystem, firstNul(descriptor.fd, size));
+  if (nul !== undefined)
     findings.push({
       level: "corrupt",
       file,
       offset: nul,
       message: "NUL bytes: a power cut, or a disk that was full",
     });
-  else findings.push({ level: "corrupt", file, offset: 0, message: jsonFault(bytes.toString("utf8")) });
+  else {
+    const text = await runAsync(nodeFileSystem, readRange(descriptor.fd, 0, Math.min(size, hollowBytes)));
+    const message = size > hollowBytes ? "a long file that is no trace" : jsonFault(text.toString("utf8"));
+    findings.push({ level: "corrupt", file, offset: 0, message });
+  }
   return 0;
+}
+
+/** The offset of the first NUL byte of a file. */
+function* firstNul(fd: number, size: number): Gensync<number | undefined> {
+  for (let from = 0; from < size; from += chunkBytes) {
+    const found = (yield* readRange(fd, from, Math.min(size, from + chunkBytes))).indexOf(0);
+    if (found >= 0) return from + found;
+  }
+  return undefined;
 }
 
 function jsonFault(text: string): string {

@@ -10,6 +10,9 @@ const deviceName = /^(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const controlCharacters = /[\u0000-\u001f\u007f-\u009f]/g;
 
+/** Windows and FAT refuse names with these. Elsewhere such a name is taken as it is. */
+const refusedCharacters = /[<>"|?*]/g;
+
 /** The id with `_` for each of `/ \ . :`; `unknown` for an empty id. This is the file name of most ids. */
 export function safeId(rawId: string): string {
   return rawId.replace(/[/\\.:]/g, "_") || "unknown";
@@ -24,7 +27,9 @@ export function nameCandidates(rawId: string): readonly string[] {
   const plain = safeId(rawId);
   const hash = createHash("sha256").update(rawId).digest("hex");
   const stem = nameStem(plain, maxNameBytes - 65);
-  const hashed = [8, 16, 64].map((digits) => `${stem}-${hash.slice(0, digits)}`);
+  const portable = stem.replace(refusedCharacters, "_");
+  const stems = portable === stem ? [stem] : [stem, portable];
+  const hashed = stems.flatMap((one) => [8, 16, 64].map((digits) => `${one}-${hash.slice(0, digits)}`));
   return isPortable(plain) ? [plain, ...hashed] : hashed;
 }
 

@@ -26,12 +26,19 @@ export class Descriptor {
    */
   release(): void {
     if (this.#fileSystem.locksOpenFiles) this.releaseNow();
-    else if (--this.#holders === 0) this.#fileSystem.async.close(this.fd).catch(() => {});
+    else if (this.#holders > 0 && --this.#holders === 0)
+      this.#fileSystem.async.close(this.fd).catch(() => {});
+  }
+
+  /** Closes at once, and takes it from all holders: none reads or writes the file any more. */
+  close(): void {
+    this.#holders = Math.min(this.#holders, 1);
+    this.releaseNow();
   }
 
   /** Removes a holder and closes at once: for a file that keeps its name, so that closing frees no blocks. */
   releaseNow(): void {
-    if (--this.#holders > 0) return;
+    if (this.#holders === 0 || --this.#holders > 0) return;
     try {
       this.#fileSystem.sync.close(this.fd);
     } catch {

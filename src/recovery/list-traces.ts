@@ -6,14 +6,14 @@ import { resolve } from "node:path";
 import { documentPath, parseEntry } from "../format/file-names.js";
 import { splitOrigins } from "../format/origins.js";
 import type { SessionMetadata, SessionSummary } from "../format/trace-file.js";
-import { mapConcurrently } from "../platform/async.js";
+import { mapConcurrently, WorkQueue } from "../platform/async.js";
 import { nextTurn } from "../platform/clock.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, nodeFileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
 import { rejectUnknownOptions } from "../platform/options.js";
 import { mustBePath, type PathLike } from "../platform/paths.js";
-import { readOutline } from "../storage/document-file.js";
+import { hollowBytes, readOutline } from "../storage/document-file.js";
 import { namesPerTurn } from "../storage/side-files.js";
 import { readTrace } from "./read-trace.js";
 import { sessionNamesIn } from "./unnamed-logs.js";
@@ -72,9 +72,12 @@ export async function listTraces(
   try {
     const dated = await datedSessions(resolve(mustBePath("listTraces", "dir", dir)));
     const page = newest(dated, offset + limit).slice(offset);
-    const read = await mapConcurrently(page, ({ path, hasDocument }) =>
-      hasDocument ? readListed(path) : readUnpublished(path),
-    );
+    const oneByOne = new WorkQueue(1);
+    const read = await mapConcurrently(page, ({ path, hasDocument, bytes }) => {
+      const one = () => (hasDocument ? readListed(path) : readUnpublished(path));
+      // A document of another layout is read whole: eight long ones at once would take eight times the memory.
+      return bytes > hollowBytes ? oneByOne.run(one) : one();
+    });
     return { traces: read.filter((trace) => trace !== undefined), total: dated.length, offset, limit };
   } catch (error) {
     if (errorCode(error) === "ENOENT") return { traces: [], total: 0, offset, limit };
@@ -124,7 +127,7 @@ export async function sessionsIn(dir: string, listing = 1): Promise<SessionEntri
   return [...found.values()];
 }
 
-type DatedSession = SessionEntries & { readonly mtimeMs: number };
+type DatedSession = SessionEntries & { readonly mtimeMs: number; readonly bytes: number };
 
 /** Listings at most: each repeats only while a recovery takes files over. */
 const maxListings = 5;
@@ -154,14 +157,18 @@ async function datedSessions(dir: string): Promise<DatedSession[]> {
 async function dateOf(dir: string, session: SessionEntries): Promise<DatedSession | undefined> {
   const { async: calls } = nodeFileSystem;
   let mtimeMs: number | undefined;
+  let bytes = 0;
   for (const fileName of session.fileNames) {
     const stat = await calls.lstat(`${dir}/${fileName}`);
-    if (stat?.isFile) mtimeMs = Math.max(mtimeMs ?? 0, stat.mtimeMs);
+    if (!stat?.isFile) continue;
+    mtimeMs = Math.max(mtimeMs ?? 0, stat.mtimeMs);
+    bytes += stat.size;
   }
-  if (mtimeMs !== undefined) return { ...session, mtimeMs };
+  if (mtimeMs !== undefined) return { ...session, mtimeMs, bytes };
   // Published for the first time, and ended, since the directory was read.
   const document = session.hasDocument ? undefined : await calls.lstat(session.path);
-  return document?.isFile ? { ...session, hasDocument: true, mtimeMs: document.mtimeMs } : undefined;
+  if (!document?.isFile) return undefined;
+  return { ...session, hasDocument: true, mtimeMs: document.mtimeMs, bytes: document.size };
 }
 
 /** A session without a document, of the records in its side files. */

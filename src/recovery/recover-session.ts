@@ -187,9 +187,13 @@ async function recoverGroup(
         if (published && recovered.isPublishedCorrupt)
           await run(keepDamaged(fileSystem, files, first.token, published));
         if (fileSystem.locksOpenFiles) held = void held?.release();
+        const isClosed = fileSystem.locksOpenFiles && closeLinks(fileSystem.sync, orphans);
         const committing = { ...request, source: temp, by: "move" } as const;
         const outcome = await run(base ? commit(ports, committing) : commitFirst(ports, committing));
-        if (outcome !== "committed") continue;
+        if (outcome !== "committed") {
+          if (isClosed) throw new Error(`${request.files.name} was changed by another process meanwhile`);
+          continue;
+        }
         await fileSystem.async.syncDirectory(files.dir);
       }
       return { ...recovered.report, keptAs: removeSideFiles(fileSystem.sync, orphans, recovered.corrupt) };
@@ -201,6 +205,16 @@ async function recoverGroup(
       }
     }
   }
+}
+
+/**
+ * Closes append logs with a second name: that of a writer that died in its last commit is the document as well, which no
+ * rename replaces while it is open. Returns whether there was one.
+ */
+function closeLinks(calls: FileCalls, orphans: readonly OrphanedFiles[]): boolean {
+  const linked = orphans.filter(({ log }) => log !== undefined && calls.fstat(log.fd).nlink > 1);
+  for (const { log } of linked) log?.close();
+  return linked.length > 0;
 }
 
 /**

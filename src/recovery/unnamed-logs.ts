@@ -32,6 +32,7 @@ import {
   newRecoveryToken,
   releaseToken,
 } from "../platform/liveness.js";
+import { RecentMap } from "../platform/recent-map.js";
 import { buildFile } from "../storage/build-file.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { canName } from "../storage/document-file.js";
@@ -47,7 +48,14 @@ interface FoundLog {
   /** `gone`: since the directory was read, a recovery has taken it, or its spans have reached their sessions. */
   readonly state: "orphaned" | "owned" | "gone";
   readonly lastWrite: number;
+  /** Changes with every record: a log grows only. */
+  readonly version: string;
 }
+
+/** The names of the sessions in a log, by its path, for the version that was read: a listing reads each log once. */
+const knownNames = new RecentMap<string, { readonly version: string; readonly names: ReadonlySet<string> }>(
+  1_024,
+);
 
 /** The tokens of the unnamed logs of a directory. */
 function* listUnnamedTokens(dir: string): Gensync<string[]> {
@@ -64,11 +72,11 @@ function* listUnnamedLogs(
   const found: FoundLog[] = [];
   for (const token of tokens ?? (yield* listUnnamedTokens(dir))) {
     const stat = yield* io.lstat(unnamedPath(dir, token));
-    if (stat === undefined) found.push({ token, state: "gone", lastWrite: 0 });
+    if (stat === undefined) found.push({ token, state: "gone", lastWrite: 0, version: "" });
     if (!stat?.isFile) continue;
-    const { mtimeMs: lastWrite } = stat;
+    const { mtimeMs: lastWrite, ino, size } = stat;
     const state = isOrphaned(liveness, token, lastWrite, clock.now()) ? "orphaned" : "owned";
-    found.push({ token, state, lastWrite });
+    found.push({ token, state, lastWrite, version: `${ino} ${size}` });
   }
   return found;
 }
@@ -198,14 +206,21 @@ export function* readUnnamedSides(
   listing = 1,
 ): Gensync<OrphanedFiles[]> {
   const found: OrphanedFiles[] = [];
-  for (const { token, state: ownerState, lastWrite } of yield* listUnnamedLogs(ports, dir, tokens)) {
+  for (const { token, state: ownerState, lastWrite, version } of yield* listUnnamedLogs(ports, dir, tokens)) {
     const isOrphaned = ownerState === "orphaned";
+    const path = unnamedPath(dir, token);
+    const known = only === undefined ? undefined : knownNames.get(path);
+    if (known?.version === version && only !== undefined && !known.names.has(only)) continue;
     const split = yield* readUnnamedLog(ports, dir, token);
     // It has another name by now, or its spans are in the files of their sessions.
     if (!split && listing < maxListings)
       return yield* readUnnamedSides(ports, dir, only, undefined, listing + 1);
-    for (const { session, spans } of split?.sessions ?? []) {
-      const files = { dir, name: sessionName(ports, dir, session.id) };
+    const sessions = (split?.sessions ?? []).map((one) => ({
+      ...one,
+      files: { dir, name: sessionName(ports, dir, one.session.id) },
+    }));
+    if (split) knownNames.set(path, { version, names: new Set(sessions.map(({ files }) => files.name)) });
+    for (const { session, spans, files } of sessions) {
       if (only !== undefined && files.name !== only) continue;
       const journal = replayJournal(Buffer.concat(journalOf({ token, lastWrite }, session, spans)));
       const pending = spans.filter(({ endTime }) => endTime !== undefined);

@@ -197,13 +197,19 @@ export function* readOutline(fd: number, size: number): Gensync<Outline> {
       return { head: decodedHead, tail, body: { type: "lines", from: headEnd, to: tailStart } };
     }
   }
-  if (size > maxWholeBytes) return outlineOf(undefined);
+  if (size > maxWholeBytes || !(yield* beginsLikeObject(fd, size))) return outlineOf(undefined);
   const bytes = yield* readRange(fd, 0, size);
   return outlineOf(isHollow(bytes) ? undefined : decodeDocument(bytes.toString("utf8")));
 }
 
+/** Whether a file can be a JSON object by its first bytes: another one, such as one of NUL bytes, is not read whole. */
+function* beginsLikeObject(fd: number, size: number): Gensync<boolean> {
+  const first = (yield* readRange(fd, 0, Math.min(size, 64))).toString("utf8");
+  return /^\ufeff?\s*(?:\{|$)/.test(first);
+}
+
 /** A shorter document is parsed within a second, whatever it holds. */
-const hollowBytes = 8_000_000;
+export const hollowBytes = 8_000_000;
 
 /**
  * Whether a long text is mostly brackets, such as `{},{},…`: each takes some 50 bytes of memory and as long as a kilobyte

@@ -85,10 +85,11 @@ export const projects = [
       "tsup@8.5.1",
       "typescript@5.9.3",
       "jest@30.5.2",
+      "jest-environment-jsdom@30.5.2",
       "deno@2.9.6",
     ],
     provider: providerOf("BasicTracerProvider", "@opentelemetry/sdk-trace-base"),
-    ways: [...Object.keys(bundled), "Bun bundle", "Deno", "Jest"],
+    ways: [...Object.keys(bundled), "Bun bundle", "Deno", "Jest", "Jest, jsdom"],
   },
   {
     name: "Next.js",

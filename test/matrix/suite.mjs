@@ -7,12 +7,14 @@ import { runtimes, versionOf } from "./runtimes.mjs";
 const project = fileURLToPath(new URL("../../", import.meta.url));
 const vitest = "node_modules/vitest/vitest.mjs";
 
-/** Tables of fault × call of the file-system port in one process: two minutes of the suite, and no call of the runtime's own. */
+/** Tables of fault × call, and of kinds of files: two minutes of the suite, which do not depend on the version of Node. */
 export const sameOnEachNode = [
   "test/directory/many-sessions.test.ts",
   "test/promises/cut-at-every-byte.test.ts",
   "test/promises/faults.test.ts",
+  "test/promises/refused-operations.test.ts",
   "test/promises/taken-back-verdict.test.ts",
+  "test/recovery/hostile-directory.test.ts",
   "test/recovery/recovery-faults.test.ts",
 ];
 

@@ -48,6 +48,29 @@ export function install(dir, tarball, { packages, tools = [], provider }) {
 
 const tracesOf = (dir, way) => join(dir, `traces of ${way}`);
 
+/**
+ * Each program is a test file: Jest has a module loader of its own, and keeps what a test prints. Its timers stand still, and
+ * jsdom has timers that are numbers.
+ */
+function inJest(environment) {
+  return (dir, { runtime }, texts) => {
+    for (const [name, text] of Object.entries(texts)) {
+      const program = asCommonJs(text)
+        .replaceAll("process.argv.at(-1)", "process.env.TRACES")
+        .replaceAll("console.log(", "print(")
+        .replace("void main();", "");
+      const print = 'const print = (...text) => require("node:fs").writeSync(1, text.join(" ") + "\\n");';
+      const run = name === "read" ? "main" : "() => new Promise(() => {})";
+      writeFileSync(
+        join(dir, `${name}.${environment}.test.cjs`),
+        `/** @jest-environment ${environment} */\njest.useFakeTimers();\n${print}\n${program}\ntest("${name}", ${run}, ${hungMillis});\n`,
+      );
+    }
+    const jest = `"${runtimes[runtime]}" node_modules/jest/bin/jest.js --runInBand --silent --testMatch`;
+    return (name) => ["sh", "-c", `TRACES="$1" exec ${jest} '**/${name}.${environment}.test.cjs'`, "jest"];
+  };
+}
+
 /** Each way prepares the programs and returns how to start one, `record` or `read`. */
 const ways = {
   ESM(dir, { runtime }, texts) {
@@ -106,26 +129,14 @@ const ways = {
   },
   Deno(dir, _project, texts) {
     for (const [name, text] of Object.entries(texts)) writeFileSync(join(dir, `${name}.mjs`), asModule(text));
-    const deno = [join(dir, "node_modules/.bin/deno"), "run", "-A", "--no-lock", "--node-modules-dir=manual"];
-    return (name) => ["env", "DENO_NO_UPDATE_CHECK=1", ...deno, `${name}.mjs`];
+    const deno = [join(dir, "node_modules/.bin/deno"), "run", "--no-lock", "--node-modules-dir=manual"];
+    // Nothing else may be asked for: neither variables, nor the name of the host, nor processes.
+    const traces = tracesOf(dir, "Deno");
+    const allowed = ["--no-prompt", `--allow-read=${traces},${dir}/node_modules`, `--allow-write=${traces}`];
+    return (name) => ["env", "DENO_NO_UPDATE_CHECK=1", ...deno, ...allowed, `${name}.mjs`];
   },
-  /** Each program is a test file: Jest has a module loader of its own, and keeps what a test prints. */
-  Jest(dir, { runtime }, texts) {
-    for (const [name, text] of Object.entries(texts)) {
-      const program = asCommonJs(text)
-        .replaceAll("process.argv.at(-1)", "process.env.TRACES")
-        .replaceAll("console.log(", "print(")
-        .replace("void main();", "");
-      const print = 'const print = (...text) => require("node:fs").writeSync(1, text.join(" ") + "\\n");';
-      const run = name === "read" ? "main" : "() => new Promise(() => {})";
-      writeFileSync(
-        join(dir, `${name}.test.cjs`),
-        `${print}\n${program}\ntest("${name}", ${run}, ${hungMillis});\n`,
-      );
-    }
-    const jest = `"${runtimes[runtime]}" node_modules/jest/bin/jest.js --runInBand --silent --testMatch`;
-    return (name) => ["sh", "-c", `TRACES="$1" exec ${jest} '**/${name}.test.cjs'`, "jest"];
-  },
+  Jest: inJest("node"),
+  "Jest, jsdom": inJest("jsdom"),
   "Bun binary"(dir, _project, texts) {
     for (const [name, text] of Object.entries(texts)) {
       writeFileSync(join(dir, `${name}.ts`), text);

@@ -1,4 +1,7 @@
-/** Uses one public function or command on a directory; prints the result, the time, and the memory at its peak beyond the start. */
+/**
+ * Uses public functions and commands on a directory, each named with its arguments in one argument. Prints their results, the
+ * time of the processor, and the memory at its peak beyond the start.
+ */
 
 import { BasicTracerProvider, InMemorySpanExporter } from "@opentelemetry/sdk-trace-base";
 import { FileExporter, Trace } from "../../build/altimate.js";
@@ -7,11 +10,12 @@ import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/i
 import { listTraces, readTrace, recoverTraces } from "../../build/reader.js";
 import { replayTraces } from "../../build/replay/replay-traces.js";
 
-const [dir, use, ...args] = process.argv.slice(2);
+const [dir, ...wanted] = process.argv.slice(2);
 
 const uses = {
-  listTraces: async () => (await listTraces(dir)).traces.map(({ sessionId }) => sessionId),
-  readTrace: async () => (await readTrace(`${dir}/good.json`)).trace.spans.length,
+  listTraces: async () =>
+    (await listTraces(dir, { limit: 1_000 })).traces.map(({ sessionId }) => sessionId.slice(0, 20)),
+  readTrace: async () => (await readTrace(`${dir}/ses_finish.json`)).trace.spans.length,
   recoverTraces: async () => (await recoverTraces(dir)).sessions.map(({ id }) => id),
   replayTraces: async () => (await replayTraces(dir, new InMemorySpanExporter())).sessions.length,
   async exporter() {
@@ -28,9 +32,9 @@ const uses = {
   },
   async altimate() {
     const listed = (await Trace.listTraces(dir)).map(({ sessionId }) => sessionId);
-    return listed.includes("good") && (await Trace.loadTrace("good", dir))?.spans.length;
+    return listed.includes("ses_finish") && (await Trace.loadTrace("ses_finish", dir))?.spans.length;
   },
-  async command() {
+  async command(...args) {
     let [bytes, err] = [0, ""];
     const code = await runCommandLine(args, {
       stdout: {
@@ -55,9 +59,10 @@ const uses = {
 };
 
 const before = process.resourceUsage().maxRSS;
-const begun = performance.now();
-const result = await uses[use]();
-const millis = Math.round(performance.now() - begun);
+const results = [];
+for (const [use, ...args] of wanted.map((words) => words.split(" "))) results.push(await uses[use](...args));
+const { user, system } = process.cpuUsage();
+const millis = Math.round((user + system) / 1_000);
 // Kilobytes on Linux, in Node and in Bun.
 const megabytes = Math.round((process.resourceUsage().maxRSS - before) / 1000);
-console.log(JSON.stringify({ result, millis, megabytes }));
+console.log(JSON.stringify({ results, millis, megabytes }));

@@ -1,5 +1,5 @@
 /** Another program holds a document open where an open file cannot be replaced (Windows): nothing is lost, and no work hangs. */
-import { linkSync, mkdirSync } from "node:fs";
+import { linkSync, mkdirSync, rmSync } from "node:fs";
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Ground, onGround } from "../../src/platform/ground.js";
@@ -98,6 +98,17 @@ describe.each([
     expect((await recover(actor)).failures).toEqual([]);
     expect(ended(stage.document("s"))).toHaveLength(3);
     expect(stage.files).toEqual(["s.json"]);
+  });
+
+  test("P2 P12 recovery replaces a damaged document that is a link to the append log of the dead writer", async () => {
+    const actor = await withNews(refusals);
+    bury(refusals);
+    const log = stage.files.find((name) => name.endsWith(".open")) ?? "";
+    rmSync(path());
+    linkSync(`${stage.dir}/${log}`, path());
+    expect((await recover(actor)).failures).toEqual([]);
+    expect(ended(stage.document("s"))).toHaveLength(3);
+    expect(stage.files.filter((name) => !name.includes(".damaged."))).toEqual(["s.json"]);
   });
 
   test("P2 P12 recovery removes the lock of a writer that died in a commit", async () => {

@@ -202,7 +202,7 @@ function contents(dir: string): unknown {
       if (!name.endsWith(".json")) return shown;
       try {
         const { spans, summary } = JSON.parse(readFileSync(join(dir, name), "utf8"));
-        return [shown.replace(/nnn.*/, "<long>"), summary.status, spans.length];
+        return [shown.replace(/^(?:n{40}|unknown_service).*/, "<long>"), summary.status, spans.length];
       } catch {
         return [shown, "unreadable"];
       }

@@ -18,11 +18,11 @@ import { isTorture } from "./trials.js";
 const token = "1-1-1-aaaaaaaa-bbbbbbbb";
 
 /** Bytes of a file without content. */
-const hole = isTorture ? 3_000_000_000 : 300_000_000;
+const hole = isTorture ? 3_000_000_000 : 32_000_000;
 /** Bytes of a long line that has content. */
-const longLine = isTorture ? 300_000_000 : 20_000_000;
+const longLine = isTorture ? 20_000_000 : 4_000_000;
 /** Entries of a long list. */
-const many = isTorture ? 100_000 : 5_000;
+const many = isTorture ? 100_000 : 2_000;
 
 /** A file of this size without content, and the texts at these offsets. */
 function sparse(path: string, size: number, texts: readonly (readonly [number, string])[] = []): void {
@@ -93,7 +93,10 @@ export const hostileKinds: Readonly<Record<string, Plant>> = {
     ),
   "a head that is long": (path) => writeFileSync(`${path}.json`, `${head("x".repeat(longLine))}${tail(0)}`),
   brackets: (path) =>
-    writeFileSync(`${path}.json`, `{"version":2,"spans":[${"{},".repeat(longLine / 3)}{}]}`),
+    writeFileSync(
+      `${path}.json`,
+      `{"version":2,"spans":[${"{},".repeat(Math.max(longLine, 9_000_000) / 3)}{}]}`,
+    ),
   "lists in lists": text("[".repeat(200_000)),
   "objects in objects": text(
     `{"version":2,"sessionId":"deep","spans":[${'{"a":'.repeat(50_000)}1${"}".repeat(50_000)}]}`,
@@ -176,7 +179,7 @@ export function plantHostile(dir: string, names: readonly string[]): void {
   const hourAgo = new Date(Date.now() - 3_600_000);
   for (const file of readdirSync(dir, { encoding: "buffer" })) {
     const path = Buffer.concat([Buffer.from(`${dir}/`), file]);
-    if (!file.includes(token.slice(-8))) continue;
+    if (!/\.(?:open|live)$/.test(file.toString("latin1"))) continue;
     try {
       utimesSync(path, hourAgo, hourAgo);
     } catch {

@@ -2,7 +2,7 @@
  * The promises under Windows' rules, by Wine: kills before each call, files that were cut, peer writers, readers that hold
  * documents open in a loop, process hooks, and recovery, all on Node for Windows. `test/lab/wine.mjs` says what Wine is not.
  */
-import { existsSync, readdirSync, readFileSync, truncateSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { inLanes, spread } from "../lanes.mjs";
 import { problemOf } from "../reader.mjs";
@@ -88,9 +88,14 @@ async function twins(build, dir, scratch) {
   return { ...both[0], words: both.flatMap(({ words }) => words) };
 }
 
-/** Takes the end of an append log of the dead: its last line is torn, as by a power cut. */
+/**
+ * Takes the end of an append log of the dead: its last line is torn, as by a power cut. One with a second name is the document
+ * as well, which was synced.
+ */
 function cut(result) {
-  const name = readdirSync(result.dir).find((file) => file.endsWith(".open"));
+  const name = readdirSync(result.dir).find(
+    (file) => file.endsWith(".open") && statSync(join(result.dir, file)).nlink === 1,
+  );
   if (!name) return;
   const file = join(result.dir, name);
   truncateSync(file, Math.max(0, readFileSync(file).length - 7));
@@ -194,4 +199,31 @@ async function read({ size, build, broken, scratch }) {
   };
 }
 
-export default [kills, readers];
+/** Uses of a directory that are tried. */
+const uses = {
+  name: "windows-uses",
+  title:
+    "on Windows, paths, names and line ends of every kind, resume, retention, replay, the command line and the drop-in",
+  promise: "P7 P9 P12",
+  needs: lacksWine,
+  run: used,
+  brokenWriters: [
+    {
+      name: "one that gives a file a name which Windows refuses",
+      patch: [{ file: "platform/file-system.js", from: /refusedInNames: .*/, to: "" }],
+      catches: /names that Windows reserves or refuses/,
+    },
+  ],
+};
+
+async function used({ build, scratch }) {
+  const dir = scratch.newDirectory();
+  const child = new WindowsProcess(scratch, "windows-uses.mjs", { dir, build });
+  const { words, code, output } = await child.ended();
+  const failures = words.filter(([verb]) => verb === "problem").map(([, text]) => text);
+  const done = words.filter(([verb]) => verb === "used").map(([, name]) => name);
+  if (code !== 0 || done.length + failures.length === 0) failures.push(`it ended with ${code}: ${output}`);
+  return { trials: done.length + failures.length, failures, notes: [done.join(", ")] };
+}
+
+export default [kills, readers, uses];
