@@ -129,11 +129,8 @@ const ways = {
   },
   Deno(dir, _project, texts) {
     for (const [name, text] of Object.entries(texts)) writeFileSync(join(dir, `${name}.mjs`), asModule(text));
-    const deno = [join(dir, "node_modules/.bin/deno"), "run", "--no-lock", "--node-modules-dir=manual"];
-    // Nothing else may be asked for: neither variables, nor the name of the host, nor processes.
-    const traces = tracesOf(dir, "Deno");
-    const allowed = ["--no-prompt", `--allow-read=${traces},${dir}/node_modules`, `--allow-write=${traces}`];
-    return (name) => ["env", "DENO_NO_UPDATE_CHECK=1", ...deno, ...allowed, `${name}.mjs`];
+    const deno = [join(dir, "node_modules/.bin/deno"), "run", "-A", "--no-lock", "--node-modules-dir=manual"];
+    return (name) => ["env", "DENO_NO_UPDATE_CHECK=1", ...deno, `${name}.mjs`];
   },
   Jest: inJest("node"),
   "Jest, jsdom": inJest("jsdom"),
