@@ -5,10 +5,12 @@
  *     npm run hops                      # the build of this project
  *     npm run hops -- <dir> --list      # another build, with the names of the files
  *
- * Each step runs a few times first. Then only functions that run during one more step are counted.
+ * Each step runs a few times first. Then only functions that run during one more step are counted. "On the way" are the
+ * files on the stack when the step writes, syncs or renames a file: those that a reader follows. The other files answer a
+ * question for one of these, and return. A recovery is made of async functions, which have no stack.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import fs, { mkdtempSync, rmSync, statSync } from "node:fs";
 import { Session } from "node:inspector";
 import { tmpdir } from "node:os";
 import { join, relative, resolve, sep } from "node:path";
@@ -127,6 +129,28 @@ class Coverage {
   }
 }
 
+/** Calls that change a file. */
+const changes = ["write", "fdatasync", "link", "rename"].flatMap((name) => [name, `${name}Sync`]);
+
+/** The files on the stack at each call that changes a file while `step` runs. */
+async function wayOf(step) {
+  const way = new Set();
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 200;
+  const originals = changes.map((name) => [name, fs[name]]);
+  for (const [name, call] of originals) {
+    fs[name] = (...args) => {
+      for (const [, file] of new Error().stack.matchAll(/(?:file:\/\/)?(\/[^():\s]+\.m?js):/g))
+        if (file.startsWith(build + sep)) way.add(relative(build, file).replaceAll(sep, "/"));
+      return call(...args);
+    };
+  }
+  await step();
+  Object.assign(fs, Object.fromEntries(originals));
+  Error.stackTraceLimit = limit;
+  return way;
+}
+
 const inodeOf = (path) => statSync(path, { throwIfNoEntry: false })?.ino;
 
 /** Resolves when another file has been renamed to `path`, and the work after the rename is done. */
@@ -154,6 +178,10 @@ async function measure(dir) {
   const start = await coverage.of(() => turn.start(span));
   turn.complete(span);
   const end = await coverage.of(() => turn.processor.onEnd(span));
+  const next = turn.newGeneration();
+  const ways = { start: await wayOf(() => turn.start(next)) };
+  turn.complete(next);
+  ways.end = await wayOf(() => turn.processor.onEnd(next));
 
   let publish;
   const path = turn.exporter.tracePath(turn.sessionId);
@@ -161,13 +189,15 @@ async function measure(dir) {
     await turn.processor.forceFlush();
     const inode = inodeOf(path);
     turn.record();
-    publish = await coverage.of(() => replaced(path, inode));
+    if (round < warmRounds) publish = await coverage.of(() => replaced(path, inode));
+    else ways.publish = await wayOf(() => replaced(path, inode));
   }
 
   let flush;
   for (let round = 0; round <= warmRounds; round++) {
     turn.record();
-    flush = await coverage.of(() => turn.processor.forceFlush());
+    if (round < warmRounds) flush = await coverage.of(() => turn.processor.forceFlush());
+    else ways.flush = await wayOf(() => turn.processor.forceFlush());
   }
   await turn.processor.shutdown();
 
@@ -176,7 +206,8 @@ async function measure(dir) {
     const fenced = new Turn(dir, `fenced ${round}`);
     fenced.record();
     await fenced.processor.forceFlush();
-    fence = await coverage.of(() => fenced.processor.crash("Received SIGTERM"));
+    if (round < warmRounds) fence = await coverage.of(() => fenced.processor.crash("Received SIGTERM"));
+    else ways.fence = await wayOf(() => fenced.processor.crash("Received SIGTERM"));
   }
 
   const dirs = Array.from({ length: warmRounds + 1 }, (_, round) => join(dir, `dead-${round}`));
@@ -191,27 +222,36 @@ async function measure(dir) {
     if (report.sessions.length !== 1) throw new Error(`not recovered: ${JSON.stringify(report)}`);
   }
   return {
-    "start of a span, journaled": start,
-    "end of a GenAI span": end,
-    "publish, scheduled": publish,
-    "flush of the processor": flush,
-    "fence with one open span": fence,
-    "recovery of one session": recovery,
+    "start of a span, journaled": { found: start, way: ways.start },
+    "end of a GenAI span": { found: end, way: ways.end },
+    "publish, scheduled": { found: publish, way: ways.publish },
+    "flush of the processor": { found: flush, way: ways.flush },
+    "fence with one open span": { found: fence, way: ways.fence },
+    "recovery of one session": { found: recovery },
   };
 }
 
 function print(steps) {
-  const rows = Object.entries(steps).map(([step, found]) => {
+  const rows = Object.entries(steps).map(([step, { found, way }]) => {
     const files = [...found.keys()];
     const functions = [...found.values()].reduce((sum, count) => sum + count, 0);
-    return [step, files.length, files.filter((file) => !isProjection(file)).length, functions];
+    return [
+      step,
+      way?.size ?? "–",
+      files.length,
+      files.filter((file) => !isProjection(file)).length,
+      functions,
+    ];
   });
-  printTable(["step", right("files"), right("without projection"), right("functions")], rows);
+  printTable(
+    ["step", right("files on the way"), right("files"), right("without projection"), right("functions")],
+    rows,
+  );
   if (!options.list) return;
-  for (const [step, found] of Object.entries(steps)) {
+  for (const [step, { found, way }] of Object.entries(steps)) {
     console.log(`\n${step}`);
     for (const file of [...found.keys()].sort())
-      console.log(`${String(found.get(file)).padStart(5)}  ${file}`);
+      console.log(`${String(found.get(file)).padStart(5)}${way?.has(file) ? " *" : "  "} ${file}`);
   }
 }
 
