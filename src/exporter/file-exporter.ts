@@ -45,7 +45,7 @@ const timeoutMillis = 30_000;
  * process ends.
  *
  * With a {@link CrashSafeSpanProcessor} the start of a span is in a file when `onStart` returns, and the span when `onEnd`
- * returns. With the processors of the SDK a span is in a file when `export` returns.
+ * returns. With the processors of the SDK a span is in a file when `export` returns. Calls may be concurrent.
  */
 export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore {
   readonly #options: ResolvedExporterOptions;

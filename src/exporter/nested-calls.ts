@@ -6,14 +6,23 @@
  * The outer span is the call, since it has the messages. Where the exporter sees an inner span first (the processors of the
  * SDK report no starts), the inner span is the call. A span in between, such as an
  * agent or a tool, makes calls of its own.
+ *
+ * Two generations of a trace are the same call, too, if one lasts within the other, two instrumentations record them, and both
+ * have the id of one response: a framework that makes no context for its client (LangChain) is the client's neighbour. The
+ * span that ends first is the call.
  */
 import { sumOfTokens } from "../format/counters.js";
 import type { TokenUsage, TraceSpan } from "../format/trace-file.js";
+import type { ReadableSpan } from "../otel/types.js";
+import { tryOr } from "../platform/errors.js";
 import { RecentMap } from "../platform/recent-map.js";
 import type { ProjectedSpan } from "../projection/project-span.js";
 
 /** Spans to remember. The spans of an older call count as calls of their own. */
 const maxSpans = 10_000;
+
+/** Responses to remember: a neighbour of a call ends right after the call. */
+const maxAnswers = 100;
 
 /** The call that a span is, or is a part of. */
 interface Call {
@@ -31,12 +40,24 @@ interface Inner {
   readonly isCounted: boolean;
 }
 
+/** A call that has ended, by which a neighbour that records it again is known. */
+interface Answered {
+  readonly kind: TraceSpan["kind"];
+  readonly startTime: number;
+  readonly endTime: number;
+  readonly isCounted: boolean;
+  /** The instrumentation that recorded it. */
+  readonly scope: string;
+}
+
 const isCall = ({ kind }: TraceSpan): boolean => kind === "generation" || kind === "embedding";
 
 export class NestedCalls {
   /** By trace id and span id: span ids are unique within a trace only. */
   readonly #calls = new RecentMap<string, Call>(maxSpans);
   readonly #inner = new RecentMap<string, Inner>(maxSpans);
+  /** By trace id and the id of the response. */
+  readonly #answered = new RecentMap<string, Answered>(maxAnswers);
 
   /** A generation of the session tracer: what it contains adds no counts. */
   addExact({ traceId = "", spanId, kind }: TraceSpan): void {
@@ -44,8 +65,8 @@ export class NestedCalls {
     this.#calls.set(traceId + spanId, { kind, state: "counted" });
   }
 
-  /** The span as it counts. `asPart`: projects the span again, as a part of a call. */
-  place(projected: ProjectedSpan, asPart: () => ProjectedSpan): ProjectedSpan {
+  /** The span as it counts. `asPart`: projects the span again, as a part of a call. `given`: the span of OpenTelemetry. */
+  place(projected: ProjectedSpan, asPart: () => ProjectedSpan, given: ReadableSpan): ProjectedSpan {
     const { span } = projected;
     if (!isCall(span)) return projected;
     const { traceId = "", spanId, parentSpanId } = span;
@@ -54,13 +75,29 @@ export class NestedCalls {
     const outer = parent === undefined ? undefined : this.#calls.get(parent);
     const inner = this.#inner.get(key);
     const isPart = outer?.kind === span.kind;
-    if (!isPart && inner?.kind !== span.kind) return this.#call(key, parent, projected);
+    const twin = isPart || inner?.kind === span.kind ? undefined : this.#twinOf(span, given);
+    if (!isPart && !twin && inner?.kind !== span.kind) return this.#call(key, parent, projected);
     const part = asPart();
     // A program has set the kind itself.
     if (isCall(part.span)) return this.#call(key, undefined, projected);
     if (isPart) return this.#partOf(outer, key, projected, part);
+    if (twin) return twin.isCounted ? part : { ...projected, span: { ...span, kind: "span" } };
     if (parent !== undefined && inner) this.#inner.set(parent, inner);
     return inner?.isCounted ? part : { ...projected, span: { ...span, kind: "span" } };
+  }
+
+  /** The call that has ended and that this span records again, else `undefined`. */
+  #twinOf(span: TraceSpan, given: ReadableSpan): Answered | undefined {
+    const { kind, startTime, endTime, traceId = "", tokens } = span;
+    const id = endTime === undefined ? undefined : tryOr(() => responseIdOf(given), undefined);
+    if (id === undefined || endTime === undefined) return undefined;
+    const scope = tryOr(() => String(given.instrumentationScope.name), "");
+    const call = { kind, startTime, endTime, isCounted: tokens !== undefined, scope };
+    const known = this.#answered.get(traceId + id);
+    if (known?.kind === kind && known.scope !== scope && (isWithin(known, call) || isWithin(call, known)))
+      return known;
+    this.#answered.set(traceId + id, call);
+    return undefined;
   }
 
   #call(key: string, parent: string | undefined, projected: ProjectedSpan): ProjectedSpan {
@@ -94,3 +131,15 @@ function sum(before: TokenUsage | undefined, tokens: TokenUsage): TokenUsage {
   if (before === undefined) return tokens;
   return { ...sumOfTokens(before, tokens), total: before.total + tokens.total };
 }
+
+/** The id of a response, as instrumentations record it. OpenInference has it in the response: of LangChain, in its message. */
+function responseIdOf({ attributes }: ReadableSpan): string | undefined {
+  const id = attributes["gen_ai.response.id"] ?? attributes["ai.response.id"];
+  if (typeof id === "string" && id !== "") return id;
+  const output = attributes["output.value"];
+  // Quotes inside of texts are escaped.
+  return typeof output === "string" ? /"id":"([^"\\]+)"/.exec(output)?.[1] : undefined;
+}
+
+const isWithin = (inner: Answered, outer: Answered): boolean =>
+  outer.startTime <= inner.startTime && inner.endTime <= outer.endTime;

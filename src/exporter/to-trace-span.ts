@@ -69,9 +69,8 @@ export class SpanConverter {
     const origin = this.origins.of(span);
     const read = projectSpanFrom(span, origin);
     if (read.isTurn) return this.#turn(span, this.#filter?.metadata(read.metadata) ?? read.metadata);
-    const { span: projected, metadata } = this.#calls.place(read, () =>
-      projectSpanFrom(span, origin, "part"),
-    );
+    const asPart = () => projectSpanFrom(span, origin, "part");
+    const { span: projected, metadata } = this.#calls.place(read, asPart, span);
     const filtered = this.#filter?.metadata(metadata) ?? metadata;
     // The projection made this object, and no other code has it yet.
     projected.parentSpanId = this.#parentOf(span, projected.parentSpanId, rootSpanId);

@@ -6,14 +6,7 @@ import { register as registerHooks } from "node:module";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isMainThread } from "node:worker_threads";
-import {
-  type ContextManager,
-  context,
-  propagation,
-  type TextMapPropagator,
-  type TracerProvider,
-  trace,
-} from "@opentelemetry/api";
+import { type ContextManager, context, propagation, type TracerProvider, trace } from "@opentelemetry/api";
 import { unknownVariables } from "../exporter/file-exporter-options.js";
 import { Diagnostics, unheard } from "../otel/diagnostics.js";
 import { resourceAttributesOf } from "../otel/resource.js";
@@ -25,9 +18,17 @@ import { pathOf } from "../platform/paths.js";
 import { sharedState } from "../platform/shared-state.js";
 import { installCrashFence } from "../processor/crash-fence.js";
 import { CrashSafeSpanProcessor } from "../processor/span-processor.js";
-import { exporterOf, newProvider, spanLimits } from "../tracer/provider.js";
+import { exporterOf, newProvider } from "../tracer/provider.js";
 import { type PlannedExporter, plannedExporters } from "../tracer/session-tracing-options.js";
 import { packageOf, placeIn } from "./program-packages.cjs";
+import {
+  isDisabled,
+  limitsOf,
+  type Propagators,
+  propagatorOf,
+  type SamplerClasses,
+  samplerOf,
+} from "./sdk-environment.js";
 
 const diagnostics = new Diagnostics("register");
 
@@ -59,7 +60,7 @@ export function registerTracing(): void {
   unheard.print = (text) => process.stderr.write(`crash-safe-file: ${text}\n`);
   try {
     const env = environment();
-    if (variableOf(env, "OTEL_SDK_DISABLED")?.toLowerCase() === "true") {
+    if (isDisabled(env, print)) {
       print("this program is not traced: OTEL_SDK_DISABLED is true");
       return;
     }
@@ -162,20 +163,11 @@ function startNodeSdk(
   if (instrument) hookModules(directory);
   new NodeSdk({
     spanProcessors,
-    spanLimits: limitsBeside(env),
+    spanLimits: limitsOf(env, print),
     instrumentations: instrument ? [instrument()] : [],
     // By default the SDK sends logs to a collector on this machine.
     ...(variableOf(env, "OTEL_LOGS_EXPORTER") === undefined && { logRecordProcessors: [] }),
   }).start();
-}
-
-/** The limits of spans, without those that the environment sets. */
-function limitsBeside(env: Environment): object {
-  const isSet = (name: string) => {
-    const variable = name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
-    return [`OTEL_SPAN_${variable}`, `OTEL_${variable}`].some((one) => variableOf(env, one) !== undefined);
-  };
-  return Object.fromEntries(Object.entries(spanLimits).filter(([name]) => !isSet(name)));
 }
 
 /** ES modules are instrumented as they are loaded. Bun and programs without this hook have only `require` traced. */
@@ -194,17 +186,15 @@ function startProvider(processors: readonly SpanProcessor[], env: Environment, d
   if (Manager) context.setGlobalContextManager(new Manager().enable());
   else print("spans have no parents: npm install @opentelemetry/context-async-hooks");
   const core = packageOf(directory, "@opentelemetry/core") as Propagators | undefined;
-  if (core) {
-    const propagators = [new core.W3CTraceContextPropagator(), new core.W3CBaggagePropagator()];
-    propagation.setGlobalPropagator(new core.CompositePropagator({ propagators }));
-  }
-  trace.setGlobalTracerProvider(newProvider(processors, { attributes: resourceAttributesOf(env) }, {}));
-}
-
-interface Propagators {
-  readonly W3CTraceContextPropagator: new () => TextMapPropagator;
-  readonly W3CBaggagePropagator: new () => TextMapPropagator;
-  readonly CompositePropagator: new (options: object) => TextMapPropagator;
+  const propagator = core && propagatorOf(env, core, print);
+  if (propagator) propagation.setGlobalPropagator(propagator);
+  const sdk =
+    packageOf(directory, "@opentelemetry/sdk-trace") ?? packageOf(directory, "@opentelemetry/sdk-trace-base");
+  // Without an SDK, `newProvider` throws what to install.
+  const sampler = sdk && samplerOf(env, sdk as unknown as SamplerClasses, print);
+  const resource = { attributes: resourceAttributesOf(env) };
+  const more = { spanLimits: limitsOf(env, print), ...(sampler && { sampler }) };
+  trace.setGlobalTracerProvider(newProvider(processors, resource, more));
 }
 
 const messageOf = (error: unknown): string =>

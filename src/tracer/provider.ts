@@ -94,9 +94,9 @@ export function newProvider(
   const sdk = installedSdk();
   const { attributeCountLimit, attributeValueLengthLimit } = spanLimits;
   const provider = new sdk.Provider({
-    ...more,
     spanLimits,
     generalLimits: { attributeCountLimit, attributeValueLengthLimit },
+    ...more,
     spanProcessors,
     resource: wholeResource(sdk, resource),
   });

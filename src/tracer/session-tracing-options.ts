@@ -168,6 +168,15 @@ const exporterNames = ["crash-safe-file", "otlp", "console", "none"] as const;
 type ExporterName = (typeof exporterNames)[number];
 const isKnown = (name: string): name is ExporterName => exporterNames.some((one) => one === name);
 
+/** Where exporters are chosen by the environment. */
+interface Asked {
+  readonly env: Environment;
+  readonly user: SessionTracingOptions;
+  /** The component, for messages. */
+  readonly by: string;
+  readonly warnings: string[];
+}
+
 /**
  * @internal The exporters of `OTEL_TRACES_EXPORTER`. A name that is unknown is ignored and logged, as the specification
  * asks for ("Environment variables", enum values).
@@ -181,20 +190,18 @@ export function plannedExporters(
   by: string = component,
 ): ExporterChoice {
   const variable = "OTEL_TRACES_EXPORTER";
-  const wanted = new Set(
-    (variableOf(env, variable) ?? "").split(",").map((name) => name.trim().toLowerCase()),
-  );
-  wanted.delete("");
-  const warnings = [...wanted]
-    .filter((name) => !isKnown(name))
+  const given = (variableOf(env, variable) ?? "").split(",").map((name) => name.trim());
+  const warnings = [...new Set(given)]
+    .filter((name) => name !== "" && !isKnown(name.toLowerCase()))
     .map(
       (name) =>
         `${variable} names ${shownValue(name)}, which is ignored: the exporters are ${exporterNames.join(", ")}; ` +
         "pass any other one in the option exporter",
     );
-  const known = [...wanted].filter(isKnown);
+  const known = [...new Set(given.map((name) => name.toLowerCase()))].filter(isKnown);
   const text = known.join(",");
-  const exporters = exportersOf(known.length > 0 ? known : ["crash-safe-file"], env, user, by);
+  const asked = { env, user, by, warnings };
+  const exporters = exportersOf(known.length > 0 ? known : ["crash-safe-file"], asked);
   if (user.dir !== undefined && known.length > 0 && !known.includes("crash-safe-file"))
     warnings.push(
       `${variable} is ${text}, so no documents are written to ${shownValue(user.dir)}: set it to ` +
@@ -203,47 +210,41 @@ export function plannedExporters(
   return { exporters, warnings };
 }
 
-function exportersOf(
-  names: readonly ExporterName[],
-  env: Environment,
-  user: SessionTracingOptions,
-  by: string,
-): PlannedExporter[] {
+function exportersOf(names: readonly ExporterName[], asked: Asked): PlannedExporter[] {
   const text = names.join(",");
   if (names.includes("none") && names.length > 1)
     throw invalidOption(
-      by,
+      asked.by,
       "OTEL_TRACES_EXPORTER",
       text,
       'another list: "none" cannot be combined with other exporters',
     );
-  return names.filter((name) => name !== "none").map((name) => exporterNamed(name, text, env, user, by));
+  return names.filter((name) => name !== "none").map((name) => exporterNamed(name, text, asked));
 }
 
-function exporterNamed(
-  name: Exclude<ExporterName, "none">,
-  text: string,
-  env: Environment,
-  user: SessionTracingOptions,
-  by: string,
-): PlannedExporter {
+function exporterNamed(name: Exclude<ExporterName, "none">, text: string, asked: Asked): PlannedExporter {
+  const { env, user } = asked;
   switch (name) {
     case "crash-safe-file":
       return fileExporter(user.dir ?? variableOf(env, "CRASH_SAFE_FILE_DIR") ?? missingDir(text), user);
     case "otlp":
-      return { type: name, protocol: protocolOf(env, by) };
+      return { type: name, protocol: protocolOf(asked) };
     case "console":
       return { type: name };
   }
 }
 
-function protocolOf(env: Environment, by: string): OtlpProtocol {
+/** A protocol that is unknown is ignored and logged. `grpc` is known, and this package has no exporter for it. */
+function protocolOf({ env, by, warnings }: Asked): OtlpProtocol {
+  const allowed = "http/protobuf or http/json";
   for (const variable of ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]) {
-    const protocol = variableOf(env, variable);
-    if (protocol === undefined) continue;
+    const text = variableOf(env, variable);
+    if (text === undefined) continue;
+    const protocol = text.toLowerCase();
     if (protocol === "http/protobuf" || protocol === "http/json") return protocol;
-    const instead = protocol === "grpc" ? "; for grpc, pass an exporter in the option exporter" : "";
-    throw invalidOption(by, variable, protocol, `http/protobuf or http/json${instead}`);
+    if (protocol === "grpc")
+      throw invalidOption(by, variable, text, `${allowed}; for grpc, pass an exporter in the option exporter`);
+    warnings.push(`${variable} is ${shownValue(text)}, which is ignored: it must be ${allowed}`);
   }
   return "http/protobuf";
 }

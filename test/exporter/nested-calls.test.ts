@@ -178,3 +178,63 @@ test("a client within a generation of the session tracer adds no counts", async 
   expect(shapeOf(spans).sort()).toEqual(["generation generation-g", "span client"]);
   expect(summary).toMatchObject({ totalGenerations: 1, totalTokens: 5, totalCost: 0.5 });
 });
+
+/** Two neighbours within one span: the framework's call contains that of the client, and ends after it. */
+async function neighbours(
+  kind: Kind,
+  client: object,
+  framework: object,
+  { scope = "client", isApart = false } = {},
+) {
+  const provider = newProvider(kind);
+  const tracer = provider.getTracer("framework");
+  within(tracer, "request", {}, () => {
+    const outer = tracer.startSpan("framework", { attributes: { ...chat } });
+    const answer = () => outer.setAttributes({ ...framework }).end();
+    if (isApart) answer();
+    within(provider.getTracer(scope), "client", { ...chat, ...usage, ...client });
+    if (!isApart) answer();
+  });
+  await provider.shutdown();
+  return stage.document("ses_1");
+}
+const id = (text: string) => ({ "gen_ai.response.id": text });
+const message = { generations: [[{ text: 'says "id":"x"', message: { kwargs: { id: "chatcmpl-7" } } }]] };
+const openInference = {
+  "openinference.span.kind": "LLM",
+  "output.value": JSON.stringify(message),
+  "output.mime_type": "application/json",
+  "llm.token_count.prompt": 3,
+  "llm.token_count.completion": 2,
+};
+
+test.each([
+  ["live", { ...usage, ...id("chatcmpl-7") }],
+  ["stock", { ...usage, ...id("chatcmpl-7") }],
+  ["live", openInference],
+  ["stock", openInference],
+] as const)("%s: neighbours with the id of one response are one call: %o", async (kind, framework) => {
+  const { spans, summary } = await neighbours(kind, id("chatcmpl-7"), framework);
+  expect(summary).toMatchObject({ totalGenerations: 1, totalTokens: 5 });
+  expect(shapeOf(spans).sort()).toEqual(["generation client", "span framework", "span request"]);
+});
+
+test("live: of neighbours without counts in the first, those of the second count", async () => {
+  const bare = {
+    ...id("r"),
+    "gen_ai.usage.input_tokens": undefined,
+    "gen_ai.usage.output_tokens": undefined,
+  };
+  const { summary } = await neighbours("live", bare, { ...usage, ...id("r") });
+  expect(summary).toMatchObject({ totalGenerations: 1, totalTokens: 5 });
+});
+
+test.each([
+  ["of other responses", id("a"), id("b"), {}],
+  ["without an id", {}, {}, {}],
+  ["of one instrumentation", id("a"), id("a"), { scope: "framework" }],
+  ["one after the other", id("a"), id("a"), { isApart: true }],
+])("live: neighbours %s are two calls", async (_, client, framework, how) => {
+  const { summary } = await neighbours("live", client, { ...usage, ...framework }, how);
+  expect(summary).toMatchObject({ totalGenerations: 2, totalTokens: 10 });
+});

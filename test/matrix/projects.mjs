@@ -1,5 +1,7 @@
 /** Projects as users have them: one SDK each, and the ways in which a program imports the package. */
 
+import { frameworks } from "./frameworks.mjs";
+
 const modules = ["ESM", "CommonJS"];
 const typed = ["TypeScript, nodenext", "TypeScript, bundler"];
 /** Bundlers, with the end of the names of their output. */
@@ -101,18 +103,35 @@ export const projects = [
     ways: ["Next.js, turbopack", "Next.js, webpack"],
   },
   {
+    name: "register in frameworks",
+    isLong: true,
+    runtime: "node22",
+    packages: ["api@1.9.1", "auto-instrumentations-node@0.81.2"],
+    tools: [
+      "express@5.3.0",
+      "fastify@5",
+      "next@16.4.6",
+      "react@19",
+      "react-dom@19",
+      "ai@6.0.325",
+      "zod@4.6.7",
+    ],
+    provider: { from: "@opentelemetry/api", name: "trace as api", text: "" },
+    ways: Object.keys(frameworks).map((name) => `register, ${name}`),
+  },
+  {
     name: "api 1.9 alone",
     runtime: "node20",
     packages: ["api@1.9.1"],
     provider: { from: "@opentelemetry/api" },
-    ways: ["advice"],
+    ways: ["advice", "core as a peer"],
   },
   {
     name: "api 1.10 alone",
     runtime: "node24",
     packages: ["api@1.10.0"],
     provider: { from: "@opentelemetry/api" },
-    ways: ["advice"],
+    ways: ["advice", "core as a peer"],
   },
   {
     // Reads and recovers the files that another project left.

@@ -3,6 +3,7 @@
  *
  *   npm run test:matrix                 all of it
  *   npm run test:matrix -- projects     or: suite
+ *   npm run test:matrix -- projects --project register     those whose names begin like this
  *   npm run test:matrix -- --ci         what CI runs after `npm test`: the suite not on this version of Node, and smaller
  *
  * Ends with 1 when something failed. On other machines than Linux x64 it says that it is skipped.
@@ -21,7 +22,7 @@ import { install, use } from "./use-project.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { ci: { type: "boolean", default: false } },
+  options: { ci: { type: "boolean", default: false }, project: { type: "string", default: "" } },
 });
 const here = `node${process.versions.node.split(".")[0]}`;
 const wants = (part) => positionals.length === 0 || positionals.includes(part);
@@ -58,6 +59,7 @@ async function useProjects() {
       readdirSync(dir).find((name) => name.endsWith(".tgz")),
     );
     for (const [index, project] of projects.entries()) {
+      if (!project.name.startsWith(values.project)) continue;
       const began = performance.now();
       const at = join(dir, `project ${index}`);
       const row = { what: project.name, passed: 0, failed: 0, skipped: 0, output: "" };

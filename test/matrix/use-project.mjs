@@ -1,10 +1,12 @@
 /** Installs a project of the matrix and uses it in each of its ways. */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { frameworks } from "./frameworks.mjs";
 import {
   advised,
   asCommonJs,
@@ -108,6 +110,33 @@ const ways = {
     }
     return (name) => [runtimes[runtime], `${name}.mjs`];
   },
+  /**
+   * What npm does if `@opentelemetry/core` is a required peer: beside API 1.10 it takes a core of SDK 2.x, whose own peer is
+   * an older API. As soon as npm does better, this row fails, and the core can be a peer.
+   */
+  "core as a peer"(dir, { runtime, packages }) {
+    const { dependencies } = JSON.parse(readFileSync(join(dir, "package.json"), "utf8"));
+    const [, tarball] = Object.entries(dependencies).find(([name]) => name.endsWith("crash-safe-file"));
+    const project = join(dir, "core as a peer");
+    mkdirSync(project);
+    writeFileSync(join(project, "package.json"), '{"private":true}\n');
+    run(project, "tar", ["xzf", resolve(dir, tarball.replace("file:", ""))]);
+    const file = join(project, "package/package.json");
+    const ours = JSON.parse(readFileSync(file, "utf8"));
+    ours.peerDependencies = { ...ours.peerDependencies, "@opentelemetry/core": ">=2 <4" };
+    writeFileSync(file, JSON.stringify(ours));
+    const api = packages.map((name) => `@opentelemetry/${name}`);
+    const npm = 'npm install --no-audit --no-fund "$@" 2>&1';
+    run(project, "sh", ["-c", npm, "sh", ...api]);
+    run(project, "npm", ["pack", "--silent", "--ignore-scripts", "./package"]);
+    const packed = readdirSync(project).find((name) => name.endsWith(".tgz"));
+    const logged = run(project, "sh", ["-c", npm, "sh", `./${packed}`]);
+    const isRefused = /ERESOLVE overriding peer dependency[\s\S]*peer @opentelemetry\/api@".*<1\.10/.test(
+      logged,
+    );
+    if (isRefused !== packages.includes("api@1.10.0")) throw new Error(`npm logs ${logged}`);
+    return (name) => [runtimes[runtime], `${name}.mjs`];
+  },
   "TypeScript, nodenext"(dir, { runtime, provider }, texts) {
     const types = provider && { "types.ts": typing(provider.from), "types.cts": typing(provider.from) };
     compile(dir, "nodenext", texts, types, { module: "nodenext" });
@@ -180,6 +209,37 @@ for (const [way, end] of Object.entries(bundled)) {
   };
 }
 
+for (const [name, { files, build, start, environment }] of Object.entries(frameworks)) {
+  const way = `register, ${name}`;
+  ways[way] = async (dir, { runtime }, { read }) => {
+    for (const [path, text] of Object.entries({ ...files, "read.mjs": asModule(read) })) {
+      mkdirSync(dirname(join(dir, path)), { recursive: true });
+      writeFileSync(join(dir, path), text, { mode: 0o755 });
+    }
+    if (build) run(dir, "env", ["NEXT_TELEMETRY_DISABLED=1", runtimes[runtime], ...build]);
+    const set = {
+      PATH: [dirname(runtimes[runtime]), dirname(runtimes.bun), process.env.PATH].join(":"),
+      PORT: await freePort(),
+      CRASH_SAFE_FILE_DIR: tracesOf(dir, way),
+      NEXT_TELEMETRY_DISABLED: "1",
+      ...environment,
+    };
+    const variables = Object.entries(set).map(([key, value]) => `${key}=${value}`);
+    return (program) =>
+      program === "record"
+        ? ["env", ...variables, "sh", "-c", `exec ${start.join(" ")}`]
+        : [runtimes[runtime], "read.mjs"];
+  };
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  return port;
+}
+
 /** Strictly, the declarations of all packages included. */
 function compile(dir, name, texts, types, options) {
   const at = join(dir, name);
@@ -210,16 +270,30 @@ function compile(dir, name, texts, types, options) {
 export async function use(dir, project, way, left) {
   const { provider } = project;
   const texts = { ...(provider && { record: recording(provider) }), read: reading };
-  const start = ways[way](dir, project, texts);
+  const start = await ways[way](dir, project, texts);
   const traces = tracesOf(dir, way);
   if (provider) await recordAndDie(dir, start("record"), traces);
   else cpSync(left, traces, { recursive: true });
   if (left && !existsSync(left)) cpSync(traces, left, { recursive: true });
   const [command, ...args] = start("read");
   const found = JSON.parse(run(dir, command, [...args, traces]));
-  for (const [id, what] of Object.entries(expected)) {
-    if (found[id] !== what) throw new Error(`${id}: found "${found[id]}", and not "${what}"`);
-  }
+  const framework = frameworks[way.replace("register, ", "")];
+  if (framework) checkSpans(found, framework);
+  else
+    for (const [id, what] of Object.entries(expected)) {
+      if (found[id] !== what) throw new Error(`${id}: found "${found[id]}", and not "${what}"`);
+    }
+}
+
+/** A session of a framework has spans of instrumentations besides. Without a session, one document has all spans. */
+function checkSpans(found, { session, spans }) {
+  const documents = session === undefined ? Object.values(found) : [found[session] ?? ""];
+  const wanted = ["crashed", ...spans];
+  if (
+    found.failures !== "0" ||
+    !documents.some((one) => wanted.every((part) => one.split(", ").includes(part)))
+  )
+    throw new Error(`found ${JSON.stringify(found)}, and not "${wanted.join(", ")}"`);
 }
 
 async function recordAndDie(cwd, [command, ...args], traces) {

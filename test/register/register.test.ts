@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { listTraces } from "../../src/recovery/list-traces.js";
@@ -164,6 +164,19 @@ describe("register never ends a program, and prints what it does not do", () => 
     expect(lines).toContainEqual(
       "crash-safe-file: there is no variable CRASH_SAFE_FILE_MAX_FILE; did you mean CRASH_SAFE_FILE_MAX_FILES?",
     );
+  });
+
+  test("P10 sampler and limits of the environment apply, whichever SDK is installed", async () => {
+    await run({ env: { OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: "4", OTEL_SDK_DISABLED: "no" } });
+    const limited = (await listTraces(dir)).traces.map(({ path }) => basename(path));
+    expect(limited).toEqual(["ses_.json"]);
+    rmSync(dir, { recursive: true });
+    const { lines } = await run({ env: { OTEL_TRACES_SAMPLER: "always_off", OTEL_SDK_DISABLED: "no" } });
+    expect(lines).toEqual([
+      'crash-safe-file: OTEL_SDK_DISABLED is "no", which is ignored: it must be true or false',
+      place(),
+    ]);
+    expect(existsSync(dir)).toBe(false);
   });
 
   test("nothing with OTEL_SDK_DISABLED", async () => {

@@ -190,11 +190,6 @@ describe("an invalid value is an error that names the option and the value", () 
       { OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" },
       /OTEL_EXPORTER_OTLP_PROTOCOL is "grpc", and must be http\/protobuf or http\/json; for grpc/,
     ],
-    [
-      {},
-      { OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "smtp" },
-      /OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is "smtp"/,
-    ],
     [wrong({ exporter: 1 }), {}, /exporter is 1, and must be a SpanExporter/],
     [wrong({ exporters: "otlp" }), {}, /exporters is "otlp", and must be an array/],
     [wrong({ processors: [exporter] }), {}, /processors is .*, and must be SpanProcessors/],
