@@ -66,8 +66,8 @@ test.each([
   const captured = capturedSpans("openinference-anthropic");
   // One call of the SDK has a parent that never ends: OpenInference does not end the span of a stream that is cut.
   const calls = captured.filter(({ parentSpanContext }) => !parentSpanContext).length + 1;
-  expect(summary).toMatchObject({ totalGenerations: calls, totalTokens: 3 * 160 + 120 });
-  expect(summary.tokens).toMatchObject({ output: 3 * 40 });
+  expect(summary).toMatchObject({ totalGenerations: calls, totalTokens: 4 * 160 + 120 });
+  expect(summary.tokens).toMatchObject({ output: 4 * 40 });
   // The span with the messages is the call wherever the exporter knows of the span in time.
   const outer = spans.filter(({ name }) => name === "Anthropic Messages");
   if (kind === "live") expect(new Set(outer.map((span) => span.kind))).toEqual(new Set(["generation"]));
@@ -78,7 +78,7 @@ test.each([
         attributes["gen_ai.usage.output_tokens"] ?? attributes["llm.token_count.completion"],
     )
     .filter((count) => count !== undefined);
-  expect(counts).toEqual([40, 40, 40]);
+  expect(counts).toEqual([40, 40, 40, 40]);
 });
 
 const usage = { "gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 2 };
@@ -189,11 +189,12 @@ async function neighbours(
   const provider = newProvider(kind);
   const tracer = provider.getTracer("framework");
   within(tracer, "request", {}, () => {
-    const outer = tracer.startSpan("framework", { attributes: { ...chat } });
-    const answer = () => outer.setAttributes({ ...framework }).end();
-    if (isApart) answer();
-    within(provider.getTracer(scope), "client", { ...chat, ...usage, ...client });
-    if (!isApart) answer();
+    const outer = tracer.startSpan("framework", { startTime: 1_000, attributes: { ...chat, ...framework } });
+    const call = { ...chat, ...usage, ...client };
+    const inner = provider.getTracer(scope).startSpan("client", { startTime: 1_010, attributes: call });
+    if (isApart) outer.end(1_005);
+    inner.end(1_020);
+    if (!isApart) outer.end(1_030);
   });
   await provider.shutdown();
   return stage.document("ses_1");
@@ -237,4 +238,24 @@ test.each([
 ])("live: neighbours %s are two calls", async (_, client, framework, how) => {
   const { summary } = await neighbours("live", client, { ...usage, ...framework }, how);
   expect(summary).toMatchObject({ totalGenerations: 2, totalTokens: 10 });
+});
+
+test.each(["live", "stock"] as const)("%s: captured neighbours are one call", async (kind) => {
+  const provider = newProvider(kind);
+  const captured = capturedSpans("langchain-neighbours");
+  const root = provider.getTracer("app").startSpan("request", {});
+  const inRoot = trace.setSpan(context.active(), root);
+  for (const { name, startTime, endTime, attributes, instrumentationScope } of captured.slice(0, 2))
+    provider
+      .getTracer(instrumentationScope.name)
+      .startSpan(name, { startTime: [...startTime], attributes: attributes as never }, inRoot)
+      .end([...endTime]);
+  root.end();
+  await provider.shutdown();
+  const { spans, summary } = stage.document("ses_1");
+  expect(summary).toMatchObject({ totalGenerations: 1, totalTokens: 160 });
+  expect(shapeOf(spans)).toEqual(["generation OpenAI Chat Completions", "span ChatOpenAI", "span request"]);
+  expect(spans.find(({ name }) => name === "ChatOpenAI")?.attributes).toMatchObject({
+    "llm.token_count.total": 160,
+  });
 });
