@@ -124,7 +124,7 @@ export const projects = [
     runtime: "node20",
     packages: ["api@1.9.1"],
     provider: { from: "@opentelemetry/api" },
-    ways: ["advice", "core as a peer"],
+    ways: ["advice"],
   },
   {
     name: "api 1.10 alone",
