@@ -24,6 +24,9 @@ const maxSpans = 10_000;
 /** Responses to remember: a neighbour of a call ends right after the call. */
 const maxAnswers = 100;
 
+/** The SDK begins spans on whole milliseconds, and measures from there: two spans are off by up to one. */
+const clockMillis = 1;
+
 /** The call that a span is, or is a part of. */
 interface Call {
   readonly kind: TraceSpan["kind"];
@@ -75,7 +78,8 @@ export class NestedCalls {
     const outer = parent === undefined ? undefined : this.#calls.get(parent);
     const inner = this.#inner.get(key);
     const isPart = outer?.kind === span.kind;
-    const twin = isPart || inner?.kind === span.kind ? undefined : this.#twinOf(span, given);
+    const twin =
+      isPart || inner?.kind === span.kind ? undefined : tryOr(() => this.#twinOf(span, given), undefined);
     if (!isPart && !twin && inner?.kind !== span.kind) return this.#call(key, parent, projected);
     const part = asPart();
     // A program has set the kind itself.
@@ -86,17 +90,23 @@ export class NestedCalls {
     return inner?.isCounted ? part : { ...projected, span: { ...span, kind: "span" } };
   }
 
-  /** The call that has ended and that this span records again, else `undefined`. */
-  #twinOf(span: TraceSpan, given: ReadableSpan): Answered | undefined {
-    const { kind, startTime, endTime, traceId = "", tokens } = span;
-    const id = endTime === undefined ? undefined : tryOr(() => responseIdOf(given), undefined);
-    if (id === undefined || endTime === undefined) return undefined;
-    const scope = tryOr(() => String(given.instrumentationScope.name), "");
-    const call = { kind, startTime, endTime, isCounted: tokens !== undefined, scope };
+  /** The call that has ended within this span, and that the span records again, else `undefined`. */
+  #twinOf(
+    { kind, startTime, endTime, traceId = "", tokens }: TraceSpan,
+    given: ReadableSpan,
+  ): Answered | undefined {
+    const id = endTime && responseIdOf(given);
+    if (!id) return undefined;
+    const { name: scope } = given.instrumentationScope;
     const known = this.#answered.get(traceId + id);
-    if (known?.kind === kind && known.scope !== scope && (isWithin(known, call) || isWithin(call, known)))
+    if (
+      known?.kind === kind &&
+      known.scope !== scope &&
+      startTime - clockMillis <= known.startTime &&
+      known.endTime <= endTime + clockMillis
+    )
       return known;
-    this.#answered.set(traceId + id, call);
+    this.#answered.set(traceId + id, { kind, startTime, endTime, isCounted: tokens !== undefined, scope });
     return undefined;
   }
 
@@ -140,9 +150,3 @@ function responseIdOf({ attributes }: ReadableSpan): string | undefined {
   // Quotes inside of texts are escaped.
   return typeof output === "string" ? /"id":"([^"\\]+)"/.exec(output)?.[1] : undefined;
 }
-
-/** The SDK begins spans on whole milliseconds, and measures from there: two spans are off by up to one. */
-const clockMillis = 1;
-
-const isWithin = (inner: Answered, outer: Answered): boolean =>
-  outer.startTime - clockMillis <= inner.startTime && inner.endTime <= outer.endTime + clockMillis;

@@ -11,6 +11,7 @@ import { type Clock, type Timer, timers } from "../platform/clock.js";
 import { messageOf } from "../platform/errors.js";
 import { sharedState } from "../platform/shared-state.js";
 import { reportGlobally } from "./global-error-handler.js";
+import { isRegistered } from "./registered-api.js";
 import { untracedClock } from "./untraced.js";
 
 /** A level of `diag`. */
@@ -55,11 +56,6 @@ export const unheard = sharedState("unheard-messages/1", () => ({
   print: undefined as ((text: string) => void) | undefined,
 }));
 
-/** The API keeps the logger where each copy of it looks, and has no function that returns it. */
-const hasLogger = (): boolean =>
-  (globalThis as { [key: symbol]: { diag?: object } | undefined })[Symbol.for("opentelemetry.js.api.1")]
-    ?.diag !== undefined;
-
 /** The log of one component. No method throws. */
 export class Diagnostics {
   readonly #component: string;
@@ -83,7 +79,7 @@ export class Diagnostics {
       const text = `${this.#component}: ${message}`;
       try {
         diag[level](text, ...details);
-        if (unheard.print && (level === "warn" || level === "error") && !hasLogger())
+        if (unheard.print && (level === "warn" || level === "error") && !isRegistered("diag"))
           unheard.print(cause === undefined ? text : `${text}: ${messageOf(cause)}`);
       } catch {
         // The logger itself failed, so there is no place to report it.

@@ -6,9 +6,10 @@ import { register as registerHooks } from "node:module";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isMainThread } from "node:worker_threads";
-import { type ContextManager, context, propagation, type TracerProvider, trace } from "@opentelemetry/api";
+import { type ContextManager, context, propagation, trace } from "@opentelemetry/api";
 import { unknownVariables } from "../exporter/file-exporter-options.js";
 import { Diagnostics, unheard } from "../otel/diagnostics.js";
+import { isRegistered } from "../otel/registered-api.js";
 import { resourceAttributesOf } from "../otel/resource.js";
 import type { SpanExporter, SpanProcessor } from "../otel/types.js";
 import { allSettledOrThrow } from "../platform/async.js";
@@ -64,7 +65,7 @@ export function registerTracing(): void {
       print("this program is not traced: OTEL_SDK_DISABLED is true");
       return;
     }
-    print(hasProvider() ? besideProvider : setUp(env, process.cwd()));
+    print(isRegistered("trace") ? besideProvider : setUp(env, process.cwd()));
     unknownVariables(env).forEach(print);
   } catch (error) {
     print(`this program is not traced: ${messageOf(error)}`);
@@ -74,13 +75,6 @@ export function registerTracing(): void {
 const besideProvider =
   "this program has a tracer provider already, which accepts processors only when it is made. Add " +
   "new CrashSafeSpanProcessor(new CrashSafeFileSpanExporter({ dir })) to its spanProcessors, and leave out /register";
-
-/** Whether a provider is behind the API's proxy. */
-function hasProvider(): boolean {
-  const proxy = trace.getTracerProvider() as { getDelegate?(): TracerProvider };
-  const provider = proxy.getDelegate?.() ?? proxy;
-  return provider.constructor.name !== "NoopTracerProvider";
-}
 
 /** Returns the line for people. */
 function setUp(env: Environment, directory: string): string {

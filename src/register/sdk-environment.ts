@@ -11,12 +11,15 @@ import { spanLimits } from "../tracer/provider.js";
 /** Logs one message. */
 type Warn = (message: string) => void;
 
+const ignored = (variable: string, text: string | undefined, allowed: string): string =>
+  `${variable} is ${shownValue(text)}, which is ignored: it must be ${allowed}`;
+
 /** Whether the SDK is switched off. A boolean variable is true only by the word, in any case. */
 export function isDisabled(env: Environment, warn: Warn): boolean {
   const text = variableOf(env, "OTEL_SDK_DISABLED");
   const word = text?.toLowerCase();
   if (text !== undefined && word !== "true" && word !== "false")
-    warn(`OTEL_SDK_DISABLED is ${shownValue(text)}, which is ignored: it must be true or false`);
+    warn(ignored("OTEL_SDK_DISABLED", text, "true or false"));
   return word === "true";
 }
 
@@ -40,8 +43,9 @@ export function samplerOf(env: Environment, sdk: SamplerClasses, warn: Warn): ob
   const isByParent = name.startsWith(byParent);
   const rootName = samplerNames.find((one) => one === (isByParent ? name.slice(byParent.length) : name));
   if (rootName === undefined) {
-    const all = [...samplerNames, ...samplerNames.map((one) => byParent + one)].join(", ");
-    warn(`OTEL_TRACES_SAMPLER is ${shownValue(text)}, which is ignored: the samplers are ${all}`);
+    warn(
+      ignored("OTEL_TRACES_SAMPLER", text, `${samplerNames.join(", ")}, or one of them after ${byParent}`),
+    );
     return undefined;
   }
   const root =
@@ -55,39 +59,26 @@ function ratioOf(env: Environment, warn: Warn): number {
   const text = variableOf(env, "OTEL_TRACES_SAMPLER_ARG");
   const ratio = Number(text ?? 1);
   if (ratio >= 0 && ratio <= 1) return ratio;
-  warn(`OTEL_TRACES_SAMPLER_ARG is ${shownValue(text)}, which is ignored: it must be a number from 0 to 1`);
+  warn(ignored("OTEL_TRACES_SAMPLER_ARG", text, "a number from 0 to 1"));
   return 1;
 }
 
-/** The variables of each limit, the first that is set counts: the specification's, then those of the SDK alone. */
-const limitVariables: Readonly<Record<keyof typeof spanLimits, readonly string[]>> = {
-  attributeValueLengthLimit: ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"],
-  attributeCountLimit: ["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"],
-  eventCountLimit: ["OTEL_SPAN_EVENT_COUNT_LIMIT"],
-  linkCountLimit: ["OTEL_SPAN_LINK_COUNT_LIMIT"],
-  attributePerEventCountLimit: [
-    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_SPAN_ATTRIBUTE_PER_EVENT_COUNT_LIMIT",
-  ],
-  attributePerLinkCountLimit: ["OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_ATTRIBUTE_PER_LINK_COUNT_LIMIT"],
-};
-
 /** The limits of spans: those of the environment, else {@link spanLimits}. */
 export function limitsOf(env: Environment, warn: Warn): typeof spanLimits {
-  const limitOf = (variables: readonly string[]): number | undefined => {
-    for (const variable of variables) {
-      const text = variableOf(env, variable);
-      if (text === undefined) continue;
-      const limit = numberIn(text);
-      if (typeof limit === "number") return limit;
-      warn(`${variable} is ${shownValue(text)}, which is ignored: it must be an integer from 0`);
-    }
+  const limitOf = (variable: string): number | undefined => {
+    const text = variableOf(env, variable);
+    const limit = text && numberIn(text);
+    if (typeof limit === "number") return limit;
+    if (text) warn(ignored(variable, text, "an integer from 0"));
     return undefined;
   };
-  const limits = Object.entries(limitVariables).map(
-    ([name, variables]) => [name, limitOf(variables)] as const,
-  );
-  return { ...spanLimits, ...Object.fromEntries(limits.filter(([, limit]) => limit !== undefined)) };
+  const limits = Object.entries(spanLimits).map(([limit, standard]) => {
+    const name = limit.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+    // For events and links, the SDK has a name beside that of the specification.
+    const general = `OTEL_${name.replace(/ATTRIBUTE_PER_(EVENT|LINK)/, "$1_ATTRIBUTE")}`;
+    return [limit, limitOf(`OTEL_SPAN_${name}`) ?? limitOf(general) ?? standard];
+  });
+  return Object.fromEntries(limits);
 }
 
 const propagatorNames = ["tracecontext", "baggage", "none"];
@@ -101,20 +92,19 @@ export interface Propagators {
 
 /** The propagators of `OTEL_PROPAGATORS`; `undefined` for `none`. */
 export function propagatorOf(env: Environment, core: Propagators, warn: Warn): TextMapPropagator | undefined {
-  const given = (variableOf(env, "OTEL_PROPAGATORS") ?? "").split(",").map((name) => name.trim());
-  const names = new Set<string>();
-  for (const name of given.filter((one) => one !== "")) {
-    if (propagatorNames.includes(name.toLowerCase())) names.add(name.toLowerCase());
-    else
+  const names = (variableOf(env, "OTEL_PROPAGATORS") ?? "").split(",").map((name) => name.trim());
+  const isKnown = (name: string) => propagatorNames.includes(name.toLowerCase());
+  for (const name of names)
+    if (name !== "" && !isKnown(name))
       warn(
-        `OTEL_PROPAGATORS names ${shownValue(name)}, which is ignored: without @opentelemetry/sdk-node the propagators ` +
-          `are ${propagatorNames.join(", ")}`,
+        ignored("OTEL_PROPAGATORS", name, `${propagatorNames.join(", ")} without @opentelemetry/sdk-node`),
       );
-  }
-  if (names.has("none")) return undefined;
-  const classes = { tracecontext: core.W3CTraceContextPropagator, baggage: core.W3CBaggagePropagator };
-  const propagators = Object.entries(classes)
-    .filter(([name]) => names.size === 0 || names.has(name))
-    .map(([, Propagator]) => new Propagator());
+  const wanted = names.filter(isKnown).map((name) => name.toLowerCase());
+  if (wanted.includes("none")) return undefined;
+  const isWanted = (name: string) => wanted.length === 0 || wanted.includes(name);
+  const propagators = [
+    ...(isWanted("tracecontext") ? [new core.W3CTraceContextPropagator()] : []),
+    ...(isWanted("baggage") ? [new core.W3CBaggagePropagator()] : []),
+  ];
   return new core.CompositePropagator({ propagators });
 }

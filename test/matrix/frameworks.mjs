@@ -76,14 +76,14 @@ app.listen({ port: 0, host: "127.0.0.1" }).then((url) => fetch(\`\${url}/chat\`)
     build: ["node_modules/next/dist/bin/next", "build", "--turbopack"],
     start: ["node", "node_modules/next/dist/bin/next", "start"],
     session: "chat",
-    spans: ["looked up", "answer interrupted", "GET /chat interrupted"],
+    spans: ["looked up", "answer interrupted", "executing api route (app) /chat interrupted"],
   },
   "Next.js, webpack": {
     files: nextFiles,
     build: ["node_modules/next/dist/bin/next", "build", "--webpack"],
     start: ["node", "node_modules/next/dist/bin/next", "start"],
     session: "chat",
-    spans: ["looked up", "answer interrupted", "GET /chat interrupted"],
+    spans: ["looked up", "answer interrupted", "executing api route (app) /chat interrupted"],
   },
   "AI SDK": {
     files: {

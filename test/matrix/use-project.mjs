@@ -126,13 +126,13 @@ const ways = {
     const ours = JSON.parse(readFileSync(file, "utf8"));
     ours.peerDependencies = { ...ours.peerDependencies, "@opentelemetry/core": ">=2 <4" };
     writeFileSync(file, JSON.stringify(ours));
-    const api = packages.map((name) => `@opentelemetry/${name}`);
     const npm = 'npm install --no-audit --no-fund "$@" 2>&1 || true';
     run(project, "sh", ["-c", npm, "sh", ...packages.map((name) => `@opentelemetry/${name}`)]);
     run(project, "npm", ["pack", "--silent", "--ignore-scripts", "./package"]);
     const packed = readdirSync(project).find((name) => name.endsWith(".tgz"));
     const logged = run(project, "sh", ["-c", npm, "sh", `./${packed}`]);
-    const refusal = /ERESOLVE[\s\S]*npm error peer @opentelemetry\/api@".*<1\.10\.0" from @opentelemetry\/core@2/;
+    const refusal =
+      /ERESOLVE[\s\S]*npm error peer @opentelemetry\/api@".*<1\.10\.0" from @opentelemetry\/core@2/;
     if (!refusal.test(logged)) throw new Error(`npm logs ${logged}`);
     return (name) => [runtimes[runtime], `${name}.mjs`];
   },
@@ -215,7 +215,11 @@ for (const [name, { files, build, start, environment }] of Object.entries(framew
       mkdirSync(dirname(join(dir, path)), { recursive: true });
       writeFileSync(join(dir, path), text, { mode: 0o755 });
     }
-    if (build) run(dir, "env", ["NEXT_TELEMETRY_DISABLED=1", runtimes[runtime], ...build]);
+    if (build) {
+      const command = `NEXT_TELEMETRY_DISABLED=1 exec "${runtimes[runtime]}" ${build.join(" ")} 2>&1`;
+      const logged = run(dir, "sh", ["-c", command]);
+      if (/warn|⚠/i.test(logged)) throw new Error(`the bundler logs ${logged}`);
+    }
     const set = {
       PATH: [dirname(runtimes[runtime]), dirname(runtimes.bun), process.env.PATH].join(":"),
       PORT: await freePort(),

@@ -148,7 +148,7 @@ describe("enums", () => {
     });
     expect(fieldsOf({ OTEL_PROPAGATORS: "b3,tracecontext" })).toEqual({
       value: ["traceparent", "tracestate"],
-      warnings: [expect.stringMatching(/^OTEL_PROPAGATORS names "b3", which is ignored/)],
+      warnings: [expect.stringMatching(/^OTEL_PROPAGATORS is "b3", which is ignored/)],
     });
   });
 

@@ -212,6 +212,12 @@ describe("register never ends a program, and prints what it does not do", () => 
     expect((await spansOf("ses_1")).spans).toHaveLength(2);
   });
 
+  test("P11 a minified API without a provider is no provider", async () => {
+    const { lines } = await run({ preload: [program("minified-api.cjs"), register] });
+    expect(lines).toEqual([place()]);
+    expect((await spansOf("ses_1")).spans).toHaveLength(2);
+  });
+
   test("nothing beside a provider that the program has already, and what to do then", async () => {
     const { code, lines } = await run({ preload: [program("own-provider.mjs"), register] });
     expect(code).toBe(0);
