@@ -243,7 +243,12 @@ function protocolOf({ env, by, warnings }: Asked): OtlpProtocol {
     const protocol = text.toLowerCase();
     if (protocol === "http/protobuf" || protocol === "http/json") return protocol;
     if (protocol === "grpc")
-      throw invalidOption(by, variable, text, `${allowed}; for grpc, pass an exporter in the option exporter`);
+      throw invalidOption(
+        by,
+        variable,
+        text,
+        `${allowed}; for grpc, pass an exporter in the option exporter`,
+      );
     warnings.push(`${variable} is ${shownValue(text)}, which is ignored: it must be ${allowed}`);
   }
   return "http/protobuf";

@@ -12,7 +12,7 @@ const work = (name) => `${name}
   tracer.startActiveSpan("answer", () => tracer.startSpan("looked up").end());
   console.log("recorded");`;
 const byAttribute = 'trace.getActiveSpan()?.setAttribute("session.id", "chat");';
-const callOf = (address) => `fetch(\`http://127.0.0.1:${address}/chat\`).catch(() => {})`;
+const callOf = (port) => `fetch("http://127.0.0.1:" + ${port} + "/chat").catch(() => {})`;
 
 const nextFiles = {
   "instrumentation.js": `export const register = async () => {
@@ -47,7 +47,7 @@ const app = express();
 app.get("/chat", () => {
   ${work(byAttribute)}
 });
-const server = app.listen(0, "127.0.0.1", () => ${callOf("${server.address().port}")});
+const server = app.listen(0, "127.0.0.1", () => ${callOf("server.address().port")});
 `,
     },
     start: byImport("express.mjs"),
