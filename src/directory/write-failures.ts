@@ -1,9 +1,9 @@
 /** Failures of documents, as the exporters of the directory report them: with the file, and with the cause. */
-import { CrashSafeFileError, messageOf } from "../platform/errors.js";
+import { CrashSafeFileError, reasonOf } from "../platform/errors.js";
 
 /** The document with this path could not be written. */
 export const notWritten = (path: string, cause: unknown): CrashSafeFileError =>
-  new CrashSafeFileError("WRITE_FAILED", `cannot write ${path}: ${messageOf(cause)}`, { cause });
+  new CrashSafeFileError("WRITE_FAILED", `cannot write ${path}: ${reasonOf(cause)}`, { cause });
 
 /** Waits until all have settled. Throws the first failure, with the number of documents that failed besides. */
 export async function allWritten(work: readonly Promise<void>[]): Promise<void> {
@@ -11,6 +11,6 @@ export async function allWritten(work: readonly Promise<void>[]): Promise<void> 
   const [first, ...more] = failures.map(({ reason }) => reason as CrashSafeFileError);
   if (first === undefined) return;
   if (more.length === 0) throw first;
-  const message = `${first.message}, and ${more.length} more ${more.length === 1 ? "document" : "documents"}`;
+  const message = `${reasonOf(first)}, and ${more.length} more ${more.length === 1 ? "document" : "documents"}`;
   throw new CrashSafeFileError("WRITE_FAILED", message, { cause: first.cause });
 }

@@ -9,7 +9,7 @@ import {
   LossAccount,
 } from "../otel/diagnostics.js";
 import type { Clock } from "../platform/clock.js";
-import { messageOf } from "../platform/errors.js";
+import { messageOf, reasonOf } from "../platform/errors.js";
 import { errorCode } from "../platform/file-system.js";
 import { isHeld, type Refusal } from "../platform/ground.js";
 import { type AppliedLimits, unnamedBounds } from "../recovery/retention.js";
@@ -93,9 +93,9 @@ export class FaultLog {
         this.#diagnostics.log(
           "error",
           code === undefined
-            ? `internal error while writing ${path}: ${messageOf(error)}. Some spans may be incomplete. Further errors ` +
+            ? `internal error while writing ${path}: ${reasonOf(error)}. Some spans may be incomplete. Further errors ` +
                 "of this kind are only counted. Please report this as a bug"
-            : `cannot write ${path}: ${messageOf(error)}. Spans are kept in memory and written when the disk accepts ` +
+            : `cannot write ${path}: ${reasonOf(error)}. Spans are kept in memory and written when the disk accepts ` +
                 `them; ${advice(error)}`,
         ),
       over: (total) =>
@@ -135,7 +135,7 @@ export class FaultLog {
       first: () =>
         this.#diagnostics.log(
           "warn",
-          `selfObsMeterProvider threw: ${messageOf(error)}. Metrics are missing, spans are not; check the provider`,
+          `selfObsMeterProvider threw: ${reasonOf(error)}. Metrics are missing, spans are not; check the provider`,
         ),
     });
   }

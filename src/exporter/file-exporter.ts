@@ -19,7 +19,7 @@ import {
 import { untracedClock } from "../otel/untraced.js";
 import { withTimeout } from "../platform/async.js";
 import { environment } from "../platform/environment.js";
-import { CrashSafeFileError, messageOf } from "../platform/errors.js";
+import { CrashSafeFileError, reasonOf } from "../platform/errors.js";
 import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
 import { Lifecycle } from "../platform/lifecycle.js";
 import { isOwnCall } from "../platform/own-work.js";
@@ -357,13 +357,16 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
       await withTimeout((bounded) => bounded(work), { millis: timeoutMillis, error: () => late });
     } catch (error) {
       // Another copy of this package, which opened the directory, has another error class.
-      const { code, message, cause = undefined } = error as CrashSafeFileError;
+      const { code, cause = undefined } = error as CrashSafeFileError;
       const isKnown = code === "WRITE_FAILED";
-      const why = isKnown ? message : messageOf(error);
       const known = isKnown ? cause : error;
-      throw new CrashSafeFileError("WRITE_FAILED", `${what}: ${why}. ${this.#outlook(what, known)}`, {
-        ...(error !== late && { cause: known }),
-      });
+      throw new CrashSafeFileError(
+        "WRITE_FAILED",
+        `${what}: ${reasonOf(error)}. ${this.#outlook(what, known)}`,
+        {
+          ...(error !== late && { cause: known }),
+        },
+      );
     }
   }
 

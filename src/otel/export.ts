@@ -3,7 +3,7 @@
  */
 
 import { withTimeout } from "../platform/async.js";
-import { CrashSafeFileError } from "../platform/errors.js";
+import { CrashSafeFileError, reasonOf } from "../platform/errors.js";
 import { type ExportResult, ExportResultCode, type ReadableSpan, type SpanExporter } from "./types.js";
 import { untraced } from "./untraced.js";
 
@@ -35,8 +35,7 @@ async function answered<T>(answer: Promise<T>, millis: number): Promise<T> {
     return await withTimeout((bounded) => bounded(answer), { millis, error });
   } catch (cause) {
     if (cause instanceof CrashSafeFileError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CrashSafeFileError("EXPORT_FAILED", `the exporter threw: ${reason}`, { cause });
+    throw new CrashSafeFileError("EXPORT_FAILED", `the exporter threw: ${reasonOf(cause)}`, { cause });
   }
 }
 
@@ -48,5 +47,6 @@ export const noAnswer = (timeoutMillis: number): CrashSafeFileError =>
 export function failureOf(result: ExportResult | undefined): CrashSafeFileError | undefined {
   if (result?.code === ExportResultCode.SUCCESS) return undefined;
   const cause = result?.error;
-  return new CrashSafeFileError("EXPORT_FAILED", cause?.message ?? "the exporter gave no reason", { cause });
+  const reason = reasonOf(cause?.message ?? "the exporter gave no reason");
+  return new CrashSafeFileError("EXPORT_FAILED", reason, { cause });
 }

@@ -19,7 +19,13 @@ export type CrashSafeErrorCode =
 
 const errorBrand = Symbol.for("opentelemetry-exporter-crash-safe-file/error/1");
 
-/** The only error class of this package: `code` for programs, `message` for people, `cause` for the original error. */
+/** Where the page on errors describes a code: the anchor of its heading. */
+const linkOf = (code: CrashSafeErrorCode): string => ` (docs/errors.md#${code.toLowerCase()})`;
+
+/**
+ * The only error class of this package: `code` for programs, `message` for people, `cause` for the original error. A message
+ * ends with the place in the documentation that describes the code.
+ */
 export class CrashSafeFileError extends Error {
   /** The name of the class, also where a bundler has shortened that. */
   override readonly name = "CrashSafeFileError";
@@ -28,7 +34,7 @@ export class CrashSafeFileError extends Error {
 
   /** `options.cause`: the error that led to this one. */
   constructor(code: CrashSafeErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    super(`${message}${linkOf(code)}`, options);
     this.code = code;
     Object.defineProperty(this, errorBrand, { value: true });
   }
@@ -87,3 +93,7 @@ export function messageOf(error: unknown): string {
     return "an error that cannot be read";
   }
 }
+
+/** The message of an error for the inside of a longer one: without the link of a {@link CrashSafeFileError}. Never throws. */
+export const reasonOf = (error: unknown): string =>
+  messageOf(error).replace(/ \(docs\/errors\.md#[a-z_]+\)$/, "");

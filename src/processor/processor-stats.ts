@@ -5,7 +5,7 @@ import type { MeterProvider } from "@opentelemetry/api";
 import { type Diagnostics, errorTypeOf, LossAccount, type LossReason } from "../otel/diagnostics.js";
 import { ComponentMetrics } from "../otel/metrics.js";
 import type { Clock } from "../platform/clock.js";
-import type { CrashSafeFileError } from "../platform/errors.js";
+import { type CrashSafeFileError, reasonOf } from "../platform/errors.js";
 
 /**
  * Where the sampled, ended spans are. Every one is in exactly one of `queued`, `exporting`, `exported`,
@@ -56,7 +56,7 @@ export class ProcessorAccount {
 
   /** A batch is lost. Only the exporter knows whether a failure is worth a retry, so the processor never retries. */
   batchFailed(spans: number, error: CrashSafeFileError): void {
-    const why = `${error.message}. This processor does not send them again; check whether the backend of the exporter answers`;
+    const why = `${reasonOf(error)}. This processor does not send them again; check whether the backend of the exporter answers`;
     this.#losses.fail(spans, { type: failureType(error), why }, error.cause);
   }
 

@@ -18,7 +18,7 @@ import { UNTRACED, untraced, untracedClock } from "../otel/untraced.js";
 import { outcome, type TimeLimit, withTimeout } from "../platform/async.js";
 import type { Clock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
-import { CrashSafeFileError, invalidOption } from "../platform/errors.js";
+import { CrashSafeFileError, invalidOption, reasonOf } from "../platform/errors.js";
 import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
 import { Lifecycle } from "../platform/lifecycle.js";
 import { isOwnWork } from "../platform/own-work.js";
@@ -273,7 +273,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     try {
       await untraced(() => this.#exporter[method]?.());
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : "no reason given";
+      const why = cause instanceof Error ? reasonOf(cause) : "no reason given";
       throw new CrashSafeFileError("EXPORT_FAILED", `the exporter's ${method} failed: ${why}`, { cause });
     }
   }

@@ -156,6 +156,6 @@ function installed<T>(advise: (packages: AdvisedPackages) => string, why: string
     return untracedNow(load);
   } catch (cause) {
     const name = untracedNow(() => advise(advisedPackages()));
-    throw new CrashSafeFileError("MISSING_PACKAGE", `${why}: npm install ${name}`, { cause });
+    throw new CrashSafeFileError("MISSING_PACKAGE", `${why}: \`npm install ${name}\``, { cause });
   }
 }

@@ -1,15 +1,17 @@
 /**
- * The spelling of the pages, and the API reference: every export of the entries has a description.
+ * The spelling of the pages, the API reference, where every export of the entries has a description, and whether axe-core finds
+ * the HTML of both accessible.
  *
- *   npm run test:docs       checks both, and writes the reference into `build/docs`
+ *   npm run test:docs       checks all, and writes pages and reference into `build/docs`
  *
- * Ends with 1 when a word is unknown (`words.txt` lists those of this project) or an export has no description. Skips, with the
- * reason, where the tools cannot be installed.
+ * Ends with 1 when a word is unknown (`words.txt` lists those of this project), an export has no description, or axe has a
+ * serious finding. Skips, with the reason, where the tools cannot be installed or there is no Chromium.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { inaccessible } from "./accessible.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -49,5 +51,8 @@ const results = [
   isClean([tool("cspell/bin.mjs"), ...spelling]),
   isClean([tool("typedoc/bin/typedoc"), "--options", join(here, "typedoc.json")], isDescribedElsewhere),
 ];
-console.log(results.every(Boolean) ? "The pages are spelt well, and each export is described." : "FAILED");
-process.exit(results.every(Boolean) ? 0 : 1);
+const faults = await inaccessible();
+if (faults.length > 0) console.log(faults.join("\n"));
+const isFine = results.every(Boolean) && faults.length === 0;
+console.log(isFine ? "The pages are spelt well, and each export is described." : "FAILED");
+process.exit(isFine ? 0 : 1);

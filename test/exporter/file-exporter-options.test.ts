@@ -96,7 +96,7 @@ describe("an option comes from the program, else from the environment, else from
     const dir = mkdtempSync(join(tmpdir(), "environment-"));
     vi.stubEnv("CRASH_SAFE_FILE_DIR", " \t");
     vi.stubEnv("CRASH_SAFE_FILE_MAX_FILES", "");
-    expect(() => new CrashSafeFileSpanExporter()).toThrow(/set CRASH_SAFE_FILE_DIR$/);
+    expect(() => new CrashSafeFileSpanExporter()).toThrow(/set CRASH_SAFE_FILE_DIR \(docs/);
     await new CrashSafeFileSpanExporter({ dir }).shutdown();
     expect(reported).toEqual([
       "CrashSafeFileSpanExporter: CRASH_SAFE_FILE_DIR is blank and counts as not set",

@@ -104,7 +104,7 @@ const ways = {
     writeFileSync(join(dir, "read.mjs"), asModule(read));
     for (const exporters of ["crash-safe-file", "crash-safe-file,otlp"]) {
       const output = run(dir, runtimes[runtime], ["advised.mjs", exporters]);
-      const [install] = /npm install .*$/m.exec(output) ?? [];
+      const [install] = /npm install [^`]+/.exec(output) ?? [];
       if (!install) throw new Error(`a package for ${exporters} is missing, and none is advised: ${output}`);
       run(dir, "sh", ["-c", `${install} --no-audit --no-fund`]);
     }

@@ -96,7 +96,7 @@ describe("P6 every entry refuses an option that does not exist, and names the ne
     const error = await (async () => call())().catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
       code: "INVALID_OPTION",
-      message: `${component}: there is no option ${rest}`,
+      message: `${component}: there is no option ${rest} (docs/errors.md#invalid_option)`,
     });
   });
 });

@@ -91,7 +91,7 @@ describe("P5 forceFlush", () => {
     await expect(processor.forceFlush()).rejects.toMatchObject({
       name: "CrashSafeFileError",
       code: "EXPORT_FAILED",
-      message: "503",
+      message: "503 (docs/errors.md#export_failed)",
       cause: { message: "503" },
     });
     expect(exporter.log.filter((line) => !line.startsWith("answered"))).toEqual([

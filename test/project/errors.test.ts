@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { type CrashSafeErrorCode, CrashSafeFileError, reasonOf } from "../../src/platform/errors.js";
 
 const oneLine = (text: string) => text.replace(/\s+/g, " ");
 const page = oneLine(readFileSync("docs/errors.md", "utf8"));
@@ -36,6 +37,16 @@ describe("docs/errors.md", () => {
     const sections = [...readFileSync("docs/errors.md", "utf8").matchAll(/^### `([A-Z_]+)`$/gm)];
     expect(codes.length).toBeGreaterThan(5);
     expect(sections.map(([, code]) => code)).toEqual(codes);
+  });
+
+  test("has a heading where the message of each code links to", () => {
+    for (const [, code = ""] of readFileSync("docs/errors.md", "utf8").matchAll(/^### `([A-Z_]+)`$/gm)) {
+      const { message } = new CrashSafeFileError(code as CrashSafeErrorCode, "no space left");
+      // The sites that show the pages make such an anchor of a heading.
+      expect(message).toBe(`no space left (docs/errors.md#${code.toLowerCase()})`);
+      expect(reasonOf(new CrashSafeFileError(code as CrashSafeErrorCode, message))).toBe(message);
+    }
+    expect(reasonOf(new CrashSafeFileError("WRITE_FAILED", "no space left"))).toBe("no space left");
   });
 
   test("has every `error.type` of a lost span", () => {

@@ -75,7 +75,7 @@ for (const type of ["module", "commonjs"] as const) {
   test(`without an SDK, loaded as ${type}, it loads, and names what to install when it is used`, async () => {
     const output = await run(projectWith(peers), type, load[type] + tryToTrace);
     expect(output).toMatch(
-      /^CrashSafeFileError MISSING_PACKAGE .*npm install @opentelemetry\/sdk-trace-base\n$/,
+      /^CrashSafeFileError MISSING_PACKAGE .*`npm install @opentelemetry\/sdk-trace-base` \(docs\/errors\.md#missing_package\)\n$/,
     );
   });
 }
@@ -130,6 +130,6 @@ test.for([
   const environment = `Object.assign(process.env, { OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_PROTOCOL: "${protocol}" });`;
   const output = await run(projectWith(withSdk), "module", load.module + environment + tryToTrace);
   expect(output).toContain(
-    `MISSING_PACKAGE OTEL_TRACES_EXPORTER otlp by ${protocol} needs a package: npm install ${name}\n`,
+    `MISSING_PACKAGE OTEL_TRACES_EXPORTER otlp by ${protocol} needs a package: \`npm install ${name}\` (docs/errors.md#missing_package)\n`,
   );
 });
