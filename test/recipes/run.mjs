@@ -36,8 +36,18 @@ const packageName = "opentelemetry-exporter-crash-safe-file";
 const hungMillis = 300_000;
 /** Commands until there is a trace. */
 const mostCommands = 3;
-/** Their clients bring hundreds of packages, or a browser. */
-const large = ["deno", "electron", "fastify", "langchain", "langfuse", "mastra", "nextjs", "openai"];
+/** They bring hundreds of packages, or a browser. The README has the largest of them, too. */
+const large = [
+  "deno",
+  "electron",
+  "express",
+  "fastify",
+  "langchain",
+  "langfuse",
+  "mastra",
+  "nextjs",
+  "openai",
+];
 /** Small, and followed on every runtime in CI. */
 const onEveryRuntime = ["cli-agent", "nodesdk"];
 /** Pages that do not run with another runtime in the place of Node, and why. */
@@ -48,7 +58,6 @@ const onNodeOnly = {
 };
 const notOnBun = {
   "in-memory": "node --test is of Node",
-  README: "/register instruments modules of Node",
   express: "/register instruments modules of Node",
   fastify: "/register instruments modules of Node",
   nextjs: "Next.js starts processes of Node",
@@ -77,7 +86,8 @@ function runtimesFor(name) {
   if (onNewerNode.includes(name)) return ["node24"];
   if (name in onNodeOnly || (values.runtimes !== "all" && !(values.ci && onEveryRuntime.includes(name))))
     return ["this"];
-  return ["this", "node20", "node24", ...(name in notOnBun ? [] : ["bun"])];
+  const others = ["node20", "node24", "bun"].filter((runtime) => runtime !== "bun" || !(name in notOnBun));
+  return ["this", ...others.filter((runtime) => versionOf(runtime) !== `Node ${process.versions.node}`)];
 }
 
 const reason = installRuntimes() ?? offline();
