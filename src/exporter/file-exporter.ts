@@ -360,13 +360,8 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
       const { code, cause = undefined } = error as CrashSafeFileError;
       const isKnown = code === "WRITE_FAILED";
       const known = isKnown ? cause : error;
-      throw new CrashSafeFileError(
-        "WRITE_FAILED",
-        `${what}: ${reasonOf(error)}. ${this.#outlook(what, known)}`,
-        {
-          ...(error !== late && { cause: known }),
-        },
-      );
+      const message = `${what}: ${reasonOf(error)}. ${this.#outlook(what, known)}`;
+      throw new CrashSafeFileError("WRITE_FAILED", message, error === late ? {} : { cause: known });
     }
   }
 
