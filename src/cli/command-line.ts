@@ -67,9 +67,7 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<Ex
   }
   const most = command.maxArgs ?? 1;
   if (positionals.length > most)
-    throw new UsageError(
-      `${name} takes ${most === 0 ? "no argument" : most === 1 ? "one argument" : `${most} arguments`}, and there are ${positionals.length}`,
-    );
+    throw new UsageError(`${name} takes ${allowedArgs(most)}, and there are ${positionals.length}`);
   const dir = (values.dir as string | undefined) ?? variableOf(terminal.env, "CRASH_SAFE_FILE_DIR");
   const path = pathOf(dir ?? "traces");
   if (path === undefined) throw new UsageError(`the directory is ${shownValue(dir)}, and must be a path`);
@@ -141,6 +139,9 @@ function checkValues(args: readonly string[], options: Options): void {
     throw new UsageError(`--${option} needs a value: --${option} ${value}`);
   }
 }
+
+const allowedArgs = (most: number): string =>
+  most === 0 ? "no argument" : most === 1 ? "one argument" : `${most} arguments`;
 
 function unknown(what: string, name: string, names: readonly string[], otherwise: string): UsageError {
   const near = nearestName(name, names);

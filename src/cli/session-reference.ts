@@ -2,7 +2,7 @@
 import { basename, dirname, resolve } from "node:path";
 import { nameCandidates, safeId } from "../format/file-names.js";
 import type { TraceSpan } from "../format/trace-file.js";
-import { CrashSafeFileError } from "../platform/errors.js";
+import { CrashSafeFileError, reasonOf } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { nearestName } from "../platform/options.js";
 import { FollowedTrace, type ReadTrace } from "../recovery/read-trace.js";
@@ -163,7 +163,7 @@ export class SessionReader {
       return { found, trace, damage, id, writer, owners, state, whole };
     } catch (error) {
       if (!(error instanceof CrashSafeFileError)) throw error;
-      throw new CommandError(`${error.message}; \`crash-safe-file verify\` says more`, { cause: error });
+      throw new CommandError(`${reasonOf(error)}; \`crash-safe-file verify\` says more`, { cause: error });
     } finally {
       this.#progress?.end();
     }

@@ -31,6 +31,17 @@ describe("docs/errors.md", () => {
     expect(messages.filter(({ part }) => !page.includes(part))).toEqual([]);
   });
 
+  test("has every message of the command", () => {
+    const texts = readdirSync("src/cli").map((file) => readFileSync(join("src/cli", file), "utf8"));
+    const thrown = texts.flatMap((text) =>
+      [...text.matchAll(/new (?:CommandError|UsageError)\(\s*(["'`])((?:\\.|(?!\1)[^\\])*)\1/g)].map(
+        ([, , message = ""]) => constantPart(message.replaceAll("\\`", "")),
+      ),
+    );
+    expect(thrown.length).toBeGreaterThan(25);
+    expect(thrown.filter((part) => !page.includes(part))).toEqual([]);
+  });
+
   test("has a section for every code, and no other", () => {
     const source = sources.find(({ file }) => file.endsWith("errors.ts"))?.text ?? "";
     const codes = [...source.matchAll(/^ {2}\| "([A-Z_]+)"/gm)].map(([, code]) => code);
