@@ -36,6 +36,22 @@ describe("docs/trace-v2.schema.json", () => {
     expect(validateClosed.errors ?? []).toEqual([]);
   });
 
+  test("has the members of the example of docs/documents.md, which are in the order of a document", () => {
+    const [, example = ""] =
+      /^```\n(\{"version":2.*?)^```$/ms.exec(readFileSync("docs/documents.md", "utf8")) ?? [];
+    const [head = "", span = "", , root = ""] = example.split("\n");
+    const namesIn = (text: string) => [...text.matchAll(/"(\w+)":/g)].map(([, name = ""]) => name);
+    const shown = [...namesIn(head), ...namesIn(root.slice(root.indexOf("}],")))];
+    const document = read("test/fixtures/documents/crashed.json") as Record<string, unknown>;
+    const known = Object.keys(document);
+    expect(shown.filter((name) => !(name in (schema.properties ?? {})))).toEqual([]);
+    expect(shown.filter((name) => known.includes(name))).toEqual(
+      known.filter((name) => shown.includes(name)),
+    );
+    const [first] = document.spans as [object];
+    expect(namesIn(span)).toEqual(Object.keys(first).filter((name) => namesIn(span).includes(name)));
+  });
+
   test("accepts members of later versions", () => {
     expect(validate({ ...(read("test/fixtures/documents/crashed.json") as object), later: 1 })).toBe(true);
   });
