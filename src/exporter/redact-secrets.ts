@@ -5,6 +5,7 @@ import { setOwn, toJsonValue } from "../format/json-value.js";
 import { invalidOption } from "../platform/errors.js";
 import { rejectUnknownOptions } from "../platform/options.js";
 import type { Redact } from "./content-filter.js";
+import { isSecretOption } from "./secret-arguments.js";
 import {
   isSecretNumber,
   isSecretValue,
@@ -102,7 +103,8 @@ class Walk {
   #elements(value: readonly unknown[], suspicion: Suspicion, depth: number): unknown {
     let copy: unknown[] | undefined;
     for (let index = 0; index < value.length; index++) {
-      const shown = this.visit(value[index], suspicion, depth + 1);
+      const isArgument = isSecretOption(value[index - 1]) && !isOption(value[index]);
+      const shown = this.visit(value[index], isArgument ? "strong" : suspicion, depth + 1);
       if (shown === value[index]) continue;
       copy ??= value.slice();
       copy[index] = shown;
@@ -137,6 +139,8 @@ class Walk {
     return isChanged ? copy : value;
   }
 }
+
+const isOption = (value: unknown): boolean => typeof value !== "string" || value.startsWith("-");
 
 /** Keys of the two halves of a pair. */
 const isNameKey = (key: string): boolean => /^(?:name|key|field|header)$/i.test(key);

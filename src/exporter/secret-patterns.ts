@@ -6,6 +6,7 @@
  */
 
 import { mayHaveRuns, partsOf } from "../format/base64-runs.js";
+import { argumentExpressions, redactArguments } from "./secret-arguments.js";
 import { redacted, redactTokens, tokenExpressions } from "./secret-tokens.js";
 
 /** A shape of secrets. */
@@ -68,30 +69,6 @@ const assignmentOf = (names: string): RegExp =>
   );
 const assignment = assignmentOf(nameEnds);
 
-/** An option of a command line that has a secret: `--password hunter2`. */
-const flag =
-  /((?:password|passwd|passphrase|storepass|keypass|secret|token|api-?key|access-?key|cookie)(?<=(?:^|\s)--?[a-z-]{0,50})(?:\s{1,3}|=)["']?)(?![-$<{%"'\s]|\[redacted)[^\s"']{3,4096}/gi;
-
-/** Commands whose option of one letter has a password, and that option: all before the password. */
-const passwordOptions = [
-  ["(?:mysql|mariadb)[a-z-]{0,12}|7z[ar]?", "-p"],
-  [
-    "sshpass|(?:docker|podman|nerdctl|buildah|skopeo|oras|helm registry|oc|az|cf) login|mongo[a-z]{0,10}|cqlsh|rabbitmqadmin",
-    "-p[ =]{0,3}",
-  ],
-  ["redis-cli", "-a[ =]{1,3}"],
-  ["ldap[a-z]{3,8}", "-w[ =]{0,3}"],
-  ["sqlcmd|bcp|zip|unzip", "-P[ =]{0,3}"],
-  ["openssl", "-pass(?:in|out)?[ =]{1,3}pass:"],
-  ["https?|xh", "(?:-a|--auth)[ =]{1,3}[\"']?[^\\s:\"'$]{1,100}:"],
-]
-  .map(([command, option]) => String.raw`(?:${command})\s(?:(?:[^\r\n;|&]|\\\r?\n){0,300}?\s)?${option}`)
-  .join("|");
-const commandPassword = new RegExp(
-  String.raw`(?<![\w.-])((?:${passwordOptions})["']?)(?![-/.$<{%"'\s]|\[redacted)[^\s"'\\]{2,300}`,
-  "g",
-);
-
 /** The password of a machine in `.netrc`. */
 const netrc =
   /(machine(?:\s|\\[nrt]){1,9}[^\s\\]{1,200}(?:\s|\\[nrt]){1,9}(?:(?:login|account)(?:\s|\\[nrt]){1,9}[^\s\\]{1,200}(?:\s|\\[nrt]){1,9})?(?:(?:login|account)(?:\s|\\[nrt]){1,9}[^\s\\]{1,200}(?:\s|\\[nrt]){1,9})?password(?:\s|\\[nrt]){1,9})(?![$<{%"'\s]|\[redacted)[^\s\\"]{1,300}/g;
@@ -99,10 +76,6 @@ const netrc =
 /** The last field of a line of `.pgpass`. */
 const pgpass =
   /(:(?:5432|6432|\*):[^\s:]{1,100}:[^\s:]{1,100}:)(?!\[redacted)[^\s:"'\\]{1,300}(?=$|\\n|["'])/gm;
-
-/** The user of `curl` with a password. No numbers: `docker run -u 1000:1000`. */
-const userFlag =
-  /(\s(?:-u|--user)[\s=]{1,3}["']?[^\s:"'$]{1,100}:)(?!\d{1,9}(?:\s|$)|[$"'\s]|\[redacted)[^\s"']{1,300}/g;
 
 /** A pair of JSON: `{ "name": "password", "value": "…" }`. */
 const pair =
@@ -115,7 +88,8 @@ const pairOfLines =
 /** @internal All expressions, for the test of the rules at the top of this file. */
 export const expressions: Readonly<Record<string, RegExp>> = {
   ...{ sasSignature, webhook, privateKey, puttyKey, urlPassword, urlToken, oraclePassword, bearer, cookie },
-  ...{ authorization, assignment, flag, userFlag, commandPassword, netrc, pgpass, pair, pairOfLines },
+  ...{ authorization, assignment, netrc, pgpass, pair, pairOfLines },
+  ...argumentExpressions,
   ...tokenExpressions,
 };
 
@@ -238,24 +212,12 @@ function redactKnown(text: string): string {
   if (/ookie:/i.test(shown)) shown = shown.replace(cookie, `$1${redacted("cookie")}`);
   if (shown.includes("alue")) shown = shown.replace(pair, redactedPair);
   if (shown.includes("value:")) shown = shown.replace(pairOfLines, redactedPair);
-  const hasOption = mayHaveOption(shown);
-  if (hasOption || shown.includes("--")) shown = shown.replace(flag, `$1${redacted("secret")}`);
-  if (hasOption && / -(?:[pawP]|-auth)/.test(shown))
-    shown = shown.replace(commandPassword, `$1${redacted("password")}`);
+  shown = redactArguments(shown);
   if (shown.includes("machine") && shown.includes("password"))
     shown = shown.replace(netrc, `$1${redacted("password")}`);
   if (shown.includes("432:") || shown.includes(":*:"))
     shown = shown.replace(pgpass, `$1${redacted("password")}`);
-  if (hasOption && (shown.includes(" -u") || shown.includes("--user")))
-    shown = shown.replace(userFlag, `$1${redacted("password")}`);
   return redactAssignments(shown, assignment, isSecretAssignment);
-}
-
-/** Whether a hyphen after a space begins an option. An expression takes five times as long. */
-function mayHaveOption(text: string): boolean {
-  for (let at = text.indexOf(" -"); at >= 0; at = text.indexOf(" -", at + 2))
-    if (/[a-zA-Z-]/.test(text.charAt(at + 2))) return true;
-  return false;
 }
 
 /** Replaces the credentials of headers, up to the end of the line or of the text in quotes that holds the header. */

@@ -402,6 +402,18 @@ describe("P9 redactSecrets removes", () => {
     });
   });
 
+  test("arguments after options with secret names, and pairs in base64", () => {
+    const gone = "[redacted:secret]";
+    expect(shown(["deploy", "--api-token", "hunter2", "--password", "--dry-run", "--secret", 1])).toEqual([
+      ...["deploy", "--api-token", gone, "--password", "--dry-run", "--secret", 1],
+    ]);
+    expect(shown('["deploy", "--password", "hunter2", "now"]')).toBe(
+      '["deploy", "--password", "[redacted:secret]", "now"]',
+    );
+    expect(shown(nested(["--token", "hunter2"], 3))).not.toContain("hunter2");
+    expect(shown({ auths: { a: { auth: "YWRhOnBhc3M=" } } })).toEqual({ auths: { a: { auth: gone } } });
+  });
+
   test("lists and objects with secret names", () => {
     const gone = "[redacted:secret]";
     const value = {
@@ -517,7 +529,7 @@ describe("redactSecrets leaves", () => {
 
   test("the sources of this project, except those about secrets", () => {
     const names = readdirSync("src", { recursive: true, encoding: "utf8" }).filter(
-      (path) => /\.c?ts$/.test(path) && !/secret-(?:patterns|tokens)\.ts$/.test(path),
+      (path) => /\.c?ts$/.test(path) && !/secret-(?:arguments|patterns|tokens)\.ts$/.test(path),
     );
     const changed = names.flatMap((name) => {
       const text = readFileSync(`src/${name}`, "utf8");
