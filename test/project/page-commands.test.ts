@@ -39,7 +39,7 @@ describe("the command line on the pages", () => {
   test("is whole: docs/cli.md has a row for each command, with each of its options", () => {
     const rows = [...cli.matchAll(/^\| `([a-z]+)[^`]*` +\| (.*) \|$/gm)];
     const missing = [...options].flatMap(([name, { own }]) => {
-      const row = rows.find(([, command]) => command === name)?.[2] ?? "";
+      const row = rows.filter(([, command]) => command === name).join("\n");
       return Object.keys(own)
         .filter((option) => !new RegExp(`--${option}\\b`).test(row))
         .map((option) => `${name} --${option}`);
