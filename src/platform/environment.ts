@@ -1,10 +1,22 @@
 /** The environment variables of the process. Only this file reads them; other files take them as an argument. */
 
+import { tryOr } from "./errors.js";
+
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The environment of this process. */
-export const environment = (): Environment => process.env;
+export const environment = (): Environment => ("Deno" in globalThis ? readable : process.env);
+
+/** Deno throws for a variable that the program may not read (`--allow-env`): such a variable counts as not set. */
+const readable: Environment = new Proxy<Record<string, string | undefined>>(
+  {},
+  {
+    get: (_, name) => tryOr(() => process.env[String(name)], undefined),
+    ownKeys: () => tryOr(() => Object.keys(process.env), []),
+    getOwnPropertyDescriptor: () => ({ configurable: true, enumerable: true }),
+  },
+);
 
 /** The text of a variable. An empty text counts as not set (OpenTelemetry specification, "Environment variables"). */
 export function variableOf(env: Environment, variable: string): string | undefined {

@@ -6,6 +6,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import { tryOr } from "./errors.js";
 import { errorCode, type FileCalls } from "./file-system.js";
 import { sharedState } from "./shared-state.js";
 
@@ -162,7 +163,8 @@ export class SystemLiveness implements Liveness {
       const boot = this.#calls.readText("/proc/sys/kernel/random/boot_id").trim();
       return shortHash(`${boot} ${this.#calls.readlink("/proc/self/ns/pid")}`);
     } catch {
-      return shortHash(`${process.platform} ${hostname()}`);
+      // Deno asks for a permission to read the name of the host.
+      return shortHash(`${process.platform} ${tryOr(hostname, "")}`);
     }
   }
 }

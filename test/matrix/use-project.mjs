@@ -73,6 +73,24 @@ function inJest(environment) {
   };
 }
 
+/**
+ * Records with these permissions. The reader has all of them, and the files are old for it: without the permission to ask for
+ * processes, the lease of a writer shows that it is dead.
+ */
+function inDeno(way, permissions) {
+  return (dir, _project, texts) => {
+    for (const [name, text] of Object.entries(texts)) writeFileSync(join(dir, `${name}.mjs`), asModule(text));
+    const deno = [join(dir, "node_modules/.bin/deno"), "run", "--no-lock", "--node-modules-dir=manual"];
+    const traces = tracesOf(dir, way);
+    const run = ["env", "DENO_NO_UPDATE_CHECK=1"];
+    const aged = ["sh", "-c", 'touch -d "2 minutes ago" "$0"/* && exec "$@"', traces];
+    return (name) =>
+      name === "record"
+        ? [...run, ...deno, ...permissions(dir, traces), "record.mjs"]
+        : [...run, ...aged, ...deno, "-A", "read.mjs"];
+  };
+}
+
 /** Each way prepares the programs and returns how to start one, `record` or `read`. */
 const ways = {
   ESM(dir, { runtime }, texts) {
@@ -155,11 +173,14 @@ const ways = {
     run(dir, runtimes.bun, ["build", "record.ts", "read.ts", "--target", "bun", "--outdir", "bun bundle"]);
     return (name) => [runtimes.bun, `bun bundle/${name}.js`];
   },
-  Deno(dir, _project, texts) {
-    for (const [name, text] of Object.entries(texts)) writeFileSync(join(dir, `${name}.mjs`), asModule(text));
-    const deno = [join(dir, "node_modules/.bin/deno"), "run", "-A", "--no-lock", "--node-modules-dir=manual"];
-    return (name) => ["env", "DENO_NO_UPDATE_CHECK=1", ...deno, `${name}.mjs`];
-  },
+  Deno: inDeno("Deno", () => ["-A"]),
+  /** Those of the directory, and what the SDK asks for: neither other variables, nor the host, nor processes. */
+  "Deno with named permissions": inDeno("Deno with named permissions", (dir, traces) => [
+    "--no-prompt",
+    "--allow-env=OTEL_*",
+    `--allow-read=${traces},${join(dir, "node_modules")}`,
+    `--allow-write=${traces}`,
+  ]),
   Jest: inJest("node"),
   "Jest, jsdom": inJest("jsdom"),
   "Bun binary"(dir, _project, texts) {
