@@ -5,7 +5,7 @@
 import { register as registerHooks } from "node:module";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { isMainThread } from "node:worker_threads";
+import { isMainThread, parentPort } from "node:worker_threads";
 import { type ContextManager, context, propagation, trace } from "@opentelemetry/api";
 import { unknownVariables } from "../exporter/file-exporter-options.js";
 import { Diagnostics, unheard } from "../otel/diagnostics.js";
@@ -55,7 +55,8 @@ export async function shutdown(): Promise<void> {
  * where traces go, or why nothing is traced. Never throws: a program starts without traces rather than not at all.
  */
 export function registerTracing(): void {
-  if (registration.isDone) return;
+  // Node's own thread of module hooks, which has no parent to write to, loads what `--require` names, too.
+  if (registration.isDone || (!isMainThread && parentPort === null)) return;
   registration.isDone = true;
   // Faults of a thread are of its own.
   unheard.print = (text) => process.stderr.write(`crash-safe-file: ${text}\n`);

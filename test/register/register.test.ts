@@ -104,6 +104,11 @@ describe("a program without code for tracing", () => {
     });
   });
 
+  test.skipIf(isBun)("is traced in its own threads, and not in Node's thread of module hooks", async () => {
+    const { lines } = await run({ file: "hooked-modules.cjs", by: "--require" });
+    expect(lines).toEqual([place(), "thread of hooks: not traced"]);
+  });
+
   test("P5 has its spans in the document when it ends by itself", async () => {
     const { code, lines } = await run({});
     expect(code).toBe(0);
