@@ -313,7 +313,7 @@ export class SessionState {
    */
   interruptPeerSpans(statusMessage: string, detector: string | undefined): TraceSpan[] {
     const open = [...this.#peerSpans.values()].filter((span) => span.endTime === undefined);
-    if (open.length > 0 || this.#peerAwaits.size > 0) this.#lostWriter ??= detector;
+    if (open.length > 0 || this.#peerAwaits.size > 0) this.#lostWriter = detector ?? this.#lostWriter;
     this.#peerAwaits.clear();
     for (const span of open) this.#peerSpans.delete(span);
     return open.map((span) => interrupt(span, this.#peerSpansAt || span.startTime, statusMessage));
@@ -388,9 +388,9 @@ export class SessionState {
     this.#peerAwaits = isOver(summary) ? new Map() : readAwaits(layout.awaits);
     this.#peerAwaits.delete(this.#token);
     // A process that may live takes the verdict of its hook back, and this writer lives, whatever a recovery found.
-    const { provisional } = layout;
-    const isFinal = provisional === undefined || isDead(provisional);
-    if (isFinal && this.#opening.outlived !== endMark(tail)) this.#lostWriter ??= summary.detector;
+    const isFinal = layout.provisional === undefined || isDead(layout.provisional);
+    if (isFinal && this.#opening.outlived !== endMark(tail))
+      this.#lostWriter = summary.detector ?? this.#lostWriter;
     this.#metadata = { ...metadata, ...this.#metadata };
     this.#peerSpans = new SpanMap();
     const traceId = head?.traceId ?? "";
