@@ -91,7 +91,14 @@ export const projects = [
       "deno@2.9.6",
     ],
     provider: providerOf("BasicTracerProvider", "@opentelemetry/sdk-trace-base"),
-    ways: [...Object.keys(bundled), "Bun bundle", "Deno", "Deno with named permissions", "Jest", "Jest, jsdom"],
+    ways: [
+      ...Object.keys(bundled),
+      "Bun bundle",
+      "Deno",
+      "Deno with named permissions",
+      "Jest",
+      "Jest, jsdom",
+    ],
   },
   {
     name: "Next.js",

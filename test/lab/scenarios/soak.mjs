@@ -159,8 +159,8 @@ export default {
       patch: [
         {
           file: "platform/descriptor.js",
-          from: "if (--this.#holders === 0)",
-          to: "if (--this.#holders === 0 && Math.random() < 0.5)",
+          from: "&& --this.#holders === 0)",
+          to: "&& --this.#holders === 0 && Math.random() < 0.5)",
         },
       ],
       catches: /descriptors with \d+ sessions/,
