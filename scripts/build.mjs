@@ -170,8 +170,8 @@ function needsApi(inputs, source, seen = new Set()) {
 const entriesOf = (part) => (part === "command-parts" ? ["reader"] : ["index", "session"]);
 
 /**
- * The entries, what several of them share once each, and `parts` of the command: names of files, with the sources whose
- * exports each gives.
+ * Writes the entries, what several of them share once each, and `parts` of the command: names of files, with the sources
+ * whose exports each gives. Returns the names that each file exports.
  */
 async function bundleEntries(parts) {
   const filesOfParts = {
@@ -205,9 +205,11 @@ async function bundleEntries(parts) {
     outExtension: { ".js": ".mjs" },
     plugins: [filesInCommonJs, filesOfParts, withKeys()],
   });
+  const namesOf = new Map();
   for (const { path, text } of outputFiles) {
     const name = basename(path, ".mjs");
     const { imports, exports: names, entryPoint } = metafile.outputs[relative(".", path)];
+    namesOf.set(name, names);
     if (entryPoint === undefined && text.length >= sharedFrom) await writeShared(name, text, imports, names);
     else await writeBothForms(name, text);
   }
@@ -219,6 +221,7 @@ async function bundleEntries(parts) {
     });
     await writeBothForms(basename(path, ".cts"), code.replaceAll("__filename", "import.meta.url"));
   }
+  return namesOf;
 }
 
 /**
@@ -338,14 +341,12 @@ for (const path of readdirSync(packed, { recursive: true })) {
   if (/\.d\.c?ts$/.test(path) && !reached.has(path.split(sep).join("/"))) rmSync(join(packed, path));
 }
 
-// The entry `register` would trace this program.
-process.env.OTEL_SDK_DISABLED = "true";
 const { packages, parts } = await bundleCommand(command);
-await bundleEntries(parts);
+const namesOf = await bundleEntries(parts);
 const inlined = [...packages, ...(await buildViewer(join(packed, viewerFile)))];
 writeFileSync(join(packed, noticesFile), licensesOf([...new Set(inlined)].sort()));
 for (const entry of entries) {
   writeFileSync(join(packed, `${entry}.d.mts`), `export * from "./${entry}.js";\n`);
-  const names = Object.keys(require(`../${out}/${entry}.js`)).sort();
-  writeFileSync(join(out, `${entry}.mjs`), `export { ${names.join(", ")} } from "./${entry}.js";\n`);
+  const names = namesOf.get(entry).toSorted().join(", ");
+  writeFileSync(join(out, `${entry}.mjs`), `export { ${names} } from "./${entry}.js";\n`);
 }
