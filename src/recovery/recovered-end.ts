@@ -152,8 +152,10 @@ export function endOf(
   // Another process took the owner for dead and ended the session, and the owner went on.
   const wentOn = ({ journal: { session } }: OrphanedFiles) =>
     wasOver && session?.outlived !== undefined && session.outlived === endMark(before);
-  // A writer with nothing under way that gave signs of life after the owner's last one: the session went on there.
-  const idleMillis = Math.max(0, ...endless.filter((one) => !cut.includes(one)).map(lastWriteOf));
+  // A writer with nothing under way that gave signs of life after the owner's last one: the session went on there. A log
+  // without its journal shows nothing: a recovery that failed has taken one of the owner's two files.
+  const idle = endless.filter((one) => !cut.includes(one) && one.journal.session !== undefined);
+  const idleMillis = Math.max(0, ...idle.map(lastWriteOf));
   const crashed = cut.filter(
     (one) =>
       idleMillis < one.lastWrite + fileTimeMillis && (!isOutlived(one) || hasResumed(one) || wentOn(one)),
