@@ -235,6 +235,8 @@ const sync: FileCalls = {
 };
 
 const openLater = promisify(fs.open);
+// In Bun, `promises.opendir` calls `opendir`, which an instrumentation may have replaced.
+const opendirLater = promisify<string, nodeFs.OpenDirOptions, nodeFs.Dir>(fs.opendir);
 const closeLater = promisify(fs.close);
 const fsyncLater = promisify(fs.fsync);
 const lstatLater = promisify<string, nodeFs.BigIntOptions, nodeFs.BigIntStats>(fs.lstat);
@@ -286,7 +288,7 @@ const async: AsyncFileCalls = {
   async readdir(path) {
     // In pieces: readdir(3) of 100,000 names stops the event loop for 27 ms, this for 2 ms, in the same time. A name may come twice.
     const names = new Set<string>();
-    for await (const { name } of await promises.opendir(path, { bufferSize: namesPerCall })) names.add(name);
+    for await (const { name } of await opendirLater(path, { bufferSize: namesPerCall })) names.add(name);
     return [...names];
   },
   async touch(path) {

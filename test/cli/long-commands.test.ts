@@ -7,9 +7,9 @@ import { emptyDirectory } from "../support/command-stage.js";
 import { documentOf, rootSpan } from "../support/trace-documents.js";
 import { isTorture } from "../support/trials.js";
 
-const megabytes = isTorture ? 400 : 70;
+const megabytes = isTorture ? 400 : 130;
 /** Of the heap: what Node needs, the last spans, and the beginnings of the texts of the others. */
-const heapMegabytes = isTorture ? 130 : 56;
+const heapMegabytes = isTorture ? 130 : 100;
 const bytesPerSpan = 40_000;
 const count = Math.round((megabytes * 1e6) / bytesPerSpan);
 
