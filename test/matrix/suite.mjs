@@ -9,9 +9,12 @@ const vitest = "node_modules/vitest/vitest.mjs";
 
 /** Tables of fault × call, and of kinds of files: two minutes of the suite, which do not depend on the version of Node. */
 export const sameOnEachNode = [
+  "test/altimate/eviction.test.ts",
   "test/directory/many-sessions.test.ts",
+  "test/exporter/redact-secrets.test.ts",
   "test/promises/cut-at-every-byte.test.ts",
   "test/promises/faults.test.ts",
+  "test/promises/flipped-bytes.test.ts",
   "test/promises/refused-operations.test.ts",
   "test/promises/taken-back-verdict.test.ts",
   "test/recovery/hostile-directory.test.ts",
