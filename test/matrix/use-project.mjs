@@ -229,8 +229,11 @@ for (const [way, end] of Object.entries(bundled)) {
   };
 }
 
+/** Begins the ways of frameworks: other ways have the names of some of them. */
+const underRegister = "register, ";
+
 for (const [name, { files, build, start, environment }] of Object.entries(frameworks)) {
-  const way = `register, ${name}`;
+  const way = `${underRegister}${name}`;
   ways[way] = async (dir, { runtime }, { read }) => {
     for (const [path, text] of Object.entries({ ...files, "read.mjs": asModule(read) })) {
       mkdirSync(dirname(join(dir, path)), { recursive: true });
@@ -301,7 +304,7 @@ export async function use(dir, project, way, left) {
   if (left && !existsSync(left)) cpSync(traces, left, { recursive: true });
   const [command, ...args] = start("read");
   const found = JSON.parse(run(dir, command, [...args, traces]));
-  const framework = frameworks[way.replace("register, ", "")];
+  const framework = way.startsWith(underRegister) ? frameworks[way.slice(underRegister.length)] : undefined;
   if (framework) checkSpans(found, framework);
   else
     for (const [id, what] of Object.entries(expected)) {
