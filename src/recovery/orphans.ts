@@ -26,7 +26,6 @@ import { detectorOf } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { type Published, readHeadLine } from "../storage/document-file.js";
 import { chunkBytes, type LineRange, lastLine, readRange, type Source, scanLines } from "../storage/lines.js";
-
 import { type SideFiles, tryOpen } from "../storage/side-files.js";
 
 /** A longer rest of a journal is no record that lacks its newline. */

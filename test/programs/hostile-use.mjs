@@ -9,6 +9,7 @@ import { runCommandLine } from "../../build/cli/command-line.js";
 import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../build/index.js";
 import { listTraces, readTrace, recoverTraces } from "../../build/reader.js";
 import { replayTraces } from "../../build/replay/replay-traces.js";
+import { commandRun } from "../support/command-run.mjs";
 
 const [dir, ...wanted] = process.argv.slice(2);
 
@@ -35,24 +36,9 @@ const uses = {
     return listed.includes("ses_finish") && (await Trace.loadTrace("ses_finish", dir))?.spans.length;
   },
   async command(...args) {
-    let [bytes, err] = [0, ""];
-    const code = await runCommandLine(args, {
-      stdout: {
-        write(text) {
-          bytes += text.length;
-          return true;
-        },
-      },
-      stderr: {
-        write(text) {
-          err += text;
-          return true;
-        },
-      },
-      env: { CRASH_SAFE_FILE_DIR: dir },
-      cwd: dir,
-      now: Date.now,
-      signal: new AbortController().signal,
+    let bytes = 0;
+    const { code, err } = await commandRun(runCommandLine, dir, args, (text) => {
+      bytes += text.length;
     });
     return { code, bytes, err };
   },

@@ -1,6 +1,7 @@
 // On Windows: what a user does with the package beside recording. Prints a row for each use, with what is wrong.
 import fs from "node:fs";
 import { createRequire } from "node:module";
+import { commandRun } from "../../support/command-run.mjs";
 
 const plan = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
 const words = fs.openSync(plan.words, "a");
@@ -50,24 +51,9 @@ async function everyUse(dir, seenAs = dir) {
 }
 
 async function command(dir, args) {
-  let [out, err] = ["", ""];
-  const code = await runCommandLine(args, {
-    stdout: {
-      write(text) {
-        out += text;
-        return true;
-      },
-    },
-    stderr: {
-      write(text) {
-        err += text;
-        return true;
-      },
-    },
-    env: { CRASH_SAFE_FILE_DIR: dir },
-    cwd: dir,
-    now: Date.now,
-    signal: new AbortController().signal,
+  let out = "";
+  const { code, err } = await commandRun(runCommandLine, dir, args, (text) => {
+    out += text;
   });
   must(!err.includes("report this as a bug"), err);
   return { code, out, err };
