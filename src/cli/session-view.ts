@@ -17,6 +17,7 @@ import {
   spokenIn,
   turnsOf,
 } from "./analysis.js";
+import { type ContextChart, contextCalls, contextChart } from "./context-calls.js";
 import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
 import { type ParentSession, parentOf, type SessionState, type WriterState } from "./session-catalog.js";
 import type { ReadSession } from "./session-reference.js";
@@ -97,6 +98,7 @@ export interface ViewHead {
   readonly turns: readonly ViewTurn[];
   readonly report: ViewReport;
   readonly usage: UsageReport;
+  readonly context?: ContextChart;
   readonly narrative?: string;
   readonly parent?: ParentSession;
   /** What `resource` and `scope` of spans stand for. */
@@ -106,7 +108,7 @@ export interface ViewHead {
 
 export interface SessionView {
   readonly head: ViewHead;
-  /** In order of start. */
+  /** In order of start, and of their numbers. */
   readonly rows: readonly ViewRow[];
 }
 
@@ -140,6 +142,7 @@ export function viewOf(session: ReadSession, numbers: RowNumbers): ViewedSession
     trace.traceId,
     numbers,
   );
+  const context = contextChart(contextCalls(analysis.nodes), (node) => numbered.get(node) ?? 0);
   const parent = parentOf(trace.spans);
   const { path: _, models: __, ...report } = postmortemOf(session, analysis);
   const { asked, open, lastCompleted, lastError, lastModelCall, ...facts } = report;
@@ -169,13 +172,16 @@ export function viewOf(session: ReadSession, numbers: RowNumbers): ViewedSession
         ...(lastError && { lastError: stepOf(lastError) }),
         ...(lastModelCall && { lastModelCall: stepOf(lastModelCall) }),
       },
-      usage: usage.report(true),
+      usage: usage.report(false),
+      ...(context && { context }),
       ...text("narrative", trace.summary.narrative, longest.message),
       ...(parent && { parent }),
       ...(isRecord(trace.resources) && { resources: trace.resources }),
       ...(isRecord(trace.scopes) && { scopes: trace.scopes }),
     }),
-    rows: [...numbered].map(([node, n]) => rowOf(node, n, numbered, from, to)),
+    rows: [...numbered]
+      .map(([node, n]) => rowOf(node, n, numbered, from, to))
+      .sort((a, b) => a.start - b.start || a.n - b.n),
     spans: new Map([...numbered].map(([{ span }, n]) => [n, span])),
   };
 }

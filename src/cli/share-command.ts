@@ -9,9 +9,10 @@ import { writeAll } from "../storage/lines.js";
 import { byteCount, oneLine, plural } from "../text/display-text.js";
 import { CommandError, defineCommand, type Options, UsageError } from "./command.js";
 import { readSession, resolveSession } from "./session-reference.js";
-import { RowNumbers, type SessionView, type ViewedSession, viewOf } from "./session-view.js";
+import { RowNumbers, type ViewedSession, viewOf } from "./session-view.js";
 import { everything, type TakenOut, withoutContent, withoutSecrets } from "./shared-trace.js";
 import type { Terminal } from "./terminal.js";
+import { viewParts } from "./view-parts.js";
 import { viewerPageParts } from "./viewer-page.js";
 
 const options = {
@@ -119,6 +120,9 @@ async function write(path: string, page: AsyncIterable<string>, isForced: boolea
 /** Bytes of JSON in a block: a page unpacks the blocks of the spans that it shows. */
 const blockBytes = 1 << 20;
 
+/** Rows in a block: a page shows the first of them while it unpacks the others. */
+const rowsOfBlock = 1_000;
+
 const compress = promisify(gzip);
 
 /**
@@ -149,12 +153,11 @@ async function* pageParts(
     bytes += text.length;
   }
   if (block.length > 0) yield await close();
-  const view: SessionView = {
-    head,
-    rows: rows.map((row) => ({ ...row, block: blockOf.get(row.n) as number })),
-  };
-  yield `\n${await dataElement("view", JSON.stringify(view))}\n`;
-  yield after;
+  const shown = rows.map((row) => ({ ...row, block: blockOf.get(row.n) as number }));
+  let parts = 0;
+  for (const part of viewParts("view", head, shown, rowsOfBlock))
+    yield `\n${await dataElement(`view-${parts++}`, JSON.stringify(part))}`;
+  yield `\n${after}`;
 }
 
 async function dataElement(id: string, json: string): Promise<string> {

@@ -1,6 +1,7 @@
 /** What sessions used: tokens, cost and time by model, day and tool; the growth of the context; loops and retries. */
 import type { TokenCounts } from "../format/trace-file.js";
-import { type Analysis, contextOf, durationOf, modelOf, type Node, type RetryGroup } from "./analysis.js";
+import { type Analysis, durationOf, modelOf, type RetryGroup } from "./analysis.js";
+import { type ContextCall, contextCalls } from "./context-calls.js";
 
 interface Amount {
   calls: number;
@@ -30,11 +31,6 @@ export interface ContextPoint {
   readonly isCompacted: boolean;
 }
 
-/** A context that shrinks by more than this part was compacted, or began anew. */
-const compactionPart = 0.4;
-/** Smaller contexts vary by themselves: a subagent, a title. */
-const fewestCompacted = 2_000;
-
 /** Sums over sessions. */
 export class Usage {
   readonly #models = new Map<string, Amount>();
@@ -43,7 +39,8 @@ export class Usage {
   readonly #retries: (RetryGroup & { readonly session: string })[] = [];
   readonly #loops: { readonly session: string; readonly tool: string; readonly count: number }[] = [];
   readonly #total = emptyAmount();
-  #context: ContextPoint[] = [];
+  /** Of the last session. */
+  #nodes: Analysis["nodes"] = [];
   #sessions = 0;
   #elided = 0;
   #unreadable = 0;
@@ -57,8 +54,7 @@ export class Usage {
     this.#elided += elided;
     this.#total.cost += trace.summary.totalCost ?? 0;
     this.#total.tokens.total += trace.summary.totalTokens ?? 0;
-    const context: ContextPoint[] = [];
-    for (const { span, state, parent } of nodes) {
+    for (const { span, state } of nodes) {
       const durationMs = durationOf(span, to);
       if (span.kind === "tool") {
         const tool = entryOf(this.#tools, span.name, () => ({
@@ -88,19 +84,8 @@ export class Usage {
         if (amount === model || span.kind === "generation") amount.calls++;
         addTo(amount, span, state === "failed", durationMs, amount === this.#total);
       }
-      const contextTokens = contextOf(span);
-      // A subagent, which a tool runs, has a context of its own.
-      if (contextTokens === 0 || span.kind === "embedding" || isInTool(parent)) continue;
-      const before = context.at(-1)?.contextTokens ?? 0;
-      const isCompacted = before >= fewestCompacted && contextTokens < before * (1 - compactionPart);
-      context.push({
-        at: new Date(span.startTime).toISOString(),
-        model: modelOf(span),
-        contextTokens,
-        isCompacted,
-      });
     }
-    this.#context = context;
+    this.#nodes = nodes;
     for (const { tool, count } of loops) this.#loops.push({ session: id, tool: String(tool), count });
     for (const retry of retries) this.#retries.push({ session: id, ...retry });
   }
@@ -127,15 +112,17 @@ export class Usage {
         })),
       loops: this.#loops,
       retries: this.#retries,
-      ...(isSingle && { context: this.#context }),
+      ...(isSingle && { context: contextCalls(this.#nodes).map(contextPoint) }),
     };
   }
 }
 
-function isInTool(node: Node | undefined): boolean {
-  for (let at = node; at; at = at.parent) if (at.span.kind === "tool") return true;
-  return false;
-}
+const contextPoint = ({ node: { span }, contextTokens, isCompacted }: ContextCall): ContextPoint => ({
+  at: new Date(span.startTime).toISOString(),
+  model: modelOf(span),
+  contextTokens,
+  isCompacted,
+});
 
 const emptyAmount = (): Amount => ({
   calls: 0,

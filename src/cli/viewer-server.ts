@@ -18,6 +18,7 @@ import {
 } from "./session-catalog.js";
 import { sessionsIn } from "./session-readings.js";
 import { findText } from "./text-search.js";
+import { viewParts } from "./view-parts.js";
 import { viewerPage } from "./viewer-page.js";
 import { WatchedSession } from "./watched-session.js";
 
@@ -214,7 +215,8 @@ export class ViewerServer {
     this.#watched.set(name, watched);
     watched.pages++;
     const leave = watched.session.watch((message) => {
-      response.write(`data: ${JSON.stringify(message)}\n\n`);
+      const parts = "head" in message ? viewParts(message.type, message.head, message.rows) : [message];
+      for (const part of parts) response.write(`data: ${JSON.stringify(part)}\n\n`);
     });
     response.once("close", () => {
       leave();

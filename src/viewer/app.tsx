@@ -2,13 +2,15 @@
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ViewRow } from "../cli/session-view.js";
+import { groupedNumber, plural } from "../text/display-text.js";
+import { ArrivingSession } from "./arriving-session.js";
 import { Chat } from "./chat.js";
 import { type DeepLink, linkHash, readLink, type View, views } from "./deep-link.js";
 import { KeyHelp } from "./key-help.js";
 import { Log } from "./log.js";
 import { Overview } from "./overview.js";
 import { ParentLink, useRelated } from "./related-sessions.js";
-import { changedRows, noFilter, type RowFilter, type SessionRows, sessionRows } from "./session-rows.js";
+import { noFilter, type RowFilter, type SessionRows } from "./session-rows.js";
 import type { Connection, SearchMatch, SessionSource } from "./session-source.js";
 import { SpanPanel } from "./span-panel.js";
 import { SpanStore } from "./span-store.js";
@@ -39,25 +41,26 @@ function useSession(source: SessionSource, store: SpanStore, isPaused: boolean) 
   const latest = useRef<SessionRows>();
   const paused = useRef(isPaused);
   paused.current = isPaused;
-  useEffect(
-    () =>
-      source.watch({
-        connection: setConnection,
-        message(message) {
-          setFault(
-            message.type === "removed" ? "removed" : message.type === "unreadable" ? message.reason : "",
-          );
-          if (message.type === "removed" || message.type === "unreadable") return;
-          const before = latest.current;
-          if (message.type === "view") store.clear();
-          latest.current =
-            message.type === "delta" && before ? changedRows(before, message) : sessionRows(message);
-          // The first view is shown at once, and so is a new numbering.
-          if (!paused.current || message.type === "view") setSession(latest.current);
-        },
-      }),
-    [source],
-  );
+  useEffect(() => {
+    const arriving = new ArrivingSession();
+    let isNew = true;
+    return source.watch({
+      connection: setConnection,
+      message(message) {
+        setFault(
+          message.type === "removed" ? "removed" : message.type === "unreadable" ? message.reason : "",
+        );
+        if (message.type === "removed" || message.type === "unreadable") return;
+        if (message.type === "view") store.clear();
+        if (message.type !== "rows") isNew = message.type === "view";
+        const arrived = arriving.take(message);
+        if (!arrived) return;
+        latest.current = arrived;
+        // The first view is shown at once, and so is a new numbering.
+        if (!paused.current || isNew) setSession(arrived);
+      },
+    });
+  }, [source]);
   useEffect(() => {
     if (!isPaused && latest.current) setSession(latest.current);
   }, [isPaused]);
@@ -239,8 +242,8 @@ export function App({ source, hasCatalogue }: AppProps): JSX.Element {
           <LiveMark
             connection={connection}
             fault={fault}
-            writer={head.writer}
             isPaused={isPaused}
+            session={session}
             toggle={() => setPaused(!isPaused)}
           />
         </div>
@@ -287,27 +290,29 @@ export function App({ source, hasCatalogue }: AppProps): JSX.Element {
 interface LiveMarkProps {
   readonly connection: Connection;
   readonly fault: string;
-  readonly writer: "alive" | "gone" | "none";
+  readonly session: SessionRows;
   readonly isPaused: boolean;
   toggle(): void;
 }
 
 /** Whether what is shown is what is: it follows, it pauses, or there is nothing to follow any more. */
-function LiveMark({ connection, fault, writer, isPaused, toggle }: LiveMarkProps): JSX.Element | null {
-  if (connection === "static") return null;
-  const text = fault
-    ? fault
-    : connection !== "live"
-      ? "the viewer's server does not answer"
-      : writer === "alive"
-        ? isPaused
-          ? "paused"
-          : "live"
-        : writer === "gone"
-          ? "writer gone"
-          : "";
+function LiveMark({ connection, fault, session, isPaused, toggle }: LiveMarkProps): JSX.Element | null {
+  const { head, rows, left } = session;
+  const loading =
+    left > 0 && `loading: ${groupedNumber(rows.length)} of ${plural(rows.length + left, "span")}`;
+  if (connection === "static" && !loading) return null;
+  const isServed = connection === "live" || connection === "static";
+  const followed = head.writer === "alive" ? (isPaused ? "paused" : "live") : "";
+  const text =
+    fault ||
+    (!isServed && "the viewer's server does not answer") ||
+    loading ||
+    (head.writer === "gone" ? "writer gone" : followed);
   return (
-    <span class={`live ${text === "live" ? "following" : text === "paused" ? "" : "over"}`} role="status">
+    <span
+      class={`live ${text === "live" ? "following" : text === "paused" || text === loading ? "" : "over"}`}
+      role="status"
+    >
       {text}
       {text === "live" || text === "paused" ? (
         <button type="button" onClick={toggle}>

@@ -238,36 +238,25 @@ const percent = (part: number): string => `${(part * 100).toFixed(2)}%`;
 /** The size of the context at each model call, with a mark at each compaction. */
 function Context(): JSX.Element | null {
   const { session, show } = useViewer();
-  const points = session.head.usage.context ?? [];
-  if (points.length < 2) return null;
-  const most = points.reduce((max, { contextTokens }) => Math.max(max, contextTokens), 1);
-  const compactions = points.filter(({ isCompacted }) => isCompacted).length;
-  const calls = session.rows.filter(({ kind, context }) => kind === "generation" && context);
-  // One column for some calls each: a screen has no more columns.
-  const columns = Math.min(points.length, 160);
-  const bars = Array.from({ length: columns }, (_, at) => {
-    const from = Math.floor((at * points.length) / columns);
-    const part = points.slice(from, Math.max(from + 1, Math.floor(((at + 1) * points.length) / columns)));
-    const largest = part.reduce((a, b) => (b.contextTokens > a.contextTokens ? b : a));
-    return { from, size: largest.contextTokens, isCompacted: part.some(({ isCompacted }) => isCompacted) };
-  });
-  const last = points.at(-1)?.contextTokens ?? 0;
+  const { context } = session.head;
+  if (!context) return null;
+  const { calls, compactions, largest, last, columns } = context;
   return (
     <Card
       title="Context"
-      note={`${shortNumber(last)} tokens at the end, ${shortNumber(most)} at most${compactions > 0 ? `, ${plural(compactions, "compaction")}` : ""}`}
+      note={`${shortNumber(last)} tokens at the end, ${shortNumber(largest)} at most${compactions > 0 ? `, ${plural(compactions, "compaction")}` : ""}`}
     >
       <div
         class="chart"
         role="img"
-        aria-label={`Context of ${plural(points.length, "model call")}: at most ${groupedNumber(most)} tokens, ${plural(compactions, "compaction")}`}
+        aria-label={`Context of ${plural(calls, "model call")}: at most ${groupedNumber(largest)} tokens, ${plural(compactions, "compaction")}`}
       >
-        {bars.map(({ from, size, isCompacted }) => (
+        {columns.map(({ n, largest: size, isCompacted }) => (
           <span
             class={`column-bar${isCompacted ? " compacted" : ""}`}
-            style={{ height: percent(Math.max(0.015, size / most)) }}
+            style={{ height: percent(Math.max(0.015, size / largest)) }}
             title={`${groupedNumber(size)} tokens${isCompacted ? ", after a compaction" : ""}`}
-            onClick={() => calls[from] && show("timeline", calls[from])}
+            onClick={() => show("timeline", session.byNumber.get(n))}
           />
         ))}
       </div>

@@ -1,5 +1,6 @@
 /** The rows of a session as a tree: what is open, what a filter leaves, in the order in which the page shows them. */
 import type { SessionView, ViewHead, ViewRow } from "../cli/session-view.js";
+import { byStart, RowTree } from "./row-tree.js";
 
 /** A session at one moment. A change makes a new one. */
 export interface SessionRows {
@@ -9,23 +10,14 @@ export interface SessionRows {
   readonly byNumber: ReadonlyMap<number, ViewRow>;
   readonly childrenOf: ReadonlyMap<number, readonly ViewRow[]>;
   readonly roots: readonly ViewRow[];
+  /** Rows that have not arrived yet. */
+  readonly left: number;
 }
 
 export function sessionRows({ head, rows }: SessionView): SessionRows {
-  const byNumber = new Map(rows.map((row) => [row.n, row]));
-  const childrenOf = new Map<number, ViewRow[]>();
-  const roots: ViewRow[] = [];
-  const inOrder = [...rows].sort((a, b) => a.start - b.start || a.n - b.n);
-  for (const row of inOrder) {
-    if (row.parent === undefined || !byNumber.has(row.parent)) {
-      roots.push(row);
-      continue;
-    }
-    const siblings = childrenOf.get(row.parent);
-    if (siblings) siblings.push(row);
-    else childrenOf.set(row.parent, [row]);
-  }
-  return { head, rows: inOrder, byNumber, childrenOf, roots };
+  const tree = new RowTree();
+  tree.add([...rows].sort(byStart));
+  return tree.session(head, 0);
 }
 
 /** The session after a change: `rows` are those that are new or different. */

@@ -1,6 +1,7 @@
 /** Where the page has its data from: the server of `open`, or the file of `share` itself. */
-import type { SessionView, ViewRow } from "../cli/session-view.js";
+import type { ViewRow } from "../cli/session-view.js";
 import { findText, type TextMatch } from "../cli/text-search.js";
+import type { FirstPart, RowsPart } from "../cli/view-parts.js";
 import type { RelatedSessions } from "../cli/viewer-server.js";
 import type { WatchMessage } from "../cli/watched-session.js";
 import type { TraceSpan } from "../format/trace-file.js";
@@ -18,8 +19,11 @@ export interface SearchResult {
 /** How the page is connected: `static` for a shared file, `lost` when the server does not answer any more. */
 export type Connection = "static" | "live" | "lost" | "missing";
 
+/** A view or a change in parts, or why there is none. */
+type SourceMessage = FirstPart | RowsPart | Exclude<WatchMessage, { readonly head: unknown }>;
+
 export interface SourceListener {
-  message(message: WatchMessage): void;
+  message(message: SourceMessage): void;
   connection(connection: Connection): void;
 }
 
@@ -44,10 +48,15 @@ export class ServedSession implements SessionSource {
   watch({ message, connection }: SourceListener): () => void {
     const events = new EventSource(this.#url("view"));
     events.onopen = () => connection("live");
-    events.onmessage = ({ data }: MessageEvent<string>) => message(JSON.parse(data) as WatchMessage);
+    const turns = new Turns();
+    events.onmessage = ({ data }: MessageEvent<string>) =>
+      turns.next(() => message(JSON.parse(data) as SourceMessage));
     // The browser tries again by itself, unless the server has refused.
     events.onerror = () => connection(events.readyState === EventSource.CLOSED ? "missing" : "lost");
-    return () => events.close();
+    return () => {
+      events.close();
+      turns.end();
+    };
   }
 
   async spans(rows: readonly ViewRow[]): Promise<ReadonlyMap<number, TraceSpan>> {
@@ -77,6 +86,26 @@ export class ServedSession implements SessionSource {
   }
 }
 
+/** Does one thing in each turn of the page: a browser hands over all messages that it has received in one turn. */
+class Turns {
+  readonly #channel = new MessageChannel();
+  readonly #left: (() => void)[] = [];
+
+  constructor() {
+    this.#channel.port1.onmessage = () => this.#left.shift()?.();
+  }
+
+  next(act: () => void): void {
+    this.#left.push(act);
+    this.#channel.port2.postMessage(null);
+  }
+
+  end(): void {
+    this.#left.length = 0;
+    this.#channel.port1.close();
+  }
+}
+
 const mostMatches = 500;
 
 /** The session inside of a shared file: compressed blocks, unpacked when they are needed. */
@@ -86,14 +115,20 @@ export class SharedSession implements SessionSource {
 
   /** Whether this page is a shared one. */
   static get isHere(): boolean {
-    return document.getElementById("view") !== null;
+    return document.getElementById("view-0") !== null;
   }
 
   watch({ message, connection }: SourceListener): () => void {
     connection("static");
     while (document.getElementById(`spans-${this.#count}`)) this.#count++;
-    void unpacked<SessionView>("view").then((view) => message({ type: "view", ...view }));
-    return () => {};
+    let isWanted = true;
+    void (async () => {
+      for (let part = 0; isWanted && document.getElementById(`view-${part}`); part++)
+        message(await unpacked<FirstPart | RowsPart>(`view-${part}`));
+    })();
+    return () => {
+      isWanted = false;
+    };
   }
 
   async spans(rows: readonly ViewRow[]): Promise<ReadonlyMap<number, TraceSpan>> {

@@ -46,7 +46,7 @@ test("P9 takes secrets out by default, and reports how many of each kind", async
   expect(err).toMatch(/^taken out: 2 × anthropic-key, 1 × secret\n/);
   const page = readFileSync(join(dir, "ses_1.html"), "utf8");
   const data = dataOf(page);
-  expect([...data.keys()]).toEqual(["spans-0", "view"]);
+  expect([...data.keys()]).toEqual(["spans-0", "view-0"]);
   const text = JSON.stringify([...data]);
   expect(text).not.toContain(secret);
   expect(text).not.toContain("hunter2");
@@ -78,7 +78,7 @@ test("P9 --no-content leaves structure and numbers only", async () => {
     "exit code",
   ])
     expect(text).not.toContain(content);
-  const { rows, head } = data.get("view") as {
+  const { rows, head } = data.get("view-0") as {
     rows: { tokens?: number }[];
     head: { report: { totals: object } };
   };
@@ -150,7 +150,7 @@ test("every session can be shared, whatever its state", async () => {
   ]) {
     const { code, out } = await command(dir, ["share", id, "-o", "-"]);
     expect(code, id).toBe(0);
-    const { rows } = dataOf(out).get("view") as { rows: { block: number }[] };
+    const { rows } = dataOf(out).get("view-0") as { rows: { block: number }[] };
     expect(rows.length, id).toBeGreaterThan(1);
     expect(rows.every(({ block }) => block === 0)).toBe(true);
     // P14 No number of a document is invented: what is not known is absent.
