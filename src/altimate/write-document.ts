@@ -4,6 +4,7 @@ import { documentPath, nameCandidates, type SessionFiles, safeId, tempPath } fro
 import { jsonText } from "../format/json-value.js";
 import { leadingIds } from "../format/leading-head.js";
 import { type Gensync, io } from "../platform/gensync.js";
+import { locksOpenFiles } from "../platform/ground.js";
 import { buildFile } from "../storage/build-file.js";
 import { type CommitPorts, commit } from "../storage/commit.js";
 import { canName, keepDamaged, type OpenDocument, openDocument } from "../storage/document-file.js";
@@ -93,7 +94,7 @@ export function* writeDocument(
         if (published && owner === "no session")
           yield* keepDamaged(ports.fileSystem, files, token, published);
         const base = published?.identity;
-        if (ports.fileSystem.locksOpenFiles) held = void held?.release();
+        if (locksOpenFiles(ports.fileSystem)) held = void held?.release();
         return yield* commit(ports, { files, token, source: path, by: "move", base, mayCommit });
       });
       if (outcome === "committed") return documentPath(files);

@@ -185,6 +185,7 @@ const refusedThings: Readonly<Record<Refusal["capability"], string>> = {
   directorySync: "syncs of directories",
   hardLinks: "hard links",
   stableInodes: "inode numbers",
+  openFiles: "renames over open files",
 };
 
 /** What to do about a fault of the file system. */

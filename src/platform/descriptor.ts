@@ -3,6 +3,7 @@
  * read or sync in the thread pool uses a number that was closed and reused for another file.
  */
 import type { FileSystem } from "./file-system.js";
+import { locksOpenFiles } from "./ground.js";
 
 export class Descriptor {
   readonly fd: number;
@@ -25,7 +26,7 @@ export class Descriptor {
    * on Windows, where a deleted file keeps its name until it is closed.
    */
   release(): void {
-    if (this.#fileSystem.locksOpenFiles) this.releaseNow();
+    if (locksOpenFiles(this.#fileSystem)) this.releaseNow();
     else if (this.#holders > 0 && --this.#holders === 0)
       this.#fileSystem.async.close(this.fd).catch(() => {});
   }

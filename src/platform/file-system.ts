@@ -86,7 +86,7 @@ export interface FileSystem {
   readonly async: AsyncFileCalls;
   /** What the directory refuses that these calls are made in. Absent: nothing is known to be refused. */
   readonly ground?: Ground | undefined;
-  /** Windows: no rename replaces a file that is open, in this process or another one. */
+  /** Windows: no rename replaces a file that is open, in this process or another one. Ask `locksOpenFiles` of `ground.ts`. */
   readonly locksOpenFiles?: boolean | undefined;
   /** Windows: characters that no name can have. */
   readonly refusedInNames?: RegExp | undefined;

@@ -6,7 +6,7 @@ import { messageOf } from "./errors.js";
 import { type AsyncFileCalls, errorCode, type FileCalls, type FileSystem } from "./file-system.js";
 
 /** What a file system or a runtime can refuse. */
-export type Capability = "sync" | "directorySync" | "hardLinks" | "stableInodes";
+export type Capability = "sync" | "directorySync" | "hardLinks" | "stableInodes" | "openFiles";
 
 /** A thing that the ground refuses. */
 export interface Refusal {
@@ -64,6 +64,8 @@ const costs: Readonly<Record<Capability, string>> = {
   directorySync: "a power cut can take back the name of a new document; the death of a process takes nothing",
   hardLinks: "final documents are copied instead of linked, which takes longer; nothing is lost",
   stableInodes: "documents are compared by their content, which takes longer; nothing is lost",
+  openFiles:
+    "a document that another program holds open is replaced when it is closed: by a retry, a later publish or recovery",
 };
 
 const otherInodes = (what: string): Error =>
@@ -76,6 +78,8 @@ export class Ground {
   /** Node's permission model refuses every sync of a descriptor. A descriptor that syncs each write is allowed. */
   readonly #isRestricted: boolean;
   #hasProbedInodes = false;
+  /** A rename that was refused, perhaps since this process holds the file. The next rename to that path shows it. */
+  #heldRename: { readonly to: string; readonly error: unknown } | undefined;
 
   /** `onRefused` is called once for each capability that is refused. */
   constructor(onRefused: (refusal: Refusal) => void = () => {}) {
@@ -99,6 +103,28 @@ export class Ground {
     return hasSyncedWrites
       ? "each write of a document is synced instead, which takes longer; nothing is lost"
       : costs[capability];
+  }
+
+  /** Whether no rename replaces a file that is open, as far as is known: this process closes its own files before. */
+  get locksOpenFiles(): boolean {
+    return this.refuses("openFiles") || this.#heldRename !== undefined;
+  }
+
+  /** A rename failed. If {@link isHeld}, this process closes its own files from now on, and tries again. */
+  renameFailed(to: string, error: unknown): void {
+    if (isHeld(error) && !this.refuses("openFiles")) this.#heldRename ??= { to, error };
+  }
+
+  /** A rename succeeded. If the rename to this path was refused while this process held the file, that was the reason. */
+  renamed(to: string): void {
+    if (this.#heldRename?.to !== to) return;
+    this.refuse("openFiles", this.#heldRename.error);
+    this.#heldRename = undefined;
+  }
+
+  /** The rename was refused to the end, though this process holds no file: another program does, or it is not allowed. */
+  renameGivenUp(): void {
+    this.#heldRename = undefined;
   }
 
   /** How a copy is created that is to be durable: each write is synced where the copy cannot be synced as a whole. */
@@ -138,7 +164,16 @@ export class Ground {
   }
 }
 
-/** The file system as calls on this ground find it: a sync that is refused for good succeeds, and is remembered. */
+/**
+ * Whether no rename replaces a file that is open, in this process or another one: known of Windows, and found out elsewhere.
+ */
+export const locksOpenFiles = ({ locksOpenFiles, ground }: FileSystem): boolean =>
+  locksOpenFiles === true || ground?.locksOpenFiles === true;
+
+/**
+ * The file system as calls on this ground find it: a sync that is refused for good succeeds, and is remembered. A rename that
+ * is refused fails, and is remembered, too.
+ */
 export function onGround(fileSystem: FileSystem, ground: Ground): FileSystem {
   const { sync, async: later } = fileSystem;
   const isRefusal = (capability: "sync" | "directorySync", error: unknown): boolean => {
@@ -167,8 +202,19 @@ export function onGround(fileSystem: FileSystem, ground: Ground): FileSystem {
         if (!isRefusal(capability, error)) throw error;
       }
     };
+  const rename = (from: string, to: string): void => {
+    try {
+      sync.rename(from, to);
+    } catch (error) {
+      ground.renameFailed(to, error);
+      throw error;
+    }
+    ground.renamed(to);
+  };
   const onlySync: FileCalls = {
     ...sync,
+    // Windows is known to lock open files.
+    ...(!fileSystem.locksOpenFiles && { rename }),
     fdatasync: now("sync", sync.fdatasync),
     syncDirectory: now("directorySync", sync.syncDirectory),
   };

@@ -224,7 +224,6 @@ const trials: Readonly<Record<string, Trial>> = {
   },
   openFiles: {
     what: "a rename over a file that is open",
-    cost: "a document that another program holds open is replaced when it is closed: by a retry, a later publish or recovery",
     run(place) {
       const [held, newer] = [place.create(), place.create()];
       return place.using(held, "read", () => {
@@ -338,6 +337,7 @@ const known: readonly string[] = [
   "directorySync",
   "hardLinks",
   "stableInodes",
+  "openFiles",
 ] satisfies Capability[];
 
 const isCapability = (name: string): name is Capability => known.includes(name);

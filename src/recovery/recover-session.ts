@@ -13,6 +13,7 @@ import {
 import { Descriptor } from "../platform/descriptor.js";
 import { type FileCalls, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, runAsync } from "../platform/gensync.js";
+import { locksOpenFiles } from "../platform/ground.js";
 import { newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import { type CommitPorts, commit, commitFirst } from "../storage/commit.js";
 import { findDocument, keepDamaged, type Published } from "../storage/document-file.js";
@@ -114,7 +115,7 @@ export async function recoverSession(
     for (const { log, files } of orphans) {
       log?.release();
       // On Windows, a dead claim that is a link to the log keeps its name until here.
-      if (ports.fileSystem.locksOpenFiles) new SessionLock(ports.fileSystem.sync, files).leave();
+      if (locksOpenFiles(ports.fileSystem)) new SessionLock(ports.fileSystem.sync, files).leave();
     }
     for (const token of tokens) releaseToken(token);
   }
@@ -186,8 +187,8 @@ async function recoverGroup(
       if (recovered.report.action === "rebuilt") {
         if (published && recovered.isPublishedCorrupt)
           await run(keepDamaged(fileSystem, files, first.token, published));
-        if (fileSystem.locksOpenFiles) held = void held?.release();
-        const isClosed = fileSystem.locksOpenFiles && closeLinks(fileSystem.sync, orphans);
+        if (locksOpenFiles(fileSystem)) held = void held?.release();
+        const isClosed = locksOpenFiles(fileSystem) && closeLinks(fileSystem.sync, orphans);
         const committing = { ...request, source: temp, by: "move" } as const;
         const outcome = await run(base ? commit(ports, committing) : commitFirst(ports, committing));
         if (outcome !== "committed") {

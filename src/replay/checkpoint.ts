@@ -89,6 +89,6 @@ function* writeProgress(
 ): Gensync<void> {
   yield* buildFile(fileSystem, temp, function* ({ fd }) {
     yield* writeAll(fd, Buffer.from(`${JSON.stringify(progress)}\n`));
-    yield* replaceFile(temp, path);
+    yield* replaceFile(fileSystem, temp, path);
   });
 }

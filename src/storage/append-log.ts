@@ -8,6 +8,7 @@ import { dirname } from "node:path";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileSystem, zeroBytesWritten } from "../platform/file-system.js";
 import type { Gensync } from "../platform/gensync.js";
+import { locksOpenFiles } from "../platform/ground.js";
 import { sharedState } from "../platform/shared-state.js";
 import { SyncDebt } from "./sync-debt.js";
 
@@ -225,11 +226,12 @@ export class AppendLog {
     return true;
   }
 
-  /** Closes the file, which is about to be replaced, where an open file cannot be. A record from within a write goes on. */
-  closeToReplace(): void {
-    if (!this.#fileSystem.locksOpenFiles || this.#isWriting) return;
-    this.#descriptor?.releaseNow();
+  /** Closes the file, which is about to be replaced, where an open file cannot be. A record from within a write goes on. Returns whether it was open. */
+  closeToReplace(): boolean {
+    if (!locksOpenFiles(this.#fileSystem) || this.#isWriting || !this.#descriptor) return false;
+    this.#descriptor.releaseNow();
     this.#descriptor = undefined;
+    return true;
   }
 
   /** Opens the file again after {@link closeIdle}. Throws ENOENT when another process removed the file. */

@@ -18,7 +18,7 @@ import {
   tryUnlink,
 } from "../platform/file-system.js";
 import { type Gensync, io, pause, runSync } from "../platform/gensync.js";
-import { isHeld, isUnlinkable } from "../platform/ground.js";
+import { isHeld, isUnlinkable, locksOpenFiles } from "../platform/ground.js";
 import type { IoCounters } from "../platform/io-counters.js";
 import type { Liveness } from "../platform/liveness.js";
 import { type Identity, isSameFile, isVersion } from "./identity.js";
@@ -67,7 +67,7 @@ export function* commit(ports: CommitPorts, request: CommitRequest): Gensync<Com
   for (let attempt = 1; ; attempt++) {
     const outcome = tryCommit(ports, request, ports.clock.monotonic() >= deadline);
     if (outcome === "committed") ports.counters?.published();
-    if (typeof outcome === "object") yield* waitForHolder(attempt, outcome.error);
+    if (typeof outcome === "object") yield* waitForHolder(attempt, outcome.error, ports.fileSystem);
     else if (outcome !== "busy") return outcome;
     // Random waits: two writers that withdraw for each other do not meet again.
     else yield* pause(1 + Math.floor(Math.random() * 5));
@@ -75,19 +75,22 @@ export function* commit(ports: CommitPorts, request: CommitRequest): Gensync<Com
 }
 
 /** Waits after an attempt that another program's hold on the file has refused. Throws the error after the last attempt. */
-function* waitForHolder(attempt: number, error: unknown): Gensync<void> {
-  if (attempt >= heldAttempts) throw error;
+function* waitForHolder(attempt: number, error: unknown, { ground }: FileSystem): Gensync<void> {
+  if (attempt >= heldAttempts) {
+    ground?.renameGivenUp();
+    throw error;
+  }
   yield* pause(Math.min(50, 2 ** attempt));
 }
 
 /** Replaces a file that is no document and needs no lock. */
-export function* replaceFile(from: string, to: string): Gensync<void> {
+export function* replaceFile(fileSystem: FileSystem, from: string, to: string): Gensync<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       return yield* io.rename(from, to);
     } catch (error) {
       if (!isHeld(error)) throw error;
-      yield* waitForHolder(attempt, error);
+      yield* waitForHolder(attempt, error, fileSystem);
     }
   }
 }
@@ -109,7 +112,7 @@ export function* commitFirst(ports: CommitPorts, request: CommitRequest): Gensyn
   const { fileSystem, counters } = ports;
   const { sync: calls, ground } = fileSystem;
   // Where an open file is locked, the copy could not be removed before it is closed.
-  if (fileSystem.locksOpenFiles || ground?.refuses("hardLinks") || ground?.refuses("stableInodes"))
+  if (locksOpenFiles(fileSystem) || ground?.refuses("hardLinks") || ground?.refuses("stableInodes"))
     return yield* commit(ports, request);
   if (!request.mayCommit()) return "fenced";
   const path = documentPath(request.files);
@@ -151,7 +154,7 @@ function tryCommit(
     else if (lock.clear(others, liveness, isTimedOut)) outcome = "busy";
     else if (!runSync(fileSystem, isVersion(fileSystem, documentPath(request.files), request.base)))
       outcome = "superseded";
-    else outcome = renameClaim(calls, claim, documentPath(request.files), request.owner);
+    else outcome = renameClaim(fileSystem, claim, request);
   } finally {
     if (outcome !== "committed") lock.withdraw(request);
     // rename(2) of two links to one file does nothing and leaves both: then the claim is still there.
@@ -169,17 +172,28 @@ function isSameName(calls: FileCalls, one: string, other: string): boolean {
   return a !== undefined && b !== undefined && isSameFile(a, { dev: b.dev, ino: b.ino });
 }
 
-function renameClaim(calls: FileCalls, claim: string, path: string, owner?: FileStat): CommitOutcome | Held {
+function renameClaim(
+  fileSystem: FileSystem,
+  claim: string,
+  { files, base, owner }: CommitRequest,
+): CommitOutcome | Held {
+  const { sync: calls } = fileSystem;
+  const path = documentPath(files);
   const own = calls.lstat(claim);
   // The source was replaced after it was written: a document must not be a link to a file of the user.
   if (own?.isFile === false) throw noRegularFile(claim);
   const replaced = calls.lstat(path);
   if (own) keepOwner(calls, claim, own, replaced?.isFile ? replaced : owner);
+  const wasKnown = locksOpenFiles(fileSystem);
   try {
     calls.rename(claim, path);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return "superseded";
-    if (isHeld(error)) return { error };
+    if (isHeld(error)) {
+      // Perhaps this process holds the document, which it does not once that is known: to be built again, on the content.
+      const isOurs = locksOpenFiles(fileSystem) && (!wasKnown || (base && !("content" in base)));
+      return isOurs ? "superseded" : { error };
+    }
     throw error;
   }
   return "committed";

@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import type { FileStat, FileSystem } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
+import { locksOpenFiles } from "../platform/ground.js";
 import { readRange } from "./lines.js";
 
 /**
@@ -22,15 +23,18 @@ export type Identity =
 /** Bytes at the end of a document that identify it. */
 const contentBytes = 4_096;
 
+/** Whether documents of a file system are compared by their content. A file that is compared by its inode is held open. */
+const isByContent = (fileSystem: FileSystem): boolean =>
+  locksOpenFiles(fileSystem) || fileSystem.ground?.refuses("stableInodes") === true;
+
 /** The identity of an open file. `stat`: what is known of it. */
 export function* identityOf(
-  { ground, locksOpenFiles }: FileSystem,
+  fileSystem: FileSystem,
   fd: number,
   { dev, ino, size }: Pick<FileStat, "dev" | "ino" | "size">,
 ): Gensync<Identity> {
   // A document that is to be replaced cannot be held open there, and the inode of a closed file is soon another one's.
-  const isByContent = locksOpenFiles || ground?.refuses("stableInodes");
-  return isByContent ? { content: yield* contentOf(fd, size) } : { dev, ino };
+  return isByContent(fileSystem) ? { content: yield* contentOf(fd, size) } : { dev, ino };
 }
 
 /** Whether the file under a path is this version; `undefined`: whether there is no document. */

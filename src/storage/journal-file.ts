@@ -5,6 +5,7 @@
 import type { SpanJson } from "../format/document.js";
 import { encodeJournalSpanIntoScratch } from "../format/journal.js";
 import { type FileSystem, tryUnlink } from "../platform/file-system.js";
+import { isHeld } from "../platform/ground.js";
 import { type Appended, AppendLog, type StorageEvents } from "./append-log.js";
 import { isSwept } from "./commit.js";
 
@@ -95,7 +96,7 @@ export class Journal extends AppendLog {
       }
       if (this.#isSynced) calls.fdatasync(fresh.descriptor.fd);
       this.closeToReplace();
-      calls.rename(path, this.path);
+      this.#rename(path);
       this.discardQueue();
       const { size } = fresh;
       this.replace({ descriptor: fresh.descriptor.hold(), size, lines: 0, hasElisionMarker: false });
@@ -104,6 +105,17 @@ export class Journal extends AppendLog {
     } finally {
       fresh.close();
       tryUnlink(calls, path);
+    }
+  }
+
+  /** The first refusal shows that the journal cannot be replaced while it is open. */
+  #rename(path: string): void {
+    const { sync: calls } = this.#fileSystem;
+    try {
+      calls.rename(path, this.path);
+    } catch (error) {
+      if (!isHeld(error) || !this.closeToReplace()) throw error;
+      calls.rename(path, this.path);
     }
   }
 

@@ -13,7 +13,7 @@ import { missingCounters } from "../format/summary.js";
 import { pendingSpans } from "../format/tail.js";
 import type { Descriptor } from "../platform/descriptor.js";
 import { type Gensync, pause, runSync, sync } from "../platform/gensync.js";
-import { isHeld } from "../platform/ground.js";
+import { isHeld, locksOpenFiles } from "../platform/ground.js";
 import type { NewFile } from "./build-file.js";
 import { isSwept } from "./commit.js";
 import { keepDamaged, openPublished, type Published, readHeadLine } from "./document-file.js";
@@ -257,7 +257,7 @@ function* buildReplacement(
       if (!log.isSettled && log.tail === "none") throw log.fault;
       // The journal must not have starts whose ends are about to leave the document: they would look interrupted.
       if (select && !writer.journal.rewrite()) return true;
-      if (ports.fileSystem.locksOpenFiles) {
+      if (locksOpenFiles(ports.fileSystem)) {
         own?.releaseNow();
         own = undefined;
         log.closeToReplace();

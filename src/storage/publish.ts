@@ -6,6 +6,7 @@ import type { LineSelection, SelectLines } from "../format/cap.js";
 import { selectLines } from "../format/cap.js";
 import { type DocumentTail, encodeHead, encodeTail } from "../format/document.js";
 import { type Gensync, io, runSync } from "../platform/gensync.js";
+import { locksOpenFiles } from "../platform/ground.js";
 import type { NewFile } from "./build-file.js";
 import { type CommitOutcome, commit } from "./commit.js";
 import { isDocumentOf, openPublished } from "./document-file.js";
@@ -97,8 +98,7 @@ export function* mergePublished(writer: SessionWriter): Gensync<void> {
   const { ports } = writer;
   for (let attempt = 1; ; attempt++) {
     mustProgress(attempt, writer.path);
-    if (writer.base.isMerged && (yield* isVersion(ports.fileSystem, writer.path, writer.base.identity)))
-      return;
+    if (yield* isMergedWithPublished(writer)) return;
     const published = yield* openPublished(ports.fileSystem, writer.files);
     if (published && !isDocumentOf(writer.session.head.id, published.head)) {
       published.descriptor.release();
@@ -112,6 +112,18 @@ export function* mergePublished(writer: SessionWriter): Gensync<void> {
       throw error;
     }
   }
+}
+
+/** Whether the own append log holds every line of the document, and the document can be replaced. */
+export function* isMergedWithPublished({
+  ports: { fileSystem },
+  path,
+  base,
+}: SessionWriter): Gensync<boolean> {
+  const { identity, isMerged } = base;
+  // Held open since before it was known that no open file can be replaced here.
+  if (!isMerged || (identity && !("content" in identity) && locksOpenFiles(fileSystem))) return false;
+  return yield* isVersion(fileSystem, path, identity);
 }
 
 interface Copied {

@@ -7,7 +7,7 @@ import { encodeOwner } from "../format/journal.js";
 import { endWithSession, interrupt, type SessionEnd } from "../format/session-end.js";
 import { type Gensync, io, sync } from "../platform/gensync.js";
 import { type CommitOutcome, type CommitRequest, commit, commitFirst } from "./commit.js";
-import { isVersion, mustProgress } from "./identity.js";
+import { mustProgress } from "./identity.js";
 import { copyRange } from "./lines.js";
 import { placeSpans, rewriteLog } from "./merge.js";
 import {
@@ -18,6 +18,7 @@ import {
   hasPeerFiles,
   hasPeerFilesNow,
   hasPeers,
+  isMergedWithPublished,
   lostOwner,
   mergePublished,
   writerGone,
@@ -93,11 +94,12 @@ function* sealOnce(
 }
 
 /** Whether the tail is written and only the commit has failed: a retry need not build the document again. */
-function* isSealedAs({ log, path, base, sealedAs, ports }: SessionWriter, end: SessionEnd): Gensync<boolean> {
-  if (log.tail !== "whole" || sealedAs !== end || !base.isMerged) return false;
+function* isSealedAs(writer: SessionWriter, end: SessionEnd): Gensync<boolean> {
+  const { log, sealedAs } = writer;
+  if (log.tail !== "whole" || sealedAs !== end) return false;
   // Taken by a recovery that took this owner for dead: to be rewritten, and merged with what that recovery publishes.
   if (!(yield* io.exists(log.path))) return false;
-  return yield* isVersion(ports.fileSystem, path, base.identity);
+  return yield* isMergedWithPublished(writer);
 }
 
 /** Makes the append log a whole document. `false`: a crash fence came while open spans were read. */

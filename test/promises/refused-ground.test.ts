@@ -38,8 +38,13 @@ const grounds: Readonly<Record<string, Refusals & { readonly as?: string; readon
   "inodes that differ by call": { inodes: "differ by call", as: "stableInodes", code: "INODES" },
   "inodes that are new at each look": { inodes: "new at each look", as: "stableInodes", code: "INODES" },
   "inodes that are all zero": { inodes: "all zero", as: "stableInodes", code: "INODES" },
-  "a document that is held for two renames": { heldRenames: 2 },
-  "open files that no rename replaces": { locksOpenFiles: true },
+  "a document that is held for two renames": { heldRenames: 2, as: "openFiles", code: "EPERM" },
+  "open files that no rename replaces": { locksOpenFiles: true, as: "openFiles" },
+  "open files that no rename replaces, which nothing states": {
+    renameOverOpen: "EBUSY",
+    as: "openFiles",
+    code: "EBUSY",
+  },
 };
 
 /** Grounds, alone and in pairs. */

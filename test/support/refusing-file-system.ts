@@ -20,6 +20,8 @@ export interface Refusals {
   readonly maxNameBytes?: number;
   /** As on Windows: a rename over an open file fails with EPERM, and a deleted file keeps its names until the last close. */
   readonly locksOpenFiles?: boolean;
+  /** A rename over an open file fails with this code, and the file system does not say so before: some FUSE, WSL, SMB. */
+  readonly renameOverOpen?: string;
 }
 
 /** Calls that answer a name which is too long like one that nothing bears. */
@@ -117,10 +119,11 @@ export class RefusingFileSystem implements FileSystem {
       throw Object.assign(new Error("EPERM: held, rename"), { code: "EPERM" });
     }
     if (name === "close") this.#open.delete(args[0] as number);
-    if (name === "rename" && this.locksOpenFiles) {
+    const whenOpen = this.locksOpenFiles ? "EPERM" : this.#refusals.renameOverOpen;
+    if (name === "rename" && whenOpen) {
       const replaced = nodeFileSystem.sync.lstat(String(args[1]))?.ino;
       if (replaced !== undefined && [...this.#open.values()].includes(replaced))
-        throw Object.assign(new Error("EPERM: open, rename"), { code: "EPERM" });
+        throw Object.assign(new Error(`${whenOpen}: open, rename`), { code: whenOpen });
     }
   }
 

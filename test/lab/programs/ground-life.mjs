@@ -1,14 +1,19 @@
 // One life on an unusual ground. Prints a line of JSON: what was acknowledged, or what a recovery found.
 //   whole: records, publishes, ends, resumes, ends   die: leaves an open span, and is killed   recover: recovers, and looks
+//   fence: a crash fence comes while a publish is under way, and what follows it changes nothing
 //   stay: records, publishes, and waits for its end of input; then records again and shuts down
 import { once } from "node:events";
 import { createRequire } from "node:module";
 
 const [, , build, dir, how, session = "s"] = process.argv;
 const fromBuild = createRequire(`${build}/index.js`);
+const { diag } = fromBuild("@opentelemetry/api");
 const { BasicTracerProvider } = fromBuild("@opentelemetry/sdk-trace-base");
 const { CrashSafeFileSpanExporter, CrashSafeSpanProcessor, recoverTraces } = fromBuild(`${build}/index.js`);
 const print = (value) => console.log(JSON.stringify(value));
+const logged = [];
+const take = (message) => void logged.push(message);
+diag.setLogger({ error: take, warn: take, info() {}, debug() {}, verbose() {} });
 
 if (how === "recover") {
   const { sessions, failures, running } = await recoverTraces(dir);
@@ -45,6 +50,18 @@ if (how === "die") {
   process.stdout.write("", () => process.kill(process.pid, "SIGKILL"));
   await new Promise(() => {});
 }
+if (how === "fence") {
+  start("open");
+  record(1);
+  const publish = tried(() => processor.forceFlush());
+  const began = performance.now();
+  processor.crash("fenced");
+  const millis = performance.now() - began;
+  await publish;
+  await tried(() => processor.shutdown());
+  print({ flushed, spans, millis, logged });
+  process.exit(0);
+}
 if (how === "stay") {
   print({ flushed, spans });
   process.stdin.resume();
@@ -53,5 +70,5 @@ if (how === "stay") {
 }
 const shut = await tried(() => processor.shutdown());
 const { dropped, refused, faults } = exporter.stats();
-print({ flushed, shut, spans, dropped, refused, faults });
+print({ flushed, shut, spans, dropped, refused, faults, logged });
 process.exit(0);

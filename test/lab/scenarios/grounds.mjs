@@ -3,121 +3,14 @@
  * that folds names, FAT, a hidden /proc, the /proc of the host, a read-only root; and directories that come late, go, become
  * links and move. A ground that this machine does not have is named in the notes.
  */
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { lacksMount, memoryDisk } from "../disks.mjs";
+import { everyLife, Life, leftAlone, problemsIn } from "../ground-lives.mjs";
 import { undoLater } from "../interruption.mjs";
-import { problemOf } from "../reader.mjs";
-
-const program = fileURLToPath(new URL("../programs/ground-life.mjs", import.meta.url));
-const hungMillis = 60_000;
 
 const tries = (command, ...args) => spawnSync(command, args, { stdio: "ignore" }).status === 0;
-
-/** A life, in a sandbox where there is one. */
-class Life {
-  lines = [];
-  #child;
-  #end;
-  #stderr = "";
-
-  constructor({ build, wrap = [] }, dir, how, ...rest) {
-    const [command, ...args] = [...wrap, process.execPath, program, build, dir, how, ...rest];
-    this.#child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
-    const hung = setTimeout(() => this.#child.kill("SIGKILL"), hungMillis);
-    this.#child.stderr.setEncoding("utf8").on("data", (text) => {
-      this.#stderr += text;
-    });
-    createInterface({ input: this.#child.stdout }).on("line", (line) => {
-      this.lines.push(JSON.parse(line));
-      this.onLine?.();
-    });
-    this.#end = once(this.#child, "close").finally(() => clearTimeout(hung));
-  }
-
-  /** Resolves with its first line. */
-  async begun() {
-    if (this.lines.length > 0) return this.lines[0];
-    const line = new Promise((resolve) => {
-      this.onLine = resolve;
-    });
-    await Promise.race([line, this.#end]);
-    if (this.lines.length === 0) throw new Error(`a life ended without a word: ${this.#stderr}`);
-    return this.lines[0];
-  }
-
-  /** Ends its input, and resolves with its last line. */
-  async ended() {
-    this.#child.stdin.on("error", () => {}).end();
-    await this.#end;
-    const last = this.lines.at(-1);
-    if (!last) throw new Error(`a life ended without a word: ${this.#stderr}`);
-    return last;
-  }
-}
-
-/** What a directory lacks of a session, or has too much of. */
-function problemsIn(dir, session, spans, { isOpen = false } = {}) {
-  const problems = [];
-  for (const name of readdirSync(dir)) {
-    if (name === "lost+found") continue;
-    if (!name.endsWith(".json")) problems.push(`${name} is left over`);
-  }
-  const path = join(dir, `${session}.json`);
-  if (!existsSync(path)) return [...problems, `there is no document of ${session}`];
-  const text = readFileSync(path, "utf8");
-  const problem = problemOf(text);
-  if (problem) return [...problems, `the document ${problem}`];
-  const document = JSON.parse(text);
-  const ended = document.spans.filter(({ name, interrupted }) => name.startsWith("span ") && !interrupted);
-  if (ended.length !== spans) problems.push(`${ended.length} of ${spans} spans are in the document`);
-  if (isOpen && !document.spans.some(({ name, interrupted }) => name === "open" && interrupted))
-    problems.push("the open span is lost");
-  return problems;
-}
-
-/** A whole life, a killed one, and a recovery. */
-async function everyLife(ground, dir) {
-  const problems = [];
-  const whole = await new Life(ground, dir, "whole").ended();
-  if (whole.flushed !== "resolved" || whole.shut !== "resolved" || whole.dropped > 0)
-    problems.push(`a whole life: ${JSON.stringify(whole)}`);
-  problems.push(...problemsIn(dir, "s", whole.spans));
-  const died = await new Life(ground, dir, "die", "died").ended();
-  const report = await new Life(ground, dir, "recover").ended();
-  if (report.failures.length > 0 || report.running > 0 || report.recovered !== 1)
-    problems.push(`the recovery of a killed life: ${JSON.stringify(report)}`);
-  problems.push(...problemsIn(dir, "died", died.spans, { isOpen: true }));
-  return problems;
-}
-
-/** A living writer is left alone by a recovery, and ends with all of its spans. */
-async function leftAlone(ground, dir, other = ground) {
-  const problems = [];
-  const life = new Life(ground, dir, "stay", "stays");
-  await life.begun();
-  const report = await new Life(other, dir, "recover").ended();
-  if (report.recovered > 0 || report.running !== 1)
-    problems.push(`a recovery beside a living writer: ${JSON.stringify(report)}`);
-  const { spans, shut } = await life.ended();
-  if (shut !== "resolved") problems.push(`shutdown() ${shut}`);
-  return [...problems, ...problemsIn(dir, "stays", spans)];
-}
 
 const inShell = (script) => ["unshare", "--mount", "sh", "-c", `${script} && exec "$@"`, "sh"];
 
