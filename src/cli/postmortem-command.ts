@@ -58,6 +58,8 @@ interface Section {
   readonly lines: readonly string[];
   /** Shown as a block of its own, such as an input or an output. */
   readonly quote?: string | undefined;
+  /** What the block is, where the lines above do not show it. */
+  readonly caption?: string | false | undefined;
 }
 
 const longestQuote = 1_200;
@@ -118,6 +120,7 @@ function sections(report: Postmortem): Section[] {
       title: openTitle(report),
       lines: open.map((step) => `${stepLine(step)}, for ${openTime(step, report)}`),
       quote: deepest && inputOf(deepest),
+      caption: deepest && open.length > 1 && `Input of ${oneLine(deepest.name)}:`,
     },
     undone.length > 0 && { title: "Undone", lines: undone.map(oneLine) },
     asked !== undefined && { title: "Last message of the user", lines: [], quote: contentOf("", asked) },
@@ -240,11 +243,12 @@ function textLines(
     ...wrap(verdict(report), columns),
     ...[...facts(report), `File: ${report.path}`].map((fact) => colors.dim(cut(fact, columns))),
   ];
-  for (const { title, lines: own, quote } of sections(report)) {
+  for (const { title, lines: own, quote, caption } of sections(report)) {
     lines.push("", colors.bold(title));
     for (const line of own) lines.push(...hanging(line, columns));
-    if (quote !== undefined)
-      lines.push(...wrap(quote, columns - 4).map((line) => `  ${colors.dim("│")} ${line}`));
+    if (quote === undefined) continue;
+    if (caption) lines.push(...hanging(caption, columns));
+    lines.push(...wrap(quote, columns - 4).map((line) => `  ${colors.dim("│")} ${line}`));
   }
   return lines;
 }
@@ -262,12 +266,13 @@ function markdown(report: Postmortem): string {
     ...facts(report).map((fact) => `- ${escaped(fact)}`),
     `- File: ${inlineCode(report.path)}`,
   ];
-  for (const { title, lines, quote } of sections(report)) {
+  for (const { title, lines, quote, caption } of sections(report)) {
     parts.push("", `## ${title}`, "");
     const isList = lines.length > 1 || title === "Undone";
     parts.push(...lines.map((line) => (isList ? `- ${escaped(line)}` : escaped(line))));
     if (quote !== undefined) {
       if (lines.length > 0) parts.push("");
+      if (caption) parts.push(escaped(caption), "");
       parts.push(...fenced(quote));
     }
   }

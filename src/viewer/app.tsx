@@ -100,7 +100,12 @@ export function App({ source, hasCatalogue }: AppProps): JSX.Element {
     history[isStep ? "pushState" : "replaceState"](null, "", linkHash(changed));
   };
   useLayoutEffect(() => {
-    const listen = () => setLink(readLink(location.hash));
+    const listen = () => {
+      const next = readLink(location.hash);
+      setLink(next);
+      setFilterState((known) => ({ ...known, text: next.search ?? "" }));
+      if (next.span !== undefined) setPanelOpen(true);
+    };
     addEventListener("popstate", listen);
     return () => removeEventListener("popstate", listen);
   }, []);

@@ -102,6 +102,10 @@ function gistAt(type: Entry["type"], { kind, error, gist }: ViewRow): string | u
   return type === "start" && kind === "generation" ? undefined : gist;
 }
 
+/** What went in is known when a span starts; everything else, when it ends. */
+const isKnownAt = (type: Entry["type"], { end }: ViewRow, { field }: SearchMatch): boolean =>
+  type === "moment" || (type === "start") === (end === undefined || /^(input|name)\b/.test(field));
+
 function LogRow({ entry: { type, at, row }, index, match, isSelected, select }: LogRowProps): JSX.Element {
   const sign = type === "start" ? "▸" : type === "end" && row.state === "ok" ? "✓" : "";
   return (
@@ -130,7 +134,7 @@ function LogRow({ entry: { type, at, row }, index, match, isSelected, select }: 
         </span>
         {type === "end" && <span class="took">{shortDuration(row.ms)}</span>}
         <span class="gist" dir="auto">
-          {match && type !== "end" ? <Snippet match={match} /> : gistAt(type, row)}
+          {match && isKnownAt(type, row, match) ? <Snippet match={match} /> : gistAt(type, row)}
         </span>
       </div>
     </div>

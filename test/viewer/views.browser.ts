@@ -171,6 +171,15 @@ describe.skipIf(withoutChromium !== undefined)("the viewer", () => {
     expect(await page.locator('[aria-selected="true"]').isVisible()).toBe(true);
     await page.goBack();
     await page.locator(".body > .overview").waitFor();
+    // A link to the same session, opened on this page, brings its search and its span.
+    await page.evaluate(() => {
+      location.hash = "#session=ses_1&view=log&span=0000000000000004&q=1284003";
+    });
+    await page.locator(".log mark").first().waitFor();
+    expect(await page.locator("input[type=search]").inputValue()).toBe("1284003");
+    expect(await page.locator(".panel h2").innerText()).toBe("bash");
+    // The text is in outputs, which are known when a span ends.
+    expect(await page.locator(".log .row.started mark").count()).toBe(0);
     await page.locator("a.back").click();
     await page.locator(".sessions").waitFor();
     expect(complaints).toEqual([]);
@@ -300,7 +309,7 @@ describe.skipIf(withoutChromium !== undefined)("the viewer", () => {
       ses_2: agentDocument({ id: "ses_2", turns: 5, calls: 9 }),
     });
     for (const theme of ["light", "dark"] as const) {
-      for (const width of [360, 820, 1440]) {
+      for (const width of [360, 768, 1280]) {
         const { page } = await viewing(dir, "", { theme, width, height: width < 500 ? 740 : 900 });
         await page.locator(".sessions li").first().waitFor();
         await screenshot(page, `sessions-${width}-${theme}`);
