@@ -163,7 +163,10 @@ export class PublishBudget {
 const firstRetryMillis = 500;
 const lastRetryMillis = 10_000;
 
-/** Queues and tokens that all directories of a process share: the host's thread pool has four threads. */
+/**
+ * The queues of a directory. All directories of a process together have bounds, since the host's thread pool has four threads,
+ * and one bucket.
+ */
 export interface WorkQueues {
   /** Copies one at a time; final documents beside each other, on half of the threads. */
   readonly publish: WorkQueue;

@@ -4,7 +4,7 @@
  */
 import { resolve } from "node:path";
 import type { UnnamedPolicy } from "../format/unnamed-policy.js";
-import { WorkQueue } from "../platform/async.js";
+import { SharedBound, WorkQueue } from "../platform/async.js";
 import { type Clock, systemClock } from "../platform/clock.js";
 import { environment, halfOfThreadPool } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
@@ -31,21 +31,35 @@ export interface DirectoryOptions extends HousekeepingOptions {
   readonly clock: Clock;
 }
 
-/** The directories that are open in this process, by their absolute paths, and the queues that they share. */
-interface Registry {
-  readonly directories: Map<string, SharedDirectory>;
-  readonly queues: WorkQueues;
+/** Bounds for the work of all directories. */
+interface WorkBounds {
+  readonly publish: SharedBound;
+  readonly sync: SharedBound;
+  readonly bucket: TokenBucket;
 }
 
-const newQueues = (clock: Clock = systemClock): WorkQueues => ({
-  publish: new WorkQueue(halfOfThreadPool(environment())),
-  sync: new WorkQueue(1),
+/** The directories that are open in this process, by their absolute paths, and the bounds that they share. */
+interface Registry {
+  readonly directories: Map<string, SharedDirectory>;
+  readonly bounds: WorkBounds;
+}
+
+const newBounds = (clock: Clock = systemClock): WorkBounds => ({
+  publish: new SharedBound(halfOfThreadPool(environment())),
+  sync: new SharedBound(1),
   bucket: TokenBucket.ofProcess(clock.monotonic()),
+});
+
+/** Each directory has queues of its own: one whose calls hang, on a mount that is gone, keeps no other from its work. */
+const queuesWithin = ({ publish, sync, bucket }: WorkBounds): WorkQueues => ({
+  publish: new WorkQueue(halfOfThreadPool(environment()), publish),
+  sync: new WorkQueue(1, sync),
+  bucket,
 });
 
 // The contract is in `shared-directory.ts`. Copies of version 0.1.0 use `registry/1`: they act as peer writers.
 const registry = () =>
-  sharedState<Registry>("registry/2", () => Object.freeze({ directories: new Map(), queues: newQueues() }));
+  sharedState<Registry>("registry/2", () => Object.freeze({ directories: new Map(), bounds: newBounds() }));
 
 /** Opens a directory, or joins the users that have it open. Creates nothing on disk. */
 export function joinDirectory(
@@ -57,11 +71,11 @@ export function joinDirectory(
   const path = resolve(dir);
   // With ports of its own, a test has a directory of its own.
   if (Object.keys(ports).length > 0)
-    return openDirectory(path, options, newQueues(ports.clock), ports).join(listener);
-  const { directories, queues } = registry();
+    return openDirectory(path, options, newBounds(ports.clock), ports).join(listener);
+  const { directories, bounds } = registry();
   let open = directories.get(path);
   if (!open) {
-    open = openDirectory(path, options, queues, ports, () => directories.delete(path));
+    open = openDirectory(path, options, bounds, ports, () => directories.delete(path));
     directories.set(path, open);
   }
   return open.join(listener);
@@ -71,7 +85,7 @@ export function joinDirectory(
 function openDirectory(
   path: string,
   options: DirectoryOptions,
-  queues: WorkQueues,
+  bounds: WorkBounds,
   ports: EnginePorts,
   onClose: () => void = () => {},
 ): SharedDirectory {
@@ -93,7 +107,7 @@ function openDirectory(
   const onRemoved: DirectoryListener["onRemoved"] = (removed, limits) =>
     [...listeners][0]?.onRemoved(removed, limits);
   const onLost: DirectoryListener["onLost"] = (reason, spans) => [...listeners][0]?.onLost(reason, spans);
-  const directory = new TraceDirectory(path, directoryPorts, queues, onFault);
+  const directory = new TraceDirectory(path, directoryPorts, queuesWithin(bounds), onFault);
   const events = { onFault, onRemoved, onLost };
   const unnamed = new UnnamedTraces(directory, options.unnamed, events, options.maxFiles);
   const housekeeping = new Housekeeping(directory, unnamed, options, onFault, onRemoved);

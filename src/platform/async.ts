@@ -1,7 +1,64 @@
 /**
  * Promises in order, together, and within a time.
  */
-import { type Clock, type Timer, timers } from "./clock.js";
+import { type Clock, systemClock, type Timer, timers } from "./clock.js";
+
+/** A job that has run for so long while others wait is taken for one that hangs: on a mount that is gone, say. */
+const hangingMillis = 1_000;
+
+/**
+ * Bounds how many jobs of several {@link WorkQueue}s run at the same time. A job that hangs does not count any more: it keeps
+ * jobs of its own queue from running, and those of others for a second at most.
+ */
+export class SharedBound {
+  readonly #most: number;
+  readonly #waiting: { readonly job: object; readonly begin: () => void }[] = [];
+  /** When each job began that counts, oldest first. Monotonic time. */
+  readonly #begun = new Map<object, number>();
+  #isWatching = false;
+
+  /** `most`: how many jobs run beside each other. */
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Runs a job as soon as there is room. */
+  async run<T>(job: () => Promise<T>): Promise<T> {
+    if (this.#begun.size < this.#most) this.#begun.set(job, systemClock.monotonic());
+    else
+      await new Promise<void>((begin) => {
+        this.#waiting.push({ job, begin });
+        this.#watch();
+      });
+    try {
+      return await job();
+    } finally {
+      this.#end(job);
+    }
+  }
+
+  /** The place of a job goes to the one that has waited longest. */
+  #end(job: object): void {
+    if (!this.#begun.delete(job)) return;
+    const next = this.#waiting.shift();
+    if (!next) return;
+    this.#begun.set(next.job, systemClock.monotonic());
+    next.begin();
+  }
+
+  /** Looks for a job that hangs when the oldest one has run for so long, while others wait. */
+  #watch(): void {
+    const [oldest] = this.#begun;
+    if (this.#isWatching || this.#waiting.length === 0 || !oldest) return;
+    const [job, begunAt] = oldest;
+    this.#isWatching = true;
+    systemClock.after(Math.max(1, begunAt + hangingMillis - systemClock.monotonic()), () => {
+      this.#isWatching = false;
+      if (systemClock.monotonic() - begunAt >= hangingMillis) this.#end(job);
+      this.#watch();
+    });
+  }
+}
 
 /** A job of a {@link WorkQueue}. */
 interface QueuedJob {
@@ -12,13 +69,15 @@ interface QueuedJob {
 /** Runs asynchronous jobs in the order in which they were added: one at a time, or several beside each other that allow it. */
 export class WorkQueue {
   readonly #width: number;
+  readonly #bound: SharedBound | undefined;
   readonly #waiting: QueuedJob[] = [];
   #running = 0;
   #isAlone = false;
 
-  /** `width`: how many jobs run beside each other at most. */
-  constructor(width: number) {
+  /** `width`: how many jobs run beside each other at most. `bound`: of this queue and others together. */
+  constructor(width: number, bound?: SharedBound) {
     this.#width = width;
+    this.#bound = bound;
   }
 
   /** Runs `job` when all earlier jobs have settled, whether they succeeded or not; later jobs wait for it. */
@@ -44,7 +103,7 @@ export class WorkQueue {
       this.#waiting.shift();
       this.#running++;
       this.#isAlone = next.isAlone;
-      void next.start().then(() => {
+      void (this.#bound?.run(next.start) ?? next.start()).then(() => {
         this.#running--;
         this.#startNext();
       });
