@@ -4,6 +4,7 @@
  * The hook ends the writer of a session for good. Whatever comes later, a span or a call, continues the document with a
  * new writer, as a resume does: nothing that the first writer had begun can change the document any more.
  */
+import { type EndMarks, endMarksIn } from "../format/document.js";
 import {
   crashEnd,
   firstEvent,
@@ -12,8 +13,10 @@ import {
   implicitEnd,
   type SessionEnd,
 } from "../format/session-end.js";
+import { Descriptor } from "../platform/descriptor.js";
 import type { FileSystem } from "../platform/file-system.js";
-import { runSync } from "../platform/gensync.js";
+import { type Gensync, io, runSync } from "../platform/gensync.js";
+import { readRange } from "../storage/lines.js";
 import type { SessionState } from "../storage/session-state.js";
 import type { SessionWriter } from "../storage/session-writer.js";
 import { listSideFiles } from "../storage/side-files.js";
@@ -51,6 +54,35 @@ function verdictOn(session: SessionState, event: HookEvent, nowMillis: number): 
 export function takenBack({ verdict, ...suspended }: SuspendedSession): SuspendedSession {
   const { end: _end, ...event } = verdict;
   return { ...suspended, verdict: event };
+}
+
+/** Bytes at the end of a document that have its marks. */
+const markBytes = 256;
+
+/**
+ * Whether the document of a suspended session says already how a good end ends it: the session had nothing under way at the
+ * hook, and no other writer has been there, before or since.
+ */
+export function hasGoodEnd({ suspended, verdict, writer }: SessionEntry): boolean {
+  if (!suspended || verdict?.end?.status !== "completed" || writer.session.inheritsEnd) return false;
+  const { fileSystem } = writer.ports;
+  try {
+    const { provisional, isLeft } = runSync(fileSystem, readEndMarks(fileSystem, writer.path));
+    return provisional === writer.token && !isLeft;
+  } catch {
+    // The end opens the document again, and reports the fault.
+    return false;
+  }
+}
+
+function* readEndMarks(fileSystem: FileSystem, path: string): Gensync<EndMarks> {
+  const file = new Descriptor(fileSystem, yield* io.open(path, "read"));
+  try {
+    const { size } = yield* io.fstat(file.fd);
+    return endMarksIn(yield* readRange(file.fd, Math.max(0, size - markBytes), size));
+  } finally {
+    file.releaseNow();
+  }
 }
 
 /** Those of the writers whose session no other writer has files of: one listing of the directory for all of them. */

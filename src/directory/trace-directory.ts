@@ -19,6 +19,7 @@ import { Fences } from "./fences.js";
 import { Openings } from "./openings.js";
 import type { Pace, WorkQueues } from "./publish-scheduler.js";
 import { type SessionEntry, Sessions } from "./sessions.js";
+import { hasGoodEnd } from "./suspension.js";
 import { allWritten, notWritten } from "./write-failures.js";
 
 /** What a directory works with. */
@@ -352,9 +353,9 @@ export class TraceDirectory {
     return entry;
   }
 
-  /** Begins the end of a session. A suspended session with the status `completed` needs no new document. */
+  /** Begins the end of a session. A suspended session whose document has such an end needs no new document. */
   #beginEndInOrder(entry: SessionEntry): void {
-    if (entry.suspended && entry.verdict?.end?.status === "completed") this.fences.settle(entry);
+    if (hasGoodEnd(entry)) this.fences.settle(entry);
     else this.#beginEnd(entry.id, implicitEnd);
   }
 

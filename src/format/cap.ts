@@ -125,7 +125,10 @@ export const elidedTotalsKey = "elidedTotals";
 const lastKey = "lastElided";
 const lastTraceKey = "lastElidedTraceId";
 
-/** The span id of a session's elision marker. A document has one marker at most. */
+/**
+ * The span id of a session's elision marker. A document has one marker at most. A span of a program may have the same id: what
+ * a line holds makes it a marker ({@link decodeMarker}).
+ */
 export const markerSpanId = (sessionId: string): string => sessionSpanId(`elided ${sessionId}`);
 
 /**
@@ -159,10 +162,15 @@ export interface ElisionMarker {
   readonly totals: ReadTotals;
 }
 
-/** Reads the line of an elision marker. Members that are missing or of another type are empty. */
-export function decodeMarker(line: Buffer): ElisionMarker {
+/**
+ * Reads the line of an elision marker; `undefined` for the line of a span of a program, which may have the id of a marker.
+ * Members that are missing or of another type are empty.
+ */
+export function decodeMarker(line: Buffer): ElisionMarker | undefined {
   const decoded = decodeLine(line, -1);
   const span = decoded.type === "span" ? decoded.span : undefined;
+  const totals = span && elidedTotals(span);
+  if (!totals) return undefined;
   const last = span?.attributes?.[lastKey];
   const lastTraceId = span?.attributes?.[lastTraceKey];
   return {
@@ -171,7 +179,7 @@ export function decodeMarker(line: Buffer): ElisionMarker {
       spanId: typeof last === "string" ? last : "",
       ...(typeof lastTraceId === "string" && { traceId: lastTraceId }),
     },
-    totals: (span && elidedTotals(span)) ?? {},
+    totals,
   };
 }
 

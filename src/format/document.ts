@@ -198,20 +198,23 @@ export function tailStartIn(lastBytes: Buffer): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
-const marksEnd = /("unnamed":true,)?(?:"provisional":"([^"\\]+)",)?"tailStart":\d+\}\}\n?$/;
+const marksEnd =
+  /("left":"[^"]*",)?(?:"written":"[^"]*",)?("unnamed":true,)?(?:"provisional":"([^"\\]+)",)?"tailStart":\d+\}\}\n?$/;
 
 /** What the last bytes of a document say of its session. */
 export interface EndMarks {
   /** No program named the session. */
   readonly isUnnamed: boolean;
+  /** A writer ended the session beside others: it goes on. */
+  readonly isLeft: boolean;
   /** The token of the writer that may take the end of the session back. */
   readonly provisional: string | undefined;
 }
 
 /** Reads the marks from the last bytes of a document. The caller passes 256 bytes or more. */
 export function endMarksIn(lastBytes: Buffer): EndMarks {
-  const [, unnamed, provisional] = marksEnd.exec(lastBytes.subarray(-256).toString("latin1")) ?? [];
-  return { isUnnamed: unnamed !== undefined, provisional };
+  const [, left, unnamed, provisional] = marksEnd.exec(lastBytes.subarray(-256).toString("latin1")) ?? [];
+  return { isUnnamed: unnamed !== undefined, isLeft: left !== undefined, provisional };
 }
 
 /** Reads one whole line, without its newline, that begins at `offset`. */

@@ -44,6 +44,8 @@ export interface JournaledSession {
   readonly movedTo?: string | undefined;
   /** The last verdict of a process hook on the session. */
   readonly fenced?: HookVerdict | undefined;
+  /** Tokens of writers of this process that process hooks have ended: the session went on with this writer. */
+  readonly earlier?: readonly string[] | undefined;
 }
 
 /**
@@ -160,13 +162,14 @@ function replayLine(state: JournalState, line: Buffer): boolean {
     if (endTime !== undefined && state.spans.get(ids)?.endTime === undefined) state.spans.delete(ids);
     state.spans.set(ids, record.span);
   } else if (isJournaledSession(record.session)) {
-    const { metadata, moved, movedTo, fenced, ...session } = record.session;
+    const { metadata, moved, movedTo, fenced, earlier, ...session } = record.session;
     state.session = {
       ...session,
       metadata: validMetadata(metadata),
       moved: Array.isArray(moved) ? moved.filter(isMovedSpan) : undefined,
       movedTo: typeof movedTo === "string" ? movedTo : undefined,
       ...(isVerdict(fenced) && { fenced }),
+      ...(Array.isArray(earlier) && { earlier: earlier.filter((token) => typeof token === "string") }),
     };
   } else if (isSpan(record.of) && isRecord(record.attributes)) {
     const { spanId, traceId } = record.of;

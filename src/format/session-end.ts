@@ -3,7 +3,7 @@
  */
 
 import { finite } from "./json-value.js";
-import type { SessionStatus, SessionSummary, SpanKind, TraceSpan } from "./trace-file.js";
+import type { SessionStatus, SessionSummary, SpanKind, TraceFile, TraceSpan } from "./trace-file.js";
 
 /** How a session ends. */
 export interface SessionEnd {
@@ -113,12 +113,25 @@ export function recordedEnd(summary: SessionSummary): SessionEnd | undefined {
   return error ? { status: "error", error } : undefined;
 }
 
+/**
+ * The error with which a writer ended while others went on, as long as no writer has ended the session in good order since:
+ * a death is no such end, so that it does not matter whether a recovery came before the next writer.
+ */
+export const errorLeft = ({ summary, layout }: Pick<TraceFile, "summary"> & { readonly layout: object }) =>
+  isOver(summary) ? pendingError(layout) : summary.error || undefined;
+
+function pendingError({ pendingError: error }: { readonly pendingError?: unknown }): string | undefined {
+  return typeof error === "string" && error !== "" ? error : undefined;
+}
+
 /** How a session has ended, as far as its writers have. */
 export interface Verdict {
   /** Absent while a writer has the session. */
   readonly end?: SessionEnd | undefined;
   /** The error of the end, or of a writer that has ended before the session. */
   readonly error?: string | undefined;
+  /** The error that a session that went on would still have: see {@link errorLeft}. */
+  readonly pendingError?: string | undefined;
 }
 
 /**
@@ -128,7 +141,9 @@ export interface Verdict {
 export function verdictOf(end: SessionEnd | undefined, inherited: SessionEnd | undefined): Verdict {
   const worst = worseEnd(end, inherited);
   const isOver = end !== undefined || worst?.status === "crashed";
-  return { end: isOver ? worst : undefined, error: worst?.error ?? end?.error };
+  const isGood = end !== undefined && end.status !== "crashed" && end.provisional === undefined;
+  const pendingError = !isGood && inherited?.status === "error" ? inherited.error : undefined;
+  return { end: isOver ? worst : undefined, error: worst?.error ?? end?.error, pendingError };
 }
 
 /** `statusMessage` of a generation or a tool that runs when its session ends. */

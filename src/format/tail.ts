@@ -5,6 +5,7 @@
 import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "./document.js";
 import type { MovedSpan } from "./journal.js";
 import { finite, isRecord } from "./json-value.js";
+import { type LostWriters, lostOf } from "./lost-writers.js";
 import type { SessionEnd, Verdict } from "./session-end.js";
 import { layoutOf, rootOutput, startedBy, summarize } from "./summary.js";
 import type { Totals } from "./totals.js";
@@ -28,6 +29,8 @@ export interface SessionSnapshot {
   readonly awaits: AwaitedByWriter;
   /** What ended a writer of the session that was under way, while the session went on. */
   readonly lostWriter?: string | undefined;
+  /** What ended writers, for the writers after them. */
+  readonly lost?: LostWriters;
   /** Spans that the session has given to other sessions. */
   readonly moved?: readonly MovedSpan[];
   /** The end of a writer beside writers that may live: the session goes on. */
@@ -73,6 +76,8 @@ export function buildTail(session: SessionSnapshot): DocumentTail {
       ...(isRecovered && { recovered: true as const }),
       ...awaitsOf(session),
       ...movedOf(session),
+      ...(verdict.end && verdict.pendingError !== undefined && { pendingError: verdict.pendingError }),
+      ...lostOf(session.lost ?? new Map()),
       ...(left && { left: isoTime(nowMillis) }),
       ...(endedMillis !== nowMillis && { written: isoTime(nowMillis) }),
       ...(provisional !== undefined && { provisional }),

@@ -272,6 +272,16 @@ export interface TraceLayout {
   moved?: readonly { readonly traceId: string; readonly spanId: string }[];
   /** When a writer ended the session in good order, ISO 8601, while the files of another writer showed no death. */
   left?: string;
+  /**
+   * The error with which a writer ended while others went on. The session ended without a writer that ended it in good order:
+   * if it goes on, the error still waits for such an end.
+   */
+  pendingError?: string;
+  /**
+   * What ended writers that were under way while the session went on. Detectors, the last one last: of a writer that is gone
+   * under the empty key, and of process hooks under the tokens of their writers, which take them back if their processes live.
+   */
+  lost?: Record<string, string>;
   /** When the document was ended, ISO 8601; present where `endedAt` is earlier: it is the last activity. */
   written?: string;
   /** No program named the session: it has the spans without a session of one run (`withoutSession: "process"`). */

@@ -43,8 +43,8 @@ export interface RecoveryInput {
   readonly out: LineSink;
   /** Whether another writer still writes to the session: then the session goes on. */
   readonly hasPeers: boolean;
-  /** As for `endOf`. */
-  readonly isHookDead?: boolean;
+  /** Whether the owner of a token is dead for sure. */
+  readonly isDead?: (token: string) => boolean;
   /** What an earlier reading has of the lines: then the published document and the append logs begin after them. */
   readonly earlier?: EarlierLines | undefined;
 }
@@ -315,6 +315,7 @@ function tailOf(
     metadata,
     verdict: end,
     awaits,
+    lost: end.lost,
     lostWriter: end.lostWriter,
     moved,
     nowMillis: endedMillis,

@@ -177,9 +177,8 @@ async function recoverGroup(
       const hasPeers =
         !(listed && (await isListedAlone(ports, listed, files.name, published))) &&
         (await run(hasPeerWriters(ports, files, id, tokens)));
-      const hook = published?.tail?.layout.provisional;
-      const isHookDead = hook !== undefined && ports.liveness.verdict(hook) === "dead";
-      const input = { id, files, published, orphans, out: out?.fd, hasPeers, isHookDead };
+      const isDead = (token: string) => ports.liveness.verdict(token) === "dead";
+      const input = { id, files, published, orphans, out: out?.fd, hasPeers, isDead };
       const recovered = await run(recoverDocument(input));
       if (recovered.isEmpty && !ports.dryRun) removeSideFiles(fileSystem.sync, orphans, new Set());
       if (recovered.isEmpty) return undefined;

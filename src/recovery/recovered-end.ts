@@ -5,7 +5,9 @@
 import type { DocumentTail } from "../format/document.js";
 import type { JournaledSession } from "../format/journal.js";
 import { jsonText } from "../format/json-value.js";
+import { gone, type LostWriters, lastLost, readLost, withLost, withoutLost } from "../format/lost-writers.js";
 import {
+  errorLeft,
   implicitEnd,
   isOver,
   recordedEnd,
@@ -25,8 +27,8 @@ interface Found {
   readonly orphans: readonly OrphanedFiles[];
   /** Whether another writer still writes to the session: then the session goes on. */
   readonly hasPeers: boolean;
-  /** Whether the process is dead whose hook wrote the published verdict: no process takes the verdict back. */
-  readonly isHookDead?: boolean;
+  /** Whether the owner of a token is dead for sure. */
+  readonly isDead?: (token: string) => boolean;
 }
 
 /** `summary.error` of a session whose process ended without an end of the session. */
@@ -49,8 +51,12 @@ export interface RecoveredEnd {
   /** The error of the end, or of a writer that has ended before the session. */
   readonly error: string | undefined;
   readonly isRecovered: boolean;
+  /** Of the error of a writer that ended before the session, see `errorLeft`. */
+  readonly pendingError?: string | undefined;
   /** What ended a writer that was under way, while the session went on. */
   readonly lostWriter?: string | undefined;
+  /** As for the tail of a document. */
+  readonly lost: LostWriters;
   /** Whether the published document lacks this end or any span. */
   readonly isNew: boolean;
 }
@@ -91,7 +97,7 @@ const isResumedBy = ({ resumed }: JournaledSession, tail: DocumentTail): boolean
  * `news`: spans that the published document lacks, and spans that are to leave the document.
  */
 export function endOf(
-  { published, orphans, hasPeers, isHookDead }: Found,
+  { published, orphans, hasPeers, isDead = () => true }: Found,
   closed: ClosedSpans,
   news: { readonly added: number; readonly moves: number },
 ): RecoveredEnd {
@@ -100,20 +106,42 @@ export function endOf(
   const tails = orphans.map((one) => one.tail).filter((tail) => tail !== undefined);
   // Dead owners whose work was under way: a span was open, or the turn waited.
   const endless = orphans.filter((one) => one.tail === undefined && !one.isAlive && !verdictIn(one));
-  const cut = endless.filter((one) => one.awaited !== "user" || closed.cut.has(one));
+  const cut = orphans.filter(
+    (one) =>
+      verdictIn(one)?.status === "crashed" ||
+      (endless.includes(one) && (one.awaited !== "user" || closed.cut.has(one))),
+  );
   // The document has this end already, or a worse one: only the side files have outlived their commit.
   const isKnown = (tail: DocumentTail) =>
     wasOver &&
     endMark(tail) <= endMark(before) &&
     rankOf(recordedEnd(tail.summary)) <= statusRank[before.summary.status];
   const lacksDetector =
-    before?.summary.detector === undefined && cut.some(({ awaited }) => awaited !== "user");
+    before?.summary.detector === undefined && cut.some((one) => one.awaited !== "user" || verdictIn(one));
+  // A process that went on after its hook has taken the verdict back.
+  const known = withoutLost(
+    before ? readLost(before) : new Map(),
+    orphans.flatMap(({ journal }) => journal.session?.earlier ?? []),
+  );
+  const lost = withLost(
+    known,
+    gone,
+    cut
+      .map(firstDetector)
+      .filter((one) => one !== undefined)
+      .at(-1),
+  );
+  const lostWriter = lastLost(lost, hasPeers ? isDead : undefined);
+  const errors = [...(before ? [errorLeft(before)] : []), ...tails.map(errorLeft)];
+  const pendingError = errors.find((error) => error !== undefined);
   if (news.added === 0 && wasOver && tails.every(isKnown) && !lacksDetector) {
     const { error, detector } = before.summary;
     return {
       end: recordedEnd(before.summary),
       error,
+      pendingError,
       lostWriter: detector,
+      lost: known,
       isRecovered: before.layout.recovered === true,
       isNew: news.moves > 0 || orphans.some((one) => bringsMetadata(one, before)),
     };
@@ -127,21 +155,11 @@ export function endOf(
     ({ summary, layout }) =>
       summary.status === "crashed" && !layout.recovered && layout.provisional === undefined,
   );
-  // A process that goes on after its hook has taken the verdict back.
-  const mayLive =
-    before?.layout.provisional !== undefined &&
-    ((hasPeers && !isHookDead) ||
-      orphans.some((one) => hasResumed(one) && one.journal.session?.fenced !== undefined));
-  const lostWriter =
-    cut.map(firstDetector).find((one) => one !== undefined) ??
-    (mayLive ? undefined : before?.summary.detector);
   if (hasPeers && !isCrashRecorded) {
     // The error of one of several writers waits for the end of the last one. An end before these writers does not count.
-    const error = [...(wasOver ? [] : ends), ...tails].find(({ summary }) => summary.error)?.summary.error;
-    return { end: undefined, error, lostWriter, isRecovered: false, isNew: true };
+    const error = pendingError ?? tails.find(({ summary }) => summary.error)?.summary.error;
+    return { end: undefined, error, lostWriter, lost, isRecovered: false, isNew: true };
   }
-  const recordedEnds = [...ends.map(({ summary }) => recordedEnd(summary)), ...orphans.map(verdictIn)];
-  const recorded = recordedEnds.reduce(worseEnd, undefined);
   // A writer that ended the session after an owner had died ended it for both.
   const endedMillis = wasOver ? Date.parse(endMark(before)) || 0 : 0;
   // An end beside an owner whose lease had not expired yet, and that had died: the last container, for example.
@@ -160,17 +178,30 @@ export function endOf(
     (one) =>
       idleMillis < one.lastWrite + fileTimeMillis && (!isOutlived(one) || hasResumed(one) || wentOn(one)),
   );
+  const pending: SessionEnd | undefined =
+    pendingError === undefined ? undefined : { status: "error", error: pendingError };
+  const verdicts = orphans.filter((one) => verdictIn(one)?.status !== "crashed" || crashed.includes(one));
+  const recorded = [
+    ...ends.map(({ summary }) => recordedEnd(summary)),
+    pending,
+    ...verdicts.map(verdictIn),
+  ].reduce(worseEnd, undefined);
   // Nothing says which writer left these: a document without side files was under way.
   const hasCrashed = crashed.length > 0 || (!wasOver && closed.ownerless > 0);
   if (hasCrashed && recorded?.status !== "crashed") {
-    const detector = crashed.map(firstDetector).find((one) => one !== undefined);
+    const detector = crashed
+      .map(firstDetector)
+      .filter((one) => one !== undefined)
+      .at(-1);
     const end: SessionEnd = { status: "crashed", error: crashError, detector, isImplicit: true };
-    return { end, error: crashError, isRecovered: true, isNew: true };
+    return { end, error: crashError, pendingError, lost, isRecovered: true, isNew: true };
   }
   const end = recorded ?? implicitEnd;
   return {
     end,
     error: end.error,
+    pendingError,
+    lost,
     lostWriter: end.status === "crashed" ? undefined : lostWriter,
     isRecovered: end.status === "crashed" && !isCrashRecorded,
     isNew: true,

@@ -74,7 +74,7 @@ export function* merge(writer: SessionWriter, current: Published | undefined): G
   const placement = placementOf(writer);
   const isCountedAnew = current !== undefined && !isCounted;
   yield* replaceLog(writer, { head, known, count: isCountedAnew, placement }, (merged) => {
-    if (current && !isResume) session.adopt(current, merged.totals, writer.isDead);
+    if (current && !isResume) session.adopt(current, merged.totals);
     else if (merged.totals) session.setTotals(merged.totals, hasTotals ? missing : undefined);
     session.setHead(head);
     if (resumed && !isResume) session.keepPeerSpans(pendingSpans(resumed.tail), resumed.head?.traceId ?? "");

@@ -230,7 +230,7 @@ export class MergedFile {
       const found = readLine(line, offset, unordered.has(index));
       if (found === undefined) return;
       const ids = this.#idsOf(found, source);
-      const isMarker = ids.spanId === this.#markerId;
+      const isMarker = this.#markerIn(line, ids) !== undefined;
       const winner = isMarker ? marker?.winner : this.#winners.get(ids);
       if (winner?.source !== index || winner.offset !== offset) return;
       addTo(this.#firstSeen, winner.first, 1);
@@ -276,8 +276,9 @@ export class MergedFile {
       const end = yield* eachLine(source, (line, offset) => {
         const found = readLine(line, offset, this.#parse);
         const ids = found && this.#idsOf(found, source);
-        const known = ids && this.#winners.get(ids);
-        const isMarker = ids?.spanId === this.#markerId;
+        const marker = ids && this.#markerIn(line, ids);
+        const isMarker = marker !== undefined;
+        const known = ids && !isMarker ? this.#winners.get(ids) : undefined;
         if (known) {
           isCounted = false;
           unchanged[known.source] = undefined;
@@ -300,7 +301,7 @@ export class MergedFile {
           countSpan(found.span, this.#totals, index >= this.#stated.sources);
         if (found.span) this.#findParents(found.span, ids);
         const winner = { first: index, source: index, offset, interrupted: found.interrupted };
-        if (isMarker) markers.push({ ...decodeMarker(line), winner });
+        if (isMarker) markers.push({ ...marker, winner });
         else this.#keepBetter(ids, known, winner);
       });
       unchanged[index] = source.type === "lines" && end === source.to ? lines : undefined;
@@ -339,6 +340,10 @@ export class MergedFile {
   /** A span that names no trace belongs to that of its source, or to that of the merged file where the source has none. */
   #idsOf(found: SpanIds, source: Source): SpanIds {
     return { spanId: found.spanId, traceId: traceIdOf(found, source.traceId || this.#head.traceId) };
+  }
+
+  #markerIn(line: Buffer, { spanId }: SpanIds): ElisionMarker | undefined {
+    return spanId === this.#markerId ? decodeMarker(line) : undefined;
   }
 
   /** Whether the last span that a marker replaced has a line. */

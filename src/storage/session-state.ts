@@ -13,25 +13,26 @@ import type { CounterName } from "../format/counters.js";
 import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "../format/document.js";
 import type { JournaledSession, MovedSpan } from "../format/journal.js";
 import { isSameValue, mergeOwn } from "../format/json-value.js";
+import { gone, lastLost, withLost } from "../format/lost-writers.js";
 import {
   endWithSession,
+  errorLeft,
   type HookVerdict,
-  interrupt,
   isOver,
   recordedEnd,
   type SessionEnd,
   verdictOf,
-  worseEnd,
 } from "../format/session-end.js";
-import { inTrace, SpanMap, withTrace } from "../format/span-map.js";
+import { inTrace, type SpanMap } from "../format/span-map.js";
 import { totalsOf } from "../format/summary.js";
 import { buildTail, endMark } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
-import { type Awaited, awaitedAfter, awaitedAfterAll, isUnderWay, readAwaits } from "../format/under-way.js";
+import { type Awaited, awaitedAfter, awaitedAfterAll, isUnderWay } from "../format/under-way.js";
 import type { Published } from "./document-file.js";
 import { MovedSpans } from "./moved-spans.js";
 import { OpenSpans } from "./open-spans.js";
+import { PeerWriters } from "./peer-writers.js";
 import type { SuspendedSession } from "./suspended-session.js";
 
 /**
@@ -53,6 +54,9 @@ export type SessionHead = DocumentHead & { readonly id: string };
 
 type RootAddition = { attributes: Record<string, unknown>; limit(root: TraceSpan): TraceSpan };
 
+/** Tokens of earlier writers that are remembered. */
+const maxTokens = 8;
+
 export class SessionState {
   /** Own spans that have no line yet. */
   readonly openSpans = new OpenSpans();
@@ -62,31 +66,33 @@ export class SessionState {
   #addedToRoot: RootAddition | undefined;
   #metadata: SessionMetadata = {};
   #totals = new Totals();
-  /** Spans of peer writers that have no line yet, as the document has them, each with its trace id. */
-  #peerSpans = new SpanMap<TraceSpan>();
-  /** When the document listed the peer spans, in epoch milliseconds; 0 while no document did. */
-  #peerSpansAt = 0;
-  /** What peer writers wait for, by their tokens, as the document has it. */
-  #peerAwaits = new Map<string, Awaited>();
+  readonly #peers = new PeerWriters();
   /** What this writer's turn waits for, pending spans left out. */
   #awaited: Awaited = "user";
-  /** What ended a peer writer that was under way, while the session went on. */
-  #lostWriter: string | undefined;
   /** How this writer opened the session, and the ends of the document after which it went on. */
   #opening: Pick<JournaledSession, "bySpan" | "resumed" | "newRun" | "outlived">;
   #moved: MovedSpans;
   #movedTo: string | undefined;
-  /** The worst error or crash that a peer writer, or this one beside living peers, left for the end of the session. */
-  #inheritedEnd: SessionEnd | undefined;
   /** The last verdict of a process hook. */
   #verdict: HookVerdict | undefined;
   /** The totals include spans that were interrupted by a process hook and run on. */
   #countsOpenSpans = false;
-  readonly #token: string;
+  /** Tokens of this writer, and of those of this process before it: a process hook ended each of them. */
+  #tokens: readonly string[];
+  readonly #isDead: (token: string) => boolean;
 
-  /** `name`: the session id as file names have it. `token`: of the writer. */
-  constructor(start: SessionStart, name: string, token: string) {
-    this.#token = token;
+  /**
+   * `name`: the session id as file names have it. `token`: of the writer. `isDead`: whether the owner of a token is dead for
+   * sure.
+   */
+  constructor(
+    start: SessionStart,
+    name: string,
+    token: string,
+    isDead: (token: string) => boolean = () => false,
+  ) {
+    this.#tokens = [token];
+    this.#isDead = isDead;
     const { id, traceId, startTime } = start;
     this.#head = { id, traceId, sessionId: name, startedAt: isoTime(startTime) };
     this.#root = sessionSpan(start);
@@ -119,7 +125,7 @@ export class SessionState {
 
   /** Spans of peer writers that have no line yet. */
   get peerSpans(): Pick<SpanMap<TraceSpan>, "size" | "has"> {
-    return this.#peerSpans;
+    return this.#peers.spans;
   }
 
   /** What this writer's turn waits for, pending spans left out. */
@@ -139,7 +145,12 @@ export class SessionState {
 
   /** Whether the document has spans of peer writers without lines, or turns of theirs that wait. */
   get hasPeerWork(): boolean {
-    return this.#peerSpans.size > 0 || this.#peerAwaits.size > 0;
+    return this.#peers.haveWork;
+  }
+
+  /** Whether the error or the crash of a writer waits for the end of the session. */
+  get inheritsEnd(): boolean {
+    return this.#peers.end !== undefined;
   }
 
   /** The last verdict of a process hook on this session; without an `end` once it is taken back. */
@@ -170,15 +181,15 @@ export class SessionState {
     this.#metadata = session.#metadata;
     this.#awaited = session.#awaited;
     this.#moved = session.#moved;
-    this.#inheritedEnd = session.#inheritedEnd;
-    this.#lostWriter = session.#lostWriter;
+    this.#tokens = [...session.#tokens.slice(-maxTokens), ...this.#tokens];
+    this.#peers.continue(session.#peers, this.#tokens);
     this.#verdict = verdict;
     this.openSpans.adopt(openSpans);
     this.#countsOpenSpans = openSpans.size > 0;
   }
 
-  /** Continues from a document. The end of that document no longer counts. `isDead`: whether the owner of a token is. */
-  resume(published: Published, isDead: (token: string) => boolean): void {
+  /** Continues from a document. The end of that document no longer counts, but an error that waits for a good end does. */
+  resume(published: Published): void {
     this.#moved.learn(published, this.openSpans);
     this.#mergeHead(published);
     const { head, tail, body } = published;
@@ -186,10 +197,9 @@ export class SessionState {
     // for a peer writer that resumes the document as well.
     if (head) this.#head = { ...this.#head, traceId: head.traceId };
     if (!tail) return;
-    this.#mergeTail(published, tail, isDead);
-    const left = recordedEnd(tail.summary);
+    this.#mergeTail(published, tail);
     if (isOver(tail.summary)) this.#opening = { ...this.#opening, resumed: endMark(tail) };
-    else if (left) this.inheritEnd(left);
+    this.#inheritError(tail);
     this.#totals = totalsOf(tail, body.type === "spans" ? body.spans : []);
   }
 
@@ -207,12 +217,13 @@ export class SessionState {
   }
 
   /** Merges the document that a peer writer published; `totals` of the lines of both, where they were counted. */
-  adopt(published: Published, totals: Totals | undefined, isDead: (token: string) => boolean): void {
+  adopt(published: Published, totals: Totals | undefined): void {
     this.#mergeHead(published);
     if (totals) this.setTotals(totals);
     const { tail } = published;
     if (!tail) return;
-    this.#mergeTail(published, tail, isDead);
+    this.#mergeTail(published, tail);
+    this.#inheritError(tail);
     const end = recordedEnd(tail.summary);
     // The crash that a hook of another process states is taken back if that process lives.
     const { recovered, provisional } = tail.layout;
@@ -289,34 +300,23 @@ export class SessionState {
 
   /** An end that counts when the last writer ends the session, unless that end is worse. */
   inheritEnd(end: SessionEnd): void {
-    this.#inheritedEnd = worseEnd(this.#inheritedEnd, end);
+    this.#peers.inherit(end);
   }
 
   /** Keeps spans of peer writers that no document lists any more. `traceId`: that of the last document that did. */
   keepPeerSpans(spans: readonly TraceSpan[], traceId: string): void {
-    for (const listed of spans) {
-      const span = withTrace(listed, traceId);
-      if (!this.#peerSpans.has(span)) this.#peerSpans.set(span, span);
-    }
+    this.#peers.keep(spans, traceId);
   }
 
   /** Drops spans of peer writers that have lines in the document now, or that are open spans of this writer. */
   dropPeerSpansWithLines(lines: Pick<SpanMap<unknown>, "has">): void {
     const own = this.openSpans.inDocument(this.#head.traceId);
-    for (const span of this.#peerSpans.values())
-      if (lines.has(span) || own.has(span)) this.#peerSpans.delete(span);
+    this.#peers.drop((span) => lines.has(span) || own.has(span));
   }
 
-  /**
-   * Removes the open spans of peer writers and returns them as interrupted. Ended ones stay. `detector`: what ended the
-   * writers, if this writer outlives them.
-   */
+  /** As {@link PeerWriters.interrupt}. */
   interruptPeerSpans(statusMessage: string, detector: string | undefined): TraceSpan[] {
-    const open = [...this.#peerSpans.values()].filter((span) => span.endTime === undefined);
-    if (open.length > 0 || this.#peerAwaits.size > 0) this.#lostWriter = detector ?? this.#lostWriter;
-    this.#peerAwaits.clear();
-    for (const span of open) this.#peerSpans.delete(span);
-    return open.map((span) => interrupt(span, this.#peerSpansAt || span.startTime, statusMessage));
+    return this.#peers.interrupt(statusMessage, detector);
   }
 
   /** The record that a journal needs to recover the session without its document. */
@@ -325,7 +325,8 @@ export class SessionState {
     const [root, metadata] = [this.root, this.#metadata];
     const moved = this.#moved.recent.length > 0 ? this.#moved.recent : undefined;
     const own = { id, traceId, startedAt, root, metadata, ...this.#opening };
-    return { ...own, moved, movedTo: this.#movedTo, fenced: this.#verdict };
+    const earlier = this.#tokens.length > 1 ? this.#tokens.slice(0, -1) : undefined;
+    return { ...own, moved, movedTo: this.#movedTo, fenced: this.#verdict, earlier };
   }
 
   /** A span is in another session, or came here after spans below it. Returns what the journal is to have anew. */
@@ -356,19 +357,22 @@ export class SessionState {
     const at = this.#verdict?.at ?? nowMillis;
     const close = (span: TraceSpan) =>
       end && span.endTime === undefined ? endWithSession(span, end, at) : span;
-    const isFinalCrash = this.#inheritedEnd?.status === "crashed";
+    const { peers, token } = { peers: this.#peers, token: this.#tokens.at(-1) as string };
+    const isFinalCrash = peers.end?.status === "crashed";
+    const verdict = verdictOf(end, peers.end);
+    const { provisional, detector } = end ?? left ?? {};
+    const lost = withLost(peers.lost, provisional ?? gone, detector);
     return buildTail({
       head: this.#head,
       root: this.root,
       rootEnd: isFinalCrash && end?.provisional !== undefined ? { ...end, provisional: undefined } : end,
-      spans: [...open.map(close), ...this.#peerSpans.values()].map((span) =>
-        inTrace(span, this.#head.traceId),
-      ),
+      spans: [...open.map(close), ...peers.spans.values()].map((span) => inTrace(span, this.#head.traceId)),
       totals: this.#totals,
       metadata: this.#metadata,
-      verdict: verdictOf(end, this.#inheritedEnd),
-      awaits: left ? this.#peerAwaits : new Map([...this.#peerAwaits, [this.#token, awaited]]),
-      lostWriter: this.#lostWriter,
+      verdict,
+      awaits: left ? peers.awaits : new Map([...peers.awaits, [token, awaited]]),
+      lost,
+      lostWriter: lastLost(peers.lost, verdict.end ? undefined : this.#isDead),
       moved: this.#moved.last,
       left,
       nowMillis,
@@ -382,19 +386,14 @@ export class SessionState {
     if (root) this.#root = mergeSessionSpans(reopened(root), [this.root]);
   }
 
-  #mergeTail({ head }: Published, tail: DocumentTail, isDead: (token: string) => boolean): void {
-    const { metadata, spans, endedAt, layout, summary } = tail;
-    this.#peerSpansAt = Date.parse(endedAt) || 0;
-    this.#peerAwaits = isOver(summary) ? new Map() : readAwaits(layout.awaits);
-    this.#peerAwaits.delete(this.#token);
-    // A process that may live takes the verdict of its hook back, and this writer lives, whatever a recovery found.
-    const isFinal = layout.provisional === undefined || isDead(layout.provisional);
-    if (isFinal && this.#opening.outlived !== endMark(tail))
-      this.#lostWriter = summary.detector ?? this.#lostWriter;
-    this.#metadata = { ...metadata, ...this.#metadata };
-    this.#peerSpans = new SpanMap();
-    const traceId = head?.traceId ?? "";
-    const unfinished = spans.filter((span) => !isRoot(span) && !this.#moved.has(withTrace(span, traceId)));
-    this.keepPeerSpans(unfinished, traceId);
+  #mergeTail(published: Published, tail: DocumentTail): void {
+    const isOutlived = this.#opening.outlived === endMark(tail);
+    this.#peers.learn(published, this.#tokens, isOutlived, (span) => this.#moved.has(span));
+    this.#metadata = { ...tail.metadata, ...this.#metadata };
+  }
+
+  #inheritError(tail: DocumentTail): void {
+    const error = errorLeft(tail);
+    if (error !== undefined) this.#peers.inherit({ status: "error", error });
   }
 }

@@ -69,10 +69,10 @@ export class SessionWriter implements JournalSource {
     this.token = ports.liveness.newToken();
     this.#files = { dir, name: nameCandidates(start.id)[0] as string };
     const published = this.#findDocument(start.id);
-    this.session = new SessionState(start, this.#files.name, this.token);
+    this.session = new SessionState(start, this.#files.name, this.token, this.isDead);
     if (suspended) this.session.continue(suspended);
     if (published) {
-      this.session.resume(published, this.isDead);
+      this.session.resume(published);
       this.base.set(published, false);
     }
     const { fileSystem, events, durability } = ports;

@@ -15,7 +15,17 @@ import { passTick, TwinStage } from "../support/twin-stage.js";
 
 const id = "ses_1";
 const inSession = { attributes: { "session.id": id } };
-const deeds = ["start", "end", "ask for tools", "answer", "leave", "fail", "die", "get SIGTERM"] as const;
+const deeds = [
+  "start",
+  "end",
+  "ask for tools",
+  "answer",
+  "leave",
+  "fail",
+  "die",
+  "get SIGTERM",
+  "hear SIGTERM",
+] as const;
 interface Step {
   readonly deed: (typeof deeds)[number];
   readonly process: number;
@@ -30,24 +40,31 @@ interface Words {
   readonly detector: string | undefined;
 }
 
+interface Writer {
+  open: number;
+  waits: boolean;
+  /** It has heard SIGTERM before. */
+  readonly hasHeard?: true;
+}
+
 /** What the summary must say. */
 class Reference {
-  readonly #writers = new Map<number, { open: number; waits: boolean }>();
+  readonly #writers = new Map<number, Writer>();
+  /** Writers that a process hook has ended: they count as gone until they go on. */
+  readonly #fenced = new Map<number, Writer>();
   #status: "completed" | "error" | "crashed" | undefined;
   #hasFailed = false;
   #interrupted = 0;
-  #detector: string | undefined;
+  /** What ended writers that were under way, the last one last. */
+  #lost: { readonly process: number | undefined; readonly detector: string }[] = [];
   #isLastDead = false;
-  isUndecided = false;
 
   follow({ deed, process }: Step): void {
+    const isWork = deed === "start" || deed === "ask for tools" || deed === "answer";
+    if (isWork || deed === "leave" || deed === "fail") this.#goOn(process);
     const writer = this.#writers.get(process);
-    if (deed === "start" || deed === "ask for tools" || deed === "answer") {
-      if (this.#writers.size === 0) {
-        // An error waits for the end of the last writer. Whether that one has died is not in the document before a recovery.
-        if (this.#hasFailed && this.#isLastDead) this.isUndecided = true;
-        this.#hasFailed = false;
-      }
+    if (isWork) {
+      this.#join();
       const next = writer ?? { open: 0, waits: false };
       if (deed === "start") next.open++;
       else next.waits = deed === "ask for tools";
@@ -57,16 +74,43 @@ class Reference {
     } else if (writer) {
       this.#writers.delete(process);
       this.#interrupted += writer.open;
-      this.#isLastDead = deed === "die" || deed === "get SIGTERM";
+      const isHook = deed === "get SIGTERM" || deed === "hear SIGTERM";
+      this.#isLastDead = isHook || deed === "die";
       const isCut = this.#isLastDead && (writer.open > 0 || writer.waits);
-      if (isCut) this.#detector = deed === "die" ? "process gone" : "SIGTERM";
+      if (isCut)
+        this.#lost.push({ process, detector: isHook || writer.hasHeard ? "SIGTERM" : "process gone" });
       if (deed === "fail") this.#hasFailed = true;
       this.#status = isCut ? "crashed" : this.#hasFailed ? "error" : "completed";
+      if (deed === "hear SIGTERM") this.#fenced.set(process, writer);
     }
+    if (deed === "die" || deed === "get SIGTERM") this.#fenced.delete(process);
+    // What is known of a process that is gone stays.
+    if (!this.#writers.has(process) && !this.#fenced.has(process))
+      this.#lost = this.#lost.map((one) => (one.process === process ? { ...one, process: undefined } : one));
+  }
+
+  /** A process that a hook has fenced lives on: it takes the verdict back. */
+  #goOn(process: number): void {
+    const writer = this.#fenced.get(process);
+    if (!writer) return;
+    this.#join();
+    this.#fenced.delete(process);
+    this.#interrupted -= writer.open;
+    this.#lost = this.#lost.filter((one) => one.process !== process);
+    this.#writers.set(process, { ...writer, hasHeard: true });
+  }
+
+  /** Only a writer that leaves in good order ends what failed before: an error outlives a death, as it outlives a peer. */
+  #join(): void {
+    if (this.#writers.size === 0 && !this.#isLastDead) this.#hasFailed = false;
   }
 
   get words(): Words {
-    return { status: this.#status, interrupted: this.#interrupted, detector: this.#detector };
+    return {
+      status: this.#status,
+      interrupted: this.#interrupted,
+      detector: this.#lost.at(-1)?.detector,
+    };
   }
 }
 
@@ -78,6 +122,7 @@ class Life {
   readonly #tracer: Tracer;
   readonly #tokens: string[] = [];
   #open: Span[] = [];
+  #isFenced = false;
 
   constructor() {
     const { liveness } = twins.stage;
@@ -93,12 +138,14 @@ class Life {
   /** Returns whether the process lives on. */
   async do(deed: Step["deed"]): Promise<boolean> {
     const { exporter, processor } = this.#actor;
+    if (deed !== "end" && deed !== "hear SIGTERM") this.#isFenced = false;
     switch (deed) {
       case "start":
         this.#open.push(this.#tracer.startSpan("work", inSession));
         return true;
       case "end":
-        this.#open.shift()?.end();
+        // A span that ends under a standing verdict is a case of its own (crash-fence-survivors.test.ts).
+        if (!this.#isFenced) this.#open.shift()?.end();
         return true;
       case "ask for tools":
       case "answer": {
@@ -118,6 +165,12 @@ class Life {
         exporter[provisionalFence]("Received SIGTERM", "SIGTERM");
         this.#die();
         return false;
+      case "hear SIGTERM":
+        exporter[provisionalFence]("Received SIGTERM", "SIGTERM");
+        this.#isFenced = true;
+        // What starts in the millisecond of the hook started before it.
+        passTick();
+        return true;
       case "die":
         this.#die();
         return false;
@@ -176,6 +229,14 @@ const known: readonly (readonly [history: string, last: Deed])[] = [
   ["0 start, 0 get SIGTERM, 0 start, 1 answer", "die"],
   ["1 answer, 0 ask for tools, 0 get SIGTERM, 0 start", "die"],
   ["0 start, 0 get SIGTERM, 0 start, 0 die, 1 start, 1 end", "leave"],
+  ["0 start, 1 start, 0 fail, 1 die, 2 start, 2 end", "leave"],
+  ["0 start, 1 answer, 0 fail, 1 die, 2 start, 2 end", "leave"],
+  ["0 start, 1 answer, 0 fail, 1 get SIGTERM, 2 start, 2 end", "die"],
+  ["0 start, 1 answer, 0 hear SIGTERM, 1 answer, 0 die, 1 answer", "leave"],
+  ["0 start, 0 hear SIGTERM, 1 answer, 0 die, 1 answer", "leave"],
+  ["0 start, 0 hear SIGTERM, 1 answer, 0 answer, 1 answer", "leave"],
+  ["0 start, 1 answer, 0 hear SIGTERM, 0 end, 1 leave", "leave"],
+  ["0 answer, 2 start, 0 hear SIGTERM, 2 get SIGTERM, 0 leave", "leave"],
 ];
 
 const parsed = (history: string): readonly Step[] =>
@@ -190,7 +251,7 @@ describe("P14 the final summary of a session follows from its history", () => {
   const expectReference = async (history: readonly Step[]) => {
     const reference = new Reference();
     for (const step of history) reference.follow(step);
-    fc.pre(reference.words.status !== undefined && !reference.isUndecided);
+    fc.pre(reference.words.status !== undefined);
     for (const look of looks) {
       twins.stage.clear();
       expect({ look, ...(await live(history, look)) }).toEqual({ look, ...reference.words });

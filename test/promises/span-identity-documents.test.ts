@@ -5,6 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { SpanConverter } from "../../src/exporter/to-trace-span.js";
+import { elidedTotals, markerSpanId } from "../../src/format/cap.js";
 import { sessionSpanId } from "../../src/format/file-names.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { attach } from "../../src/projection/exact-span.js";
@@ -162,4 +163,28 @@ test("P7 a span of a program with the id of the session span is a span beside it
     expect(spans).toHaveLength(4);
     twins.stage.clear();
   }
+});
+
+describe("P7 a span of a program with the id of the elision marker is a span beside it", () => {
+  const marked = markerSpanId(id);
+  const spanIds = [...Array(19).keys()].map((index) => `${index + 10}`.repeat(8));
+  const markers = () => twins.document(id).spans.filter((span) => elidedTotals(span) !== undefined);
+  const own = () => twins.document(id).spans.filter(({ name }) => name === "own");
+
+  test.each(["first", "last"] as const)("recorded %s, capped, resumed and recovered", async (place) => {
+    const order = place === "first" ? [marked, ...spanIds] : [...spanIds, marked];
+    const writer = twins.actor({ maxSpans: 10 });
+    for (const spanId of order) record(writer, a, spanId, spanId === marked ? "own" : "work");
+    await writer.processor.shutdown();
+    expect([own().length, markers().length]).toEqual([1, 1]);
+    const elided = markers()[0]?.attributes?.elided;
+
+    const next = twins.actor({ maxSpans: 100 });
+    record(next, b, "f".repeat(16));
+    await next.processor.forceFlush();
+    twins.bury();
+    await twins.recover();
+    expect([own().length, markers().length, markers()[0]?.attributes?.elided]).toEqual([1, 1, elided]);
+    expect(twins.document(id).spans.map(({ name }) => name)).toContain("work");
+  });
 });
