@@ -319,6 +319,13 @@ export function errorCode(error: unknown): string | undefined {
 export const isNoFile = (error: unknown): boolean =>
   ["ENOENT", "ELOOP", "ENXIO", "ENAMETOOLONG"].includes(errorCode(error) ?? "");
 
+/**
+ * Whether a call on a descriptor failed since the file behind it is gone, and only an open by name can succeed: the server of
+ * the mount has died (ENOTCONN, FUSE), or the file was replaced or removed on a share (ESTALE, which libuv does not name).
+ */
+export const isStale = (error: unknown): boolean =>
+  ["ENOTCONN", "ESTALE", "Unknown system error -116"].includes(errorCode(error) ?? "");
+
 /** Thrown for a write that succeeded with 0 bytes: an immediate retry would loop. */
 export const zeroBytesWritten = (): Error =>
   Object.assign(new Error("write() returned 0 bytes"), { code: "ENOSPC" });

@@ -6,7 +6,7 @@
  */
 import { dirname } from "node:path";
 import { Descriptor } from "../platform/descriptor.js";
-import { errorCode, type FileSystem, zeroBytesWritten } from "../platform/file-system.js";
+import { errorCode, type FileSystem, isStale, zeroBytesWritten } from "../platform/file-system.js";
 import type { Gensync } from "../platform/gensync.js";
 import { locksOpenFiles } from "../platform/ground.js";
 import { sharedState } from "../platform/shared-state.js";
@@ -226,7 +226,10 @@ export class AppendLog {
     return true;
   }
 
-  /** Closes the file, which is about to be replaced, where an open file cannot be. A record from within a write goes on. Returns whether it was open. */
+  /**
+   * Closes the file, which is about to be replaced, where an open file cannot be. A record from within a write goes on. Returns
+   * whether the file was open.
+   */
   closeToReplace(): boolean {
     if (!locksOpenFiles(this.#fileSystem) || this.#isWriting || !this.#descriptor) return false;
     this.#descriptor.releaseNow();
@@ -346,10 +349,17 @@ export class AppendLog {
       return true;
     } catch (error) {
       this.#fault = error;
+      if (isStale(error)) this.#reopenLater();
       return false;
     } finally {
       this.#isWriting = false;
     }
+  }
+
+  /** The next write opens the file by its name. */
+  #reopenLater(): void {
+    this.#descriptor?.release();
+    this.#descriptor = undefined;
   }
 
   #write({ bytes, isLine }: Queued): void {

@@ -24,10 +24,17 @@ import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { validMetadata, validSummary } from "../format/validate.js";
 import { type Clock, nextEvent } from "../platform/clock.js";
 import { createNow, Descriptor } from "../platform/descriptor.js";
-import { errorCode, type FileCalls, type FileSystem, isNoFile, tryUnlink } from "../platform/file-system.js";
+import {
+  errorCode,
+  type FileCalls,
+  type FileSystem,
+  isNoFile,
+  isStale,
+  tryUnlink,
+} from "../platform/file-system.js";
 import { type Gensync, io, runSync } from "../platform/gensync.js";
 import { isUnlinkable } from "../platform/ground.js";
-import { type Identity, identityOf, isSameFile, isVersion } from "./identity.js";
+import { type Identity, identityOf, isSameFile, isVersion, mustProgress } from "./identity.js";
 import { afterNewline, copyRange, maxLineBytes, readRange } from "./lines.js";
 
 /** Where the span lines of a document are. */
@@ -149,6 +156,18 @@ export function* openDocument(
   fileSystem: FileSystem,
   files: SessionFiles,
 ): Gensync<OpenDocument | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    mustProgress(attempt, documentPath(files));
+    try {
+      return yield* openOnce(fileSystem, files);
+    } catch (error) {
+      // Replaced since it was opened, on a file system that keeps no removed file: the other one has the name by now.
+      if (errorCode(error) === "ENOTCONN" || !isStale(error)) throw error;
+    }
+  }
+}
+
+function* openOnce(fileSystem: FileSystem, files: SessionFiles): Gensync<OpenDocument | undefined> {
   let fd: number;
   try {
     fd = yield* io.open(documentPath(files), "read");

@@ -107,10 +107,15 @@ export class FuseMount {
     return heard;
   }
 
-  /** From now on no call returns. */
-  hold() {
+  /** From now on no fsync returns, and no fdatasync. */
+  holdSyncs() {
     this.held = [];
-    return this.#tell("hold", "holding");
+    return this.#tell("hold syncs", "holding");
+  }
+
+  /** Resolves when a call is held. */
+  hasHeld() {
+    return this.held.length > 0 ? Promise.resolve() : this.#heard("held ");
   }
 
   /** Calls return again. */

@@ -34,6 +34,18 @@ export class Life {
     this.#end = once(this.#child, "close").finally(() => clearTimeout(hung));
   }
 
+  /** Resolves with its next line. */
+  async next() {
+    const count = this.lines.length;
+    const line = new Promise((resolve) => {
+      this.onLine = resolve;
+    });
+    if (this.#child.stdin.writable) this.#child.stdin.write("\n");
+    await Promise.race([line, this.#end]);
+    if (this.lines.length === count) throw new Error(`a life ended without a word: ${this.#stderr}`);
+    return this.lines.at(-1);
+  }
+
   /** Resolves with its first line. */
   async begun() {
     if (this.lines.length > 0) return this.lines[0];

@@ -15,9 +15,10 @@
  *
  * It prints "mounted", and reads words from its input:
  *
- *   hold      from now on no call returns, and each prints "held <thread of the caller>". Prints "holding"
- *   release   the calls go on. Prints "released"
- *   count     prints "count <number of calls so far>"
+ *   hold          from now on no call returns, and each prints "held <thread of the caller>". Prints "holding"
+ *   hold syncs    the same of fsync and fdatasync alone
+ *   release       the calls go on. Prints "released"
+ *   count         prints "count <number of calls so far>"
  *
  * It ends, and its mount with it, when its input ends.
  */
@@ -49,24 +50,30 @@ static atomic_ullong calls, next_inode = 1000;
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t released = PTHREAD_COND_INITIALIZER;
-static int is_holding;
+static enum { HOLD_NONE, HOLD_SYNCS, HOLD_ALL } holding;
 
 /* The path in the source directory. */
 struct real {
 	char path[4096];
 };
 
+/* Waits while calls of this kind are held. */
+static void pass(int kind)
+{
+	pthread_mutex_lock(&gate);
+	if (holding >= kind)
+		printf("held %d\n", fuse_get_context()->pid);
+	while (holding >= kind)
+		pthread_cond_wait(&released, &gate);
+	pthread_mutex_unlock(&gate);
+}
+
 /* Counts a call, and waits while calls are held. Returns 0, or an error for a name that is too long. */
 static int enter(const char *path, struct real *real)
 {
 	const char *name = strrchr(path, '/');
 	calls++;
-	pthread_mutex_lock(&gate);
-	if (is_holding)
-		printf("held %d\n", fuse_get_context()->pid);
-	while (is_holding)
-		pthread_cond_wait(&released, &gate);
-	pthread_mutex_unlock(&gate);
+	pass(HOLD_ALL);
 	if (name && strlen(name + 1) > longest_name)
 		return -ENAMETOOLONG;
 	if (real && snprintf(real->path, sizeof real->path, "%s%s", source, path) >= (int)sizeof real->path)
@@ -237,6 +244,7 @@ static int fs_fsync(const char *path, int is_data, struct fuse_file_info *file)
 {
 	(void)path;
 	enter("", NULL);
+	pass(HOLD_SYNCS);
 	if (refused_sync)
 		return -refused_sync;
 	return result(is_data ? fdatasync(file->fh) : fsync(file->fh));
@@ -315,9 +323,9 @@ static void *obey(void *unused)
 			continue;
 		}
 		pthread_mutex_lock(&gate);
-		is_holding = strcmp(word, "hold\n") == 0;
+		holding = strcmp(word, "hold\n") == 0 ? HOLD_ALL : strcmp(word, "hold syncs\n") == 0 ? HOLD_SYNCS : HOLD_NONE;
 		pthread_cond_broadcast(&released);
-		puts(is_holding ? "holding" : "released");
+		puts(holding ? "holding" : "released");
 		pthread_mutex_unlock(&gate);
 	}
 	umount2(mount_point, MNT_DETACH);

@@ -1,9 +1,9 @@
 // One life on an unusual ground. Prints a line of JSON: what was acknowledged, or what a recovery found.
 //   whole: records, publishes, ends, resumes, ends   die: leaves an open span, and is killed   recover: recovers, and looks
 //   fence: a crash fence comes while a publish is under way, and what follows it changes nothing
-//   stay: records, publishes, and waits for its end of input; then records again and shuts down
-import { once } from "node:events";
+//   stay: records, publishes, and waits for the end of its input; then records again and shuts down
 import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
 
 const [, , build, dir, how, session = "s"] = process.argv;
 const fromBuild = createRequire(`${build}/index.js`);
@@ -64,8 +64,11 @@ if (how === "fence") {
 }
 if (how === "stay") {
   print({ flushed, spans });
-  process.stdin.resume();
-  await once(process.stdin, "end");
+  // At each line: records, and tries to publish.
+  for await (const _ of createInterface({ input: process.stdin })) {
+    record(1);
+    print({ flushed: await tried(() => processor.forceFlush()) });
+  }
   record(2);
 }
 const shut = await tried(() => processor.shutdown());

@@ -3,6 +3,7 @@
  * promises but that about power cuts must hold on each, with one report for each thing that is refused, and without a loop.
  */
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { FuseMount, lacksFuse } from "../fuse.mjs";
 import { everyLife, Life, leftAlone, problemsIn, usesOf } from "../ground-lives.mjs";
 import { Reader } from "../reader.mjs";
@@ -133,4 +134,83 @@ const lives = {
   ],
 };
 
-export default [lives];
+const stuckProgram = fileURLToPath(new URL("../programs/stuck-life.mjs", import.meta.url));
+
+/** A flush beside a directory that hangs. It takes milliseconds where nothing else runs. */
+const longestFlushMillis = 5_000;
+
+async function hang({ build, scratch }) {
+  const mount = await FuseMount.on(scratch, []);
+  const other = scratch.newDirectory();
+  const dir = join(mount.dir, "traces");
+  const life = new Life({ build, program: stuckProgram }, dir, "", other);
+  await life.begun();
+  await mount.holdSyncs();
+  await life.next();
+  // A publish is under way, and does not return.
+  await mount.hasHeld();
+  const { flushed, shut } = await life.next();
+  const problems = [];
+  for (const [what, { how, millis }] of Object.entries({ flushed, shut }))
+    if (how !== "resolved" || millis > longestFlushMillis)
+      problems.push(`beside a directory that hangs, ${what}: ${how} after ${millis} ms`);
+  const { length: held } = new Set(mount.held);
+  if (mount.held.length > 1) problems.push(`${mount.held.length} calls hang, of ${held} threads`);
+  const threads = mount.held.length;
+  await mount.release();
+  const { last } = await life.ended();
+  if (last.how !== "resolved") problems.push(`the directory that hung: ${last.how}`);
+  problems.push(
+    ...problemsIn(other, "other", 2),
+    ...problemsIn(dir, "stuck", 2),
+    ...problemsIn(dir, "stuck-3", 1),
+  );
+  return { problems, note: `${threads} thread hangs; the flush beside it takes ${flushed.millis} ms` };
+}
+
+async function serverDies({ build, scratch }) {
+  const mount = await FuseMount.on(scratch, []);
+  const dir = join(mount.dir, "traces");
+  const life = new Life({ build }, dir, "stay", "stays");
+  await life.begun();
+  await mount.die();
+  const { flushed } = await life.next();
+  await mount.mountAgain([]);
+  const { spans, shut, dropped } = await life.ended();
+  const problems = problemsIn(dir, "stays", spans);
+  if (!flushed.startsWith("rejected")) problems.push(`a flush without a mount ${flushed}`);
+  if (shut !== "resolved" || dropped > 0) problems.push(`shutdown() ${shut}, ${dropped} spans dropped`);
+  return { problems, note: "a server that dies and comes back costs no span" };
+}
+
+const stuck = {
+  name: "fuse-stuck",
+  title: "a mount whose syncs hang beside another directory, and one whose server dies and comes back",
+  promise: "P5 P6 P13",
+  needs: lacksFuse,
+  async run({ build, broken, scratch }) {
+    const trials = broken ? [hang] : [hang, serverDies];
+    const results = [];
+    for (const trial of trials) results.push(await trial({ build, scratch }));
+    return {
+      trials: trials.length,
+      failures: results.flatMap(({ problems }) => problems),
+      notes: results.map(({ note }) => note),
+    };
+  },
+  brokenWriters: [
+    {
+      name: "one whose directories wait for each other",
+      patch: [
+        {
+          file: "directory/registry.js",
+          from: "const queuesWithin = ({ publish, sync, bucket }) =>",
+          to: "let shared; const queuesWithin = ({ publish, sync, bucket }) => shared ??=",
+        },
+      ],
+      catches: /beside a directory that hangs/,
+    },
+  ],
+};
+
+export default [lives, stuck];
