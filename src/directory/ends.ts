@@ -4,16 +4,16 @@
  */
 
 import type { SessionEnd } from "../format/session-end.js";
-import type { WorkQueue } from "../platform/async.js";
 import { nextEvent, nextTurn } from "../platform/clock.js";
 import { tryUnlink } from "../platform/file-system.js";
 import { OperationCancelled, runAsync, runSync } from "../platform/gensync.js";
+import type { WorkLane } from "../platform/work-queue.js";
 import { recreateIfRemoved } from "../storage/merge.js";
 import { type EndingTogether, seal } from "../storage/seal.js";
 import { OwnersListing } from "../storage/side-files.js";
 import { crashNotWritten } from "./publish-scheduler.js";
 import type { SessionEntry, Sessions } from "./sessions.js";
-import { allWritten, notWritten } from "./write-failures.js";
+import { allWritten, awaitedLater, notWritten } from "./write-failures.js";
 
 /**
  * Closes an open entry to spans, at once: a span that starts while the final document waits for its turn belongs to
@@ -39,6 +39,9 @@ export function cancelWork(entry: SessionEntry): void {
 /** Final documents that begin in one turn of the event loop: 100 take some 5 ms. */
 const begunPerTurn = 100;
 
+/** Final documents that are tried again beside each other. */
+const retriedTogether = 20;
+
 /** A final document that is being written. */
 interface Writing {
   readonly entry: SessionEntry;
@@ -48,7 +51,7 @@ interface Writing {
 
 /** Writes the final documents of a directory: several at a time, and those of one session one after the other. */
 export class FinalDocuments {
-  readonly #queue: WorkQueue;
+  readonly #queue: WorkLane;
   readonly #sessions: Sessions;
   readonly #onFault: (error: unknown, path: string) => void;
   readonly #listing: OwnersListing;
@@ -57,7 +60,7 @@ export class FinalDocuments {
 
   constructor(
     dir: string,
-    queue: WorkQueue,
+    queue: WorkLane,
     sessions: Sessions,
     onFault: (error: unknown, path: string) => void,
   ) {
@@ -88,13 +91,25 @@ export class FinalDocuments {
     const work: Promise<void>[] = [];
     for (const entry of this.#sessions.unwritten()) {
       if (!this.#sessions.isUnwritten(entry)) continue;
-      const written = this.write(entry, begunAt);
-      // Awaited below. Until then a rejection has no other handler, and would end the process.
-      written.catch(() => {});
-      work.push(written);
+      work.push(awaitedLater(this.write(entry, begunAt)));
       if (work.length % begunPerTurn === 0) await nextTurn();
     }
     await allWritten(work);
+  }
+
+  /**
+   * Tries again what the disk has refused. When it refuses some documents, one after the other, it would refuse all: the
+   * other ones are first at the next try.
+   */
+  async retry(): Promise<void> {
+    const entries = this.#sessions.unwritten();
+    for (let next = 0; next < entries.length; next += retriedTogether) {
+      const some = entries.slice(next, next + retriedTogether);
+      await Promise.allSettled(some.map((entry) => this.write(entry)));
+      const refused = some.filter((entry) => this.#sessions.isUnwritten(entry));
+      for (const entry of refused) this.#sessions.putLast(entry);
+      if (refused.length === retriedTogether) return;
+    }
   }
 
   async #write(entry: SessionEntry, together: EndingTogether): Promise<void> {

@@ -3,10 +3,12 @@
  * heartbeats, retries, ends of idle sessions.
  */
 
+import { inTurns } from "../platform/async.js";
 import type { Timer } from "../platform/clock.js";
 import { runAsync } from "../platform/gensync.js";
 import { recoverDirectory } from "../recovery/recover-directory.js";
 import { prune, type Retention } from "../recovery/retention.js";
+import type { SessionEntry } from "./sessions.js";
 import type { DirectoryListener } from "./shared-directory.js";
 import type { TraceDirectory } from "./trace-directory.js";
 import type { UnnamedTraces } from "./unnamed-traces.js";
@@ -18,6 +20,9 @@ const heartbeatMillis = 15_000;
 const recoverMillis = 10_000;
 /** Age and size of all documents are measured no more often than this: there may be thousands of documents. */
 const measureMillis = 60_000;
+
+/** Sessions that are seen in one turn of the event loop: some 2 ms. */
+const seenPerTurn = 1_000;
 
 export interface HousekeepingOptions extends Retention {
   readonly sessionIdleMillis: number;
@@ -32,6 +37,8 @@ export class Housekeeping {
   readonly #timers: Timer[];
   #work: Promise<void> = Promise.resolve();
   #isWorking = false;
+  /** The look at all sessions for idle ones, while it lasts. */
+  #round: Promise<void> | undefined;
   #ticks = 0;
   #measured = Number.NEGATIVE_INFINITY;
 
@@ -93,27 +100,33 @@ export class Housekeeping {
   }
 
   #syncRecent(): void {
-    this.#directory.syncRecent();
+    this.#directory.upkeep.syncRecent();
     this.#unnamed.syncRecent();
   }
 
   #onTick(): void {
-    const directory = this.#directory;
-    directory.retry();
     this.#unnamed.tick();
     if (++this.#ticks % (heartbeatMillis / tickMillis) === 0) {
-      directory.heartbeat();
+      this.#directory.upkeep.heartbeat();
       this.#unnamed.heartbeat();
     }
-    const now = directory.ports.clock.monotonic();
-    for (const entry of directory.sessions) {
-      const { isExplicit, openSpans, writer, quietMillis, verdict } = entry;
-      const state = { isExplicit, openSpans, silentMillis: now - writer.clock.lastActive };
-      // The verdict of a process hook is final only after the silence of all sessions: a caller may shut down until then.
-      const idleMillis = verdict ? undefined : quietMillis;
-      if (isIdle(state, idleMillis ?? this.#options.sessionIdleMillis))
-        directory.endIdle(entry).catch(() => {});
-    }
+    this.#directory.upkeep.retry();
+    if (this.#round) return;
+    this.#round = inTurns(this.#directory.sessions, seenPerTurn, (entry) => {
+      this.#endIfIdle(entry);
+      return true;
+    })?.finally(() => {
+      this.#round = undefined;
+    });
+  }
+
+  #endIfIdle(entry: SessionEntry): void {
+    const { isExplicit, openSpans, writer, quietMillis, verdict } = entry;
+    const silentMillis = this.#directory.ports.clock.monotonic() - writer.clock.lastActive;
+    // The verdict of a process hook is final only after the silence of all sessions: a caller may shut down until then.
+    const idleMillis = (verdict ? undefined : quietMillis) ?? this.#options.sessionIdleMillis;
+    if (isIdle({ isExplicit, openSpans, silentMillis }, idleMillis))
+      this.#directory.endIdle(entry).catch(() => {});
   }
 }
 

@@ -8,7 +8,7 @@ import { implicitEnd } from "../format/session-end.js";
 import { findPath } from "../storage/document-file.js";
 import { SessionWriter } from "../storage/session-writer.js";
 import type { SuspendedSession } from "../storage/suspended-session.js";
-import { PublishScheduler, type WorkQueues } from "./publish-scheduler.js";
+import { PublishScheduler, type WorkLanes } from "./publish-scheduler.js";
 import { SessionEntry, type Sessions } from "./sessions.js";
 import { takenBack } from "./suspension.js";
 import type { DirectoryPorts } from "./trace-directory.js";
@@ -16,13 +16,13 @@ import type { DirectoryPorts } from "./trace-directory.js";
 export class Openings {
   readonly #dir: string;
   readonly #ports: DirectoryPorts;
-  readonly #queues: WorkQueues;
+  readonly #lanes: WorkLanes;
   readonly #sessions: Sessions;
 
-  constructor(dir: string, ports: DirectoryPorts, queues: WorkQueues, sessions: Sessions) {
+  constructor(dir: string, ports: DirectoryPorts, lanes: WorkLanes, sessions: Sessions) {
     this.#dir = dir;
     this.#ports = ports;
-    this.#queues = queues;
+    this.#lanes = lanes;
     this.#sessions = sessions;
   }
 
@@ -74,6 +74,6 @@ export class Openings {
   }
 
   #publisherOf(writer: SessionWriter, entry: () => SessionEntry): PublishScheduler {
-    return new PublishScheduler(writer, this.#queues, this.#ports.pace, () => this.#sessions.use(entry()));
+    return new PublishScheduler(writer, this.#lanes, this.#ports.pace, () => this.#sessions.use(entry()));
   }
 }

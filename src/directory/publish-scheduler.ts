@@ -3,9 +3,9 @@
  * document lacks something when a publish ends.
  */
 
-import type { WorkQueue } from "../platform/async.js";
 import type { Timer } from "../platform/clock.js";
 import { OperationCancelled, runAsync, runSync } from "../platform/gensync.js";
+import type { WorkLane, WorkQueue } from "../platform/work-queue.js";
 import { AppendLog } from "../storage/append-log.js";
 import { publish } from "../storage/publish.js";
 import { backgroundSyncBytes } from "../storage/seal.js";
@@ -163,14 +163,18 @@ export class PublishBudget {
 const firstRetryMillis = 500;
 const lastRetryMillis = 10_000;
 
-/**
- * The queues of a directory. All directories of a process together have bounds, since the host's thread pool has four threads,
- * and one bucket.
- */
+/** Queues and tokens that all directories of a process share: the host's thread pool has four threads. */
 export interface WorkQueues {
-  /** Copies one at a time; final documents beside each other, on half of the threads. */
   readonly publish: WorkQueue;
   readonly sync: WorkQueue;
+  readonly bucket: TokenBucket;
+}
+
+/** What one directory has of them. */
+export interface WorkLanes {
+  /** Copies one at a time; final documents beside each other, on half of the threads. */
+  readonly publish: WorkLane;
+  readonly sync: WorkLane;
   /** Pays for the copies of all sessions. */
   readonly bucket: TokenBucket;
 }
@@ -185,7 +189,7 @@ interface Scheduled {
 /** The scheduler of one session. */
 export class PublishScheduler {
   readonly #writer: SessionWriter;
-  readonly #queues: WorkQueues;
+  readonly #lanes: WorkLanes;
   readonly #budget: PublishBudget;
   readonly #onUse: () => void;
   #scheduled: Scheduled | undefined;
@@ -200,11 +204,11 @@ export class PublishScheduler {
   #seenVersion = 0;
 
   /** `onUse` is called after work on the session: its files may be open now. */
-  constructor(writer: SessionWriter, queues: WorkQueues, pace: Pace, onUse: () => void) {
+  constructor(writer: SessionWriter, lanes: WorkLanes, pace: Pace, onUse: () => void) {
     this.#writer = writer;
-    this.#queues = queues;
+    this.#lanes = lanes;
     this.#seenActive = writer.clock.lastActive;
-    this.#budget = new PublishBudget(pace, writer.ports.clock.monotonic(), queues.bucket);
+    this.#budget = new PublishBudget(pace, writer.ports.clock.monotonic(), lanes.bucket);
     this.#onUse = onUse;
   }
 
@@ -224,7 +228,7 @@ export class PublishScheduler {
     const writer = this.#writer;
     const { version } = writer;
     while (writer.canPublish && (writer.publishedVersion < version || !writer.log.isSettled)) {
-      await this.#queues.publish.run(() => this.#publish());
+      await this.#lanes.publish.run(() => this.#publish());
     }
     if (writer.publishedVersion < version) throw crashNotWritten();
   }
@@ -240,7 +244,7 @@ export class PublishScheduler {
     this.#isSyncing = true;
     const writer = this.#writer;
     const { durability, fileSystem, events } = writer.ports;
-    this.#queues.sync
+    this.#lanes.sync
       .run(async () => {
         // Repeated for bytes that were written during a sync: no later record may ask for their sync.
         do {
@@ -285,7 +289,7 @@ export class PublishScheduler {
     const now = clock.monotonic();
     const isDue =
       this.#retryMillis > 0 || this.#budget.delay(this.#copyBytes, now, this.#isBusy()) <= settleMillis;
-    if (isDue) void this.#queues.publish.run(() => this.#publishScheduled());
+    if (isDue) void this.#lanes.publish.run(() => this.#publishScheduled());
     else this.#schedule();
   }
 
@@ -307,9 +311,11 @@ export class PublishScheduler {
       this.#retryMillis = Math.min(lastRetryMillis, Math.max(firstRetryMillis, 2 * this.#retryMillis));
       failure = { error };
     } finally {
-      // However the publish ended: records that came meanwhile, or could not be written, get the next one.
+      // However the publish ended: records that came meanwhile, or could not be written, get the next one. Where the
+      // append log lacks records, `upkeep.ts` asks for it when the disk has taken them.
       this.#scheduled = undefined;
-      if (writer.life.isOpen && !writer.isPublished) this.#schedule();
+      const isRefused = failure !== undefined && !writer.log.isSettled;
+      if (writer.life.isOpen && !writer.isPublished && !isRefused) this.#schedule();
     }
     if (failure) writer.ports.events.onFault(failure.error, writer.path);
   }

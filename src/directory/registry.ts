@@ -4,7 +4,7 @@
  */
 import { resolve } from "node:path";
 import type { UnnamedPolicy } from "../format/unnamed-policy.js";
-import { SharedBound, WorkQueue } from "../platform/async.js";
+import { gated } from "../platform/call-gate.js";
 import { type Clock, systemClock } from "../platform/clock.js";
 import { environment, halfOfThreadPool } from "../platform/environment.js";
 import { nodeFileSystem } from "../platform/file-system.js";
@@ -12,9 +12,11 @@ import { Ground, onGround } from "../platform/ground.js";
 import { IoCounters } from "../platform/io-counters.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { sharedState } from "../platform/shared-state.js";
+import { spared } from "../platform/spared-calls.js";
+import { WorkQueue } from "../platform/work-queue.js";
 import { UserOfDirectory } from "./directory-user.js";
 import { Housekeeping, type HousekeepingOptions } from "./housekeeping.js";
-import type { WorkQueues } from "./publish-scheduler.js";
+import type { WorkLanes, WorkQueues } from "./publish-scheduler.js";
 import { defaultPace, TokenBucket } from "./publish-scheduler.js";
 import type { DirectoryListener, DirectoryUser, SharedDirectory } from "./shared-directory.js";
 import { type DirectoryPorts, TraceDirectory } from "./trace-directory.js";
@@ -31,35 +33,21 @@ export interface DirectoryOptions extends HousekeepingOptions {
   readonly clock: Clock;
 }
 
-/** Bounds for the work of all directories. */
-interface WorkBounds {
-  readonly publish: SharedBound;
-  readonly sync: SharedBound;
-  readonly bucket: TokenBucket;
-}
-
-/** The directories that are open in this process, by their absolute paths, and the bounds that they share. */
+/** The directories that are open in this process, by their absolute paths, and the queues that they share. */
 interface Registry {
   readonly directories: Map<string, SharedDirectory>;
-  readonly bounds: WorkBounds;
+  readonly queues: WorkQueues;
 }
 
-const newBounds = (clock: Clock = systemClock): WorkBounds => ({
-  publish: new SharedBound(halfOfThreadPool(environment())),
-  sync: new SharedBound(1),
+const newQueues = (clock: Clock = systemClock): WorkQueues => ({
+  publish: new WorkQueue(halfOfThreadPool(environment()), clock),
+  sync: new WorkQueue(1, clock),
   bucket: TokenBucket.ofProcess(clock.monotonic()),
-});
-
-/** Each directory has queues of its own: one whose calls hang, on a mount that is gone, keeps no other from its work. */
-const queuesWithin = ({ publish, sync, bucket }: WorkBounds): WorkQueues => ({
-  publish: new WorkQueue(halfOfThreadPool(environment()), publish),
-  sync: new WorkQueue(1, sync),
-  bucket,
 });
 
 // The contract is in `shared-directory.ts`. Copies of version 0.1.0 use `registry/1`: they act as peer writers.
 const registry = () =>
-  sharedState<Registry>("registry/2", () => Object.freeze({ directories: new Map(), bounds: newBounds() }));
+  sharedState<Registry>("registry/2", () => Object.freeze({ directories: new Map(), queues: newQueues() }));
 
 /** Opens a directory, or joins the users that have it open. Creates nothing on disk. */
 export function joinDirectory(
@@ -71,11 +59,11 @@ export function joinDirectory(
   const path = resolve(dir);
   // With ports of its own, a test has a directory of its own.
   if (Object.keys(ports).length > 0)
-    return openDirectory(path, options, newBounds(ports.clock), ports).join(listener);
-  const { directories, bounds } = registry();
+    return openDirectory(path, options, newQueues(ports.clock), ports).join(listener);
+  const { directories, queues } = registry();
   let open = directories.get(path);
   if (!open) {
-    open = openDirectory(path, options, bounds, ports, () => directories.delete(path));
+    open = openDirectory(path, options, queues, ports, () => directories.delete(path));
     directories.set(path, open);
   }
   return open.join(listener);
@@ -85,19 +73,20 @@ export function joinDirectory(
 function openDirectory(
   path: string,
   options: DirectoryOptions,
-  bounds: WorkBounds,
+  queues: WorkQueues,
   ports: EnginePorts,
   onClose: () => void = () => {},
 ): SharedDirectory {
   const fileSystem = ports.fileSystem ?? nodeFileSystem;
+  const clock = ports.clock ?? options.clock;
   const counters = new IoCounters();
   // Of several users on a directory the first hears of an event: their host is the same.
   const listeners = new Set<DirectoryListener>();
   const ground = new Ground((refusal) => [...listeners][0]?.onRefused(refusal));
   const directoryPorts = {
-    fileSystem: onGround(counters.counting(fileSystem), ground),
+    fileSystem: onGround(counters.counting(spared(gated(fileSystem, clock), clock)), ground),
     counters,
-    clock: ports.clock ?? options.clock,
+    clock,
     liveness: ports.liveness ?? new SystemLiveness(fileSystem.sync),
     pace: ports.pace ?? defaultPace,
     durability: options.durability,
@@ -107,7 +96,12 @@ function openDirectory(
   const onRemoved: DirectoryListener["onRemoved"] = (removed, limits) =>
     [...listeners][0]?.onRemoved(removed, limits);
   const onLost: DirectoryListener["onLost"] = (reason, spans) => [...listeners][0]?.onLost(reason, spans);
-  const directory = new TraceDirectory(path, directoryPorts, queuesWithin(bounds), onFault);
+  const lanes: WorkLanes = {
+    publish: queues.publish.lane(),
+    sync: queues.sync.lane(),
+    bucket: queues.bucket,
+  };
+  const directory = new TraceDirectory(path, directoryPorts, lanes, onFault);
   const events = { onFault, onRemoved, onLost };
   const unnamed = new UnnamedTraces(directory, options.unnamed, events, options.maxFiles);
   const housekeeping = new Housekeeping(directory, unnamed, options, onFault, onRemoved);

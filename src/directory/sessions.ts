@@ -147,6 +147,8 @@ export class SessionEntry {
 
 /** Each open session holds up to three descriptors: append log, journal, published document. */
 const maxWarm = 40;
+/** Entries that are asked to close theirs, one after the other: where the disk refuses, thousands cannot. */
+const maxBusy = 8;
 
 /** The table of entries. */
 export class Sessions {
@@ -208,6 +210,16 @@ export class Sessions {
     this.#unwrittenOf.set(entry.id, (this.#unwrittenOf.get(entry.id) ?? new Set()).add(entry));
   }
 
+  /** Whether the entry is open, or waits for its final document. */
+  has(entry: SessionEntry): boolean {
+    return this.#entries.get(entry.id) === entry || this.#unwritten.has(entry);
+  }
+
+  /** The disk has refused its final document: the other ones are tried first. */
+  putLast(entry: SessionEntry): void {
+    if (this.#unwritten.delete(entry)) this.#unwritten.add(entry);
+  }
+
   isUnwritten(entry: SessionEntry): boolean {
     return this.#unwritten.has(entry);
   }
@@ -252,9 +264,11 @@ export class Sessions {
   /** The files of an entry were used just now; beyond {@link maxWarm} entries the least recently used ones close theirs. */
   use(entry: SessionEntry): void {
     this.#warm.delete(entry);
+    // The disk may refuse to open them.
+    if (!hasOpenFiles(entry.writer)) return;
     this.#warm.add(entry);
     // Several when none could be closed before: a copy was being made, or a record was half written.
-    while (this.#warm.size > maxWarm && this.evictOldest());
+    while (this.#warm.size > maxWarm && this.evictOldest(maxBusy));
   }
 
   #letGo(): void {
@@ -270,14 +284,26 @@ export class Sessions {
     this.#warm.delete(entry);
   }
 
-  /** Closes the descriptors of the entry that was silent longest; `false` when no entry can. */
-  evictOldest(): boolean {
-    for (const entry of this.#warm) {
-      if (!entry.writer.closeIdleFiles()) continue;
+  /** Closes the descriptors of the entry that was silent longest; `false` when none of the `asked` oldest ones can. */
+  evictOldest(asked = this.#warm.size): boolean {
+    for (const entry of [...firstOf(this.#warm, asked)]) {
       this.#warm.delete(entry);
-      return true;
+      if (entry.writer.closeIdleFiles()) return true;
+      // It is asked again when all the others were.
+      this.#warm.add(entry);
     }
     return false;
+  }
+}
+
+const hasOpenFiles = ({ log, journal }: SessionWriter): boolean =>
+  log.descriptor !== undefined || journal.descriptor !== undefined;
+
+function* firstOf<T>(items: Iterable<T>, count: number): Iterable<T> {
+  let left = count;
+  for (const item of items) {
+    if (left-- <= 0) return;
+    yield item;
   }
 }
 

@@ -6,9 +6,10 @@ import type { SessionStart } from "../format/beginnings.js";
 import { implicitEnd, type SessionEnd } from "../format/session-end.js";
 import type { SpanIds } from "../format/span-map.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import { inTurns } from "../platform/async.js";
 import { releaseToken } from "../platform/liveness.js";
 import { findPath } from "../storage/document-file.js";
-import { recreateFiles, recreateIfRemoved } from "../storage/merge.js";
+import { recreateFiles } from "../storage/merge.js";
 import { interruptOpen } from "../storage/seal.js";
 import type { SessionChange } from "../storage/session-state.js";
 import type { SessionWriter, WriterPorts } from "../storage/session-writer.js";
@@ -17,15 +18,19 @@ import { type Closed, EndedSessions } from "./ended-sessions.js";
 import { beginEnd, cancelWork, FinalDocuments, finalizeNow } from "./ends.js";
 import { Fences } from "./fences.js";
 import { Openings } from "./openings.js";
-import type { Pace, WorkQueues } from "./publish-scheduler.js";
+import type { Pace, WorkLanes } from "./publish-scheduler.js";
 import { type SessionEntry, Sessions } from "./sessions.js";
 import { hasGoodEnd } from "./suspension.js";
-import { allWritten, notWritten } from "./write-failures.js";
+import { Upkeep } from "./upkeep.js";
+import { allWritten, awaitedLater, notWritten } from "./write-failures.js";
 
 /** What a directory works with. */
 export interface DirectoryPorts extends WriterPorts {
   readonly pace: Pace;
 }
+
+/** Sessions that end, or are flushed, in one turn of the event loop: some 5 ms. */
+const visitedPerTurn = 500;
 
 /** A span's end, as far as this process knows: recorded, or closed by the end of the session. */
 export type KnownEnd = "recorded" | "closed";
@@ -38,26 +43,26 @@ export class TraceDirectory {
   readonly #final: FinalDocuments;
   readonly #ended = new EndedSessions();
   readonly fences: Fences;
+  readonly upkeep: Upkeep;
   /**
    * Spans as their processors know them: in which session they were started, or how their end is decided. They may come
    * through a second processor, and may end with another session than they started with.
    */
   readonly #sources = new WeakMap<object, SessionEntry | KnownEnd>();
-  /** The retries of {@link retry}, while they last. */
-  #retries: Promise<unknown> | undefined;
   #isClosed = false;
 
   constructor(
     dir: string,
     ports: Omit<DirectoryPorts, "events">,
-    queues: WorkQueues,
+    lanes: WorkLanes,
     onFault: (error: unknown, path: string) => void,
   ) {
     this.dir = dir;
     const fileSystem = retryOnEmfile(ports.fileSystem, () => this.#sessions.evictOldest());
     this.ports = { ...ports, fileSystem, events: { onFault } };
-    this.#final = new FinalDocuments(dir, queues.publish, this.#sessions, onFault);
-    this.#openings = new Openings(dir, this.ports, queues, this.#sessions);
+    this.#final = new FinalDocuments(dir, lanes.publish, this.#sessions, onFault);
+    this.#openings = new Openings(dir, this.ports, lanes, this.#sessions);
+    this.upkeep = new Upkeep(this.#sessions, this.#final, fileSystem);
     this.fences = new Fences(this, this.#sessions, this.#ended, this.#openings);
   }
 
@@ -232,28 +237,21 @@ export class TraceDirectory {
 
   /** Like {@link flushSession}, for all sessions of a user. Rejects with the first failure. */
   async flush(user: number): Promise<void> {
-    const work = this.#finishAll();
-    for (const entry of this.sessionsOf(user)) {
-      if (!this.#sessions.isUnwritten(entry)) work.push(flushed(entry));
-    }
+    const work = [awaitedLater(this.#final.writeAll())];
+    await this.#visit(user, (entry) => {
+      const written = this.#sessions.isUnwritten(entry) ? this.#final.write(entry) : flushed(entry);
+      work.push(awaitedLater(written));
+    });
     await allWritten(work);
   }
 
   /**
-   * A user leaves: its sessions end, but those that another user writes to are only published. Returns at once which
-   * sessions end, so that a crash fence that overtakes `done` finds them.
+   * A user leaves: its sessions end, but those that another user writes to are only published. `ended` names the sessions
+   * that have ended so far, so that a crash fence that overtakes `done` finds them; the other ones are still open.
    */
   leave(user: number): { readonly ended: readonly string[]; readonly done: Promise<void> } {
     const ended: string[] = [];
-    const work: Promise<void>[] = [];
-    for (const entry of [...this.sessionsOf(user)]) {
-      const isLast = entry.leave(user);
-      if (isLast) ended.push(entry.id);
-      if (this.#sessions.isUnwritten(entry)) continue;
-      if (isLast) this.#beginEndInOrder(entry);
-      else work.push(flushed(entry));
-    }
-    return { ended, done: allWritten([this.#final.writeAll(), ...work]) };
+    return { ended, done: this.#leave(user, ended) };
   }
 
   /** Ends a session that was silent for long. The verdict of a process hook becomes final. */
@@ -308,37 +306,25 @@ export class TraceDirectory {
     this.#isClosed = true;
   }
 
-  /** Retries what the disk refused. Called every second by `housekeeping.ts`. */
-  retry(): void {
-    for (const { writer, publisher } of this.#sessions.writing()) {
-      // A session that ends is published by its final document.
-      if (!writer.life.isOpen) continue;
-      if (!writer.isSettled) writer.settle();
-      const isDoubtful = writer.log.isDoubtful || writer.journal.isDoubtful;
-      if (writer.isPublished && !isDoubtful) continue;
-      recreateIfRemoved(writer);
-      if (writer.isPublished) continue;
-      publisher.changed();
-    }
-    // A slow disk must not collect retries: the next ones wait for these.
-    this.#retries ??= Promise.allSettled(this.#finishAll()).finally(() => {
-      this.#retries = undefined;
+  async #leave(user: number, ended: string[]): Promise<void> {
+    const work: Promise<void>[] = [];
+    await this.#visit(user, (entry) => {
+      const isLast = entry.leave(user);
+      if (isLast) ended.push(entry.id);
+      if (this.#sessions.isUnwritten(entry)) return;
+      if (isLast) this.#beginEndInOrder(entry);
+      else work.push(awaitedLater(flushed(entry)));
     });
-    this.#sessions.clean();
+    await allWritten([this.#final.writeAll(), ...work]);
   }
 
-  /** Renews the lease of each session: the modification time of its journal. */
-  heartbeat(): void {
-    const { async: calls } = this.ports.fileSystem;
-    for (const { writer } of this.#sessions.writing()) void calls.touch(writer.journal.path).catch(() => {});
-  }
-
-  /** Syncs what was recorded since the last call: `durability: "interval"`. */
-  syncRecent(): void {
-    for (const { writer, publisher } of this.#sessions.writing()) {
-      const logs = [writer.journal, writer.log].filter((log) => log.needsSync);
-      if (logs.length > 0) publisher.sync(logs);
-    }
+  /** Calls `visit` for {@link sessionsOf}: the first ones before this returns, then as many in each turn of the event loop. */
+  async #visit(user: number, visit: (entry: SessionEntry) => void): Promise<void> {
+    await inTurns([...this.sessionsOf(user)], visitedPerTurn, (entry) => {
+      // Else it was written meanwhile: its own end, or a crash.
+      if (this.#sessions.has(entry)) visit(entry);
+      return true;
+    });
   }
 
   #schedule(entry: SessionEntry): void {

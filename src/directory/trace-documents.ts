@@ -11,10 +11,11 @@ import {
 } from "../format/file-names.js";
 import { underSession } from "../format/parent-places.js";
 import { implicitEnd } from "../format/session-end.js";
-import { allSettledOrThrow, WorkQueue } from "../platform/async.js";
+import { allSettledOrThrow } from "../platform/async.js";
 import { environment, halfOfThreadPool } from "../platform/environment.js";
 import { tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, OperationCancelled, runAsync, runSync } from "../platform/gensync.js";
+import { WorkQueue } from "../platform/work-queue.js";
 import { type WholeSession, writeWholeDocument } from "../storage/trace-document.js";
 import type { TraceDirectory } from "./trace-directory.js";
 import type { Provisional, UnnamedTrace } from "./unnamed-trace.js";
@@ -50,7 +51,7 @@ export class TraceDocuments {
   readonly #maxDocuments: number;
   readonly #events: DocumentEvents;
   /** Not the queue of publishes: a server has documents of traces in it all the time. */
-  readonly #queue = new WorkQueue(halfOfThreadPool(environment()));
+  readonly #queue = new WorkQueue(halfOfThreadPool(environment())).lane();
   /** The owner of files that are being built; absent before the first one. */
   #token: string | undefined;
   /** Oldest first. */

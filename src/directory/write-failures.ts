@@ -5,6 +5,12 @@ import { CrashSafeFileError, reasonOf } from "../platform/errors.js";
 export const notWritten = (path: string, cause: unknown): CrashSafeFileError =>
   new CrashSafeFileError("WRITE_FAILED", `cannot write ${path}: ${reasonOf(cause)}`, { cause });
 
+/** Work that is awaited in a later turn: until then its rejection has no other handler, and would end the process. */
+export function awaitedLater(work: Promise<void>): Promise<void> {
+  work.catch(() => {});
+  return work;
+}
+
 /** Waits until all have settled. Throws the first failure, with the number of documents that failed besides. */
 export async function allWritten(work: readonly Promise<void>[]): Promise<void> {
   const failures = (await Promise.allSettled(work)).filter((result) => result.status === "rejected");

@@ -1,124 +1,37 @@
 /**
- * Promises in order, together, and within a time.
+ * Promises together, and within a time; long loops in several turns of the event loop.
  */
-import { type Clock, systemClock, type Timer, timers } from "./clock.js";
-
-/** A job that has run for so long while others wait is taken for one that hangs: on a mount that is gone, say. */
-const hangingMillis = 1_000;
-
-/**
- * Bounds how many jobs of several {@link WorkQueue}s run at the same time. A job that hangs does not count any more: it keeps
- * jobs of its own queue from running, and those of others for a second at most.
- */
-export class SharedBound {
-  readonly #most: number;
-  readonly #waiting: { readonly job: object; readonly begin: () => void }[] = [];
-  /** When each job began that counts, oldest first. Monotonic time. */
-  readonly #begun = new Map<object, number>();
-  #isWatching = false;
-
-  /** `most`: how many jobs run beside each other. */
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  /** Runs a job as soon as there is room. */
-  async run<T>(job: () => Promise<T>): Promise<T> {
-    if (this.#begun.size < this.#most) this.#begun.set(job, systemClock.monotonic());
-    else
-      await new Promise<void>((begin) => {
-        this.#waiting.push({ job, begin });
-        this.#watch();
-      });
-    try {
-      return await job();
-    } finally {
-      this.#end(job);
-    }
-  }
-
-  /** The place of a job goes to the one that has waited longest. */
-  #end(job: object): void {
-    if (!this.#begun.delete(job)) return;
-    const next = this.#waiting.shift();
-    if (!next) return;
-    this.#begun.set(next.job, systemClock.monotonic());
-    next.begin();
-  }
-
-  /** Looks for a job that hangs when the oldest one has run for so long, while others wait. */
-  #watch(): void {
-    const [oldest] = this.#begun;
-    if (this.#isWatching || this.#waiting.length === 0 || !oldest) return;
-    const [job, begunAt] = oldest;
-    this.#isWatching = true;
-    systemClock.after(Math.max(1, begunAt + hangingMillis - systemClock.monotonic()), () => {
-      this.#isWatching = false;
-      if (systemClock.monotonic() - begunAt >= hangingMillis) this.#end(job);
-      this.#watch();
-    });
-  }
-}
-
-/** A job of a {@link WorkQueue}. */
-interface QueuedJob {
-  readonly start: () => Promise<unknown>;
-  readonly isAlone: boolean;
-}
-
-/** Runs asynchronous jobs in the order in which they were added: one at a time, or several beside each other that allow it. */
-export class WorkQueue {
-  readonly #width: number;
-  readonly #bound: SharedBound | undefined;
-  readonly #waiting: QueuedJob[] = [];
-  #running = 0;
-  #isAlone = false;
-
-  /** `width`: how many jobs run beside each other at most. `bound`: of this queue and others together. */
-  constructor(width: number, bound?: SharedBound) {
-    this.#width = width;
-    this.#bound = bound;
-  }
-
-  /** Runs `job` when all earlier jobs have settled, whether they succeeded or not; later jobs wait for it. */
-  run<T>(job: () => Promise<T>): Promise<T> {
-    return this.#add(job, true);
-  }
-
-  /** Like {@link run}, and beside neighbours that were added by this method, too. */
-  runBeside<T>(job: () => Promise<T>): Promise<T> {
-    return this.#add(job, false);
-  }
-
-  #add<T>(job: () => Promise<T>, isAlone: boolean): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ start: () => job().then(resolve, reject), isAlone });
-      // Not in this turn: the caller goes on first.
-      void Promise.resolve().then(() => this.#startNext());
-    });
-  }
-
-  #startNext(): void {
-    for (let next = this.#waiting[0]; next && this.#hasRoom(next); next = this.#waiting[0]) {
-      this.#waiting.shift();
-      this.#running++;
-      this.#isAlone = next.isAlone;
-      void (this.#bound?.run(next.start) ?? next.start()).then(() => {
-        this.#running--;
-        this.#startNext();
-      });
-    }
-  }
-
-  #hasRoom({ isAlone }: QueuedJob): boolean {
-    return this.#running === 0 || !(isAlone || this.#isAlone || this.#running >= this.#width);
-  }
-}
+import { type Clock, nextTurn, type Timer, timers } from "./clock.js";
 
 /** Waits until all have settled, then throws the first failure in the order of `work`. */
 export async function allSettledOrThrow(work: readonly Promise<unknown>[]): Promise<void> {
   const failed = (await Promise.allSettled(work)).find((result) => result.status === "rejected");
   if (failed) throw failed.reason;
+}
+
+/**
+ * Calls `visit` for each item, until it returns `false`: for `perTurn` items before this returns, then for as many in each
+ * turn of the event loop. Resolves after the last one; `undefined` when that was in the first turn.
+ */
+export function inTurns<Item>(
+  items: Iterable<Item>,
+  perTurn: number,
+  visit: (item: Item) => boolean,
+): Promise<void> | undefined {
+  const rest = items[Symbol.iterator]();
+  const isOver = () => {
+    for (let left = perTurn; left > 0; left--) {
+      const next = rest.next();
+      if (next.done || !visit(next.value)) return true;
+    }
+    return false;
+  };
+  if (isOver()) return undefined;
+  const others = async () => {
+    do await nextTurn();
+    while (!isOver());
+  };
+  return others();
 }
 
 /** The error with which `work` rejects; `undefined` if it succeeds. Never rejects. */

@@ -6,13 +6,14 @@ import { resolve } from "node:path";
 import { documentPath, parseEntry } from "../format/file-names.js";
 import { splitOrigins } from "../format/origins.js";
 import type { SessionMetadata, SessionSummary } from "../format/trace-file.js";
-import { mapConcurrently, WorkQueue } from "../platform/async.js";
+import { mapConcurrently } from "../platform/async.js";
 import { nextTurn } from "../platform/clock.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, nodeFileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
 import { rejectUnknownOptions } from "../platform/options.js";
 import { mustBePath, type PathLike } from "../platform/paths.js";
+import { WorkQueue } from "../platform/work-queue.js";
 import { hollowBytes, readOutline } from "../storage/document-file.js";
 import { namesPerTurn } from "../storage/side-files.js";
 import { readTrace } from "./read-trace.js";
@@ -72,7 +73,7 @@ export async function listTraces(
   try {
     const dated = await datedSessions(resolve(mustBePath("listTraces", "dir", dir)));
     const page = newest(dated, offset + limit).slice(offset);
-    const oneByOne = new WorkQueue(1);
+    const oneByOne = new WorkQueue(1).lane();
     const read = await mapConcurrently(page, ({ path, hasDocument, bytes }) => {
       const one = () => (hasDocument ? readListed(path) : readUnpublished(path));
       // A document of another layout is read whole: eight long ones at once would take eight times the memory.

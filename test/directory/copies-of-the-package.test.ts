@@ -82,7 +82,7 @@ describe("the contract registry/2", () => {
     const directory = registry?.directories.get(dir);
     if (!registry || !directory) throw new Error("the directory is not registered");
     expect(Object.isFrozen(registry) && Object.isFrozen(directory)).toBe(true);
-    expect(membersOf(registry)).toEqual(["bounds", "directories"]);
+    expect(membersOf(registry)).toEqual(["directories", "queues"]);
     expect(membersOf(directory)).toEqual(["join"]);
     const user = directory.join({
       onFault() {},

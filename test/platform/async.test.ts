@@ -1,59 +1,12 @@
-/** Promises in order, together, and within a time. */
+/** Promises together, and within a time. */
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import { allSettledOrThrow, outcome, WorkQueue, withTimeout } from "../../src/platform/async.js";
+import { allSettledOrThrow, inTurns, outcome, withTimeout } from "../../src/platform/async.js";
+import { nextTurn } from "../../src/platform/clock.js";
 import { HandClock, settled } from "../support/span-processor-stage.js";
 
 const never = new Promise<never>(() => {});
 const late = () => new Error("late");
-
-describe("P13 a work queue", () => {
-  test("P5 runs jobs one at a time, in order, also after a failed one", async () => {
-    const queue = new WorkQueue(2);
-    const log: string[] = [];
-    const job = (name: string) => async () => {
-      log.push(`${name} begins`);
-      await settled();
-      log.push(`${name} ends`);
-      if (name === "b") throw new Error(name);
-      return name;
-    };
-    const results = await Promise.allSettled(["a", "b", "c"].map((name) => queue.run(job(name))));
-    expect(log).toEqual(["a", "b", "c"].flatMap((name) => [`${name} begins`, `${name} ends`]));
-    expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
-  });
-
-  test("P13 runs some jobs beside each other, and every other job alone, in the order in which they were added", async () => {
-    const queue = new WorkQueue(2);
-    const running = new Set<string>();
-    const log: string[] = [];
-    const job = (name: string) => async () => {
-      running.add(name);
-      log.push([...running].join("+"));
-      await settled();
-      running.delete(name);
-      if (name === "b") throw new Error(name);
-      return name;
-    };
-    const results = await Promise.allSettled([
-      queue.runBeside(job("a")),
-      queue.runBeside(job("b")),
-      queue.runBeside(job("c")),
-      queue.run(job("D")),
-      queue.run(job("E")),
-      queue.runBeside(job("f")),
-    ]);
-    expect(log.every((names) => names.split("+").length <= 2)).toBe(true);
-    expect(log).toContain("a+b");
-    expect(log.filter((names) => /[DE]/.test(names))).toEqual(["D", "E"]);
-    expect(log.map((names) => names.at(-1))).toEqual(["a", "b", "c", "D", "E", "f"]);
-    expect(results.map(({ status }) => status)).toEqual([
-      "fulfilled",
-      "rejected",
-      ...Array<string>(4).fill("fulfilled"),
-    ]);
-  });
-});
 
 test("P5 all work settles before the first failure is thrown", async () => {
   let isDone = false;
@@ -131,5 +84,25 @@ describe("P5 a time limit", () => {
       withTimeout((bounded) => bounded(new Promise(() => {})), { millis: 50, error: () => new Error("late") })
         .catch(({ message }) => console.log(message));`;
     expect(execFileSync(process.execPath, ["-e", program], { encoding: "utf8" })).toBe("late\n");
+  });
+});
+
+describe("P13 a loop in several turns", () => {
+  test("P13 visits so many items in each turn, the first ones at once", async () => {
+    const seen: number[] = [];
+    const loop = inTurns([1, 2, 3, 4, 5], 2, (item) => seen.push(item) > 0);
+    expect(seen).toEqual([1, 2]);
+    await nextTurn();
+    expect(seen).toEqual([1, 2, 3, 4]);
+    await loop;
+    expect(seen).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test("P13 ends where the visitor wants it, and at once where all fits in one turn", async () => {
+    const seen: number[] = [];
+    await inTurns([1, 2, 3, 4, 5], 2, (item) => seen.push(item) < 3);
+    expect(seen).toEqual([1, 2, 3]);
+    expect(inTurns([1, 2], 3, () => true)).toBeUndefined();
+    expect(inTurns([1, 2], 2, () => false)).toBeUndefined();
   });
 });

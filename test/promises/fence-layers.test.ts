@@ -9,9 +9,10 @@ import { defaultPace, TokenBucket } from "../../src/directory/publish-scheduler.
 import type { SessionEntry } from "../../src/directory/sessions.js";
 import { TraceDirectory } from "../../src/directory/trace-directory.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
-import { WorkQueue } from "../../src/platform/async.js";
+
 import { nodeFileSystem } from "../../src/platform/file-system.js";
 import { type Gensync, runAsync } from "../../src/platform/gensync.js";
+import { WorkQueue } from "../../src/platform/work-queue.js";
 import { type CommitRequest, commit } from "../../src/storage/commit.js";
 import { publish } from "../../src/storage/publish.js";
 import { seal } from "../../src/storage/seal.js";
@@ -103,7 +104,11 @@ describe("P3 work that was not cancelled", () => {
       maxSpans: 0,
       pace: defaultPace,
     };
-    const lanes = { publish: new WorkQueue(1), sync: new WorkQueue(1), bucket: TokenBucket.ofProcess(0) };
+    const lanes = {
+      publish: new WorkQueue(1).lane(),
+      sync: new WorkQueue(1).lane(),
+      bucket: TokenBucket.ofProcess(0),
+    };
     const directory = new TraceDirectory(stage.dir, ports, lanes, () => {});
     const user = directory.join();
     const start = { id: "s", traceId: "0".repeat(32), startTime: 1 };

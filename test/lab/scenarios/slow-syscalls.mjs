@@ -44,12 +44,12 @@ const scenarioOf = (runtime) => ({
       patch: [
         {
           file: "directory/publish-scheduler.js",
-          from: /if \(writer\.life\.isOpen && !writer\.isPublished\)\s+this\.#schedule\(\);/,
+          from: /if \(writer\.life\.isOpen && !writer\.isPublished && !isRefused\)\s+this\.#schedule\(\);/,
           to: "",
         },
         {
-          file: "directory/trace-directory.js",
-          from: /\(0, merge_js_1\.recreateIfRemoved\)\(writer\);\s+if \(writer\.isPublished\)\s+continue;\s+publisher\.changed\(\);/,
+          file: "directory/upkeep.js",
+          from: /\(0, merge_js_1\.recreateIfRemoved\)\(writer\);\s+if \(!writer\.isPublished\)\s+publisher\.changed\(\);/,
           to: "",
         },
       ],
