@@ -91,6 +91,13 @@ export function statedLoops(
 const isResumedBy = ({ resumed }: JournaledSession, tail: DocumentTail): boolean =>
   resumed !== undefined && (resumed === endMark(tail) || resumed === tail.endedAt);
 
+/** Whether this end is the verdict of a hook on this writer, or on the one that it continues, and no longer holds. */
+const hasTakenBack = (
+  { fenced, earlier }: JournaledSession,
+  { layout: { provisional } }: DocumentTail,
+): boolean =>
+  provisional !== undefined && fenced?.end === undefined && earlier?.includes(provisional) === true;
+
 /**
  * How the session ended. A crash or an end that a writer recorded holds. An owner that recorded no end crashed if work
  * of it was under way; without any, the session is complete.
@@ -148,7 +155,7 @@ export function endOf(
   }
   // The end that an owner resumed from no longer counts.
   const hasResumed = ({ journal: { session } }: OrphanedFiles) =>
-    wasOver && session !== undefined && isResumedBy(session, before);
+    wasOver && session !== undefined && (isResumedBy(session, before) || hasTakenBack(session, before));
   const isResumed = orphans.some(hasResumed);
   const ends = [...(before && !isResumed ? [before] : []), ...tails];
   const isCrashRecorded = ends.some(
