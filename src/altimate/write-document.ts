@@ -7,7 +7,13 @@ import { type Gensync, io } from "../platform/gensync.js";
 import { locksOpenFiles } from "../platform/ground.js";
 import { buildFile } from "../storage/build-file.js";
 import { type CommitPorts, commit } from "../storage/commit.js";
-import { canName, keepDamaged, type OpenDocument, openDocument } from "../storage/document-file.js";
+import {
+  canName,
+  keepDamaged,
+  type OpenDocument,
+  openDocument,
+  probeName,
+} from "../storage/document-file.js";
 import { chunkBytes, readRange, writeAll } from "../storage/lines.js";
 
 /** A document as JSON, in pieces: a text has at most 512 MB in V8. */
@@ -75,6 +81,7 @@ export function* writeDocument(
   const token = ports.liveness.newToken();
   yield* io.mkdirs(dir);
   const names = nameCandidates(id);
+  probeName(ports.fileSystem, { dir, name: names[0] as string }, token);
   for (let index = 0; index < names.length; ) {
     const files: SessionFiles = { dir, name: names[index] as string };
     const published = yield* openDocument(ports.fileSystem, files);

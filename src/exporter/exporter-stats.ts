@@ -45,7 +45,7 @@ export interface FileExporterStats {
   readonly recoveredSessions: number;
   /**
    * What the file system of the directory refuses, as far as it was used: what is refused (`sync`, `directorySync`,
-   * `hardLinks`, `stableInodes`, `openFiles`) to the code of the error. What each costs is in docs/ground.md.
+   * `hardLinks`, `stableInodes`, `openFiles`, `nameCharacters`) to the code of the error. What each costs is in docs/ground.md.
    */
   readonly refused: Readonly<Record<string, string>>;
 }

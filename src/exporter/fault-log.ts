@@ -186,6 +186,7 @@ const refusedThings: Readonly<Record<Refusal["capability"], string>> = {
   hardLinks: "hard links",
   stableInodes: "inode numbers",
   openFiles: "renames over open files",
+  nameCharacters: "some characters in names",
 };
 
 /** What to do about a fault of the file system. */

@@ -13,6 +13,9 @@ const controlCharacters = /[\u0000-\u001f\u007f-\u009f]/g;
 /** Windows and FAT refuse names with these. Elsewhere such a name is taken as it is. */
 const refusedCharacters = /[<>"|?*]/g;
 
+/** Whether Windows and FAT refuse a name, which other file systems take. */
+export const hasRefusedCharacters = (name: string): boolean => name.search(refusedCharacters) >= 0;
+
 /** The id with `_` for each of `/ \ . :`; `unknown` for an empty id. This is the file name of most ids. */
 export function safeId(rawId: string): string {
   return rawId.replace(/[/\\.:]/g, "_") || "unknown";

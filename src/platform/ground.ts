@@ -2,11 +2,18 @@
  * What the file system of one directory refuses, found by the first call that needs it and remembered: each refusal costs
  * what the refused thing gives, is reported once, and never stops documents.
  */
+import { dirname } from "node:path";
 import { messageOf } from "./errors.js";
-import { type AsyncFileCalls, errorCode, type FileCalls, type FileSystem } from "./file-system.js";
+import { type AsyncFileCalls, errorCode, type FileCalls, type FileSystem, tryUnlink } from "./file-system.js";
 
 /** What a file system or a runtime can refuse. */
-export type Capability = "sync" | "directorySync" | "hardLinks" | "stableInodes" | "openFiles";
+export type Capability =
+  | "sync"
+  | "directorySync"
+  | "hardLinks"
+  | "stableInodes"
+  | "openFiles"
+  | "nameCharacters";
 
 /** A thing that the ground refuses. */
 export interface Refusal {
@@ -50,6 +57,9 @@ const linkRefused = new Set([
   "ERR_ACCESS_DENIED",
 ]);
 
+/** open(2) of a name with characters that the file system refuses: FAT, exFAT and NTFS on Linux say EINVAL. */
+const nameRefused = new Set(["EINVAL", "EILSEQ"]);
+
 /** Whether a failed link means that there are no hard links here. */
 export const isUnlinkable = (error: unknown): boolean => linkRefused.has(errorCode(error) ?? "");
 
@@ -64,6 +74,8 @@ const costs: Readonly<Record<Capability, string>> = {
   directorySync: "a power cut can take back the name of a new document; the death of a process takes nothing",
   hardLinks: "final documents are copied instead of linked, which takes longer; nothing is lost",
   stableInodes: "documents are compared by their content, which takes longer; nothing is lost",
+  nameCharacters:
+    'sessions whose ids have one of < > " | ? * get names without them, with a hash; nothing is lost',
   openFiles:
     "a document that another program holds open is replaced when it is closed: by a retry, a later publish or recovery",
 };
@@ -78,6 +90,7 @@ export class Ground {
   /** Node's permission model refuses every sync of a descriptor. A descriptor that syncs each write is allowed. */
   readonly #isRestricted: boolean;
   #hasProbedInodes = false;
+  #hasProbedNames = false;
   /** A rename that was refused, perhaps since this process holds the file. The next rename to that path shows it. */
   #heldRename: { readonly to: string; readonly error: unknown } | undefined;
 
@@ -154,6 +167,22 @@ export class Ground {
     // The file may be gone: a recovery that takes this process for dead removes it. The next file shows more.
     if (named.includes(undefined)) this.#hasProbedInodes = false;
     else this.refuse("stableInodes", otherInodes("fstat and lstat of one file have"));
+  }
+
+  /**
+   * Creates and removes a file whose name has characters that some file systems refuse, once. Other errors show nothing.
+   */
+  probeNames(calls: FileCalls, path: string): void {
+    if (this.#hasProbedNames) return;
+    try {
+      calls.mkdirs(dirname(path));
+      calls.close(calls.open(path, "create"));
+    } catch (error) {
+      if (!nameRefused.has(errorCode(error) ?? "")) return;
+      this.refuse("nameCharacters", error);
+    }
+    this.#hasProbedNames = true;
+    tryUnlink(calls, path);
   }
 
   /** Whether a path has another inode number at each look. For an inode that is not the expected one. */

@@ -258,6 +258,14 @@ const trials: Readonly<Record<string, Trial>> = {
     cost: "sessions with long ids get shorter names with a hash; nothing is lost",
     run: longestName,
   },
+  nameCharacters: {
+    what: 'names with one of < > " | ? *',
+    run(place) {
+      if (place.ports.fileSystem.refusedInNames) return saw(false, "EINVAL");
+      place.ground.probeNames(place.calls, `${place.dir}/< > " | ? *`);
+      return place.known("nameCharacters");
+    },
+  },
   privateFiles: {
     what: "files that only their owner reads",
     cost: "other users of this machine read documents, as far as the directory lets them",
@@ -338,6 +346,7 @@ const known: readonly string[] = [
   "hardLinks",
   "stableInodes",
   "openFiles",
+  "nameCharacters",
 ] satisfies Capability[];
 
 const isCapability = (name: string): name is Capability => known.includes(name);

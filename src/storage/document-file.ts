@@ -14,10 +14,12 @@ import {
 } from "../format/document.js";
 import {
   documentPath,
+  hasRefusedCharacters,
   longestPath,
   nameCandidates,
   type SessionFiles,
   safeId,
+  tempPath,
 } from "../format/file-names.js";
 import { withOrigins } from "../format/origins.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
@@ -284,20 +286,44 @@ function outlineOf(document: TraceFile | undefined): Outline {
   };
 }
 
-/** Finds the document of a session: under the given name, or under a later one where that name is another session's. */
+/** Finds the document of a session as {@link findDocument} does, or a name for it that this file system takes. */
+export function* findPlace(
+  fileSystem: FileSystem,
+  id: string,
+  files: SessionFiles,
+  token: string,
+): Gensync<{ files: SessionFiles; published: Published | undefined }> {
+  probeName(fileSystem, files, token);
+  return yield* findDocument(fileSystem, id, files);
+}
+
+/** Finds out, for a writer, whether the file system refuses characters that the name has. */
+export function probeName(fileSystem: FileSystem, files: SessionFiles, token: string): void {
+  if (!hasRefusedCharacters(files.name) || fileSystem.refusedInNames) return;
+  fileSystem.ground?.probeNames(fileSystem.sync, tempPath(files, token));
+}
+
+/**
+ * Finds the document of a session: under the given name, or under a later one where that name is another session's, or where
+ * the file system may refuse that name.
+ */
 export function* findDocument(
   fileSystem: FileSystem,
   id: string,
   { dir, name }: SessionFiles,
 ): Gensync<{ files: SessionFiles; published: Published | undefined }> {
   const candidates = nameCandidates(id);
+  let free: SessionFiles | undefined;
   for (const candidate of [name, ...candidates.slice(candidates.indexOf(name) + 1)]) {
     const files = { dir, name: candidate };
     const published = yield* openPublished(fileSystem, files);
-    const isOurs = published ? isDocumentOf(id, published.head) : yield* canName(fileSystem, files);
-    if (isOurs) return { files, published };
+    if (published && isDocumentOf(id, published.head)) return { files, published };
     published?.descriptor.release();
+    if (published || !(yield* canName(fileSystem, files))) continue;
+    free ??= files;
+    if (!hasRefusedCharacters(candidate)) break;
   }
+  if (free) return { files: free, published: undefined };
   throw new Error(`no file name is left for session ${JSON.stringify(id)}`);
 }
 
@@ -305,8 +331,9 @@ export function* findDocument(
 const alwaysRoomBytes = 64;
 
 /** Whether all files of a session can have this name here: names are shorter on some file systems than on others. */
-export function* canName({ refusedInNames }: FileSystem, files: SessionFiles): Gensync<boolean> {
+export function* canName({ refusedInNames, ground }: FileSystem, files: SessionFiles): Gensync<boolean> {
   if (refusedInNames?.test(files.name)) return false;
+  if (ground?.refuses("nameCharacters") && hasRefusedCharacters(files.name)) return false;
   if (Buffer.byteLength(files.name) <= alwaysRoomBytes) return true;
   try {
     yield* io.lstat(longestPath(files));

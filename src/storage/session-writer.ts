@@ -26,7 +26,7 @@ import { releaseToken } from "../platform/liveness.js";
 import { type Appended, AppendLog, type StorageEvents } from "./append-log.js";
 import { buildFile, type NewFile } from "./build-file.js";
 import type { CommitPorts } from "./commit.js";
-import { BaseVersion, findDocument, type Published } from "./document-file.js";
+import { BaseVersion, findPlace, type Published } from "./document-file.js";
 import type { Durability } from "./durability.js";
 import { Journal, type JournalSource } from "./journal-file.js";
 import { SessionLock } from "./lock.js";
@@ -387,7 +387,7 @@ export class SessionWriter implements JournalSource {
   #findDocument(id: string): Published | undefined {
     const { fileSystem, events } = this.ports;
     try {
-      const { files, published } = runSync(fileSystem, findDocument(fileSystem, id, this.#files));
+      const { files, published } = runSync(fileSystem, findPlace(fileSystem, id, this.#files, this.token));
       this.#files = files;
       return published;
     } catch (error) {

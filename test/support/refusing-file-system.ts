@@ -18,6 +18,8 @@ export interface Refusals {
   readonly heldRenames?: number;
   /** Names of more bytes are refused with ENAMETOOLONG: 143 on eCryptfs. */
   readonly maxNameBytes?: number;
+  /** No file can be created with such a name (EINVAL): FAT, NTFS. */
+  readonly refusedNames?: RegExp;
   /** As on Windows: a rename over an open file fails with EPERM, and a deleted file keeps its names until the last close. */
   readonly locksOpenFiles?: boolean;
   /** A rename over an open file fails with this code, and the file system does not say so before: some FUSE, WSL, SMB. */
@@ -112,6 +114,10 @@ export class RefusingFileSystem implements FileSystem {
     const longest = Math.max(...args.map((arg) => (typeof arg === "string" ? nameBytes(arg) : 0)));
     if (longest > (this.#refusals.maxNameBytes ?? 255) && !answering.has(name))
       throw Object.assign(new Error(`ENAMETOOLONG: name too long, ${name}`), { code: "ENAMETOOLONG" });
+    const created =
+      name === "mkdir" || args[1] === "create" ? args[0] : /^(?:rename|link)$/.test(name) && args[1];
+    if (created && this.#refusals.refusedNames?.test(String(created).replace(/^.*\//, "")))
+      throw Object.assign(new Error(`EINVAL: invalid argument, ${name}`), { code: "EINVAL" });
     const code = this.#refusals.calls?.[name];
     if (code !== undefined) throw Object.assign(new Error(`${code}: refused, ${name}`), { code });
     if (name === "rename" && String(args[1]).endsWith(".json") && this.#held > 0) {

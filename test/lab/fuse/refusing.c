@@ -10,6 +10,7 @@
  *   link=CODE        link fails
  *   rename=CODE      a rename over a file that is open fails
  *   names=N          names have at most N bytes
+ *   characters       no file is created with one of < > " | ? * in its name, as on FAT
  *   hidden           a file that is removed while it is open gets a hidden name until it is closed: libfuse's default.
  *                    Without this option, fstat of such a file fails with ENOENT
  *
@@ -44,13 +45,14 @@ static const char *mount_point;
 static enum inodes inodes = INODES_KEPT;
 static int refused_sync, refused_link, refused_rename;
 static size_t longest_name = 255;
-static int hides_removed;
+static int hides_removed, refuses_characters;
 
 static atomic_ullong calls, next_inode = 1000;
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t released = PTHREAD_COND_INITIALIZER;
-static enum { HOLD_NONE, HOLD_SYNCS, HOLD_ALL } holding;
+enum { HOLD_NONE, HOLD_SYNCS, HOLD_ALL };
+static int holding = HOLD_NONE;
 
 /* The path in the source directory. */
 struct real {
@@ -79,6 +81,13 @@ static int enter(const char *path, struct real *real)
 	if (real && snprintf(real->path, sizeof real->path, "%s%s", source, path) >= (int)sizeof real->path)
 		return -ENAMETOOLONG;
 	return 0;
+}
+
+/* Like enter, for the name of a new file. */
+static int enter_new(const char *path, struct real *real)
+{
+	int refused = enter(path, real);
+	return refused ? refused : refuses_characters && strpbrk(path, "<>\"|?*") ? -EINVAL : 0;
 }
 
 static int result(int status)
@@ -153,7 +162,12 @@ static int fs_readlink(const char *path, char *target, size_t size)
 	return 0;
 }
 
-static int fs_mkdir(const char *path, mode_t mode) { ON(path, mkdir(at.path, mode)); }
+static int fs_mkdir(const char *path, mode_t mode)
+{
+	struct real at;
+	int refused = enter_new(path, &at);
+	return refused ? refused : result(mkdir(at.path, mode));
+}
 static int fs_rmdir(const char *path) { ON(path, rmdir(at.path)); }
 static int fs_unlink(const char *path) { ON(path, unlink(at.path)); }
 static int fs_symlink(const char *target, const char *path) { ON(path, symlink(target, at.path)); }
@@ -172,7 +186,9 @@ static int fs_link(const char *from, const char *to)
 	int refused = enter(from, &file);
 	if (refused || refused_link)
 		return refused ? refused : -refused_link;
-	ON(to, link(file.path, at.path));
+	struct real at;
+	refused = enter_new(to, &at);
+	return refused ? refused : result(link(file.path, at.path));
 }
 
 static int fs_rename(const char *from, const char *to, unsigned int flags)
@@ -181,7 +197,7 @@ static int fs_rename(const char *from, const char *to, unsigned int flags)
 	struct stat target;
 	int refused = enter(from, &old);
 	if (!refused)
-		refused = enter(to, &new);
+		refused = enter_new(to, &new);
 	if (refused)
 		return refused;
 	if (refused_rename && lstat(new.path, &target) == 0 && count_opened(&target, 0) > 0)
@@ -203,7 +219,7 @@ static int opened_as(int fd, struct fuse_file_info *file)
 static int fs_create(const char *path, mode_t mode, struct fuse_file_info *file)
 {
 	struct real at;
-	int refused = enter(path, &at);
+	int refused = enter_new(path, &at);
 	return refused ? refused : opened_as(open(at.path, file->flags, mode), file);
 }
 
@@ -362,6 +378,8 @@ static void set(const char *option)
 		refused_rename = code_of(option + 7);
 	else if (strncmp(option, "names=", 6) == 0)
 		longest_name = strtoul(option + 6, NULL, 10);
+	else if (strcmp(option, "characters") == 0)
+		refuses_characters = 1;
 	else if (strcmp(option, "hidden") == 0)
 		hides_removed = 1;
 	else {

@@ -40,7 +40,7 @@ async function record(ids, fenced) {
   crashing.crash("fenced");
 }
 
-const ids = ["one", "two", "n".repeat(110), "m".repeat(200)];
+const ids = ["one", "two", '<who?> said "a|b"*', "n".repeat(110), "m".repeat(200)];
 
 const uses = {
   recording: async () => {

@@ -20,8 +20,9 @@ const grounds = {
   "no links (EPERM)": { options: ["link=EPERM"], refused: { hardLinks: "EPERM" } },
   "no rename over an open file": { options: ["rename=EBUSY"], refused: { openFiles: "EBUSY" } },
   "names of 143 bytes": { options: ["names=143"], refused: { longNames: "143 bytes" } },
+  'names without < > " | ? *': { options: ["characters"], refused: { nameCharacters: "EINVAL" } },
   "nothing of all this": {
-    options: ["inodes=new", "sync=EINVAL", "link=EACCES", "rename=EBUSY", "names=143"],
+    options: ["inodes=new", "sync=EINVAL", "link=EACCES", "rename=EBUSY", "names=143", "characters"],
     refused: {
       stableInodes: "INODES",
       sync: "EINVAL",
@@ -29,6 +30,7 @@ const grounds = {
       hardLinks: "EACCES",
       openFiles: "EBUSY",
       longNames: "143 bytes",
+      nameCharacters: "EINVAL",
     },
   },
 };
