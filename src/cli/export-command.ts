@@ -4,7 +4,7 @@ import type { ReadableSpan } from "../otel/types.js";
 import { plural } from "../text/display-text.js";
 import { analyse } from "./analysis.js";
 import { chromeEvents } from "./chrome-trace.js";
-import { defineCommand, type Options, oneOf, UsageError } from "./command.js";
+import { CommandError, defineCommand, type Options, oneOf, UsageError } from "./command.js";
 import { tracesData } from "./otlp-json.js";
 import { replayedSpans } from "./replayed-session.js";
 import { sessionMarkdown } from "./session-markdown.js";
@@ -40,18 +40,30 @@ export const exportCommand = defineCommand({
       throw new UsageError("export needs a session: an id, the beginning of one, a path, or latest");
     const found = await resolveSessions(args, dir, terminal.cwd);
     const writer = writers[format];
-    await writer.begin?.(terminal);
-    for (const [index, one] of found.entries()) {
-      const session = await readSession(one, { terminal });
+    let written = 0;
+    let failure: CommandError | undefined;
+    for (const one of found) {
+      const session = await readSession(one, { terminal }).catch((error: unknown) => {
+        if (!(error instanceof CommandError)) throw error;
+        return error;
+      });
+      if (session instanceof CommandError) {
+        failure = session;
+        if (found.length > 1) terminal.note(session.message);
+        continue;
+      }
+      if (written === 0) await writer.begin?.(terminal);
       if (session.damage.corruptLines > 0)
         terminal.note(
           `${session.id}: ${plural(session.damage.corruptLines, "line")} could not be read; verify shows where`,
         );
-      await writer.write(session, index, terminal);
+      await writer.write(session, written++, terminal);
       if (terminal.signal.aborted) break;
     }
-    await writer.end?.(terminal);
-    return 0;
+    // The beginning of a format is written with the first session: a file without any is empty.
+    if (written > 0) await writer.end?.(terminal);
+    if (failure && found.length === 1) throw failure;
+    return failure ? 1 : 0;
   },
 });
 

@@ -1,6 +1,6 @@
 /** `recover`: completes the documents of dead processes. */
 import { recoverTraces } from "../recovery/recover-traces.js";
-import { byteCount, oneLine, plural } from "../text/display-text.js";
+import { byteCount, oneLine, plural, wrap } from "../text/display-text.js";
 import { defineCommand, type Options } from "./command.js";
 import { findSessions } from "./session-catalog.js";
 
@@ -54,7 +54,12 @@ export const recoverCommand = defineCommand({
         tornBytes > 0 && `${byteCount(tornBytes)} torn`,
         corruptLines > 0 && `${plural(corruptLines, "line")} not readable, kept as ${keptAs.join(", ")}`,
       ].filter((fact) => fact !== false);
-      terminal.print(`${colors.bold(oneLine(id))}  ${facts.join(" · ")}`);
+      const name = oneLine(id);
+      const [first = "", ...others] = wrap(`${name}  ${facts.join(" · ")}`, terminal.columns - 4);
+      terminal.print(
+        first.startsWith(name) ? `${colors.bold(name)}${first.slice(name.length)}` : first,
+        ...others.map((line) => `    ${line}`),
+      );
     }
     for (const { path, error } of failed)
       terminal.note(`${colors.red("failed:")} ${oneLine(path)}: ${oneLine(error)}`);

@@ -2,6 +2,7 @@
 import { basename, dirname, resolve } from "node:path";
 import { nameCandidates, safeId } from "../format/file-names.js";
 import type { TraceSpan } from "../format/trace-file.js";
+import { validSummary } from "../format/validate.js";
 import { CrashSafeFileError, reasonOf } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { nearestName } from "../platform/options.js";
@@ -158,7 +159,7 @@ export class SessionReader {
       const id = trace.id ?? (trace.sessionId || found.files.name);
       // Torn bytes without a writer: the document itself is cut.
       const isCut = writer === "none" && damage.tornBytes > 0;
-      const state = isCut ? "damaged" : stateOf(trace.summary, writer, trace.spans);
+      const state = isCut ? "damaged" : stateOf(validSummary(trace.summary), writer, trace.spans);
       const whole = (span: TraceSpan) => this.#long.whole(span);
       return { found, trace, damage, id, writer, owners, state, whole };
     } catch (error) {

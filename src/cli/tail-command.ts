@@ -13,7 +13,7 @@ import {
 import { type Analysis, analyse, durationOf, gistOf, type Node, nameOf, type SpanState } from "./analysis.js";
 import { CommandError, defineCommand, type ExitCode, type Options, wholeNumber } from "./command.js";
 import { newestOf } from "./newest-sessions.js";
-import type { FoundSession, SessionState } from "./session-catalog.js";
+import { type FoundSession, ownersOf, type SessionState, writerOf } from "./session-catalog.js";
 import { evidenceOf } from "./session-header.js";
 import { pauseOf, type Reading, readings, sessionsIn } from "./session-readings.js";
 import { type ReadSession, resolveSession } from "./session-reference.js";
@@ -53,7 +53,10 @@ export const tailCommand = defineCommand({
     for await (const reading of readings(found, terminal.signal, () => terminal.now())) {
       follower.take(reading, last);
       last = Number.POSITIVE_INFINITY;
-      if (values.exit && follower.isOver) return 0;
+      if (!values.exit) continue;
+      if (follower.isOver) return 0;
+      // Nobody writes to these files any more: they stay as they are.
+      if (reading instanceof CommandError && writerOf(ownersOf(found)) !== "alive") return 1;
     }
     return exitCode(terminal);
   },

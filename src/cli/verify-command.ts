@@ -6,7 +6,7 @@ import { type Gensync, runAsync } from "../platform/gensync.js";
 import { readFoundTrace } from "../recovery/read-trace.js";
 import { hollowBytes, openPublished, type Published, readHeadLine } from "../storage/document-file.js";
 import { chunkBytes, readRange, scanLines } from "../storage/lines.js";
-import { byteCount, cut, groupedNumber, oneLine, plural } from "../text/display-text.js";
+import { byteCount, cut, groupedNumber, oneLine, plural, wrap } from "../text/display-text.js";
 import { defineCommand, type ExitCode, type Options, UsageError } from "./command.js";
 import { reportGround } from "./ground-report.js";
 import { catalogEntry, type FoundSession, findSessions, ownersOf, writerOf } from "./session-catalog.js";
@@ -269,11 +269,13 @@ function verifiedLines(
   const facts = `${status}, ${plural(spans, "span")}, ${byteCount(bytes)}`;
   return [
     `${style(`${sign} ${result}`)}  ${colors.bold(oneLine(name))}  ${colors.dim(facts)}`,
-    ...findings.map(({ level, file, line, offset, message }) => {
+    ...findings.flatMap(({ level, file, line, offset, message }) => {
       const where = [file, line && `line ${line}`, offset !== undefined && `byte ${groupedNumber(offset)}`]
         .filter(Boolean)
         .join(", ");
-      return `    ${level === "note" ? colors.dim(cut(`note  ${where}: ${message}`, columns - 4)) : `${oneLine(where)}: ${oneLine(message)}`}`;
+      if (level === "note") return `    ${colors.dim(cut(`note  ${where}: ${message}`, columns - 4))}`;
+      const lines = wrap(`${oneLine(where)}: ${oneLine(message)}`, columns - 6);
+      return lines.map((text, at) => `${at === 0 ? "    " : "      "}${text}`);
     }),
   ];
 }

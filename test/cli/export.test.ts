@@ -173,3 +173,17 @@ function documentDirectory(spans: TraceSpan[], metadata = {}): string {
   writeFileSync(`${dir}/ses_1.json`, JSON.stringify(documentOf("ses_1", { spans, metadata })));
   return dir;
 }
+
+test("what can be read of several sessions is written, and a format is whole even where one cannot be read", async () => {
+  const dir = commandDirectory();
+  for (const order of [
+    ["ses_finish", "ses_empty"],
+    ["ses_empty", "ses_finish"],
+  ]) {
+    const { code, out, err } = await command(dir, ["export", ...order, "-f", "chrome"]);
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining("is not a trace document") });
+    expect(JSON.parse(out).traceEvents.length).toBeGreaterThan(5);
+  }
+  const { code, out } = await command(dir, ["export", "ses_empty", "-f", "chrome"]);
+  expect({ code, out }).toEqual({ code: 1, out: "" });
+});

@@ -5,7 +5,9 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { commandRows, falseWords, isJson } from "../support/command-rows.js";
 import { commandDirectory, emptyDirectory } from "../support/command-stage.js";
+import { everySession, withoutEnd } from "../support/every-session.js";
 
 const project = mkdtempSync(join(tmpdir(), "packed-command-"));
 const root = join(project, "node_modules/opentelemetry-exporter-crash-safe-file");
@@ -27,6 +29,7 @@ const run = (dir: string, ...args: string[]) =>
   spawnSync(process.execPath, [program, ...args], {
     cwd: project,
     encoding: "utf8",
+    maxBuffer: 1 << 28,
     env: { ...process.env, CRASH_SAFE_FILE_DIR: dir, NO_COLOR: "1" },
   });
 
@@ -59,6 +62,21 @@ test("export and replay need the API of OpenTelemetry, which is a peer", () => {
   expect(run(dir, "export", "ses_finish", "-f", "otlp")).toMatchObject({ status: 0, stderr: "" });
   expect(run(dir, "replay", "--otlp", "http://127.0.0.1:9", "--dry-run").status).toBe(0);
 });
+
+test.runIf(process.env.TORTURE === "1")(
+  "P14 every command answers for every session, with facts only",
+  async () => {
+    const dir = await everySession();
+    const faults: string[] = [];
+    for (const { args, code, output } of commandRows(dir, withoutEnd)) {
+      const { status, stdout, stderr } = run(dir, ...args);
+      const shown = args[0] === "share" ? stderr : stdout + stderr;
+      const isRight = status === code && !falseWords.test(shown) && (output !== "json" || isJson(stdout));
+      if (!isRight) faults.push(`${args.join(" ")}: exit code ${status}: ${shown.slice(0, 400)}`);
+    }
+    expect(faults).toEqual([]);
+  },
+);
 
 test("a reader that goes away ends the command without a word", () => {
   // More than a pipe holds.
