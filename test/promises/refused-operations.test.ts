@@ -9,6 +9,7 @@ import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { BasicTracerProvider, InMemorySpanExporter } from "@opentelemetry/sdk-trace-base";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FileExporter } from "../../src/altimate.js";
+import { joinDirectory } from "../../src/directory/registry.js";
 import { CrashSafeFileSpanExporter, CrashSafeSpanProcessor } from "../../src/index.js";
 import { listTraces, readTrace, recoverTraces } from "../../src/reader.js";
 import { replayTraces } from "../../src/replay/replay-traces.js";
@@ -83,6 +84,14 @@ class Program {
     return this.exporter.stats().dropped;
   }
 
+  /** What the exporter does in the background from time to time: recovery and retention. */
+  async keepHouse() {
+    // The directory is open: the options are those of the exporter.
+    const user = joinDirectory(this.#dir, {} as never, { onReleased() {} } as never);
+    await user.maintain();
+    user.leave();
+  }
+
   start(session: string) {
     return this.#tracer.startSpan("work", { attributes: { "session.id": session } });
   }
@@ -100,6 +109,34 @@ const commandOf =
         .replaceAll(/[0-9a-f]{32,}/g, "<hash>"),
     ];
   };
+
+/** What a browser shows of `open`: the sessions, and the rows of one. */
+async function lookedAt(dir: string): Promise<unknown> {
+  const abort = new AbortController();
+  let ended: Promise<{ readonly code: number }> | undefined;
+  const url = await new Promise<URL>((resolve) => {
+    const onOutput = (text: string) => resolve(new URL(JSON.parse(text).url));
+    ended = command(dir, ["open", "--no-open", "--json"], { signal: abort.signal, onOutput });
+  });
+  const entered = await fetch(url, { redirect: "manual" });
+  const Cookie = entered.headers.get("set-cookie")?.split(";")[0] ?? "";
+  const stop = new AbortController();
+  /** The first message of an address. */
+  const firstOf = async (path: string): Promise<string> => {
+    const { body } = await fetch(`${url.origin}${path}`, { headers: { Cookie }, signal: stop.signal });
+    let text = "";
+    for await (const part of body as unknown as AsyncIterable<Uint8Array>) {
+      text += Buffer.from(part).toString("utf8");
+      if (text.includes("\n\n")) break;
+    }
+    return text;
+  };
+  const listed = (await firstOf("/api/sessions")).match(/ses_[a-z]{6}/g);
+  const rows = (await firstOf("/api/view?session=ses_killed")).match(/"spanId":"[0-9a-f]+"/g);
+  stop.abort();
+  abort.abort("SIGINT");
+  return [[...new Set(listed)].sort(), rows?.length, (await ended)?.code];
+}
 
 /** What is done in a directory with sessions of every kind. Returns what the caller sees. */
 const operations: Readonly<Record<string, (dir: string) => Promise<unknown>>> = {
@@ -184,10 +221,29 @@ const operations: Readonly<Record<string, (dir: string) => Promise<unknown>>> = 
   verify: commandOf("verify", "--json"),
   recover: commandOf("recover", "--json"),
   prune: commandOf("prune", "--keep", "2", "--json"),
+  open: lookedAt,
+  async "retention of an exporter"(dir) {
+    const program = new Program(dir, { maxFiles: 2 });
+    program.start("s").end();
+    await program.processor.forceFlush();
+    await program.keepHouse();
+    return program.end();
+  },
 };
 
 /** Operations that only read meet inode numbers and names alone: with the other refusals in torture only. */
-const reading = ["listTraces", "readTrace", "list", "show", "tail", "postmortem", "stats", "share", "export"];
+const reading = [
+  "listTraces",
+  "readTrace",
+  "list",
+  "show",
+  "tail",
+  "postmortem",
+  "stats",
+  "share",
+  "export",
+  "open",
+];
 
 const operationsOn = ({ inodes, maxNameBytes }: Refusals) =>
   Object.entries(operations).filter(
