@@ -82,6 +82,9 @@ describe.skipIf(withoutChromium !== undefined)("the viewer", () => {
     const second = await viewing(dir, "ses_1");
     await show(second.page, "timeline");
     await second.page.locator(".row.tool.ok").waitFor();
+    // A row that was closed stays closed, whatever comes.
+    await second.page.locator(".row.generation .twist").click();
+    await second.page.locator(".row.tool").waitFor({ state: "detached" });
     expect(await page.locator(".row.tool.running").count()).toBe(1);
     await page.keyboard.press("p");
     await page.locator(".row.tool.ok").waitFor();
@@ -89,6 +92,8 @@ describe.skipIf(withoutChromium !== undefined)("the viewer", () => {
     await page.locator(".live.over", { hasText: "writer gone" }).waitFor();
     await page.locator(".status.crashed").waitFor();
     await page.locator(".row.generation.cut").waitFor();
+    await second.page.locator(".row.generation.cut").waitFor();
+    expect(await second.page.locator(".row.tool").count()).toBe(0);
     await show(page, "overview");
     expect(await page.locator(".evidence").innerText()).toContain("is gone");
     run(dir, "recover");
