@@ -94,7 +94,6 @@ export interface FileSystem {
 
 // The default import is the object whose functions instrumentations replace, in CommonJS and in ES modules.
 const fs = ownCalls(nodeFs);
-const promises = ownCalls(nodeFs.promises);
 
 const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = nodeFs.constants;
 // Absent on Windows.
@@ -234,10 +233,15 @@ const sync: FileCalls = {
   readlink: (path) => fs.readlinkSync(path),
 };
 
+// Not `fs.promises`: loading it takes a sixth of the import of this package.
 const openLater = promisify(fs.open);
 const closeLater = promisify(fs.close);
 const fsyncLater = promisify(fs.fsync);
 const lstatLater = promisify<string, nodeFs.BigIntOptions, nodeFs.BigIntStats>(fs.lstat);
+const linkLater = promisify(fs.link);
+const mkdirLater = promisify<string, nodeFs.MakeDirectoryOptions>(fs.mkdir);
+const lutimesLater = promisify(fs.lutimes);
+const readFileLater = promisify<string, { encoding: "utf8"; flag: number }, string>(fs.readFile as never);
 const fstatLater = promisify<number, nodeFs.BigIntOptions, nodeFs.BigIntStats>(fs.fstat);
 
 const async: AsyncFileCalls = {
@@ -270,21 +274,21 @@ const async: AsyncFileCalls = {
     new Promise((resolve) => fs.stat(path, (error, stat) => resolve(!error && stat.isDirectory()))),
   rename: promisify(fs.rename),
   async link(from, to) {
-    if ((await promises.lstat(from)).isSymbolicLink()) throw noRegularFile(from);
-    await promises.link(from, to);
+    if ((await lstatLater(from, { bigint: true })).isSymbolicLink()) throw noRegularFile(from);
+    await linkLater(from, to);
   },
   unlink: promisify(fs.unlink),
   async mkdirs(path) {
     // Most directories exist. Making one is rare, and short.
     return (await async.isDirectory(path)) ? undefined : makeDirectories(path);
   },
-  mkdir: async (path) => void (await promises.mkdir(path, { mode: 0o700 })),
+  mkdir: (path) => mkdirLater(path, { mode: 0o700 }),
   rmdir: promisify(fs.rmdir),
   // `opendir` reads in pieces, but makes promises for each name: 10,000 names took 26 ms of the main thread instead of 3.
-  readdir: (path) => promises.readdir(path),
+  readdir: promisify<string, string[]>(fs.readdir),
   async touch(path) {
     const now = new Date();
-    await promises.lutimes(path, now, now);
+    await lutimesLater(path, now, now);
   },
   // Within the turn of a commit only.
   adopt: async (path, like) => sync.adopt(path, like),
@@ -297,8 +301,8 @@ const async: AsyncFileCalls = {
       await closeLater(fd);
     }
   },
-  readText: (path) => promises.readFile(path, { encoding: "utf8", flag: flags.read }),
-  readlink: (path) => promises.readlink(path),
+  readText: (path) => readFileLater(path, { encoding: "utf8", flag: flags.read }),
+  readlink: promisify<string, string>(fs.readlink),
 };
 
 /** The machine's file system. */
