@@ -84,8 +84,10 @@ const uses = {
   "a drive letter in lower case": () => everyUse(`${drive.replace("C:", "c:")}\\lower`),
   "a path of a namespace": () => everyUse(`\\\\?\\${base}\\namespace`, `${base}\\namespace`),
   "a relative path": async () => {
+    const before = process.cwd();
     process.chdir(base);
     await everyUse("relative\\traces");
+    process.chdir(before);
   },
   "a path of 300 characters": () => everyUse(`${base}\\${Array(6).fill("d".repeat(49)).join("\\")}`),
   "a session id of 200 characters": async () => {
@@ -171,6 +173,7 @@ const uses = {
       ["postmortem", "one"],
       ["stats"],
       ["export", "one", "--format", "jsonl"],
+      ["share", "one", "-o", `${base}\\shared.html`],
       ["verify"],
       ["verify", "--ground"],
       ["recover"],
