@@ -77,7 +77,7 @@ needsProc(
   },
 );
 
-needsProc("P6 P13 final documents that hang hold two places, which others get after a second", async () => {
+needsProc("P6 P13 final documents that hang hold two places, which others get after a moment", async () => {
   const [stuck, other] = [pipeline("stuck"), pipeline("other")];
   const sessions = ["a", "b", "c", "d"];
   for (const session of sessions) stuck.record(session);

@@ -205,9 +205,9 @@ const stuck = {
       name: "one whose directories wait for each other",
       patch: [
         {
-          file: "directory/registry.js",
-          from: "const queuesWithin = ({ publish, sync, bucket }) =>",
-          to: "let shared; const queuesWithin = ({ publish, sync, bucket }) => shared ??=",
+          file: "platform/work-queue.js",
+          from: "return new WorkLane(",
+          to: "return this.only ??= new WorkLane(",
         },
       ],
       catches: /beside a directory that hangs/,
