@@ -6,6 +6,7 @@ import { totalsOf } from "../format/summary.js";
 import { ToolLoops } from "../format/tool-loops.js";
 import type { SessionSummary, ToolLoop, TraceFile, TraceSpan } from "../format/trace-file.js";
 import { validMetadata, validSpan, validSummary } from "../format/validate.js";
+import { isTime } from "../platform/epoch-time.js";
 
 /** `cut`: closed by a crash, a recovery, a resume or an end, not by the program. */
 export type SpanState = "ok" | "failed" | "running" | "cut";
@@ -79,11 +80,16 @@ export const nameOf = (span: TraceSpan): string =>
 export const contextOf = ({ tokens }: TraceSpan): number =>
   tokens ? (tokens.input || 0) + (tokens.cacheRead || 0) + (tokens.cacheWrite || 0) : 0;
 
-/** Milliseconds of a span; of one that was not ended by its program, until the last sign of life. */
-export const durationOf = ({ startTime, endTime, tool }: TraceSpan, to: number): number =>
-  tool?.durationMs ?? Math.max(0, (endTime ?? to) - startTime);
+/** Milliseconds of a span; of one that was not ended by its program, until the last sign of life. `NaN`: not known. */
+export function durationOf({ startTime, endTime, tool }: TraceSpan, to: number): number {
+  const end = endTime ?? to;
+  return isTime(startTime) && isTime(end) ? (tool?.durationMs ?? Math.max(0, end - startTime)) : Number.NaN;
+}
 
-const byStart = (a: Node, b: Node): number => a.span.startTime - b.span.startTime;
+/** Spans without a time come first. */
+const byStart = (a: Node, b: Node): number =>
+  (isTime(a.span.startTime) ? a.span.startTime : Number.MIN_SAFE_INTEGER) -
+  (isTime(b.span.startTime) ? b.span.startTime : Number.MIN_SAFE_INTEGER);
 
 /** `now`: epoch milliseconds, for a session that a living process writes. */
 export function analyse(given: TraceFile, now = 0): Analysis {
@@ -94,13 +100,13 @@ export function analyse(given: TraceFile, now = 0): Analysis {
   const all = linked(shown, given.traceId);
   const nodes = all.filter(({ span }) => !isRoot(span));
   const times = nodes.length > 0 ? nodes : all;
-  const starts = times.map(({ span }) => span.startTime).filter(Number.isFinite);
+  const starts = times.map(({ span }) => span.startTime).filter(isTime);
   const started = Date.parse(trace.startedAt);
   const from = starts.reduce(
     (a, b) => Math.min(a, b),
     Number.isNaN(started) ? Number.POSITIVE_INFINITY : started,
   );
-  const ends = all.map(({ span }) => span.endTime ?? span.startTime).filter(Number.isFinite);
+  const ends = all.map(({ span }) => span.endTime ?? span.startTime).filter(isTime);
   const ended = Date.parse(trace.endedAt);
   const to = ends.reduce((a, b) => Math.max(a, b), Math.max(now, Number.isNaN(ended) ? from : ended));
   const turns = assignTurns(nodes, trace);
@@ -266,7 +272,7 @@ function groupOf(run: readonly Node[], failed: readonly Node[], to: number): Ret
     name: nameOf((run[0] as Node).span),
     attempts: run.length,
     failed: failed.length,
-    wastedMillis: sum((span) => durationOf(span, to)),
+    wastedMillis: sum((span) => durationOf(span, to) || 0),
     wastedTokens: sum((span) => span.tokens?.total ?? 0),
     wastedCost: sum((span) => span.cost ?? 0),
     isSolved: run.at(-1)?.state === "ok",

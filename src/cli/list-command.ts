@@ -1,6 +1,7 @@
 /** `list`: the sessions of a directory, newest first. */
 import { nameCandidates } from "../format/file-names.js";
 import type { SessionSummary } from "../format/trace-file.js";
+import { isoOrNull } from "../platform/epoch-time.js";
 import { age, money, oneLine, plural, shortDuration, shortNumber } from "../text/display-text.js";
 import { type Column, tableLines } from "../text/table.js";
 import { defineCommand, durationMillis, type Options, someOf, UsageError, wholeNumber } from "./command.js";
@@ -163,9 +164,6 @@ export const listedJson = (now: number) => (entry: CatalogEntry) => {
     bytes,
   };
 };
-
-const isoOrNull = (millis: number): string | null =>
-  Number.isNaN(millis) ? null : new Date(millis).toISOString();
 
 /** What other commands take: the id, or the name of a file that has the name of no such id. */
 const referenceOf = ({ id, name }: CatalogEntry): string =>

@@ -4,6 +4,7 @@
  */
 import { decodeLine } from "../format/document.js";
 import type { TraceSpan } from "../format/trace-file.js";
+import { validSpan } from "../format/validate.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { runSync } from "../platform/gensync.js";
@@ -41,7 +42,7 @@ export class LongSession {
   take(given: TraceSpan, place: LinePlace | undefined): TraceSpan {
     // Before a text is cut: the first half of a secret does not look like one.
     cutDeepValues([given]);
-    const span = this.#change(given);
+    const span = this.#change(validSpan(given));
     if (place) this.#keep(span, place);
     return span;
   }
@@ -70,7 +71,7 @@ export class LongSession {
     const paths = [place.path, place.path.replace(/(\.json)\.[^/]+\.open$/, "$1")];
     for (const path of paths) {
       const found = lineAt(path, place);
-      if (found?.spanId !== span.spanId || found.startTime !== span.startTime) continue;
+      if (found?.spanId !== span.spanId || !Object.is(found.startTime, span.startTime)) continue;
       cutDeepValues([found]);
       // Trace and parent as in the session, which may be another one than that of the line.
       const { parentSpanId, traceId } = span;
@@ -87,7 +88,7 @@ function lineAt(path: string, { offset, bytes }: LinePlace): TraceSpan | undefin
   try {
     file = new Descriptor(nodeFileSystem, nodeFileSystem.sync.open(path, "read"));
     const decoded = decodeLine(runSync(nodeFileSystem, readRange(file.fd, offset, offset + bytes)), offset);
-    return decoded.type === "span" ? decoded.span : undefined;
+    return decoded.type === "span" ? validSpan(decoded.span) : undefined;
   } catch {
     // Another file has the name by now, or none.
     return undefined;

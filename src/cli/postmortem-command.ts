@@ -2,6 +2,7 @@
 import { redactSecrets } from "../exporter/redact-secrets.js";
 import {
   cut,
+  dateTime,
   groupedNumber,
   knownCost,
   oneLine,
@@ -69,8 +70,8 @@ const tokenCount = (count: number): string => `${shortNumber(count)} ${count ===
 /** The verdict in one sentence. */
 function verdict(report: Postmortem): string {
   const { status, evidence, lastSeenAt, turn, open, startedAt } = report;
-  const when = `${lastSeenAt.slice(0, 19).replace("T", " ")}Z`;
-  const after = shortDuration(Date.parse(lastSeenAt) - Date.parse(startedAt));
+  const when = lastSeenAt === null ? "an unknown time" : dateTime(Date.parse(lastSeenAt));
+  const after = shortDuration(Date.parse(lastSeenAt ?? "") - Date.parse(startedAt ?? ""));
   const where = turn > 0 ? `, in turn ${turn}` : "";
   const why = evidence ? `: ${oneLine(evidence)}` : "";
   if (status === "crashed") {
@@ -190,7 +191,7 @@ function sections(report: Postmortem): Section[] {
 /** How long a step was open. If the time of death is not known, the step counts until the last sign of life of its process. */
 const openTime = ({ durationMs }: Step, report: Postmortem): string => {
   if (!diedUnseen(report)) return shortDuration(durationMs);
-  return durationMs < 1 ? "an unknown time" : `at least ${shortDuration(durationMs)}`;
+  return durationMs === null || durationMs < 1 ? "an unknown time" : `at least ${shortDuration(durationMs)}`;
 };
 
 /** The input of a step; absent where its line shows all of it. */

@@ -3,6 +3,7 @@
  * here is a guess: what a span does not show is absent.
  */
 import type { TraceSpan } from "../format/trace-file.js";
+import { isoOrNull } from "../platform/epoch-time.js";
 import {
   type Analysis,
   contextOf,
@@ -24,9 +25,10 @@ export interface Step {
   /** Names of the spans above, outermost first, without the session. */
   readonly within: readonly string[];
   readonly turn: number;
-  readonly startedAt: string;
-  /** Milliseconds; of an open span, from its start to the last sign of life. */
-  readonly durationMs: number;
+  /** `null` where it is not known. */
+  readonly startedAt: string | null;
+  /** Milliseconds; of an open span, from its start to the last sign of life. `null` where it is not known. */
+  readonly durationMs: number | null;
   readonly input?: unknown;
   readonly output?: unknown;
   readonly message?: string;
@@ -50,9 +52,9 @@ export interface Postmortem {
   /** A recovery wrote the end of the document, not the program. */
   readonly isReconstructed: boolean;
   readonly writer: { readonly state: string; readonly pids: readonly number[] };
-  readonly startedAt: string;
-  /** The last sign of life. */
-  readonly lastSeenAt: string;
+  /** `null` where it is not known, like `lastSeenAt`, the last sign of life. */
+  readonly startedAt: string | null;
+  readonly lastSeenAt: string | null;
   readonly title?: string;
   readonly agent?: string;
   readonly model?: string;
@@ -108,8 +110,8 @@ export function postmortemOf(session: ReadSession, analysis: Analysis): Postmort
     ...(summary.error !== undefined && { error: summary.error }),
     isReconstructed: reconstructed === true || trace.layout?.recovered === true,
     writer: { state: writer, pids: owners.map(({ pid }) => pid) },
-    startedAt: new Date(analysis.from).toISOString(),
-    lastSeenAt: new Date(to).toISOString(),
+    startedAt: isoOrNull(analysis.from),
+    lastSeenAt: isoOrNull(to),
     ...(metadata.title && { title: metadata.title }),
     ...(metadata.agent && { agent: metadata.agent }),
     ...(metadata.model && { model: metadata.model }),
@@ -144,6 +146,8 @@ function openNodes(nodes: readonly Node[]): Node[] {
 
 const isStep = ({ span }: Node): boolean => span.kind !== "user-message";
 
+const finiteOrNull = (value: number): number | null => (Number.isFinite(value) ? value : null);
+
 function stepOf(node: Node, to: number): Step {
   const { span, turn } = node;
   const within: string[] = [];
@@ -155,8 +159,8 @@ function stepOf(node: Node, to: number): Step {
     name: nameOf(span),
     within,
     turn,
-    startedAt: new Date(span.startTime || 0).toISOString(),
-    durationMs: durationOf(span, to),
+    startedAt: isoOrNull(span.startTime),
+    durationMs: finiteOrNull(durationOf(span, to)),
     ...(span.input !== undefined && { input: span.input }),
     ...(span.output !== undefined && { output: span.output }),
     ...(span.statusMessage !== undefined && { message: span.statusMessage }),

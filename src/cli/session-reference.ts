@@ -2,7 +2,7 @@
 import { basename, dirname, resolve } from "node:path";
 import { nameCandidates, safeId } from "../format/file-names.js";
 import type { TraceSpan } from "../format/trace-file.js";
-import { validSummary } from "../format/validate.js";
+import { validMetadata, validSummary } from "../format/validate.js";
 import { CrashSafeFileError, reasonOf } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { nearestName } from "../platform/options.js";
@@ -155,11 +155,17 @@ export class SessionReader {
     const megabytes = Math.ceil((nodeFileSystem.sync.lstat(found.path)?.size ?? 0) / 1e6);
     this.#progress = this.#terminal?.progress(`reading ${oneLine(found.files.name)}, MB`, megabytes);
     try {
-      const { trace, damage } = await this.#trace.read(found.path, found);
+      const { trace: read, damage } = await this.#trace.read(found.path, found);
+      // What commands get has no member of a wrong type: the spans were checked one by one.
+      const trace = {
+        ...read,
+        metadata: validMetadata(read.metadata),
+        summary: validSummary(read.summary),
+      };
       const id = trace.id ?? (trace.sessionId || found.files.name);
       // Torn bytes without a writer: the document itself is cut.
       const isCut = writer === "none" && damage.tornBytes > 0;
-      const state = isCut ? "damaged" : stateOf(validSummary(trace.summary), writer, trace.spans);
+      const state = isCut ? "damaged" : stateOf(trace.summary, writer, trace.spans);
       const whole = (span: TraceSpan) => this.#long.whole(span);
       return { found, trace, damage, id, writer, owners, state, whole };
     } catch (error) {

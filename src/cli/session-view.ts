@@ -5,6 +5,7 @@
 
 import { isRecord } from "../format/json-value.js";
 import type { ResourceRecord, ScopeRecord, SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import { isTime } from "../platform/epoch-time.js";
 import { safeText, valueLine } from "../text/display-text.js";
 import {
   analyse,
@@ -39,8 +40,8 @@ export interface ViewRow {
   readonly start: number;
   /** Epoch milliseconds; absent while the span runs. */
   readonly end?: number;
-  /** Milliseconds; of a span that runs, until the last sign of life. */
-  readonly ms: number;
+  /** Milliseconds; of a span that runs, until the last sign of life. `null`: not known. */
+  readonly ms: number | null;
   readonly turn: number;
   readonly tokens?: number;
   /** Tokens that a model call read. */
@@ -161,7 +162,7 @@ export function viewOf(session: ReadSession, numbers: RowNumbers): ViewedSession
       turnCount: turnsOf(analysis),
       turns: turns.map(({ index, startedAt, message }) => ({
         index,
-        startedAt: finite(startedAt, from),
+        startedAt: isTime(startedAt) ? startedAt : from,
         ...text("message", message, longest.message),
       })),
       report: {
@@ -223,7 +224,9 @@ function rowOf(
   const parent = node.parent && numbered.get(node.parent);
   const { tokens, cost, endTime, statusMessage } = span;
   const context = contextOf(span);
-  const start = finite(span.startTime, from);
+  // A span without a time stands where the time nearest to it is.
+  const start = [span.startTime, endTime].find(isTime) ?? from;
+  const ms = durationOf(span, to);
   return {
     n,
     ...(parent !== undefined && { parent }),
@@ -233,8 +236,8 @@ function rowOf(
     name: valueLine(nameOf(span)).slice(0, longest.gist),
     state,
     start,
-    ...(endTime !== undefined && { end: Math.max(start, finite(endTime, to)) }),
-    ms: finite(durationOf(span, to), 0),
+    ...(endTime !== undefined && { end: Math.max(start, isTime(endTime) ? endTime : start) }),
+    ms: Number.isFinite(ms) ? ms : null,
     turn,
     ...(tokens && { tokens: finite(tokens.total, 0) }),
     ...(context > 0 && { context }),

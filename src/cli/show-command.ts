@@ -1,5 +1,6 @@
 /** `show`: a session as a tree on a time axis, or everything about one of its spans. */
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
+import { isTime } from "../platform/epoch-time.js";
 import { TimeBars } from "../text/bars.js";
 import {
   cut,
@@ -259,7 +260,10 @@ function spanLines(
     ["turn", turn > 0 ? String(turn) : undefined],
     ["parent", parent && `${nameOf(parent.span)} (${parent.span.spanId})`],
     ["children", children.length > 0 ? String(children.length) : undefined],
-    ["started", `${dateTime(span.startTime)} (${shortDuration(span.startTime - from)} after the beginning)`],
+    [
+      "started",
+      `${dateTime(span.startTime)}${isTime(span.startTime) ? ` (${shortDuration(span.startTime - from)} after the beginning)` : ""}`,
+    ],
     ["ended", span.endTime === undefined ? "no" : dateTime(span.endTime)],
     ["took", shortDuration(durationOf(span, to))],
     ["model", model && [model.modelId, model.providerId, model.variant].filter(Boolean).join(" · ")],

@@ -1,6 +1,8 @@
 /** `tail`: follows a session, and prints what each reading has that the one before had not. */
 
+import { isoOrNull } from "../platform/epoch-time.js";
 import {
+  clockTime,
   cut,
   oneLine,
   padEnd,
@@ -13,7 +15,7 @@ import {
 import { type Analysis, analyse, durationOf, gistOf, type Node, nameOf, type SpanState } from "./analysis.js";
 import { CommandError, defineCommand, type ExitCode, type Options, wholeNumber } from "./command.js";
 import { newestOf } from "./newest-sessions.js";
-import { type FoundSession, ownersOf, type SessionState, writerOf } from "./session-catalog.js";
+import { type FoundSession, findSessions, ownersOf, type SessionState, writerOf } from "./session-catalog.js";
 import { evidenceOf } from "./session-header.js";
 import { pauseOf, type Reading, readings, sessionsIn } from "./session-readings.js";
 import { type ReadSession, resolveSession } from "./session-reference.js";
@@ -46,7 +48,7 @@ export const tailCommand = defineCommand({
   ],
   options,
   async run({ terminal, dir, json, args, values }) {
-    const found = await firstSession(args[0], dir, terminal);
+    const found = await firstSession(args[0], dir, terminal, values.exit);
     if (!found) return exitCode(terminal);
     const follower = new Follower(found.files.name, terminal, json);
     let last = values.lines ?? defaultLines;
@@ -64,15 +66,19 @@ export const tailCommand = defineCommand({
 
 const exitCode = ({ signal }: Terminal): ExitCode => (signal.reason === "SIGINT" ? 130 : 0);
 
-/** The session to follow. Without a name, waits for the first session of an empty directory. */
+/**
+ * The session to follow. Without a name, waits for the first session of a directory that is empty, or that does not exist yet:
+ * a name that is not right would be waited for as well, so that `--exit` takes no such directory.
+ */
 async function firstSession(
   reference: string | undefined,
   dir: string,
   terminal: Terminal,
+  mustExist: boolean,
 ): Promise<FoundSession | undefined> {
   if (reference !== undefined && reference !== "latest") return resolveSession(reference, dir, terminal.cwd);
   for (let isWaiting = false; !terminal.signal.aborted; isWaiting = true) {
-    const sessions = sessionsIn(dir);
+    const sessions = mustExist ? findSessions(dir) : sessionsIn(dir);
     const found = sessions.find(({ files }) => files.name === reference) ?? (await newestOf(sessions));
     if (found) return found;
     if (!isWaiting) terminal.note(`waiting for a session in ${dir}`);
@@ -150,7 +156,7 @@ class Follower {
     if (this.#json) {
       this.#terminal.printJsonLine("tail/1", {
         event: type,
-        at: iso(at),
+        at: isoOrNull(at),
         session: session.id,
         turn,
         span: session.whole(span),
@@ -170,7 +176,7 @@ class Follower {
           : spanStyle(state, this.#terminal);
     const time = isStart || isMessage ? "" : shortDuration(durationOf(span, to));
     const tokens = !isStart && span.tokens ? `${shortNumber(span.tokens.total)} tokens` : "";
-    const start = `${colors.dim(clock(at))} ${style(`${sign} ${padStart(time, 7)}`)}  ${"  ".repeat(Math.min(8, Math.max(0, depth - 1)))}`;
+    const start = `${colors.dim(clockTime(at))} ${style(`${sign} ${padStart(time, 7)}`)}  ${"  ".repeat(Math.min(8, Math.max(0, depth - 1)))}`;
     const name = isMessage ? "user" : oneLine(nameOf(span));
     const detail =
       state === "failed" && !isStart
@@ -192,7 +198,7 @@ class Follower {
       const { summary } = trace;
       this.#terminal.printJsonLine("tail/1", {
         event: "session",
-        at: iso(to),
+        at: isoOrNull(to),
         session: id,
         status: state,
         evidence,
@@ -203,7 +209,7 @@ class Follower {
     const { colors, columns } = this.#terminal;
     const line = `${stateSigns[state]} ${padEnd(state, 7)}  ${oneLine(id)}${evidence ? ` · ${oneLine(evidence)}` : ""}`;
     this.#terminal.print(
-      `${colors.dim(clock(to))} ${stateStyle(state, this.#terminal)(cut(line, columns - 13))}`,
+      `${colors.dim(clockTime(to))} ${stateStyle(state, this.#terminal)(cut(line, columns - 13))}`,
     );
   }
 }
@@ -214,8 +220,3 @@ interface Event {
   readonly at: number;
   readonly node: Node;
 }
-
-const iso = (millis: number): string => new Date(Number.isFinite(millis) ? millis : 0).toISOString();
-
-/** `03:04:05.123`, in UTC as in all other output. */
-const clock = (millis: number): string => iso(millis).slice(11, 23);

@@ -1,5 +1,6 @@
 /** What sessions used: tokens, cost and time by model, day and tool; the growth of the context; loops and retries. */
 import type { TokenCounts } from "../format/trace-file.js";
+import { isoOrNull } from "../platform/epoch-time.js";
 import { type Analysis, durationOf, modelOf, type RetryGroup } from "./analysis.js";
 import { type ContextCall, contextCalls } from "./context-calls.js";
 
@@ -24,7 +25,8 @@ interface ToolAmount {
 
 /** A model call of one session: what it read. */
 export interface ContextPoint {
-  readonly at: string;
+  /** `null` where the span has no time. */
+  readonly at: string | null;
   readonly model: string;
   readonly contextTokens: number;
   /** The context was compacted before this call. */
@@ -55,7 +57,8 @@ export class Usage {
     this.#total.cost += trace.summary.totalCost ?? 0;
     this.#total.tokens.total += trace.summary.totalTokens ?? 0;
     for (const { span, state } of nodes) {
-      const durationMs = durationOf(span, to);
+      // A duration that is not known adds nothing.
+      const durationMs = durationOf(span, to) || 0;
       if (span.kind === "tool") {
         const tool = entryOf(this.#tools, span.name, () => ({
           calls: 0,
@@ -118,7 +121,7 @@ export class Usage {
 }
 
 const contextPoint = ({ node: { span }, contextTokens, isCompacted }: ContextCall): ContextPoint => ({
-  at: new Date(span.startTime).toISOString(),
+  at: isoOrNull(span.startTime),
   model: modelOf(span),
   contextTokens,
   isCompacted,
@@ -164,9 +167,6 @@ function withRatio(amount: Amount): Amount & { readonly cacheHitRatio: number | 
   return { ...amount, cacheHitRatio: read > 0 ? cacheRead / read : null };
 }
 
-const dayOf = (millis: number): string => {
-  const date = new Date(millis);
-  return Number.isNaN(date.getTime()) ? "?" : date.toISOString().slice(0, 10);
-};
+const dayOf = (millis: number): string => isoOrNull(millis)?.slice(0, 10) ?? "?";
 
 export type UsageReport = ReturnType<Usage["report"]>;

@@ -1,5 +1,6 @@
 /** A session that pages look at: read while at least one looks, and sent to them as it changes. */
 import type { TraceSpan } from "../format/trace-file.js";
+import { reasonOf } from "../platform/errors.js";
 import { CommandError } from "./command.js";
 import type { FoundSession } from "./session-catalog.js";
 import { readings } from "./session-readings.js";
@@ -57,22 +58,27 @@ export class WatchedSession {
   #start(): void {
     const stop = new AbortController();
     this.#stop = stop;
-    void (async () => {
-      // What pages had before is not known any more: the first reading is sent whole.
-      let isFirst = true;
-      for await (const reading of readings(this.#found, stop.signal, this.#now)) {
-        if (stop.signal.aborted) return;
-        if (reading === "removed" || reading instanceof CommandError) {
-          this.#send(
-            reading === "removed" ? { type: "removed" } : { type: "unreadable", reason: reading.message },
-          );
-          continue;
-        }
-        this.#reading = reading;
-        this.#take(viewOf(reading, this.#numbers), isFirst);
-        isFirst = false;
+    // Nothing waits for this: an error that is not caught here ends the server, and with it the pages of all sessions.
+    this.#follow(stop.signal).catch((error: unknown) => {
+      this.#send({ type: "unreadable", reason: `the session cannot be shown: ${reasonOf(error)}` });
+    });
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    // What pages had before is not known any more: the first reading is sent whole.
+    let isFirst = true;
+    for await (const reading of readings(this.#found, signal, this.#now)) {
+      if (signal.aborted) return;
+      if (reading === "removed" || reading instanceof CommandError) {
+        this.#send(
+          reading === "removed" ? { type: "removed" } : { type: "unreadable", reason: reading.message },
+        );
+        continue;
       }
-    })();
+      this.#reading = reading;
+      this.#take(viewOf(reading, this.#numbers), isFirst);
+      isFirst = false;
+    }
   }
 
   #take(view: ViewedSession, isFirst: boolean): void {

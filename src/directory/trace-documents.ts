@@ -13,6 +13,7 @@ import { underSession } from "../format/parent-places.js";
 import { implicitEnd } from "../format/session-end.js";
 import { allSettledOrThrow } from "../platform/async.js";
 import { environment, halfOfThreadPool } from "../platform/environment.js";
+import { firstTimeOf } from "../platform/epoch-time.js";
 import { tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, OperationCancelled, runAsync, runSync } from "../platform/gensync.js";
 import { WorkQueue } from "../platform/work-queue.js";
@@ -193,7 +194,7 @@ export class TraceDocuments {
     waiting.temp = tempPath(files, token);
     waiting.spans = spans;
     waiting.state = "writing";
-    const startTime = Math.min(...spans.map(({ span }) => span.startTime));
+    const startTime = firstTimeOf(spans.map(({ span }) => span));
     const ids = new Set(spans.map(({ span }) => span.spanId));
     const session: WholeSession = {
       start: { id: trace.id, traceId: trace.id, startTime },

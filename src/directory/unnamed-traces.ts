@@ -4,10 +4,12 @@
  * A move is written to the log first, then the spans go into the files of their session, then the log forgets the spans:
  * whatever is killed when, recovery finds each span in one place, or finishes the move.
  */
+
 import { encodeSpan } from "../format/document.js";
 import { underSession } from "../format/parent-places.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { markByPolicy, sessionByPolicy, type UnnamedPolicy } from "../format/unnamed-policy.js";
+import { firstTimeOf } from "../platform/epoch-time.js";
 import { unnamedBounds } from "../recovery/retention.js";
 import { moveDocument, placeBelow, settleAt } from "./moves.js";
 import { ProvisionalSpans } from "./provisional-spans.js";
@@ -330,7 +332,7 @@ export class UnnamedTraces {
   #move(trace: UnnamedTrace, spanIds: readonly string[], session: string): void {
     const moved = spanIds.map((id) => trace.get(id)).filter((one) => one !== undefined);
     if (moved.length === 0) return;
-    const startTime = Math.min(...moved.map(({ span }) => span.startTime));
+    const startTime = firstTimeOf(moved.map(({ span }) => span));
     const entry = this.#entryFor(trace, session, startTime);
     if (!entry) {
       this.#lose(trace, moved);

@@ -2,11 +2,11 @@
  * Where spans go whose trace names no session.
  */
 
-import { isoTime } from "../format/document.js";
 import { nameStem } from "../format/file-names.js";
 import type { UnnamedPolicy, WithoutSession } from "../format/unnamed-policy.js";
 import { knownAttributes, unknownService } from "../otel/resource.js";
 import type { ReadableSpan } from "../otel/types.js";
+import { isoTime } from "../platform/epoch-time.js";
 import { tryOr } from "../platform/errors.js";
 
 /** Start of this process: with the process number it names one run of the program. */

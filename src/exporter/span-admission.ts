@@ -5,6 +5,7 @@
  * span included), end the session, and end the exporter. So the decision is made after the reading, and no code of the
  * host runs between the decision and the write.
  */
+
 import type { Context } from "@opentelemetry/api";
 import type { DirectoryUser, NamedSpan, SpanHome } from "../directory/shared-directory.js";
 import { underSession } from "../format/parent-places.js";
@@ -12,6 +13,7 @@ import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { laterSpan } from "../otel/first-sdk-span.js";
 import { millis } from "../otel/time.js";
 import type { ReadableSpan } from "../otel/types.js";
+import { isTime } from "../platform/epoch-time.js";
 import { tryOr } from "../platform/errors.js";
 import { attachmentOf } from "../projection/exact-span.js";
 import type { ContentFilter } from "./content-filter.js";
@@ -204,8 +206,14 @@ function positionOf(span: ReadableSpan, isStart: boolean): SpanPosition {
     spanId,
     parentSpanId,
     isStart,
-    startTime: tryOr(() => millis(span.startTime), Date.now()),
+    startTime: startOf(span),
   };
+}
+
+/** When the span started; now, where its program gave no time: its session begins then. */
+function startOf(span: ReadableSpan): number {
+  const given = tryOr(() => millis(span.startTime), Number.NaN);
+  return isTime(given) ? given : Date.now();
 }
 
 function localParentOf({ parentSpanContext: parent }: ReadableSpan): string | null {

@@ -10,7 +10,9 @@
  *
  * Without the tail line it is an append log, which grows. Decoding is pure: bytes in, a union out; it never throws.
  */
+
 import { isUtf8 } from "node:buffer";
+import { isoTime } from "../platform/epoch-time.js";
 import { isRecord, jsonText, parseJson, toJsonValue } from "./json-value.js";
 import { hasLongText, type LongJson, longJson } from "./long-json.js";
 import { isMarkedUnnamed, splitOrigins, withOrigins } from "./origins.js";
@@ -345,26 +347,23 @@ export function decodeDocument(text: string): TraceFile | undefined {
   // Some editors begin a file with a byte-order mark, which JSON.parse refuses.
   const value = parseJson(text.startsWith("\ufeff") ? text.slice(1) : text);
   if (!isRecord(value) || !Array.isArray(value.spans)) return undefined;
-  const document = value as unknown as TraceFile;
+  const { id, resources, scopes, layout, ...document } = value as unknown as TraceFile;
   const spans = value.spans.filter(isSpan);
   const root = spans.find(isRoot);
   const startedAt = typeof document.startedAt === "string" ? document.startedAt : isoTime(root?.startTime);
   return {
     ...document,
     version: 2,
+    ...(typeof id === "string" && { id }),
     traceId: typeof document.traceId === "string" ? document.traceId : "",
     sessionId: typeof document.sessionId === "string" ? document.sessionId : "",
     startedAt,
     endedAt: typeof document.endedAt === "string" ? document.endedAt : startedAt,
-    metadata: isRecord(document.metadata) ? document.metadata : {},
-    summary: (isRecord(document.summary) ? document.summary : {}) as unknown as SessionSummary,
+    metadata: validMetadata(document.metadata),
     spans,
+    summary: validSummary(document.summary),
+    ...(isRecord(resources) && { resources }),
+    ...(isRecord(scopes) && { scopes }),
+    ...(isRecord(layout) && { layout }),
   };
-}
-
-/** ISO 8601 of epoch milliseconds; the epoch for a value that is not a time. */
-export function isoTime(millis: number | undefined): string {
-  // A document of another program may hold any value here, and `toISOString` throws on an invalid date.
-  const date = new Date(typeof millis === "number" ? millis : 0);
-  return Number.isNaN(date.getTime()) ? new Date(0).toISOString() : date.toISOString();
 }

@@ -2,7 +2,8 @@
  * The tail of a document, built from what a session has recorded so far. Pure functions.
  */
 
-import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "./document.js";
+import { isoTime } from "../platform/epoch-time.js";
+import { type DocumentHead, type DocumentTail, isRoot } from "./document.js";
 import type { MovedSpan } from "./journal.js";
 import { finite, isRecord } from "./json-value.js";
 import { type LostWriters, lostOf } from "./lost-writers.js";

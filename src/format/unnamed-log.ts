@@ -11,8 +11,9 @@
  * - `{"settled":{"trace":…,"spans":[…]}}` these spans are in the files of their session, or are to be in no document
  */
 
+import { firstTimeOf, isoTime } from "../platform/epoch-time.js";
 import { sessionSpan } from "./beginnings.js";
-import { isoTime, isSpan } from "./document.js";
+import { isSpan } from "./document.js";
 import { sessionSpanId } from "./file-names.js";
 import type { JournaledSession } from "./journal.js";
 import { isRecord, parseJson } from "./json-value.js";
@@ -149,7 +150,7 @@ function bySession(traces: readonly LoggedTrace[], policy: UnnamedPolicy): Unnam
     }
   }
   return [...found].map(([id, { traceId, metadata, spans }]) => {
-    const startTime = Math.min(...spans.map((span) => span.startTime));
+    const startTime = firstTimeOf(spans);
     const root = sessionSpan({ id, startTime });
     return { session: { id, traceId, startedAt: isoTime(startTime), root, metadata }, spans };
   });

@@ -9,8 +9,13 @@ import type { SessionMetadata, SessionSummary, TraceSpan } from "./trace-file.js
 type Check = (value: unknown) => boolean;
 
 const isText: Check = (value) => typeof value === "string";
-const isNumber: Check = (value) => typeof value === "number";
-const isList: Check = (value) => Array.isArray(value) && value.every(isRecord);
+const isNumber = (value: unknown): value is number => typeof value === "number";
+/** A list of objects that have these members. */
+const isListOf = (members: Readonly<Record<string, Check>>): Check => {
+  const checks = Object.entries(members);
+  const isItem: Check = (item) => isRecord(item) && checks.every(([name, check]) => check(item[name]));
+  return (value) => Array.isArray(value) && value.every(isItem);
+};
 const isRecordOf = (check: Check): Check => {
   return (value) => isRecord(value) && Object.values(value).every(check);
 };
@@ -32,7 +37,7 @@ const metadataChecks: Readonly<Record<keyof SessionMetadata, Check>> = {
 const statuses: readonly unknown[] = ["running", "completed", "error", "crashed"];
 
 const counterNames = Object.keys(counters) as CounterName[];
-const counterChecks = Object.fromEntries(counterNames.map((name) => [name, isNumber]));
+const counterChecks = Object.fromEntries(counterNames.map((name): [string, Check] => [name, isNumber]));
 
 const summaryChecks: Readonly<Record<keyof SessionSummary, Check>> = {
   ...(counterChecks as Record<CounterName, Check>),
@@ -44,17 +49,19 @@ const summaryChecks: Readonly<Record<keyof SessionSummary, Check>> = {
   detector: isText,
   reconstructed: (value) => value === true,
   tokens: isRecordOf(isNumber),
-  loops: isList,
+  loops: isListOf({ tool: isText, count: isNumber }),
   narrative: isText,
-  topTools: isList,
+  topTools: isListOf({ name: isText, count: isNumber }),
 };
 
 const spanChecks: Readonly<Partial<Record<keyof TraceSpan, Check>>> = {
   parentSpanId: (value) => value === null || isText(value),
+  // JSON has `null` for a member that is absent.
+  endTime: (value) => value !== null,
+  status: (value) => value === "ok" || value === "error",
+  interrupted: (value) => value === true,
   name: isText,
   kind: isText,
-  startTime: isNumber,
-  endTime: isNumber,
   statusMessage: isText,
   model: isRecordOf(isText),
   finishReason: isText,
@@ -67,6 +74,9 @@ const spanChecks: Readonly<Partial<Record<keyof TraceSpan, Check>>> = {
   attributes: isRecord,
   original: (value) => isRecord(value) && isRecord(value.values),
   remoteParentSpanId: isText,
+  traceState: isText,
+  resource: isText,
+  scope: isText,
   traceId: isText,
 };
 
@@ -96,11 +106,23 @@ export function isWholeSummary(summary: SessionSummary): boolean {
   );
 }
 
-/** A span for callers, without members of a wrong type. Lines of a document are copied as they are. */
+/**
+ * A span for callers, without members of a wrong type, and with `NaN` for times that are no numbers. Numbers stay, times or
+ * not: a replay sends what the program gave. Lines of a document are copied as they are.
+ */
 export const validSpan = (span: TraceSpan): TraceSpan => {
   const known = withoutInvalid(span as unknown as Record<string, unknown>, spanChecks);
-  if (known === (span as unknown)) return span;
-  return { name: "unknown", kind: "span", ...known } as unknown as TraceSpan;
+  const valid = (
+    known === (span as unknown) ? span : { name: "unknown", kind: "span", ...known }
+  ) as TraceSpan;
+  const { startTime, endTime } = valid;
+  if (isNumber(startTime) && (endTime === undefined || isNumber(endTime))) return valid;
+  return {
+    ...valid,
+    startTime: isNumber(startTime) ? startTime : Number.NaN,
+    // A span that ended at an unknown time is not open.
+    ...(endTime !== undefined && { endTime: isNumber(endTime) ? endTime : Number.NaN }),
+  };
 };
 
 /** Leaves out the members that fail their check; members without a check stay. Returns `value` if all pass. */

@@ -7,6 +7,7 @@ import { sessionSpan } from "../format/beginnings.js";
 import { decodeLine } from "../format/document.js";
 import { appendLogPath, documentPath, journalPath, sessionSpanId } from "../format/file-names.js";
 import type { TraceSpan } from "../format/trace-file.js";
+import { firstTimeOf } from "../platform/epoch-time.js";
 import { tryUnlink } from "../platform/file-system.js";
 import { runAsync, runSync } from "../platform/gensync.js";
 import { isRecoveryToken, newRecoveryToken, releaseToken } from "../platform/liveness.js";
@@ -104,7 +105,7 @@ async function give(
   const from = owners.find(({ journal }) => journal.session)?.journal.session;
   if (!from || spans.length === 0) return;
   const { files } = owners[0] as OrphanedFiles;
-  const startTime = Math.min(...spans.map((span) => span.startTime));
+  const startTime = firstTimeOf(spans);
   const root = sessionSpan({ id: to, startTime });
   const placed = spans.map((span) =>
     span.parentSpanId === from.root.spanId ? { ...span, parentSpanId: sessionSpanId(to) } : span,

@@ -5,7 +5,7 @@
 
 import { mergeHeads, mergeSessionSpans, sessionSpan } from "../format/beginnings.js";
 import { keepLines } from "../format/cap.js";
-import { type DocumentHead, type DocumentTail, encodeTail, isoTime, isRoot } from "../format/document.js";
+import { type DocumentHead, type DocumentTail, encodeTail, isRoot } from "../format/document.js";
 import { documentPath, type SessionFiles, sessionSpanId } from "../format/file-names.js";
 import type { MovedSpan } from "../format/journal.js";
 import { otherParentOf, ParentPlaces } from "../format/parent-places.js";
@@ -14,6 +14,7 @@ import { inTrace, type SpanIds, SpanMap, traceIdOf, withTrace } from "../format/
 import { buildTail, parentsFirst, pendingSpans, readMoved } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
+import { isoTime } from "../platform/epoch-time.js";
 import { type Gensync, io } from "../platform/gensync.js";
 import type { Published } from "../storage/document-file.js";
 import { type LineSink, type Source, writeAll } from "../storage/lines.js";

@@ -10,7 +10,7 @@ import {
   sessionSpan,
 } from "../format/beginnings.js";
 import type { CounterName } from "../format/counters.js";
-import { type DocumentHead, type DocumentTail, isoTime, isRoot } from "../format/document.js";
+import { type DocumentHead, type DocumentTail, isRoot } from "../format/document.js";
 import type { JournaledSession, MovedSpan } from "../format/journal.js";
 import { isSameValue, mergeOwn } from "../format/json-value.js";
 import { gone, lastLost, withLost } from "../format/lost-writers.js";
@@ -29,6 +29,7 @@ import { buildTail, endMark } from "../format/tail.js";
 import { Totals } from "../format/totals.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { type Awaited, awaitedAfter, awaitedAfterAll, isUnderWay } from "../format/under-way.js";
+import { isoTime } from "../platform/epoch-time.js";
 import type { Published } from "./document-file.js";
 import { MovedSpans } from "./moved-spans.js";
 import { OpenSpans } from "./open-spans.js";

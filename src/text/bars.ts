@@ -1,4 +1,5 @@
 /** Bars of text: spans on a time axis, and how much of a work is done. */
+import { isTime } from "../platform/epoch-time.js";
 import { padStart, shortDuration } from "./display-text.js";
 
 /** A time axis of so many columns. Times are epoch milliseconds. */
@@ -20,8 +21,9 @@ export class TimeBars {
     return hasZero ? `0${padStart(length, this.#columns - 1)}` : padStart(length, this.#columns);
   }
 
-  /** Spaces before a bar, and the bar. `end`: its last sign, which shows a state without colours. */
+  /** Spaces before a bar, and the bar; none of both for times that are not known. `end`: its last sign, which shows a state without colours. */
   bar(start: number, stop: number, end: string): { readonly before: string; readonly bar: string } {
+    if (!isTime(start) || !isTime(stop)) return { before: "", bar: "" };
     const [begin, last] = [this.#place(start), this.#place(stop)];
     return { before: " ".repeat(begin), bar: `${"━".repeat(Math.max(0, last - begin))}${end}` };
   }

@@ -1,5 +1,6 @@
 /** Text for a terminal: control characters made visible, cut by columns, and numbers that people read. */
 import truncatedWidth from "fast-string-truncated-width";
+import { isoOrNull } from "../platform/epoch-time.js";
 
 /**
  * Control characters, and the marks that reorder text. A title or the output of a tool could otherwise move the cursor,
@@ -95,9 +96,9 @@ function wrapLine(line: string, columns: number): string[] {
   }
 }
 
-/** `950ms`, `1.2s`, `2m05s`, `3h12m`, `2d4h`. */
-export function shortDuration(millis: number): string {
-  if (!Number.isFinite(millis)) return "?";
+/** `950ms`, `1.2s`, `2m05s`, `3h12m`, `2d4h`; `?` where it is not known. */
+export function shortDuration(millis: number | null): string {
+  if (millis === null || !Number.isFinite(millis)) return "?";
   const value = Math.max(0, millis);
   if (value < 1_000) return `${Math.round(value)}ms`;
   if (value < 59_950) return `${(value / 1_000).toFixed(1)}s`;
@@ -165,10 +166,13 @@ export function byteCount(bytes: number): string {
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${groupedNumber(count)} ${count === 1 ? one : many}`;
 
+/** `03:04:05.123`, in UTC as in all other output. */
+export const clockTime = (millis: number): string => isoOrNull(millis)?.slice(11, 23) ?? "?";
+
 /** `2026-01-02 03:04:05Z`: UTC, since traces are read on other machines than those that wrote them. */
 export function dateTime(millis: number): string {
-  const date = new Date(millis);
-  return Number.isNaN(date.getTime()) ? "?" : `${date.toISOString().slice(0, 19).replace("T", " ")}Z`;
+  const text = isoOrNull(millis);
+  return text === null ? "?" : `${text.slice(0, 19).replace("T", " ")}Z`;
 }
 
 /** A longer text does not fit into a line, and takes time to make safe. */

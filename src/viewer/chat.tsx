@@ -3,8 +3,7 @@ import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ViewRow } from "../cli/session-view.js";
 import type { TraceSpan } from "../format/trace-file.js";
-import { groupedNumber, safeText, shortDuration } from "../text/display-text.js";
-import { clock } from "./log.js";
+import { clockTime, groupedNumber, safeText, shortDuration } from "../text/display-text.js";
 import { lastUserParts, type Part, partsOf } from "./message-parts.js";
 import { rowName, StateSign, stateWords } from "./row-signs.js";
 import { ancestorsOf, passes, type SessionRows } from "./session-rows.js";
@@ -152,7 +151,11 @@ function Item({ row, span, isFirst, isSelected }: ItemProps): JSX.Element {
           <StateSign state={row.state} />
           <span class="author">{author}</span>
           <span class="facts">
-            {[row.kind === "user-message" ? "" : shortDuration(row.ms), tokens, clock(row.start).slice(0, 8)]
+            {[
+              row.kind === "user-message" ? "" : shortDuration(row.ms),
+              tokens,
+              clockTime(row.start).slice(0, 8),
+            ]
               .filter(Boolean)
               .join(" · ")}
           </span>

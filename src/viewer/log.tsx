@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { useLayoutEffect, useMemo } from "preact/hooks";
 import type { ViewRow } from "../cli/session-view.js";
-import { groupedNumber, plural, safeText, shortDuration } from "../text/display-text.js";
+import { clockTime, groupedNumber, plural, safeText, shortDuration } from "../text/display-text.js";
 import { FilterBar } from "./filter-bar.js";
 import { KindMark, kindWord, rowName, StateSign } from "./row-signs.js";
 import { kindOf, passes } from "./session-rows.js";
@@ -82,12 +82,6 @@ function entriesOf(rows: readonly ViewRow[]): Entry[] {
   return entries.sort((a, b) => a.at - b.at || a.row.n - b.row.n);
 }
 
-/** `03:04:05.123`, in UTC as everywhere. */
-export const clock = (millis: number): string => {
-  const date = new Date(millis);
-  return Number.isNaN(date.getTime()) ? "?" : date.toISOString().slice(11, 23);
-};
-
 interface LogRowProps {
   readonly entry: Entry;
   readonly index: number;
@@ -118,7 +112,7 @@ function LogRow({ entry: { type, at, row }, index, match, isSelected, select }: 
       onClick={select}
     >
       <div class="time" role="gridcell">
-        {clock(at)}
+        {clockTime(at)}
       </div>
       <div class="names" role="gridcell">
         <span class="event" aria-hidden="true">

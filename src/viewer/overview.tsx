@@ -1,8 +1,15 @@
 /** What happened, on one page: the verdict with its evidence, what was running, errors, tokens, context, tools, waste. */
 import type { ComponentChildren, JSX } from "preact";
 import type { ViewRow, ViewStep } from "../cli/session-view.js";
-import { groupedNumber, knownCost, money, plural, shortDuration, shortNumber } from "../text/display-text.js";
-import { clock } from "./log.js";
+import {
+  clockTime,
+  groupedNumber,
+  knownCost,
+  money,
+  plural,
+  shortDuration,
+  shortNumber,
+} from "../text/display-text.js";
 import { RelatedList } from "./related-sessions.js";
 import type { SessionRows } from "./session-rows.js";
 import { gapsOf } from "./time-axis.js";
@@ -222,7 +229,7 @@ function RowLine({ row }: { readonly row: ViewRow }): JSX.Element {
         <span class="name" dir="auto">
           {row.name}
         </span>
-        <span class="when">{clock(row.start).slice(0, 8)}</span>
+        <span class="when">{clockTime(row.start).slice(0, 8)}</span>
         {(row.error ?? row.gist) && (
           <span class="gist" dir="auto">
             {row.error ?? row.gist}
@@ -372,7 +379,7 @@ function Waste({ session }: { readonly session: SessionRows }): JSX.Element | nu
         ))}
         {gaps.slice(0, 5).map(({ from, to }) => (
           <li>
-            idle for <b>{shortDuration(to - from)}</b> from {clock(from).slice(0, 8)}
+            idle for <b>{shortDuration(to - from)}</b> from {clockTime(from).slice(0, 8)}
           </li>
         ))}
       </ul>

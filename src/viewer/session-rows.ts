@@ -68,7 +68,7 @@ export const kindOf = ({ kind }: ViewRow): string => (knownKinds.includes(kind) 
 export function passes(filter: RowFilter, row: ViewRow): boolean {
   if (filter.kinds.size > 0 && !filter.kinds.has(kindOf(row))) return false;
   if (filter.states.size > 0 && !filter.states.has(row.state)) return false;
-  if (row.ms < filter.minMs) return false;
+  if ((row.ms ?? 0) < filter.minMs) return false;
   if (filter.text === "" || filter.found.has(row.n)) return true;
   const wanted = filter.text.toLowerCase();
   return [row.name, row.gist, row.error, row.spanId].some((text) => text?.toLowerCase().includes(wanted));

@@ -3,8 +3,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ViewRow } from "../cli/session-view.js";
 import type { ResourceRecord, ScopeRecord, TraceSpan } from "../format/trace-file.js";
-import { dateTime, groupedNumber, money, safeText, shortDuration } from "../text/display-text.js";
-import { clock } from "./log.js";
+import { clockTime, dateTime, groupedNumber, money, safeText, shortDuration } from "../text/display-text.js";
 import { RelatedList } from "./related-sessions.js";
 import { KindMark, kindWord, rowName, StateSign, stateWords } from "./row-signs.js";
 import { useSpans } from "./span-store.js";
@@ -50,9 +49,11 @@ export function SpanPanel({ row, close }: { readonly row: ViewRow; close(): void
       <dl class="facts">
         <Fact label="started">
           {dateTime(row.start).slice(0, 11)}
-          {clock(row.start)}
+          {row.ms === null ? "unknown" : clockTime(row.start)}
         </Fact>
-        <Fact label="ended">{row.end === undefined ? "still runs" : clock(row.end)}</Fact>
+        <Fact label="ended">
+          {row.end === undefined ? "still runs" : row.ms === null ? "unknown" : clockTime(row.end)}
+        </Fact>
         {row.cost !== undefined && <Fact label="cost">{money(row.cost)}</Fact>}
         {span?.model?.modelId && (
           <Fact label="model">

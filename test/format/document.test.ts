@@ -8,13 +8,13 @@ import {
   encodeHead,
   encodeSpan,
   encodeTail,
-  isoTime,
   lineKey,
   tailStartIn,
   withoutComma,
 } from "../../src/format/document.js";
 import { inTrace, withTrace } from "../../src/format/span-map.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
+import { isoTime } from "../../src/platform/epoch-time.js";
 import { anyJsonText } from "../support/json-arbitraries.js";
 import { anySpan, anyTail, encodeLine } from "../support/trace-arbitraries.js";
 
