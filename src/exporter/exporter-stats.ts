@@ -96,6 +96,11 @@ export class ExporterAccount {
     this.#log.drop(reason, spans);
   }
 
+  /** Recorded spans that are in no file, because writing to the disk fails. */
+  get waiting(): number {
+    return Math.min(this.#countExported().inflight, this.#directory.counts().queuedLines);
+  }
+
   /** Begins an operation; returns its time for {@link end}. */
   begin(): number {
     return this.#clock.monotonic();

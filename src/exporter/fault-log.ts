@@ -57,6 +57,9 @@ export class FaultLog {
   readonly #diagnostics: Diagnostics;
   readonly #losses: LossAccount;
   #droppedStarts = 0;
+  #lastFault: unknown;
+  /** Spans in memory that were reported last. */
+  #waiting = 0;
 
   /** `isDeferred`: messages wait until the state of all exporters is whole. */
   constructor(clock: Clock, { isDeferred = false } = {}) {
@@ -88,6 +91,7 @@ export class FaultLog {
   fault(error: unknown, path: string): void {
     const code = errorCode(error);
     const kind = code ?? errorTypeOf(error);
+    if (code !== undefined) this.#lastFault = error;
     this.#losses.fault(kind, {
       first: () =>
         this.#diagnostics.log(
@@ -138,6 +142,20 @@ export class FaultLog {
           `selfObsMeterProvider threw: ${reasonOf(error)}. Metrics are missing, spans are not; check the provider`,
         ),
     });
+  }
+
+  /** The process ends, or may end, while spans wait in memory. Logged once as long as their number stays. */
+  waiting(spans: number, dir: string): void {
+    const isKnown = spans === this.#waiting;
+    this.#waiting = spans;
+    if (spans === 0 || isKnown) return;
+    const fault = this.#lastFault;
+    const why = fault === undefined ? "writing to the disk fails" : reasonOf(fault);
+    this.#diagnostics.log(
+      "error",
+      `${counted(spans, "span")} ${spans === 1 ? "is" : "are"} in memory only and lost with the process, because ${dir} ` +
+        `cannot be written: ${why}; ${advice(fault)}`,
+    );
   }
 
   /** The flush before a natural exit failed. */

@@ -20,7 +20,6 @@ import { untracedClock } from "../otel/untraced.js";
 import { withTimeout } from "../platform/async.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError, reasonOf } from "../platform/errors.js";
-import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
 import { Lifecycle } from "../platform/lifecycle.js";
 import { isOwnCall } from "../platform/own-work.js";
 import { ContentFilter } from "./content-filter.js";
@@ -32,6 +31,7 @@ import {
   reportUnknownVariables,
   resolveExporterOptions,
 } from "./file-exporter-options.js";
+import { ProcessExit } from "./process-exit.js";
 import { findRecordedSession, openSessionHandle, type SessionHost } from "./session-handle.js";
 import { SessionPolicy } from "./session-policy.js";
 import type { SessionHandle, SessionOpening, SessionStore } from "./session-store.js";
@@ -57,7 +57,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
   #ended: readonly string[] = [];
   readonly #log: FaultLog;
   readonly #account: ExporterAccount;
-  readonly #onExitFlushError = (error: unknown): void => this.#log.exitFlush(error);
+  readonly #exit: ProcessExit;
   readonly #lifecycle = new Lifecycle();
   /** The shutdown that is under way, or has succeeded. */
   #shutdown: Promise<void> | undefined;
@@ -91,6 +91,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
       this.#log,
       this.#options.selfObsMeterProvider,
     );
+    this.#exit = new ProcessExit(this, this.#account, this.#log, this.#options.dir);
     this.#filter = new ContentFilter(this.#options.redact, this.#options);
     this.#admission = new SpanAdmission(
       this.#directory,
@@ -103,7 +104,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
       filter: this.#filter,
       guard: (work) => this.#guard(work),
       bounded: (what, work) => this.#bounded(what, work),
-      onUse: () => joinExitFlush(this, this.#onExitFlushError),
+      onUse: () => this.#exit.join(),
     };
   }
 
@@ -157,7 +158,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
       if (first === undefined) home.learn(metadata);
       else if (home.recordStart(span, first, () => read() ?? first, metadata, sessionOf) === "full")
         this.#log.dropStart();
-      joinExitFlush(this, this.#onExitFlushError);
+      this.#exit.join();
     });
   }
 
@@ -203,14 +204,16 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     this.#guard(() => {
       const shown = reason && typeof reason === "string" ? this.#filter.error(reason) : undefined;
       this.#lifecycle.crash();
-      leaveExitFlush(this);
+      this.#exit.leaveFlush();
       this.#directory.crash(this.#ended, shown);
     });
+    this.#exit.report();
   }
 
   /** @internal Called by process hooks. */
   [provisionalFence](reason: string, detector: string | undefined): void {
     this.#guard(() => this.#directory.fence({ reason: this.#filter.error(reason), detector }));
+    this.#exit.report();
   }
 
   /**
@@ -297,7 +300,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     const admitted = this.#admission.admit(span);
     if (typeof admitted === "string") return admitted === "recorded" ? undefined : admitted;
     const { home, span: record, metadata, startedIn } = admitted;
-    joinExitFlush(this, this.#onExitFlushError);
+    this.#exit.join();
     if (record) {
       const recordEnd = () => home.recordEnd(span, record, metadata);
       const outcome =
@@ -346,7 +349,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
   /** All that this exporter recorded is written. */
   #onReleased(): void {
     this.#lifecycle.confirmEnd();
-    leaveExitFlush(this);
+    this.#exit.leave();
     this.#log.end();
     this.#account.close();
   }

@@ -39,6 +39,9 @@ export function joinExitFlush(target: Flushable, onError: (error: unknown) => vo
   waiting.add(target);
 }
 
+/** Whether `target`, which may be of another copy of this package, is flushed before a natural exit. */
+export const flushesAtExit = (target: object): boolean => waiting.has(target as Flushable);
+
 /** Removes `target`, and with the last target the listener. */
 export function leaveExitFlush(target: Flushable): void {
   if (waiting.delete(target) && waiting.size === 0) process.off("beforeExit", listener);

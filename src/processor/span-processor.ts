@@ -19,7 +19,7 @@ import { outcome, type TimeLimit, withTimeout } from "../platform/async.js";
 import type { Clock } from "../platform/clock.js";
 import { environment } from "../platform/environment.js";
 import { CrashSafeFileError, invalidOption, reasonOf } from "../platform/errors.js";
-import { joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
+import { flushesAtExit, joinExitFlush, leaveExitFlush } from "../platform/exit-flush.js";
 import { Lifecycle } from "../platform/lifecycle.js";
 import { isOwnWork } from "../platform/own-work.js";
 import { attachmentOf } from "../projection/exact-span.js";
@@ -135,8 +135,8 @@ export class CrashSafeSpanProcessor implements CrashTarget {
       if (isOwnWork() && this.#leaveOut(span, parentContext)) return;
       this.#guard("session.id", () => stampSessionId(span, parentContext));
       if (this.#live === undefined) return;
-      joinExitFlush(this, logExitFlush);
       context.with(UNTRACED, this.#live.recordStart, this.#live, span, parentContext);
+      this.#joinExitFlush();
     } catch (error) {
       this.#account.fault("onStart", error);
     }
@@ -146,7 +146,6 @@ export class CrashSafeSpanProcessor implements CrashTarget {
   onEnd(span: ReadableSpan): void {
     try {
       if (!isSampled(span) || this.#ownSpans?.has(span)) return;
-      joinExitFlush(this, logExitFlush);
       if (!this.#lifecycle.isOpen) {
         this.#account.drop(1, this.#lifecycle.state === "crashed" ? late.crashed : late.ended);
       } else if (this.#live === undefined) {
@@ -155,6 +154,7 @@ export class CrashSafeSpanProcessor implements CrashTarget {
         context.with(UNTRACED, this.#live.recordEnd, this.#live, span);
         this.#account.recorded();
       }
+      this.#joinExitFlush();
     } catch (error) {
       this.#account.fault("onEnd", error, 1);
     }
@@ -229,6 +229,11 @@ export class CrashSafeSpanProcessor implements CrashTarget {
     this.#ownSpans ??= new WeakSet();
     this.#ownSpans.add(span);
     return true;
+  }
+
+  /** A live exporter that flushes itself before the process ends has all that this processor would flush. */
+  #joinExitFlush(): void {
+    if (this.#live === undefined || !flushesAtExit(this.#live)) joinExitFlush(this, logExitFlush);
   }
 
   #flush(isLast = false): Promise<void> {
