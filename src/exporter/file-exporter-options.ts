@@ -18,6 +18,7 @@ import {
   wholeNumber,
 } from "../platform/options.js";
 import { isPath, type PathLike, pathOf } from "../platform/paths.js";
+import { sharedState } from "../platform/shared-state.js";
 import type { Durability } from "../storage/durability.js";
 import type { Redact } from "./content-filter.js";
 import { redactSecrets } from "./redact-secrets.js";
@@ -241,21 +242,30 @@ export function knownExporterOptions(given: object): CrashSafeFileSpanExporterOp
   return Object.fromEntries(Object.entries(given).filter(([name]) => Object.hasOwn(exporterOptions, name)));
 }
 
+/** @internal The error with which a caller ends a session. An option that does not exist would lose it. */
+export function endErrorOf(options: { readonly error?: string | undefined } | null): string | undefined {
+  rejectUnknownOptions("endSession", options, ["error"]);
+  return options?.error;
+}
+
 const diagnostics = new Diagnostics("CrashSafeFileSpanExporter");
 const prefix = "CRASH_SAFE_FILE_";
-const reportedVariables = new Set<string>();
+const reportedVariables = sharedState("reported-variables/1", () => new Set<string>());
 
 /** @internal Logs each variable of our namespace that does not exist, once per process. */
 export function reportUnknownVariables(env: Environment): void {
-  for (const message of unknownVariables(env)) {
-    if (reportedVariables.has(message)) continue;
-    reportedVariables.add(message);
-    diagnostics.log("warn", message);
-  }
+  for (const message of takeUnknownVariables(env)) diagnostics.log("warn", message);
 }
 
-/** @internal A message for each variable of our namespace that does not exist, or that is blank. */
-export function unknownVariables(env: Environment): string[] {
+/** @internal The messages that no caller has taken yet: each is to be reported once per process. */
+export function takeUnknownVariables(env: Environment): string[] {
+  const messages = unknownVariables(env).filter((message) => !reportedVariables.has(message));
+  for (const message of messages) reportedVariables.add(message);
+  return messages;
+}
+
+/** A message for each variable of our namespace that does not exist, or that is blank. */
+function unknownVariables(env: Environment): string[] {
   const known = Object.values(exporterOptions).flatMap((spec) =>
     "variable" in spec ? [spec.variable.name as string] : [],
   );

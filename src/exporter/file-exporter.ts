@@ -27,6 +27,7 @@ import { ExporterAccount, type FileExporterStats } from "./exporter-stats.js";
 import { advice, FaultLog, type LossReason } from "./fault-log.js";
 import {
   type CrashSafeFileSpanExporterOptions,
+  endErrorOf,
   type ResolvedExporterOptions,
   reportUnknownVariables,
   resolveExporterOptions,
@@ -228,7 +229,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
     options: { readonly error?: string | undefined } = {},
   ): Promise<void> {
     const id = sessionIdText(sessionId, "the id of endSession");
-    const { error } = options;
+    const error = endErrorOf(options);
     const end = callerEnd(error && this.#filter.error(error));
     if (id === undefined) return Promise.resolve();
     const directory = this.#directory;
@@ -262,8 +263,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
    * @throws CrashSafeFileError `WRITE_FAILED` after `shutdown` or `crash`, or when writing fails
    */
   async resumeSession(id: string): Promise<SessionHandle | undefined> {
-    const resume = await this.findSession(id);
-    return resume?.();
+    return (await this.findSession(id))?.();
   }
 
   /**

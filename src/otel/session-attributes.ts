@@ -60,14 +60,17 @@ export function sessionIdText(value: unknown, place: string): string | undefined
   if (typeof value === "string") return value === "" ? undefined : value;
   if (value === undefined || value === null) return undefined;
   if (typeof value === "bigint" || Number.isFinite(value)) return String(value);
-  logOnce(place, value, "which names no session; it must be a text or a number");
+  logOnce(place, value, namesNone);
   return undefined;
 }
 
-/** Logs a value that is of no use, once per process and place. */
+const namesNone = "which names no session; it must be a text or a number";
+
+/** Logs a value that is of no use, once per process, place and type. */
 export function logOnce(place: string, value: unknown, what: string): void {
-  if (reportedPlaces.has(place)) return;
-  reportedPlaces.add(place);
+  const kind = `${place} ${Array.isArray(value) ? "array" : value === "" ? "empty" : typeof value}`;
+  if (reportedPlaces.has(kind)) return;
+  reportedPlaces.add(kind);
   diagnostics.log("warn", `${place} is ${shownValue(value)}, ${what}`);
 }
 
@@ -91,6 +94,7 @@ export function sessionIdOf(span: Attributed | undefined, ignored?: string): str
       // Of twenty keys a span has one at most.
       if (value === undefined || value === null) continue;
       id = sessionIdText(value, key);
+      if (value === "") logOnce(key, value, namesNone);
     } catch {
       // The other key may be readable; without any the span still has a trace.
     }

@@ -97,3 +97,15 @@ export function messageOf(error: unknown): string {
 /** The message of an error for the inside of a longer one: without the link of a {@link CrashSafeFileError}. Never throws. */
 export const reasonOf = (error: unknown): string =>
   messageOf(error).replace(/ \(docs\/errors\.md#[a-z_]+\)$/, "");
+
+/** The file system refuses to list a directory of traces. */
+export const unreadableDirectory = (dir: unknown, cause: unknown): CrashSafeFileError =>
+  cause instanceof CrashSafeFileError
+    ? cause
+    : new CrashSafeFileError(
+        "READ_FAILED",
+        `cannot read the directory ${shownValue(dir)}: ${reasonOf(cause)}`,
+        {
+          cause,
+        },
+      );

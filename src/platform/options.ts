@@ -79,7 +79,10 @@ export function hasMethods(value: unknown, ...methods: string[]): boolean {
  */
 export function checked<T>(component: string, name: string, value: unknown, check: OptionCheck<T>): T {
   if (check.accepts(value)) return value;
-  throw invalidOption(component, name, value, check.allowed);
+  // Beyond it, a whole number is not exact.
+  const isTooLarge = typeof value === "number" && value > Number.MAX_SAFE_INTEGER && Number.isFinite(value);
+  const most = isTooLarge ? `, and at most ${Number.MAX_SAFE_INTEGER}` : "";
+  throw invalidOption(component, name, value, `${check.allowed}${most}`);
 }
 
 /**

@@ -154,9 +154,9 @@ const isSignals: OptionCheck<readonly FenceSignal[] | false> = {
 
 const names: readonly (keyof CrashFenceOptions)[] = ["signals", "uncaughtException", "exit"];
 
-function wantedEvents(options: CrashFenceOptions): Set<string> {
+function wantedEvents(options: CrashFenceOptions | null): Set<string> {
   rejectUnknownOptions(component, options, names);
-  const { signals = ["SIGINT", "SIGTERM", "SIGHUP"], uncaughtException = true, exit = true } = options;
+  const { signals = ["SIGINT", "SIGTERM", "SIGHUP"], uncaughtException = true, exit = true } = options ?? {};
   const events = new Set<string>(checked(component, "signals", signals, isSignals) || []);
   if (checked(component, "uncaughtException", uncaughtException, isBoolean))
     events.add("uncaughtExceptionMonitor");

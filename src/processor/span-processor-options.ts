@@ -90,16 +90,17 @@ interface Range {
  * @throws CrashSafeFileError `INVALID_OPTION`, naming the option, its value and what is allowed
  */
 export function resolveProcessorOptions(
-  user: CrashSafeSpanProcessorOptions,
+  given: CrashSafeSpanProcessorOptions | null,
   env: Environment = {},
 ): ResolvedProcessorOptions {
-  rejectUnknownOptions(component, user, names);
+  rejectUnknownOptions(component, given, names);
+  const user = given ?? {};
   const warnings: string[] = [];
 
   const resolve = (name: Name, range: Range): number => {
     const check = integer(range.least, range.most);
-    const given: unknown = name === "scheduledDelayMillis" ? delayOf(user) : user[name];
-    if (given !== undefined) return checked(component, name, given, check);
+    const own: unknown = name === "scheduledDelayMillis" ? delayOf(user) : user[name];
+    if (own !== undefined) return checked(component, name, own, check);
     const { variable } = options[name];
     const standard = range.default ?? options[name].default;
     const text = variableOf(env, variable);

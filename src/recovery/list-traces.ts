@@ -9,9 +9,10 @@ import type { SessionMetadata, SessionSummary } from "../format/trace-file.js";
 import { mapConcurrently } from "../platform/async.js";
 import { nextTurn } from "../platform/clock.js";
 import { Descriptor } from "../platform/descriptor.js";
+import { unreadableDirectory } from "../platform/errors.js";
 import { errorCode, nodeFileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
-import { rejectUnknownOptions } from "../platform/options.js";
+import { checked, limitOrZero, rejectUnknownOptions, wholeNumber } from "../platform/options.js";
 import { mustBePath, type PathLike } from "../platform/paths.js";
 import { WorkQueue } from "../platform/work-queue.js";
 import { hollowBytes, readOutline } from "../storage/document-file.js";
@@ -49,7 +50,7 @@ export interface TraceListing {
   readonly total: number;
   /** The first place of the page. */
   readonly offset: number;
-  /** The length of the page. */
+  /** The most traces of the page; 0: no limit. */
   readonly limit: number;
 }
 
@@ -59,20 +60,21 @@ export interface TraceListing {
  * no traces are left out. Never writes. A missing directory has no traces, and is not created.
  *
  * @param dir directory of trace documents
- * @param options `offset` (default 0) and `limit` (default 20, at least 1) of the page
- * @throws CrashSafeFileError `INVALID_OPTION` for an option that does not exist; the error of the file system if the
- * directory cannot be read
+ * @param options `offset` (default 0) and `limit` (default 20; 0: no limit) of the page
+ * @throws CrashSafeFileError `INVALID_OPTION` for an option that is invalid or does not exist; `READ_FAILED` if the directory
+ * cannot be read
  */
 export async function listTraces(
   dir: PathLike,
   options: { readonly offset?: number; readonly limit?: number } = {},
 ): Promise<TraceListing> {
   rejectUnknownOptions("listTraces", options, ["offset", "limit"]);
-  const offset = wholeNumber(options.offset, 0, 0);
-  const limit = wholeNumber(options.limit, 20, 1);
+  const component = "listTraces";
+  const offset = checked(component, "offset", options?.offset ?? 0, wholeNumber(0));
+  const limit = checked(component, "limit", options?.limit ?? 20, limitOrZero(1));
   try {
     const dated = await datedSessions(resolve(mustBePath("listTraces", "dir", dir)));
-    const page = newest(dated, offset + limit).slice(offset);
+    const page = newest(dated, limit === 0 ? dated.length : offset + limit).slice(offset);
     const oneByOne = new WorkQueue(1).lane();
     const read = await mapConcurrently(page, ({ path, hasDocument, bytes }) => {
       const one = () => (hasDocument ? readListed(path) : readUnpublished(path));
@@ -82,13 +84,8 @@ export async function listTraces(
     return { traces: read.filter((trace) => trace !== undefined), total: dated.length, offset, limit };
   } catch (error) {
     if (errorCode(error) === "ENOENT") return { traces: [], total: 0, offset, limit };
-    throw error;
+    throw unreadableDirectory(dir, error);
   }
-}
-
-function wholeNumber(value: unknown, fallback: number, least: number): number {
-  if (typeof value !== "number" || !Number.isFinite(value)) return fallback;
-  return Math.max(least, Math.trunc(value));
 }
 
 /** @internal A session of a directory. */

@@ -282,13 +282,20 @@ function asCut({ summary, ...trace }: TraceFile): TraceFile {
   return { ...trace, summary: { ...rest, error: "The end of the document is missing" } };
 }
 
+/** Why nothing was read: a file that is there is named otherwise than traces are, or is no file. */
+function* withoutDocument(path: string): Gensync<CrashSafeFileError> {
+  return (yield* io.exists(path))
+    ? new CrashSafeFileError("NOT_A_TRACE", `${path} is no trace: a trace is a file <session>.json`)
+    : new CrashSafeFileError("READ_FAILED", `there is no trace at ${path}`);
+}
+
 /** A document without side files. */
 function* readDocument(
   path: string,
   published: Published | undefined,
   onSpan: OnSpan | undefined,
 ): Gensync<ReadTrace> {
-  if (!published) throw new CrashSafeFileError("READ_FAILED", `there is no trace at ${path}`);
+  if (!published) throw yield* withoutDocument(path);
   const { descriptor, size } = published;
   const { tail, body } = published;
   // Line by line, a long document is never in memory as a whole.

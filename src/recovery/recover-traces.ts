@@ -5,10 +5,11 @@
 import { resolve } from "node:path";
 import type { SessionStatus } from "../format/trace-file.js";
 import { systemClock } from "../platform/clock.js";
+import { unreadableDirectory } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { Ground, onGround } from "../platform/ground.js";
 import { SystemLiveness } from "../platform/liveness.js";
-import { rejectUnknownOptions } from "../platform/options.js";
+import { checked, isBoolean, rejectUnknownOptions } from "../platform/options.js";
 import { mustBePath, type PathLike } from "../platform/paths.js";
 import { recoverDirectory, untilRecovered } from "./recover-directory.js";
 
@@ -63,7 +64,7 @@ export interface RecoveryReport {
  *
  * @param dir directory of trace documents; in a missing directory there is nothing to recover
  * @param options `dryRun`: only reports what would be done
- * @throws CrashSafeFileError `INVALID_OPTION` for an option that does not exist; the error of the file system if the
+ * @throws CrashSafeFileError `INVALID_OPTION` for an option that is invalid or does not exist; `READ_FAILED` if the
  *   directory cannot be read; a session that fails is in `failures`
  */
 export async function recoverTraces(
@@ -71,8 +72,14 @@ export async function recoverTraces(
   options: { readonly dryRun?: boolean } = {},
 ): Promise<RecoveryReport> {
   rejectUnknownOptions("recoverTraces", options, ["dryRun"]);
+  const dryRun = checked("recoverTraces", "dryRun", options?.dryRun ?? false, isBoolean);
+  const directory = resolve(mustBePath("recoverTraces", "dir", dir));
   const liveness = new SystemLiveness(nodeFileSystem.sync);
   const fileSystem = onGround(nodeFileSystem, new Ground());
-  const ports = { fileSystem, clock: systemClock, liveness, dryRun: options.dryRun === true };
-  return recoverDirectory(ports, resolve(mustBePath("recoverTraces", "dir", dir)), untilRecovered);
+  const ports = { fileSystem, clock: systemClock, liveness, dryRun };
+  try {
+    return await recoverDirectory(ports, directory, untilRecovered);
+  } catch (error) {
+    throw unreadableDirectory(directory, error);
+  }
 }

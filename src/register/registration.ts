@@ -7,14 +7,14 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isMainThread, parentPort } from "node:worker_threads";
 import { type ContextManager, context, propagation, trace } from "@opentelemetry/api";
-import { unknownVariables } from "../exporter/file-exporter-options.js";
+import { takeUnknownVariables } from "../exporter/file-exporter-options.js";
 import { Diagnostics, unheard } from "../otel/diagnostics.js";
 import { isRegistered } from "../otel/registered-api.js";
 import { resourceAttributesOf } from "../otel/resource.js";
 import type { SpanExporter, SpanProcessor } from "../otel/types.js";
 import { allSettledOrThrow } from "../platform/async.js";
 import { type Environment, environment, variableOf } from "../platform/environment.js";
-import { CrashSafeFileError } from "../platform/errors.js";
+import { CrashSafeFileError, shownValue } from "../platform/errors.js";
 import { pathOf } from "../platform/paths.js";
 import { sharedState } from "../platform/shared-state.js";
 import { installCrashFence } from "../processor/crash-fence.js";
@@ -26,6 +26,7 @@ import {
   isDisabled,
   limitsOf,
   type Propagators,
+  plannedSampler,
   propagatorOf,
   type SamplerClasses,
   samplerOf,
@@ -66,8 +67,10 @@ export function registerTracing(): void {
       print("this program is not traced: OTEL_SDK_DISABLED is true");
       return;
     }
+    // Taken before an exporter of documents logs them, too.
+    const warnings = takeUnknownVariables(env);
     print(isRegistered("trace") ? besideProvider : setUp(env, process.cwd()));
-    unknownVariables(env).forEach(print);
+    warnings.forEach(print);
   } catch (error) {
     print(`this program is not traced: ${messageOf(error)}`);
   }
@@ -108,6 +111,16 @@ function withDefaults(env: Environment): Environment {
 const endpointOf = (env: Environment): string | undefined =>
   variableOf(env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") ?? variableOf(env, "OTEL_EXPORTER_OTLP_ENDPOINT");
 
+/** The endpoint that an OTLP exporter takes: one that is no URL is ignored there. */
+function usableEndpointOf(env: Environment): string | undefined {
+  const endpoint = endpointOf(env);
+  if (endpoint === undefined || URL.canParse(endpoint)) return endpoint;
+  print(
+    `the endpoint of OTLP is ${shownValue(endpoint)}, which is ignored: it must be a URL, such as http://localhost:4318`,
+  );
+  return undefined;
+}
+
 /** The exporters that the environment asks for. A variable with an invalid value costs all but the documents. */
 function chosenExporters(env: Environment): readonly PlannedExporter[] {
   try {
@@ -136,7 +149,7 @@ function placeOf(planned: PlannedExporter, env: Environment): string {
     case "crash-safe-file":
       return `to ${resolve(pathOf(planned.dir) ?? "")}, one JSON document per session`;
     case "otlp":
-      return `by OTLP to ${endpointOf(env) ?? "localhost"}`;
+      return `by OTLP to ${usableEndpointOf(env) ?? "localhost"}`;
     case "console":
     case "given":
       return "to the console";
@@ -156,6 +169,8 @@ function startNodeSdk(
   const instrumentations = packageOf(directory, "@opentelemetry/auto-instrumentations-node");
   const instrument = instrumentations?.getNodeAutoInstrumentations as (() => unknown) | undefined;
   if (instrument) hookModules(directory);
+  // NodeSDK reads the variables itself, and logs an invalid value to a logger that a program without code does not have.
+  plannedSampler(env, print);
   new NodeSdk({
     spanProcessors,
     spanLimits: limitsOf(env, print),

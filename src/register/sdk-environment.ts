@@ -35,24 +35,38 @@ export interface SamplerClasses {
   readonly ParentBasedSampler: new (options: object) => object;
 }
 
+/** What the environment asks for. */
+interface PlannedSampler {
+  readonly root: SamplerName;
+  readonly ratio: number;
+  readonly isByParent: boolean;
+}
+
 /** The sampler of `OTEL_TRACES_SAMPLER`; `undefined` for the SDK's default, which is `parentbased_always_on`. */
-export function samplerOf(env: Environment, sdk: SamplerClasses, warn: Warn): object | undefined {
+export function plannedSampler(env: Environment, warn: Warn): PlannedSampler | undefined {
   const text = variableOf(env, "OTEL_TRACES_SAMPLER");
   if (text === undefined) return undefined;
   const name = text.toLowerCase();
   const isByParent = name.startsWith(byParent);
-  const rootName = samplerNames.find((one) => one === (isByParent ? name.slice(byParent.length) : name));
-  if (rootName === undefined) {
+  const root = samplerNames.find((one) => one === (isByParent ? name.slice(byParent.length) : name));
+  if (root === undefined) {
     warn(
       ignored("OTEL_TRACES_SAMPLER", text, `${samplerNames.join(", ")}, or one of them after ${byParent}`),
     );
     return undefined;
   }
+  return { root, ratio: root === "traceidratio" ? ratioOf(env, warn) : 1, isByParent };
+}
+
+/** The {@link plannedSampler}, made of the classes of an SDK. */
+export function samplerOf(env: Environment, sdk: SamplerClasses, warn: Warn): object | undefined {
+  const planned = plannedSampler(env, warn);
+  if (planned === undefined) return undefined;
   const root =
-    rootName === "traceidratio"
-      ? new sdk.TraceIdRatioBasedSampler(ratioOf(env, warn))
-      : new (rootName === "always_on" ? sdk.AlwaysOnSampler : sdk.AlwaysOffSampler)();
-  return isByParent ? new sdk.ParentBasedSampler({ root }) : root;
+    planned.root === "traceidratio"
+      ? new sdk.TraceIdRatioBasedSampler(planned.ratio)
+      : new (planned.root === "always_on" ? sdk.AlwaysOnSampler : sdk.AlwaysOffSampler)();
+  return planned.isByParent ? new sdk.ParentBasedSampler({ root }) : root;
 }
 
 function ratioOf(env: Environment, warn: Warn): number {

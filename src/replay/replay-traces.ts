@@ -98,8 +98,8 @@ export async function replayTraces(
   options: ReplayOptions = {},
 ): Promise<ReplayReport> {
   rejectUnknownOptions(component, options, names);
-  const choose = chooserOf(options.sessions);
-  const ports = await portsOf(exporter, options);
+  const choose = chooserOf(options?.sessions);
+  const ports = await portsOf(exporter, options ?? {});
   const directory = resolve(mustBePath(component, "dir", dir));
   const liveness = new SystemLiveness(nodeFileSystem.sync);
   const { fileSystem } = ports;
@@ -148,7 +148,7 @@ const defaultTimeoutMillis = 30_000;
 
 async function portsOf(exporter: SpanExporter, options: ReplayOptions): Promise<Omit<ReplayPorts, "token">> {
   const { resource, exportTimeoutMillis = defaultTimeoutMillis } = options;
-  if (!hasMethods(exporter, "export")) throw invalid("exporter", exporter, "a SpanExporter");
+  if (!hasMethods(exporter, "export")) throw invalid("exporter", exporter, "a SpanExporter (export)");
   checked(component, "exportTimeoutMillis", exportTimeoutMillis, integer(1, longestTimerMillis));
   return {
     fileSystem: onGround(nodeFileSystem, new Ground()),

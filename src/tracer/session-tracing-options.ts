@@ -116,11 +116,12 @@ export function resolveOptions(user: SessionTracingOptions, env: Environment): T
   const processors = listOf("processors", user.processors);
   const given = [...(exporter === undefined ? [] : [exporter]), ...listOf("exporters", user.exporters)];
   for (const one of given) {
-    if (!hasMethods(one, "export", "shutdown")) throw invalid("exporter", one, "a SpanExporter");
+    if (!hasMethods(one, "export", "shutdown"))
+      throw invalid("exporter", one, "a SpanExporter (export, shutdown)");
   }
   for (const one of processors) {
     if (!hasMethods(one, "onStart", "onEnd", "forceFlush", "shutdown")) {
-      throw invalid("processors", one, "SpanProcessors");
+      throw invalid("one of processors", one, "a SpanProcessor (onStart, onEnd, forceFlush, shutdown)");
     }
   }
   if (resource !== undefined && typeof resource?.attributes !== "object") {

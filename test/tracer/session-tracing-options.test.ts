@@ -192,7 +192,11 @@ describe("an invalid value is an error that names the option and the value", () 
     ],
     [wrong({ exporter: 1 }), {}, /exporter is 1, and must be a SpanExporter/],
     [wrong({ exporters: "otlp" }), {}, /exporters is "otlp", and must be an array/],
-    [wrong({ processors: [exporter] }), {}, /processors is .*, and must be SpanProcessors/],
+    [
+      wrong({ processors: [exporter] }),
+      {},
+      /one of processors is .*, and must be a SpanProcessor \(onStart, onEnd/,
+    ],
     [wrong({ dir: "d", resource: 1 }), {}, /resource is 1/],
     [wrong({ tracerProvider: "global" }), {}, /tracerProvider is "global"/],
     [wrong({ selfObsMeterProvider: {} }), {}, /selfObsMeterProvider is .*, and must be a MeterProvider/],
