@@ -4,9 +4,11 @@
  */
 
 interface Registered {
-  readonly [key: symbol]: { readonly diag?: object; readonly trace?: object } | undefined;
+  readonly [key: symbol]:
+    | { readonly diag?: object; readonly trace?: object; readonly context?: object }
+    | undefined;
 }
 
-/** Whether a logger of `diag`, or a tracer provider, is registered. */
-export const isRegistered = (part: "diag" | "trace"): boolean =>
+/** Whether a logger of `diag`, a tracer provider, or a context manager is registered. */
+export const isRegistered = (part: "diag" | "trace" | "context"): boolean =>
   (globalThis as Registered)[Symbol.for("opentelemetry.js.api.1")]?.[part] !== undefined;

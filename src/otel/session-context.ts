@@ -3,12 +3,19 @@
  */
 import { context as active, type Context, propagation, trace } from "@opentelemetry/api";
 import { sharedState } from "../platform/shared-state.js";
+import { Diagnostics } from "./diagnostics.js";
+import { isRegistered } from "./registered-api.js";
 import { ATTR_SESSION_ID } from "./semantic-conventions.js";
 import { hasSessionAttribute, logOnce, sessionIdOf, sessionIdText } from "./session-attributes.js";
 import type { ReadableSpan, StartedSpan } from "./types.js";
 
 // `Symbol.for`, so that two versions of this package in one process read each other's values.
 const SESSION_ID = Symbol.for("opentelemetry-exporter-crash-safe-file/session-id");
+
+const diagnostics = new Diagnostics("setSessionId");
+
+/** What became of the contexts of {@link setSessionId}, as long as none has reached a span. */
+let use: "none" | "set" | "reached a span" | "logged" = "none";
 
 /**
  * Names the session of every span that starts in `context` or in a context derived from it: `CrashSafeSpanProcessor` sets
@@ -20,6 +27,7 @@ const SESSION_ID = Symbol.for("opentelemetry-exporter-crash-safe-file/session-id
  */
 export function setSessionId(context: Context, sessionId: string | number): Context {
   const id = sessionIdText(sessionId, "the id of setSessionId");
+  if (use === "none" && id !== undefined) use = "set";
   if (typeof context?.setValue === "function") return context.setValue(SESSION_ID, id);
   logOnce("the context of setSessionId", context, "so that the active one is taken; pass context.active()");
   return active.active().setValue(SESSION_ID, id);
@@ -44,9 +52,24 @@ const stamps = sharedState("session-stamps/1", () => new WeakMap<object, string>
 export function stampSessionId(span: StartedSpan, parentContext: Context): void {
   if (hasSessionAttribute(span)) return;
   const sessionId = sessionAround(parentContext);
-  if (sessionId === undefined) return;
+  if (sessionId === undefined) {
+    if (use === "set") checkContextManager();
+    return;
+  }
+  use = "reached a span";
   stamps.set(span, sessionId);
   span.setAttribute(ATTR_SESSION_ID, sessionId);
+}
+
+/** Logs once that contexts do not reach spans where `context.with` has no context manager. */
+function checkContextManager(): void {
+  if (isRegistered("context")) return;
+  use = "logged";
+  diagnostics.log(
+    "warn",
+    "a span that starts within context.with() has no session, because no context manager is registered: register one, such " +
+      "as AsyncLocalStorageContextManager of @opentelemetry/context-async-hooks, or pass the context to startSpan()",
+  );
 }
 
 /** @internal The session that a span names itself; not the one that {@link stampSessionId} set. */

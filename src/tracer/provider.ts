@@ -103,7 +103,12 @@ export function newProvider(
   return provider as TracerProvider;
 }
 
-const installedSdk = (): Sdk => installed(({ sdk }) => sdk, "tracing needs an SDK", requireSdk);
+const installedSdk = (): Sdk =>
+  installed(
+    ({ sdk }) => sdk,
+    "tracing needs an SDK (in a bundle, pass tracerProvider and processors)",
+    requireSdk,
+  );
 
 /**
  * The exporter of a plan.
