@@ -102,6 +102,20 @@ export function durationMillis(text: string): number {
   return Number(number) * factor;
 }
 
+/** A time as a function of now. */
+export function timeOrDuration(text: string): (now: number) => number {
+  const date = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
+  if (!Number.isNaN(date)) return () => date;
+  try {
+    const millis = durationMillis(text);
+    return (now) => now - millis;
+  } catch {
+    throw new UsageError(
+      `${JSON.stringify(text)} is neither a duration such as 2h or 7d nor a date such as 2026-01-31`,
+    );
+  }
+}
+
 const unitBytes: Readonly<Record<string, number>> = { "": 1, k: 1 << 10, m: 1 << 20, g: 1 << 30 };
 
 /** A size such as `500KB`, `100MB` or `2GB`, in bytes. Units are powers of 1,024. */

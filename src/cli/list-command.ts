@@ -4,7 +4,7 @@ import type { SessionSummary } from "../format/trace-file.js";
 import { isoOrNull } from "../platform/epoch-time.js";
 import { age, money, oneLine, plural, shortDuration, shortNumber } from "../text/display-text.js";
 import { type Column, tableLines } from "../text/table.js";
-import { defineCommand, durationMillis, type Options, someOf, UsageError, wholeNumber } from "./command.js";
+import { defineCommand, type Options, someOf, timeOrDuration, wholeNumber } from "./command.js";
 import { newest } from "./newest-sessions.js";
 import {
   type CatalogEntry,
@@ -96,20 +96,6 @@ export const listCommand = defineCommand({
     return 0;
   },
 });
-
-/** A time as a function of now. */
-function timeOrDuration(text: string): (now: number) => number {
-  const date = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
-  if (!Number.isNaN(date)) return () => date;
-  try {
-    const millis = durationMillis(text);
-    return (now) => now - millis;
-  } catch {
-    throw new UsageError(
-      `${JSON.stringify(text)} is neither a duration such as 2h or 7d nor a date such as 2026-01-31`,
-    );
-  }
-}
 
 function searched({ id, name, metadata, summary }: CatalogEntry): string {
   const { title, prompt, model, agent, tags = [] } = metadata;

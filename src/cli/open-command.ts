@@ -1,7 +1,10 @@
 /** `open`: the viewer in a browser, on this machine only. */
 import { spawn } from "node:child_process";
+import { messageOf } from "../platform/errors.js";
 import { CommandError, defineCommand, type Options } from "./command.js";
+import { findSessions } from "./session-catalog.js";
 import { resolveSession } from "./session-reference.js";
+import type { Terminal } from "./terminal.js";
 import { ViewerServer } from "./viewer-server.js";
 
 const options = {
@@ -20,6 +23,8 @@ export const openCommand = defineCommand({
   options,
   async run({ terminal, dir, json, args, values }) {
     const found = args[0] === undefined ? undefined : await resolveSession(args[0], dir, terminal.cwd);
+    // A directory that cannot be listed shows no sessions; it may come later.
+    if (found === undefined) reportUnlisted(dir, terminal);
     const server = new ViewerServer(dir, found, () => terminal.now());
     const url = await server.listen();
     if (json) terminal.printJsonLine("open/1", { url });
@@ -39,6 +44,14 @@ export const openCommand = defineCommand({
     return terminal.signal.reason === "SIGINT" ? 130 : 0;
   },
 });
+
+function reportUnlisted(dir: string, terminal: Terminal): void {
+  try {
+    findSessions(dir);
+  } catch (error) {
+    terminal.note(`no sessions are shown for now: ${messageOf(error)}`);
+  }
+}
 
 /** Starts the browser of the system, or the program that `BROWSER` names. */
 async function openBrowser(url: string, browser: string | undefined): Promise<void> {

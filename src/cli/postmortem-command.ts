@@ -130,7 +130,9 @@ function sections(report: Postmortem): Section[] {
       lines: [
         [
           oneLine(lastModelCall.name),
-          shortDuration(lastModelCall.durationMs),
+          open.some(({ spanId }) => spanId === lastModelCall.spanId)
+            ? openTime(lastModelCall, report)
+            : shortDuration(lastModelCall.durationMs),
           lastModelCall.finishReason && `finish reason ${oneLine(lastModelCall.finishReason)}`,
           lastModelCall.contextTokens > 0 && `context ${tokenCount(lastModelCall.contextTokens)}`,
           lastModelCall.tokens && `${tokenCount(lastModelCall.tokens.output ?? 0)} written`,

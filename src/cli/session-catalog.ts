@@ -24,6 +24,7 @@ import { hollowBytes, openPublished, type Published } from "../storage/document-
 import { readRange } from "../storage/lines.js";
 import { sideFileState } from "../storage/side-files.js";
 import { CommandError } from "./command.js";
+import { failureReason } from "./failure-reason.js";
 
 /** The state of a session, as commands show it. */
 export type SessionState = "running" | "idle" | "completed" | "error" | "crashed" | "damaged";
@@ -103,7 +104,7 @@ export function findSessions(dir: string): FoundSession[] {
     const reason =
       errorCode(error) === "ENOENT"
         ? "it does not exist; --dir or CRASH_SAFE_FILE_DIR names another one"
-        : String(errorCode(error) ?? error);
+        : failureReason(error);
     throw new CommandError(`cannot read the directory of traces ${dir}: ${reason}`);
   }
   const found = new Map<string, NamesOfSession>();
@@ -249,7 +250,11 @@ export class UnreadEntry {
     } catch (error) {
       const isGone =
         error instanceof CrashSafeFileError && error.code === "READ_FAILED" && !found.hasDocument;
-      return isGone ? undefined : damagedEntry(found, writer, "its files hold no trace");
+      if (isGone) return undefined;
+      const cause = error instanceof CrashSafeFileError ? error.cause : error;
+      const isRefused = errorCode(cause) !== undefined;
+      const damage = isRefused ? `it cannot be read: ${failureReason(cause)}` : "its files hold no trace";
+      return damagedEntry(found, writer, damage);
     }
   }
 }
@@ -281,7 +286,7 @@ export function outlineOf(
   } catch (error) {
     // A directory or a link under the name of a document is no session.
     if (nodeFileSystem.sync.lstat(found.path)?.isFile === false) return undefined;
-    return damagedEntry(found, writer, `it cannot be read (${errorCode(error) ?? String(error)})`);
+    return damagedEntry(found, writer, `it cannot be read: ${failureReason(error)}`);
   } finally {
     published?.descriptor.releaseNow();
   }

@@ -8,6 +8,7 @@ import { runAsync } from "../platform/gensync.js";
 import { writeAll } from "../storage/lines.js";
 import { byteCount, oneLine, plural } from "../text/display-text.js";
 import { CommandError, defineCommand, type Options, UsageError } from "./command.js";
+import { failureReason } from "./failure-reason.js";
 import { readSession, resolveSession } from "./session-reference.js";
 import { RowNumbers, type ViewedSession, viewOf } from "./session-view.js";
 import { everything, type TakenOut, withoutContent, withoutSecrets } from "./shared-trace.js";
@@ -97,8 +98,13 @@ async function write(path: string, page: AsyncIterable<string>, isForced: boolea
     fd = sync.open(path, "create");
   } catch (error) {
     const code = errorCode(error);
-    const reason = code === "EEXIST" ? "it exists; --force replaces it, --output names another file" : code;
-    throw new CommandError(`cannot write ${oneLine(path)}: ${reason ?? String(error)}`);
+    const reason =
+      code === "EEXIST"
+        ? "it exists; --force replaces it, --output names another file"
+        : code === "ENOENT"
+          ? "its directory does not exist"
+          : failureReason(error);
+    throw new CommandError(`cannot write ${oneLine(path)}: ${reason}`);
   }
   let size = 0;
   try {
@@ -111,7 +117,7 @@ async function write(path: string, page: AsyncIterable<string>, isForced: boolea
   } catch (error) {
     // A part of a page shows nothing.
     tryUnlink(sync, path);
-    throw new CommandError(`cannot write ${oneLine(path)}: ${errorCode(error) ?? String(error)}`);
+    throw new CommandError(`cannot write ${oneLine(path)}: ${failureReason(error)}`);
   } finally {
     sync.close(fd);
   }

@@ -148,7 +148,9 @@ function attentionLines({ nodes, to }: Analysis, wanted: ReadonlySet<Node>, term
   const lines = sorted.slice(0, mostAttention).map(({ span, state }) => {
     const label = `${spanSign(state)} ${padEnd(spanWords[state], 11)} ${padStart(shortDuration(durationOf(span, to)), 7)}  `;
     const gist = valueLine(gistOf(span.input));
-    const name = `${oneLine(nameOf(span))}${gist ? ` ${gist}` : ""}`;
+    const own = oneLine(nameOf(span));
+    // The input of a request begins with its method, which is often its name: `GET http://…`.
+    const name = gist.startsWith(`${own} `) ? gist : `${own}${gist ? ` ${gist}` : ""}`;
     const room = columns - widthOf(label);
     const hasRoom = room >= fewestMessage * 2;
     const message = hasRoom && state === "failed" && span.statusMessage ? oneLine(span.statusMessage) : "";

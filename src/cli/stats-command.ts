@@ -3,7 +3,7 @@
 import { knownCost, money, oneLine, plural, shortDuration, shortNumber } from "../text/display-text.js";
 import { type Column, tableLines } from "../text/table.js";
 import { analyse } from "./analysis.js";
-import { defineCommand, durationMillis, type Options } from "./command.js";
+import { defineCommand, type Options, timeOrDuration } from "./command.js";
 import { findSessions } from "./session-catalog.js";
 import { readSession, resolveSessions } from "./session-reference.js";
 import type { Terminal } from "./terminal.js";
@@ -11,9 +11,9 @@ import { type ContextPoint, Usage, type UsageReport } from "./usage.js";
 
 const options = {
   since: {
-    value: "<duration>",
-    parse: durationMillis,
-    help: "only sessions that began within this time: 7d",
+    value: "<time>",
+    parse: timeOrDuration,
+    help: "only sessions that began since: 7d, or a date",
   },
 } as const satisfies Options;
 
@@ -32,7 +32,7 @@ export const statsCommand = defineCommand({
     const found = args.length > 0 ? await resolveSessions(args, dir, terminal.cwd) : findSessions(dir);
     const progress = terminal.progress("reading", found.length);
     const usage = new Usage();
-    const after = values.since === undefined ? Number.NEGATIVE_INFINITY : terminal.now() - values.since;
+    const after = values.since?.(terminal.now()) ?? Number.NEGATIVE_INFINITY;
     for (const one of found) {
       try {
         const session = await readSession(one);
