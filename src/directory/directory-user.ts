@@ -10,6 +10,7 @@ import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace
 import { allSettledOrThrow } from "../platform/async.js";
 import { runSync } from "../platform/gensync.js";
 import type { IoCounters } from "../platform/io-counters.js";
+import type { SparedCalls } from "../platform/spared-calls.js";
 import { findResumable } from "../recovery/resume.js";
 import { rewriteHead } from "../storage/merge.js";
 import { closePeerSpans, hasPeerFilesNow } from "../storage/publish.js";
@@ -40,6 +41,7 @@ export class UserOfDirectory implements DirectoryUser {
   readonly #unnamed: UnnamedTraces;
   readonly #housekeeping: Housekeeping;
   readonly #counters: IoCounters;
+  readonly #spared: SparedCalls;
   readonly #user: number;
   readonly #onGone: () => void;
   readonly #sessions = new WeakMap<SessionEntry, SharedSession>();
@@ -49,13 +51,14 @@ export class UserOfDirectory implements DirectoryUser {
     directory: TraceDirectory,
     unnamed: UnnamedTraces,
     housekeeping: Housekeeping,
-    counters: IoCounters,
+    { counters, spared }: { readonly counters: IoCounters; readonly spared: SparedCalls },
     onGone: () => void,
   ) {
     this.#directory = directory;
     this.#unnamed = unnamed;
     this.#housekeeping = housekeeping;
     this.#counters = counters;
+    this.#spared = spared;
     this.#user = directory.join();
     this.#onGone = onGone;
   }
@@ -93,6 +96,7 @@ export class UserOfDirectory implements DirectoryUser {
   }
 
   openSession(opened: SessionStart, metadata: Partial<SessionMetadata>): HeldSession {
+    this.#spared.askAgain();
     const directory = this.#directory;
     const known = directory.openEntry(opened.id);
     const entry = directory.openSession(this.#user, opened);
@@ -132,6 +136,7 @@ export class UserOfDirectory implements DirectoryUser {
   }
 
   async flush(): Promise<void> {
+    this.#spared.askAgain();
     const documents = this.#unnamed.flush();
     await allSettledOrThrow([this.#directory.flush(this.#user), documents]);
     // Spans of a trace that had a document already are in a session by now.
@@ -139,19 +144,23 @@ export class UserOfDirectory implements DirectoryUser {
   }
 
   flushSession(id: string): Promise<void> {
+    this.#spared.askAgain();
     return this.#directory.flushSession(id);
   }
 
   end(id: string, end: SessionEnd): Promise<void> {
+    this.#spared.askAgain();
     this.#unnamed.decide(id);
     return this.#directory.end(id, end);
   }
 
   endNow(id: string, end: SessionEnd): void {
+    this.#spared.askAgain();
     this.#directory.endNow(id, end);
   }
 
   leave(): { readonly ended: readonly string[]; readonly done: Promise<void> } {
+    this.#spared.askAgain();
     this.#unnamed.leave(this.#user);
     const documents = this.#unnamed.flush();
     const { ended, done } = this.#directory.leave(this.#user);
@@ -161,16 +170,19 @@ export class UserOfDirectory implements DirectoryUser {
   }
 
   fence(event: HookEvent): void {
+    this.#spared.askAgain();
     this.#unnamed.crash(this.#user, true);
     this.#directory.fences.fence(this.#user, event);
   }
 
   crash(ended: Iterable<string>, reason?: string): void {
+    this.#spared.askAgain();
     this.#unnamed.crash(this.#user);
     this.#directory.fences.crash(this.#user, ended, reason);
   }
 
   crashSession(id: string, reason?: string): void {
+    this.#spared.askAgain();
     this.#directory.fences.crashSession(this.#user, id, reason);
   }
 

@@ -12,7 +12,7 @@ import { Ground, onGround } from "../platform/ground.js";
 import { IoCounters } from "../platform/io-counters.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { sharedState } from "../platform/shared-state.js";
-import { spared } from "../platform/spared-calls.js";
+import { SparedCalls } from "../platform/spared-calls.js";
 import { WorkQueue } from "../platform/work-queue.js";
 import { UserOfDirectory } from "./directory-user.js";
 import { Housekeeping, type HousekeepingOptions } from "./housekeeping.js";
@@ -83,8 +83,9 @@ function openDirectory(
   // Of several users on a directory the first hears of an event: their host is the same.
   const listeners = new Set<DirectoryListener>();
   const ground = new Ground((refusal) => [...listeners][0]?.onRefused(refusal));
+  const spared = new SparedCalls(clock);
   const directoryPorts = {
-    fileSystem: onGround(counters.counting(spared(gated(fileSystem, clock), clock)), ground),
+    fileSystem: onGround(counters.counting(spared.over(gated(fileSystem, clock))), ground),
     counters,
     clock,
     liveness: ports.liveness ?? new SystemLiveness(fileSystem.sync),
@@ -108,7 +109,7 @@ function openDirectory(
   return Object.freeze({
     join(listener: DirectoryListener): DirectoryUser {
       listeners.add(listener);
-      return new UserOfDirectory(directory, unnamed, housekeeping, counters, () => {
+      return new UserOfDirectory(directory, unnamed, housekeeping, { counters, spared }, () => {
         if (!listeners.delete(listener)) return;
         listener.onReleased();
         if (listeners.size > 0) return;

@@ -42,6 +42,10 @@ class Refused {
     this.#nextAt = now + sparedMillis;
   }
 
+  askAgain(): void {
+    this.#nextAt = 0;
+  }
+
   succeeded(): void {
     this.#inRow = 0;
   }
@@ -56,51 +60,70 @@ class Refused {
   }
 }
 
-/** A file system that spares the calls which create files, and write. */
-export function spared(fileSystem: FileSystem, clock: Clock): FileSystem {
-  const { sync, async: later } = fileSystem;
-  const now =
-    <A extends readonly unknown[], R>(refused: Refused, call: (...args: A) => R) =>
-    (...args: A): R => {
-      refused.check();
-      try {
-        const result = call(...args);
-        refused.succeeded();
-        return result;
-      } catch (error) {
-        refused.failed(error);
-        throw error;
-      }
+/** The calls of one directory that create files, and write. */
+export class SparedCalls {
+  readonly #creates: Refused;
+  readonly #writes: Refused;
+  readonly #directories: Refused;
+
+  constructor(clock: Clock) {
+    this.#creates = new Refused(clock);
+    this.#writes = new Refused(clock);
+    this.#directories = new Refused(clock);
+  }
+
+  /** A caller wants to know: the next call of each kind is made. */
+  askAgain(): void {
+    for (const refused of [this.#creates, this.#writes, this.#directories]) refused.askAgain();
+  }
+
+  /** The file system without the calls that are spared. */
+  over(fileSystem: FileSystem): FileSystem {
+    const { sync, async: later } = fileSystem;
+    const [openNow, createNow] = [sync.open, now(this.#creates, sync.open)];
+    const [openLater, createLater] = [later.open, afterwards(this.#creates, later.open)];
+    return {
+      ...fileSystem,
+      sync: {
+        ...sync,
+        open: (path, mode) => (mode === "read" ? openNow : createNow)(path, mode),
+        write: now(this.#writes, sync.write),
+        mkdirs: now(this.#directories, sync.mkdirs),
+      },
+      async: {
+        ...later,
+        open: (path, mode) => (mode === "read" ? openLater : createLater)(path, mode),
+        write: afterwards(this.#writes, later.write),
+        mkdirs: afterwards(this.#directories, later.mkdirs),
+      },
     };
-  const afterwards =
-    <A extends readonly unknown[], R>(refused: Refused, call: (...args: A) => Promise<R>) =>
-    async (...args: A): Promise<R> => {
-      refused.check();
-      try {
-        const result = await call(...args);
-        refused.succeeded();
-        return result;
-      } catch (error) {
-        refused.failed(error);
-        throw error;
-      }
-    };
-  const [creates, writes, directories] = [new Refused(clock), new Refused(clock), new Refused(clock)];
-  const [openNow, createNow] = [sync.open, now(creates, sync.open)];
-  const [openLater, createLater] = [later.open, afterwards(creates, later.open)];
-  return {
-    ...fileSystem,
-    sync: {
-      ...sync,
-      open: (path, mode) => (mode === "read" ? openNow : createNow)(path, mode),
-      write: now(writes, sync.write),
-      mkdirs: now(directories, sync.mkdirs),
-    },
-    async: {
-      ...later,
-      open: (path, mode) => (mode === "read" ? openLater : createLater)(path, mode),
-      write: afterwards(writes, later.write),
-      mkdirs: afterwards(directories, later.mkdirs),
-    },
-  };
+  }
 }
+
+const now =
+  <A extends readonly unknown[], R>(refused: Refused, call: (...args: A) => R) =>
+  (...args: A): R => {
+    refused.check();
+    try {
+      const result = call(...args);
+      refused.succeeded();
+      return result;
+    } catch (error) {
+      refused.failed(error);
+      throw error;
+    }
+  };
+
+const afterwards =
+  <A extends readonly unknown[], R>(refused: Refused, call: (...args: A) => Promise<R>) =>
+  async (...args: A): Promise<R> => {
+    refused.check();
+    try {
+      const result = await call(...args);
+      refused.succeeded();
+      return result;
+    } catch (error) {
+      refused.failed(error);
+      throw error;
+    }
+  };

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { spared } from "../../src/platform/spared-calls.js";
+import { SparedCalls } from "../../src/platform/spared-calls.js";
 import { FaultyFileSystem } from "../support/faulty-file-system.js";
 import { StillClock } from "../support/still-clock.js";
 
@@ -18,7 +18,8 @@ function stage() {
   let made = 0;
   below.afterCall = () => made++;
   const clock = new StillClock();
-  const { sync, async: later } = spared(below, clock);
+  const spared = new SparedCalls(clock);
+  const { sync, async: later } = spared.over(below);
   const create = (name: string) => sync.close(sync.open(join(dir, name), "create"));
   const createLater = async (name: string) => later.close(await later.open(join(dir, name), "create"));
   const times = (count: number, name = "a") => {
@@ -26,7 +27,7 @@ function stage() {
     for (let n = 0; n < count; n++) expect(() => create(name)).toThrow(/^ENOSPC/);
     return made - before;
   };
-  return { below, clock, create, createLater, times };
+  return { below, clock, spared, create, createLater, times };
 }
 
 describe("P13 calls that the disk refuses", () => {
@@ -62,6 +63,17 @@ describe("P13 calls that the disk refuses", () => {
     create("c");
     below.fail("open", "ENOSPC");
     expect(times(400, "d")).toBe(400);
+  });
+
+  test("P6 are made for a caller that asks", () => {
+    const { below, spared, create, times } = stage();
+    below.fail("open", "ENOSPC");
+    times(600);
+    spared.askAgain();
+    expect(times(10)).toBe(1);
+    below.clear();
+    spared.askAgain();
+    create("a");
   });
 
   test("P6 a file that is missing, or there already, is no refusal", () => {
