@@ -33,7 +33,7 @@ const resultOf = (answers: readonly GroundAnswer[]): Result => {
 const summaries: Readonly<Record<Result, (missing: number) => string>> = {
   whole: () => "everything that sessions use is there",
   reduced: (missing) => `documents are written without ${plural(missing, "thing")}, at the cost named above`,
-  unusable: () => "no document can be written here",
+  unusable: () => "give the traces another directory: --dir, or CRASH_SAFE_FILE_DIR",
 };
 
 /** A line for each answer, and below those that are missing what that costs. */

@@ -13,6 +13,8 @@ export class OtlpSender implements SpanExporter {
   readonly #url: string;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #signal: AbortSignal;
+  /** No answer came: later exports fail at once, with this. */
+  #unreachable: Error | undefined;
 
   constructor(url: string, headers: Readonly<Record<string, string>>, signal: AbortSignal) {
     this.#url = url;
@@ -21,7 +23,10 @@ export class OtlpSender implements SpanExporter {
   }
 
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
-    this.#send(JSON.stringify(tracesData(spans))).then(
+    const sent = this.#unreachable
+      ? Promise.reject(this.#unreachable)
+      : this.#send(JSON.stringify(tracesData(spans)));
+    sent.then(
       () => resultCallback({ code: ExportResultCode.SUCCESS }),
       (error: unknown) => resultCallback({ code: ExportResultCode.FAILED, error: asError(error) }),
     );
@@ -31,17 +36,22 @@ export class OtlpSender implements SpanExporter {
 
   async #send(body: string): Promise<void> {
     for (let attempt = 1; ; attempt++) {
-      const response = await fetch(this.#url, {
-        method: "POST",
-        headers: { "content-type": "application/json", ...this.#headers },
-        body,
-        signal: this.#signal,
-      });
-      const text = await response.text();
+      const { response, text } = await this.#post(body);
       if (response.ok) return;
       if (!retryable.has(response.status) || attempt === attempts)
         throw new Error(`${this.#url} answered ${response.status}: ${text.slice(0, 300)}`);
       await this.#wait(delayOf(response.headers.get("retry-after"), attempt));
+    }
+  }
+
+  async #post(body: string): Promise<{ response: Response; text: string }> {
+    const headers = { "content-type": "application/json", ...this.#headers };
+    try {
+      const response = await fetch(this.#url, { method: "POST", headers, body, signal: this.#signal });
+      return { response, text: await response.text() };
+    } catch (error) {
+      this.#unreachable = unreachable(this.#url, error);
+      throw this.#unreachable;
     }
   }
 
@@ -63,10 +73,10 @@ function delayOf(retryAfter: string | null, attempt: number): number {
   return Math.min(longestDelayMillis, Math.max(0, millis));
 }
 
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
 /** `fetch failed` says nothing: its cause does. */
-function asError(error: unknown): Error {
-  if (!(error instanceof Error)) return new Error(String(error));
-  return error.cause instanceof Error
-    ? new Error(`${error.message}: ${error.cause.message || error.cause}`)
-    : error;
+function unreachable(url: string, error: unknown): Error {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : asError(error);
+  return new Error(`${url} does not answer: ${cause.message || String(cause)}`);
 }

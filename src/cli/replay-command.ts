@@ -56,10 +56,14 @@ export const replayCommand = defineCommand({
     else {
       for (const { id, path, spans } of sessions)
         terminal.print(`${colors.bold(oneLine(id ?? path))}  ${plural(spans, "span")} sent`);
-      for (const { path, spans, error } of failures)
-        terminal.note(
-          `${colors.red("failed:")} ${oneLine(path)}, after ${plural(spans, "span")}: ${oneLine(error)}`,
-        );
+      for (const [error, failed] of byError(failures)) {
+        const [first] = failed;
+        const what =
+          failed.length > 1
+            ? plural(failed.length, "session")
+            : `${oneLine(first?.path ?? "")}, after ${plural(first?.spans ?? 0, "span")}`;
+        terminal.note(`${colors.red("failed:")} ${what}: ${oneLine(error)}`);
+      }
       terminal.note(
         colors.dim(
           `${plural(sessions.length, "session")} sent, ${settled} sent before, ${running} running, ${failures.length} failed`,
@@ -69,6 +73,15 @@ export const replayCommand = defineCommand({
     return failures.length > 0 ? 1 : 0;
   },
 });
+
+/** A backend that is down fails all sessions with one error. */
+function byError<Failure extends { readonly error: string }>(
+  failures: readonly Failure[],
+): Map<string, Failure[]> {
+  const groups = new Map<string, Failure[]>();
+  for (const failure of failures) groups.set(failure.error, [...(groups.get(failure.error) ?? []), failure]);
+  return groups;
+}
 
 /** `/v1/traces` is added to an address without a path, as to `OTEL_EXPORTER_OTLP_ENDPOINT`. */
 function tracesUrl(text: string): string {

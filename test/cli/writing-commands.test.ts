@@ -80,6 +80,21 @@ test("replay tries again when a backend is busy", async () => {
   }
 });
 
+test("replay asks a backend that is down once, and says so in one line", async () => {
+  const dir = commandDirectory();
+  const server = await OtlpServer.start();
+  const { url } = server;
+  await server.close();
+  const { code, err } = await command(dir, ["replay", "--otlp", url]);
+  expect(code).toBe(1);
+  const failed = err.split("\n").filter((line) => line.startsWith("failed:"));
+  expect(failed).toEqual([
+    expect.stringMatching(/^failed: 4 sessions: http:.* does not answer: .*ECONNREFUSED/),
+  ]);
+  const json = await command(dir, ["replay", "--otlp", url, "--json"]);
+  expect(JSON.parse(json.out).failures).toHaveLength(4);
+});
+
 test("prune removes what its dry run reports, and neither live sessions, unrecovered ones, nor foreign files", async () => {
   const dir = commandDirectory();
   const before = readdirSync(dir);
