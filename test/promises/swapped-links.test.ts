@@ -84,7 +84,7 @@ describe.skipIf(process.platform === "win32")("P9 a symlink that replaces a file
       replaceBy(sideFile(".live"), target);
       const before = stage.look();
       clock.pass(16_000);
-      expect(touches).toBe(1);
+      await expect.poll(() => touches).toBe(1);
       await host.exporter.forceFlush();
       expect(stage.look()).toEqual(before);
       host.record("s", "more");
