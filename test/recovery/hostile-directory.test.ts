@@ -112,7 +112,7 @@ describe.each(directories)("P6 P12 P13 beside %s", (_, planted) => {
   });
   afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-  test.each(Object.entries(uses))("%s end, in bounded memory", async (_, wanted) => {
+  test.each(Object.entries(uses))("%s end, in bounded memory", { timeout: 300_000 }, async (_, wanted) => {
     const { results, millis, megabytes } = await useAll(
       dir,
       wanted.map(([use]) => use),

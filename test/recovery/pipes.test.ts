@@ -34,7 +34,7 @@ const idsOf = () =>
 describe.skipIf(process.platform === "win32")("P6 a named pipe", () => {
   it("in the place of a document is read as no document, and recovery replaces it", async () => {
     plant("");
-    await expect(readTrace(path())).rejects.toMatchObject({ code: "READ_FAILED" });
+    await expect(readTrace(path())).rejects.toMatchObject({ code: "NOT_A_TRACE" });
     expect((await listTraces(dir)).traces).toEqual([]);
     layOut(dir, session, { open: session.open, live: session.live });
     expect((await recoverTraces(dir)).failures).toEqual([]);
