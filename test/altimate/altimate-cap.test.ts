@@ -1,6 +1,6 @@
 /** The cap as a function of arrays of spans. */
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import {
   capSpansForSerialization,
   MAX_SERIALIZED_SPANS,
@@ -18,6 +18,21 @@ const session = (count: number) => [rootSpan(), ...toolSpans(count - 1)];
 test("the limits are altimate-code's", () => {
   expect(MAX_SERIALIZED_SPANS).toBe(5_000);
   expect(USER_MESSAGE_INPUT_MAX_CHARS).toBe(4_000);
+});
+
+describe("ALTIMATE_TRACE_MAX_SPANS", () => {
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    vi.resetModules();
+  });
+
+  test("is the limit, and the default cap, of a program that starts with it", async () => {
+    vi.stubEnv("ALTIMATE_TRACE_MAX_SPANS", "12");
+    vi.resetModules();
+    const loaded = await import("../../src/altimate/span-cap.js");
+    expect(loaded.MAX_SERIALIZED_SPANS).toBe(12);
+    expect(loaded.capSpansForSerialization(session(100))).toHaveLength(12);
+  });
 });
 
 describe("the same array is returned", () => {

@@ -160,6 +160,21 @@ describe("finalizeSync", () => {
     await vi.waitUntil(() => order.length === 2);
     expect(order).toEqual(["idle", "completed"]);
   });
+
+  test("P3 sends exporters nothing that a crash fence has replaced while it waited for a push", async () => {
+    const { wait, release } = gate();
+    const slow = live(() => wait);
+    const trace = started([slow, file]);
+    const pushed = trace.exportRemotes();
+    await vi.waitUntil(() => slow.got.length > 0);
+    trace.finalizeSync();
+    trace.flushSync("killed");
+    release();
+    await pushed;
+    await turnsOfTheLoop(50);
+    expect(statuses(slow)).toEqual(["idle"]);
+    expect(stage.document("ses_1").summary).toMatchObject({ status: "crashed", error: "killed" });
+  });
 });
 
 describe("one object, several sessions", () => {

@@ -1,6 +1,6 @@
 /** Documents sent to an HTTP endpoint. */
 import type { ServerResponse } from "node:http";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { HttpExporter } from "../../src/altimate/trace-http-exporter.js";
 import type { TraceFile } from "../../src/format/trace-file.js";
 import { HttpCollector, type Received } from "../support/http-collector.js";
@@ -8,6 +8,7 @@ import { documentOf, toolSpan } from "../support/trace-documents.js";
 
 const opened: HttpCollector[] = [];
 afterEach(async () => {
+  vi.restoreAllMocks();
   await Promise.all(opened.splice(0).map((collector) => collector.close()));
 });
 
@@ -108,11 +109,13 @@ describe("the result", () => {
   });
 
   test("P6 is undefined after five seconds, whether the endpoint is silent or stops in the middle", async () => {
+    const timeout = vi.spyOn(AbortSignal, "timeout");
     const silent = await endpoint(() => {});
     const stuck = await endpoint((response) => void response.writeHead(200).write('{"url":'));
     const results = [silent, stuck].map(({ url }) =>
       new HttpExporter("cloud", url).export(documentOf("ses_1")),
     );
     expect(await Promise.all(results)).toEqual([undefined, undefined]);
+    expect(timeout.mock.calls).toEqual([[5_000], [5_000]]);
   });
 });

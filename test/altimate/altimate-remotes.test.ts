@@ -93,14 +93,19 @@ describe("the result of endTrace", () => {
 
   test("P6 exporters that never answer take five seconds together", async () => {
     const spanProcessor = { onStart() {}, onEnd() {}, forceFlush: never, shutdown: never } as SpanProcessor;
+    const warned: unknown[] = [];
     const trace = started([live(never), new Kept(never), answering("there")], "ses_1", {
       spanProcessors: [spanProcessor],
+      logger: { warn: (_message, fields) => warned.push(fields?.error) },
     });
     const ended = Promise.race([
       trace.endTrace(),
       new Promise((resolve) => setTimeout(resolve, 9_000, "too late")),
     ]);
     expect(await ended).toBe("there");
+    const message = expect.stringContaining("no answer in 5000 ms");
+    const late = expect.objectContaining({ code: "EXPORT_TIMEOUT", message });
+    expect(warned).toEqual([late, late]);
   });
 
   test("exporters run concurrently", async () => {

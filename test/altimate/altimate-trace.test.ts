@@ -1,5 +1,5 @@
 /** The parts that the altimate API adds: statics, its file, and arguments that it accepts without a throw. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FileExporter, Recap, Trace, type TraceExporter, Tracer } from "../../src/altimate.js";
@@ -130,6 +130,26 @@ describe("maxFiles", () => {
     started(exporters, "f", { maxFiles: 1 }).finalizeSync();
     expect(stage.files).toEqual(["f.json"]);
   });
+});
+
+describe("each end", () => {
+  test.each(["endTrace", "finalizeSync"] as const)(
+    "%s removes what the tracer before left unfinished more than an hour ago, and nothing younger",
+    async (end) => {
+      const trace = started([file]);
+      const then = Date.now() / 1_000;
+      for (const [name, minutes] of [
+        ["gone.json.tmp.1732800000000.k3f9x2", 61],
+        ["ses_1.json.tmp.1732800000000.a1", 61],
+        ["gone.json.tmp.1732800000001.zz", 59],
+      ] as const) {
+        writeFileSync(`${stage.dir}/${name}`, "half");
+        utimesSync(`${stage.dir}/${name}`, then - minutes * 60, then - minutes * 60);
+      }
+      await trace[end]();
+      expect(stage.files).toEqual(["gone.json.tmp.1732800000001.zz", "ses_1.json"]);
+    },
+  );
 });
 
 describe("a session with a file", () => {

@@ -65,6 +65,26 @@ test("every name that an entry exports is among the declarations", () => {
   expect(exported.filter((name) => !names.has(name))).toEqual([]);
 });
 
+test("the altimate entry has every name that altimate-code imports, and a trace is made by its statics only", () => {
+  const entry = readFileSync("dist/altimate.d.ts", "utf8");
+  const exported = [...entry.matchAll(/\{([^}]*)\}/g)].flatMap(([, list = ""]) =>
+    list.split(",").map((name) =>
+      name
+        .replace(/^.* as /, "")
+        .replace("type ", "")
+        .trim(),
+    ),
+  );
+  expect(exported).toEqual(
+    expect.arrayContaining([
+      ...["Trace", "Tracer", "Recap", "FileExporter", "HttpExporter", "capSpansForSerialization"],
+      ...["MAX_SERIALIZED_SPANS", "USER_MESSAGE_INPUT_MAX_CHARS"],
+      ...["TraceFile", "TraceSpan", "TraceExporter", "TokenUsage"],
+    ]),
+  );
+  expect(readFileSync("dist/altimate/trace.d.ts", "utf8")).toMatch(/^ {4}private constructor\(/m);
+});
+
 test("a missing comment is found", () => {
   const text = [
     "/** A. */\nexport interface AOptions {\n    bare: number;\n    /** Described. */\n    other: number;\n}",

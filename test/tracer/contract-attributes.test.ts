@@ -57,6 +57,7 @@ describe("setSpanAttributes", () => {
     tracer.setSpanAttributes({ n: 1 }, "generation");
     tracer.setSpanAttributes({ n: 1 }, "tool");
     tracer.logStepStart({ id: "g" });
+    tracer.setSpanAttributes({ n: 1 }, "tool");
     tracer.logStepFinish({ id: "g" });
     tracer.setSpanAttributes({ n: 1 }, "generation");
     expect(await attributes()).toEqual({});

@@ -4,6 +4,7 @@
  */
 import { context, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
+import { suppressTracing } from "@opentelemetry/core";
 import { generateText } from "ai";
 import { MockLanguageModelV3 } from "ai/test";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -161,9 +162,10 @@ describe("context", () => {
   });
 
   test("does not depend on an active span of the caller: the session's spans stay its own", async () => {
-    const tracer = started("a");
+    const tracer = process.newTracer();
     const outer = process.foreign.startSpan("outer");
     context.with(trace.setSpan(context.active(), outer), () => {
+      tracer.startTrace("a");
       tracer.logUserMessage("one");
       tracer.logSpan({ name: "s", startTime: 1, endTime: 2 });
     });
@@ -172,5 +174,30 @@ describe("context", () => {
       expect(span.parentSpanId).toBe(rootOf(document).spanId);
       expect(span).not.toHaveProperty("traceId");
     }
+    tracer.endTurn();
+    const turn = process.memory.getFinishedSpans().find(({ name }) => name === "invoke_agent");
+    expect(turn?.spanContext().traceId).not.toBe(outer.spanContext().traceId);
+    expect(turn?.parentSpanContext).toBeUndefined();
+  });
+
+  test("does not matter to a session whose calls come where tracing is suppressed: all spans are recorded and sent", async () => {
+    const tracer = process.newTracer();
+    context.with(suppressTracing(context.active()), () => {
+      tracer.startTrace("a");
+      tracer.logUserMessage("one");
+      tracer.logStepStart({ id: "g" });
+      tracer.logToolCall({ tool: "ls", callID: "c", state: { status: "completed" } });
+      tracer.logStepFinish({ id: "g", reason: "stop" });
+      tracer.logSpan({ name: "s", startTime: 1, endTime: 2 });
+    });
+    await tracer.endTrace();
+    expect(spansOf(stage.document("a")).map(({ name }) => name)).toEqual([
+      "user-message",
+      "generation-g",
+      "ls",
+      "s",
+    ]);
+    const sent = process.memory.getFinishedSpans().map(({ name }) => name);
+    expect(sent.sort()).toEqual(["chat", "execute_tool ls", "invoke_agent", "s", "user-message"]);
   });
 });

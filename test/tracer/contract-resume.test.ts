@@ -235,17 +235,27 @@ describe("what is restored", () => {
     expect((await stage.flushed(tracer)).spans).toHaveLength(4);
   });
 
-  test("metadata count as known: the agent stays, and a generation has the model", async () => {
-    const tracer = stage.start("ses_1", { agent: "first", model: "p/m", providerId: "p", tags: ["x"] });
-    await tracer.endTrace();
-    const next = await resumed();
-    next.enrichFromAssistant({ agent: "second" });
-    next.applyOwuiContext({ modelId: "x" });
-    next.logStepStart({ id: "g" });
-    const { metadata, spans } = await stage.flushed(next);
-    expect(metadata).toEqual({ agent: "first", model: "p/m", providerId: "p", tags: ["x"], owuiModel: "x" });
-    expect(spans[0]?.model).toEqual({ modelId: "p/m", providerId: "p" });
-  });
+  test.each(["rehydrateFromFile", "startTrace"] as const)(
+    "metadata count as known after %s: the agent stays, and a generation has the model",
+    async (how) => {
+      const tracer = stage.start("ses_1", { agent: "first", model: "p/m", providerId: "p", tags: ["x"] });
+      await tracer.endTrace();
+      const next = stage.process().newTracer();
+      await next[how]("ses_1");
+      next.enrichFromAssistant({ agent: "second" });
+      next.applyOwuiContext({ modelId: "x" });
+      next.logStepStart({ id: "g" });
+      const { metadata, spans } = await stage.flushed(next);
+      expect(metadata).toEqual({
+        agent: "first",
+        model: "p/m",
+        providerId: "p",
+        tags: ["x"],
+        owuiModel: "x",
+      });
+      expect(spans[0]?.model).toEqual({ modelId: "p/m", providerId: "p" });
+    },
+  );
 
   test("a second call while it is open returns true and changes nothing", async () => {
     await lived((tracer) => tracer.endTrace());
