@@ -57,7 +57,7 @@ export const tailCommand = defineCommand({
       last = Number.POSITIVE_INFINITY;
       if (!values.exit) continue;
       if (follower.isOver) return 0;
-      // Nobody writes to these files any more: they stay as they are.
+      // No process writes to these files any more, so following them would show nothing new.
       if (reading instanceof CommandError && writerOf(ownersOf(found)) !== "alive") return 1;
     }
     return exitCode(terminal);

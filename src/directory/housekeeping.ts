@@ -12,6 +12,7 @@ import type { SessionEntry } from "./sessions.js";
 import type { DirectoryListener } from "./shared-directory.js";
 import type { TraceDirectory } from "./trace-directory.js";
 import type { UnnamedTraces } from "./unnamed-traces.js";
+import { seenPerTurn } from "./upkeep.js";
 
 const tickMillis = 1_000;
 /** Well under the 60 s lease of an owner whose liveness is unknown. */
@@ -20,9 +21,6 @@ const heartbeatMillis = 15_000;
 const recoverMillis = 10_000;
 /** Age and size of all documents are measured no more often than this: there may be thousands of documents. */
 const measureMillis = 60_000;
-
-/** Sessions that are seen in one turn of the event loop: some 2 ms. */
-const seenPerTurn = 1_000;
 
 export interface HousekeepingOptions extends Retention {
   readonly sessionIdleMillis: number;

@@ -6,8 +6,8 @@ import { recreateIfRemoved } from "../storage/merge.js";
 import type { FinalDocuments } from "./ends.js";
 import type { SessionEntry, Sessions } from "./sessions.js";
 
-/** Sessions that are seen in one turn of the event loop: some 2 ms. */
-const seenPerTurn = 1_000;
+/** Sessions that a look at all of them sees in one turn of the event loop: some 2 ms. */
+export const seenPerTurn = 1_000;
 
 /** Sessions, one after the other, that the disk must refuse before the other ones wait for the next round. */
 const refusedInRow = 20;

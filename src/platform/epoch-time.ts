@@ -4,8 +4,8 @@
 const [earliest, latest] = [Date.UTC(2000, 0) - 63_113_904_000_000, Date.UTC(10_000, 0) - 1];
 
 /**
- * Whether a value is a time. A program that gives nanoseconds or microseconds for milliseconds gives numbers that are none,
- * and `toISOString` throws on numbers of more than 16 digits.
+ * Whether a value is a time. Nanoseconds or microseconds in the place of milliseconds are beyond the year 9999, and
+ * `Date.prototype.toISOString` throws a RangeError for most of them.
  */
 export const isTime = (value: unknown): value is number =>
   typeof value === "number" && value >= earliest && value <= latest;
