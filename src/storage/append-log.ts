@@ -9,15 +9,8 @@ import { Descriptor } from "../platform/descriptor.js";
 import { errorCode, type FileSystem, isStale, zeroBytesWritten } from "../platform/file-system.js";
 import type { Gensync } from "../platform/gensync.js";
 import { locksOpenFiles } from "../platform/ground.js";
-import { sharedState } from "../platform/shared-state.js";
+import { type LogRecord, RecordQueue } from "./record-queue.js";
 import { SyncDebt } from "./sync-debt.js";
-
-/** Bytes that wait in memory while the file system refuses them: of one file, and of all; further records are dropped. */
-const maxQueuedBytes = 32_000_000;
-const maxQueuedBytesOfAll = 64_000_000;
-
-/** What waits in all files of the process. */
-const waiting = sharedState("queued-records/1", () => ({ bytes: 0 }));
 
 /**
  * Records that are queued while another record is written. They come from code of the host that runs in a call of the
@@ -32,14 +25,6 @@ export type Appended = "written" | "queued" | "dropped";
 export interface StorageEvents {
   /** A call failed; the records are kept. The caller's state is whole at that time: the handler may record spans. */
   onFault(error: unknown, path: string): void;
-}
-
-interface Queued {
-  readonly bytes: Buffer;
-  /** A span: its file can do without. Other records are few, and later ones need them. */
-  readonly isSpan: boolean;
-  /** Lines begin with a comma, which the first line of a file leaves out. */
-  readonly isLine: boolean;
 }
 
 /** A file that replaces the one that a log appends to. */
@@ -66,8 +51,7 @@ export class AppendLog {
   /** A record was written since the last {@link checkRemoved}. */
   #hasNews = false;
   #fault: unknown;
-  #queue: Queued[] = [];
-  #queuedBytes = 0;
+  readonly #queue = new RecordQueue();
   /** Bytes of the first queued record that the file has. */
   #begun = 0;
   /** A record is being written: a record from within that write waits for its end. */
@@ -142,7 +126,8 @@ export class AppendLog {
 
   /** Queued records: span lines among them, and bytes of all of them. */
   get queued(): { readonly lines: number; readonly bytes: number } {
-    return { lines: this.#queue.filter(({ isLine }) => isLine).length, bytes: this.#queuedBytes };
+    const { lines, bytes } = this.#queue;
+    return { lines, bytes };
   }
 
   /** Whether the open file was renamed or deleted by another process. */
@@ -257,9 +242,19 @@ export class AppendLog {
     this.#debt.named();
   }
 
-  /** Begins an empty file: the old one was taken by a recovery, which has its records. */
-  restart(): void {
-    this.#begin({ descriptor: undefined, size: 0, lines: 0, hasElisionMarker: false });
+  /**
+   * Begins a new file with a record, which queued ones follow: the old file was taken by a recovery, which has its records.
+   * Never throws. Nothing changes when the file system refuses, or has the old file again (a mount that is back).
+   */
+  restart(first: Buffer): void {
+    try {
+      const descriptor = new Descriptor(this.#fileSystem, this.#create());
+      this.#begin({ descriptor, size: 0, lines: 0, hasElisionMarker: false });
+      this.#queue.putFirst({ bytes: first, isSpan: false, isLine: false });
+    } catch {
+      // The next append, or the next flush, meets the reason.
+    }
+    this.flush();
   }
 
   /** Renames the file. Throws what rename(2) says; then nothing has changed. */
@@ -278,13 +273,7 @@ export class AppendLog {
 
   /** Forgets queued records: the file that replaces this one has them. */
   protected discardQueue(): void {
-    this.#queue = [];
-    this.#count(-this.#queuedBytes);
-  }
-
-  #count(bytes: number): void {
-    this.#queuedBytes += bytes;
-    waiting.bytes += bytes;
+    this.#queue.clear();
   }
 
   #begin({ descriptor, size, lines, hasElisionMarker }: Replacement): void {
@@ -299,7 +288,7 @@ export class AppendLog {
     this.#begun = 0;
   }
 
-  #add(record: Queued): Appended {
+  #add(record: LogRecord): Appended {
     if (this.#isWriting) return this.#nested++ < maxNested ? this.#keep(record, "last") : "dropped";
     this.#nested = 0;
     const isNext = this.isSettled || this.#drain();
@@ -314,31 +303,24 @@ export class AppendLog {
   /** Writes the queue; `false` when the file system refuses, for the reason in `fault`. */
   #drain(): boolean {
     if (this.#isWriting) return false;
-    for (let first = this.#queue[0]; first; first = this.#queue[0]) {
+    for (let first = this.#queue.first; first; first = this.#queue.first) {
       if (!this.#tryWrite(first)) return false;
       this.#queue.shift();
-      this.#count(-first.bytes.length);
     }
     this.#fault = undefined;
     return true;
   }
 
-  /** Queues a copy: as the `first` record, when the file may have its beginning, or as the `last` one, if there is room. */
-  #keep(record: Queued, place: "first" | "last"): Appended {
-    const { length } = record.bytes;
-    if (place === "last" && this.#queuedBytes + length > maxQueuedBytes) return "dropped";
-    // The file has the beginning of the record: without the rest, no later record could be read.
-    const isBegun = place === "first" && this.#begun > 0;
-    if (record.isSpan && !isBegun && waiting.bytes + length > maxQueuedBytesOfAll) return "dropped";
-    const kept = { ...record, bytes: Buffer.from(record.bytes) };
-    if (place === "first") this.#queue.unshift(kept);
-    else this.#queue.push(kept);
-    this.#count(length);
-    return "queued";
+  /** Queues a record as the `first` one, of which the file may have the beginning, or as the `last` one. */
+  #keep(record: LogRecord, place: "first" | "last"): Appended {
+    // Without the rest of a record that has begun, no later one could be read.
+    const isKept =
+      place === "first" ? this.#queue.putFirst(record, this.#begun > 0) : this.#queue.add(record);
+    return isKept ? "queued" : "dropped";
   }
 
   /** `false` when the file system refuses, or when the file has a tail: then the record waits for a replacement. */
-  #tryWrite(record: Queued): boolean {
+  #tryWrite(record: LogRecord): boolean {
     if (this.#tail !== "none") {
       this.#fault = new Error("the file has its tail: it must be replaced before a record is written");
       return false;
@@ -362,7 +344,7 @@ export class AppendLog {
     this.#descriptor = undefined;
   }
 
-  #write({ bytes, isLine }: Queued): void {
+  #write({ bytes, isLine }: LogRecord): void {
     const { fd } = this.ensureOpen();
     const from = isLine && this.#lines === 0 ? 1 : 0;
     // A short write is no error: the next call fails with the reason (write(2): full disk, file size limit).
@@ -380,8 +362,11 @@ export class AppendLog {
   }
 
   #openOrCreate(): number {
+    return this.#exists ? this.#fileSystem.sync.open(this.#path, "append") : this.#create();
+  }
+
+  #create(): number {
     const { sync } = this.#fileSystem;
-    if (this.#exists) return sync.open(this.#path, "append");
     this.#debt.named();
     try {
       return sync.open(this.#path, "create");

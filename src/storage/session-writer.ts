@@ -369,14 +369,13 @@ export class SessionWriter implements JournalSource {
 
   #reopenFiles(): void {
     for (const log of [this.journal, this.log]) {
-      if (log.descriptor !== undefined) continue;
+      if (log.descriptor !== undefined || log.isWriting) continue;
       try {
         log.ensureOpen();
       } catch (error) {
         if (errorCode(error) !== "ENOENT") continue;
         // Recovery has what the file held: begin again, and merge with what recovery publishes.
-        log.restart();
-        if (log === this.log) log.append(encodeHead(this.session.head));
+        if (log === this.log) log.restart(encodeHead(this.session.head));
         else this.journal.rewrite();
         this.base.markUnmerged();
       }
