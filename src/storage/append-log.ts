@@ -230,6 +230,17 @@ export class AppendLog {
     return this.#descriptor;
   }
 
+  /** Opens a closed file for the next record; `false` when another process removed the file. Other refusals meet that record. */
+  reopen(): boolean {
+    if (this.#descriptor || this.#isWriting) return true;
+    try {
+      this.ensureOpen();
+      return true;
+    } catch (error) {
+      return errorCode(error) !== "ENOENT";
+    }
+  }
+
   /** Creates the directory of the file if it is missing. */
   ensureDirectory(): void {
     const made = this.#fileSystem.sync.mkdirs(dirname(this.#path));

@@ -19,7 +19,7 @@ import type { SessionEnd } from "../format/session-end.js";
 import type { SpanIds } from "../format/span-map.js";
 import { parentsFirst } from "../format/tail.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
-import { errorCode, tryUnlink } from "../platform/file-system.js";
+import { tryUnlink } from "../platform/file-system.js";
 import { type Gensync, runSync } from "../platform/gensync.js";
 import { Lifecycle } from "../platform/lifecycle.js";
 import { releaseToken } from "../platform/liveness.js";
@@ -367,19 +367,12 @@ export class SessionWriter implements JournalSource {
     this.#reopenFiles();
   }
 
+  /** A recovery has what a removed file held: begins another one, and merges with what the recovery publishes. */
   #reopenFiles(): void {
-    for (const log of [this.journal, this.log]) {
-      if (log.descriptor !== undefined || log.isWriting) continue;
-      try {
-        log.ensureOpen();
-      } catch (error) {
-        if (errorCode(error) !== "ENOENT") continue;
-        // Recovery has what the file held: begin again, and merge with what recovery publishes.
-        if (log === this.log) log.restart(encodeHead(this.session.head));
-        else this.journal.rewrite();
-        this.base.markUnmerged();
-      }
-    }
+    const isRemoved = [this.journal, this.log].map((log) => !log.reopen());
+    if (isRemoved[0]) this.journal.rewrite();
+    if (isRemoved[1]) this.log.restart(encodeHead(this.session.head));
+    if (isRemoved.includes(true)) this.base.markUnmerged();
   }
 
   /** The first name whose document is this session's, or does not exist. */

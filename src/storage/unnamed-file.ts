@@ -44,6 +44,7 @@ export class UnnamedFile {
   settle(): void {
     const journal = this.#journal;
     if (!journal) return;
+    this.#reopen(journal);
     journal.recreateIfRemoved();
     if (!journal.isSettled) journal.flush();
   }
@@ -84,11 +85,17 @@ export class UnnamedFile {
 
   #appended(append: (journal: Journal) => Appended): Appended {
     const journal = this.#ensureJournal();
+    this.#reopen(journal);
     const appended = append(journal);
     // A recovery that took this process for dead has what the file held, and reads the record if the rename came first.
     if (journal.checkRemoved()) journal.rewrite();
     if (this.#ports.durability === "each") this.#syncNow(journal);
     return appended;
+  }
+
+  /** What was in a file that is gone was read by the recovery that took it. */
+  #reopen(journal: Journal): void {
+    if (!journal.reopen()) journal.rewrite();
   }
 
   #ensureJournal(): Journal {
