@@ -5,6 +5,7 @@
  * The limits apply after redaction, because a redactor cannot recognise half a secret, and before serialisation, because
  * a text of some hundred megabytes cannot become JSON.
  */
+import { longChars, partsOf } from "../format/base64-runs.js";
 import { setOwn, toJsonValue } from "../format/json-value.js";
 import { jsonBytes } from "../format/long-json.js";
 import type { TraceSpan } from "../format/trace-file.js";
@@ -87,7 +88,7 @@ function textsIn(value: unknown, texts: string[] = [], depth = 0): string[] {
 
 /** An upper bound of the bytes of a value in JSON. Counting stops beyond `most`. */
 function atMost(value: unknown, most: number, depth: number): number {
-  if (typeof value === "string") return value.length * bytesPer.unit + bytesPer.member;
+  if (typeof value === "string") return textAtMost(value, most) + bytesPer.member;
   if (typeof value !== "object" || value === null) return bytesPer.member;
   if (depth > maxDepth) return Number.POSITIVE_INFINITY;
   let bytes = bytesPer.member;
@@ -99,11 +100,20 @@ function atMost(value: unknown, most: number, depth: number): number {
   for (const key in value) {
     const member = (value as Record<string, unknown>)[key];
     bytes += key.length * bytesPer.unit + bytesPer.member;
-    // No call for a text or a number, as most members of a span are.
-    if (typeof member === "string") bytes += member.length * bytesPer.unit;
+    // No call for a short text or a number, as most members of a span are.
+    if (typeof member === "string")
+      bytes += member.length < longChars ? member.length * bytesPer.unit : textAtMost(member, most);
     else if (typeof member === "object") bytes += atMost(member, most, depth + 1);
     if (bytes > most) break;
   }
+  return bytes;
+}
+
+/** As {@link atMost}, for a text: long runs of base64 have one byte per character. */
+function textAtMost(text: string, most: number): number {
+  if (text.length < longChars || text.length > most) return text.length * bytesPer.unit;
+  let bytes = 0;
+  for (const part of partsOf(text)) bytes += part.text.length * (part.isBase64 ? 1 : bytesPer.unit);
   return bytes;
 }
 
@@ -148,15 +158,21 @@ function cutText(text: string, max: number): string {
   const earlier = /\u2026\[(\d{1,15}) bytes cut\]$/.exec(text.slice(-40));
   const own = bytes - (earlier ? Buffer.byteLength(earlier[0]) : 0);
   const missing = Number(earlier?.[1] ?? 0);
-  // A copy of the bytes, because a slice would keep the whole text in memory for as long as its beginning.
-  const kept = Buffer.allocUnsafe(Math.min(own, max - Buffer.byteLength(markerOf(bytes + missing))));
+  const left = Math.min(own, max - Buffer.byteLength(markerOf(bytes + missing)));
+  // A copy, because a slice would keep the whole text in memory for as long as its beginning. The marker is copied behind it:
+  // two joined texts are copied by the first pass over them, which takes 20 times as long (`test/exporter/long-values.test.ts`).
   if (bytes === text.length) {
-    // ASCII, such as base64, is copied four times as fast.
-    kept.write(text.slice(0, kept.length), "latin1");
-    return kept.toString("latin1") + markerOf(own - kept.length + missing);
+    // ASCII, such as base64. The marker has a character of two bytes, so that all characters of the text have two.
+    const marker = markerOf(own - left + missing);
+    const cut = Buffer.allocUnsafe((left + marker.length) * 2);
+    cut.write(text.slice(0, left), "utf16le");
+    cut.write(marker, left * 2, "utf16le");
+    return cut.toString("utf16le");
   }
-  const { written } = new TextEncoder().encodeInto(text.slice(0, kept.length), kept);
-  return kept.toString("utf8", 0, written) + markerOf(own - written + missing);
+  const cut = Buffer.allocUnsafe(max);
+  const { written } = new TextEncoder().encodeInto(text.slice(0, left), cut.subarray(0, left));
+  const size = written + cut.write(markerOf(own - written + missing), written);
+  return cut.toString("utf8", 0, size);
 }
 
 /** For a span that is not large because of its texts: replaces its largest fields by a marker until it fits. */

@@ -50,6 +50,8 @@ export class Journal extends AppendLog {
   }
 
   override append(bytes: Buffer, isSpan = false): Appended {
+    // The record is content until a later one replaces it: the journal is not yet `slack` times its content.
+    this.#rewriteBytes = Math.max(this.#rewriteBytes, slack * bytes.length);
     const appended = super.append(bytes, isSpan);
     if (this.size > this.#rewriteBytes) this.rewrite();
     return appended;

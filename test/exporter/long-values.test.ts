@@ -1,0 +1,93 @@
+/**
+ * Values of 24 MB: their bytes are written once, and making and measuring their JSON takes a few times as long as making
+ * their base64. Both times are of the processor, in one run.
+ */
+import { randomBytes } from "node:crypto";
+import { afterEach, describe, expect, it } from "vitest";
+import { type Limits, limitSpan } from "../../src/exporter/limits.js";
+import { encodeLineIntoScratch, spanJson } from "../../src/format/document.js";
+import { toJsonValue } from "../../src/format/json-value.js";
+import type { TraceSpan } from "../../src/format/trace-file.js";
+import { Stage } from "../support/session-stage.js";
+
+const bytes = new Uint8Array(randomBytes(24_000_000));
+const text = Buffer.from(bytes.buffer, 0, 18_000_000).toString("base64");
+
+const noLimits: Limits = { maxValueBytes: 0, maxSpanBytes: 0 };
+const defaults: Limits = { maxValueBytes: 16_000_000, maxSpanBytes: 32_000_000 };
+const larger: Limits = { maxValueBytes: 64_000_000, maxSpanBytes: 128_000_000 };
+
+let stage: Stage | undefined;
+afterEach(() => stage?.remove());
+
+const spanWith = (value: unknown): TraceSpan => ({
+  spanId: "0000000000000001",
+  parentSpanId: null,
+  name: "work",
+  kind: "span",
+  startTime: 1,
+  endTime: 2,
+  status: "ok",
+  attributes: { "app.image": toJsonValue(value) },
+  traceId: "00000000000000000000000000000001",
+});
+
+/** As a span is written: its values as JSON, cut, measured, and encoded. Returns the bytes of the line. */
+function record(value: unknown, limits: Limits): number {
+  const json = spanJson(limitSpan(limits, spanWith(value)));
+  return encodeLineIntoScratch(json, "00000000000000000000000000000001", (line) => line.length);
+}
+
+/** Milliseconds of the processor that the fastest of some calls took. */
+function fastest(work: () => unknown): number {
+  const took = Array.from({ length: 5 }, () => {
+    const before = process.cpuUsage();
+    work();
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  });
+  return Math.min(...took);
+}
+
+describe("P8 a value of 24 MB", () => {
+  it.each<[string, string, unknown, Limits, number]>([
+    ["bytes", "without limits", bytes, noLimits, 15],
+    ["bytes", "within larger limits", bytes, larger, 15],
+    ["bytes", "cut by default", bytes, defaults, 35],
+    ["base64", "without limits", text, noLimits, 15],
+    ["base64", "within larger limits", text, larger, 15],
+    ["base64", "cut by default", text, defaults, 35],
+  ])(
+    "P8 as %s, %s, is encoded and measured in a few times the time of its base64",
+    (_form, _limits, value, limits, times) => {
+      const floor = fastest(() => Buffer.from(bytes.buffer).toString("base64"));
+      const took = fastest(() => record(value, limits));
+      // The clock has steps of a millisecond on some machines.
+      expect(took / Math.max(floor, 2)).toBeLessThan(times);
+    },
+  );
+
+  it("P8 is written once at the start of a span, and once at its end", async () => {
+    stage = new Stage();
+    const actor = stage.actor({ maxValueBytes: 0, maxSpanBytes: 0 });
+    actor.record("s", 1);
+    let { writtenBytes: before } = actor.exporter.stats();
+    /** How often the value was written since the last call. */
+    const copies = () => {
+      const { writtenBytes } = actor.exporter.stats();
+      const written = writtenBytes - before;
+      before = writtenBytes;
+      return written / text.length;
+    };
+    const span = actor.start("s", text);
+    expect(copies()).toBeLessThan(1.01);
+    const small = actor.start("s");
+    expect(copies()).toBeLessThan(0.01);
+    actor.end(span);
+    expect(copies()).toBeLessThan(1.01);
+    actor.end(small);
+    await actor.processor.shutdown();
+    const { spans } = stage.document("s");
+    expect(spans.filter(({ attributes }) => attributes?.["input.value"] === text)).toHaveLength(1);
+  });
+});
