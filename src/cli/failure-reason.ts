@@ -10,6 +10,7 @@ const reasons: Readonly<Record<string, string>> = {
   EISDIR: "it is a directory",
   EROFS: "the file system is read-only",
   ENOSPC: "the disk is full",
+  EIO: "the disk reports an error",
   EMFILE: "too many files are open",
 };
 

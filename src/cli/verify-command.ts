@@ -1,32 +1,20 @@
 /** `verify`: whether the files of sessions are whole, and what is wrong where. Reads every byte; only `--ground` writes. */
-import { decodeHead, decodeLine, isRoot } from "../format/document.js";
+import { basename } from "node:path";
+import { isRoot } from "../format/document.js";
+import type { TraceSpan } from "../format/trace-file.js";
 import { isWholeSummary } from "../format/validate.js";
+import { tryOr } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
-import { type Gensync, runAsync } from "../platform/gensync.js";
 import { readFoundTrace } from "../recovery/read-trace.js";
-import { hollowBytes, openPublished, type Published, readHeadLine } from "../storage/document-file.js";
-import { chunkBytes, readRange, scanLines } from "../storage/lines.js";
-import { byteCount, cut, groupedNumber, oneLine, plural, wrap } from "../text/display-text.js";
-import { defineCommand, type ExitCode, type Options, UsageError } from "./command.js";
+import { byteCount, groupedNumber, oneLine, plural, wrap } from "../text/display-text.js";
+import { defineCommand, type Options, UsageError } from "./command.js";
+import { scanDocument } from "./document-scan.js";
+import { exitCodes, type Finding, Findings, type Level, levels } from "./finding.js";
 import { reportGround } from "./ground-report.js";
+import { documentTimeFaultsOf } from "./impossible-times.js";
 import { catalogEntry, type FoundSession, findSessions, ownersOf, writerOf } from "./session-catalog.js";
 import { resolveSessions } from "./session-reference.js";
 import type { Terminal } from "./terminal.js";
-
-/** In rising order: the exit code. */
-const levels = ["whole", "repairable", "corrupt"] as const;
-type Level = (typeof levels)[number];
-
-interface Finding {
-  /** `note`: nothing is wrong with the session. */
-  readonly level: Exclude<Level, "whole"> | "note";
-  /** Name of the file. */
-  readonly file: string;
-  /** Line from 1, and byte offset of its beginning. */
-  readonly line?: number;
-  readonly offset?: number;
-  readonly message: string;
-}
 
 interface Verified {
   readonly name: string;
@@ -36,9 +24,9 @@ interface Verified {
   readonly spans: number;
   readonly bytes: number;
   readonly findings: readonly Finding[];
+  /** Findings beyond those. */
+  readonly leftOut: number;
 }
-
-const mostFindings = 20;
 
 const options = {
   ground: { help: "what the file system of the directory and this runtime give, and what costs what" },
@@ -47,7 +35,7 @@ const options = {
 export const verifyCommand = defineCommand({
   usage: "[session…] | --ground",
   about:
-    "Reads every byte of sessions, by default of all, and reports what is wrong where. Exit code 0: all are whole; 1: `recover` makes them whole; 2: a part of a trace cannot be read. With --ground, tries what sessions use of the file system, in a directory of its own below that of the traces, which it removes; it changes no other file. Exit code 0: documents are written here; 2: they cannot be.",
+    "Reads every byte of sessions, by default of all, and reports what is wrong where. Exit code 0: all are whole; 1: `recover` makes them whole; 2: a part of a trace cannot be read, since its bytes are corrupt, or since the file system refuses it. With --ground, tries what sessions use of the file system, in a directory of its own below that of the traces, which it removes; it changes no other file. Exit code 0: documents are written here; 2: they cannot be.",
   examples: [
     ["verify", "all sessions of the directory"],
     ["verify ses_1", "one"],
@@ -77,12 +65,13 @@ export const verifyCommand = defineCommand({
     if (json) terminal.printJson("verify/1", { result: worst, sessions: verified });
     else {
       for (const one of verified) terminal.print(...verifiedLines(one, terminal));
-      const counts = levels.map(
-        (level) => `${verified.filter(({ result }) => result === level).length} ${level}`,
-      );
+      const countOf = (level: Level) => verified.filter(({ result }) => result === level).length;
+      const counts = levels
+        .filter((level) => level !== "unread" || countOf(level) > 0)
+        .map((level) => `${countOf(level)} ${level}`);
       terminal.note(terminal.colors.dim(`${plural(verified.length, "session")}: ${counts.join(", ")}`));
     }
-    return levels.indexOf(worst) as ExitCode;
+    return exitCodes[worst];
   },
 });
 
@@ -90,192 +79,113 @@ export const verifyCommand = defineCommand({
 async function verify(found: FoundSession, isNamed: boolean): Promise<Verified | undefined> {
   const entry = await catalogEntry(found);
   if (!entry && !isNamed) return undefined;
-  const findings: Finding[] = [];
+  const findings = new Findings();
   const file = `${found.files.name}.json`;
-  const writer = writerOf(ownersOf(found));
   let spans = 0;
+  const inDocument = found.hasDocument ? await scanDocument(found, findings).catch(refused) : 0;
   try {
-    // Torn bytes of a writer that is alive are being written; those of a writer that is gone are what a crash left.
-    const { trace, damage } = await readFoundTrace(found.path, found);
-    spans = trace.spans.length;
-    if (writer === "gone") {
-      const torn = damage.tornBytes > 0 ? `; ${byteCount(damage.tornBytes)} of a span are torn` : "";
-      findings.push({
-        level: "repairable",
-        file,
-        message: `the writer is gone, and its files are not recovered: recover completes the document${torn}`,
-      });
-    }
-    const inDocument = found.hasDocument ? await scanDocument(found, findings) : 0;
-    const inSideFiles = damage.corruptLines - inDocument;
-    if (inSideFiles > 0)
-      findings.push({
-        level: "corrupt",
-        file: `${file}.*`,
-        message: `${plural(inSideFiles, "line")} of side files cannot be read; recover keeps them in a .damaged file`,
-      });
-    const { summary, layout } = trace;
-    if (layout && !isWholeSummary(summary))
-      findings.push({ level: "corrupt", file, message: "the summary lacks members" });
-    if (!trace.spans.some(isRoot))
-      findings.push({ level: "note", file, message: "there is no session span" });
-    findings.push(...twice(trace.spans, file));
+    spans = await verifyTrace(found, findings, inDocument);
   } catch (error) {
-    if (found.hasDocument) await scanDocument(found, findings).catch(() => {});
-    const message = oneLine(error instanceof Error ? error.message : String(error));
-    if (findings.length === 0) findings.push({ level: "corrupt", file, message });
+    findings.fail(error, file);
   }
   for (const kept of found.kept)
-    findings.push({
-      level: "note",
-      file: kept,
-      message: "kept aside: it was in the place of the document, or has lines that cannot be read",
-    });
-  const worst = findings.reduce(
-    (level, { level: own }) => Math.max(level, own === "note" ? 0 : levels.indexOf(own)),
-    0,
-  );
+    findings.add(
+      "note",
+      { file: kept },
+      "kept aside: it was in the place of the document, or has lines that cannot be read",
+    );
   return {
     name: found.files.name,
     path: found.path,
     status: entry?.state ?? "damaged",
-    result: levels[worst] as Level,
+    result: findings.result,
     spans,
-    bytes: nodeFileSystem.sync.lstat(found.path)?.size ?? 0,
-    findings: findings.slice(0, mostFindings),
+    bytes: tryOr(() => nodeFileSystem.sync.lstat(found.path)?.size, undefined) ?? 0,
+    findings: findings.gravest,
+    leftOut: findings.leftOut,
   };
-}
 
-/** Adds what is wrong with the lines of a document. Returns the number of lines that are no spans. */
-async function scanDocument({ files }: FoundSession, findings: Finding[]): Promise<number> {
-  const published = await runAsync(nodeFileSystem, openPublished(nodeFileSystem, files));
-  if (!published) return 0;
-  try {
-    const { body } = published;
-    if (body.type === "lines")
-      return await scan(published, body.from, body.to, 2, `${files.name}.json`, findings);
-    return body.type === "unreadable" ? await scanUnreadable(published, `${files.name}.json`, findings) : 0;
-  } finally {
-    published.descriptor.release();
-  }
-}
-
-async function scan(
-  { descriptor }: Published,
-  from: number,
-  to: number,
-  firstLine: number,
-  file: string,
-  findings: Finding[],
-): Promise<number> {
-  let corrupt = 0;
-  let number = firstLine;
-  const end = await runAsync(
-    nodeFileSystem,
-    scanLines(descriptor.fd, from, to, (line, offset) => {
-      if (decodeLine(line, offset).type !== "span") {
-        corrupt++;
-        findings.push({ level: "corrupt", file, line: number, offset, message: `no span: ${faultOf(line)}` });
-      }
-      number++;
-    }),
-  );
-  if (end < to)
-    findings.push({
-      level: "corrupt",
-      file,
-      line: number,
-      offset: end,
-      message: `the file ends within a line, ${byteCount(to - end)} after its beginning`,
-    });
-  return corrupt;
-}
-
-/** Where a file stops being a document, and how many spans can still be read by eye. */
-async function scanUnreadable(published: Published, file: string, findings: Finding[]): Promise<number> {
-  const { descriptor, size } = published;
-  if (size === 0) {
-    findings.push({ level: "corrupt", file, offset: 0, message: "the file is empty" });
+  function refused(error: unknown): number {
+    findings.fail(error, file);
     return 0;
   }
-  const head = await runAsync(nodeFileSystem, readHeadLine(descriptor.fd, size));
-  if (decodeHead(head)) {
-    const before = findings.length;
-    const corrupt = await scan(published, head.length, size, 2, file, findings);
-    if (findings.length === before)
-      findings.push({ level: "corrupt", file, offset: size, message: "the last line is missing" });
-    return corrupt;
-  }
-  const nul = await runAsync(nodeFileSystem, firstNul(descriptor.fd, size));
-  if (nul !== undefined)
-    findings.push({
-      level: "corrupt",
-      file,
-      offset: nul,
-      message: "NUL bytes: a power cut, or a disk that was full",
-    });
-  else {
-    const text = await runAsync(nodeFileSystem, readRange(descriptor.fd, 0, Math.min(size, hollowBytes)));
-    const message = size > hollowBytes ? "a long file that is no trace" : jsonFault(text.toString("utf8"));
-    findings.push({ level: "corrupt", file, offset: 0, message });
-  }
-  return 0;
 }
 
-/** The offset of the first NUL byte of a file. */
-function* firstNul(fd: number, size: number): Gensync<number | undefined> {
-  for (let from = 0; from < size; from += chunkBytes) {
-    const found = (yield* readRange(fd, from, Math.min(size, from + chunkBytes))).indexOf(0);
-    if (found >= 0) return from + found;
+/** Reads the session with its side files. `inDocument`: corrupt lines of the document, which are known. Returns the number of spans. */
+async function verifyTrace(found: FoundSession, findings: Findings, inDocument: number): Promise<number> {
+  const file = `${found.files.name}.json`;
+  const { trace, damage } = await readFoundTrace(found.path, found, (span, place) => {
+    findings.times(span, place ? { file: basename(place.path), offset: place.offset } : { file });
+    return withoutContent(span);
+  });
+  // Torn bytes of a writer that is alive are being written; those of a writer that is gone are what a crash left.
+  if (writerOf(ownersOf(found)) === "gone") {
+    const torn = damage.tornBytes > 0 ? `; ${byteCount(damage.tornBytes)} of a span are torn` : "";
+    findings.add(
+      "repairable",
+      { file },
+      `the writer is gone, and its files are not recovered: recover completes the document${torn}`,
+    );
   }
-  return undefined;
+  const inSideFiles = damage.corruptLines - inDocument;
+  if (inSideFiles > 0)
+    findings.add(
+      "corrupt",
+      { file: `${file}.*` },
+      `${plural(inSideFiles, "line")} of side files cannot be read; recover keeps them in a .damaged file`,
+    );
+  const { summary, layout, spans } = trace;
+  if (layout && !isWholeSummary(summary)) findings.add("corrupt", { file }, "the summary lacks members");
+  for (const { isUnreadable, message } of documentTimeFaultsOf(trace))
+    findings.add(isUnreadable ? "corrupt" : "note", { file }, message);
+  if (!spans.some(isRoot)) findings.add("note", { file }, "there is no session span");
+  const doubled = countOfTwins(spans);
+  if (doubled > 0) findings.add("corrupt", { file }, `${plural(doubled, "span")} more than once`);
+  return spans.length;
 }
 
-function jsonFault(text: string): string {
-  try {
-    JSON.parse(text);
-    return "JSON without spans";
-  } catch {
-    return "not JSON";
-  }
-}
-
-function faultOf(line: Buffer): string {
-  if (line.includes(0)) return "NUL bytes";
-  const text = line.toString("utf8");
-  return text.includes("\ufffd") ? "bytes that are not UTF-8" : jsonFault(text.replace(/^,/, ""));
-}
+/** What is needed of a span once its line was read: a session may be longer than the memory. */
+const withoutContent = ({
+  input: _input,
+  output: _output,
+  attributes: _attributes,
+  original: _original,
+  ...span
+}: TraceSpan): TraceSpan => span;
 
 /** Spans that are there more than once. The session span is one by its kind. */
-function twice(spans: readonly { spanId: string; traceId?: string }[], file: string): Finding[] {
-  const seen = new Set<string>();
-  let doubled = 0;
-  for (const { traceId = "", spanId } of spans) {
-    const key = `${traceId} ${spanId}`;
-    if (seen.has(key)) doubled++;
-    seen.add(key);
-  }
-  if (doubled === 0) return [];
-  return [{ level: "corrupt", file, message: `${plural(doubled, "span")} more than once` }];
+function countOfTwins(spans: readonly TraceSpan[]): number {
+  return spans.length - new Set(spans.map(({ traceId = "", spanId }) => `${traceId} ${spanId}`)).size;
 }
 
 function verifiedLines(
-  { name, result, spans, bytes, status, findings }: Verified,
+  { name, result, spans, bytes, status, findings, leftOut }: Verified,
   terminal: Terminal,
 ): string[] {
   const { colors, columns } = terminal;
-  const style = { whole: colors.green, repairable: colors.yellow, corrupt: colors.red }[result];
-  const sign = { whole: "✓", repairable: "!", corrupt: "✗" }[result];
-  const facts = `${status}, ${plural(spans, "span")}, ${byteCount(bytes)}`;
+  const { whole, repairable, unread, corrupt } = {
+    whole: colors.green("✓ whole"),
+    repairable: colors.yellow("! repairable"),
+    unread: colors.yellow("? unread"),
+    corrupt: colors.red("✗ corrupt"),
+  };
+  const sign = { whole, repairable, unread, corrupt }[result];
+  // Of what was not read, the size is known.
+  const isUnread = result === "unread" && spans === 0;
+  const facts = [!isUnread && status, !isUnread && plural(spans, "span"), byteCount(bytes)]
+    .filter((fact) => fact !== false)
+    .join(", ");
   return [
-    `${style(`${sign} ${result}`)}  ${colors.bold(oneLine(name))}  ${colors.dim(facts)}`,
+    `${sign}  ${colors.bold(oneLine(name))}  ${colors.dim(facts)}`,
     ...findings.flatMap(({ level, file, line, offset, message }) => {
       const where = [file, line && `line ${line}`, offset !== undefined && `byte ${groupedNumber(offset)}`]
         .filter(Boolean)
         .join(", ");
-      if (level === "note") return `    ${colors.dim(cut(`note  ${where}: ${message}`, columns - 4))}`;
-      const lines = wrap(`${oneLine(where)}: ${oneLine(message)}`, columns - 6);
-      return lines.map((text, at) => `${at === 0 ? "    " : "      "}${text}`);
+      const style = level === "note" ? colors.dim : (text: string) => text;
+      const text = `${level === "note" ? "note  " : ""}${oneLine(where)}: ${oneLine(message)}`;
+      const lines = wrap(text, columns - 6);
+      return lines.map((part, at) => `${at === 0 ? "    " : "      "}${style(part)}`);
     }),
+    ...(leftOut > 0 ? [colors.dim(`    ${plural(leftOut, "finding")} more`)] : []),
   ];
 }

@@ -186,24 +186,25 @@ const schemas = {
   }),
   verify: z.strictObject({
     schema: z.literal("crash-safe-file/verify/1"),
-    result: z.enum(["whole", "repairable", "corrupt"]),
+    result: z.enum(["whole", "repairable", "unread", "corrupt"]),
     sessions: z.array(
       z.strictObject({
         name: z.string(),
         path: z.string(),
         status,
-        result: z.enum(["whole", "repairable", "corrupt"]),
+        result: z.enum(["whole", "repairable", "unread", "corrupt"]),
         spans: count,
         bytes: count,
         findings: z.array(
           z.strictObject({
-            level: z.enum(["note", "repairable", "corrupt"]),
+            level: z.enum(["note", "repairable", "unread", "corrupt"]),
             file: z.string(),
             line: count.optional(),
             offset: count.optional(),
             message: z.string(),
           }),
         ),
+        leftOut: count,
       }),
     ),
   }),
