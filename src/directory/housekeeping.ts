@@ -7,7 +7,7 @@ import { inTurns } from "../platform/async.js";
 import type { Timer } from "../platform/clock.js";
 import { runAsync } from "../platform/gensync.js";
 import { recoverDirectory } from "../recovery/recover-directory.js";
-import { prune, type Retention } from "../recovery/retention.js";
+import { type PruneEvents, prune, type Retention, retentionFault } from "../recovery/retention.js";
 import type { SessionEntry } from "./sessions.js";
 import type { DirectoryListener } from "./shared-directory.js";
 import type { TraceDirectory } from "./trace-directory.js";
@@ -31,7 +31,7 @@ export class Housekeeping {
   readonly #unnamed: UnnamedTraces;
   readonly #options: HousekeepingOptions;
   readonly #onFault: (error: unknown, path: string) => void;
-  readonly #onRemoved: DirectoryListener["onRemoved"];
+  readonly #events: PruneEvents;
   readonly #timers: Timer[];
   #work: Promise<void> = Promise.resolve();
   #isWorking = false;
@@ -51,7 +51,7 @@ export class Housekeeping {
     this.#unnamed = unnamed;
     this.#options = options;
     this.#onFault = onFault;
-    this.#onRemoved = onRemoved;
+    this.#events = { onRemoved, onKept: (file) => onFault(retentionFault(file), file.path) };
     const { clock, durability } = directory.ports;
     this.#timers = [
       clock.after(0, () => this.maintain()),
@@ -82,7 +82,7 @@ export class Housekeeping {
       ports.counters?.recovered(sessions.length);
       for (const { error, path } of failures) this.#onFault(error, path);
       if (await ports.fileSystem.async.isDirectory(dir)) {
-        await runAsync(ports.fileSystem, prune(ports, dir, this.#limits(), this.#onRemoved));
+        await runAsync(ports.fileSystem, prune(ports, dir, this.#limits(), this.#events));
       }
     } catch (error) {
       this.#onFault(error, dir);

@@ -12,11 +12,14 @@ import type { Clock } from "../platform/clock.js";
 import { messageOf, reasonOf } from "../platform/errors.js";
 import { errorCode } from "../platform/file-system.js";
 import { isHeld, type Refusal } from "../platform/ground.js";
-import { type AppliedLimits, unnamedBounds } from "../recovery/retention.js";
+import { type AppliedLimits, isRetentionFault, unnamedBounds } from "../recovery/retention.js";
 import type { Durability } from "../storage/durability.js";
 
 /** After this time the spans are counted that followed the first lost one. */
 const lossWindowMillis = 1_000;
+
+/** Files whose names are remembered, and logged: a directory may be full of such files. */
+const mostKeptFiles = 1_000;
 
 /** Why an ended span is in no file. */
 export type LossReason = keyof typeof losses;
@@ -58,6 +61,7 @@ export class FaultLog {
   readonly #losses: LossAccount;
   #droppedStarts = 0;
   #lastFault: unknown;
+  readonly #keptFiles = new Set<string>();
   /** Spans in memory that were reported last. */
   #waiting = 0;
 
@@ -89,6 +93,10 @@ export class FaultLog {
 
   /** The file system failed, or reading a span did. Logged once for as long as the fault lasts, and when it is over. */
   fault(error: unknown, path: string): void {
+    if (isRetentionFault(error)) {
+      this.#kept(error, path);
+      return;
+    }
     const code = errorCode(error);
     const kind = code ?? errorTypeOf(error);
     if (code !== undefined) this.#lastFault = error;
@@ -108,6 +116,13 @@ export class FaultLog {
           `no ${kind} for one minute (${counted(total, "failed call")} in all, first at ${path})`,
         ),
     });
+  }
+
+  /** Retention cannot read or remove a file: nothing that was recorded waits for that. Logged once for each file. */
+  #kept(error: Error, path: string): void {
+    if (this.#keptFiles.has(path) || this.#keptFiles.size >= mostKeptFiles) return;
+    this.#keptFiles.add(path);
+    this.#diagnostics.log("warn", `retention keeps ${path}: ${reasonOf(error)}; ${advice(error)}`);
   }
 
   /** The file system of the directory refuses something for good. */

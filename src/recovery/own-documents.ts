@@ -11,7 +11,7 @@ import { type DocumentHead, endMarksIn } from "../format/document.js";
 import { documentPath, nameCandidates, type SessionFiles, safeId } from "../format/file-names.js";
 import { decodeLeadingHead } from "../format/leading-head.js";
 import { Descriptor } from "../platform/descriptor.js";
-import type { FileStat, FileSystem } from "../platform/file-system.js";
+import { type FileStat, type FileSystem, isNoFile } from "../platform/file-system.js";
 import { type Gensync, io } from "../platform/gensync.js";
 import { RecentMap } from "../platform/recent-map.js";
 import { maxWholeBytes } from "../storage/document-file.js";
@@ -26,6 +26,8 @@ export interface Recognized {
   readonly kind: "foreign" | "named" | "unnamed";
   /** The token of the writer that may take the end of the document back: a process hook has ended the session. */
   readonly provisional?: string | undefined;
+  /** Why the file could not be read: it may be any of the three. */
+  readonly refused?: unknown;
 }
 
 const foreign: Recognized = { kind: "foreign" };
@@ -70,9 +72,9 @@ export function* recognize(
     const result = { checked: found, kind, provisional } as const;
     results.set(path, result);
     return result;
-  } catch {
+  } catch (error) {
     // Checked again in the next pass.
-    return foreign;
+    return isNoFile(error) ? foreign : { kind: "foreign", refused: error };
   } finally {
     file?.releaseNow();
   }

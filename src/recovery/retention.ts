@@ -6,7 +6,8 @@
  */
 
 import { appendLogPath, documentPath, parseEntry, type SessionFiles } from "../format/file-names.js";
-import { type FileStat, tryUnlink } from "../platform/file-system.js";
+import { reasonOf } from "../platform/errors.js";
+import { errorCode, type FileCalls, type FileStat, tryUnlink } from "../platform/file-system.js";
 import { type Gensync, io, pause, sync } from "../platform/gensync.js";
 import { isOrphaned, newRecoveryToken, releaseToken } from "../platform/liveness.js";
 import type { CommitPorts } from "../storage/commit.js";
@@ -52,6 +53,34 @@ interface Candidate {
   readonly size: number;
 }
 
+/** Why a pass keeps a file that is beyond the limits, or may be. */
+export interface KeptFile {
+  readonly path: string;
+  readonly refused: "read" | "removed";
+  /** Of the file system. */
+  readonly error: unknown;
+}
+
+const faultName = "RetentionFault";
+
+/** A kept file as an error, for the listeners of a directory. A copy of another version may be one: it knows errors only. */
+export const retentionFault = ({ refused, error }: KeptFile): Error =>
+  Object.assign(new Error(`it cannot be ${refused}: ${reasonOf(error)}`, { cause: error }), {
+    name: faultName,
+    code: errorCode(error),
+  });
+
+export const isRetentionFault = (error: unknown): error is Error =>
+  error instanceof Error && error.name === faultName;
+
+/** What a caller hears of a pass. */
+export interface PruneEvents {
+  /** A document was removed. */
+  onRemoved?(path: string, limits: AppliedLimits): void;
+  /** The file system refuses to read or to remove a file. */
+  onKept?(file: KeptFile): void;
+}
+
 /** Limits of one pass; 0: no limit. */
 type Limits = { readonly [K in keyof Retention]: number };
 
@@ -62,14 +91,14 @@ interface PrunePorts extends CommitPorts {
 }
 
 /**
- * Removes documents until the limits hold: those of spans without a session first, then the oldest. Calls `onRemoved` with the path
- * of each removed document.
+ * Removes documents until the limits hold: those of spans without a session first, then the oldest. Reports
+ * each removed document, and each file that the file system refuses.
  */
 export function* prune(
   ports: PrunePorts,
   dir: string,
   { maxFiles, maxFileAgeMillis, maxTotalBytes }: Retention,
-  onRemoved: (path: string, limits: AppliedLimits) => void = () => {},
+  events: PruneEvents = {},
 ): Gensync<void> {
   const bounds = {
     maxFiles: maxFiles === undefined ? unnamedBounds.maxFiles : 0,
@@ -79,8 +108,8 @@ export function* prune(
   const limits = { maxFiles: maxFiles ?? 0, maxFileAgeMillis, maxTotalBytes: maxTotalBytes ?? 0 };
   const names = namesIn(dir, yield* io.readdir(dir));
   const unnamed = new Map([...names].filter(([name, { hasDocument }]) => hasDocument && isUnnamedName(name)));
-  yield* keepWithin(ports, dir, unnamed, bounds, "default", onRemoved);
-  yield* keepWithin(ports, dir, names, limits, "given", onRemoved);
+  yield* keepWithin(ports, dir, unnamed, bounds, "default", events);
+  yield* keepWithin(ports, dir, names, limits, "given", events);
 }
 
 /** What a directory has under the name of a session. */
@@ -110,7 +139,7 @@ function* keepWithin(
   names: ReadonlyMap<string, Named>,
   limits: Limits,
   applied: AppliedLimits,
-  onRemoved: (path: string, limits: AppliedLimits) => void,
+  events: PruneEvents,
 ): Gensync<void> {
   const now = ports.clock.now();
   const documents = [...names.values()].filter(({ hasDocument }) => hasDocument).length;
@@ -118,13 +147,17 @@ function* keepWithin(
   if (!isTooMany && limits.maxFileAgeMillis === 0 && limits.maxTotalBytes === 0) return;
   const candidates: Candidate[] = [];
   for (const [name, { companions }] of names) {
-    const candidate = yield* measure({ dir, name }, companions, now);
-    if (candidate) candidates.push(candidate);
+    try {
+      const candidate = yield* measure({ dir, name }, companions, now);
+      if (candidate) candidates.push(candidate);
+    } catch (error) {
+      events.onKept?.({ path: documentPath({ dir, name }), refused: "read", error });
+    }
   }
   candidates.sort(oldestFirst);
   const excess = new Excess(candidates, limits, now);
-  const counted = yield* selectCounted(ports, candidates, excess, applied);
-  yield* removeUnowned(ports, dir, counted, excess, (path) => onRemoved(path, applied));
+  const counted = yield* selectCounted(ports, candidates, excess, applied, events);
+  yield* removeUnowned(ports, dir, counted, excess, applied, events);
 }
 
 /**
@@ -138,15 +171,18 @@ function* selectCounted(
   candidates: readonly Candidate[],
   excess: Excess,
   applied: AppliedLimits,
+  events: PruneEvents,
 ): Gensync<Candidate[]> {
   const unnamed: Candidate[] = [];
   const named: Candidate[] = [];
   for (const one of candidates) {
     if (!excess.has(one)) continue;
     const { document, files } = one;
-    const { kind, provisional } = document
+    const { kind, provisional, refused } = document
       ? yield* recognize(ports.fileSystem, files, document)
       : ({ kind: "named" } as Recognized);
+    if (refused !== undefined)
+      events.onKept?.({ path: documentPath(files), refused: "read", error: refused });
     if (kind !== "unnamed" && (kind !== "named" || applied === "default")) {
       excess.remove(one);
       continue;
@@ -240,8 +276,10 @@ function* removeUnowned(
   dir: string,
   candidates: readonly Candidate[],
   excess: Excess,
-  onRemoved: (path: string) => void,
+  applied: AppliedLimits,
+  { onRemoved, onKept }: PruneEvents,
 ): Gensync<void> {
+  const onRefused = (path: string, error: unknown) => onKept?.({ path, refused: "removed", error });
   const calls = ports.fileSystem.sync;
   for (let from = 0; from < candidates.length; from += batchSize) {
     const batch = candidates.slice(from, from + batchSize);
@@ -256,14 +294,29 @@ function* removeUnowned(
       for (const one of batch) {
         if (owned.has(one.files.name) || !excess.has(one)) continue;
         excess.remove(one);
-        const isRemoved = ports.dryRun || !one.document || removeDocument(ports, one.files, one.document);
+        const isRemoved =
+          ports.dryRun || !one.document || removeDocument(ports, one.files, one.document, onRefused);
         if (!isRemoved) continue;
-        if (!ports.dryRun) for (const path of one.companions) tryUnlink(calls, path);
-        onRemoved(documentPath(one.files));
+        if (!ports.dryRun) for (const path of one.companions) unlinkOrReport(calls, path, onRefused);
+        onRemoved?.(documentPath(one.files), applied);
       }
     });
   }
 }
+
+/** Removes a file. Returns whether the file is gone. */
+function unlinkOrReport(calls: FileCalls, path: string, onRefused: OnRefused): boolean {
+  try {
+    calls.unlink(path);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return true;
+    onRefused(path, error);
+    return false;
+  }
+  return true;
+}
+
+type OnRefused = (path: string, error: unknown) => void;
 
 /**
  * Removes a document, if it is still the one that was checked: this process may have been stopped since then, while
@@ -274,6 +327,7 @@ export function removeDocument(
   { fileSystem, liveness }: CommitPorts,
   files: SessionFiles,
   checked: FileStat,
+  onRefused: OnRefused = () => {},
 ): boolean {
   const path = documentPath(files);
   const token = newRecoveryToken(liveness);
@@ -283,11 +337,12 @@ export function removeDocument(
   try {
     if (!isChecked(path)) return !calls.exists(path);
     calls.rename(path, taken);
-    if (isChecked(taken)) return tryUnlink(calls, taken);
+    if (isChecked(taken)) return unlinkOrReport(calls, taken, onRefused);
     calls.link(taken, path);
     tryUnlink(calls, taken);
-  } catch {
+  } catch (error) {
     // If the session has another document by now, the renamed one cannot be put back: recovery merges both.
+    if (!["EEXIST", "ENOENT"].includes(errorCode(error) ?? "")) onRefused(path, error);
   } finally {
     releaseToken(token);
   }

@@ -183,6 +183,7 @@ const schemas = {
     removed: z.array(z.strictObject({ path: z.string(), bytes: count })),
     bytes: count,
     held: z.array(z.string()),
+    failures: z.array(z.strictObject({ path: z.string(), error: z.string() })),
   }),
   verify: z.strictObject({
     schema: z.literal("crash-safe-file/verify/1"),

@@ -106,8 +106,8 @@ async function keep(
 ): Promise<string[]> {
   const removed: string[] = [];
   const ports = { fileSystem, liveness: stage.liveness, clock: systemClock };
-  const note = (path: string) => removed.push(path.slice(stage.dir.length + 1));
-  await runAsync(fileSystem, prune(ports, stage.dir, { ...none, ...limits }, note));
+  const onRemoved = (path: string) => removed.push(path.slice(stage.dir.length + 1));
+  await runAsync(fileSystem, prune(ports, stage.dir, { ...none, ...limits }, { onRemoved }));
   return removed;
 }
 

@@ -1,57 +1,49 @@
 /** Calls of the process's own file system that fail for some paths, for programs that take no file system. */
-import { onTestFinished, vi } from "vitest";
-import { type FileCalls, nodeFileSystem } from "../../src/platform/file-system.js";
+import { onTestFinished } from "vitest";
+import { nodeFileSystem } from "../../src/platform/file-system.js";
 
-/** What a system call fails with. */
-const refusal = (code: string, path: string, syscall: string): Error =>
-  Object.assign(new Error(`${code}: refused, ${syscall} '${path}'`), { code, path, syscall });
+type Call = (...args: never[]) => unknown;
 
-/** From now to the end of the test, `name` fails with `code` for paths that match. */
-export function refuse(
-  name: "open" | "unlink" | "rename" | "lstat" | "readdir",
-  code: string,
-  path: RegExp,
-): void {
-  for (const calls of [nodeFileSystem.sync, nodeFileSystem.async]) {
-    const real = calls[name] as (...args: unknown[]) => unknown;
-    const spy = vi.spyOn(calls as FileCalls, name).mockImplementation(((...args: unknown[]) => {
-      const error = path.test(String(args[0])) ? refusal(code, String(args[0]), name) : undefined;
+/** To the end of the test, `name` fails with the error that `fault` returns, if it returns one. */
+function failing(name: string, fault: (...args: never[]) => Error | undefined): void {
+  const { sync, async } = nodeFileSystem as unknown as Record<"sync" | "async", Record<string, Call>>;
+  for (const calls of [sync, async]) {
+    const real = calls[name] as Call;
+    calls[name] = (...args) => {
+      const error = fault(...args);
       if (error === undefined) return real(...args);
-      if (calls === nodeFileSystem.async) return Promise.reject(error);
+      if (calls === async) return Promise.reject(error);
       throw error;
-    }) as never);
-    onTestFinished(() => spy.mockRestore());
+    };
+    onTestFinished(() => {
+      calls[name] = real;
+    });
   }
 }
 
+/** From now to the end of the test, `name` fails with `code` for paths that match. */
+export const refuse = (
+  name: "open" | "unlink" | "rename" | "lstat" | "readdir",
+  code: string,
+  path: RegExp,
+): void =>
+  failing(name, (at: string) => {
+    if (!path.test(at)) return undefined;
+    return Object.assign(new Error(`${code}: refused, ${name} '${at}'`), { code, path: at, syscall: name });
+  });
+
 /** From now to the end of the test, reads of files whose path matches fail with EIO: a disk with bad sectors. */
 export function refuseReads(path: RegExp): void {
-  const inodes = new Set<string>();
   const { sync } = nodeFileSystem;
-  const isBad = (fd: number): boolean => {
+  const bad = new Set<string>();
+  failing("open", (at: string) => {
+    const stat = path.test(at) ? sync.lstat(at) : undefined;
+    if (stat) bad.add(`${stat.dev} ${stat.ino}`);
+    return undefined;
+  });
+  failing("read", (fd: number) => {
     const { dev, ino } = sync.fstat(fd);
-    return inodes.has(`${dev} ${ino}`);
-  };
-  for (const calls of [nodeFileSystem.sync, nodeFileSystem.async]) {
-    const { open, read } = calls as FileCalls;
-    const isAsync = calls === nodeFileSystem.async;
-    const opening = vi.spyOn(calls as FileCalls, "open").mockImplementation(((at: string, mode: "read") => {
-      const stat = path.test(at) ? sync.lstat(at) : undefined;
-      if (stat) inodes.add(`${stat.dev} ${stat.ino}`);
-      return open(at, mode);
-    }) as never);
-    const reading = vi.spyOn(calls as FileCalls, "read").mockImplementation(((
-      fd: number,
-      ...rest: [never]
-    ) => {
-      if (!isBad(fd)) return (read as (...args: unknown[]) => unknown)(fd, ...rest);
-      const error = Object.assign(new Error("EIO: i/o error, read"), { code: "EIO", syscall: "read" });
-      if (isAsync) return Promise.reject(error);
-      throw error;
-    }) as never);
-    onTestFinished(() => {
-      opening.mockRestore();
-      reading.mockRestore();
-    });
-  }
+    if (!bad.has(`${dev} ${ino}`)) return undefined;
+    return Object.assign(new Error("EIO: i/o error, read"), { code: "EIO", syscall: "read" });
+  });
 }

@@ -1,0 +1,41 @@
+/** Retention of a running program beside files that the file system refuses. */
+
+import { existsSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DiagLogLevel, diag } from "@opentelemetry/api";
+import { afterEach, expect, test, vi } from "vitest";
+import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
+import { emptyDirectory } from "../support/command-stage.js";
+import { refuse } from "../support/refused-calls.js";
+import { documentOf } from "../support/trace-documents.js";
+
+afterEach(() => diag.disable());
+
+test("P14 retention logs once which document it cannot read or remove, and why", async () => {
+  const logged: string[] = [];
+  const log = (text: string, ...rest: unknown[]) => void logged.push([text, ...rest].join(" "));
+  diag.setLogger({ error: log, warn: log, info: log, debug() {}, verbose() {} }, DiagLogLevel.INFO);
+  const dir = emptyDirectory();
+  for (let n = 0; n < 4; n++) {
+    writeFileSync(join(dir, `ses_${n}.json`), JSON.stringify(documentOf(`ses_${n}`)));
+    utimesSync(join(dir, `ses_${n}.json`), 1_000_000 + n, 1_000_000 + n);
+  }
+  refuse("open", "EACCES", /ses_0\.json$/);
+  refuse("rename", "EPERM", /ses_1\.json$/);
+  const pass = async () => {
+    const exporter = new CrashSafeFileSpanExporter({ dir, maxFiles: 1 });
+    await vi.waitUntil(() => !existsSync(join(dir, "ses_2.json")), 10_000);
+    return exporter;
+  };
+  const exporter = await pass();
+  const kept = () => logged.filter((line) => line.includes("retention keeps"));
+  await vi.waitUntil(() => kept().length > 1, 10_000);
+  expect(kept()).toEqual([
+    expect.stringContaining(`retention keeps ${join(dir, "ses_0.json")}: it cannot be read: EACCES`),
+    expect.stringContaining(`retention keeps ${join(dir, "ses_1.json")}: it cannot be removed: EPERM`),
+  ]);
+  expect(logged.join("\n")).not.toMatch(/cannot write|kept in memory/);
+  await exporter.shutdown();
+  expect(exporter.stats().faults).toBe(0);
+  expect(kept()).toHaveLength(2);
+});
