@@ -15,6 +15,7 @@ import {
 } from "../text/display-text.js";
 import { analyse, gistOf, valueText } from "./analysis.js";
 import { defineCommand, type Options } from "./command.js";
+import { detectorWords } from "./detector-words.js";
 import { escaped, fenced, inlineCode } from "./markdown-text.js";
 import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
 import { isFoundDead, nowOf } from "./session-header.js";
@@ -228,7 +229,7 @@ function facts({ title, agent, model, isReconstructed, detector, writer }: Postm
   return [
     title && `Title: ${oneLine(title)}`,
     [agent && `agent ${oneLine(agent)}`, model && `model ${oneLine(model)}`].filter(Boolean).join(", "),
-    detector && `Detector: ${oneLine(detector)}`,
+    detector && `Detected: ${detectorWords(detector)}`,
     isReconstructed &&
       writer.state === "none" &&
       "Evidence: a recovery wrote the end of the document, not the program",

@@ -11,6 +11,7 @@ import {
   wrap,
 } from "../text/display-text.js";
 import { type Analysis, turnsOf } from "./analysis.js";
+import { crashReason, detectorWords } from "./detector-words.js";
 import { parentOf, type SessionState } from "./session-catalog.js";
 import type { ReadSession } from "./session-reference.js";
 import { stateSigns, stateStyle } from "./signs.js";
@@ -38,11 +39,10 @@ export function evidenceOf({ state, writer, owners, trace }: ReadSession): strin
     : "the lease of its writer has expired";
   // What a reader or a recovery found states itself: its error and its detector add nothing.
   const isFound = state === "crashed" && isFoundDead(trace.summary);
-  const was = detector === leaseExpired ? "the lease of its writer had expired" : "its process was gone";
   const parts = [
-    (state === "error" || state === "crashed" || state === "damaged") && !isFound && error,
-    state === "crashed" && !isFound && detector && !error?.includes(detector) && `detected by: ${detector}`,
-    isFound && writer !== "gone" && `${was}; a recovery completed the document`,
+    (state === "error" || state === "damaged") && error,
+    state === "crashed" && !isFound && crashReason(error, detector),
+    isFound && writer !== "gone" && `${detectorWords(detector ?? "")}; a recovery completed the document`,
     !isFound && reconstructed && writer === "none" && "reconstructed by a recovery",
     alive.length > 0 && `process ${alive.join(", ")} is writing`,
     isRemote && "a writer of another host or container has touched its files within a minute",
