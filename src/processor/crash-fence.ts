@@ -4,7 +4,7 @@
 import { isMainThread } from "node:worker_threads";
 import { Diagnostics } from "../otel/diagnostics.js";
 import { type CrashTarget, type ProvisionalTarget, provisionalFence } from "../otel/types.js";
-import { timers } from "../platform/clock.js";
+import { systemClock, timers } from "../platform/clock.js";
 import { tryOr } from "../platform/errors.js";
 import {
   checked,
@@ -49,8 +49,10 @@ export interface CrashFenceOptions {
 /** What {@link installCrashFence} returns. */
 export interface InstalledCrashFence {
   /**
-   * Removes this installation; other installations of the target stay. Idempotent. Listeners for signals are removed two
-   * turns of the event loop later, so that a signal that was caught before is not lost but has its default effect.
+   * Removes this installation; other installations of the target stay. Idempotent. Listeners for signals are removed a few
+   * turns of the event loop later, in a turn in which no other code takes time, so that a signal that was caught before is not
+   * lost but has its default effect. A signal in that last turn (less than 0.1 ms) is lost: the runtime forgets signals that it
+   * caught when their last listener goes. Where every turn is longer, the listeners go after 100 turns.
    */
   uninstall(): void;
 }
@@ -170,20 +172,29 @@ function fitHooks(fence: Fence, isLater = false): void {
   for (const event of fence.hooks.keys()) {
     if (wanted.has(event)) continue;
     if (isLater || !isSignal(event)) unhook(fence, event);
-    else afterCaughtSignals(() => fitHooks(fence, true));
+    else timers.setImmediate(() => afterCaughtSignals(() => fitHooks(fence, true)));
   }
   for (const event of wanted) {
     if (!fence.hooks.has(event)) hook(fence, event);
   }
 }
 
+/** A turn of the event loop in which no other code runs takes a few microseconds. */
+const shortTurnMillis = 0.1;
+const maxTurns = 100;
+
 /**
- * The event loop passes a caught signal to its listener. If the listener is gone by then, the signal is lost, and the
- * process lives on as if it ignored the signal. The loop may have read the signals of its present turn already, so this
- * waits for the next turn.
+ * The event loop passes a caught signal to its listener when it next asks the kernel for events. If the listener is gone by
+ * then, the signal is lost, and the process lives on as if it ignored the signal: libuv drops caught signals with the handle
+ * that a runtime closes with the last listener, and no function of Node keeps them, or blocks signals meanwhile. So this runs
+ * at the end of a turn that was so short that the loop has just asked.
  */
-function afterCaughtSignals(run: () => void): void {
-  timers.setImmediate(() => timers.setImmediate(run));
+function afterCaughtSignals(run: () => void, turns = maxTurns): void {
+  const began = systemClock.monotonic();
+  timers.setImmediate(() => {
+    if (turns === 0 || systemClock.monotonic() - began < shortTurnMillis) run();
+    else afterCaughtSignals(run, turns - 1);
+  });
 }
 
 function hook(fence: Fence, event: string): void {

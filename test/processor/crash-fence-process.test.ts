@@ -93,6 +93,14 @@ describe.skipIf(process.platform === "win32")("P3 the crash fence on a signal", 
     expect(end).toMatchObject({ printed: [], signal: "SIGTERM" });
   });
 
+  it("P6 loses no signal that is caught in a turn after the uninstallation", async () => {
+    const end = await run("fence-process.mjs", [
+      "uninstalled before it was caught in a later turn",
+      "SIGTERM",
+    ]);
+    expect(end).toMatchObject({ printed: [], signal: "SIGTERM" });
+  });
+
   it("P3 calls each target on the events it wants", async () => {
     const end = await signalled("each target its events");
     expect(end).toMatchObject({ printed: ["ready", "a: Received SIGTERM"], signal: "SIGTERM" });

@@ -87,6 +87,17 @@ const ways = {
       setTimeout(() => print("still alive"), 500);
     });
   },
+  "uninstalled before it was caught in a later turn"() {
+    const fence = installCrashFence(target("a"));
+    fence.uninstall();
+    // The next turn reads its events, and a callback of one of them takes the signal: the loop reads it a turn later.
+    setImmediate(() => {
+      stat(".", () => process.kill(process.pid, signal));
+      const end = performance.now() + 50;
+      while (performance.now() < end);
+      setTimeout(() => print("still alive"), 500);
+    });
+  },
   "uncaught exception"() {
     installCrashFence(target("a"));
     setImmediate(() => {
