@@ -1,6 +1,7 @@
 /**
  * What every content value passes before it is written to a file: first the redactor of the user, then the size limits.
  */
+import { programContent } from "../format/cap.js";
 import { isRecord, setOwn, unreadable } from "../format/json-value.js";
 import { inertJson } from "../format/long-json.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
@@ -56,10 +57,8 @@ export class ContentFilter {
 
   /** Name, input, attributes and metadata of a session as a whole. */
   facts(facts: SessionFacts): SessionFacts {
-    return limitValue(
-      this.#limits,
-      this.#redact ? redactFacts(this.#redact, facts) : (inertJson(facts) as SessionFacts),
-    );
+    const shown = this.#redact ? redactFacts(this.#redact, facts) : (inertJson(facts) as SessionFacts);
+    return programContent(limitValue(this.#limits, shown));
   }
 
   metadata(metadata: Partial<SessionMetadata>): Partial<SessionMetadata> {

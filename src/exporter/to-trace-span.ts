@@ -4,6 +4,7 @@
  */
 
 import type { Context } from "@opentelemetry/api";
+import { programContent } from "../format/cap.js";
 import type { SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { laterSpan } from "../otel/first-sdk-span.js";
 import { turnSpanId } from "../otel/ids.js";
@@ -75,7 +76,7 @@ export class SpanConverter {
     // The projection made this object, and no other code has it yet.
     projected.parentSpanId = this.#parentOf(span, projected.parentSpanId, rootSpanId);
     return {
-      span: this.#filter?.span(projected) ?? projected,
+      span: programContent(this.#filter?.span(projected) ?? projected),
       metadata: described(filtered, origin.metadata),
     };
   }
@@ -88,9 +89,9 @@ export class SpanConverter {
   /** Filters a record once for as long as it does not change: each copy of the document asks for every open span. */
   #filteredExact(exact: TraceSpan, { made }: ExactSpanAttachment): TraceSpan {
     const filter = this.#filter;
-    if (!filter) return exact;
-    if (made?.span !== exact) return filter.span(exact);
-    if (made.shown?.by !== filter) made.shown = { by: filter, span: filter.span(exact) };
+    if (!filter) return programContent(exact);
+    if (made?.span !== exact) return programContent(filter.span(exact));
+    if (made.shown?.by !== filter) made.shown = { by: filter, span: programContent(filter.span(exact)) };
     return made.shown.span;
   }
 

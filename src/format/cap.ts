@@ -5,7 +5,7 @@
 import { noTokens } from "./counters.js";
 import { decodeLine } from "./document.js";
 import { sessionSpanId } from "./file-names.js";
-import { finite } from "./json-value.js";
+import { finite, isRecord, jsonText, setOwn } from "./json-value.js";
 import type { SpanIds } from "./span-map.js";
 import { countsToJson, type ReadTotals, Totals } from "./totals.js";
 import type { TokenCounts, TraceFile, TraceSpan } from "./trace-file.js";
@@ -186,7 +186,22 @@ export function decodeMarker(line: Buffer): ElisionMarker | undefined {
 /** The totals of the spans that an elision marker replaced; `undefined` for every other span. */
 export function elidedTotals({ attributes }: TraceSpan): ReadTotals | undefined {
   const totals = attributes?.[elidedTotalsKey];
-  return typeof totals === "object" && totals !== null ? (totals as ReadTotals) : undefined;
+  return isRecord(totals) ? (totals as ReadTotals) : undefined;
+}
+
+/**
+ * What a program records, a span or facts of a session: an object among the attributes under the name that elision markers have
+ * becomes its JSON text, so that no span of a program is read as a marker, whatever its id. Anything else is the same object.
+ */
+export function programContent<T extends { readonly attributes?: Readonly<Record<string, unknown>> }>(
+  given: T,
+): T {
+  const value = given.attributes?.[elidedTotalsKey];
+  if (typeof value !== "object" || value === null) return given;
+  const attributes: Record<string, unknown> = {};
+  for (const [key, one] of Object.entries(given.attributes ?? {}))
+    setOwn(attributes, key, key === elidedTotalsKey ? (jsonText(value) ?? null) : one);
+  return { ...given, attributes };
 }
 
 /**
