@@ -21,6 +21,7 @@ import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
 import { isFoundDead, nowOf } from "./session-header.js";
 import { readSession, resolveSession } from "./session-reference.js";
 import { stateSigns, stateStyle } from "./signs.js";
+import { timeInWords } from "./span-time.js";
 import type { Terminal } from "./terminal.js";
 
 const options = {
@@ -73,7 +74,7 @@ function verdict(report: Postmortem): string {
   const { status, evidence, lastSeenAt, turn, open, startedAt } = report;
   const when = lastSeenAt === null ? "an unknown time" : dateTime(Date.parse(lastSeenAt));
   const after = shortDuration(Date.parse(lastSeenAt ?? "") - Date.parse(startedAt ?? ""));
-  const where = turn > 0 ? `, in turn ${turn}` : "";
+  const where = turn > 0 && isAgent(report) ? `, in turn ${turn}` : "";
   const why = evidence ? `: ${oneLine(evidence)}` : "";
   if (status === "crashed") {
     const doing = open[0] ? `, while ${doingOf(open[0])}` : "";
@@ -96,6 +97,10 @@ function openTitle({ status }: Postmortem): string {
 /** Nothing recorded the death: it was later than the last record. */
 const diedUnseen = ({ status, detector, isReconstructed }: Postmortem): boolean =>
   status === "crashed" && isFoundDead({ reconstructed: isReconstructed, ...(detector && { detector }) });
+
+/** Whether models, tools or users took part: plain spans have no turns and no tokens. */
+const isAgent = ({ totals, asked }: Postmortem): boolean =>
+  asked !== undefined || Math.max(totals.tokens, totals.modelCalls, totals.toolCalls) > 0;
 
 const doingOf = ({ kind, name }: Step): string => {
   if (kind === "generation") return `${oneLine(name)} was answering`;
@@ -154,9 +159,10 @@ function sections(report: Postmortem): Section[] {
     },
     lastError && {
       title: "Last error",
-      lines: [stepLine(lastError), ...(lastError.message ? [oneLine(lastError.message)] : [])],
+      lines: [stepLine(lastError)],
+      quote: contentOf("message", lastError.message),
     },
-    {
+    isAgent(report) && {
       title: "Cost",
       lines: [
         [
@@ -192,10 +198,8 @@ function sections(report: Postmortem): Section[] {
 }
 
 /** How long a step was open. If the time of death is not known, the step counts until the last sign of life of its process. */
-const openTime = ({ durationMs }: Step, report: Postmortem): string => {
-  if (!diedUnseen(report)) return shortDuration(durationMs);
-  return durationMs === null || durationMs < 1 ? "an unknown time" : `at least ${shortDuration(durationMs)}`;
-};
+const openTime = ({ durationMs, isLeast }: Step, report: Postmortem): string =>
+  timeInWords(durationMs, isLeast ?? diedUnseen(report));
 
 /** The input of a step; absent where its line shows all of it. */
 function inputOf({ kind, input }: Step): string | undefined {
@@ -225,12 +229,16 @@ function contentOf(what: string, value: unknown): string | undefined {
   return `${text.slice(0, half)}\n… ${left} characters left out${what ? ` of the ${what}` : ""} …\n${text.slice(-half)}`.toWellFormed();
 }
 
-function facts({ title, agent, model, isReconstructed, detector, writer }: Postmortem): string[] {
+function facts(report: Postmortem): string[] {
+  const { title, agent, model, isReconstructed, detector, writer } = report;
+  // The verdict says so.
+  const isSaid = diedUnseen(report);
   return [
     title && `Title: ${oneLine(title)}`,
     [agent && `agent ${oneLine(agent)}`, model && `model ${oneLine(model)}`].filter(Boolean).join(", "),
-    detector && `Detected: ${detectorWords(detector)}`,
-    isReconstructed &&
+    !isSaid && detector && `Detected: ${detectorWords(detector)}`,
+    !isSaid &&
+      isReconstructed &&
       writer.state === "none" &&
       "Evidence: a recovery wrote the end of the document, not the program",
   ].filter((fact): fact is string => typeof fact === "string" && fact !== "");

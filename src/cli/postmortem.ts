@@ -2,6 +2,7 @@
  * What a session was doing when it ended: facts from its spans, for people, issues, and the agent that resumes. Nothing
  * here is a guess: what a span does not show is absent.
  */
+import { isEndUnseen } from "../format/session-end.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { isoOrNull } from "../platform/epoch-time.js";
 import {
@@ -29,6 +30,8 @@ export interface Step {
   readonly startedAt: string | null;
   /** Milliseconds; of an open span, from its start to the last sign of life. `null` where it is not known. */
   readonly durationMs: number | null;
+  /** The time of its end is not known: it ran for at least so long. */
+  readonly isLeast?: true;
   readonly input?: unknown;
   readonly output?: unknown;
   readonly message?: string;
@@ -95,7 +98,7 @@ export function postmortemOf(session: ReadSession, analysis: Analysis): Postmort
     .filter(({ span, state: own }) => span.endTime !== undefined && own !== "cut")
     .sort((a, b) => (a.span.endTime ?? 0) - (b.span.endTime ?? 0));
   const completed = byEnd.filter((node) => node.state === "ok" && isStep(node)).at(-1);
-  const failed = byEnd.filter((node) => node.state === "failed").at(-1);
+  const failed = originOf(byEnd.filter((node) => node.state === "failed").at(-1));
   const calls = nodes.filter(({ span }) => span.kind === "generation");
   const call = calls.at(-1);
   const turn = turns.at(-1);
@@ -144,6 +147,15 @@ function openNodes(nodes: readonly Node[]): Node[] {
     .sort((a, b) => b.depth - a.depth || b.span.startTime - a.span.startTime);
 }
 
+/** Where a failure began: the innermost span that failed with the same message. */
+function originOf(failed: Node | undefined): Node | undefined {
+  const { statusMessage } = failed?.span ?? {};
+  const inner = failed?.children.findLast(
+    ({ state, span }) => state === "failed" && span.statusMessage === statusMessage,
+  );
+  return inner && statusMessage ? originOf(inner) : failed;
+}
+
 const isStep = ({ span }: Node): boolean => span.kind !== "user-message";
 
 const finiteOrNull = (value: number): number | null => (Number.isFinite(value) ? value : null);
@@ -161,6 +173,7 @@ function stepOf(node: Node, to: number): Step {
     turn,
     startedAt: isoOrNull(span.startTime),
     durationMs: finiteOrNull(durationOf(span, to)),
+    ...(isEndUnseen(span) && { isLeast: true as const }),
     ...(span.input !== undefined && { input: span.input }),
     ...(span.output !== undefined && { output: span.output }),
     ...(span.statusMessage !== undefined && { message: span.statusMessage }),

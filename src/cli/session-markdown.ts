@@ -1,5 +1,6 @@
 /** A session as a Markdown document: a conversation with its tool calls. Texts of the trace stay text. */
 
+import { isEndUnseen } from "../format/session-end.js";
 import {
   dateTime,
   groupedNumber,
@@ -15,6 +16,7 @@ import { escaped, fenced, inlineCode } from "./markdown-text.js";
 import { evidenceOf } from "./session-header.js";
 import type { ReadSession } from "./session-reference.js";
 import { spanWords } from "./signs.js";
+import { timeInWords } from "./span-time.js";
 
 /** Characters of an input or an output. */
 const longestContent = 20_000;
@@ -58,7 +60,7 @@ function entry(node: Node, { to }: Analysis): string[] {
   // The word is there already.
   const reason = oneLine(span.statusMessage ?? "").replace(/^Interrupted: /, "");
   const note = state === "ok" ? "" : ` — **${spanWords[state]}**${reason ? `: ${escaped(reason)}` : ""}`;
-  const took = shortDuration(durationOf(span, to));
+  const took = timeInWords(durationOf(span, to), isEndUnseen(span));
   if (span.kind === "user-message") return ["### User", "", ...block(span.input)];
   if (span.kind === "generation") {
     const tokens = span.tokens ? `, ${groupedNumber(span.tokens.total)} tokens` : "";

@@ -4,6 +4,7 @@
  */
 
 import { isRecord } from "../format/json-value.js";
+import { isEndUnseen } from "../format/session-end.js";
 import type { ResourceRecord, ScopeRecord, SessionMetadata, TraceSpan } from "../format/trace-file.js";
 import { isTime } from "../platform/epoch-time.js";
 import { safeText, valueLine } from "../text/display-text.js";
@@ -42,6 +43,8 @@ export interface ViewRow {
   readonly end?: number;
   /** Milliseconds; of a span that runs, until the last sign of life. `null`: not known. */
   readonly ms: number | null;
+  /** The time of its end is not known: it ran for at least so long. */
+  readonly isLeast?: true;
   readonly turn: number;
   readonly tokens?: number;
   /** Tokens that a model call read. */
@@ -238,6 +241,7 @@ function rowOf(
     start,
     ...(endTime !== undefined && { end: Math.max(start, isTime(endTime) ? endTime : start) }),
     ms: Number.isFinite(ms) ? ms : null,
+    ...(isEndUnseen(span) && { isLeast: true as const }),
     turn,
     ...(tokens && { tokens: finite(tokens.total, 0) }),
     ...(context > 0 && { context }),

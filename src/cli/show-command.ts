@@ -1,4 +1,5 @@
 /** `show`: a session as a tree on a time axis, or everything about one of its spans. */
+import { isEndUnseen } from "../format/session-end.js";
 import type { TraceFile, TraceSpan } from "../format/trace-file.js";
 import { isTime } from "../platform/epoch-time.js";
 import { TimeBars } from "../text/bars.js";
@@ -22,6 +23,7 @@ import { CommandError, defineCommand, durationMillis, type Options, someOf, whol
 import { nowOf, sessionHeader } from "./session-header.js";
 import { type ReadSession, readSession, resolveSession } from "./session-reference.js";
 import { spanSign, spanStyle, spanWords } from "./signs.js";
+import { spanTime, timeInWords } from "./span-time.js";
 import type { Terminal } from "./terminal.js";
 
 /** `model` is the name of a generation in the tree. */
@@ -146,7 +148,7 @@ function attentionLines({ nodes, to }: Analysis, wanted: ReadonlySet<Node>, term
     (a, b) => order[a.state] - order[b.state] || b.span.startTime - a.span.startTime,
   );
   const lines = sorted.slice(0, mostAttention).map(({ span, state }) => {
-    const label = `${spanSign(state)} ${padEnd(spanWords[state], 11)} ${padStart(shortDuration(durationOf(span, to)), 7)}  `;
+    const label = `${spanSign(state)} ${padEnd(spanWords[state], 11)} ${padStart(spanTime(span, to), 7)}  `;
     const gist = valueLine(gistOf(span.input));
     const own = oneLine(nameOf(span));
     // The input of a request begins with its method, which is often its name: `GET http://…`.
@@ -214,7 +216,7 @@ function waterfall(rows: readonly Row[], { from, to }: Analysis, terminal: Termi
     const shownName = cut(name, labelWidth);
     const shownGist = gist ? cut(` ${gist}`, labelWidth - widthOf(shownName)) : "";
     const rest = " ".repeat(Math.max(0, labelWidth - widthOf(shownName) - widthOf(shownGist)));
-    const time = padStart(isInstant(span) ? "" : shortDuration(durationOf(span, to)), timeWidth);
+    const time = padStart(isInstant(span) ? "" : spanTime(span, to), timeWidth);
     const tokens = hasTokens ? padStart(span.tokens ? shortNumber(span.tokens.total) : "", tokenWidth) : "";
     const { before, bar } = isInstant(span)
       ? bars.point(span.startTime, "·")
@@ -267,7 +269,7 @@ function spanLines(
       `${dateTime(span.startTime)}${isTime(span.startTime) ? ` (${shortDuration(span.startTime - from)} after the beginning)` : ""}`,
     ],
     ["ended", span.endTime === undefined ? "no" : dateTime(span.endTime)],
-    ["took", shortDuration(durationOf(span, to))],
+    ["took", timeInWords(durationOf(span, to), isEndUnseen(span))],
     ["model", model && [model.modelId, model.providerId, model.variant].filter(Boolean).join(" · ")],
     ["finish", span.finishReason],
     ["cost", span.cost === undefined ? undefined : `$${span.cost}`],

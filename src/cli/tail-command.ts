@@ -7,12 +7,11 @@ import {
   oneLine,
   padEnd,
   padStart,
-  shortDuration,
   shortNumber,
   valueLine,
   widthOf,
 } from "../text/display-text.js";
-import { type Analysis, analyse, durationOf, gistOf, type Node, nameOf, type SpanState } from "./analysis.js";
+import { type Analysis, analyse, gistOf, type Node, nameOf, type SpanState } from "./analysis.js";
 import { CommandError, defineCommand, type ExitCode, type Options, wholeNumber } from "./command.js";
 import { newestOf } from "./newest-sessions.js";
 import { type FoundSession, findSessions, ownersOf, type SessionState, writerOf } from "./session-catalog.js";
@@ -20,6 +19,7 @@ import { evidenceOf } from "./session-header.js";
 import { pauseOf, type Reading, readings, sessionsIn } from "./session-readings.js";
 import { type ReadSession, resolveSession } from "./session-reference.js";
 import { spanSign, spanStyle, stateSigns, stateStyle } from "./signs.js";
+import { spanTime } from "./span-time.js";
 import type { Terminal } from "./terminal.js";
 
 const defaultLines = 10;
@@ -135,20 +135,7 @@ class Follower {
         events.push({ type: "start", at: span.startTime, node });
       if (state !== "running") events.push({ type: "end", at: span.endTime ?? to, node });
     }
-    // An end before the starts of the same moment, except the start of the span itself.
-    return events.sort(
-      (a, b) =>
-        a.at - b.at ||
-        (a.node === b.node
-          ? a.type === "start"
-            ? -1
-            : 1
-          : a.type === b.type
-            ? 0
-            : a.type === "end"
-              ? -1
-              : 1),
-    );
+    return events.sort((a, b) => a.at - b.at || rankOf(a) - rankOf(b) || depthOf(b) - depthOf(a));
   }
 
   #print({ type, at, node }: Event, session: ReadSession, { to }: Analysis): void {
@@ -174,7 +161,7 @@ class Follower {
         : state === "ok"
           ? colors.green
           : spanStyle(state, this.#terminal);
-    const time = isStart || isMessage ? "" : shortDuration(durationOf(span, to));
+    const time = isStart || isMessage ? "" : spanTime(span, to);
     const tokens = !isStart && span.tokens ? `${shortNumber(span.tokens.total)} tokens` : "";
     const start = `${colors.dim(clockTime(at))} ${style(`${sign} ${padStart(time, 7)}`)}  ${"  ".repeat(Math.min(8, Math.max(0, depth - 1)))}`;
     const name = isMessage ? "user" : oneLine(nameOf(span));
@@ -213,6 +200,17 @@ class Follower {
     );
   }
 }
+
+/** The order of events of one moment: ends, starts, ends of spans that took no time, ends that a death gave. */
+function rankOf({ type, node: { span, state } }: Event): number {
+  if (type === "start") return 1;
+  if (state === "cut") return 3;
+  // A message of a user has no start, and comes before what it starts.
+  return span.endTime === span.startTime && span.kind !== "user-message" ? 2 : 0;
+}
+
+/** A death ends the inner spans first. */
+const depthOf = (event: Event): number => (rankOf(event) === 3 ? event.node.depth : 0);
 
 interface Event {
   readonly type: "start" | "end";

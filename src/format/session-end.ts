@@ -162,6 +162,13 @@ export const endWithSession = (span: TraceSpan, end: SessionEnd, nowMillis: numb
 /** `statusMessage` of a span that was running when its process ended without an end of the session. */
 export const interruptedMessage = "Interrupted: the process ended while this was running";
 
+/**
+ * Whether a span ended at an unknown time: its process died without a word, and its end is the last sign of life. It ran for
+ * at least so long.
+ */
+export const isEndUnseen = ({ interrupted, statusMessage }: TraceSpan): boolean =>
+  interrupted === true && statusMessage === interruptedMessage;
+
 /** An open span that ended without a call of the program. */
 export function interrupt(span: TraceSpan, endTime: number, statusMessage: string): TraceSpan {
   // Recovery takes the end from file times, which kernels keep in ticks of up to 10 ms.

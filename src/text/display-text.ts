@@ -110,6 +110,10 @@ export function shortDuration(millis: number | null): string {
   return `${Math.floor(hours / 24)}d${hours % 24}h`;
 }
 
+/** A duration of which only the least is known: `≥1.4s`; `?` where that says nothing. */
+export const shortLeast = (millis: number | null): string =>
+  millis === null || !(millis >= 1) ? "?" : `≥${shortDuration(millis)}`;
+
 /** `just now`, `4m ago`, `3h ago`, `12d ago`. */
 export function age(millis: number): string {
   if (!Number.isFinite(millis)) return "?";

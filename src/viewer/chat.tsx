@@ -3,9 +3,10 @@ import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ViewRow } from "../cli/session-view.js";
 import type { TraceSpan } from "../format/trace-file.js";
-import { clockTime, groupedNumber, safeText, shortDuration } from "../text/display-text.js";
+import { clockTime, groupedNumber, safeText } from "../text/display-text.js";
 import { lastUserParts, type Part, partsOf } from "./message-parts.js";
 import { rowName, StateSign, stateWords } from "./row-signs.js";
+import { rowTime } from "./row-time.js";
 import { ancestorsOf, passes, type SessionRows } from "./session-rows.js";
 import { useSpans } from "./span-store.js";
 import { LongText, ValueView } from "./value-view.js";
@@ -151,11 +152,7 @@ function Item({ row, span, isFirst, isSelected }: ItemProps): JSX.Element {
           <StateSign state={row.state} />
           <span class="author">{author}</span>
           <span class="facts">
-            {[
-              row.kind === "user-message" ? "" : shortDuration(row.ms),
-              tokens,
-              clockTime(row.start).slice(0, 8),
-            ]
+            {[row.kind === "user-message" ? "" : rowTime(row), tokens, clockTime(row.start).slice(0, 8)]
               .filter(Boolean)
               .join(" · ")}
           </span>

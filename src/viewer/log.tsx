@@ -2,9 +2,10 @@
 import type { JSX } from "preact";
 import { useLayoutEffect, useMemo } from "preact/hooks";
 import type { ViewRow } from "../cli/session-view.js";
-import { clockTime, groupedNumber, plural, safeText, shortDuration } from "../text/display-text.js";
+import { clockTime, groupedNumber, plural, safeText } from "../text/display-text.js";
 import { FilterBar } from "./filter-bar.js";
 import { KindMark, kindWord, rowName, StateSign } from "./row-signs.js";
+import { rowTime } from "./row-time.js";
 import { kindOf, passes } from "./session-rows.js";
 import type { SearchMatch } from "./session-source.js";
 import { useViewer } from "./viewer-state.js";
@@ -126,7 +127,7 @@ function LogRow({ entry: { type, at, row }, index, match, isSelected, select }: 
         <span class="name" dir="auto">
           {rowName(row)}
         </span>
-        {type === "end" && <span class="took">{shortDuration(row.ms)}</span>}
+        {type === "end" && <span class="took">{rowTime(row)}</span>}
         <span class="gist" dir="auto">
           {match && isKnownAt(type, row, match) ? <Snippet match={match} /> : gistAt(type, row)}
         </span>

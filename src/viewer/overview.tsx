@@ -11,6 +11,7 @@ import {
   shortNumber,
 } from "../text/display-text.js";
 import { RelatedList } from "./related-sessions.js";
+import { rowTime } from "./row-time.js";
 import type { SessionRows } from "./session-rows.js";
 import { gapsOf } from "./time-axis.js";
 import { useViewer } from "./viewer-state.js";
@@ -28,7 +29,7 @@ export function Overview(): JSX.Element {
             <Card title={head.state === "running" ? "Running now" : "Under way at the end"}>
               <ul class="steps">
                 {report.open.slice(0, mostSteps).map((step) => (
-                  <StepLine step={step} time={`for ${shortDuration(step.durationMs)}`} />
+                  <StepLine step={step} time={`for ${rowTime({ ...step, ms: step.durationMs })}`} />
                 ))}
               </ul>
               <More count={report.open.length - mostSteps} />

@@ -3,9 +3,10 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ViewRow } from "../cli/session-view.js";
 import type { ResourceRecord, ScopeRecord, TraceSpan } from "../format/trace-file.js";
-import { clockTime, dateTime, groupedNumber, money, safeText, shortDuration } from "../text/display-text.js";
+import { clockTime, dateTime, groupedNumber, money, safeText } from "../text/display-text.js";
 import { RelatedList } from "./related-sessions.js";
 import { KindMark, kindWord, rowName, StateSign, stateWords } from "./row-signs.js";
+import { rowTime } from "./row-time.js";
 import { useSpans } from "./span-store.js";
 import { textOf, ValueView } from "./value-view.js";
 import { useViewer } from "./viewer-state.js";
@@ -33,7 +34,7 @@ export function SpanPanel({ row, close }: { readonly row: ViewRow; close(): void
         </div>
         <p class="state">
           {kindWord(row)} · <StateSign state={row.state} />{" "}
-          {row.state === "ok" ? "ok" : stateWords[row.state]} · {shortDuration(row.ms)}
+          {row.state === "ok" ? "ok" : stateWords[row.state]} · {rowTime(row)}
           {row.turn > 0 && ` · turn ${row.turn}`}
         </p>
         {row.error && (
@@ -239,7 +240,7 @@ const knownMembers: readonly string[] = [
 
 /** A span to paste into a message. */
 function spanText(row: ViewRow, { input, output, statusMessage }: TraceSpan): string {
-  const lines = [`${kindWord(row)} ${rowName(row)}: ${stateWords[row.state]}, ${shortDuration(row.ms)}`];
+  const lines = [`${kindWord(row)} ${rowName(row)}: ${stateWords[row.state]}, ${rowTime(row)}`];
   if (statusMessage) lines.push(statusMessage);
   if (input !== undefined) lines.push("", "Input:", textOf(input));
   if (output !== undefined) lines.push("", "Output:", textOf(output));

@@ -2,11 +2,12 @@
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
 import type { ViewRow } from "../cli/session-view.js";
-import { groupedNumber, plural, shortDuration } from "../text/display-text.js";
+import { groupedNumber, plural } from "../text/display-text.js";
 import { AxisHeader, percent, wheel } from "./axis-header.js";
 import { criticalPath } from "./critical-path.js";
 import { FilterBar } from "./filter-bar.js";
 import { KindMark, kindWord, rowName, StateSign, stateWords } from "./row-signs.js";
+import { rowTime } from "./row-time.js";
 import { ancestorsOf, isFiltering, kindOf, type TreeRow, treeRows } from "./session-rows.js";
 import { panned, placeOf, type TimeAxis, timeAxis, wholeAxis, type Zoom, zoomed } from "./time-axis.js";
 import { useViewer } from "./viewer-state.js";
@@ -236,7 +237,7 @@ function Row({ item, index, axis, zoom, isSelected, isOnPath, isAgent, ...acts }
     index % 2 && "odd",
   ];
   const detail = row.state === "failed" || row.state === "cut" ? (row.error ?? row.gist) : row.gist;
-  const time = row.kind === "user-message" ? "" : shortDuration(row.ms);
+  const time = row.kind === "user-message" ? "" : rowTime(row);
   return (
     <div
       id={`row-${row.n}`}

@@ -25,6 +25,7 @@ const step = z.strictObject({
   turn: count,
   startedAt: time,
   durationMs: z.number(),
+  isLeast: z.literal(true).optional(),
   input: z.unknown().optional(),
   output: z.unknown().optional(),
   message: z.string().optional(),

@@ -1,0 +1,17 @@
+/** How long a span took, in words. Of a span whose process died unseen, only the least is known. */
+import { isEndUnseen } from "../format/session-end.js";
+import type { TraceSpan } from "../format/trace-file.js";
+import { shortDuration, shortLeast } from "../text/display-text.js";
+import { durationOf } from "./analysis.js";
+
+/** For a column: `1.4s`, `≥1.4s`, `?`. */
+export function spanTime(span: TraceSpan, to: number): string {
+  const millis = durationOf(span, to);
+  return isEndUnseen(span) ? shortLeast(millis) : shortDuration(millis);
+}
+
+/** For a sentence: `1.4s`, `at least 1.4s`, `an unknown time`. `isLeast`: the time of the end is not known. */
+export function timeInWords(millis: number | null, isLeast: boolean | undefined): string {
+  if (!isLeast) return shortDuration(millis);
+  return shortLeast(millis) === "?" ? "an unknown time" : `at least ${shortDuration(millis)}`;
+}
