@@ -44,6 +44,13 @@ export function memoryDisk(scratch, options) {
   return dir;
 }
 
+async function until(what, holds) {
+  for (let attempt = 0; !holds(); attempt++) {
+    if (attempt > 200) throw new Error(`waited in vain until ${what}`);
+    await wait(20);
+  }
+}
+
 /** A file system in a file: mounted, cut off from its power, and mounted again. */
 export class FileDisk {
   #image;
@@ -80,13 +87,17 @@ export class FileDisk {
     run("sync", "--file-system", this.dir);
   }
 
-  /** Every process with open files must have ended. */
+  /**
+   * Every process with open files must have ended. A mount namespace that was made meanwhile, by another program, has the mount
+   * too until it ends: without the wait, the next mount would get the disk as it was cut.
+   */
   async unmount() {
-    for (let attempt = 0; !tries("umount", this.dir); attempt++) {
-      if (attempt > 100) throw new Error(`${this.dir} stays busy`);
-      await wait(20);
-    }
+    await until(`${this.dir} is free`, () => tries("umount", this.dir));
     this.#isMounted = false;
+    await until(
+      `${this.#image} has no loop device`,
+      () => !run("losetup", "--associated", this.#image).trim(),
+    );
   }
 
   newDirectory(name) {
