@@ -10,6 +10,7 @@ import {
   safeText,
   shortDuration,
   shortNumber,
+  timeInWords,
   valueLine,
   wrap,
 } from "../text/display-text.js";
@@ -21,7 +22,6 @@ import { type Postmortem, postmortemOf, type Step } from "./postmortem.js";
 import { isFoundDead, nowOf } from "./session-header.js";
 import { readSession, resolveSession } from "./session-reference.js";
 import { stateSigns, stateStyle } from "./signs.js";
-import { timeInWords } from "./span-time.js";
 import type { Terminal } from "./terminal.js";
 
 const options = {

@@ -9,6 +9,7 @@ import {
   plural,
   safeText,
   shortDuration,
+  timeInWords,
   valueLine,
 } from "../text/display-text.js";
 import { type Analysis, durationOf, gistOf, type Node, nameOf, turnsOf, valueText } from "./analysis.js";
@@ -16,7 +17,6 @@ import { escaped, fenced, inlineCode } from "./markdown-text.js";
 import { evidenceOf } from "./session-header.js";
 import type { ReadSession } from "./session-reference.js";
 import { spanWords } from "./signs.js";
-import { timeInWords } from "./span-time.js";
 
 /** Characters of an input or an output. */
 const longestContent = 20_000;

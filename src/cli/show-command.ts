@@ -13,6 +13,7 @@ import {
   safeText,
   shortDuration,
   shortNumber,
+  timeInWords,
   valueLine,
   widthOf,
   wrap,
@@ -23,7 +24,7 @@ import { CommandError, defineCommand, durationMillis, type Options, someOf, whol
 import { nowOf, sessionHeader } from "./session-header.js";
 import { type ReadSession, readSession, resolveSession } from "./session-reference.js";
 import { spanSign, spanStyle, spanWords } from "./signs.js";
-import { spanTime, timeInWords } from "./span-time.js";
+import { spanTime } from "./span-time.js";
 import type { Terminal } from "./terminal.js";
 
 /** `model` is the name of a generation in the tree. */

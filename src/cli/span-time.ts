@@ -9,9 +9,3 @@ export function spanTime(span: TraceSpan, to: number): string {
   const millis = durationOf(span, to);
   return isEndUnseen(span) ? shortLeast(millis) : shortDuration(millis);
 }
-
-/** For a sentence: `1.4s`, `at least 1.4s`, `an unknown time`. `isLeast`: the time of the end is not known. */
-export function timeInWords(millis: number | null, isLeast: boolean | undefined): string {
-  if (!isLeast) return shortDuration(millis);
-  return shortLeast(millis) === "?" ? "an unknown time" : `at least ${shortDuration(millis)}`;
-}

@@ -1,6 +1,14 @@
 /** `stats`: what sessions used, by model, day and tool; how the context grew; what loops and retries cost. */
 
-import { knownCost, money, oneLine, plural, shortDuration, shortNumber } from "../text/display-text.js";
+import {
+  knownCost,
+  money,
+  oneLine,
+  plural,
+  shortDuration,
+  shortLeast,
+  shortNumber,
+} from "../text/display-text.js";
 import { type Column, tableLines } from "../text/table.js";
 import { analyse } from "./analysis.js";
 import { defineCommand, type Options, timeOrDuration } from "./command.js";
@@ -112,14 +120,14 @@ function statsLines(report: UsageReport, terminal: Terminal): string[] {
     ];
     const cells = tools
       .slice(0, mostRows)
-      .map(({ tool, calls, errors, interrupted, durationMs, slowestMs, meanMs }) => [
+      .map(({ tool, calls, errors, interrupted, durationMs, isLeast, slowestMs, meanMs }) => [
         oneLine(tool),
         shortNumber(calls),
         errors ? shortNumber(errors) : "",
         interrupted ? shortNumber(interrupted) : "",
-        shortDuration(durationMs),
+        isLeast ? shortLeast(durationMs) : shortDuration(durationMs),
         meanMs === null ? "-" : shortDuration(meanMs),
-        shortDuration(slowestMs),
+        slowestMs === null ? "-" : shortDuration(slowestMs),
       ]);
     lines.push(
       "",

@@ -1,4 +1,5 @@
 /** What sessions used: tokens, cost and time by model, day and tool; the growth of the context; loops and retries. */
+import { isEndUnseen } from "../format/session-end.js";
 import type { TokenCounts } from "../format/trace-file.js";
 import { isoOrNull } from "../platform/epoch-time.js";
 import { type Analysis, durationOf, modelOf, type RetryGroup } from "./analysis.js";
@@ -18,6 +19,8 @@ interface ToolAmount {
   interrupted: number;
   durationMs: number;
   slowestMs: number;
+  /** Calls whose end is not known. */
+  unseen: number;
   /** Calls that ended, and their milliseconds. */
   ended: number;
   endedMs: number;
@@ -66,6 +69,7 @@ export class Usage {
           interrupted: 0,
           durationMs: 0,
           slowestMs: 0,
+          unseen: 0,
           ended: 0,
           endedMs: 0,
         }));
@@ -77,7 +81,8 @@ export class Usage {
           tool.endedMs += durationMs;
         }
         tool.durationMs += durationMs;
-        tool.slowestMs = Math.max(tool.slowestMs, durationMs);
+        if (isEndUnseen(span)) tool.unseen++;
+        else tool.slowestMs = Math.max(tool.slowestMs, durationMs);
       }
       if (span.kind !== "generation" && span.kind !== "embedding") continue;
       const day = dayOf(span.startTime);
@@ -107,9 +112,11 @@ export class Usage {
         .map(([day, amount]) => ({ day, ...withRatio(amount) })),
       tools: [...this.#tools]
         .sort(([, a], [, b]) => b.durationMs - a.durationMs)
-        .map(([tool, { ended, endedMs, ...use }]) => ({
+        .map(([tool, { ended, endedMs, unseen, slowestMs, ...use }]) => ({
           tool,
           ...use,
+          ...(unseen > 0 && { isLeast: true as const }),
+          slowestMs: unseen < use.calls ? slowestMs : null,
           // How long an interrupted call would have taken is not known.
           meanMs: ended > 0 ? endedMs / ended : null,
         })),

@@ -159,6 +159,9 @@ export const endMessage = (kind: SpanKind): string =>
 export const endWithSession = (span: TraceSpan, end: SessionEnd, nowMillis: number): TraceSpan =>
   interrupt(span, nowMillis, end.status === "crashed" ? (end.error ?? "") : endMessage(span.kind));
 
+/** The error of a session whose process died unseen, and the `statusMessage` of its session span. */
+export const unclosedMessage = "The process ended without closing the session";
+
 /** `statusMessage` of a span that was running when its process ended without an end of the session. */
 export const interruptedMessage = "Interrupted: the process ended while this was running";
 
@@ -167,7 +170,7 @@ export const interruptedMessage = "Interrupted: the process ended while this was
  * at least so long.
  */
 export const isEndUnseen = ({ interrupted, statusMessage }: TraceSpan): boolean =>
-  interrupted === true && statusMessage === interruptedMessage;
+  interrupted === true && (statusMessage === interruptedMessage || statusMessage === unclosedMessage);
 
 /** An open span that ended without a call of the program. */
 export function interrupt(span: TraceSpan, endTime: number, statusMessage: string): TraceSpan {

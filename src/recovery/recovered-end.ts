@@ -13,6 +13,7 @@ import {
   recordedEnd,
   type SessionEnd,
   statusRank,
+  unclosedMessage,
   worseEnd,
 } from "../format/session-end.js";
 import { endMark } from "../format/tail.js";
@@ -30,9 +31,6 @@ interface Found {
   /** Whether the owner of a token is dead for sure. */
   readonly isDead?: (token: string) => boolean;
 }
-
-/** `summary.error` of a session whose process ended without an end of the session. */
-const crashError = "The process ended without closing the session";
 
 /** Spans without lines, as a recovery closes them. */
 export interface ClosedSpans {
@@ -200,8 +198,8 @@ export function endOf(
       .map(firstDetector)
       .filter((one) => one !== undefined)
       .at(-1);
-    const end: SessionEnd = { status: "crashed", error: crashError, detector, isImplicit: true };
-    return { end, error: crashError, pendingError, lost, isRecovered: true, isNew: true };
+    const end: SessionEnd = { status: "crashed", error: unclosedMessage, detector, isImplicit: true };
+    return { end, error: unclosedMessage, pendingError, lost, isRecovered: true, isNew: true };
   }
   const end = recorded ?? implicitEnd;
   return {

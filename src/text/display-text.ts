@@ -114,6 +114,12 @@ export function shortDuration(millis: number | null): string {
 export const shortLeast = (millis: number | null): string =>
   millis === null || !(millis >= 1) ? "?" : `≥${shortDuration(millis)}`;
 
+/** For a sentence: `1.4s`, `at least 1.4s`, `an unknown time`. `isLeast`: the time of the end is not known. */
+export function timeInWords(millis: number | null, isLeast: boolean | undefined): string {
+  if (!isLeast) return shortDuration(millis);
+  return shortLeast(millis) === "?" ? "an unknown time" : `at least ${shortDuration(millis)}`;
+}
+
 /** `just now`, `4m ago`, `3h ago`, `12d ago`. */
 export function age(millis: number): string {
   if (!Number.isFinite(millis)) return "?";

@@ -4,6 +4,7 @@ import { useLayoutEffect, useMemo } from "preact/hooks";
 import type { ViewRow } from "../cli/session-view.js";
 import { clockTime, groupedNumber, plural, safeText } from "../text/display-text.js";
 import { FilterBar } from "./filter-bar.js";
+import { type LogEntry, logEntries } from "./log-entries.js";
 import { KindMark, kindWord, rowName, StateSign } from "./row-signs.js";
 import { rowTime } from "./row-time.js";
 import { kindOf, passes } from "./session-rows.js";
@@ -11,19 +12,12 @@ import type { SearchMatch } from "./session-source.js";
 import { useViewer } from "./viewer-state.js";
 import { VirtualRows } from "./virtual-rows.js";
 
-interface Entry {
-  readonly type: "start" | "end" | "moment";
-  /** Epoch milliseconds. */
-  readonly at: number;
-  readonly row: ViewRow;
-}
-
 const rowHeight = 28;
 
 export function Log(): JSX.Element {
   const { session, filter, found, selected, setOrder, select } = useViewer();
   const entries = useMemo(
-    () => entriesOf(session.rows.filter((row) => passes(filter, row))),
+    () => logEntries(session.rows.filter((row) => passes(filter, row))),
     [session, filter],
   );
   const active = useMemo(
@@ -73,18 +67,8 @@ export function Log(): JSX.Element {
   );
 }
 
-function entriesOf(rows: readonly ViewRow[]): Entry[] {
-  const entries: Entry[] = [];
-  for (const row of rows) {
-    const isMoment = row.kind === "user-message" || row.end === row.start;
-    entries.push({ type: isMoment ? "moment" : "start", at: row.start, row });
-    if (!isMoment && row.end !== undefined) entries.push({ type: "end", at: row.end, row });
-  }
-  return entries.sort((a, b) => a.at - b.at || a.row.n - b.row.n);
-}
-
 interface LogRowProps {
-  readonly entry: Entry;
+  readonly entry: LogEntry;
   readonly index: number;
   readonly match: SearchMatch | undefined;
   readonly isSelected: boolean;
@@ -92,13 +76,13 @@ interface LogRowProps {
 }
 
 /** The gist of a model call is its answer, which is known at its end; that of any other span is its input. */
-function gistAt(type: Entry["type"], { kind, error, gist }: ViewRow): string | undefined {
+function gistAt(type: LogEntry["type"], { kind, error, gist }: ViewRow): string | undefined {
   if (type === "end") return error ?? (kind === "generation" ? gist : undefined);
   return type === "start" && kind === "generation" ? undefined : gist;
 }
 
 /** What went in is known when a span starts; everything else, when it ends. */
-const isKnownAt = (type: Entry["type"], { end }: ViewRow, { field }: SearchMatch): boolean =>
+const isKnownAt = (type: LogEntry["type"], { end }: ViewRow, { field }: SearchMatch): boolean =>
   type === "moment" || (type === "start") === (end === undefined || /^(input|name)\b/.test(field));
 
 function LogRow({ entry: { type, at, row }, index, match, isSelected, select }: LogRowProps): JSX.Element {

@@ -8,10 +8,11 @@ import {
   money,
   plural,
   shortDuration,
+  shortLeast,
   shortNumber,
+  timeInWords,
 } from "../text/display-text.js";
 import { RelatedList } from "./related-sessions.js";
-import { rowTime } from "./row-time.js";
 import type { SessionRows } from "./session-rows.js";
 import { gapsOf } from "./time-axis.js";
 import { useViewer } from "./viewer-state.js";
@@ -29,7 +30,7 @@ export function Overview(): JSX.Element {
             <Card title={head.state === "running" ? "Running now" : "Under way at the end"}>
               <ul class="steps">
                 {report.open.slice(0, mostSteps).map((step) => (
-                  <StepLine step={step} time={`for ${rowTime({ ...step, ms: step.durationMs })}`} />
+                  <StepLine step={step} time={`for ${timeInWords(step.durationMs, step.isLeast)}`} />
                 ))}
               </ul>
               <More count={report.open.length - mostSteps} />
@@ -86,14 +87,24 @@ function Verdict(): JSX.Element {
       : "";
   const failed = failedRows(session).length;
   const idle = gapsOf(session.rows, head.to).reduce((sum, gap) => sum + gap.to - gap.from, 0);
+  const { modelCalls, toolCalls, tokens } = report.totals;
+  // Requests of a server have no turns, models and tools.
+  const isAgent = Math.max(head.turnCount, modelCalls, toolCalls, tokens) > 0;
+  // The session span is none of the program.
+  const spans = session.rows.filter(({ kind }) => kind !== "session").length;
+  const counts: readonly (readonly [string, string])[] = isAgent
+    ? [
+        [groupedNumber(modelCalls), modelCalls === 1 ? "model call" : "model calls"],
+        [groupedNumber(toolCalls), toolCalls === 1 ? "tool call" : "tool calls"],
+        [shortNumber(tokens), "tokens"],
+      ]
+    : [[groupedNumber(spans), spans === 1 ? "span" : "spans"]];
   const facts: readonly (readonly [string, string])[] = [
     [shortDuration(head.to - head.from), idle > 0 ? `of which ${shortDuration(idle)} idle` : "duration"],
     ...(head.turnCount > 0
       ? ([[groupedNumber(head.turnCount), head.turnCount === 1 ? "turn" : "turns"]] as const)
       : []),
-    [groupedNumber(report.totals.modelCalls), report.totals.modelCalls === 1 ? "model call" : "model calls"],
-    [groupedNumber(report.totals.toolCalls), report.totals.toolCalls === 1 ? "tool call" : "tool calls"],
-    [shortNumber(report.totals.tokens), "tokens"],
+    ...counts,
     ...knownCost(report.totals.cost).map((cost) => [cost, "cost"] as const),
     ...(usage.total.cacheHitRatio === null
       ? []
@@ -335,7 +346,7 @@ function Tools(): JSX.Element {
           <tbody>
             {usage.tools
               .slice(0, mostRows)
-              .map(({ tool, calls, errors, interrupted, durationMs, slowestMs }) => (
+              .map(({ tool, calls, errors, interrupted, durationMs, isLeast, slowestMs }) => (
                 <tr>
                   <td class="name" dir="auto">
                     {tool}
@@ -344,8 +355,8 @@ function Tools(): JSX.Element {
                   <td class={`number${errors ? " bad" : ""}`}>
                     {errors ? groupedNumber(errors) : interrupted ? `${interrupted} cut` : ""}
                   </td>
-                  <td class="number">{shortDuration(slowestMs)}</td>
-                  <td class="number">{shortDuration(durationMs)}</td>
+                  <td class="number">{slowestMs === null ? "" : shortDuration(slowestMs)}</td>
+                  <td class="number">{isLeast ? shortLeast(durationMs) : shortDuration(durationMs)}</td>
                   <td class="share">
                     <span style={{ width: percent(durationMs / longest) }} />
                   </td>

@@ -7,7 +7,7 @@ import { analyse } from "../../src/cli/analysis.js";
 import { findSessions } from "../../src/cli/session-catalog.js";
 import { readSession } from "../../src/cli/session-reference.js";
 import { RowNumbers, viewOf } from "../../src/cli/session-view.js";
-import { interruptedMessage } from "../../src/format/session-end.js";
+import { interruptedMessage, unclosedMessage } from "../../src/format/session-end.js";
 import type { TraceSpan } from "../../src/format/trace-file.js";
 import { command, emptyDirectory } from "../support/command-stage.js";
 import { documentOf, rootSpan, startedAt, toolSpan } from "../support/trace-documents.js";
@@ -19,9 +19,16 @@ const inner = toolSpan(1_001, { name: "insert", parentSpanId: "tool1", ...died, 
 function dead(spans: TraceSpan[], over: object = {}): string {
   const dir = emptyDirectory();
   const { summary } = documentOf("");
-  const crashed = { ...summary, totalToolCalls: 0, status: "crashed", detector: "process gone", reconstructed: true, ...over };
+  const crashed = {
+    ...summary,
+    totalToolCalls: 0,
+    status: "crashed",
+    detector: "process gone",
+    reconstructed: true,
+    ...over,
+  };
   const document = documentOf("ses_1", {
-    spans: [...spans, rootSpan({ ...died })],
+    spans: [...spans, rootSpan({ ...died, statusMessage: unclosedMessage })],
     summary: crashed as never,
   });
   writeFileSync(join(dir, "ses_1.json"), JSON.stringify(document));
@@ -36,6 +43,7 @@ test("P14 show, tail and Markdown state at least how long a span ran whose end n
   const show = await shown(dir, "show", "ses_1");
   expect(show).toMatch(/! interrupted {2,}≥1\.0s {2}import/);
   expect(show).toMatch(/! interrupted {2,}\? {2}insert/);
+  expect(show).toMatch(/session +≥1\.0s/);
   expect(show).toMatch(/import +≥1\.0s/);
   expect(show).toMatch(/insert +\? /);
   expect(show).toMatch(/bash +50ms/);
@@ -48,9 +56,21 @@ test("P14 show, tail and Markdown state at least how long a span ran whose end n
   expect(await shown(dir, "export", "ses_1", "-f", "md")).toContain("an unknown time");
   const one = await readSession(findSessions(dir)[0] as never);
   const { rows, head } = viewOf(one, new RowNumbers());
-  expect(rows.filter(({ isLeast }) => isLeast).map(({ name }) => name)).toEqual(["ses_1", "import", "insert"]);
+  expect(rows.filter(({ isLeast }) => isLeast).map(({ name }) => name)).toEqual([
+    "ses_1",
+    "import",
+    "insert",
+  ]);
   expect(head.report.open.map(({ isLeast }) => isLeast)).toEqual([true, true]);
   expect(analyse(one.trace).nodes).toHaveLength(3);
+});
+
+test("P14 stats state at least how long a tool ran, and no slowest call of it", async () => {
+  const { out } = await command(dead([outer, inner]), ["stats", "--json"]);
+  expect(JSON.parse(out).tools).toEqual([
+    expect.objectContaining({ tool: "insert", isLeast: true, slowestMs: null, meanMs: null }),
+  ]);
+  expect(await shown(dead([outer, inner]), "stats")).toMatch(/insert +1 +1 +\? +- +-/);
 });
 
 test("P14 a span that a hook interrupted has its time", async () => {
