@@ -258,17 +258,25 @@ export class TwinCrew {
       if (isKilled || member.spec.kind === "keeper") member.process.kill();
       else member.process.send({ order: "end" });
     }
-    await this.#until("ended", () => !members.some((member) => this.#members.includes(member)));
+    const left = () => members.filter((member) => this.#members.includes(member));
+    await this.#until(
+      "ended",
+      () => left().length === 0,
+      () =>
+        left()
+          .map(({ who }) => who)
+          .join(", "),
+    );
   }
 
   #haveBegun() {
     return [...this.#hosts.keys()].every((who) => this.#ledger.sessionsOf(who).length > 0);
   }
 
-  async #until(what, isSo) {
+  async #until(what, isSo, who = () => "they") {
     const deadline = performance.now() + hungMillis;
     while (!isSo() && !this.#isBroken) {
-      if (performance.now() > deadline) this.problems.push(`they have not ${what} for ${hungMillis} ms`);
+      if (performance.now() > deadline) this.problems.push(`${who()}: not ${what} for ${hungMillis} ms`);
       await pause(2);
     }
   }

@@ -15,8 +15,13 @@ function begin(who, seed) {
   worker.on("exit", () => {
     threads.delete(who);
     printAs(who, "gone");
-    if (isEnding && threads.size === 0) process.exit(0);
+    if (isEnding) endWithThreads();
   });
+}
+
+/** The last ones may have been terminated before. */
+function endWithThreads() {
+  if (threads.size === 0) process.exit(0);
 }
 
 createInterface({ input: process.stdin })
@@ -27,6 +32,7 @@ createInterface({ input: process.stdin })
     else if (order.order === "end") {
       isEnding = true;
       for (const worker of threads.values()) worker.postMessage(order);
+      endWithThreads();
     } else threads.get(to)?.postMessage(order);
   })
   .on("close", () => process.exit(3));
