@@ -162,9 +162,9 @@ function listLines(entries: readonly CatalogEntry[], terminal: Terminal): string
     { title: "ACTIVE" },
     { title: "DURATION", align: "right", dropOrder: 4 },
     { title: "TURNS", align: "right", dropOrder: 6 },
-    { title: "TOKENS", align: "right", dropOrder: 3 },
+    { title: "TOKENS", align: "right", dropOrder: 5 },
     { title: "COST", align: "right", dropOrder: 2 },
-    { title: "ERRORS", align: "right", dropOrder: 5 },
+    { title: "ERRORS", align: "right", dropOrder: 3 },
     { title: "SESSION", fewest: 16 },
     { title: "TITLE", fewest: 20, dropOrder: 1 },
   ];

@@ -71,7 +71,7 @@ const tokenCount = (count: number): string => `${shortNumber(count)} ${count ===
 
 /** The verdict in one sentence. */
 function verdict(report: Postmortem): string {
-  const { status, evidence, lastSeenAt, turn, open, startedAt } = report;
+  const { status, evidence, lastSeenAt, turn, open, startedAt, lastError, isLastFailed } = report;
   const when = lastSeenAt === null ? "an unknown time" : dateTime(Date.parse(lastSeenAt));
   const after = shortDuration(Date.parse(lastSeenAt ?? "") - Date.parse(startedAt ?? ""));
   const where = turn > 0 && isAgent(report) ? `, in turn ${turn}` : "";
@@ -84,8 +84,9 @@ function verdict(report: Postmortem): string {
   if (status === "error") return `Ended with an error at ${when}, ${after} after its start${where}${why}.`;
   if (status === "running") return `Under way for ${after}${where}${why}.`;
   if (status === "idle") return `Waits for its next message, last active at ${when}${why}.`;
+  const failed = isLastFailed && lastError ? `, when ${oneLine(lastError.name)} failed` : "";
   const cut = open.length > 0 ? `, with ${plural(open.length, "span")} interrupted` : "";
-  return `Ended at ${when}, ${after} after its start${cut}${why}.`;
+  return `Ended at ${when}, ${after} after its start${failed}${cut}${why}.`;
 }
 
 /** The title over the spans that have no end of their own. */

@@ -68,6 +68,8 @@ export interface Postmortem {
   readonly open: readonly Step[];
   readonly lastCompleted?: Step;
   readonly lastError?: Step;
+  /** Nothing was recorded after that error: the work ended with it. */
+  readonly isLastFailed?: true;
   readonly lastModelCall?: Step & {
     readonly finishReason?: string;
     readonly tokens?: TraceSpan["tokens"];
@@ -123,6 +125,7 @@ export function postmortemOf(session: ReadSession, analysis: Analysis): Postmort
     open: open.map(step),
     ...(completed && { lastCompleted: step(completed) }),
     ...(failed && { lastError: step(failed) }),
+    ...(byEnd.at(-1)?.state === "failed" && { isLastFailed: true as const }),
     ...(call && { lastModelCall: modelCallOf(whole(call), to) }),
     totals: {
       tokens: summary.totalTokens ?? 0,

@@ -122,6 +122,7 @@ const schemas = {
     open: z.array(step),
     lastCompleted: step.optional(),
     lastError: step.optional(),
+    isLastFailed: z.literal(true).optional(),
     lastModelCall: step
       .extend({
         finishReason: z.string().optional(),

@@ -109,3 +109,20 @@ test("postmortem names the innermost span of the last error, and keeps the lines
   const text = await shown(dir, "postmortem", "ses_1");
   expect(text).toContain("span model in agent\n  │ npm failed:\n  │   1) parser\n  │      expected 3");
 });
+
+test("P14 postmortem of a session that ended with an error of its last span says so", async () => {
+  const failed = { status: "error", statusMessage: "429 Too Many Requests", kind: "generation" } as const;
+  const model = { modelId: "large" };
+  const dir = emptyDirectory();
+  const write = (spans: TraceSpan[]) =>
+    writeFileSync(
+      join(dir, "ses_1.json"),
+      JSON.stringify(documentOf("ses_1", { spans: [...spans, rootSpan()] })),
+    );
+  const last = toolSpan(2, { model, endTime: startedAt + 900, ...failed });
+  write([toolSpan(1), last]);
+  expect(await shown(dir, "postmortem", "ses_1")).toMatch(/Ended at .* when\s+model large\s+failed\./);
+  expect(JSON.parse((await command(dir, ["postmortem", "--json"])).out).isLastFailed).toBe(true);
+  write([last, toolSpan(1, { endTime: startedAt + 950 })]);
+  expect(await shown(dir, "postmortem", "ses_1")).toMatch(/Ended at .* after its start\./);
+});
