@@ -27,7 +27,8 @@ const deeds = [
   "hear SIGTERM",
 ] as const;
 interface Step {
-  readonly deed: (typeof deeds)[number];
+  /** `end late`: a span ends also while the verdict of a hook on its process stands. */
+  readonly deed: (typeof deeds)[number] | "end late";
   readonly process: number;
 }
 
@@ -69,8 +70,9 @@ class Reference {
       if (deed === "start") next.open++;
       else next.waits = deed === "ask for tools";
       this.#writers.set(process, next);
-    } else if (deed === "end") {
+    } else if (deed === "end" || deed === "end late") {
       if (writer && writer.open > 0) writer.open--;
+      else if (deed === "end late") this.#endLate(this.#fenced.get(process));
     } else if (writer) {
       this.#writers.delete(process);
       this.#interrupted += writer.open;
@@ -87,6 +89,13 @@ class Reference {
     // What is known of a process that is gone stays.
     if (!this.#writers.has(process) && !this.#fenced.has(process))
       this.#lost = this.#lost.map((one) => (one.process === process ? { ...one, process: undefined } : one));
+  }
+
+  /** The span was not interrupted after all; the verdict stays. */
+  #endLate(fenced: Writer | undefined): void {
+    if (!fenced || fenced.open === 0) return;
+    fenced.open--;
+    this.#interrupted--;
   }
 
   /** A process that a hook has fenced lives on: it takes the verdict back. */
@@ -138,13 +147,16 @@ class Life {
   /** Returns whether the process lives on. */
   async do(deed: Step["deed"]): Promise<boolean> {
     const { exporter, processor } = this.#actor;
-    if (deed !== "end" && deed !== "hear SIGTERM") this.#isFenced = false;
+    if (!deed.startsWith("end") && deed !== "hear SIGTERM") this.#isFenced = false;
     switch (deed) {
       case "start":
         this.#open.push(this.#tracer.startSpan("work", inSession));
         return true;
+      case "end late":
+        this.#open.shift()?.end();
+        return true;
       case "end":
-        // A span that ends under a standing verdict is a case of its own (crash-fence-survivors.test.ts).
+        // A span that ends while a verdict stands is a step of its own.
         if (!this.#isFenced) this.#open.shift()?.end();
         return true;
       case "ask for tools":
@@ -196,6 +208,19 @@ class Life {
 const steps = fc.array(
   fc.record({ deed: fc.constantFrom(...deeds), process: fc.integer({ min: 0, max: 2 }) }),
   { minLength: 2, maxLength: 12 },
+);
+
+/** A process hears SIGTERM with two spans open, and one ends while the verdict stands. */
+const underVerdict: readonly Step[] = (["start", "start", "hear SIGTERM", "end late"] as const).map(
+  (deed) => ({
+    deed,
+    process: 0,
+  }),
+);
+/** What the process does then. */
+const afterVerdict = fc.array(
+  fc.constantFrom<Step["deed"]>("start", "end late", "hear SIGTERM", "ask for tools", "answer"),
+  { maxLength: 6 },
 );
 
 /** What the summary says when all processes are gone. */
@@ -264,6 +289,13 @@ describe("P14 the final summary of a session follows from its history", () => {
       await expectReference(whole(parsed(history), last));
     },
   );
+
+  test("and so it does when spans end while a verdict stands", { timeout: 3_600_000 }, async () => {
+    const property = fc.asyncProperty(afterVerdict, fc.constantFrom<Deed>("leave", "die"), (more, last) =>
+      expectReference(whole([...underVerdict, ...more.map((deed) => ({ deed, process: 0 }))], last)),
+    );
+    await fc.assert(property, { numRuns: trials(5, 500), seed: isTorture ? runSeed : 14 });
+  });
 
   test("and so it does in random histories", { timeout: 3_600_000 }, async () => {
     const property = fc.asyncProperty(steps, fc.constantFrom<Deed>("leave", "die"), (given, last) =>
