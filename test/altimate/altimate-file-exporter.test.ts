@@ -359,6 +359,14 @@ describe("a session that was marked as crashed", () => {
     expect(await exporter.export(documentOf("a/b", { sessionId: "a_b" }))).toBe(`${stage.dir}/a_b.json`);
   });
 
+  test("P3 is another one where an id does not fit the raw id of the document", async () => {
+    const exporter = new FileExporter(stage.dir);
+    exporter.markCrashed("a:b");
+    exporter.markCrashed("A/B");
+    expect(await exporter.export(documentOf("a/b", { sessionId: "a_b" }))).toBe(`${stage.dir}/a_b.json`);
+    expect(await exporter.export(documentOf("a:b", { sessionId: "a_b" }))).toBeUndefined();
+  });
+
   test("P3 without an id is marked as unknown", async () => {
     const exporter = new FileExporter(stage.dir);
     exporter.markCrashed("unknown");
