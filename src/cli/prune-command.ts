@@ -1,7 +1,6 @@
 /** `prune`: removes old documents. */
 import { basename } from "node:path";
 import { systemClock } from "../platform/clock.js";
-import { tryOr } from "../platform/errors.js";
 import { nodeFileSystem } from "../platform/file-system.js";
 import { runAsync } from "../platform/gensync.js";
 import { Ground, onGround } from "../platform/ground.js";
@@ -10,6 +9,7 @@ import { prune } from "../recovery/retention.js";
 import { byteCount, groupedNumber, oneLine, plural } from "../text/display-text.js";
 import { byteSize, defineCommand, durationMillis, type Options, UsageError, wholeNumber } from "./command.js";
 import { failureReason } from "./failure-reason.js";
+import { statOf } from "./file-stat.js";
 import { findSessions } from "./session-catalog.js";
 
 const options = {
@@ -42,9 +42,7 @@ export const pruneCommand = defineCommand({
     const owned = found.filter(({ tokens, unnamed }) => tokens.length + unnamed.length > 0);
     const removed: { path: string; bytes: number }[] = [];
     const failures: { path: string; error: string }[] = [];
-    const sizes = new Map(
-      found.map(({ path }) => [path, tryOr(() => nodeFileSystem.sync.lstat(path)?.size, 0) ?? 0]),
-    );
+    const sizes = new Map(found.map(({ path }) => [path, statOf(path)?.size ?? 0]));
     const liveness = new SystemLiveness(nodeFileSystem.sync);
     const limits = { maxFiles: keep ?? 0, maxFileAgeMillis: age ?? 0, maxTotalBytes: bytes ?? 0 };
     const fileSystem = onGround(nodeFileSystem, new Ground());

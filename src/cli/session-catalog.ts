@@ -25,6 +25,7 @@ import { readRange } from "../storage/lines.js";
 import { sideFileState } from "../storage/side-files.js";
 import { CommandError } from "./command.js";
 import { failureReason } from "./failure-reason.js";
+import { statOf } from "./file-stat.js";
 
 /** The state of a session, as commands show it. */
 export type SessionState = "running" | "idle" | "completed" | "error" | "crashed" | "damaged";
@@ -241,7 +242,7 @@ export class UnreadEntry {
   async read(): Promise<CatalogEntry | undefined> {
     const [found, writer] = [this.#found, this.#writer];
     const bytes = sizeOf(found);
-    const total = pathsOf(found).reduce((sum, path) => sum + (nodeFileSystem.sync.lstat(path)?.size ?? 0), 0);
+    const total = pathsOf(found).reduce((sum, path) => sum + (statOf(path)?.size ?? 0), 0);
     try {
       const run = total <= shortBytes ? runSync : runAsync;
       const { trace } = await run(nodeFileSystem, readFoundOutline(found.path, found));
@@ -285,14 +286,14 @@ export function outlineOf(
     return entryOf(found, writer, { ...head, metadata, summary, endedAt, spans }, size);
   } catch (error) {
     // A directory or a link under the name of a document is no session.
-    if (nodeFileSystem.sync.lstat(found.path)?.isFile === false) return undefined;
+    if (statOf(found.path)?.isFile === false) return undefined;
     return damagedEntry(found, writer, `it cannot be read: ${failureReason(error)}`);
   } finally {
     published?.descriptor.releaseNow();
   }
 }
 
-const sizeOf = ({ path }: FoundSession): number => nodeFileSystem.sync.lstat(path)?.size ?? 0;
+const sizeOf = ({ path }: FoundSession): number => statOf(path)?.size ?? 0;
 
 /** What a listing takes from a document. Its metadata and summary are valid. */
 interface Outlined extends Pick<TraceFile, "startedAt" | "endedAt" | "sessionId" | "metadata" | "summary"> {
@@ -320,7 +321,7 @@ function entryOf(found: FoundSession, writer: WriterState, trace: Outlined, byte
 }
 
 function damagedEntry(found: FoundSession, writer: WriterState, damage: string): CatalogEntry {
-  const stat = nodeFileSystem.sync.lstat(found.path);
+  const stat = statOf(found.path);
   return {
     name: found.files.name,
     path: found.path,
@@ -366,7 +367,7 @@ const pathsOf = ({ files, path, hasDocument, tokens, unnamed }: FoundSession): s
 
 /** The time of the last write to any file of a session: what `latest` compares. */
 export const lastWriteOf = (session: FoundSession): number =>
-  Math.max(0, ...pathsOf(session).map((path) => nodeFileSystem.sync.lstat(path)?.mtimeMs ?? 0));
+  Math.max(0, ...pathsOf(session).map((path) => statOf(path)?.mtimeMs ?? 0));
 
 /**
  * Changes whenever a file of the session does, or a writer dies, which changes no file. The heartbeat of a writer, which
@@ -375,7 +376,7 @@ export const lastWriteOf = (session: FoundSession): number =>
 export function versionOf(session: FoundSession, liveness = new LivenessNow()): string {
   const owners = ownersOf(session, liveness).map(({ token, isAlive }) => [token, isAlive]);
   const files = pathsOf(session).map((path) => {
-    const stat = nodeFileSystem.sync.lstat(path);
+    const stat = statOf(path);
     return stat && [String(stat.ino), stat.size, path.endsWith(".live") ? 0 : stat.mtimeMs];
   });
   return JSON.stringify([owners, files]);

@@ -9,6 +9,7 @@ import { nearestName } from "../platform/options.js";
 import { FollowedTrace, type ReadTrace } from "../recovery/read-trace.js";
 import { oneLine } from "../text/display-text.js";
 import { CommandError } from "./command.js";
+import { statOf } from "./file-stat.js";
 import { LongSession } from "./long-session.js";
 import { newestOf } from "./newest-sessions.js";
 import {
@@ -152,7 +153,7 @@ export class SessionReader {
   async read(found: FoundSession): Promise<ReadSession> {
     const owners = ownersOf(found);
     const writer = writerOf(owners);
-    const megabytes = Math.ceil((nodeFileSystem.sync.lstat(found.path)?.size ?? 0) / 1e6);
+    const megabytes = Math.ceil((statOf(found.path)?.size ?? 0) / 1e6);
     this.#progress = this.#terminal?.progress(`reading ${oneLine(found.files.name)}, MB`, megabytes);
     try {
       const { trace: read, damage } = await this.#trace.read(found.path, found);

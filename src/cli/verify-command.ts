@@ -3,12 +3,11 @@ import { basename } from "node:path";
 import { isRoot } from "../format/document.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { isWholeSummary } from "../format/validate.js";
-import { tryOr } from "../platform/errors.js";
-import { nodeFileSystem } from "../platform/file-system.js";
 import { readFoundTrace } from "../recovery/read-trace.js";
 import { byteCount, groupedNumber, oneLine, plural, wrap } from "../text/display-text.js";
 import { defineCommand, type Options, UsageError } from "./command.js";
 import { scanDocument } from "./document-scan.js";
+import { statOf } from "./file-stat.js";
 import { exitCodes, type Finding, Findings, type Level, levels } from "./finding.js";
 import { reportGround } from "./ground-report.js";
 import { documentTimeFaultsOf } from "./impossible-times.js";
@@ -100,7 +99,7 @@ async function verify(found: FoundSession, isNamed: boolean): Promise<Verified |
     status: entry?.state ?? "damaged",
     result: findings.result,
     spans,
-    bytes: tryOr(() => nodeFileSystem.sync.lstat(found.path)?.size, undefined) ?? 0,
+    bytes: statOf(found.path)?.size ?? 0,
     findings: findings.gravest,
     leftOut: findings.leftOut,
   };

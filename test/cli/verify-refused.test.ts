@@ -60,3 +60,22 @@ test("P14 a corrupt document stays corrupt beside a log that cannot be read", as
     findings: [{ level: "unread", file: expect.stringMatching(/^ses_killed\.json\..*\.open$/) }],
   });
 });
+
+test("P14 one file that cannot be looked at ends no listing of the others", async () => {
+  const dir = one();
+  writeFileSync(join(dir, "ses_2.json"), JSON.stringify(documentOf("ses_2")));
+  refuse("lstat", "EACCES", /ses_1\.json$/);
+  refuse("open", "EACCES", /ses_1\.json$/);
+  const { code, out } = await command(dir, ["list", "--json"]);
+  expect(code).toBe(0);
+  expect(JSON.parse(out).sessions).toEqual([
+    expect.objectContaining({ name: "ses_2", status: "completed" }),
+    expect.objectContaining({ name: "ses_1", status: "damaged" }),
+  ]);
+  expect((await resultOf(dir)).sessions[0]).toMatchObject({ result: "unread", bytes: 0 });
+  const { out: shown, err } = await command(dir, ["list"], { columns: 80 });
+  expect(shown + err).toContain("it cannot be read: no per");
+  expect((await command(dir, ["show", "ses_2"])).code).toBe(0);
+  const refused = await command(dir, ["show", "ses_1"]);
+  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("EACCES")]);
+});
