@@ -21,7 +21,8 @@ interface Verified {
   readonly status: string;
   readonly result: Level;
   readonly spans: number;
-  readonly bytes: number;
+  /** Size of the document; `null` where the file system lets nobody look. */
+  readonly bytes: number | null;
   readonly findings: readonly Finding[];
   /** Findings beyond those. */
   readonly leftOut: number;
@@ -99,7 +100,7 @@ async function verify(found: FoundSession, isNamed: boolean): Promise<Verified |
     status: entry?.state ?? "damaged",
     result: findings.result,
     spans,
-    bytes: statOf(found.path)?.size ?? 0,
+    bytes: statOf(found.path)?.size ?? (findings.result === "unread" ? null : 0),
     findings: findings.gravest,
     leftOut: findings.leftOut,
   };
@@ -171,11 +172,11 @@ function verifiedLines(
   const sign = { whole, repairable, unread, corrupt }[result];
   // Of what was not read, the size is known.
   const isUnread = result === "unread" && spans === 0;
-  const facts = [!isUnread && status, !isUnread && plural(spans, "span"), byteCount(bytes)]
+  const facts = [!isUnread && status, !isUnread && plural(spans, "span"), bytes !== null && byteCount(bytes)]
     .filter((fact) => fact !== false)
     .join(", ");
   return [
-    `${sign}  ${colors.bold(oneLine(name))}  ${colors.dim(facts)}`,
+    [sign, colors.bold(oneLine(name)), facts && colors.dim(facts)].filter(Boolean).join("  "),
     ...findings.flatMap(({ level, file, line, offset, message }) => {
       const where = [file, line && `line ${line}`, offset !== undefined && `byte ${groupedNumber(offset)}`]
         .filter(Boolean)

@@ -198,7 +198,7 @@ const schemas = {
         status,
         result: z.enum(["whole", "repairable", "unread", "corrupt"]),
         spans: count,
-        bytes: count,
+        bytes: count.nullable(),
         findings: z.array(
           z.strictObject({
             level: z.enum(["note", "repairable", "unread", "corrupt"]),
