@@ -1,28 +1,14 @@
 /** File systems that refuse something: each refusal costs what the refused thing gives, and is reported once. */
 import { readdirSync } from "node:fs";
-import { DiagLogLevel, diag } from "@opentelemetry/api";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Ground, onGround } from "../../src/platform/ground.js";
 import { recoverDirectory } from "../../src/recovery/recover-directory.js";
 import { type Refusals, RefusingFileSystem } from "../support/refusing-file-system.js";
-import { type Actor, Stage } from "../support/session-stage.js";
+import { ReportedStage } from "../support/reported-stage.js";
+import type { Actor } from "../support/session-stage.js";
 import { ended } from "../support/span-lines.js";
 
-let stage: Stage;
-let reports: string[];
-beforeEach(() => {
-  stage = new Stage();
-  reports = [];
-  const take = (message: string) => void reports.push(message);
-  diag.setLogger(
-    { error: take, warn: take, info() {}, debug() {}, verbose() {} },
-    { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true },
-  );
-});
-afterEach(() => {
-  diag.disable();
-  stage.remove();
-});
+const reported = new ReportedStage();
 
 /** Each capability that is refused, under the name that `stats().refused` has for it. */
 const grounds: Readonly<Record<string, Refusals & { readonly as?: string; readonly code?: string }>> = {
@@ -64,12 +50,12 @@ const refusedBy = ({ as, code }: { readonly as?: string; readonly code?: string 
   as && code ? { [as]: code } : {};
 
 const names = (id: string): string[] =>
-  ended(stage.document(id))
+  ended(reported.stage.document(id))
     .map(({ name }) => name)
     .sort();
 
 describe.each([...combinations()])("P12 on a file system with %s", (_, refusals, refused) => {
-  const on = (): Actor => stage.actor({}, { fileSystem: new RefusingFileSystem(refusals) });
+  const on = (): Actor => reported.stage.actor({}, { fileSystem: new RefusingFileSystem(refusals) });
 
   test("P12 a session is recorded, flushed twice, ended, resumed, fenced; each refusal is reported once", async () => {
     const one = on();
@@ -77,22 +63,22 @@ describe.each([...combinations()])("P12 on a file system with %s", (_, refusals,
     await one.processor.forceFlush();
     one.record("s", 1);
     await one.processor.forceFlush();
-    expect(stage.document("s").summary.status).toBe("completed");
+    expect(reported.stage.document("s").summary.status).toBe("completed");
     await one.exporter.endSession("s");
-    expect(ended(stage.document("s"))).toHaveLength(3);
+    expect(ended(reported.stage.document("s"))).toHaveLength(3);
     one.exporter.openSession({ id: "s", traceId: "1".repeat(32), startTime: 1, name: "s", metadata: {} });
     one.record("s", 1);
     await one.processor.forceFlush();
-    expect(ended(stage.document("s"))).toHaveLength(4);
+    expect(ended(reported.stage.document("s"))).toHaveLength(4);
     one.start("s");
     one.processor.crash("out of memory");
-    expect(stage.document("s").summary).toMatchObject({ status: "crashed", error: "out of memory" });
-    expect(stage.files).toEqual(["s.json"]);
+    expect(reported.stage.document("s").summary).toMatchObject({ status: "crashed", error: "out of memory" });
+    expect(reported.stage.files).toEqual(["s.json"]);
     expect(one.exporter.stats()).toMatchObject({ dropped: 0, faults: 0 });
     expect(one.exporter.stats().refused).toMatchObject(refused);
     const counted = Object.keys(one.exporter.stats().refused).length;
-    expect(reports.filter((text) => text.includes("works without"))).toHaveLength(counted);
-    expect(reports).toHaveLength(counted);
+    expect(reported.reports.filter((text) => text.includes("works without"))).toHaveLength(counted);
+    expect(reported.reports).toHaveLength(counted);
   });
 
   test("P7 P12 two writers of one session end with the union of their spans", async () => {
@@ -105,9 +91,9 @@ describe.each([...combinations()])("P12 on a file system with %s", (_, refusals,
     await one.processor.shutdown();
     two.record("s", 1);
     await two.processor.shutdown();
-    expect(ended(stage.document("s"))).toHaveLength(8);
+    expect(ended(reported.stage.document("s"))).toHaveLength(8);
     expect(names("s")).toHaveLength(8);
-    expect(readdirSync(stage.dir)).toEqual(["s.json"]);
+    expect(readdirSync(reported.stage.dir)).toEqual(["s.json"]);
   });
 
   test("P2 P12 a dead writer is recovered", async () => {
@@ -116,15 +102,15 @@ describe.each([...combinations()])("P12 on a file system with %s", (_, refusals,
     await one.processor.forceFlush();
     one.record("s", 1);
     one.start("s");
-    stage.liveness.bury();
+    reported.stage.liveness.bury();
     const ports = {
       fileSystem: onGround(new RefusingFileSystem(refusals), new Ground()),
       clock: one.clock,
-      liveness: stage.liveness,
+      liveness: reported.stage.liveness,
     };
-    const { sessions, failures } = await recoverDirectory(ports, stage.dir);
+    const { sessions, failures } = await recoverDirectory(ports, reported.stage.dir);
     expect({ sessions: sessions.length, failures }).toEqual({ sessions: 1, failures: [] });
-    const document = stage.document("s");
+    const document = reported.stage.document("s");
     expect(document.summary.status).toBe("crashed");
     expect(ended(document).filter(({ interrupted }) => !interrupted)).toHaveLength(4);
   });

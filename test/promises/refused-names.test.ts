@@ -1,6 +1,5 @@
 /** A file system that creates no file with some characters in its name (FAT): such a session takes a name without them. */
-import { DiagLogLevel, diag } from "@opentelemetry/api";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { writeDocument } from "../../src/altimate/write-document.js";
 import { nameCandidates } from "../../src/format/file-names.js";
 import { runAsync } from "../../src/platform/gensync.js";
@@ -8,30 +7,16 @@ import { Ground, onGround } from "../../src/platform/ground.js";
 import { recoverDirectory } from "../../src/recovery/recover-directory.js";
 import { findResumable } from "../../src/recovery/resume.js";
 import { RefusingFileSystem } from "../support/refusing-file-system.js";
-import { Stage } from "../support/session-stage.js";
+import { ReportedStage } from "../support/reported-stage.js";
 import { ended } from "../support/span-lines.js";
 
-let stage: Stage;
-let reports: string[];
-beforeEach(() => {
-  stage = new Stage();
-  reports = [];
-  const take = (message: string) => void reports.push(message);
-  diag.setLogger(
-    { error: take, warn: take, info() {}, debug() {}, verbose() {} },
-    { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true },
-  );
-});
-afterEach(async () => {
-  diag.disable();
-  await stage.end();
-});
+const reported = new ReportedStage();
 
 const fat = () => new RefusingFileSystem({ refusedNames: /[<>"|?*]/, calls: { link: "EPERM" } });
-const on = () => stage.actor({}, { fileSystem: fat() });
+const on = () => reported.stage.actor({}, { fileSystem: fat() });
 const only = (): string => {
-  expect(stage.files).toHaveLength(1);
-  return (stage.files[0] ?? "").replace(/\.json$/, "");
+  expect(reported.stage.files).toHaveLength(1);
+  return (reported.stage.files[0] ?? "").replace(/\.json$/, "");
 };
 
 describe.each(["a<b>c", 'say "no"', "what?", "a|b", "*"])("P12 the session id %s", (id) => {
@@ -42,8 +27,12 @@ describe.each(["a<b>c", 'say "no"', "what?", "a|b", "*"])("P12 the session id %s
     await one.exporter.endSession(id);
     const name = only();
     expect(nameCandidates(id)).toContain(name);
-    const ports = { fileSystem: onGround(fat(), new Ground()), clock: one.clock, liveness: stage.liveness };
-    expect(await findResumable(ports, stage.dir, id)).toBeDefined();
+    const ports = {
+      fileSystem: onGround(fat(), new Ground()),
+      clock: one.clock,
+      liveness: reported.stage.liveness,
+    };
+    expect(await findResumable(ports, reported.stage.dir, id)).toBeDefined();
     one.record("an ordinary one", 1);
     one.record(`${id}${id}`, 1);
     await one.processor.shutdown();
@@ -52,42 +41,52 @@ describe.each(["a<b>c", 'say "no"', "what?", "a|b", "*"])("P12 the session id %s
       dropped: 0,
       refused: { nameCharacters: "EINVAL" },
     });
-    expect(reports.filter((text) => text.includes("works without some characters in names"))).toHaveLength(1);
+    expect(
+      reported.reports.filter((text) => text.includes("works without some characters in names")),
+    ).toHaveLength(1);
     const two = on();
     two.record(id, 1);
     two.start(id);
-    expect(two.exporter.tracePath(id)).toBe(`${stage.dir}/${name}.json`);
+    expect(two.exporter.tracePath(id)).toBe(`${reported.stage.dir}/${name}.json`);
     two.processor.crash("out of memory");
-    expect(stage.document(name).summary.status).toBe("crashed");
-    expect(ended(stage.document(name))).toHaveLength(3);
-    expect(stage.document(name).id).toBe(id);
+    expect(reported.stage.document(name).summary.status).toBe("crashed");
+    expect(ended(reported.stage.document(name))).toHaveLength(3);
+    expect(reported.stage.document(name).id).toBe(id);
   });
 
   test("P2 P12 is recovered", async () => {
     const one = on();
     one.record(id, 2);
     one.start(id);
-    stage.liveness.bury();
-    const ports = { fileSystem: onGround(fat(), new Ground()), clock: one.clock, liveness: stage.liveness };
-    expect((await recoverDirectory(ports, stage.dir)).failures).toEqual([]);
-    expect(stage.document(only()).id).toBe(id);
+    reported.stage.liveness.bury();
+    const ports = {
+      fileSystem: onGround(fat(), new Ground()),
+      clock: one.clock,
+      liveness: reported.stage.liveness,
+    };
+    expect((await recoverDirectory(ports, reported.stage.dir)).failures).toEqual([]);
+    expect(reported.stage.document(only()).id).toBe(id);
   });
 
   test("P12 is the name of a whole document", async () => {
-    const ports = { fileSystem: onGround(fat(), new Ground()), clock: on().clock, liveness: stage.liveness };
+    const ports = {
+      fileSystem: onGround(fat(), new Ground()),
+      clock: on().clock,
+      liveness: reported.stage.liveness,
+    };
     const document = { id, pieces: [`{"version":2,"sessionId":${JSON.stringify(id)},"spans":[]}\n`] };
     for (let time = 0; time < 2; time++)
       expect(
         await runAsync(
           ports.fileSystem,
-          writeDocument(ports, stage.dir, document, () => true),
+          writeDocument(ports, reported.stage.dir, document, () => true),
         ),
       ).toBeDefined();
     only();
   });
 
   test("P12 keeps its name where the file system takes it", async () => {
-    const one = stage.actor();
+    const one = reported.stage.actor();
     one.record(id, 1);
     await one.processor.shutdown();
     expect(only()).toBe(id);
