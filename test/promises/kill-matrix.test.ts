@@ -34,7 +34,7 @@ const steps = [
   "while recovering",
   "while compacting under a cap",
 ];
-const trialsPerStep = Math.ceil(trials(200, 2_000) / steps.length);
+const trialsPerStep = Math.ceil(trials(120, 2_000) / steps.length);
 const maxGenerations = 4;
 
 /** A directory as a killed writer, or the recovery after it, left it. */

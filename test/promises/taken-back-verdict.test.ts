@@ -186,11 +186,11 @@ function expectSettled({ stage, scenario: { leftover }, at }: Run): void {
 }
 
 /**
- * Of how many calls one is taken: the first life is led from each call that is issued, and from every third that is done;
- * another life from every seventh, and no two lives in a row from the same ones. A torture run leads all from each call.
+ * Of how many calls one is taken: the first life is led from each call that is issued, and from every fifth that is done;
+ * another life from every eleventh, and no two lives in a row from the same ones. A torture run leads all from each call.
  */
 const strideOf = (index: number, moment: Moment): number =>
-  isTorture || (index === 0 && moment === "issued") ? 1 : index === 0 ? 3 : 7;
+  isTorture || (index === 0 && moment === "issued") ? 1 : index === 0 ? 5 : 11;
 
 describe.each(lives.map((life, index) => ({ ...life, index })))("P3 a process hook fences $name", (life) => {
   const scenarios = fenceScenarios
