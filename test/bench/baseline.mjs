@@ -38,6 +38,8 @@ const ratios = {
   "tool-call": (result) => ({
     "call / floor": ratioOf(result, "ours", "toolCall", "ours", "plainRecord"),
     "many / few": figureOf(result, "ours", "flat"),
+    "attributes / floor": ratioOf(result, "ours", "attributes", "ours", "plainAttributes"),
+    "attributes late / early": figureOf(result, "ours", "attributesFlat"),
   }),
   "document-25": documents,
   "document-100": documents,

@@ -52,6 +52,12 @@ export const goals = [
   atMost("logToolCall with 50,000 calls behind / with 100", 1.25, times, (of) =>
     figureOf(of["tool-call"], "ours", "flat"),
   ),
+  atMost("setSpanAttributes, microseconds", 20, plain, (of) =>
+    figureOf(of["tool-call"], "ours", "attributes"),
+  ),
+  atMost("setSpanAttributes with 4,000 calls behind / with 400", 1.25, times, (of) =>
+    figureOf(of["tool-call"], "ours", "attributesFlat"),
+  ),
   atMost("bytes written / kept, as fast as possible", 3, times, ({ burst }) =>
     amplificationOf(burst, "ours"),
   ),

@@ -129,6 +129,8 @@ const phases = [
   ["recover all sessions", "recoverMany", millis, "plainFiles", "the same"],
   ["logToolCall", "toolCall", micros, "plainRecord", "stringify + writeSync"],
   ["… with many behind / few", "flat", (value) => value.toFixed(2)],
+  ["setSpanAttributes", "attributes", micros, "plainAttributes", "stringify + writeSync"],
+  ["… with many behind / few", "attributesFlat", (value) => value.toFixed(2)],
   ["span with redactSecrets()", "redacted", micros, "unredacted", "the same without"],
   ["… prose in a second", "redactProse", (value) => `${digits(value)} MB`],
   ["… code in a second", "redactCode", (value) => `${digits(value)} MB`],

@@ -1,6 +1,7 @@
 /**
  * One tool call of 5 KB through SessionTracer, processor and exporter, with few and with many calls behind it, against
- * stringify + writeSync of its record. In turns in one process: no contender has such a tracer.
+ * stringify + writeSync of its record, and attributes that are set on one span again and again. In turns in one process: no
+ * contender has such a tracer.
  */
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -22,6 +23,31 @@ const callOf = (number) => ({
     time: { start: began + number, end: began + number + 90 },
   },
 });
+
+/** Calls of setSpanAttributes on one span, each with an attribute of its own, and how many of them make the first and the last. */
+const sets = 4_000;
+const ofEnd = 400;
+
+/** Microseconds of a call, those of an unbuffered write as long as its record, and the last calls beside the first ones. */
+async function setAttributes(tracer, fd) {
+  const took = [];
+  const written = [];
+  for (let number = 0; number < sets; number++) {
+    const attributes = { [`review.note_${number}`]: text(40, number) };
+    const began = performance.now();
+    tracer.setSpanAttributes(attributes, "session");
+    const set = performance.now();
+    writeSync(fd, `${JSON.stringify({ spanId: "0123456789abcdef", attributes })}\n`);
+    written.push(performance.now() - set);
+    took.push(set - began);
+    if (number % 50 === 0) await new Promise(setImmediate);
+  }
+  return {
+    attributes: median(took) * 1000,
+    plainAttributes: median(written) * 1000,
+    attributesFlat: median(took.slice(-ofEnd)) / median(took.slice(ofEnd, 2 * ofEnd)),
+  };
+}
 
 async function run({ dir, behind }) {
   const { createSessionTracing } = await entry("session");
@@ -57,10 +83,11 @@ async function run({ dir, behind }) {
     }
     await new Promise(setImmediate);
   }
+  const attributes = await setAttributes(tracers.few, fd);
   closeSync(fd);
   tracing.crash("bench");
   const [few, many, floor] = [median(took.few), median(took.many), median(took.floor)];
-  return { toolCall: few * 1000, plainRecord: floor * 1000, flat: many / few };
+  return { toolCall: few * 1000, plainRecord: floor * 1000, flat: many / few, ...attributes };
 }
 
 export default {
