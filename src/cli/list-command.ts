@@ -1,5 +1,6 @@
 /** `list`: the sessions of a directory, newest first. */
 import { nameCandidates } from "../format/file-names.js";
+import { unclosedMessage } from "../format/session-end.js";
 import type { SessionSummary } from "../format/trace-file.js";
 import { isoOrNull } from "../platform/epoch-time.js";
 import { age, money, oneLine, plural, shortDuration, shortNumber } from "../text/display-text.js";
@@ -155,6 +156,9 @@ export const listedJson = (now: number) => (entry: CatalogEntry) => {
 const referenceOf = ({ id, name }: CatalogEntry): string =>
   name === id || nameCandidates(id).includes(name) ? id : name;
 
+/** Without a title, an error says what the session was; that its process died is in its status. */
+const errorOf = ({ error = "" }: Partial<SessionSummary>): string => (error === unclosedMessage ? "" : error);
+
 function listLines(entries: readonly CatalogEntry[], terminal: Terminal): string[] {
   const now = terminal.now();
   const header: Column[] = [
@@ -183,7 +187,7 @@ function listLines(entries: readonly CatalogEntry[], terminal: Terminal): string
       summary.totalCost ? money(summary.totalCost) : "",
       errors ? shortNumber(errors) : "",
       oneLine(referenceOf(entry)),
-      oneLine(metadata.title || metadata.prompt || damage || summary.error || ""),
+      oneLine(metadata.title || metadata.prompt || damage || errorOf(summary)),
     ];
   });
   const stateOf = (row: number) => (entries[row] as CatalogEntry).state;

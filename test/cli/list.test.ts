@@ -170,3 +170,21 @@ test.each([
   const { code } = await command(dir, ["show", "ses_1", "--turn", "2"]);
   expect(code).toBe(0);
 });
+
+test("P14 a session without a title that died is no title of its own: its status says that it died", async () => {
+  const dir = emptyDirectory();
+  const document = JSON.parse(readFileSync(`${released}/crashed.json`, "utf8"));
+  const { title, prompt, ...metadata } = document.metadata;
+  const errors = {
+    ses_died: "The process ended without closing the session",
+    ses_signal: "Received SIGTERM",
+  };
+  for (const [sessionId, error] of Object.entries(errors)) {
+    const summary = { ...document.summary, error };
+    writeFileSync(`${dir}/${sessionId}.json`, JSON.stringify({ ...document, sessionId, metadata, summary }));
+  }
+  const { out } = await command(dir, ["list"], { columns: 120 });
+  expect(out).not.toContain("without closing");
+  expect(out.match(/crashed/g)).toHaveLength(2);
+  expect(out).toContain("Received SIGTERM");
+});
