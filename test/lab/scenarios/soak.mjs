@@ -55,7 +55,7 @@ const sizes = {
 };
 /** The factor of time on a busy machine. */
 const patience = 5;
-/** A broken writer is caught in a few seconds, most of the time. One in twenty that records late was not within a minute. */
+/** A broken writer is caught in 5 to 30 seconds. Once, one that records late was not within a minute. */
 const short = { seconds: 180, sessions: 20, spans: 30, pauseMillis: 3, weatherMillis: 300, deathMillis: 600 };
 
 const writers = {
