@@ -369,6 +369,7 @@ export class SessionWriter implements JournalSource {
 
   /** A recovery has what a removed file held: begins another one, and merges with what the recovery publishes. */
   #reopenFiles(): void {
+    if (this.journal.descriptor && this.log.descriptor) return;
     const isRemoved = [this.journal, this.log].map((log) => !log.reopen());
     if (isRemoved[0]) this.journal.rewrite();
     if (isRemoved[1]) this.log.restart(encodeHead(this.session.head));
