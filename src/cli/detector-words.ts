@@ -8,7 +8,10 @@ const words: Readonly<Record<string, string>> = {
   uncaughtException: "an uncaught exception",
 };
 
-/** A detector as a person reads it. A name that is none of the known ones and no signal is that of an exception. */
+/**
+ * The stored name of a detector in words. Every name that is neither in the table above nor a signal is the class of an
+ * uncaught exception, such as `TypeError`.
+ */
 export function detectorWords(detector: string): string {
   if (/^SIG[A-Z0-9]+$/.test(detector)) return `the signal ${detector}`;
   return Object.hasOwn(words, detector)

@@ -2,6 +2,6 @@
 import { tryOr } from "../platform/errors.js";
 import { type FileStat, nodeFileSystem } from "../platform/file-system.js";
 
-/** Nothing is known of a file that is gone, or at which the file system lets nobody look: the others are listed. */
+/** `undefined` when the file is gone, or when lstat(2) is refused: one such file must not end a listing of all. */
 export const statOf = (path: string): FileStat | undefined =>
   tryOr(() => nodeFileSystem.sync.lstat(path), undefined);

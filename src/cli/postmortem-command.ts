@@ -232,7 +232,7 @@ function contentOf(what: string, value: unknown): string | undefined {
 
 function facts(report: Postmortem): string[] {
   const { title, agent, model, isReconstructed, detector, writer } = report;
-  // The verdict says so.
+  // Of a process that died unseen, the verdict above the facts says what detected the death.
   const isSaid = diedUnseen(report);
   return [
     title && `Title: ${oneLine(title)}`,

@@ -6,8 +6,8 @@ import {
   oneLine,
   plural,
   shortDuration,
-  shortLeast,
   shortNumber,
+  timeInColumn,
 } from "../text/display-text.js";
 import { type Column, tableLines } from "../text/table.js";
 import { analyse } from "./analysis.js";
@@ -125,7 +125,7 @@ function statsLines(report: UsageReport, terminal: Terminal): string[] {
         shortNumber(calls),
         errors ? shortNumber(errors) : "",
         interrupted ? shortNumber(interrupted) : "",
-        isLeast ? shortLeast(durationMs) : shortDuration(durationMs),
+        timeInColumn(durationMs, isLeast),
         meanMs === null ? "-" : shortDuration(meanMs),
         slowestMs === null ? "-" : shortDuration(slowestMs),
       ]);

@@ -21,7 +21,7 @@ interface Verified {
   readonly status: string;
   readonly result: Level;
   readonly spans: number;
-  /** Size of the document; `null` where the file system lets nobody look. */
+  /** Size of the document; `null` when lstat(2) is refused. */
   readonly bytes: number | null;
   readonly findings: readonly Finding[];
   /** Findings beyond those. */

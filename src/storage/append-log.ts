@@ -322,7 +322,7 @@ export class AppendLog {
     return true;
   }
 
-  /** Queues a record as the `first` one, of which the file may have the beginning, or as the `last` one. */
+  /** Queues a record in front of all others or behind them. The file may have the beginning of the `first` one already. */
   #keep(record: LogRecord, place: "first" | "last"): Appended {
     // Without the rest of a record that has begun, no later one could be read.
     const isKept =

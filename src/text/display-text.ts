@@ -110,14 +110,19 @@ export function shortDuration(millis: number | null): string {
   return `${Math.floor(hours / 24)}d${hours % 24}h`;
 }
 
-/** A duration of which only the least is known: `≥1.4s`; `?` where that says nothing. */
-export const shortLeast = (millis: number | null): string =>
-  millis === null || !(millis >= 1) ? "?" : `≥${shortDuration(millis)}`;
+/** Whether a duration that is at least so long says nothing: less than a millisecond, or not known. */
+const saysNothing = (millis: number | null): boolean => millis === null || !(millis >= 1);
+
+/** For a column: `1.4s`, `≥1.4s`, `?`. `isLeast`: the time of the end is not known. */
+export function timeInColumn(millis: number | null, isLeast: boolean | undefined): string {
+  if (!isLeast) return shortDuration(millis);
+  return saysNothing(millis) ? "?" : `≥${shortDuration(millis)}`;
+}
 
 /** For a sentence: `1.4s`, `at least 1.4s`, `an unknown time`. `isLeast`: the time of the end is not known. */
 export function timeInWords(millis: number | null, isLeast: boolean | undefined): string {
   if (!isLeast) return shortDuration(millis);
-  return shortLeast(millis) === "?" ? "an unknown time" : `at least ${shortDuration(millis)}`;
+  return saysNothing(millis) ? "an unknown time" : `at least ${shortDuration(millis)}`;
 }
 
 /** `just now`, `4m ago`, `3h ago`, `12d ago`. */

@@ -2,7 +2,7 @@
 import type { ViewRow } from "../cli/session-view.js";
 
 export interface LogEntry {
-  /** `moment`: a span that took no time, and of which there is nothing more to say. */
+  /** `moment`: a span that took no time, such as a message. One entry stands for its start and its end. */
   readonly type: "start" | "end" | "moment";
   /** Epoch milliseconds. */
   readonly at: number;

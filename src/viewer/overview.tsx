@@ -8,8 +8,8 @@ import {
   money,
   plural,
   shortDuration,
-  shortLeast,
   shortNumber,
+  timeInColumn,
   timeInWords,
 } from "../text/display-text.js";
 import { RelatedList } from "./related-sessions.js";
@@ -356,7 +356,7 @@ function Tools(): JSX.Element {
                     {errors ? groupedNumber(errors) : interrupted ? `${interrupted} cut` : ""}
                   </td>
                   <td class="number">{slowestMs === null ? "" : shortDuration(slowestMs)}</td>
-                  <td class="number">{isLeast ? shortLeast(durationMs) : shortDuration(durationMs)}</td>
+                  <td class="number">{timeInColumn(durationMs, isLeast)}</td>
                   <td class="share">
                     <span style={{ width: percent(durationMs / longest) }} />
                   </td>
