@@ -24,6 +24,8 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { ci: { type: "boolean", default: false }, project: { type: "string", default: "" } },
 });
+/** Of how many files one runs in CI. All have just passed in `npm test`, on this version of Node. */
+const partsOfCi = { node: 6, bun: 2 };
 const here = `node${process.versions.node.split(".")[0]}`;
 const wants = (part) => positionals.length === 0 || positionals.includes(part);
 
@@ -42,9 +44,6 @@ if (wants("suite")) {
 }
 print();
 process.exitCode = rows.some(({ failed }) => failed > 0) ? 1 : 0;
-
-/** Of how many files one runs in CI. All have just passed in `npm test`, on this version of Node. */
-const partsOfCi = { node: 6, bun: 2 };
 
 /** Smaller random tests, of some files: others on each version of Node. */
 function suiteOfCi(name) {
