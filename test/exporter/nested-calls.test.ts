@@ -179,6 +179,9 @@ test("a client within a generation of the session tracer adds no counts", async 
   expect(summary).toMatchObject({ totalGenerations: 1, totalTokens: 5, totalCost: 0.5 });
 });
 
+/** A time of these calls. As a `Date`: a number that the age of the process exceeds would be a time since its start. */
+const at = (milliseconds: number) => new Date(1_700_000_000_000 + milliseconds);
+
 /** Two neighbours within one span: the framework's call contains that of the client, and ends after it. */
 async function neighbours(
   kind: Kind,
@@ -189,12 +192,12 @@ async function neighbours(
   const provider = newProvider(kind);
   const tracer = provider.getTracer("framework");
   within(tracer, "request", {}, () => {
-    const outer = tracer.startSpan("framework", { startTime: 1_000, attributes: { ...chat, ...framework } });
+    const outer = tracer.startSpan("framework", { startTime: at(0), attributes: { ...chat, ...framework } });
     const call = { ...chat, ...usage, ...client };
-    const inner = provider.getTracer(scope).startSpan("client", { startTime: 1_010, attributes: call });
-    if (isApart) outer.end(1_005);
-    inner.end(1_020);
-    if (!isApart) outer.end(1_030);
+    const inner = provider.getTracer(scope).startSpan("client", { startTime: at(10), attributes: call });
+    if (isApart) outer.end(at(5));
+    inner.end(at(20));
+    if (!isApart) outer.end(at(30));
   });
   await provider.shutdown();
   return stage.document("ses_1");
