@@ -14,7 +14,7 @@ import type { SessionMetadata, SessionSummary, TraceSpan } from "../format/trace
 import type { Capability, Refusal } from "../platform/ground.js";
 import type { IoCounts } from "../platform/io-counters.js";
 import type { AppliedLimits } from "../recovery/retention.js";
-import type { SessionChange } from "../storage/session-state.js";
+import type { SessionChange } from "../storage/session-change.js";
 
 /** A directory that is open in this process. */
 export interface SharedDirectory {

@@ -32,7 +32,7 @@ export function suspend(entry: SessionEntry, event: HookEvent, nowMillis: number
   const { session, token, life } = writer;
   const standing = session.verdict;
   const { end: found, ...verdict } = standing?.end ? standing : verdictOn(session, event, nowMillis);
-  const end: SessionEnd = { ...(found ?? implicitEnd), provisional: token };
+  const end: SessionEnd = { ...(found ?? implicitEnd), provisional: found?.provisional ?? token };
   session.fence({ ...verdict, end });
   entry.suspend({ session, openSpans: session.openSpans.suspend(), verdict: { ...verdict, end } });
   const ending = new SessionEntry(id, writer, publisher);

@@ -11,7 +11,7 @@ import { releaseToken } from "../platform/liveness.js";
 import { findPath } from "../storage/document-file.js";
 import { recreateFiles } from "../storage/merge.js";
 import { interruptOpen } from "../storage/seal.js";
-import type { SessionChange } from "../storage/session-state.js";
+import type { SessionChange } from "../storage/session-change.js";
 import type { SessionWriter, WriterPorts } from "../storage/session-writer.js";
 import { retryOnEmfile } from "./emfile-retry.js";
 import { type Closed, EndedSessions } from "./ended-sessions.js";

@@ -97,17 +97,30 @@ const hasTakenBack = (
   provisional !== undefined && fenced?.end === undefined && earlier?.includes(provisional) === true;
 
 /**
+ * Whether the document has the verdict of a hook on this owner, which stands: the session ended so, or another process went on
+ * after it. What the owner recorded since are ends of its spans, and no end of the session.
+ */
+function isStated(one: OrphanedFiles, before: DocumentTail | undefined): boolean {
+  const { earlier } = one.journal.session ?? {};
+  if (!before || !earlier || !verdictIn(one)) return false;
+  const lost = readLost(before);
+  return earlier.some((token) => token === before.layout.provisional || lost.has(token));
+}
+
+/**
  * How the session ended. A crash or an end that a writer recorded holds. An owner that recorded no end crashed if work
  * of it was under way; without any, the session is complete.
  * `news`: spans that the published document lacks, and spans that are to leave the document.
  */
 export function endOf(
-  { published, orphans, hasPeers, isDead = () => true }: Found,
+  { published, orphans: all, hasPeers, isDead = () => true }: Found,
   closed: ClosedSpans,
   news: { readonly added: number; readonly moves: number },
 ): RecoveredEnd {
   const before = published?.tail;
   const wasOver = before !== undefined && isOver(before.summary);
+  const stated = all.filter((one) => isStated(one, before));
+  const orphans = all.filter((one) => !stated.includes(one));
   const tails = orphans.map((one) => one.tail).filter((tail) => tail !== undefined);
   // Dead owners whose work was under way: a span was open, or the turn waited.
   const endless = orphans.filter((one) => one.tail === undefined && !one.isAlive && !verdictIn(one));
@@ -148,7 +161,7 @@ export function endOf(
       lostWriter: detector,
       lost: known,
       isRecovered: before.layout.recovered === true,
-      isNew: news.moves > 0 || orphans.some((one) => bringsMetadata(one, before)),
+      isNew: news.moves > 0 || all.some((one) => bringsMetadata(one, before)),
     };
   }
   // The end that an owner resumed from no longer counts.
@@ -193,7 +206,10 @@ export function endOf(
   ].reduce(worseEnd, undefined);
   // Nothing says which writer left these: a document without side files was under way.
   const hasCrashed = crashed.length > 0 || (!wasOver && closed.ownerless > 0);
-  if (hasCrashed && recorded?.status !== "crashed") {
+  // A process that had survived its hook, and that died after the crash which the document states.
+  const isLater =
+    !isCrashRecorded && wasOver && crashed.some((one) => one.lastWrite > endedMillis + fileTimeMillis);
+  if (hasCrashed && (isLater || recorded?.status !== "crashed")) {
     const detector = crashed
       .map(firstDetector)
       .filter((one) => one !== undefined)

@@ -4,11 +4,17 @@
  */
 import { isRoot } from "../format/document.js";
 import { gone, type LostWriters, readLost, withLost, withoutLost } from "../format/lost-writers.js";
-import { interrupt, isOver, type SessionEnd, worseEnd } from "../format/session-end.js";
+import { interrupt, isOver, recordedEnd, type SessionEnd, worseEnd } from "../format/session-end.js";
 import { SpanMap, withTrace } from "../format/span-map.js";
 import type { TraceSpan } from "../format/trace-file.js";
 import { type Awaited, type AwaitedByWriter, readAwaits } from "../format/under-way.js";
 import type { Published } from "./document-file.js";
+
+/** How a document is ended that another process has ended. */
+interface PeerEnd {
+  readonly end: SessionEnd;
+  readonly lost: LostWriters;
+}
 
 export class PeerWriters {
   /** Spans that have no line yet, as the document has them, each with its trace id. */
@@ -18,6 +24,7 @@ export class PeerWriters {
   #awaits = new Map<string, Awaited>();
   #lost: LostWriters = new Map();
   #end: SessionEnd | undefined;
+  #ended: PeerEnd | undefined;
 
   /** Spans that have no line yet. */
   get spans(): Pick<SpanMap<TraceSpan>, "size" | "has" | "values"> {
@@ -37,6 +44,11 @@ export class PeerWriters {
   /** The worst error or crash that one of them, or this writer beside them, left for the end of the session. */
   get end(): SessionEnd | undefined {
     return this.#end;
+  }
+
+  /** How one of them, which went on after the standing verdict of this token, has ended the session. */
+  endedAfter(token: string | undefined): PeerEnd | undefined {
+    return token !== undefined && this.#ended?.lost.has(token) ? this.#ended : undefined;
   }
 
   /** Whether the document has spans of theirs without lines, or turns that wait. */
@@ -64,7 +76,10 @@ export class PeerWriters {
     this.#spansAt = Date.parse(tail.endedAt) || 0;
     this.#awaits = isOver(tail.summary) ? new Map() : readAwaits(tail.layout.awaits);
     for (const token of own) this.#awaits.delete(token);
-    const found = withoutLost(readLost(tail), isOutlived ? [gone, ...own] : own);
+    const lost = readLost(tail);
+    const end = own.includes(tail.layout.provisional ?? "") ? undefined : recordedEnd(tail.summary);
+    this.#ended = end && isOver(tail.summary) ? { end, lost } : undefined;
+    const found = withoutLost(lost, isOutlived ? [gone, ...own] : own);
     // The document may lack what only this writer has seen so far.
     this.#lost = found.has(gone) ? found : withLost(found, gone, this.#lost.get(gone));
     this.#spans = new SpanMap();

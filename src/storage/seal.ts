@@ -87,7 +87,7 @@ function* sealOnce(
     // A fence has no time to leave lines out: its document may have twice the cap.
     const isCapped = effective !== undefined && !isFence && exceedsCap(writer);
     if (isCapped && !(yield* hasPeerFiles(writer))) return yield* commitCapped(writer, effective, isCurrent);
-    if (!(yield* appendTail(writer, end, effective))) return "fenced";
+    if (!(yield* appendTail(writer, end, effective, isCurrent))) return "fenced";
     yield* syncTail(writer);
   }
   return yield* commitSealed(writer, isCurrent);
@@ -102,17 +102,19 @@ function* isSealedAs(writer: SessionWriter, end: SessionEnd): Gensync<boolean> {
   return yield* isMergedWithPublished(writer);
 }
 
-/** Makes the append log a whole document. `false`: a crash fence came while open spans were read. */
+/** Makes the append log a whole document. `false`: a crash fence came before, or while open spans were read. */
 function* appendTail(
   writer: SessionWriter,
   end: SessionEnd,
   effective: SessionEnd | undefined,
+  isCurrent: () => boolean,
 ): Gensync<boolean> {
   const { session, log } = writer;
   if (log.unsynced > backgroundSyncBytes) yield* log.syncNew();
   // One turn: nothing comes between the last line and the tail.
   return sync(() => {
-    if (!closeOpenSpans(writer, end)) return false;
+    // The fence has removed the side files: appending would create them again.
+    if (!isCurrent() || !closeOpenSpans(writer, end)) return false;
     writer.mustSettle();
     const tail = session.tail(writer.clock.now(), effective, effective ? undefined : end);
     writer.finalizeLog(encodeTail(tail, log.size, log.lines === 0), end);

@@ -34,21 +34,8 @@ import type { Published } from "./document-file.js";
 import { MovedSpans } from "./moved-spans.js";
 import { OpenSpans } from "./open-spans.js";
 import { PeerWriters } from "./peer-writers.js";
+import type { SessionChange } from "./session-change.js";
 import type { SuspendedSession } from "./suspended-session.js";
-
-/**
- * A change of the session as a whole; absent members stay as they are. Part of the contract between copies of the package
- * (`directory/shared-directory.ts`).
- */
-export interface SessionChange {
-  /** Name of the session span. */
-  readonly name?: string;
-  /** Input of the session span. */
-  readonly input?: unknown;
-  readonly metadata?: Partial<SessionMetadata>;
-  /** Merged into the attributes of the session span. */
-  readonly attributes?: Readonly<Record<string, unknown>>;
-}
 
 /** The head of a session whose raw id is known. */
 export type SessionHead = DocumentHead & { readonly id: string };
@@ -351,18 +338,22 @@ export class SessionState {
     this.#movedTo = id;
   }
 
-  /** The tail at this moment. Reads open spans, which runs code of the host; at an `end`, a standing verdict closes them. */
-  tail(nowMillis: number, end?: SessionEnd, left?: SessionEnd): DocumentTail {
+  /** The tail at this moment. Reads open spans, which runs code of the host; at an end, a standing verdict closes them. */
+  tail(nowMillis: number, given?: SessionEnd, left?: SessionEnd): DocumentTail {
     const open = this.openSpans.read();
     const awaited = awaitedAfterAll(this.#awaited, open);
-    const at = this.#verdict?.at ?? nowMillis;
     const close = (span: TraceSpan) =>
-      end && span.endTime === undefined ? endWithSession(span, end, at) : span;
-    const { peers, token } = { peers: this.#peers, token: this.#tokens.at(-1) as string };
+      given && span.endTime === undefined
+        ? endWithSession(span, given, this.#verdict?.at ?? nowMillis)
+        : span;
+    const [peers, token] = [this.#peers, this.#tokens.at(-1) as string];
     const isFinalCrash = peers.end?.status === "crashed";
+    // The end of a process that went on after the verdict.
+    const later = given && peers.endedAfter(this.#verdict?.end?.provisional);
+    const end = later?.end ?? given;
     const verdict = verdictOf(end, peers.end);
     const { provisional, detector } = end ?? left ?? {};
-    const lost = withLost(peers.lost, provisional ?? gone, detector);
+    const lost = later?.lost ?? withLost(peers.lost, provisional ?? gone, detector);
     return buildTail({
       head: this.#head,
       root: this.root,
@@ -373,7 +364,7 @@ export class SessionState {
       verdict,
       awaits: left ? peers.awaits : new Map([...peers.awaits, [token, awaited]]),
       lost,
-      lostWriter: lastLost(peers.lost, verdict.end ? undefined : this.#isDead),
+      lostWriter: lastLost(later?.lost ?? peers.lost, verdict.end ? undefined : this.#isDead),
       moved: this.#moved.last,
       left,
       nowMillis,

@@ -5,6 +5,7 @@
 
 import { decodeHead, decodeTail, tailStartIn } from "../format/document.js";
 import { appendLogPath, journalPath, parseEntry, type SessionFiles } from "../format/file-names.js";
+import { emptyJournal, replayJournal, replayWhole } from "../format/journal.js";
 import { type Clock, nextEvent } from "../platform/clock.js";
 import { Descriptor } from "../platform/descriptor.js";
 import { type FileSystem, isNoFile } from "../platform/file-system.js";
@@ -12,7 +13,7 @@ import { type Gensync, io, pause } from "../platform/gensync.js";
 import { isOrphaned, isRecoveryToken, type Liveness } from "../platform/liveness.js";
 import type { CommitPorts } from "./commit.js";
 import { readHeadLine } from "./document-file.js";
-import { maxLineBytes, readRange } from "./lines.js";
+import { maxLineBytes, readRange, scanLines } from "./lines.js";
 
 /** The side files of one owner. */
 export interface SideFiles {
@@ -111,7 +112,7 @@ export function* sideFileState(
 /**
  * Whether a writer other than these owners writes to the session and will publish it again. That is neither a recovery
  * nor an owner whose append log has a tail: such an owner is ending the session, and if another writer is left, that
- * writer has to know.
+ * writer has to know. Nor is it one that a process hook has fenced, as long as the verdict stands.
  */
 export function* hasPeerWriters(
   ports: CommitPorts,
@@ -123,7 +124,8 @@ export function* hasPeerWriters(
     if (owners.has(owner.token) || isRecoveryToken(owner.token)) continue;
     const state = yield* sideFileState(ports, owner);
     if (state === "orphaned" || state === "foreign") continue;
-    if (yield* isWriting(ports.fileSystem, owner, id)) return true;
+    if (!(yield* isWriting(ports.fileSystem, owner, id))) continue;
+    if (!(yield* isFenced(ports.fileSystem, owner))) return true;
   }
   return false;
 }
@@ -145,6 +147,25 @@ function* isWriting(fileSystem: FileSystem, { files, token }: SideFiles, id: str
     return tail[0] !== 0x0a || decodeTail(tail.subarray(1)) === undefined;
   } finally {
     log.release();
+  }
+}
+
+/** Bytes at the beginning of a journal that have its session, but for metadata of unusual size. */
+const journalBeginning = 65_536;
+
+/** Whether the verdict of a process hook stands on this owner: its journal begins with the verdict, or else never has it. */
+function* isFenced(fileSystem: FileSystem, { files, token }: SideFiles): Gensync<boolean> {
+  const journal = yield* tryOpen(fileSystem, journalPath(files, token));
+  if (!journal) return false;
+  try {
+    const { size } = yield* io.fstat(journal.fd);
+    const beginning = yield* readRange(journal.fd, 0, Math.min(size, journalBeginning));
+    if (!replayJournal(beginning).session?.fenced?.end) return false;
+    const state = emptyJournal();
+    yield* scanLines(journal.fd, 0, size, (line) => replayWhole(state, line));
+    return state.session?.fenced?.end !== undefined;
+  } finally {
+    journal.release();
   }
 }
 

@@ -69,7 +69,10 @@ describe("P8 a value of 24 MB", () => {
     (_form, _limits, value, limits, timesOnNode) => {
       const times = timesOnNode * timesOnBun;
       // The clock has steps of a millisecond on some machines.
-      const floor = Math.max(2, fastest(() => Buffer.from(bytes.buffer).toString("base64"), 2));
+      const floor = Math.max(
+        2,
+        fastest(() => Buffer.from(bytes.buffer).toString("base64"), 2),
+      );
       const took = fastest(() => record(value, limits), times * floor);
       expect(took / floor).toBeLessThan(times);
     },
