@@ -9,6 +9,7 @@ import {
   type ResolvedExporterOptions,
   resolveExporterOptions,
 } from "../exporter/file-exporter-options.js";
+import { KeptFiles } from "../exporter/kept-files.js";
 import { safeId } from "../format/file-names.js";
 import { Diagnostics } from "../otel/diagnostics.js";
 import { systemClock } from "../platform/clock.js";
@@ -19,7 +20,7 @@ import { Ground, onGround } from "../platform/ground.js";
 import { SystemLiveness } from "../platform/liveness.js";
 import { type PathLike, pathOf } from "../platform/paths.js";
 import { CrashSafeSpanProcessor } from "../processor/span-processor.js";
-import { prune } from "../recovery/retention.js";
+import { prune, retentionFault } from "../recovery/retention.js";
 import { sweep } from "../recovery/sweep.js";
 import type { CommitPorts } from "../storage/commit.js";
 import { getTracesDir } from "./listing.js";
@@ -58,6 +59,7 @@ const redactors = new WeakMap<object, number>();
 let lastRedactor = 0;
 
 const diagnostics = new Diagnostics("FileExporter");
+const keptFiles = new KeptFiles(diagnostics);
 
 /** The ports of each directory: what its file system refuses is found and logged once. */
 const ports = new Map<string, CommitPorts>();
@@ -171,7 +173,9 @@ export class FileExporter implements TraceExporter {
 
   *#sweepAndPrune(dir: string): Gensync<void> {
     yield* sweep(portsOf(dir), dir);
-    yield* prune(portsOf(dir), dir, this.#resolved());
+    yield* prune(portsOf(dir), dir, this.#resolved(), {
+      onKept: (file) => keptFiles.add(retentionFault(file), file.path),
+    });
   }
 
   #given(): CrashSafeFileSpanExporterOptions {

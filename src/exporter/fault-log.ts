@@ -11,15 +11,14 @@ import {
 import type { Clock } from "../platform/clock.js";
 import { messageOf, reasonOf } from "../platform/errors.js";
 import { errorCode } from "../platform/file-system.js";
-import { isHeld, type Refusal } from "../platform/ground.js";
+import type { Refusal } from "../platform/ground.js";
 import { type AppliedLimits, isRetentionFault, unnamedBounds } from "../recovery/retention.js";
 import type { Durability } from "../storage/durability.js";
+import { advice } from "./advice.js";
+import { KeptFiles } from "./kept-files.js";
 
 /** After this time the spans are counted that followed the first lost one. */
 const lossWindowMillis = 1_000;
-
-/** Files whose names are remembered, and logged: a directory may be full of such files. */
-const mostKeptFiles = 1_000;
 
 /** Why an ended span is in no file. */
 export type LossReason = keyof typeof losses;
@@ -61,7 +60,7 @@ export class FaultLog {
   readonly #losses: LossAccount;
   #droppedStarts = 0;
   #lastFault: unknown;
-  readonly #keptFiles = new Set<string>();
+  readonly #keptFiles: KeptFiles;
   /** Spans in memory that were reported last. */
   #waiting = 0;
 
@@ -69,6 +68,7 @@ export class FaultLog {
   constructor(clock: Clock, { isDeferred = false } = {}) {
     this.#diagnostics = new Diagnostics("CrashSafeFileSpanExporter", { clock, isDeferred });
     this.#losses = new LossAccount(this.#diagnostics, clock, lossWindowMillis);
+    this.#keptFiles = new KeptFiles(this.#diagnostics);
   }
 
   /** Calls that failed. */
@@ -94,7 +94,7 @@ export class FaultLog {
   /** The file system failed, or reading a span did. Logged once for as long as the fault lasts, and when it is over. */
   fault(error: unknown, path: string): void {
     if (isRetentionFault(error)) {
-      this.#kept(error, path);
+      this.#keptFiles.add(error, path);
       return;
     }
     const code = errorCode(error);
@@ -116,13 +116,6 @@ export class FaultLog {
           `no ${kind} for one minute (${counted(total, "failed call")} in all, first at ${path})`,
         ),
     });
-  }
-
-  /** Retention cannot read or remove a file: nothing that was recorded waits for that. Logged once for each file. */
-  #kept(error: Error, path: string): void {
-    if (this.#keptFiles.has(path) || this.#keptFiles.size >= mostKeptFiles) return;
-    this.#keptFiles.add(path);
-    this.#diagnostics.log("warn", `retention keeps ${path}: ${reasonOf(error)}; ${advice(error)}`);
   }
 
   /** The file system of the directory refuses something for good. */
@@ -221,27 +214,3 @@ const refusedThings: Readonly<Record<Refusal["capability"], string>> = {
   openFiles: "renames over open files",
   nameCharacters: "some characters in names",
 };
-
-/** What to do about a fault of the file system. */
-export function advice(error: unknown): string {
-  const isRename = (error as { readonly syscall?: unknown } | null | undefined)?.syscall === "rename";
-  // Windows replaces no file that is open.
-  if (isRename && isHeld(error))
-    return "close the program that holds the file open, such as a viewer, an indexer or a virus scanner, or check the write permissions there";
-  switch (errorCode(error)) {
-    case "ENOSPC":
-    case "EDQUOT":
-      return "free some space on that disk";
-    case "EACCES":
-    case "EPERM":
-    case "EROFS":
-      return "check the write permissions there";
-    case "EMFILE":
-    case "ENFILE":
-      return "raise the limit of open files";
-    case "EFBIG":
-      return "raise the limit of a file's size";
-    default:
-      return "check that directory and its disk";
-  }
-}

@@ -22,9 +22,10 @@ import { environment } from "../platform/environment.js";
 import { CrashSafeFileError, reasonOf } from "../platform/errors.js";
 import { Lifecycle } from "../platform/lifecycle.js";
 import { isOwnCall } from "../platform/own-work.js";
+import { advice } from "./advice.js";
 import { ContentFilter } from "./content-filter.js";
 import { ExporterAccount, type FileExporterStats } from "./exporter-stats.js";
-import { advice, FaultLog, type LossReason } from "./fault-log.js";
+import { FaultLog, type LossReason } from "./fault-log.js";
 import {
   type CrashSafeFileSpanExporterOptions,
   endErrorOf,

@@ -4,6 +4,7 @@ import { existsSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DiagLogLevel, diag } from "@opentelemetry/api";
 import { afterEach, expect, test, vi } from "vitest";
+import { FileExporter } from "../../src/altimate.js";
 import { CrashSafeFileSpanExporter } from "../../src/exporter/file-exporter.js";
 import { emptyDirectory } from "../support/command-stage.js";
 import { refuse } from "../support/refused-calls.js";
@@ -11,10 +12,16 @@ import { documentOf } from "../support/trace-documents.js";
 
 afterEach(() => diag.disable());
 
-test("P14 retention logs once which document it cannot read or remove, and why", async () => {
+/** Lines of the log from now on. */
+function newLog(): string[] {
   const logged: string[] = [];
   const log = (text: string, ...rest: unknown[]) => void logged.push([text, ...rest].join(" "));
   diag.setLogger({ error: log, warn: log, info: log, debug() {}, verbose() {} }, DiagLogLevel.INFO);
+  return logged;
+}
+
+test("P14 retention logs once which document it cannot read or remove, and why", async () => {
+  const logged = newLog();
   const dir = emptyDirectory();
   for (let n = 0; n < 4; n++) {
     writeFileSync(join(dir, `ses_${n}.json`), JSON.stringify(documentOf(`ses_${n}`)));
@@ -38,4 +45,18 @@ test("P14 retention logs once which document it cannot read or remove, and why",
   await exporter.shutdown();
   expect(exporter.stats().faults).toBe(0);
   expect(kept()).toHaveLength(2);
+});
+
+test("P14 so does the file exporter of the drop-in", () => {
+  const logged = newLog();
+  const dir = emptyDirectory();
+  for (let n = 0; n < 3; n++) {
+    writeFileSync(join(dir, `ses_${n}.json`), JSON.stringify(documentOf(`ses_${n}`)));
+    utimesSync(join(dir, `ses_${n}.json`), 1_000_000 + n, 1_000_000 + n);
+  }
+  refuse("rename", "EPERM", /ses_0\.json$/);
+  for (let times = 0; times < 2; times++) new FileExporter(dir, 1).pruneSync();
+  expect(logged).toEqual([
+    expect.stringContaining(`retention keeps ${join(dir, "ses_0.json")}: it cannot be removed: EPERM`),
+  ]);
 });
