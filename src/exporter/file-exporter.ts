@@ -376,8 +376,7 @@ export class CrashSafeFileSpanExporter implements LiveSpanExporter, SessionStore
       inflight > 0
         ? `${counted(inflight, "span")} of this exporter ${inflight === 1 ? "waits" : "wait"} in memory and would be lost with the process`
         : `All recorded spans are in side files in ${this.#options.dir} and are not lost with the process`;
-    const next = `The write is retried while the process lives; ${advice(cause)}, and call ${what}() again`;
-    return `${where}. ${next}`;
+    return `${where}. The write is retried while the process lives; ${advice(cause)}, and call ${what}() again`;
   }
 
   #guard(work: () => void): void {
