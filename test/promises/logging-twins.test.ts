@@ -7,11 +7,13 @@ import type { TraceFile } from "../../src/format/trace-file.js";
 import { DocumentWatch } from "../support/document-watch.js";
 import { LoggerHost, type LoggerScenario, runtimes } from "../support/logger-host.js";
 import { interrupted, repeated, worked } from "../support/span-lines.js";
+import { isTorture } from "../support/trials.js";
 
 const calls = 200;
 const ends = ["flush", "endTrace", "finalizeSync", "flushSync", "SIGKILL"];
 const pairs = ends.flatMap((first, index) => ends.slice(index).map((second) => [first, second] as const));
 const orders = ends.flatMap((first) => ends.map((second) => [first, second] as const));
+const few = ends.map((end) => [end, end] as const);
 const named = (name: string) => Array.from({ length: calls }, (_, n) => `${name} ${n}`);
 const inGoodOrder = (end: string) => end === "endTrace" || end === "finalizeSync";
 
@@ -87,14 +89,14 @@ describe.each(runtimes)("P7 two writers of one session on $name", ({ name, path 
   });
   afterAll(() => host?.end());
 
-  test.skipIf(!path).each(name === "Node" ? orders : pairs)(
+  const inTurn = name === "Node" ? pairs : few;
+  test.skipIf(!path).each(isTorture ? orders : inTurn)(
     "as threads keep 400 of 400 calls: %s, then %s",
     async (...both) => {
       await runTwins(host, { as: "thread", sessionId: `t_${both.join("_then_")}`, inTurn: true }, both);
     },
   );
 
-  const few = ends.map((end) => [end, end] as const);
   test.skipIf(!path).each(name === "Node" ? pairs : few)(
     "as processes keep 400 of 400 calls: %s and %s at the same time",
     async (...both) => {

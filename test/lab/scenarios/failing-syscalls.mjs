@@ -29,7 +29,7 @@ const errorsOf = (call) => {
   return call === "write" ? [...errors, "0 bytes"] : errors;
 };
 /** Faults per runtime. In the full size, each call of each life fails several times, once and from there on. */
-const most = { ci: 80, full: 1_500 };
+const most = { ci: 50, full: 1_500 };
 /** Sizes at which files stop growing, so that a write is cut short before the next fails. */
 const limits = { ci: 20, full: 200 };
 const largestFile = 6_000;

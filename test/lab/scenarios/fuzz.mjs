@@ -56,7 +56,7 @@ export default [
     title: "documents of unknown programs",
     promise: "P1 P6 P7",
     needs: node.lacks,
-    run: fuzzing("documents", node, { ci: 300, full: 3_000 }),
+    run: fuzzing("documents", node, { ci: 200, full: 3_000 }),
     brokenWriters: [
       {
         name: "a parser that throws",
@@ -93,7 +93,7 @@ export default [
     title: "side files of unknown programs",
     promise: "P2 P6 P7",
     needs: node.lacks,
-    run: fuzzing("side-files", node, { ci: 300, full: 3_000 }),
+    run: fuzzing("side-files", node, { ci: 200, full: 3_000 }),
     brokenWriters: [
       {
         name: "a log reader that throws at a torn line",

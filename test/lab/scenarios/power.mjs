@@ -144,7 +144,7 @@ function readIfThere(dir) {
   }
 }
 
-const cuts = { ci: 4, full: 50 };
+const cuts = { ci: 3, full: 50 };
 const brokenCuts = 15;
 
 const titles = {
