@@ -68,8 +68,9 @@ export interface CrashSafeFileSpanExporterOptions {
   readonly maxSpanBytes?: number | undefined;
   /**
    * Number of spans to keep per document: the first 30 % and the last ones, with a marker between them. A crashed
-   * document may hold twice as many, because neither a fence nor a recovery leaves spans out. While several processes
-   * write to one session, all their spans are kept. Totals count all spans. Default 0: all; else at least 10.
+   * document may hold twice as many, because neither a fence nor a recovery leaves spans out, and more if a process that
+   * resumed the session ended it before the dead one was recovered. While several processes write to one session, all their
+   * spans are kept. Totals count all spans. Default 0: all; else at least 10.
    */
   readonly maxSpans?: number | undefined;
   /** Milliseconds after which a session without open spans is ended; a later span resumes it. Default 1,800,000. */
