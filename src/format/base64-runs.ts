@@ -27,8 +27,28 @@ export interface TextPart {
   readonly isBase64: boolean;
 }
 
+/** Texts whose parts are remembered. */
+const mostRead = 16;
+
+/**
+ * The long texts that were read in this turn: a value is measured, and then serialized. Reading a text twice took as long as
+ * making its base64. Texts of megabytes must not stay in memory.
+ */
+const read: { readonly text: string; readonly parts: readonly TextPart[] }[] = [];
+
 /** The parts of a text, in order; one part for a text without long runs of base64. */
-export function partsOf(text: string): TextPart[] {
+export function partsOf(text: string): readonly TextPart[] {
+  // Other texts mostly differ at once.
+  const known = read.find((one) => one.text.length === text.length && one.text === text);
+  if (known) return known.parts;
+  const parts = readParts(text);
+  if (!mayHaveRuns(text)) return parts;
+  if (read.length === 0) queueMicrotask(() => void read.splice(0));
+  if (read.length < mostRead) read.push({ text, parts });
+  return parts;
+}
+
+function readParts(text: string): TextPart[] {
   const parts: TextPart[] = [];
   let from = 0;
   const add = (to: number, isBase64: boolean) => {

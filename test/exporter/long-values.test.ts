@@ -45,13 +45,15 @@ const timesOnBun = process.versions.bun === undefined ? 1 : 5;
  * Milliseconds of the fastest of at most 20 calls, until one takes no longer than `enough`. On a busy machine a call waits, and its
  * process has threads that collect garbage: the lesser of time and time of the processor counts.
  */
-function fastest(work: () => unknown, enough = 0): number {
+async function fastest(work: () => unknown, enough = 0): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
   for (let call = 0; call < 20 && least > enough; call++) {
     const [began, before] = [performance.now(), process.cpuUsage()];
     work();
     const { user, system } = process.cpuUsage(before);
     least = Math.min(least, performance.now() - began, (user + system) / 1000);
+    // The next call is another turn: what a call remembers is for its own span.
+    await undefined;
   }
   return least;
 }
@@ -66,14 +68,11 @@ describe("P8 a value of 24 MB", () => {
     ["base64", "cut by default", text, defaults, 35],
   ])(
     "P8 as %s, %s, is encoded and measured in a few times the time of its base64",
-    (_form, _limits, value, limits, timesOnNode) => {
+    async (_form, _limits, value, limits, timesOnNode) => {
       const times = timesOnNode * timesOnBun;
       // The clock has steps of a millisecond on some machines.
-      const floor = Math.max(
-        2,
-        fastest(() => Buffer.from(bytes.buffer).toString("base64"), 2),
-      );
-      const took = fastest(() => record(value, limits), times * floor);
+      const floor = Math.max(2, await fastest(() => Buffer.from(bytes.buffer).toString("base64"), 2));
+      const took = await fastest(() => record(value, limits), times * floor);
       expect(took / floor).toBeLessThan(times);
     },
   );
