@@ -119,8 +119,7 @@ export function endOf(
 ): RecoveredEnd {
   const before = published?.tail;
   const wasOver = before !== undefined && isOver(before.summary);
-  const stated = all.filter((one) => isStated(one, before));
-  const orphans = all.filter((one) => !stated.includes(one));
+  const orphans = all.filter((one) => !isStated(one, before));
   const tails = orphans.map((one) => one.tail).filter((tail) => tail !== undefined);
   // Dead owners whose work was under way: a span was open, or the turn waited.
   const endless = orphans.filter((one) => one.tail === undefined && !one.isAlive && !verdictIn(one));

@@ -113,8 +113,7 @@ function* appendTail(
   if (log.unsynced > backgroundSyncBytes) yield* log.syncNew();
   // One turn: nothing comes between the last line and the tail.
   return sync(() => {
-    // The fence has removed the side files: appending would create them again.
-    if (!isCurrent() || !closeOpenSpans(writer, end)) return false;
+    if (!closeOpenSpans(writer, end, isCurrent)) return false;
     writer.mustSettle();
     const tail = session.tail(writer.clock.now(), effective, effective ? undefined : end);
     writer.finalizeLog(encodeTail(tail, log.size, log.lines === 0), end);
@@ -161,8 +160,10 @@ function* isListedAlone(writer: SessionWriter, isAlone: boolean | EndingTogether
   return yield* listing.hasOnly(writer.files.name, writer.token, after);
 }
 
-/** Ends the open spans with their session. `false`: the crash fence ran while the spans were read. */
-function closeOpenSpans(writer: SessionWriter, end: SessionEnd): boolean {
+/** Ends the open spans with their session. `false`: the crash fence came before, or while the spans were read. */
+function closeOpenSpans(writer: SessionWriter, end: SessionEnd, isCurrent: () => boolean): boolean {
+  // The fence has removed the side files: appending would create them again.
+  if (!isCurrent()) return false;
   const now = writer.clock.now();
   if (writer.closeOpen((span) => endWithSession(span, end, now)) === undefined) return false;
   if (end.status !== "crashed") cutTurn(writer);
@@ -196,7 +197,7 @@ function* commitCapped(
 ): Gensync<CommitOutcome> {
   const { ports, session } = writer;
   return yield* writer.buildFile(function* (file) {
-    if (!closeOpenSpans(writer, end)) return "fenced";
+    if (!closeOpenSpans(writer, end, isCurrent)) return "fenced";
     writer.mustSettle();
     const tail = session.tail(writer.clock.now(), end);
     yield* copyDocument(writer, file.fd, tail, capOf(writer));

@@ -20,13 +20,19 @@ function newLog(): string[] {
   return logged;
 }
 
-test("P14 retention logs once which document it cannot read or remove, and why", async () => {
-  const logged = newLog();
+/** A directory with documents, the oldest first. */
+function directoryOf(documents: number): string {
   const dir = emptyDirectory();
-  for (let n = 0; n < 4; n++) {
+  for (let n = 0; n < documents; n++) {
     writeFileSync(join(dir, `ses_${n}.json`), JSON.stringify(documentOf(`ses_${n}`)));
     utimesSync(join(dir, `ses_${n}.json`), 1_000_000 + n, 1_000_000 + n);
   }
+  return dir;
+}
+
+test("P14 retention logs once which document it cannot read or remove, and why", async () => {
+  const logged = newLog();
+  const dir = directoryOf(4);
   refuse("open", "EACCES", /ses_0\.json$/);
   refuse("rename", "EPERM", /ses_1\.json$/);
   const pass = async () => {
@@ -49,11 +55,7 @@ test("P14 retention logs once which document it cannot read or remove, and why",
 
 test("P14 so does the file exporter of the drop-in", () => {
   const logged = newLog();
-  const dir = emptyDirectory();
-  for (let n = 0; n < 3; n++) {
-    writeFileSync(join(dir, `ses_${n}.json`), JSON.stringify(documentOf(`ses_${n}`)));
-    utimesSync(join(dir, `ses_${n}.json`), 1_000_000 + n, 1_000_000 + n);
-  }
+  const dir = directoryOf(3);
   refuse("rename", "EPERM", /ses_0\.json$/);
   for (let times = 0; times < 2; times++) new FileExporter(dir, 1).pruneSync();
   expect(logged).toEqual([

@@ -74,7 +74,8 @@ async function prove(scenario, ours) {
   if (reason) return [{ name, title, promise, result: "skipped", trials: 0, seconds: 0, reason }];
   const found = await timed(scenario, { title, build: ours });
   const rows = [{ name, title, promise, result: found.failures.length > 0 ? "FAILED" : "passed", ...found }];
-  for (const writer of ofSize(brokenWriters)) {
+  const tried = ofSize(brokenWriters);
+  for (const writer of tried) {
     const build = writer.patch
       ? copyBuild(join(root, `${name}-${rows.length}`), writer.patch, options.build)
       : ours;
@@ -97,7 +98,7 @@ async function prove(scenario, ours) {
       notes: isCaught ? [failures.find((text) => !writer.catches || writer.catches.test(text)) ?? ""] : notes,
     });
   }
-  const left = brokenWriters.length - ofSize(brokenWriters).length;
+  const left = brokenWriters.length - tried.length;
   if (left > 0)
     rows[0].notes = [...(rows[0].notes ?? []), `${plural(left, "broken writer")} left to the full size`];
   return rows;
